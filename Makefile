@@ -1,0 +1,29 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test lint schema clean
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)  ## the main job, on this machine
+	$(BIN)/wattroute demo $(ARGS)
+
+test: $(STAMP)  ## the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+
+schema: $(STAMP)  ## rewrite the committed JSON Schema of the configuration file
+	$(BIN)/wattroute schema > deploy/wattroute.schema.json
+
+clean:
+	rm -rf $(VENV) wattroute-data

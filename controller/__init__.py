@@ -1,0 +1,1 @@
+"""Control plane of wattroute: measures, plans and moves the precision allocation."""

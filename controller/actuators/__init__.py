@@ -1,0 +1,1 @@
+"""Adapters that act on the outside world."""

@@ -1,0 +1,1 @@
+"""The operators' live page and its API."""

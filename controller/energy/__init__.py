@@ -1,0 +1,1 @@
+"""Curves of power and time: fits and named profiles; pure."""

@@ -1,0 +1,64 @@
+"""Errors of the control plane.
+
+ControllerError
+├── ConfigError        the configuration, a data file or a command-line value is wrong
+├── ListenError        an address cannot be listened on
+├── SignalError        a signal could not be read
+├── SolverError        no usable plan came out of a solver
+│   └── TimedOut       the time limit ended the search without a feasible plan
+├── ActuationError     a command could not be carried out
+└── StoreError         a record could not be written or does not verify
+"""
+
+
+class ControllerError(Exception):
+    """Root of the control plane's errors; its text is meant for the operator."""
+
+    exit_code = 1
+
+
+class ConfigError(ControllerError):
+    """A wrong configuration or input file; the message names the place, the value and the remedy."""
+
+    exit_code = 2
+
+
+class ListenError(ControllerError):
+    """An address cannot be listened on."""
+
+    exit_code = 3
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {reason}; stop what holds the port or choose another one")
+        self.host = host
+        self.port = port
+
+
+class SignalError(ControllerError):
+    """A signal could not be read; the observation then holds `Missing` in its place."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class SolverError(ControllerError):
+    """No usable plan came out of a solver; the last plan, then the greedy one, takes its place."""
+
+
+class TimedOut(SolverError):  # noqa: N818 - reads as the outcome it is
+    """The time limit ended the search without a feasible plan."""
+
+
+class ActuationError(ControllerError):
+    """A command could not be carried out; it is tried again at a later tick."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(f"{target}: {reason}")
+        self.target = target
+        self.reason = reason
+
+
+class StoreError(ControllerError):
+    """A record could not be written, or the chain of records does not verify."""

@@ -1,0 +1,1 @@
+"""Forecasts of demand, price and carbon; pure."""

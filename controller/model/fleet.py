@@ -1,0 +1,105 @@
+"""The fleet as configured: site, pools, instances and the request classes they serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.model.perf import PoolCurves
+from router.contract import ClassId, InstanceId, PoolId, Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One engine: its address and the GPUs it occupies."""
+
+    instance_id: InstanceId
+    url: str
+    gpu_uuids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Instances of one model at one precision on one kind of machine.
+
+    Attributes:
+        quality_loss_frac: mean score lost against the model's best precision, 0.006 = 0.6 %.
+        min_on, max_on: bounds on the instances kept serving.
+        min_up_s: least time between an instance's wake and its next sleep.
+        start_usd: cost set on waking an instance, against needless switching.
+    """
+
+    pool_id: PoolId
+    precision: Precision
+    gpu: str
+    gpus_per_instance: int
+    instances: tuple[Instance, ...]
+    curves: PoolCurves
+    quality_loss_frac: float = 0.0
+    min_on: int = 0
+    max_on: int | None = None
+    min_up_s: float = 60.0
+    start_usd: float = 0.0
+
+    @property
+    def max_instances(self) -> int:
+        """Most instances that may serve."""
+        return len(self.instances) if self.max_on is None else min(self.max_on, len(self.instances))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestClass:
+    """A class of requests and what it was promised.
+
+    Attributes:
+        precisions: allowed ones; empty allows all.
+        quality_budget_frac: mean quality loss allowed over `quality_window_s`.
+        quality_usd_per_mtoken: cost set on a million output tokens served at a loss of 1.0 (100 %).
+        itl_slo_s, ttft_slo_s: latency targets.
+    """
+
+    class_id: ClassId
+    precisions: tuple[Precision, ...] = ()
+    quality_budget_frac: float = 0.0
+    quality_window_s: float = 86_400.0
+    quality_usd_per_mtoken: float = 0.0
+    itl_slo_s: float = 0.06
+    ttft_slo_s: float = 2.0
+    expected_input_tokens: float = 1024.0
+    expected_output_tokens: float = 256.0
+
+    def may_use(self, pool: Pool) -> bool:
+        """Whether the class may be served by the pool's precision."""
+        return not self.precisions or pool.precision in self.precisions
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One metering point.
+
+    Attributes:
+        gpus: GPUs installed; those of instances plus spare ones.
+        spare_gpu_w: power of an installed GPU that no instance occupies.
+        pue: facility power over IT power.
+        aux_w: constant load behind the meter that is not GPUs.
+        import_limit_w: physical or contractual import limit, None where there is none.
+    """
+
+    name: str
+    gpus: int
+    pools: tuple[Pool, ...]
+    classes: tuple[RequestClass, ...]
+    pue: float = 1.0
+    aux_w: float = 0.0
+    spare_gpu_w: float = 0.0
+    import_limit_w: float | None = None
+
+    def pool(self, pool_id: PoolId) -> Pool:
+        """The pool of that name.
+
+        Raises:
+            KeyError: the site has no such pool.
+        """
+        for pool in self.pools:
+            if pool.pool_id == pool_id:
+                return pool
+        raise KeyError(pool_id)

@@ -1,0 +1,71 @@
+"""Grid signals: price and carbon series, limits and events."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from router.contract import EventState
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A step function: `values[i]` holds on [starts_s[i], starts_s[i+1]), the last one until `end_s`.
+
+    Attributes:
+        unit: e.g. ``usd_per_mwh`` or ``kg_per_mwh``.
+        source: what it was read from.
+    """
+
+    starts_s: tuple[float, ...]
+    values: tuple[float, ...]
+    end_s: float
+    unit: str
+    source: str
+
+    def __post_init__(self) -> None:
+        """Check that the series is a step function."""
+        if not self.starts_s or len(self.starts_s) != len(self.values):
+            raise ValueError(f"{self.source}: {len(self.starts_s)} starts for {len(self.values)} values")
+        if any(b <= a for a, b in zip(self.starts_s, (*self.starts_s[1:], self.end_s), strict=True)):
+            raise ValueError(f"{self.source}: starts do not grow")
+
+    def at(self, time_s: float) -> float | None:
+        """Value in force at a time, None outside the series."""
+        index = bisect_right(self.starts_s, time_s) - 1
+        return self.values[index] if index >= 0 and time_s < self.end_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class GridEvent:
+    """A call to keep the site's import under a limit.
+
+    Attributes:
+        limit_w: most the site may draw, at its metering point.
+        start_s, end_s: wall clock; the event is in force on [start_s, end_s).
+        notice_s: when it became known.
+        ramp_s: time after the start by which the limit must be met.
+        source: who sent it.
+    """
+
+    event_id: str
+    limit_w: float
+    start_s: float
+    end_s: float
+    notice_s: float
+    ramp_s: float = 30.0
+    source: str = "operator"
+
+    def state(self, now_s: float) -> EventState | None:
+        """Pending, active, or None once it is over."""
+        if now_s >= self.end_s:
+            return None
+        return EventState.ACTIVE if now_s >= self.start_s else EventState.PENDING
+
+
+def limit_at(events: tuple[GridEvent, ...], standing_limit_w: float | None, time_s: float) -> float | None:
+    """Most the site may draw at a time: the most restrictive of the standing limit and the events in force (R9)."""
+    limits = [event.limit_w for event in events if event.start_s <= time_s < event.end_s]
+    if standing_limit_w is not None:
+        limits.append(standing_limit_w)
+    return min(limits, default=None)

@@ -1,0 +1,134 @@
+"""What the controller knows at a tick: readings with their ages, or why they are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from controller.model.grid import GridEvent, Series
+from router.contract import ClassId, InstanceId, PoolId
+
+
+class Quality(StrEnum):
+    """How a power value came about."""
+
+    DIRECT = "direct"
+    ESTIMATED = "estimated"
+    EMULATED = "emulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A power reading of one GPU, or of the site.
+
+    Attributes:
+        value_w: power.
+        energy_j: counter that only grows, None where the source has none.
+        observed_at_s: wall clock.
+    """
+
+    value_w: float
+    energy_j: float | None
+    observed_at_s: float
+    source: str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A reading that could not be had; never the same as zero."""
+
+    source: str
+    reason: str
+    since_s: float
+
+
+class InstanceState(StrEnum):
+    """What an instance is doing, as observed."""
+
+    SERVING = "serving"
+    SLEEPING = "sleeping"
+    WAKING = "waking"
+    STARTING = "starting"
+    OFF = "off"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceObservation:
+    """One engine's own report.
+
+    Attributes:
+        running, waiting: requests in the batch and before it.
+        prompt_tokens, generation_tokens: counters since the engine's start.
+        since_s: wall clock since when the instance is in this state, as far as known.
+    """
+
+    instance_id: InstanceId
+    pool_id: PoolId
+    state: InstanceState
+    observed_at_s: float
+    since_s: float
+    running: int = 0
+    waiting: int = 0
+    prompt_tokens: float = 0.0
+    generation_tokens: float = 0.0
+    kv_cache_usage_frac: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDemand:
+    """Counters of one class summed over routers; they only grow.
+
+    Attributes:
+        requests: requests that arrived, refused ones included.
+        finished: requests that ended normally with known usage.
+        input_tokens, output_tokens: tokens of the finished ones.
+        refused: requests shed by the router.
+        output_tokens_by_pool: where the output tokens were served.
+    """
+
+    class_id: ClassId
+    requests: float
+    finished: float
+    input_tokens: float
+    output_tokens: float
+    refused: float = 0.0
+    in_flight: int = 0
+    queued: int = 0
+    output_tokens_by_pool: tuple[tuple[PoolId, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouterObservation:
+    """What the routers report.
+
+    Attributes:
+        acknowledged_sequence: smallest table sequence that any router obeys; -1 while one obeys none.
+    """
+
+    observed_at_s: float
+    acknowledged_sequence: int
+    demand: tuple[ClassDemand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything a tick decides upon.
+
+    Attributes:
+        now_s: wall clock of the tick.
+        site_power: power at the metering point.
+        gpu_power: (uuid, reading) pairs.
+        price_usd_per_mwh, carbon_kg_per_mwh: what the feeds know of now and later.
+        events: those pending or active.
+    """
+
+    now_s: float
+    instances: tuple[InstanceObservation, ...]
+    site_power: Reading | Missing
+    gpu_power: tuple[tuple[str, Reading | Missing], ...]
+    router: RouterObservation | Missing
+    price_usd_per_mwh: Series | Missing
+    carbon_kg_per_mwh: Series | Missing
+    events: tuple[GridEvent, ...] = ()

@@ -1,0 +1,84 @@
+"""What a pool's instance does with power and time: curves with their provenance.
+
+Decode, at a batch of B sequences (reference: ML.ENERGY v3, steady state):
+
+    step time    T(B) = a + b·B        [s]
+    step energy  E(B) = A + C·B        [J]
+
+hence at the decode rate μ = B / T(B), for 0 < μ < 1/b, the power is exactly affine:
+
+    P(μ) = A/a + (C - b·A/a)·μ  =  P0 + e·μ        [W]
+
+Below one sequence in the batch on average, the instance is busy only part of the time and its power lies between
+idle and P0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Evidence(StrEnum):
+    """How a figure is known."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a figure comes from, shown wherever the figure is used."""
+
+    evidence: Evidence
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCurves:
+    """Curves of one instance of (model, precision, GPU type, tensor parallelism).
+
+    Attributes:
+        step_base_s, step_per_seq_s: a and b of the step time.
+        step_base_j, step_per_seq_j: A and C of the step energy, whole instance.
+        prefill_s_per_token, prefill_j_per_token: engine time and energy above P0·time per prompt token computed.
+        kv_capacity_tokens: tokens of context the instance holds at once.
+        max_num_seqs: largest batch the engine is started with.
+        idle_w, sleeping_w, off_w: whole instance, loaded but without work; asleep; process stopped.
+        wake_s, sleep_s, start_s: from sleeping to serving; from serving to sleeping; cold start.
+    """
+
+    step_base_s: float
+    step_per_seq_s: float
+    step_base_j: float
+    step_per_seq_j: float
+    prefill_s_per_token: float
+    prefill_j_per_token: float
+    kv_capacity_tokens: int
+    max_num_seqs: int
+    idle_w: float
+    sleeping_w: float
+    off_w: float
+    wake_s: float
+    sleep_s: float
+    start_s: float
+    provenance: Provenance
+
+    @property
+    def p0_w(self) -> float:
+        """Power of a decoding instance extrapolated to rate zero: A/a."""
+        return self.step_base_j / self.step_base_s
+
+    @property
+    def decode_j_per_token(self) -> float:
+        """Marginal energy of a decoded token: C - b·A/a."""
+        return self.step_per_seq_j - self.step_per_seq_s * self.p0_w
+
+    def batch_at_itl(self, itl_s: float, tokens_per_seq: float) -> float:
+        """Largest batch whose step time is within `itl_s` and whose contexts fit: min((L-a)/b, KV, max_num_seqs)."""
+        within_slo = (itl_s - self.step_base_s) / self.step_per_seq_s
+        return max(0.0, min(within_slo, self.kv_capacity_tokens / tokens_per_seq, float(self.max_num_seqs)))
+
+    def decode_tokens_per_s_at(self, batch: float) -> float:
+        """Decode rate μ = B / T(B)."""
+        return batch / (self.step_base_s + self.step_per_seq_s * batch)

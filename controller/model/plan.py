@@ -1,0 +1,110 @@
+"""The plan: what the optimiser decided over the horizon, and the commands that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from router.contract import AllocationTable, ClassId, InstanceId, PoolId
+
+
+class PlanOrigin(StrEnum):
+    """Which step of the ladder made the plan; each one below MILP is a step down."""
+
+    MILP = "milp"
+    DISPATCH = "dispatch"
+    LAST_PLAN = "last_plan"
+    GREEDY = "greedy"
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Intervals of the plan, [start_s + i·dt_s, start_s + (i+1)·dt_s)."""
+
+    start_s: float
+    dt_s: float
+    steps: int
+
+    def start_of(self, step: int) -> float:
+        """Wall clock at which an interval begins."""
+        return self.start_s + step * self.dt_s
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """One pool over the horizon; every tuple has one entry an interval.
+
+    Attributes:
+        on: instances serving.
+        sleeping: instances asleep.
+        output_tokens_per_s: ((class, rates), ...) of output tokens.
+    """
+
+    pool_id: PoolId
+    on: tuple[int, ...]
+    sleeping: tuple[int, ...]
+    output_tokens_per_s: tuple[tuple[ClassId, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """A promise the plan cannot keep.
+
+    Attributes:
+        promise: ``serve``, ``limit``, ``quality`` or ``headroom``.
+        subject: class or site concerned.
+        amount: how much is missing, in `unit`, at the worst interval.
+    """
+
+    promise: str
+    subject: str
+    amount: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Decided numbers over the horizon with their predicted outcome.
+
+    Attributes:
+        power_w: predicted site power, one entry an interval.
+        limit_w: limit planned for, None where there is none.
+        gap_frac: proven optimality gap, None where there is no bound.
+        solve_s: time the solver took.
+    """
+
+    horizon: Horizon
+    origin: PlanOrigin
+    pools: tuple[PoolPlan, ...]
+    power_w: tuple[float, ...]
+    limit_w: tuple[float | None, ...]
+    cost_usd: float
+    slack: tuple[Slack, ...] = ()
+    gap_frac: float | None = None
+    solve_s: float = 0.0
+
+
+class Verb(StrEnum):
+    """What can be done to an instance."""
+
+    WAKE = "wake"
+    SLEEP = "sleep"
+    START = "start"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCommand:
+    """One thing to do to one instance, with the reason for the record."""
+
+    verb: Verb
+    instance_id: InstanceId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What the actuators are to do after a tick."""
+
+    table: AllocationTable
+    instances: tuple[InstanceCommand, ...] = ()

@@ -1,0 +1,1 @@
+"""The plan as an optimisation problem; the only importer of cvxpy."""

@@ -1,0 +1,1 @@
+"""Constraints and costs of the plan, one file a topic."""

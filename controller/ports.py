@@ -1,0 +1,37 @@
+"""The edges of the control plane, as its runner sees them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from controller.model.observation import Observation
+from controller.model.plan import Commands
+
+
+class ObservationSource(Protocol):
+    """Gathers everything a tick decides upon; what cannot be had comes as `Missing`."""
+
+    async def read(self, now_s: float) -> Observation:
+        """Read all signals; never raises for one that fails."""
+
+
+class Actuator(Protocol):
+    """Carries out commands."""
+
+    async def apply(self, commands: Commands) -> tuple[str, ...]:
+        """Carry out what concerns this actuator; returns one line for each thing done.
+
+        Raises:
+            ActuationError: something could not be done; the rest was.
+        """
+
+
+class Recorder(Protocol):
+    """Keeps what was decided and measured."""
+
+    def record(self, kind: str, time_s: float, payload: dict[str, object]) -> None:
+        """Append one record.
+
+        Raises:
+            StoreError: it could not be written.
+        """

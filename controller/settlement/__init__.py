@@ -1,0 +1,1 @@
+"""Baselines, delivered power and quality budgets; pure."""

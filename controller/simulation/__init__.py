@@ -1,0 +1,1 @@
+"""Emulated engines and sites, and the replay of real traces."""

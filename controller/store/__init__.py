@@ -1,0 +1,1 @@
+"""What is kept: the ledger and the decision records."""

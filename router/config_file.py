@@ -1,0 +1,150 @@
+"""Reading the YAML configuration file: errors name file, line, key and the nearest known key. Pure but for `read`."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from router.errors import SettingsError
+
+MAX_FILE_BYTES = 4 << 20
+MAX_SHOWN = 20
+Model = TypeVar("Model", bound=BaseModel)
+Lines = dict[tuple[str | int, ...], int]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice instead of keeping the last."""
+
+
+def _mapping_without_twins(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} appears twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_twins)
+
+
+def load(path: Path, model: type[Model], ignore: tuple[str, ...] = ()) -> Model:
+    """Read `path` and validate it as `model`, leaving out the top-level keys named in `ignore`.
+
+    Raises:
+        SettingsError: file, line, key, value and remedy for each fault, at most twenty of them.
+    """
+    return parse(read(path), model, name=str(path), ignore=ignore)
+
+
+def read(path: Path) -> str:
+    """Text of the file.
+
+    Raises:
+        SettingsError: the file is absent, unreadable, too large or not UTF-8.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: no such file; examples are in deploy/examples/") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise SettingsError(f"{path}: {len(raw)} bytes, more than {MAX_FILE_BYTES}; is this the right file?")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 text at byte {error.start}; is this the right file?") from error
+
+
+def parse(text: str, model: type[Model], name: str, ignore: tuple[str, ...] = ()) -> Model:
+    """Validate YAML text as `model`; see `load`."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if data is None:
+        raise SettingsError(f"{name}: the file is empty; examples are in deploy/examples/")
+    if not isinstance(data, dict):
+        raise SettingsError(f"{name}:1: a mapping of sections is expected, not {type(data).__name__}")
+    kept = {key: value for key, value in data.items() if key not in ignore}
+    try:
+        return model.model_validate(kept)
+    except ValidationError as error:
+        lines: Lines = {}
+        _collect_lines(node, (), lines)
+        details = _causes(error.errors())
+        shown = [_describe(detail, model, name, lines, ignore) for detail in details[:MAX_SHOWN]]
+        left = len(details) - len(shown)
+        raise SettingsError("\n".join([*shown, *([f"... and {left} more"] if left > 0 else [])])) from error
+
+
+def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Details without those that only follow from a fault further inside, such as a tuple short of its bad items."""
+
+    def follows(detail: ErrorDetails) -> bool:
+        depth = len(detail["loc"])
+        return detail["type"] == "too_short" and any(
+            len(other["loc"]) > depth and other["loc"][:depth] == detail["loc"] for other in details
+        )
+
+    return [detail for detail in details if not follows(detail)]
+
+
+def _collect_lines(node: yaml.Node | None, path: tuple[str | int, ...], lines: Lines) -> None:
+    if node is None:
+        return
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            lines[(*path, key.value)] = key.start_mark.line + 1
+            _collect_lines(value, (*path, key.value), lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _collect_lines(value, (*path, index), lines)
+
+
+def _describe(detail: ErrorDetails, model: type[BaseModel], name: str, lines: Lines, ignore: tuple[str, ...]) -> str:
+    path = detail["loc"]
+    while path and path not in lines:
+        path = path[:-1]
+    where = f"{name}:{lines.get(path, 1)}"
+    key = ".".join(map(str, detail["loc"])) or "file"
+    if detail["type"] == "extra_forbidden":
+        unknown = str(detail["loc"][-1])
+        near = difflib.get_close_matches(unknown, [*_known_keys(model, detail["loc"][:-1]), *ignore], n=1, cutoff=0.5)
+        return f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
+    if detail["type"] == "missing":
+        return f"{where}: required key {key!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(detail["input"], dict | list | BaseModel) else f" (got {detail['input']!r:.120})"
+    return f"{where}: {key}: {message}{value}"
+
+
+def _known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Field names of the settings group at `path` inside `model`."""
+    groups: list[type[BaseModel]] = [model]
+    for step in path:
+        fields = [group.model_fields[str(step)] for group in groups if str(step) in group.model_fields]
+        if fields:
+            groups = [group for field in fields for group in _groups_in(field.annotation)]
+    return [name for group in groups for name in group.model_fields]
+
+
+def _groups_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, tuple, list, dict) or hasattr(annotation, "__metadata__"):
+        return [group for part in get_args(annotation) for group in _groups_in(part)]
+    return []

@@ -1,0 +1,228 @@
+"""What the controller tells the routers: the allocation table and its JSON form.
+
+This module is the only thing the two planes share at run time. It is pure and imports the standard library alone, so
+that either side, or a third program, can read and write tables without the rest.
+
+A table is valid from the moment it is read until ``expires_at_s``. After that a router falls back to the static
+weights of its own settings; it never obeys an expired table.
+
+JSON form, ``schema_version`` 1 (unknown keys are ignored, so that a newer controller may add some)::
+
+    {"schema_version": 1, "sequence": 42, "issued_at_s": 1.0, "expires_at_s": 31.0, "issuer": "controller-a",
+     "weights": [{"class_id": "standard", "pools": [{"pool_id": "bf16", "weight": 0.7}, ...]}, ...],
+     "caps": [{"instance_id": "bf16-0", "max_in_flight": 128}, ...],
+     "draining": ["bf16-1"],
+     "event": {"event_id": "e1", "state": "active", "ends_at_s": 1800.0} | null}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, NewType
+
+SCHEMA_VERSION = 1
+MAX_ENCODED_BYTES = 4 * 1024 * 1024
+MAX_ENTRIES = 100_000
+
+PoolId = NewType("PoolId", str)
+InstanceId = NewType("InstanceId", str)
+ClassId = NewType("ClassId", str)
+
+
+class Precision(StrEnum):
+    """Numeric precision of a pool's weights."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
+    INT8 = "int8"
+    INT4 = "int4"
+
+
+class EventState(StrEnum):
+    """Where a grid event stands."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+
+
+class ContractError(ValueError):
+    """A table that must not be obeyed.
+
+    Attributes:
+        path: where in the table, e.g. ``weights[0].pools[2].weight``.
+        problem: what is wrong there, with the offending value.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"allocation table: {path}: {problem}; the table is refused, the last good one stays")
+        self.path = path
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWeight:
+    """Share of a class's tokens that a pool should serve; weights of a class need not sum to one."""
+
+    pool_id: PoolId
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWeights:
+    """Where the tokens of one request class go."""
+
+    class_id: ClassId
+    pools: tuple[PoolWeight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCap:
+    """Most requests that may be in flight on one instance, summed over a router's workers."""
+
+    instance_id: InstanceId
+    max_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventNotice:
+    """The grid event in force, so that refusals can carry a truthful ``Retry-After``."""
+
+    event_id: str
+    state: EventState
+    ends_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationTable:
+    """What a router obeys until ``expires_at_s`` (wall clock, seconds since the epoch).
+
+    Attributes:
+        sequence: grows with each table of one issuer; routers ignore a smaller one from the same issuer.
+        weights: one entry a class; a class without an entry uses the router's static weights.
+        caps: in-flight caps; an instance without an entry has the cap of the router's settings.
+        draining: instances that get no new request; those they have go on to their end.
+    """
+
+    sequence: int
+    issued_at_s: float
+    expires_at_s: float
+    issuer: str
+    weights: tuple[ClassWeights, ...]
+    caps: tuple[InstanceCap, ...] = ()
+    draining: tuple[InstanceId, ...] = ()
+    event: EventNotice | None = None
+
+
+def encode(table: AllocationTable) -> bytes:
+    """JSON form of a table, UTF-8."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(table)}, separators=(",", ":")).encode()
+
+
+def decode(raw: bytes) -> AllocationTable:
+    """Read and check a table.
+
+    Raises:
+        ContractError: naming the place and the value, for anything malformed, unbounded or of another schema version.
+    """
+    if len(raw) > MAX_ENCODED_BYTES:
+        raise ContractError("$", f"{len(raw)} bytes, more than {MAX_ENCODED_BYTES}")
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ContractError("$", f"not JSON ({error})") from error
+    root = _mapping(data, "$")
+    version = root.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ContractError("schema_version", f"{version!r}, this reader knows {SCHEMA_VERSION}")
+    issued_at_s = _number(root, "issued_at_s", "$")
+    expires_at_s = _number(root, "expires_at_s", "$")
+    if expires_at_s <= issued_at_s:
+        raise ContractError("expires_at_s", f"{expires_at_s} is not after issued_at_s {issued_at_s}")
+    return AllocationTable(
+        sequence=_integer(root, "sequence", "$", minimum=0),
+        issued_at_s=issued_at_s,
+        expires_at_s=expires_at_s,
+        issuer=_string(root.get("issuer"), "issuer"),
+        weights=tuple(_class_weights(item, f"weights[{i}]") for i, item in enumerate(_items(root, "weights"))),
+        caps=tuple(_cap(item, f"caps[{i}]") for i, item in enumerate(_items(root, "caps"))),
+        draining=tuple(InstanceId(_string(item, f"draining[{i}]")) for i, item in enumerate(_items(root, "draining"))),
+        event=_event(root.get("event")),
+    )
+
+
+def _class_weights(item: Any, path: str) -> ClassWeights:
+    entry = _mapping(item, path)
+    pools = tuple(
+        PoolWeight(
+            PoolId(_string(_mapping(pool, f"{path}.pools[{i}]").get("pool_id"), f"{path}.pools[{i}].pool_id")),
+            _number(pool, "weight", f"{path}.pools[{i}]", minimum=0.0),
+        )
+        for i, pool in enumerate(_items(entry, "pools", path))
+    )
+    if not any(pool.weight > 0 for pool in pools):
+        raise ContractError(f"{path}.pools", "no pool has a positive weight")
+    if len({pool.pool_id for pool in pools}) != len(pools):
+        raise ContractError(f"{path}.pools", "a pool is named twice")
+    return ClassWeights(ClassId(_string(entry.get("class_id"), f"{path}.class_id")), pools)
+
+
+def _cap(item: Any, path: str) -> InstanceCap:
+    entry = _mapping(item, path)
+    return InstanceCap(
+        InstanceId(_string(entry.get("instance_id"), f"{path}.instance_id")),
+        _integer(entry, "max_in_flight", path, minimum=0),
+    )
+
+
+def _event(item: Any) -> EventNotice | None:
+    if item is None:
+        return None
+    entry = _mapping(item, "event")
+    try:
+        state = EventState(str(entry.get("state")))
+    except ValueError as error:
+        raise ContractError("event.state", f"{entry.get('state')!r}, not one of {[*EventState]}") from error
+    return EventNotice(_string(entry.get("event_id"), "event.event_id"), state, _number(entry, "ends_at_s", "event"))
+
+
+def _mapping(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ContractError(path, f"an object is expected, not {type(value).__name__}")
+    return value
+
+
+def _items(entry: dict[str, Any], key: str, path: str = "") -> list[Any]:
+    value = entry.get(key, [])
+    where = f"{path}.{key}" if path else key
+    if not isinstance(value, list):
+        raise ContractError(where, f"a list is expected, not {type(value).__name__}")
+    if len(value) > MAX_ENTRIES:
+        raise ContractError(where, f"{len(value)} entries, more than {MAX_ENTRIES}")
+    return value
+
+
+def _string(value: Any, path: str) -> str:
+    if not isinstance(value, str) or not value or len(value) > 256:
+        raise ContractError(path, f"a name of 1 to 256 characters is expected, not {value!r:.80}")
+    return value
+
+
+def _number(entry: dict[str, Any], key: str, path: str, minimum: float | None = None) -> float:
+    value = entry.get(key)
+    where = key if path == "$" else f"{path}.{key}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ContractError(where, f"a finite number is expected, not {value!r:.80}")
+    if minimum is not None and value < minimum:
+        raise ContractError(where, f"{value!r} is less than {minimum}")
+    return float(value)
+
+
+def _integer(entry: dict[str, Any], key: str, path: str, minimum: int) -> int:
+    value = entry.get(key)
+    where = key if path == "$" else f"{path}.{key}"
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ContractError(where, f"a whole number of at least {minimum} is expected, not {value!r:.80}")
+    return value

@@ -1,0 +1,1 @@
+"""HTTP/1.1 framing and head rewriting; pure, llhttp does the parsing."""

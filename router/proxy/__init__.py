@@ -1,0 +1,1 @@
+"""The data path: asyncio protocols that splice bytes between clients and engines."""
