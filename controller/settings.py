@@ -1,0 +1,280 @@
+"""The whole configuration file: the router's half and the controller's sections, validated once.
+
+The data plane owns the sections it reads (`router.settings`); this module adds the controller's own. Cross-checks that
+need both halves, such as a plan for every pool, are made here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from controller.errors import ConfigError
+from controller.model.perf import Evidence
+from router import config_file
+from router.errors import SettingsError
+from router.settings import Group, Name, Port, RouterFile, Seconds
+
+Watts = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Frac = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+def _to_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError(f"{value.isoformat()} has no time zone; write e.g. {value.isoformat()}Z")
+    return value.astimezone(UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(_to_utc)]
+
+
+class SiteSettings(Group):
+    """The metering point."""
+
+    name: Name = "site"
+    gpus: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """GPUs installed. Absent: those that the instances occupy."""
+    pue: Annotated[float, Field(ge=1, le=3)] = 1.0
+    """Facility power over IT power."""
+    aux_w: Watts = 0.0
+    """Constant load behind the same meter that is not GPUs."""
+    spare_gpu_w: Watts = 0.0
+    """Power of an installed GPU that no instance occupies."""
+    import_limit_w: Watts | None = None
+    """Standing limit on the site's import. Absent: none."""
+
+
+class CurveSettings(Group):
+    """Curves of one instance, where no built-in profile fits; see docs/reference/curves.md for their meaning."""
+
+    step_base_s: Positive
+    step_per_seq_s: Positive
+    step_base_j: Positive
+    step_per_seq_j: Positive
+    prefill_s_per_token: NotNegative
+    prefill_j_per_token: NotNegative
+    kv_capacity_tokens: Annotated[int, Field(ge=1)]
+    max_num_seqs: Annotated[int, Field(ge=1)]
+    idle_w: Watts
+    sleeping_w: Watts
+    off_w: Watts = 0.0
+    wake_s: NotNegative
+    sleep_s: NotNegative
+    start_s: NotNegative
+    evidence: Evidence
+    """Whether the figures were measured on this hardware."""
+    source: Annotated[str, Field(min_length=1)]
+    """Where the figures come from."""
+
+
+class PoolPlanSettings(Group):
+    """What the planner needs to know of a pool."""
+
+    gpu: Annotated[str, Field(min_length=1, max_length=64)]
+    """GPU type, e.g. H100."""
+    gpus_per_instance: Annotated[int, Field(ge=1, le=1024)]
+    """GPUs that one instance occupies."""
+    curves: str | CurveSettings
+    """Name of a built-in profile, or the curves themselves."""
+    quality_loss_frac: Frac = 0.0
+    """Mean score lost against the model's best precision; 0.006 is 0.6 %."""
+    min_on: Annotated[int, Field(ge=0)] = 0
+    """Fewest instances kept serving."""
+    max_on: Annotated[int, Field(ge=0)] | None = None
+    """Most instances that may serve. Absent: all."""
+    min_up_s: NotNegative = 60.0
+    """Least time between an instance's wake and its next sleep."""
+    start_usd: NotNegative = 0.0
+    """Cost set on waking an instance, against needless switching."""
+    gpu_uuids: tuple[tuple[str, ...], ...] | None = None
+    """UUIDs of each instance's GPUs, in the order of the instances. Absent: the emulator's names."""
+
+
+class ClassPlanSettings(Group):
+    """What the planner promises a class of requests."""
+
+    quality_budget_frac: Frac = 1.0
+    """Mean quality loss allowed over the window; 1 means unbounded."""
+    quality_window_s: Seconds = 86_400.0
+    """Window of the quality budget."""
+    quality_usd_per_mtoken: NotNegative = 0.0
+    """Value set on quality: USD per million output tokens at a loss of 1.0."""
+    itl_slo_s: Seconds = 0.06
+    """Inter-token latency target; sets how full an instance may run."""
+    ttft_slo_s: Seconds = 2.0
+    """Time-to-first-token target."""
+    expected_input_tokens: Positive = 1024.0
+    """Input tokens expected of a request before any was seen."""
+
+
+class PlanSettings(Group):
+    """Horizon, costs and limits of the plan."""
+
+    pools: dict[Name, PoolPlanSettings] = Field(default_factory=dict)
+    classes: dict[Name, ClassPlanSettings] = Field(default_factory=dict)
+    step_s: Seconds = 300.0
+    """Length of an interval of the horizon. Settlement intervals are 5 or 15 min."""
+    steps: Annotated[int, Field(ge=1, le=288)] = 12
+    """Intervals in the horizon."""
+    slow_interval_s: Seconds = 60.0
+    """Time between two solves that may move instances; events and shortfalls bring one forward."""
+    slow_time_limit_s: Seconds = 5.0
+    """Longest such solve; then the last plan is kept."""
+    utilisation_frac: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of an instance's capacity that is planned for, the rest takes queueing."""
+    margin_frac: Annotated[float, Field(ge=0, le=0.5)] = 0.03
+    """Distance kept below a power limit, for meter and forecast error."""
+    carbon_usd_per_kg: NotNegative = 0.0
+    """Price set on emissions."""
+
+
+class ConstantFeed(Group):
+    """A value that does not change."""
+
+    kind: Literal["constant"]
+    value: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+
+
+class CsvFeed(Group):
+    """A recorded series, replayed from `data_start` on."""
+
+    kind: Literal["csv"]
+    path: str
+    """CSV file, or the name of a bundled one: ercot_dam_lz_usd_per_mwh.csv, caiso_moer_pge_2020-08.csv."""
+    time_column: str
+    value_column: str
+    scale: Positive = 1.0
+    """Factor to USD/MWh or kg/MWh: 1000 for a column in kg/kWh."""
+    data_start: UtcTime
+    """Time in the file that the start of the controller is mapped to."""
+    speed: Positive = 1.0
+    """Seconds in the file per second."""
+
+
+Feed = Annotated[ConstantFeed | CsvFeed, Field(discriminator="kind")]
+
+
+class SignalSettings(Group):
+    """Where the controller reads."""
+
+    dcgm_urls: tuple[str, ...] = ()
+    """Metrics addresses of dcgm-exporters, e.g. http://10.0.0.7:9400/metrics."""
+    router_urls: tuple[str, ...] = ()
+    """Admin addresses of the routers, e.g. http://127.0.0.1:8081."""
+    price_usd_per_mwh: Feed | None = None
+    """Electricity price. Absent: missing, the plan then minimises energy at `fallback_price_usd_per_mwh`."""
+    carbon_kg_per_mwh: Feed | None = None
+    """Marginal emission rate. Absent: missing, emissions then carry no cost."""
+    fallback_price_usd_per_mwh: NotNegative = 50.0
+    """Price assumed while none is known."""
+    timeout_s: Seconds = 1.5
+    """Longest wait for one source."""
+    stale_s: Seconds = 15.0
+    """Age at which a reading counts as missing; a power reading should be younger than the ramp."""
+
+
+class Mode(StrEnum):
+    """How far the controller goes."""
+
+    OBSERVE = "observe"
+    RECOMMEND = "recommend"
+    ACT = "act"
+
+
+class ControllerSettings(Group):
+    """The controller process."""
+
+    mode: Mode = Mode.OBSERVE
+    """observe: measure and record. recommend: plan as well, and show it. act: move weights and instances."""
+    host: str = "127.0.0.1"
+    """Address of the API and the dashboard."""
+    port: Port = 8090
+    """Port of the API and the dashboard."""
+    token_file: Path | None = None
+    """File with the bearer token that operators' requests must carry. Absent: only this machine may send them."""
+    tick_s: Seconds = 5.0
+    """Time between two decisions."""
+    table_ttl_s: Seconds = 60.0
+    """How long routers may obey a table when the controller is gone."""
+    data_dir: Path = Path("wattroute-data")
+    """Folder of the ledger and the decision records."""
+    supervisor_url: str | None = None
+    """Control address of a supervisor that can start and stop instances. Absent: instances are only put to sleep."""
+    sleep_level: Annotated[int, Field(ge=1, le=2)] = 1
+    """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them."""
+
+
+class EmulatorSettings(Group):
+    """The emulated engines and GPUs, for trying the system without hardware."""
+
+    control_host: str = "127.0.0.1"
+    control_port: Port = 9400
+    """GPU metrics as a dcgm-exporter serves them, and the switches of the instances."""
+    seed: int = 0
+    """Seed of the emulated answers."""
+    initially_on: dict[Name, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Instances of a pool that serve at the start, the others sleep. Absent: all serve."""
+
+
+class Settings(RouterFile):
+    """The whole file."""
+
+    site: SiteSettings = SiteSettings()
+    plan: PlanSettings = PlanSettings()
+    signals: SignalSettings = SignalSettings()
+    controller: ControllerSettings = ControllerSettings()
+    emulator: EmulatorSettings = EmulatorSettings()
+
+    @model_validator(mode="after")
+    def _halves_agree(self) -> Settings:
+        pools = {pool.name for pool in self.pools}
+        classes = {cls.name for cls in self.classes}
+        _refuse_strangers("plan.pools", set(self.plan.pools), pools)
+        _refuse_strangers("plan.classes", set(self.plan.classes), classes)
+        _refuse_strangers("emulator.initially_on", set(self.emulator.initially_on), pools)
+        for pool in self.pools:
+            plan = self.plan.pools.get(pool.name)
+            uuids = plan.gpu_uuids if plan else None
+            if plan and uuids and [len(group) for group in uuids] != [plan.gpus_per_instance] * len(pool.instances):
+                raise ValueError(
+                    f"plan.pools.{pool.name}.gpu_uuids: {plan.gpus_per_instance} UUIDs are expected for each of the "
+                    f"{len(pool.instances)} instances, not {[len(group) for group in uuids]}"
+                )
+        return self
+
+    def require_plan(self) -> None:
+        """Check what the controller and the emulator need and a router alone does not.
+
+        Raises:
+            ConfigError: a pool has no entry in plan.pools.
+        """
+        absent = [pool.name for pool in self.pools if pool.name not in self.plan.pools]
+        if absent:
+            raise ConfigError(
+                f"plan.pools has no entry for {', '.join(map(repr, absent))}: the planner needs each pool's GPUs and "
+                "curves; see deploy/examples/laptop.yaml"
+            )
+
+
+def _refuse_strangers(where: str, named: set[str], known: set[str]) -> None:
+    strangers = sorted(named - known)
+    if strangers:
+        raise ValueError(f"{where}: {', '.join(map(repr, strangers))} is not among {sorted(known)}")
+
+
+def load(path: Path) -> Settings:
+    """Read and validate the file.
+
+    Raises:
+        ConfigError: file, line, key and remedy of every fault.
+    """
+    try:
+        return config_file.load(path, Settings)
+    except SettingsError as error:
+        raise ConfigError(str(error)) from error
