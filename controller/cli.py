@@ -1,0 +1,159 @@
+"""The operator's command line: `wattroute` and `wattroute-controller`.
+
+Each command imports what it runs only when called, so that `wattroute router` works in the bare install, which lacks
+the controller's dependencies.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from controller.errors import ConfigError, ControllerError
+
+Config = Annotated[Path, typer.Option("--config", help="Configuration file.", show_default=False)]
+LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+app = typer.Typer(
+    name="wattroute",
+    help="Power-aware request routing for LLM pools that serve one model at several precisions.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
+    if version:
+        typer.echo(f"wattroute {importlib.metadata.version('wattroute')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Plain log lines instead of the live view.")] = False,
+    seconds: Annotated[float, typer.Option(help="Length of the run in seconds.", min=20, max=86_400)] = 300.0,
+    speed: Annotated[float, typer.Option(help="Speed-up of the replayed hour.", min=0.1, max=50)] = 5.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
+    port: Annotated[int, typer.Option(help="The router's port; 0 takes a free one.", min=0, max=65535)] = 0,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Run this configuration instead of the demo's own fleet.")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="Folder for configuration and records.")] = Path("wattroute-data"),
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+) -> None:
+    """Run the main job on this machine: emulated GPUs, a real trace, a curtailment event."""
+    demo_module = _import("controller.demo.run")
+    options = demo_module.DemoOptions(
+        headless=headless,
+        seconds=seconds,
+        speed=speed,
+        json_file=json_file,
+        port=port,
+        config=config,
+        data_dir=data_dir,
+        seed=seed,
+    )
+    raise typer.Exit(demo_module.run(options))
+
+
+@app.command(context_settings=_PASS_THROUGH)
+def router(context: typer.Context) -> None:
+    """Run the router; the same as wattroute-router, with its options."""
+    os.execv(sys.executable, [sys.executable, "-m", "router.cli", *context.args])
+
+
+@app.command()
+def controller(config: Config, log_level: LogLevel = "info") -> None:
+    """Run the controller with its API and dashboard."""
+    _log_to_stderr(log_level)
+    compose = _import("controller.compose")
+    compose.run_controller(_import("controller.settings").load(config))
+
+
+@app.command()
+def emulate(config: Config, log_level: LogLevel = "info") -> None:
+    """Run emulated engines and GPUs at the addresses of the configured instances."""
+    _log_to_stderr(log_level)
+    compose = _import("controller.compose")
+    compose.run_emulator(_import("controller.settings").load(config))
+
+
+@app.command()
+def validate(
+    file: Annotated[Path | None, typer.Argument(help="Configuration file.", show_default=False)] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="The same, as an option.")] = None,
+) -> None:
+    """Check a configuration file and say what is wrong with it."""
+    path = file or config
+    if path is None:
+        raise ConfigError("which file? write: wattroute validate FILE")
+    settings = _import("controller.settings").load(path)
+    if settings.plan.pools:
+        _import("controller.compose").build_site(settings)
+    typer.echo(f"{path}: ok: {len(settings.pools)} pools, {len(settings.classes)} classes")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file."""
+    settings = _import("controller.settings")
+    typer.echo(json.dumps(settings.Settings.model_json_schema(), indent=2, sort_keys=True))
+
+
+def main() -> None:
+    """Entry point of `wattroute`."""
+    _run(app, sys.argv[1:])
+
+
+def controller_main() -> None:
+    """Entry point of `wattroute-controller`: the command `wattroute controller`."""
+    _run(app, ["controller", *sys.argv[1:]])
+
+
+def _run(command: Callable[..., Any], arguments: list[str]) -> None:
+    try:
+        command(arguments)
+    except ControllerError as error:
+        typer.echo(f"wattroute: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("controller", "router"):
+            raise
+        raise ConfigError(
+            f"this command needs the package {error.name!r}, which the bare install leaves out; "
+            "run: pip install 'wattroute[controller]'"
+        ) from error
+
+
+def _log_to_stderr(level: str) -> None:
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ConfigError(f"--log-level {level!r} is not one of debug, info, warning, error")
+    logging.basicConfig(level=number, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
