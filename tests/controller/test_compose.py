@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.compose import build_site
+from controller.errors import ConfigError
+from controller.settings import Settings, load
+from router import config_file
+from router.contract import PoolId
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+POOL = "pools: [{name: bf16, precision: bf16, instances: ['http://127.0.0.1:9001']}]\n"
+
+
+def test_the_example_becomes_the_fleet_it_describes() -> None:
+    site = build_site(load(EXAMPLES / "laptop.yaml"))
+    bf16 = site.pool(PoolId("bf16"))
+    assert [instance.instance_id for instance in bf16.instances] == ["bf16-0", "bf16-1"]
+    assert len(bf16.instances[1].gpu_uuids) == 8
+    assert site.gpus == 2 * 8 + 2 * 4 + 2
+    assert {cls.class_id: cls.precisions for cls in site.classes}["premium"] == ("bf16",)
+
+
+def test_every_gpu_belongs_to_one_instance() -> None:
+    for name in ("laptop.yaml", "production.yaml"):
+        uuids = [u for p in build_site(load(EXAMPLES / name)).pools for i in p.instances for u in i.gpu_uuids]
+        assert len(uuids) == len(set(uuids))
+
+
+def test_estimated_curves_say_so() -> None:
+    site = build_site(load(EXAMPLES / "laptop.yaml"))
+    assert site.pool(PoolId("int4")).curves.provenance.evidence == "estimated"
+    assert site.pool(PoolId("bf16")).curves.provenance.evidence == "measured"
+
+
+def test_an_unknown_profile_is_refused_by_name() -> None:
+    text = POOL + "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen9/bf16}}}\n"
+    with pytest.raises(ConfigError, match="qwen9/bf16"):
+        build_site(config_file.parse(text, Settings, "inline"))
+
+
+def test_more_gpus_occupied_than_installed_is_refused() -> None:
+    text = POOL + (
+        "site: {gpus: 4}\n"
+        "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"site\.gpus is 4, but the instances occupy 8"):
+        build_site(config_file.parse(text, Settings, "inline"))
+
+
+def test_explicit_curves_are_taken_as_given() -> None:
+    text = POOL + (
+        "plan: {pools: {bf16: {gpu: L4, gpus_per_instance: 1, curves: {step_base_s: 0.01, step_per_seq_s: 0.001, "
+        "step_base_j: 0.5, step_per_seq_j: 0.1, prefill_s_per_token: 0.0001, prefill_j_per_token: 0.01, "
+        "kv_capacity_tokens: 40000, max_num_seqs: 64, idle_w: 20, sleeping_w: 15, wake_s: 2, sleep_s: 1, start_s: 60, "
+        "evidence: measured, source: own profile}}}}\n"
+    )
+    curves = build_site(config_file.parse(text, Settings, "inline")).pools[0].curves
+    assert curves.p0_w == pytest.approx(50.0)
+    assert curves.provenance.source == "own profile"

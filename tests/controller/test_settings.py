@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.errors import ConfigError
+from controller.settings import Mode, Settings, load
+from router import config_file
+
+MINIMAL = "pools: [{name: bf16, precision: bf16, instances: ['http://127.0.0.1:9001']}]\n"
+PLAN = "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 2, curves: x%s}}}\n"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "wattroute.yaml"
+    path.write_text(text)
+    return path
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text))
+    return str(caught.value)
+
+
+def test_a_new_install_only_observes(tmp_path: Path) -> None:
+    assert load(write(tmp_path, MINIMAL)).controller.mode is Mode.OBSERVE
+
+
+def test_unknown_key_names_file_line_and_nearest_key(tmp_path: Path) -> None:
+    message = refusal(tmp_path, MINIMAL + "controller:\n  tick_s: 5\n  table_ttl: 9\n")
+    assert f"{tmp_path / 'wattroute.yaml'}:4:" in message
+    assert "'controller.table_ttl'" in message
+    assert "'table_ttl_s'" in message
+
+
+def test_unknown_section_names_the_nearest_one(tmp_path: Path) -> None:
+    message = refusal(tmp_path, MINIMAL + "signal: {}\n")
+    assert ":2:" in message
+    assert "did you mean 'signals'?" in message
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "plan: {pools: {fp8: {gpu: H100, gpus_per_instance: 1, curves: x}}}",
+        "plan: {classes: {gold: {}}}",
+        "emulator: {initially_on: {fp8: 1}}",
+    ],
+)
+def test_a_plan_for_something_unknown_is_refused_with_what_is_known(tmp_path: Path, section: str) -> None:
+    message = refusal(tmp_path, MINIMAL + section + "\n")
+    assert "is not among" in message
+
+
+def test_gpu_uuids_must_fit_the_instances(tmp_path: Path) -> None:
+    message = refusal(tmp_path, MINIMAL + PLAN % ", gpu_uuids: [[a]]")
+    assert "2 UUIDs are expected for each of the 1 instances" in message
+
+
+def test_times_without_a_zone_are_refused(tmp_path: Path) -> None:
+    feed = "{kind: csv, path: a, time_column: b, value_column: c, data_start: 2022-07-13T18:00:00}"
+    message = refusal(tmp_path, MINIMAL + f"signals: {{price_usd_per_mwh: {feed}}}\n")
+    assert "no time zone" in message
+
+
+@pytest.mark.parametrize("value", ["-1", ".inf", ".nan", "abc", "{}"])
+def test_a_limit_that_is_no_power_is_refused(tmp_path: Path, value: str) -> None:
+    assert "site.import_limit_w" in refusal(tmp_path, MINIMAL + f"site: {{import_limit_w: {value}}}\n")
+
+
+def test_require_plan_names_the_pool_without_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'bf16'"):
+        load(write(tmp_path, MINIMAL)).require_plan()
+
+
+def test_a_missing_file_says_where_examples_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file; examples are in deploy/examples/"):
+        load(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("name", ["laptop.yaml", "production.yaml"])
+def test_the_examples_are_valid(name: str) -> None:
+    path = Path(__file__).parents[2] / "deploy" / "examples" / name
+    load(path).require_plan()
+
+
+def test_settings_cannot_be_changed_after_validation() -> None:
+    settings = config_file.parse(MINIMAL, Settings, "inline")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.controller.mode = Mode.ACT  # type: ignore[misc]
