@@ -1,0 +1,121 @@
+"""Why a tick decided as it did, as data for records, metrics and the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.model.plan import PlanOrigin, Slack
+from router.contract import ClassId, EventState, InstanceId, PoolId
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """One step down a ladder.
+
+    Attributes:
+        ladder: ``plan``, ``dispatch``, ``power``, ``demand``, ``price`` or ``carbon``.
+        step: what took the place of the better one.
+        reason: why.
+    """
+
+    ladder: str
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventDiagnostics:
+    """The grid event that binds now, or the next one known.
+
+    Attributes:
+        baseline_w: mean power before the event, frozen at its start; None before, or without a meter.
+        delivered_w: baseline less measured power, None while either is unknown.
+        over_limit: measured power exceeds the limit although the ramp has ended.
+    """
+
+    event_id: str
+    state: EventState
+    limit_w: float
+    start_s: float
+    end_s: float
+    ramp_s: float
+    baseline_w: float | None
+    delivered_w: float | None
+    over_limit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDiagnostics:
+    """One class: planned demand, mean lengths and the state of its quality budget.
+
+    Attributes:
+        quality_burnt_frac: mean quality loss over the class's window.
+        quality_allowed_frac: largest mean loss planned now.
+    """
+
+    class_id: ClassId
+    demand_tokens_per_s: float
+    input_tokens: float
+    output_tokens: float
+    quality_burnt_frac: float
+    quality_allowed_frac: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDiagnostics:
+    """One pool: instances by state, and what the plan wants."""
+
+    pool_id: PoolId
+    serving: int
+    draining: int
+    waking: int
+    sleeping: int
+    off: int
+    unreachable: int
+    target_on: int
+    tokens_per_s: float
+    power_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """All of it.
+
+    Attributes:
+        slow_reasons: why the mixed-integer plan was solved at this tick; empty when it was not.
+        plan_origin, dispatch_origin: rungs of the ladder in force.
+        slow_solve_s, fast_solve_s: solver times, None where it did not run.
+        measured_w, measured_age_s: the site's meter, None where missing or stale.
+        modelled_w: power by the model for the instances' observed states and rates.
+        planned_w: power the dispatch predicts for the serving instances.
+        bias_w: correction in force.
+        limit_w: limit in force now at the meter, None without one.
+        effective_limit_w: what is planned for, after margin.
+        price_usd_per_mwh, carbon_kg_per_mwh: in force now.
+        draining: instances on their way to sleep.
+        holding: why instances are left as they are, None when they are not.
+    """
+
+    now_s: float
+    slow_reasons: tuple[str, ...]
+    plan_origin: PlanOrigin | None
+    dispatch_origin: PlanOrigin | None
+    slow_solve_s: float | None
+    fast_solve_s: float | None
+    fallbacks: tuple[Fallback, ...]
+    slack: tuple[Slack, ...]
+    measured_w: float | None
+    measured_age_s: float | None
+    router_age_s: float | None
+    modelled_w: float
+    planned_w: float
+    bias_w: float
+    limit_w: float | None
+    effective_limit_w: float | None
+    price_usd_per_mwh: float
+    carbon_kg_per_mwh: float
+    classes: tuple[ClassDiagnostics, ...]
+    pools: tuple[PoolDiagnostics, ...]
+    draining: tuple[InstanceId, ...]
+    event: EventDiagnostics | None
+    holding: str | None

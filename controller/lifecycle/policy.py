@@ -1,0 +1,85 @@
+"""What the operator decides about the controller's ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """How far a decision reaches.
+
+    Attributes:
+        OBSERVE: plans are made and recorded; no table is published and no instance is touched.
+        RECOMMEND: as OBSERVE, and what would be done to the instances is told.
+        ACT: tables are published and instances are commanded.
+    """
+
+    OBSERVE = "observe"
+    RECOMMEND = "recommend"
+    ACT = "act"
+
+
+class Precedence(StrEnum):
+    """What yields when a limit and the promises to the classes cannot both be kept."""
+
+    CONTRACT = "contract_over_qos"
+    QOS = "qos_over_contract"
+
+
+@dataclass(frozen=True, slots=True)
+class TickPolicy:
+    """Intervals, margins and prices of the control loop.
+
+    Attributes:
+        mode: how far decisions reach.
+        issuer: name written into tables; one running controller has one.
+        slow_interval_s: time between two solves of the mixed-integer plan when nothing else calls for one.
+        slow_min_gap_s: least time between two such solves when the dispatch lacks capacity.
+        slow_time_limit_s: longest search of one such solve.
+        step_s, steps: the plan's interval and their number.
+        table_ttl_s: validity of a table from its issue; a table is renewed at half of it.
+        utilisation_frac: η, share of an instance's capacity that is planned, against queueing tails.
+        margin_frac: share of a limit kept free while a fresh meter is at hand.
+        blind_margin_frac: the same while power is only modelled.
+        bias_max_frac: bound of the correction from measured power, as a share of the limit.
+        bias_tau_s: time constant with which that correction is learnt and forgotten.
+        precedence: what yields when not everything can be kept.
+        carbon_usd_per_kg: price set on emissions.
+        default_price_usd_per_mwh, default_carbon_kg_per_mwh: used where a feed is missing.
+        signal_stale_s: how long the last value of a price or carbon series holds after the series' end.
+        reading_stale_s: age at which a power, engine or router reading is disregarded.
+        warmup_s: time of observed demand before an instance is put to sleep.
+        demand_fast_tau_s, demand_slow_tau_s: time constants of demand; the larger estimate is planned for.
+        drain_grace_s: an engine must be seen empty this long after the routers obey the drain.
+        command_retry_s: a command without effect is given again after this time.
+        baseline_window_s: the baseline is the mean power of this time before an event's start.
+        ramp_up_w_per_s: fastest planned rise of the site's power, None for no bound.
+    """
+
+    mode: Mode = Mode.OBSERVE
+    issuer: str = "wattroute"
+    slow_interval_s: float = 60.0
+    slow_min_gap_s: float = 6.0
+    slow_time_limit_s: float = 2.0
+    step_s: float = 60.0
+    steps: int = 12
+    table_ttl_s: float = 30.0
+    utilisation_frac: float = 0.85
+    margin_frac: float = 0.03
+    blind_margin_frac: float = 0.10
+    bias_max_frac: float = 0.15
+    bias_tau_s: float = 20.0
+    precedence: Precedence = Precedence.CONTRACT
+    carbon_usd_per_kg: float = 0.0
+    default_price_usd_per_mwh: float = 50.0
+    default_carbon_kg_per_mwh: float = 400.0
+    signal_stale_s: float = 7200.0
+    reading_stale_s: float = 15.0
+    warmup_s: float = 30.0
+    demand_fast_tau_s: float = 15.0
+    demand_slow_tau_s: float = 90.0
+    drain_grace_s: float = 1.0
+    command_retry_s: float = 30.0
+    baseline_window_s: float = 3600.0
+    ramp_up_w_per_s: float | None = None

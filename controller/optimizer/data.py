@@ -1,0 +1,120 @@
+"""The numbers of one planning problem, free of any solver.
+
+Index sets: classes r, pools k, intervals t of the horizon. Matrices are tuples of rows, `[r][k]` or `[k][t]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.model.plan import Horizon
+from router.contract import ClassId, PoolId
+
+
+@dataclass(frozen=True, slots=True)
+class PoolData:
+    """One pool's instances and what they draw.
+
+    Attributes:
+        instances: instances that can be reached, in whatever state.
+        on_now, sleeping_now: of these, those serving, waking or draining, and those asleep; the rest is off.
+        min_on, max_on: bounds on those serving.
+        locked: per interval, instances that may not yet be put to sleep (least up-time).
+        late: per interval, instances on that do not serve yet, as a fraction of the interval, summed.
+        gpus_per_instance: GPUs held by an instance that is on or asleep.
+        p0_w, sleeping_w, off_w: one instance decoding at rate zero, asleep, stopped.
+        quality_loss_frac: mean score lost against the best precision.
+        wake_s, start_s: from asleep, and from off, to serving.
+        start_usd: cost set on a wake or start.
+        min_up_steps: least intervals between a planned wake and the next sleep.
+    """
+
+    pool_id: PoolId
+    instances: int
+    on_now: int
+    sleeping_now: int
+    min_on: int
+    max_on: int
+    locked: tuple[int, ...]
+    late: tuple[float, ...]
+    gpus_per_instance: int
+    p0_w: float
+    sleeping_w: float
+    off_w: float
+    quality_loss_frac: float
+    wake_s: float
+    start_s: float
+    start_usd: float
+    min_up_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassData:
+    """One class's demand and promises.
+
+    Attributes:
+        demand_tokens_per_s: output tokens, per interval.
+        quality_budget_frac: largest mean quality loss, per interval.
+        quality_usd_per_mtoken: cost of a million output tokens at a loss of 1.
+        serve_usd_per_token: price of an output token that is not served.
+    """
+
+    class_id: ClassId
+    demand_tokens_per_s: tuple[float, ...]
+    quality_budget_frac: tuple[float, ...]
+    quality_usd_per_mtoken: float
+    serve_usd_per_token: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemData:
+    """One site over one horizon.
+
+    Attributes:
+        allowed: [r][k], whether the class may use the pool.
+        busy_s_per_token: [r][k], engine time an output token takes, its share of prompt work included.
+        j_per_token: [r][k], energy above P0·time of an output token, its share of prompt work included.
+        utilisation_frac: η, share of the engine time that is planned.
+        gpus: GPUs installed.
+        pue: facility power over IT power.
+        spare_w: IT power of GPUs that belong to no instance.
+        aux_w: constant load behind the meter that is not IT.
+        bias_w: correction from measured power, added to the site's predicted power.
+        limit_w: per interval, most the site is planned to draw, None without a limit.
+        price_usd_per_mwh, carbon_kg_per_mwh: per interval.
+        carbon_usd_per_kg: price set on emissions.
+        limit_usd_per_j: price of energy drawn above the limit.
+        quality_usd_per_token: price of an output token at a loss of 1 beyond the class's budget.
+        ramp_w: largest planned rise of power between intervals, None for no bound.
+        ramp_usd_per_w: price of a rise beyond it.
+    """
+
+    horizon: Horizon
+    pools: tuple[PoolData, ...]
+    classes: tuple[ClassData, ...]
+    allowed: tuple[tuple[bool, ...], ...]
+    busy_s_per_token: tuple[tuple[float, ...], ...]
+    j_per_token: tuple[tuple[float, ...], ...]
+    utilisation_frac: float
+    gpus: int
+    pue: float
+    spare_w: float
+    aux_w: float
+    bias_w: float
+    limit_w: tuple[float | None, ...]
+    price_usd_per_mwh: tuple[float, ...]
+    carbon_kg_per_mwh: tuple[float, ...]
+    carbon_usd_per_kg: float
+    limit_usd_per_j: float
+    quality_usd_per_token: float
+    ramp_w: float | None = None
+    ramp_usd_per_w: float = 1e-3
+
+    @property
+    def energy_usd_per_w(self) -> tuple[float, ...]:
+        """Cost of one watt over each interval: energy and carbon, USD/W."""
+        mwh_per_w = self.horizon.dt_s / 3.6e9
+        return tuple(
+            (price + self.carbon_usd_per_kg * carbon) * mwh_per_w
+            for price, carbon in zip(self.price_usd_per_mwh, self.carbon_kg_per_mwh, strict=True)
+        )
