@@ -1,0 +1,93 @@
+"""What the data path and the decisions tell each other about one request. Pure.
+
+The records are msgspec structs: they are made once or more per request, and cost a quarter of a frozen dataclass.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from router.contract import ClassId, InstanceId, PoolId, Precision
+from router.openai import RequestFacts
+
+
+class Outcome(StrEnum):
+    """How one attempt at an engine ended."""
+
+    OK = "ok"
+    """The answer was passed on to its end."""
+    CLIENT_ERROR = "client_error"
+    """The engine answered 4xx other than 429: the request is at fault, not the engine."""
+    ENGINE_BUSY = "engine_busy"
+    """The engine answered 429 or 503: it works, but takes no more now."""
+    ENGINE_ERROR = "engine_error"
+    """The engine answered 5xx other than 503, or something that is not HTTP."""
+    CONNECT_FAILED = "connect_failed"
+    """No connection within the time allowed: the request was never sent."""
+    TIMED_OUT = "timed_out"
+    """The engine stayed silent for too long."""
+    RESET = "reset"
+    """The engine closed the connection before its answer was complete."""
+    CLIENT_GONE = "client_gone"
+    """The client left first."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One request, classified.
+
+    Attributes:
+        facts: what was read of its body.
+        class_id: its class.
+        precision: precision it is pinned to, or None.
+        session_key: requests with one key stay together, or None.
+        engine_model: model name to send to the engine in place of ``name@precision`` (see `openai.with_model`), or
+            None where the body goes on unchanged.
+        expected_tokens: output tokens expected of it.
+    """
+
+    facts: RequestFacts
+    class_id: ClassId
+    precision: Precision | None
+    session_key: str | None
+    engine_model: str | None
+    expected_tokens: float
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """An instance with a slot reserved on it; the slot is held until `Dispatcher.release`.
+
+    Attributes:
+        sequence: sequence of the allocation table obeyed, -1 for static weights.
+        degraded: served at a lower precision than the best the request may have.
+        serial: number of this reservation within its worker.
+        charged_tokens: output tokens counted for its pool in advance; 0 where the pool has no weight.
+    """
+
+    instance_id: InstanceId
+    pool_id: PoolId
+    precision: Precision
+    class_id: ClassId
+    host: str
+    port: int
+    sequence: int
+    degraded: bool
+    serial: int
+    charged_tokens: float
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a request is not served.
+
+    Attributes:
+        status: HTTP status to answer with.
+        reason: machine-readable, from a fixed list (see docs/reference/router.md), for x-wattroute-reason.
+        message: for a human; names the value and the remedy.
+        retry_after_s: for Retry-After, or None to send none.
+    """
+
+    status: int
+    reason: str
+    message: str
+    retry_after_s: float | None = None

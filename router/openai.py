@@ -1,0 +1,162 @@
+"""The few fields of OpenAI-shaped requests and answers that routing needs. Pure.
+
+Nothing here changes what passes through: requests are read once, answers only at their tail.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What routing reads of a request; a field is None where the client sent none or one of another type.
+
+    Attributes:
+        model: name of the model as sent, with its pin (``name@precision``) if it has one.
+        stream: whether an event stream is asked for.
+        include_usage: whether the client asked for usage at the stream's end.
+        max_tokens: most output tokens the client accepts.
+        service_tier: OpenAI's ``service_tier``.
+        session_key: ``prompt_cache_key``, else ``user``: requests with one key share a prefix.
+        body_bytes: size of the body.
+        valid: whether the body is a JSON object; all else is None or False where it is not.
+    """
+
+    model: str | None = None
+    stream: bool = False
+    include_usage: bool = False
+    max_tokens: int | None = None
+    service_tier: str | None = None
+    session_key: str | None = None
+    body_bytes: int = 0
+    valid: bool = False
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one answer as counted by the engine."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class _Fields(msgspec.Struct):
+    # Any rather than exact types: a wrongly typed field is the engine's to refuse, and must not hide the others.
+    model: Any = None
+    stream: Any = None
+    stream_options: Any = None
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    service_tier: Any = None
+    prompt_cache_key: Any = None
+    user: Any = None
+
+
+class _UsageFields(msgspec.Struct):
+    # Chat and text completions count prompt and completion; the Responses and Messages forms count input and output.
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+_request_decoder = msgspec.json.Decoder(_Fields)
+_usage_decoder = msgspec.json.Decoder(_UsageFields)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_facts(body: bytes | bytearray) -> RequestFacts:
+    """Read the fields of a request body; never raises.
+
+    The prompt is skipped, not built, so the cost grows by a scan of the bytes only.
+    """
+    try:
+        fields = _request_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return RequestFacts(body_bytes=len(body))
+    options = fields.stream_options
+    return RequestFacts(
+        model=_text(fields.model),
+        stream=fields.stream is True,
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        max_tokens=_count(fields.max_completion_tokens, fields.max_tokens, fields.max_output_tokens),
+        service_tier=_text(fields.service_tier),
+        session_key=_text(fields.prompt_cache_key) or _text(fields.user),
+        body_bytes=len(body),
+        valid=True,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _count(*values: object) -> int | None:
+    for value in values:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
+
+
+def with_model(body: bytes | bytearray, model: str) -> bytes:
+    """The same request body for another model name; every other member keeps its bytes and its order.
+
+    Raises:
+        ValueError: `body` is not a JSON object.
+    """
+    try:
+        members = _members_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"the body is not a JSON object ({error}); its model cannot be replaced") from error
+    members["model"] = msgspec.Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(members)
+
+
+def usage_in_tail(tail: bytes | bytearray) -> Usage | None:
+    """Usage in the last bytes of an event stream or of a JSON answer, or None if there is none.
+
+    A few hundred bytes suffice for a stream. Chunk-size lines of the transfer coding may be among the bytes, as
+    long as none of them splits the usage object.
+    """
+    found = None
+    for found in _USAGE.finditer(tail):
+        pass
+    if found is None:
+        return None
+    start = found.end() - 1
+    end = _object_end(tail, start)
+    if end is None:
+        return None
+    try:
+        fields = _usage_decoder.decode(tail[start:end])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    input_tokens = fields.prompt_tokens if fields.prompt_tokens is not None else fields.input_tokens
+    output_tokens = fields.completion_tokens if fields.completion_tokens is not None else fields.output_tokens
+    if input_tokens is None and output_tokens is None:
+        return None
+    return Usage(max(0, input_tokens or 0), max(0, output_tokens or 0))
+
+
+def _object_end(data: bytes | bytearray, start: int) -> int | None:
+    """Index after the object that opens at `start`; usage objects hold no strings with braces."""
+    depth = 0
+    for index in range(start, len(data)):
+        byte = data[index]
+        if byte == 0x7B:
+            depth += 1
+        elif byte == 0x7D:
+            depth -= 1
+            if depth == 0:
+                return index + 1
+    return None
+
+
+def error_body(message: str, *, type_: str, code: int, param: str | None = None) -> bytes:
+    """An error as vLLM and OpenAI write it: ``{"error": {"message", "type", "param", "code"}}``."""
+    return msgspec.json.encode({"error": {"message": message, "type": type_, "param": param, "code": code}})
