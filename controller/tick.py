@@ -1,4 +1,4 @@
-"""One decision of the control loop: from what is known to what is done. Pure; the same code in service and simulation."""
+"""One decision of the control loop, from what is known to what is done; the same code in service and simulation."""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+"""The draw that would have been: mean power before an event, frozen when the event starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.model.grid import GridEvent
+
+MAX_SAMPLES = 720
+MIN_SAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PowerHistory:
+    """Measured power of the recent past, oldest first, as (time in s, W); bounded to `MAX_SAMPLES`."""
+
+    samples: tuple[tuple[float, float], ...] = ()
+
+    def with_sample(self, time_s: float, power_w: float, window_s: float) -> PowerHistory:
+        """The history with a sample more; one that follows the last by less than window / MAX_SAMPLES is left out."""
+        if self.samples and time_s - self.samples[-1][0] < window_s / MAX_SAMPLES:
+            return self
+        kept = tuple(sample for sample in self.samples if sample[0] > time_s - 2 * window_s)
+        return PowerHistory((*kept, (time_s, power_w))[-MAX_SAMPLES:])
+
+
+def mean_before_w(samples: Iterable[tuple[float, float]], end_s: float, window_s: float) -> float | None:
+    """Mean of the samples on [end_s - window_s, end_s); None with fewer than three."""
+    within = [power_w for time_s, power_w in samples if end_s - window_s <= time_s < end_s]
+    return sum(within) / len(within) if len(within) >= MIN_SAMPLES else None
+
+
+def baseline_w(samples: Iterable[tuple[float, float]], event: GridEvent, window_s: float) -> float | None:
+    """Meter-before baseline of an event: mean power of the window before it.
+
+    The window ends at the event's notice where that came within one window of the start, otherwise at the start: what
+    is done to prepare for the event must not raise its baseline.
+    Returns None where too little was measured.
+    """
+    kept = tuple(samples)
+    if event.start_s - window_s <= event.notice_s < event.start_s:
+        before = mean_before_w(kept, event.notice_s, window_s)
+        if before is not None:
+            return before
+    return mean_before_w(kept, event.start_s, window_s)
