@@ -1,0 +1,69 @@
+"""The table through Redis: a key that expires with it, and a channel of the same name that announces its sequence."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from controller.clock import Clock
+from controller.errors import ActuationError
+from controller.model.plan import Commands
+from router.contract import encode
+
+_PASSWORD = re.compile(r"(?<=://)[^@/]*@")
+
+
+class RedisPublisher:
+    """Writes tables into Redis. The password is an argument, so that it need not stand in the configuration file."""
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        key: str = "wattroute:allocation",
+        password: str | None = None,
+        timeout_s: float = 2.0,
+    ) -> None:
+        self._target = _PASSWORD.sub("", url)
+        self._clock = clock
+        self._key = key
+        self._timeout_s = timeout_s
+        self._client = redis.asyncio.Redis.from_url(
+            url,
+            **({"password": password} if password else {}),
+            socket_connect_timeout=timeout_s,
+            socket_timeout=timeout_s,
+            max_connections=4,
+        )
+        self._announced: int | None = None
+
+    async def apply(self, commands: Commands) -> tuple[str, ...]:
+        """Write the table, also when it is unchanged: a Redis that lost its data then has it again.
+
+        Raises:
+            ActuationError: Redis did not take it in time.
+        """
+        table = commands.table
+        ttl_ms = int((table.expires_at_s - self._clock.wall_s()) * 1000)
+        if ttl_ms <= 0:
+            raise ActuationError(self._target, f"table {table.sequence} has expired; it is not written")
+        is_new = table.sequence != self._announced
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._client.set(self._key, encode(table), px=ttl_ms)
+                if is_new:
+                    await self._client.publish(self._key, str(table.sequence))
+        except TimeoutError as error:
+            raise ActuationError(self._target, f"table not written within {self._timeout_s:g} s") from error
+        except (RedisError, OSError) as error:
+            raise ActuationError(self._target, f"table not written: {error}") from error
+        self._announced = table.sequence
+        return (f"table {table.sequence} written to redis",) if is_new else ()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

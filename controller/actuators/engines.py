@@ -1,0 +1,145 @@
+"""Sleep and wake of vLLM engines, verified, with a canary after each wake.
+
+The endpoints exist where vLLM runs with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode. `mode=wait` lets a request
+that slipped in finish, where the default would abort it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+import aiohttp
+
+from controller.clock import Clock
+from controller.errors import ActuationError
+from controller.model.fleet import Site
+from controller.model.plan import InstanceCommand, Verb
+
+CANARY = {"prompt": "1", "max_tokens": 1, "temperature": 0}
+"""A completion of one token; vLLM takes its only model when none is named."""
+_MAX_ANSWER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDeadlines:
+    """Longest waits: for a plain answer, for the verbs to take effect, for the canary, and between two looks."""
+
+    answer_s: float = 2.0
+    sleep_s: float = 120.0
+    wake_s: float = 180.0
+    canary_s: float = 20.0
+    poll_s: float = 0.2
+
+
+class EngineDriver:
+    """Puts engines to sleep and wakes them."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        site: Site,
+        clock: Clock,
+        *,
+        sleep_level: int = 1,
+        model: str | None = None,
+        deadlines: EngineDeadlines = EngineDeadlines(),  # noqa: B008 - frozen
+    ) -> None:
+        self._session = session
+        self._urls = {
+            instance.instance_id: instance.url.rstrip("/") for pool in site.pools for instance in pool.instances
+        }
+        self._clock = clock
+        self._sleep_level = sleep_level
+        self._canary = {**CANARY, **({"model": model} if model else {})}
+        self._deadlines = deadlines
+
+    @property
+    def verbs(self) -> Collection[Verb]:
+        """Sleep and wake."""
+        return (Verb.SLEEP, Verb.WAKE)
+
+    async def carry_out(self, command: InstanceCommand) -> str:
+        """Bring the engine into the state and make sure of it.
+
+        Raises:
+            ActuationError: the engine is unknown, does not answer, refuses, or is not there in time.
+        """
+        base = self._urls.get(command.instance_id)
+        if base is None:
+            raise ActuationError(command.instance_id, "no such instance is configured")
+        steps = {Verb.SLEEP: (self._sleep, self._deadlines.sleep_s), Verb.WAKE: (self._wake, self._deadlines.wake_s)}
+        if command.verb not in steps:
+            raise ActuationError(command.instance_id, f"an engine cannot be told to {command.verb.value}")
+        step, deadline_s = steps[command.verb]
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await step(base)
+        except TimeoutError as error:
+            raise ActuationError(
+                command.instance_id, f"{command.verb.value}: not done within {deadline_s:g} s"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ActuationError(
+                command.instance_id, f"{command.verb.value}: {base}: {type(error).__name__}: {error}"
+            ) from error
+        except _Refused as error:
+            raise ActuationError(command.instance_id, f"{command.verb.value}: {error}") from error
+
+    async def _sleep(self, base: str) -> str:
+        if await self._is_sleeping(base):
+            return "already asleep"
+        await self._post(f"{base}/sleep?level={self._sleep_level}&mode=wait", self._deadlines.sleep_s)
+        await self._until(lambda: self._is_sleeping(base))
+        return f"asleep at level {self._sleep_level}"
+
+    async def _wake(self, base: str) -> str:
+        was_asleep = await self._is_sleeping(base)
+        if was_asleep:
+            await self._post(f"{base}/wake_up", self._deadlines.wake_s)
+        await self._until(lambda: self._is_serving(base))
+        await self._post(f"{base}/v1/completions", self._deadlines.canary_s, body=self._canary)
+        return "awake, canary answered" if was_asleep else "already awake, canary answered"
+
+    async def _until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until the engine says so; the caller's deadline ends the wait."""
+        while not await is_so():
+            await self._clock.sleep(self._deadlines.poll_s)
+
+    async def _is_serving(self, base: str) -> bool:
+        if await self._is_sleeping(base):
+            return False
+        async with self._session.get(f"{base}/health", timeout=self._timeout(self._deadlines.answer_s)) as response:
+            return response.status == 200
+
+    async def _is_sleeping(self, base: str) -> bool:
+        url = f"{base}/is_sleeping"
+        async with self._session.get(url, timeout=self._timeout(self._deadlines.answer_s)) as response:
+            if response.status == 404:
+                raise _Refused(f"{url} is absent; start vLLM with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode")
+            if response.status != 200:
+                raise _Refused(f"{url}: status {response.status}")
+            try:
+                answer = await response.json(content_type=None)
+            except ValueError as error:
+                raise _Refused(f"{url}: not JSON") from error
+            value = answer.get("is_sleeping") if isinstance(answer, dict) else None
+            if not isinstance(value, bool):
+                raise _Refused(f"{url}: no is_sleeping in the answer")
+            return value
+
+    async def _post(self, url: str, timeout_s: float, body: dict[str, object] | None = None) -> None:
+        async with self._session.post(url, json=body, timeout=self._timeout(timeout_s)) as response:
+            answer = await response.content.read(_MAX_ANSWER_BYTES)
+            if response.status != 200:
+                text = answer[:200].decode(errors="replace")
+                raise _Refused(f"{url}: status {response.status}: {text}")
+
+    @staticmethod
+    def _timeout(total_s: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=total_s)
+
+
+class _Refused(Exception):  # noqa: N818 - reads as the outcome it is
+    """The engine answered, but not as it should."""

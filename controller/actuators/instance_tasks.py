@@ -1,0 +1,108 @@
+"""Commands to instances as background tasks: a wake takes seconds, a start minutes, and the loop waits for neither.
+
+At most one task runs for an instance. A command for a busy instance is left out; the next ticks give it again if it
+is still wanted. An instance whose wake has not succeeded is not to be used, whatever it says of itself: `overlay`
+shows it as waking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from controller.actuators.driver import InstanceDriver
+from controller.clock import Clock
+from controller.errors import ActuationError
+from controller.model.observation import InstanceObservation, InstanceState
+from controller.model.plan import Commands, InstanceCommand, Verb
+from router.contract import InstanceId
+
+log = logging.getLogger(__name__)
+MAX_OUTCOMES = 10_000
+_READY = (InstanceState.SERVING, InstanceState.SLEEPING)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended."""
+
+    command: InstanceCommand
+    is_done: bool
+    detail: str
+    took_s: float
+
+
+class InstanceTasks:
+    """Runs commands in the background and remembers which instances are not yet to be used."""
+
+    def __init__(self, drivers: tuple[InstanceDriver, ...], clock: Clock) -> None:
+        self._drivers = {verb: driver for driver in drivers for verb in driver.verbs}
+        self._clock = clock
+        self._running: dict[InstanceId, tuple[Verb, asyncio.Task[None]]] = {}
+        self._unproven: set[InstanceId] = set()
+        self._outcomes: deque[Outcome] = deque(maxlen=MAX_OUTCOMES)
+
+    async def apply(self, commands: Commands) -> tuple[str, ...]:
+        """Begin what the commands say; returns a line for each task begun."""
+        begun = []
+        for command in commands.instances:
+            if command.instance_id in self._running:
+                continue
+            if command.verb is Verb.WAKE:
+                self._unproven.add(command.instance_id)
+            elif command.verb is not Verb.START:
+                self._unproven.discard(command.instance_id)
+            task = asyncio.create_task(self._carry_out(command), name=f"{command.verb.value} {command.instance_id}")
+            self._running[command.instance_id] = (command.verb, task)
+            begun.append(f"{command.verb.value} {command.instance_id}: {command.reason}")
+        return tuple(begun)
+
+    def overlay(self, instances: tuple[InstanceObservation, ...]) -> tuple[InstanceObservation, ...]:
+        """The observations, with the instances whose wake is not proven shown as waking."""
+        return tuple(
+            dataclasses.replace(instance, state=InstanceState.WAKING)
+            if instance.state in _READY and self._is_waking(instance.instance_id)
+            else instance
+            for instance in instances
+        )
+
+    def take_outcomes(self) -> tuple[Outcome, ...]:
+        """What ended since the last call."""
+        outcomes = tuple(self._outcomes)
+        self._outcomes.clear()
+        return outcomes
+
+    async def close(self) -> None:
+        """Give up what is still running."""
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_waking(self, instance_id: InstanceId) -> bool:
+        return instance_id in self._unproven
+
+    async def _carry_out(self, command: InstanceCommand) -> None:
+        began_s = self._clock.monotonic_s()
+        is_done, detail = False, "given up at shutdown"
+        try:
+            driver = self._drivers.get(command.verb)
+            if driver is None:
+                raise ActuationError(
+                    command.instance_id,
+                    f"nothing is configured that can {command.verb.value} instances; set controller.supervisor_url",
+                )
+            detail = await driver.carry_out(command)
+            is_done = True
+            self._unproven.discard(command.instance_id)
+        except ActuationError as error:
+            detail = str(error)
+        except Exception as error:  # a fault in a driver is an outcome like any other, and is told
+            log.exception("driver failed", extra={"instance_id": command.instance_id, "verb": command.verb.value})
+            detail = f"{type(error).__name__}: {error}"
+        finally:
+            self._running.pop(command.instance_id, None)
+            self._outcomes.append(Outcome(command, is_done, detail, self._clock.monotonic_s() - began_s))

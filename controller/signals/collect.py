@@ -1,0 +1,141 @@
+"""Everything a tick decides upon, read at once under one deadline each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from controller.errors import SignalError
+from controller.model.fleet import Site
+from controller.model.grid import Series
+from controller.model.observation import (
+    InstanceObservation,
+    InstanceState,
+    Missing,
+    Observation,
+    Reading,
+    RouterObservation,
+)
+from controller.signals.events import EventBook
+from controller.signals.feeds import Feed
+from controller.signals.site_power import site_power
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class GpuSource(Protocol):
+    """Reads GPU power."""
+
+    async def read(self, now_s: float) -> tuple[Mapping[str, Reading | Missing], tuple[SignalError, ...]]:
+        """Readings by UUID, and what could not be asked."""
+
+
+class InstanceSource(Protocol):
+    """Observes engines."""
+
+    async def read(self, now_s: float) -> tuple[InstanceObservation, ...]:
+        """One observation an instance."""
+
+
+class DemandSource(Protocol):
+    """Reads the routers."""
+
+    async def read(self, now_s: float) -> RouterObservation | Missing:
+        """Demand and acknowledgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The signals of a site."""
+
+    gpus: GpuSource
+    engines: InstanceSource
+    routers: DemandSource
+    price_usd_per_mwh: Feed
+    carbon_kg_per_mwh: Feed
+    events: EventBook
+
+
+class Collector:
+    """The `ObservationSource` of the service."""
+
+    def __init__(self, site: Site, sources: Sources, *, deadline_s: float = 3.0, stale_s: float = 15.0) -> None:
+        self._site = site
+        self._sources = sources
+        self._deadline_s = deadline_s
+        self._stale_s = stale_s
+        self._missing_since: dict[str, float] = {}
+
+    async def read(self, now_s: float) -> Observation:
+        """Read all signals; what cannot be had comes as `Missing` with its reason."""
+        sources = self._sources
+        gpus, engines, routers = await asyncio.gather(
+            self._guarded("gpus", sources.gpus.read(now_s), now_s),
+            self._guarded("engines", sources.engines.read(now_s), now_s),
+            self._guarded("routers", sources.routers.read(now_s), now_s),
+        )
+        gpu_power = self._gpu_power(gpus, now_s)
+        power = site_power(self._site, gpu_power, now_s=now_s, max_age_s=self._stale_s)
+        return Observation(
+            now_s=now_s,
+            instances=self._unreachable(engines.reason, now_s) if isinstance(engines, Missing) else engines,
+            site_power=self._dated("site_power", power),
+            gpu_power=tuple(sorted(gpu_power.items())),
+            router=self._dated("router", routers),
+            price_usd_per_mwh=self._dated("price", _read_feed("price_usd_per_mwh", sources.price_usd_per_mwh, now_s)),
+            carbon_kg_per_mwh=self._dated("carbon", _read_feed("carbon_kg_per_mwh", sources.carbon_kg_per_mwh, now_s)),
+            events=sources.events.current(now_s),
+        )
+
+    async def _guarded(self, name: str, reading: Awaitable[Result], now_s: float) -> Result | Missing:
+        try:
+            return await asyncio.wait_for(reading, self._deadline_s)
+        except TimeoutError:
+            return Missing(name, f"no result within {self._deadline_s:g} s", now_s)
+        except Exception as error:  # a fault in one adapter must not hide the other signals
+            log.exception("signal failed", extra={"signal": name})
+            return Missing(name, f"{type(error).__name__}: {error}", now_s)
+
+    def _gpu_power(
+        self, result: tuple[Mapping[str, Reading | Missing], tuple[SignalError, ...]] | Missing, now_s: float
+    ) -> dict[str, Reading | Missing]:
+        """Readings of the fleet's GPUs; those not shown are missing, with the exporters' faults as the reason."""
+        readings: Mapping[str, Reading | Missing] = {}
+        if isinstance(result, Missing):
+            reason = result.reason
+        else:
+            readings, errors = result
+            reason = "; ".join(map(str, errors[:3])) or "no exporter shows it"
+        uuids = [uuid for pool in self._site.pools for instance in pool.instances for uuid in instance.gpu_uuids]
+        return {uuid: readings.get(uuid) or Missing("gpus", reason, now_s) for uuid in uuids}
+
+    def _unreachable(self, reason: str, now_s: float) -> tuple[InstanceObservation, ...]:
+        log.warning("no engine was observed", extra={"reason": reason})
+        return tuple(
+            InstanceObservation(instance.instance_id, pool.pool_id, InstanceState.UNREACHABLE, now_s, now_s)
+            for pool in self._site.pools
+            for instance in pool.instances
+        )
+
+    def _dated(self, name: str, value: Result | Missing) -> Result | Missing:
+        """Put into a `Missing` since when it is so; the beginning and the end are logged."""
+        if not isinstance(value, Missing):
+            if self._missing_since.pop(name, None) is not None:
+                log.info("signal is back", extra={"signal": name})
+            return value
+        if name not in self._missing_since:
+            self._missing_since[name] = value.since_s
+            log.warning("signal is missing", extra={"signal": name, "reason": value.reason})
+        return Missing(value.source, value.reason, self._missing_since[name])
+
+
+def _read_feed(name: str, feed: Feed, now_s: float) -> Series | Missing:
+    try:
+        return feed.read(now_s)
+    except Exception as error:  # a fault in one adapter must not hide the other signals
+        log.exception("signal failed", extra={"signal": name})
+        return Missing(name, f"{type(error).__name__}: {error}", now_s)

@@ -1,0 +1,234 @@
+"""What each engine says of itself: vLLM's /metrics, /is_sleeping and /health.
+
+An engine that does not answer is a state, not an error. /health stays 200 while vLLM sleeps, and /is_sleeping exists
+only where the server runs in development mode, so both are asked, and the sleep gauge of /metrics stands in. Data
+parallel engines show one series an `engine` label; they are summed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from controller.errors import SignalError
+from controller.model.fleet import Instance, Pool, Site
+from controller.model.observation import InstanceObservation, InstanceState
+from controller.signals.http_client import get, get_json, get_text
+from controller.signals.latency import Histogram, LatencyWindow
+from controller.signals.prometheus_text import parse
+from router.contract import InstanceId
+
+log = logging.getLogger(__name__)
+
+_TTFT = "vllm:time_to_first_token_seconds_bucket"
+_ITL = "vllm:inter_token_latency_seconds_bucket"
+_GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc")
+_COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+_SLEEP = "vllm:engine_sleep_state"
+_WANTED = frozenset((*_GAUGES, *_COUNTERS, _SLEEP, _TTFT, _ITL))
+_SUPERVISED = {
+    "off": InstanceState.OFF,
+    "stopped": InstanceState.OFF,
+    "starting": InstanceState.STARTING,
+    "waking": InstanceState.WAKING,
+}
+"""States of the supervisor that say more than the engine's own port can."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineMetrics:
+    """What a tick needs of an engine's /metrics, summed over its `engine` labels.
+
+    Attributes:
+        kv_cache_usage_frac: mean over the engine labels.
+        is_sleeping: by the sleep gauge; None where the engine has none.
+        ttft, itl: cumulative buckets of the latency histograms.
+    """
+
+    running: int
+    waiting: int
+    prompt_tokens: float
+    generation_tokens: float
+    kv_cache_usage_frac: float
+    is_sleeping: bool | None
+    ttft: Histogram
+    itl: Histogram
+
+
+def engine_metrics(text: str) -> EngineMetrics:
+    """Read an engine's exposition text.
+
+    Raises:
+        ValueError: the text is malformed, or is not of a vLLM engine.
+    """
+    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS)}
+    awake: list[bool] = []
+    buckets: dict[str, dict[float, float]] = {_TTFT: {}, _ITL: {}}
+    for sample in parse(text, _WANTED):
+        if not math.isfinite(sample.value):
+            continue
+        if sample.name == _SLEEP:
+            if sample.labels.get("sleep_state") == "awake":
+                awake.append(sample.value > 0)
+        elif sample.name in buckets:
+            edge_s = float(sample.labels.get("le", "nan"))
+            buckets[sample.name][edge_s] = buckets[sample.name].get(edge_s, 0.0) + sample.value
+        else:
+            values[sample.name].append(sample.value)
+    running, waiting, kv = (values[name] for name in _GAUGES)
+    if not running or not waiting:
+        raise ValueError(f"{_GAUGES[0]} and {_GAUGES[1]} are not among the metrics; is this a vLLM engine?")
+    prompt, generation = (sum(values[name]) for name in _COUNTERS)
+    return EngineMetrics(
+        running=round(sum(running)),
+        waiting=round(sum(waiting)),
+        prompt_tokens=prompt,
+        generation_tokens=generation,
+        kv_cache_usage_frac=sum(kv) / len(kv) if kv else 0.0,
+        is_sleeping=not any(awake) if awake else None,
+        ttft=tuple(sorted(buckets[_TTFT].items())),
+        itl=tuple(sorted(buckets[_ITL].items())),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    state: InstanceState
+    metrics: EngineMetrics | None = None
+    reason: str = ""
+
+
+class EngineSource:
+    """Observes every instance of a site; remembers since when each is in its state."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        site: Site,
+        *,
+        supervisor_url: str | None = None,
+        timeout_s: float = 1.5,
+        latency_window_s: float = 30.0,
+    ) -> None:
+        self._session = session
+        self._targets = tuple((pool, instance) for pool in site.pools for instance in pool.instances)
+        self._supervisor_url = supervisor_url
+        self._timeout_s = timeout_s
+        self._since: dict[InstanceId, tuple[InstanceState, float]] = {}
+        self._last_metrics: dict[InstanceId, EngineMetrics] = {}
+        self.latency = LatencyWindow(latency_window_s)
+
+    async def read(self, now_s: float) -> tuple[InstanceObservation, ...]:
+        """One observation an instance, in the order of the site."""
+        supervised, found = await asyncio.gather(
+            self._supervised(), asyncio.gather(*(self._probe(instance) for _, instance in self._targets))
+        )
+        observations = []
+        for (pool, instance), probe in zip(self._targets, found, strict=True):
+            observations.append(self._observation(pool, instance, probe, supervised=supervised, now_s=now_s))
+        self.latency.prune(now_s)
+        return tuple(observations)
+
+    async def _supervised(self) -> Mapping[str, str]:
+        """State of each instance by the supervisor; empty where there is none or it does not answer."""
+        if self._supervisor_url is None:
+            return {}
+        url = f"{self._supervisor_url.rstrip('/')}/instances"
+        try:
+            listed = await get_json(self._session, url, self._timeout_s)
+        except SignalError as error:
+            log.warning("supervisor unreachable", extra={"source": error.source, "reason": error.reason})
+            return {}
+        entries = listed if isinstance(listed, list) else []
+        return {
+            str(entry["instance_id"]): str(entry["state"]).lower()
+            for entry in entries
+            if isinstance(entry, dict) and "instance_id" in entry and "state" in entry
+        }
+
+    async def _probe(self, instance: Instance) -> _Found:
+        base = instance.url.rstrip("/")
+        results = await asyncio.gather(
+            get_text(self._session, f"{base}/metrics", self._timeout_s),
+            self._is_sleeping(base),
+            get(self._session, f"{base}/health", self._timeout_s),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, SignalError):
+                return _Found(InstanceState.UNREACHABLE, reason=str(result))
+            if isinstance(result, BaseException):
+                raise result
+        text, asleep, (health, _) = results  # type: ignore[misc]  # no exception is left among them
+        if health != 200:
+            return _Found(InstanceState.UNREACHABLE, reason=f"{base}/health: status {health}")
+        try:
+            metrics = engine_metrics(str(text))
+        except ValueError as error:
+            return _Found(InstanceState.UNREACHABLE, reason=f"{base}/metrics: {error}")
+        sleeping = metrics.is_sleeping if asleep is None else asleep
+        return _Found(InstanceState.SLEEPING if sleeping else InstanceState.SERVING, metrics)
+
+    async def _is_sleeping(self, base: str) -> bool | None:
+        """The engine's own answer; None where the endpoint is absent."""
+        status, body = await get(self._session, f"{base}/is_sleeping", self._timeout_s)
+        if status != 200:
+            return None
+        try:
+            answer = json.loads(body)
+        except ValueError as error:
+            raise SignalError(f"{base}/is_sleeping", "not JSON") from error
+        value = answer.get("is_sleeping") if isinstance(answer, dict) else None
+        return value if isinstance(value, bool) else None
+
+    def _observation(
+        self, pool: Pool, instance: Instance, found: _Found, *, supervised: Mapping[str, str], now_s: float
+    ) -> InstanceObservation:
+        instance_id = instance.instance_id
+        state = found.state
+        if state is not InstanceState.SERVING:
+            state = _SUPERVISED.get(supervised.get(instance_id, ""), state)
+        metrics = found.metrics or self._last_metrics.get(instance_id)
+        if found.metrics is not None:
+            previous = self._last_metrics.get(instance_id)
+            self.latency.add(now_s, previous, found.metrics)
+            self._last_metrics[instance_id] = found.metrics
+        since_s = self._enter(instance_id, state, now_s=now_s, reason=found.reason)
+        answered = found.metrics is not None
+        return InstanceObservation(
+            instance_id=instance_id,
+            pool_id=pool.pool_id,
+            state=state,
+            observed_at_s=now_s,
+            since_s=since_s,
+            running=metrics.running if metrics and answered else 0,
+            waiting=metrics.waiting if metrics and answered else 0,
+            prompt_tokens=metrics.prompt_tokens if metrics else 0.0,
+            generation_tokens=metrics.generation_tokens if metrics else 0.0,
+            kv_cache_usage_frac=metrics.kv_cache_usage_frac if metrics and answered else 0.0,
+        )
+
+    def _enter(self, instance_id: InstanceId, state: InstanceState, *, now_s: float, reason: str) -> float:
+        """Since when the instance is in its state; a change is logged."""
+        known = self._since.get(instance_id)
+        if known is not None and known[0] is state:
+            return known[1]
+        self._since[instance_id] = (state, now_s)
+        level = logging.WARNING if state is InstanceState.UNREACHABLE else logging.INFO
+        log.log(
+            level,
+            "instance state",
+            extra={
+                "instance_id": instance_id,
+                "state": state.value,
+                "before": known[0].value if known else None,
+                "reason": reason,
+            },
+        )
+        return now_s

@@ -1,0 +1,63 @@
+"""One bounded GET, shared by the signals: every failure comes out as `SignalError` with a short reason."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+
+from controller.errors import SignalError
+
+MAX_BODY_BYTES = 16 << 20
+
+
+async def get_text(session: aiohttp.ClientSession, url: str, timeout_s: float) -> str:
+    """Body of a 200 answer.
+
+    Raises:
+        SignalError: no connection, no answer in time, another status, or a body that is too large or not UTF-8.
+    """
+    status, body = await get(session, url, timeout_s)
+    if status != 200:
+        raise SignalError(url, f"status {status}")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise SignalError(url, f"not UTF-8 at byte {error.start}") from error
+
+
+async def get_json(session: aiohttp.ClientSession, url: str, timeout_s: float) -> Any:
+    """Decoded JSON of a 200 answer.
+
+    Raises:
+        SignalError: as for `get_text`, or the body is not JSON.
+    """
+    text = await get_text(session, url, timeout_s)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SignalError(url, f"not JSON ({error})") from error
+
+
+async def get(session: aiohttp.ClientSession, url: str, timeout_s: float) -> tuple[int, bytes]:
+    """Status and body of any answer.
+
+    Raises:
+        SignalError: no connection, no answer in time, or a body larger than `MAX_BODY_BYTES`.
+    """
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    try:
+        async with session.get(url, timeout=timeout, allow_redirects=False) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(1 << 16):
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise SignalError(url, f"more than {MAX_BODY_BYTES} bytes")
+            return response.status, bytes(body)
+    except TimeoutError as error:
+        raise SignalError(url, f"no answer within {timeout_s:g} s") from error
+    except aiohttp.ClientConnectorError as error:
+        raise SignalError(url, f"cannot connect ({error.os_error.strerror or error.os_error})") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise SignalError(url, f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,174 @@
+"""What the routers report on their admin ports: demand by class and the table they obey.
+
+Counters are summed over routers and only grow, also when a router restarts: what it had counted before is kept. A
+router that stops answering keeps its last figures for `FORGET_AFTER_S`, so that its acknowledgement still holds back
+what must wait for it; after that it counts as gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from controller.errors import SignalError
+from controller.model.observation import ClassDemand, Missing, RouterObservation
+from controller.signals.http_client import get_json
+from router.contract import ClassId, PoolId
+
+log = logging.getLogger(__name__)
+
+FORGET_AFTER_S = 60.0
+MAX_CLASSES = 1024
+_COUNTERS = ("requests", "finished", "input_tokens", "output_tokens", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class RouterState:
+    """One router's /state, checked; counters are by (class, counter) and (class, pool)."""
+
+    sequence: int
+    counters: Mapping[tuple[str, str], float]
+    by_pool: Mapping[tuple[str, str], float]
+    in_flight: Mapping[str, int]
+    queued: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Router:
+    first_asked_s: float
+    answered_at_s: float | None = None
+    is_gone: bool = False
+    sequence: int = -1
+    last: dict[tuple[str, str, str], float] = field(default_factory=dict)
+
+
+class RouterSource:
+    """Sums the states of all routers."""
+
+    def __init__(self, session: aiohttp.ClientSession, urls: tuple[str, ...], timeout_s: float = 1.5) -> None:
+        self._session = session
+        self._urls = tuple(url.rstrip("/") for url in urls)
+        self._timeout_s = timeout_s
+        self._routers: dict[str, _Router] = {}
+        self._totals: dict[tuple[str, str, str], float] = {}
+
+    async def read(self, now_s: float) -> RouterObservation | Missing:
+        """Demand and acknowledgement, or `Missing` when no router answers."""
+        if not self._urls:
+            return Missing("routers", "no router is configured in signals.router_urls", now_s)
+        results = await asyncio.gather(*(self._fetch(url) for url in self._urls))
+        states: list[RouterState] = []
+        errors: list[SignalError] = []
+        for url, result in zip(self._urls, results, strict=True):
+            router = self._routers.setdefault(url, _Router(first_asked_s=now_s))
+            if isinstance(result, SignalError):
+                errors.append(result)
+                self._miss(router, result, now_s)
+            else:
+                states.append(result)
+                self._take(router, result, now_s)
+        if not states:
+            return Missing("routers", "; ".join(map(str, errors[:3])), now_s)
+        counted = [router for router in self._routers.values() if not router.is_gone]
+        return RouterObservation(now_s, min(router.sequence for router in counted), self._demand(states))
+
+    async def _fetch(self, url: str) -> RouterState | SignalError:
+        try:
+            return read_state(await get_json(self._session, f"{url}/state", self._timeout_s))
+        except SignalError as error:
+            return error
+        except ValueError as error:
+            return SignalError(f"{url}/state", str(error))
+
+    def _miss(self, router: _Router, error: SignalError, now_s: float) -> None:
+        heard_s = router.first_asked_s if router.answered_at_s is None else router.answered_at_s
+        if not router.is_gone and now_s - heard_s > FORGET_AFTER_S:
+            router.is_gone = True
+            log.warning("router counts as gone", extra={"source": error.source, "reason": error.reason})
+
+    def _take(self, router: _Router, state: RouterState, now_s: float) -> None:
+        current = {("class", *key): value for key, value in state.counters.items()}
+        current |= {("pool", *key): value for key, value in state.by_pool.items()}
+        restarted = _has_restarted(router.last, current)
+        for key, value in current.items():
+            before = 0.0 if restarted else router.last.get(key, 0.0)
+            self._totals[key] = self._totals.get(key, 0.0) + max(0.0, value - before)
+        router.last = current
+        router.sequence = state.sequence
+        router.answered_at_s = now_s
+        router.is_gone = False
+
+    def _demand(self, states: list[RouterState]) -> tuple[ClassDemand, ...]:
+        classes = sorted({key[1] for key in self._totals if key[0] == "class"})
+        return tuple(self._class_demand(class_id, states) for class_id in classes)
+
+    def _class_demand(self, class_id: str, states: list[RouterState]) -> ClassDemand:
+        totals = {name: self._totals.get(("class", class_id, name), 0.0) for name in _COUNTERS}
+        by_pool = sorted(
+            (PoolId(key[2]), value) for key, value in self._totals.items() if key[0] == "pool" and key[1] == class_id
+        )
+        return ClassDemand(
+            class_id=ClassId(class_id),
+            **totals,
+            in_flight=sum(state.in_flight.get(class_id, 0) for state in states),
+            queued=sum(state.queued.get(class_id, 0) for state in states),
+            output_tokens_by_pool=tuple(by_pool),
+        )
+
+
+def _has_restarted(before: Mapping[tuple[str, str, str], float], after: Mapping[tuple[str, str, str], float]) -> bool:
+    """Whether a router counts from zero again: less than half of its requests are left.
+
+    A smaller drop is one of its workers that was replaced; counting all that is left once more would then be far off.
+    """
+
+    def requests(counters: Mapping[tuple[str, str, str], float]) -> float:
+        return sum(value for key, value in counters.items() if key[0] == "class" and key[2] == "requests")
+
+    return requests(after) < 0.5 * requests(before)
+
+
+def read_state(data: Any) -> RouterState:
+    """Check a router's /state.
+
+    Raises:
+        ValueError: the place and the value of what is malformed.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"an object is expected, not {type(data).__name__}")
+    table, classes = data.get("table"), data.get("classes")
+    if not isinstance(table, dict) or not isinstance(table.get("sequence"), int):
+        raise ValueError("table.sequence is not a whole number")
+    if not isinstance(classes, list) or len(classes) > MAX_CLASSES:
+        raise ValueError(f"classes is not a list of at most {MAX_CLASSES}")
+    counters: dict[tuple[str, str], float] = {}
+    by_pool: dict[tuple[str, str], float] = {}
+    in_flight: dict[str, int] = {}
+    queued: dict[str, int] = {}
+    for index, entry in enumerate(classes):
+        where = f"classes[{index}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("class_id"), str):
+            raise ValueError(f"{where}.class_id is not a name")
+        class_id = entry["class_id"]
+        for name in _COUNTERS:
+            counters[class_id, name] = _count(entry.get(name, 0), f"{where}.{name}")
+        in_flight[class_id] = round(_count(entry.get("in_flight", 0), f"{where}.in_flight"))
+        queued[class_id] = round(_count(entry.get("queued", 0), f"{where}.queued"))
+        pools = entry.get("output_tokens_by_pool", {})
+        if not isinstance(pools, dict) or len(pools) > MAX_CLASSES:
+            raise ValueError(f"{where}.output_tokens_by_pool is not an object")
+        for pool_id, value in pools.items():
+            by_pool[class_id, pool_id] = _count(value, f"{where}.output_tokens_by_pool.{pool_id}")
+    return RouterState(table["sequence"], counters, by_pool, in_flight, queued)
+
+
+def _count(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
+    return float(value)
