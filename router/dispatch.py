@@ -17,12 +17,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from router.contract import AllocationTable, InstanceId
+from router.accounting import Accounts, tokens_of
+from router.admission import Admission, Grant, Ticket
+from router.classify import Classifier
+from router.contract import AllocationTable, ClassId, InstanceId, PoolId, Precision
+from router.discovery.static import list_instances
 from router.exchange import Ask, Choice, Outcome, Refusal
+from router.failover import RetryBudget
+from router.fleet import EngineLoad, Fleet, InstanceSpec, Slot
+from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
-from router.settings import RouterFile
+from router.policy import ClassPolicy, Unavailable
+from router.settings import ClassSettings, RouterFile
+from router.snapshot import InstanceView, Snapshot, TableView
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
+
+QUEUE_FULL_RETRY_S = 1.0
+"""Retry-After of a refusal where no event's end is known: a queue moves within seconds."""
+UNUSABLE_RETRY_S = 5.0
+"""Retry-After where no instance can serve: a few probes' time."""
+
+_RANK = {precision: rank for rank, precision in enumerate(Precision)}
 
 
 class Dispatcher:
@@ -35,42 +51,107 @@ class Dispatcher:
     """
 
     def __init__(self, settings: RouterFile, *, workers: int = 1, worker: int = 0) -> None:
-        raise NotImplementedError
+        self._specs = list_instances(settings.pools)
+        self._fleet = Fleet(
+            self._specs,
+            {PoolId(pool.name): pool.static_weight for pool in settings.pools},
+            health=settings.router.health,
+            workers=workers,
+            worker=worker,
+        )
+        self._classifier = Classifier(settings)
+        self._admission = Admission(settings.classes)
+        self._budget = RetryBudget(settings.router.retry)
+        self._ladder = Ladder(settings.table)
+        self._policies = {ClassId(cls.name): self._policy_of(cls) for cls in settings.classes}
+        self._best_rank = {
+            class_id: min(_RANK[pool.precision] for pool in policy.pools) for class_id, policy in self._policies.items()
+        }
+        self._accounts = Accounts(tuple(self._policies))
+        self._held: dict[int, Slot] = {}
+        self._serial = 0
+        self._sequence = -1
+        self._unknown_names = 0
+        self._is_pumping = False
+        self._obey(None)
 
     def ask(self, header: Callable[[bytes], bytes | None], facts: RequestFacts) -> Ask | Refusal:
         """Classify a request. `header` looks a lower-case name up and gives its value or None."""
-        raise NotImplementedError
+        cls = self._classifier.class_of(header, facts)
+        if isinstance(cls, Refusal):
+            return self._refuse(None, cls)
+        class_id = ClassId(cls.name)
+        pin = self._classifier.pin_of(header, facts)
+        if isinstance(pin, Refusal):
+            return self._refuse(class_id, pin)
+        precision, engine_model = pin
+        if precision is not None:
+            refusal = self._classifier.check_pin(cls, precision)
+            if refusal is not None:
+                return self._refuse(class_id, refusal)
+        self._accounts.asked(class_id)
+        expected = self._policies[class_id].expected_tokens
+        return Ask(
+            facts=facts,
+            class_id=class_id,
+            precision=precision,
+            session_key=self._classifier.session_of(header, facts),
+            engine_model=engine_model,
+            expected_tokens=expected if facts.max_tokens is None else min(expected, float(facts.max_tokens)),
+        )
 
     def choose(self, ask: Ask, now_s: float, tried: tuple[InstanceId, ...] = ()) -> Choice | Refusal | None:
         """Pick an instance that is not in `tried` and reserve a slot; None if all are at their caps: then `enqueue`."""
-        raise NotImplementedError
+        if now_s >= self._ladder.expires_at_s:
+            self._drop_expired(now_s)
+        if not tried:
+            self._budget.note_request(now_s)
+        found = self._policies[ask.class_id].pick(ask, tried)
+        if isinstance(found, Slot):
+            return self._reserve(ask, found)
+        if found is Unavailable.FULL:
+            return None
+        return self._refuse(ask.class_id, self._nothing_usable(ask, now_s))
 
-    def enqueue(self, ask: Ask, now_s: float, grant: Callable[[Choice | Refusal], None]) -> object | Refusal:
+    def enqueue(self, ask: Ask, now_s: float, grant: Grant) -> Ticket | Refusal:
         """Wait for a slot; gives a ticket, or a Refusal if the queue is full (then `grant` is never called).
 
         `grant` is called at most once, synchronously from within another method (`release`, `probed`,
         `apply_table`, `expire`), never from within `enqueue`.
         """
-        raise NotImplementedError
+        ticket = self._admission.push(ask, now_s, grant)
+        if ticket is not None:
+            return ticket
+        message = f"{self._admission.queued(ask.class_id)} requests of class '{ask.class_id}' wait already; retry later"
+        retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
+        return self._refuse(ask.class_id, Refusal(429, "queue_full", message, retry_after_s))
 
     def cancel(self, ticket: object) -> None:
         """The waiting client left; its `grant` is not called any more. Harmless after the grant."""
-        raise NotImplementedError
+        if isinstance(ticket, Ticket):
+            self._admission.remove(ticket)
 
     def expire(self, now_s: float) -> None:
         """Refuse those who waited too long and drop an expired table. Call about four times a second."""
-        raise NotImplementedError
+        self._drop_expired(now_s)
+        for ticket in self._admission.expired(now_s):
+            message = f"no slot became free for class '{ticket.ask.class_id}' in time; retry later"
+            retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
+            ticket.grant(self._refuse(ticket.ask.class_id, Refusal(503, "wait_too_long", message, retry_after_s)))
 
     def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether a request of which no answer byte was passed on may be tried again after `attempts` attempts.
 
         True also counts the retry, so call it once per failed attempt and only when meaning to retry.
         """
-        raise NotImplementedError
+        allowed = self._budget.may_retry(outcome, attempts, now_s)
+        if allowed:
+            self._accounts.retried(outcome)
+        return allowed
 
     def first_byte(self, choice: Choice, ttft_s: float) -> None:
         """The first bytes of the answer's body came `ttft_s` after the request."""
-        raise NotImplementedError
+        self._accounts.first_byte(choice, ttft_s)
 
     def release(
         self,
@@ -96,12 +177,179 @@ class Dispatcher:
             now_s: wall clock.
             ttft_s: as given to `first_byte`, for the inter-token latency.
         """
-        raise NotImplementedError
+        slot = self._held.pop(choice.serial, None)
+        if slot is None:
+            return
+        self._fleet.give(slot, outcome)
+        tokens = tokens_of(ask, outcome, usage=usage, chunks=chunks)
+        policy = self._policies[choice.class_id]
+        if choice.charged_tokens:
+            policy.settle(slot.pool, charged_tokens=choice.charged_tokens, output_tokens=float(tokens.output_tokens))
+        self._accounts.released(choice, outcome, tokens)
+        if outcome is Outcome.OK:
+            self._accounts.timed(choice, duration_s=duration_s, ttft_s=ttft_s, chunks=chunks)
+            if tokens.output_tokens:
+                policy.learn_length(tokens.output_tokens)
+        if self._admission.waiting:
+            self._pump()
 
     def apply_table(self, table: AllocationTable, now_s: float) -> bool:
-        """Obey a table, or note that the one obeyed is still the source's; True if the table is new."""
-        raise NotImplementedError
+        """Obey a table, or note that the one obeyed is still the source's; True if the table is new.
+
+        Give every table the source gives, also one that did not change: that is what keeps it fresh. A table that
+        has expired, is older than the one obeyed or differs from it under the same sequence is counted and left.
+        """
+        before = self._ladder.table
+        is_new = self._ladder.offer(table, now_s)
+        if is_new or self._ladder.table is not before:
+            self._obey(self._ladder.table)
+            self._pump()
+        return is_new
+
+    def refuse_table(self, reason: str) -> None:
+        """Count a table that the source could not read; `reason` is a word of a fixed list."""
+        self._ladder.refused[reason] += 1
+
+    def count_refusal(self, reason: str, class_id: ClassId | None = None) -> None:
+        """Count a request that the data path refused by itself; `reason` is a word of a fixed list."""
+        self._accounts.refused(class_id, reason)
+
+    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+        """Take a probe of an instance into account."""
+        self._fleet.probed(self._fleet.slots[instance_id], ok=ok, load=load, now_s=now_s)
+        if self._admission.waiting:
+            self._pump()
+
+    def instances(self) -> tuple[InstanceSpec, ...]:
+        """Every instance, for probes and for merging /v1/models."""
+        return self._specs
 
     def has_usable(self) -> bool:
         """Whether any instance could take a request now, caps aside."""
-        raise NotImplementedError
+        return any(pool.ready for pool in self._fleet.pools.values())
+
+    def state(self, now_s: float) -> Snapshot:
+        """Everything this worker has to tell on the admin port."""
+        for class_id, counts in self._accounts.classes.items():
+            counts.queued = self._admission.queued(class_id)
+        return Snapshot(
+            now_s=now_s,
+            ready=self.has_usable(),
+            table=self._table_view(now_s),
+            classes=list(self._accounts.classes.values()),
+            traffic=list(self._accounts.traffic.values()),
+            instances=[_view(slot) for slot in self._fleet.slots.values()],
+            retries=self._accounts.retries,
+            unclassified=self._accounts.unclassified,
+        )
+
+    def _policy_of(self, cls: ClassSettings) -> ClassPolicy:
+        pools = [pool for pool in self._fleet.pools.values() if not cls.precisions or pool.precision in cls.precisions]
+        return ClassPolicy(pools, cls.expected_output_tokens)
+
+    def _obey(self, table: AllocationTable | None) -> None:
+        """Follow a table, or the static settings; names the router does not know are counted and left aside."""
+        weights = {entry.class_id: entry.pools for entry in table.weights} if table is not None else {}
+        unknown = sum(class_id not in self._policies for class_id in weights)
+        for class_id, policy in self._policies.items():
+            known = {pool.pool_id for pool in policy.pools}
+            told = {entry.pool_id: entry.weight for entry in weights.get(class_id, ())}
+            unknown += sum(pool_id not in known for pool_id in told)
+            shares = [told.get(pool.pool_id, 0.0) for pool in policy.pools]
+            policy.set_weights(shares if any(shares) else [pool.static_weight for pool in policy.pools])
+        caps = {cap.instance_id: cap.max_in_flight for cap in table.caps} if table is not None else {}
+        draining = frozenset(table.draining) if table is not None else frozenset()
+        unknown += len((caps.keys() | draining) - self._fleet.slots.keys())
+        self._fleet.constrain(caps, draining)
+        self._unknown_names = unknown
+        self._sequence = table.sequence if table is not None else -1
+
+    def _drop_expired(self, now_s: float) -> None:
+        if self._ladder.drop_expired(now_s):
+            self._obey(None)
+            self._pump()
+
+    def _reserve(self, ask: Ask, slot: Slot) -> Choice:
+        self._serial += 1
+        policy = self._policies[ask.class_id]
+        pool = slot.pool
+        self._fleet.take(slot, self._serial)
+        has_weight = policy.has_weight(pool)
+        charged = policy.charge(pool, ask.expected_tokens) if has_weight else 0.0
+        spec = slot.spec
+        choice = Choice(
+            instance_id=spec.instance_id,
+            pool_id=spec.pool_id,
+            precision=spec.precision,
+            class_id=ask.class_id,
+            host=spec.host,
+            port=spec.port,
+            sequence=self._sequence,
+            degraded=ask.precision is None and _RANK[spec.precision] > self._best_rank[ask.class_id],
+            serial=self._serial,
+            charged_tokens=charged,
+        )
+        self._held[self._serial] = slot
+        self._accounts.reserved(choice, off_allocation=not has_weight)
+        return choice
+
+    def _pump(self) -> None:
+        """Grant free slots to those who wait, longest first, until no line's head can be served.
+
+        A grant may call back and free or take slots; the outer call then goes on, the inner one returns at once.
+        """
+        if self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            while self._admission.waiting and self._grant_one():
+                pass
+        finally:
+            self._is_pumping = False
+
+    def _grant_one(self) -> bool:
+        for ticket in self._admission.heads():
+            found = self._policies[ticket.ask.class_id].pick(ticket.ask)
+            if isinstance(found, Slot):
+                self._admission.remove(ticket)
+                ticket.grant(self._reserve(ticket.ask, found))
+                return True
+        return False
+
+    def _nothing_usable(self, ask: Ask, now_s: float) -> Refusal:
+        at = f" at {ask.precision.value}" if ask.precision is not None else ""
+        message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
+        return Refusal(503, "no_instance", message, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))
+
+    def _refuse(self, class_id: ClassId | None, refusal: Refusal) -> Refusal:
+        self._accounts.refused(class_id, refusal.reason)
+        return refusal
+
+    def _table_view(self, now_s: float) -> TableView:
+        table = self._ladder.table
+        state = self._ladder.state(now_s).value
+        refused = dict(self._ladder.refused)
+        if table is None or now_s >= self._ladder.expires_at_s:
+            return TableView(state, -1, refused=refused, unknown_names=self._unknown_names)
+        return TableView(
+            state,
+            table.sequence,
+            issuer=table.issuer,
+            issued_at_s=table.issued_at_s,
+            expires_at_s=self._ladder.expires_at_s,
+            refused=refused,
+            unknown_names=self._unknown_names,
+        )
+
+
+def _view(slot: Slot) -> InstanceView:
+    return InstanceView(
+        instance_id=slot.spec.instance_id,
+        pool_id=slot.spec.pool_id,
+        precision=slot.spec.precision.value,
+        url=slot.spec.url,
+        state=slot.state,
+        in_flight=slot.in_flight,
+        max_in_flight=slot.max_in_flight,
+        draining=slot.draining,
+    )

@@ -123,12 +123,12 @@ def usage_in_tail(tail: bytes | bytearray) -> Usage | None:
     A few hundred bytes suffice for a stream. Chunk-size lines of the transfer coding may be among the bytes, as
     long as none of them splits the usage object.
     """
-    found = None
+    last = None
     for found in _USAGE.finditer(tail):
-        pass
-    if found is None:
+        last = found
+    if last is None:
         return None
-    start = found.end() - 1
+    start = last.end() - 1
     end = _object_end(tail, start)
     if end is None:
         return None

@@ -1,0 +1,209 @@
+"""What one worker counts: requests, tokens, refusals and latencies, by class and pool. Pure.
+
+Plain integers on the hot path; exposition and sums over workers are made from `Snapshot` when asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import msgspec
+
+from router.contract import ClassId, PoolId
+from router.exchange import Ask, Choice, Outcome
+from router.openai import Usage
+
+BYTES_PER_TOKEN = 4
+"""Of a request body: the estimate of its input tokens where the engine tells no usage."""
+
+TTFT_BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+ITL_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 2.5)
+DURATION_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 480.0, 960.0)
+
+
+class Histogram(msgspec.Struct):
+    """Counts by fixed upper bounds.
+
+    Attributes:
+        bounds: upper bounds, ascending.
+        counts: observations per bucket, one more than bounds (the last is open above).
+        total: sum of all observations.
+    """
+
+    bounds: tuple[float, ...]
+    counts: list[int]
+    total: float = 0.0
+
+    @classmethod
+    def empty(cls, bounds: tuple[float, ...]) -> Histogram:
+        """A histogram without observations."""
+        return cls(bounds, [0] * (len(bounds) + 1))
+
+    def observe(self, value: float) -> None:
+        """Add one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add(self, other: Histogram) -> None:
+        """Add all observations of a histogram with the same bounds."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+class Traffic(msgspec.Struct):
+    """What one class had of one pool.
+
+    Attributes:
+        outcomes: attempts that ended, by outcome.
+        degraded: attempts at a lower precision than the best the request might have had.
+        input_tokens, output_tokens: as told by the engines, else estimated.
+    """
+
+    class_id: str
+    pool_id: str
+    outcomes: dict[str, int]
+    ttft: Histogram
+    itl: Histogram
+    duration: Histogram
+    degraded: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @classmethod
+    def empty(cls, class_id: str, pool_id: str) -> Traffic:
+        """Nothing counted yet."""
+        return cls(
+            class_id,
+            pool_id,
+            {},
+            Histogram.empty(TTFT_BOUNDS_S),
+            Histogram.empty(ITL_BOUNDS_S),
+            Histogram.empty(DURATION_BOUNDS_S),
+        )
+
+    def add(self, other: Traffic) -> None:
+        """Add another worker's counts."""
+        add_counts(self.outcomes, other.outcomes)
+        self.ttft.add(other.ttft)
+        self.itl.add(other.itl)
+        self.duration.add(other.duration)
+        self.degraded += other.degraded
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+
+
+class ClassCounts(msgspec.Struct):
+    """What happened to the requests of one class, whatever the pool.
+
+    Attributes:
+        requests: accepted for routing.
+        finished: answered to the end.
+        in_flight: slots held now.
+        queued: waiting now.
+        off_allocation: served by a pool without weight, because none with weight could.
+        refused: not served, by reason.
+    """
+
+    class_id: str
+    requests: int = 0
+    finished: int = 0
+    in_flight: int = 0
+    queued: int = 0
+    off_allocation: int = 0
+    refused: dict[str, int] = {}
+
+    def add(self, other: ClassCounts) -> None:
+        """Add another worker's counts."""
+        self.requests += other.requests
+        self.finished += other.finished
+        self.in_flight += other.in_flight
+        self.queued += other.queued
+        self.off_allocation += other.off_allocation
+        add_counts(self.refused, other.refused)
+
+
+def add_counts(into: dict[str, int], more: dict[str, int]) -> None:
+    """Add counts by name."""
+    for name, count in more.items():
+        into[name] = into.get(name, 0) + count
+
+
+def tokens_of(ask: Ask, outcome: Outcome, *, usage: Usage | None, chunks: int) -> Usage:
+    """Tokens of an attempt: as told by the engine, else estimated.
+
+    Without usage an event of a stream counts as one output token, and the body's bytes over `BYTES_PER_TOKEN` as the
+    input tokens of an answer that at least began. A plain answer without usage (a list of models) counts nothing.
+    """
+    if usage is not None:
+        return usage
+    if not ask.facts.stream or (chunks == 0 and outcome is not Outcome.OK):
+        return Usage(0, 0)
+    return Usage(ask.facts.body_bytes // BYTES_PER_TOKEN, chunks)
+
+
+class Accounts:
+    """The counts of one worker.
+
+    Attributes:
+        classes: by class.
+        unclassified: refusals of requests that have no class, by reason.
+        traffic: by class and pool, made on first use.
+        retries: attempts tried again, by the outcome that caused it.
+    """
+
+    def __init__(self, class_ids: tuple[ClassId, ...]) -> None:
+        self.classes = {name: ClassCounts(name) for name in class_ids}
+        self.unclassified: dict[str, int] = {}
+        self.traffic: dict[tuple[ClassId, PoolId], Traffic] = {}
+        self.retries: dict[str, int] = {}
+
+    def asked(self, class_id: ClassId) -> None:
+        """A request was classified."""
+        self.classes[class_id].requests += 1
+
+    def refused(self, class_id: ClassId | None, reason: str) -> None:
+        """A request was not served; `class_id` is None if it has no class."""
+        refused = self.unclassified if class_id is None else self.classes[class_id].refused
+        refused[reason] = refused.get(reason, 0) + 1
+
+    def reserved(self, choice: Choice, *, off_allocation: bool) -> None:
+        """A slot was taken."""
+        counts = self.classes[choice.class_id]
+        counts.in_flight += 1
+        if off_allocation:
+            counts.off_allocation += 1
+
+    def retried(self, outcome: Outcome) -> None:
+        """An attempt is tried again."""
+        self.retries[outcome.value] = self.retries.get(outcome.value, 0) + 1
+
+    def first_byte(self, choice: Choice, ttft_s: float) -> None:
+        """An answer began."""
+        self._of(choice).ttft.observe(ttft_s)
+
+    def released(self, choice: Choice, outcome: Outcome, tokens: Usage) -> None:
+        """An attempt ended."""
+        counts = self.classes[choice.class_id]
+        counts.in_flight -= 1
+        if outcome is Outcome.OK:
+            counts.finished += 1
+        traffic = self._of(choice)
+        traffic.outcomes[outcome.value] = traffic.outcomes.get(outcome.value, 0) + 1
+        traffic.input_tokens += tokens.input_tokens
+        traffic.output_tokens += tokens.output_tokens
+        if choice.degraded:
+            traffic.degraded += 1
+
+    def timed(self, choice: Choice, *, duration_s: float, ttft_s: float | None, chunks: int) -> None:
+        """An answer ended well: its duration, and the mean time between its chunks."""
+        traffic = self._of(choice)
+        traffic.duration.observe(duration_s)
+        if ttft_s is not None and chunks > 1:
+            traffic.itl.observe(max(0.0, duration_s - ttft_s) / (chunks - 1))
+
+    def _of(self, choice: Choice) -> Traffic:
+        key = (choice.class_id, choice.pool_id)
+        found = self.traffic.get(key)
+        if found is None:
+            found = self.traffic[key] = Traffic.empty(*key)
+        return found

@@ -1,0 +1,30 @@
+"""Instances as listed in the configuration file. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from router.contract import InstanceId, PoolId
+from router.fleet import InstanceSpec
+from router.settings import PoolSettings
+
+
+def list_instances(pools: Iterable[PoolSettings]) -> tuple[InstanceSpec, ...]:
+    """Every instance; the n-th of a pool is called ``POOL-n``, counted from zero."""
+    return tuple(_spec(pool, number, url) for pool in pools for number, url in enumerate(pool.instances))
+
+
+def _spec(pool: PoolSettings, number: int, url: str) -> InstanceSpec:
+    parts = urlsplit(url)
+    if parts.hostname is None or parts.port is None:
+        raise ValueError(f"{url!r} is not an engine's address; write http://HOST:PORT")
+    return InstanceSpec(
+        instance_id=InstanceId(f"{pool.name}-{number}"),
+        pool_id=PoolId(pool.name),
+        precision=pool.precision,
+        host=parts.hostname,
+        port=parts.port,
+        url=url,
+        max_in_flight=pool.max_in_flight,
+    )

@@ -1,0 +1,62 @@
+"""Whether a failed attempt may be tried elsewhere. Pure.
+
+Only attempts of which the client has seen nothing come here. A retry is paid from a budget that follows the recent
+requests, so that retrying never doubles an overload. An instance that is gone (connection refused, or closed without
+an answer) is no overload: such retries cost no budget, they end with `max_attempts` and with the instance's ejection.
+"""
+
+from __future__ import annotations
+
+import math
+
+from router.exchange import Outcome
+from router.settings import RetrySettings
+
+WINDOW_S = 10.0
+"""Time constant of what counts as recent."""
+_FOLD_S = 0.5
+
+_GONE = frozenset({Outcome.CONNECT_FAILED, Outcome.RESET})
+_RETRYABLE = _GONE | {Outcome.ENGINE_BUSY, Outcome.ENGINE_ERROR, Outcome.TIMED_OUT}
+
+
+class RetryBudget:
+    """Requests and retries of the recent past, fading with `WINDOW_S`."""
+
+    __slots__ = ("_folded_at_s", "_new_requests", "_requests", "_retries", "_settings")
+
+    def __init__(self, settings: RetrySettings) -> None:
+        self._settings = settings
+        self._folded_at_s = -math.inf
+        self._new_requests = 0
+        self._requests = 0.0
+        self._retries = 0.0
+
+    def note_request(self, now_s: float) -> None:
+        """Count a request, not its retries."""
+        self._new_requests += 1
+        if now_s - self._folded_at_s > _FOLD_S:
+            self._fold(now_s)
+
+    def may_retry(self, outcome: Outcome, attempts: int, now_s: float) -> bool:
+        """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; True spends budget.
+
+        retries + 1 <= budget_frac * requests + budget_min_per_s * WINDOW_S
+        """
+        if attempts >= self._settings.max_attempts or outcome not in _RETRYABLE:
+            return False
+        if outcome in _GONE:
+            return True
+        self._fold(now_s)
+        allowed = self._settings.budget_frac * self._requests + self._settings.budget_min_per_s * WINDOW_S
+        if self._retries + 1 > allowed:
+            return False
+        self._retries += 1
+        return True
+
+    def _fold(self, now_s: float) -> None:
+        faded = math.exp(-max(0.0, now_s - self._folded_at_s) / WINDOW_S)
+        self._requests = self._requests * faded + self._new_requests
+        self._retries *= faded
+        self._new_requests = 0
+        self._folded_at_s = now_s
