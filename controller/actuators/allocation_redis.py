@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -34,7 +35,7 @@ class RedisPublisher:
         self._timeout_s = timeout_s
         self._client = redis.asyncio.Redis.from_url(
             url,
-            **({"password": password} if password else {}),
+            password=password or urlsplit(url).password,
             socket_connect_timeout=timeout_s,
             socket_timeout=timeout_s,
             max_connections=4,

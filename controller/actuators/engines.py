@@ -44,7 +44,7 @@ class EngineDriver:
         *,
         sleep_level: int = 1,
         model: str | None = None,
-        deadlines: EngineDeadlines = EngineDeadlines(),  # noqa: B008 - frozen
+        deadlines: EngineDeadlines = EngineDeadlines(),
     ) -> None:
         self._session = session
         self._urls = {

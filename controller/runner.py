@@ -1,0 +1,294 @@
+"""The control loop: read, decide, publish, actuate, record, and tell.
+
+Signals are read every `sample_s`, so that metrics, page and records have measured power at that pace; every `tick_s`
+the latest observation is decided upon, in a thread, as a solver may take seconds. One decision runs at a time. No
+single failure ends the loop, and none is silent: each is logged, counted, and stands on the ladder until it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.clock import Clock
+from controller.errors import ActuationError, StoreError
+from controller.model.observation import Missing, Observation, Reading
+from controller.ports import Actuator, ObservationSource, Recorder
+from controller.signals.energy_meter import EnergyMeter
+from controller.store import decisions
+from controller.telemetry import Telemetry
+from controller.tick import Decision, Memory
+
+log = logging.getLogger(__name__)
+
+SAMPLE_KIND = "sample"
+ACTUATION_KIND = "actuation"
+Decide = Callable[[Memory, Observation], Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something of the loop's own that does not work, shown on the ladder until it does.
+
+    Attributes:
+        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, or ``actuate`` with the instance's name.
+    """
+
+    step: str
+    reason: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The latest of everything, for the page and the API.
+
+    Attributes:
+        decision: None before the first one.
+        energy_j: energy of the site since the controller began.
+    """
+
+    observation: Observation
+    decision: Decision | None
+    faults: tuple[Fault, ...]
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerParts:
+    """What the loop works with.
+
+    Attributes:
+        decide: pure; called in a thread.
+        publishers: each gets every table that is to be published.
+        watchers: called with each status; one that fails is told and called again the next time.
+    """
+
+    source: ObservationSource
+    decide: Decide
+    publishers: tuple[Actuator, ...]
+    instances: InstanceTasks
+    recorder: Recorder
+    telemetry: Telemetry
+    clock: Clock
+    watchers: tuple[Callable[[Status], None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """Paces and deadlines; a decision that takes longer than `late_after_s` is told as late, and waited for."""
+
+    tick_s: float = 5.0
+    sample_s: float = 1.0
+    publish_timeout_s: float = 3.0
+    late_after_s: float = 10.0
+
+
+class Runner:
+    """Runs the loop until it is told to stop."""
+
+    def __init__(self, parts: RunnerParts, memory: Memory, options: RunnerOptions | None = None) -> None:
+        self._parts = parts
+        self._options = options or RunnerOptions()
+        self._memory = memory
+        self._meter = EnergyMeter()
+        self._faults: dict[str, Fault] = {}
+        self._decision: Decision | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._tick_began_s = 0.0
+        self._next_tick_s = parts.clock.monotonic_s()
+        self._stop = asyncio.Event()
+        self.status: Status | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a decision has been made."""
+        return self._decision is not None
+
+    def stop(self) -> None:
+        """End the loop after its current step."""
+        self._stop.set()
+
+    def hasten(self) -> None:
+        """Decide at the next sample, because something has changed."""
+        self._next_tick_s = self._parts.clock.monotonic_s()
+
+    async def run(self) -> None:
+        """Run until `stop`, then wait for the decision that is being made and end the background tasks."""
+        clock, options = self._parts.clock, self._options
+        next_sample_s = clock.monotonic_s()
+        try:
+            while not self._stop.is_set():
+                await self._sample()
+                next_sample_s = max(next_sample_s + options.sample_s, clock.monotonic_s())
+                await self._pause(next_sample_s - clock.monotonic_s())
+        finally:
+            if self._ticking is not None:
+                await asyncio.gather(self._ticking, return_exceptions=True)
+            await self._parts.instances.close()
+            await self._take_outcomes(clock.wall_s())
+
+    async def _pause(self, duration_s: float) -> None:
+        """Wait, but not beyond the order to stop."""
+        waits = [asyncio.ensure_future(self._parts.clock.sleep(duration_s)), asyncio.ensure_future(self._stop.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _sample(self) -> None:
+        """Read once, tell what was read, and begin a decision if one is due."""
+        now_s = self._parts.clock.wall_s()
+        try:
+            observation = await self._parts.source.read(now_s)
+        except Exception as error:  # the source promises not to raise; if it does, the next sample tries again
+            self._fail("read", error)
+            return
+        self._recover("read")
+        observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
+        await self._take_outcomes(now_s)
+        self._begin_tick(observation)
+        energy_j = self._meter.take(observation.site_power)
+        self._parts.telemetry.take_observation(observation, energy_j)
+        self.status = Status(observation, self._decision, tuple(self._faults.values()), energy_j)
+        for watcher in self._parts.watchers:
+            try:
+                watcher(self.status)
+            except Exception as error:  # a fault of the page must not stop the control
+                self._fail("watch", error)
+            else:
+                self._recover("watch")
+        await self._record(SAMPLE_KIND, now_s, self._sample_record(observation, energy_j))
+
+    def _sample_record(self, observation: Observation, energy_j: float) -> dict[str, object]:
+        power = observation.site_power
+        limit_w = self._decision.diagnostics.limit_w if self._decision is not None else None
+        return {
+            "power_w": None if isinstance(power, Missing) else power.value_w,
+            "observed_at_s": None if isinstance(power, Missing) else power.observed_at_s,
+            "quality": power.quality.value if isinstance(power, Reading) else None,
+            "limit_w": limit_w,
+            "energy_j": energy_j,
+        }
+
+    def _begin_tick(self, observation: Observation) -> None:
+        clock = self._parts.clock
+        if self._ticking is not None:
+            running_s = clock.monotonic_s() - self._tick_began_s
+            if running_s > self._options.late_after_s and "late" not in self._faults:
+                self._fail("late", f"the decision has taken {running_s:.0f} s; the last table stays until it expires")
+            return
+        if clock.monotonic_s() < self._next_tick_s:
+            return
+        self._tick_began_s = clock.monotonic_s()
+        self._next_tick_s = self._tick_began_s + self._options.tick_s
+        self._ticking = asyncio.create_task(self._tick(observation), name="tick")
+
+    async def _tick(self, observation: Observation) -> None:
+        try:
+            decision = await asyncio.to_thread(self._parts.decide, self._memory, observation)
+            self._memory, self._decision = decision.memory, decision
+            actions = await self._act(decision) if decision.publish else ()
+            took_s = self._parts.clock.monotonic_s() - self._tick_began_s
+            self._parts.telemetry.take_decision(decision, took_s)
+            log.info("decided", extra=_summary(decision, took_s))
+            await self._record(
+                decisions.RECORD_KIND, observation.now_s, _decision_record(observation, decision, actions)
+            )
+        except Exception as error:  # the next tick decides anew from the same memory
+            self._fail("tick", error)
+        else:
+            self._recover("tick")
+        finally:
+            self._recover("late")
+            self._ticking = None
+
+    async def _act(self, decision: Decision) -> tuple[str, ...]:
+        lines: list[str] = []
+        reasons: list[str] = []
+        for publisher in self._parts.publishers:
+            try:
+                async with asyncio.timeout(self._options.publish_timeout_s):
+                    lines += await publisher.apply(decision.commands)
+            except TimeoutError:
+                reasons.append(f"{type(publisher).__name__}: not done within {self._options.publish_timeout_s:g} s")
+            except ActuationError as error:
+                reasons.append(str(error))
+        if reasons:
+            self._fail("publish", "; ".join(reasons))
+        else:
+            self._recover("publish")
+        lines += await self._parts.instances.apply(decision.commands)
+        return tuple(lines)
+
+    async def _take_outcomes(self, now_s: float) -> None:
+        """Tell how the background commands ended."""
+        for outcome in self._parts.instances.take_outcomes():
+            command = outcome.command
+            told = {
+                "verb": command.verb.value,
+                "instance_id": command.instance_id,
+                "is_done": outcome.is_done,
+                "detail": outcome.detail,
+                "took_s": outcome.took_s,
+            }
+            self._parts.telemetry.take_outcome(command.verb, is_done=outcome.is_done)
+            step = f"actuate {command.instance_id}"
+            if outcome.is_done:
+                log.info("instance command done", extra=told)
+                self._faults.pop(step, None)
+            else:
+                log.warning("instance command failed", extra=told)
+                self._faults[step] = Fault(step, f"{command.verb.value}: {outcome.detail}", now_s)
+            await self._record(ACTUATION_KIND, now_s, {**told, "reason": command.reason})
+
+    async def _record(self, kind: str, now_s: float, payload: dict[str, object]) -> None:
+        try:
+            await asyncio.to_thread(self._parts.recorder.record, kind, now_s, payload)
+        except StoreError as error:
+            self._fail("record", error)
+        else:
+            self._recover("record")
+
+    def _fail(self, step: str, reason: BaseException | str) -> None:
+        self._parts.telemetry.take_fault(step)
+        told = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else reason
+        trace = reason if isinstance(reason, BaseException) and not isinstance(reason, StoreError) else None
+        log.error("loop step failed", extra={"step": step, "reason": told}, exc_info=trace)
+        since_s = self._faults[step].since_s if step in self._faults else self._parts.clock.wall_s()
+        self._faults[step] = Fault(step, told, since_s)
+
+    def _recover(self, step: str) -> None:
+        if self._faults.pop(step, None) is not None:
+            log.info("loop step works again", extra={"step": step})
+
+
+def _decision_record(observation: Observation, decision: Decision, actions: tuple[str, ...]) -> dict[str, object]:
+    decided = {
+        "plan": decision.plan,
+        "commands": decision.commands,
+        "recommended": decision.recommended,
+        "publish": decision.publish,
+        "diagnostics": decision.diagnostics,
+    }
+    return decisions.record_of(observation, decided, actions)
+
+
+def _summary(decision: Decision, took_s: float) -> dict[str, object]:
+    diagnostics = decision.diagnostics
+    return {
+        "origin": diagnostics.plan_origin.value if diagnostics.plan_origin else None,
+        "measured_w": diagnostics.measured_w,
+        "planned_w": diagnostics.planned_w,
+        "limit_w": diagnostics.limit_w,
+        "sequence": decision.commands.table.sequence,
+        "commands": [f"{c.verb.value} {c.instance_id}" for c in decision.commands.instances],
+        "fallbacks": [f"{f.ladder}:{f.step}" for f in diagnostics.fallbacks],
+        "took_s": round(took_s, 4),
+    }

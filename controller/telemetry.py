@@ -1,0 +1,187 @@
+"""Metrics of the controller, all named `wattroute_controller_*`, on a registry of their own.
+
+Labels are bounded: pools and classes are those of the site, everything else comes from closed sets or becomes `other`.
+A value that is not known is NaN, never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from controller.model.fleet import Site
+from controller.model.grid import Series
+from controller.model.observation import InstanceState, Missing, Observation, Reading, RouterObservation
+from controller.model.plan import PlanOrigin, Verb
+from controller.tick import Decision, Diagnostics
+from router.contract import EventState
+
+PREFIX = "wattroute_controller_"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LADDERS = frozenset(("plan", "dispatch", "power", "demand", "price", "carbon"))
+_STEPS_MAX = 32
+_PROMISES = ("serve", "limit", "quality", "headroom")
+_SIGNALS = ("site_power", "router", "price", "carbon")
+_FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch"))
+
+
+class Telemetry:
+    """Holds the metrics; every method only sets values."""
+
+    def __init__(self, site: Site) -> None:
+        self.registry = CollectorRegistry()
+        self._site = site
+        self._steps: set[str] = set()
+        self._energy_j = 0.0
+        self._define_loop()
+        self._define_power()
+        self._define_fleet()
+
+    def exposition(self) -> bytes:
+        """Prometheus text."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        gauge = Gauge(PREFIX + name, text, labels, registry=self.registry)
+        if not labels:
+            gauge.set(math.nan)
+        return gauge
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(PREFIX + name, text, labels, registry=self.registry)
+
+    def _define_loop(self) -> None:
+        self._tick_s = Histogram(
+            f"{PREFIX}tick_seconds", "Time from reading to acting.", buckets=_SECONDS, registry=self.registry
+        )
+        self._solver_s = Histogram(
+            f"{PREFIX}solver_seconds",
+            "Solver time: slow moves instances, fast moves shares.",
+            ("kind",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        for kind in ("slow", "fast"):
+            self._solver_s.labels(kind)
+        self._fallbacks = self._counter("fallbacks", "Ticks on which a ladder stood below its top.", ("ladder", "step"))
+        self._origin = self._gauge("plan_origin", "1 for the rung that made the plan in force.", ("origin",))
+        self._faults = self._counter("faults", "Faults of the loop's own steps.", ("step",))
+        for step in sorted(_FAULTS):
+            self._faults.labels(step)
+        self._actuations = self._counter("actuations", "Commands to instances, by how they ended.", ("verb", "outcome"))
+        for verb in Verb:
+            for outcome in ("done", "failed"):
+                self._actuations.labels(verb.value, outcome)
+        self._sequence = self._gauge("table_sequence", "Sequence of the last table.")
+        self._acknowledged = self._gauge("acknowledged_sequence", "Smallest table sequence that a router obeys.")
+        self._age_s = self._gauge("reading_age_seconds", "Age of a signal; NaN while it is missing.", ("signal",))
+
+    def _define_power(self) -> None:
+        self._power_w = self._gauge("power_watts", "Measured power at the metering point.")
+        self._predicted_w = self._gauge("predicted_power_watts", "Power that the plan predicts for now.")
+        self._modelled_w = self._gauge("modelled_power_watts", "Power by the model for the observed state.")
+        self._limit_w = self._gauge("limit_watts", "Limit in force at the metering point; NaN without one.")
+        self._effective_limit_w = self._gauge("effective_limit_watts", "The limit after its margin.")
+        self._energy = self._counter("energy_joules", "Energy of the site since the controller began.")
+        self._price = self._gauge("price_usd_per_mwh", "Electricity price in force.")
+        self._carbon = self._gauge("carbon_kg_per_mwh", "Marginal emission rate in force.")
+        self._event = self._gauge("event_state", "1 for the state of the grid event that binds now.", ("state",))
+        self._over_limit = self._gauge("event_over_limit", "1 while power exceeds the limit after the ramp.")
+        self._delivered_w = self._gauge("event_delivered_watts", "Baseline less measured power during an event.")
+        self._slack = self._gauge("slack", "What the plan lacks to keep a promise, in its own unit.", ("promise",))
+
+    def _define_fleet(self) -> None:
+        self._instances = self._gauge("instances", "Instances of a pool by observed state.", ("pool", "state"))
+        self._target_on = self._gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
+        self._demand = self._gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
+        self._quality = self._gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
+
+    def take_observation(self, observation: Observation, energy_j: float) -> None:
+        """Set what was measured."""
+        power = observation.site_power
+        self._power_w.set(power.value_w if isinstance(power, Reading) else math.nan)
+        self._energy.inc(max(0.0, energy_j - self._energy_j))
+        self._energy_j = max(self._energy_j, energy_j)
+        router = observation.router
+        acknowledged = router.acknowledged_sequence if isinstance(router, RouterObservation) else math.nan
+        self._acknowledged.set(acknowledged)
+        feeds = (observation.price_usd_per_mwh, observation.carbon_kg_per_mwh)
+        for signal, value in zip(_SIGNALS, (power, router, *feeds), strict=True):
+            self._age_s.labels(signal).set(_age_s(value, observation.now_s))
+        for gauge, feed in zip((self._price, self._carbon), feeds, strict=True):
+            gauge.set(_number(feed.at(observation.now_s) if isinstance(feed, Series) else None))
+        states = Tally((instance.pool_id, instance.state) for instance in observation.instances)
+        for pool in self._site.pools:
+            for state in InstanceState:
+                self._instances.labels(pool.pool_id, state.value).set(states[pool.pool_id, state])
+
+    def take_decision(self, decision: Decision, took_s: float) -> None:
+        """Set what was decided."""
+        diagnostics = decision.diagnostics
+        self._tick_s.observe(took_s)
+        for kind, solve_s in (("slow", diagnostics.slow_solve_s), ("fast", diagnostics.fast_solve_s)):
+            if solve_s is not None:
+                self._solver_s.labels(kind).observe(solve_s)
+        for fallback in diagnostics.fallbacks:
+            ladder = fallback.ladder if fallback.ladder in _LADDERS else "other"
+            self._fallbacks.labels(ladder, self._bounded_step(fallback.step)).inc()
+        for origin in PlanOrigin:
+            self._origin.labels(origin.value).set(diagnostics.plan_origin is origin)
+        self._sequence.set(decision.commands.table.sequence)
+        self._take_power(diagnostics)
+        known_pools = {pool.pool_id for pool in self._site.pools}
+        for entry in diagnostics.pools:
+            self._target_on.labels(_known(entry.pool_id, known_pools)).set(entry.target_on)
+        known_classes = {cls.class_id for cls in self._site.classes}
+        for item in diagnostics.classes:
+            name = _known(item.class_id, known_classes)
+            self._demand.labels(name).set(item.demand_tokens_per_s)
+            self._quality.labels(name).set(item.quality_burnt_frac)
+
+    def take_fault(self, step: str) -> None:
+        """Count a fault of the loop's own steps: read, tick, late, publish, record or watch."""
+        self._faults.labels(_known(step, _FAULTS)).inc()
+
+    def take_outcome(self, verb: Verb, *, is_done: bool) -> None:
+        """Count a command that ended."""
+        self._actuations.labels(verb.value, "done" if is_done else "failed").inc()
+
+    def _take_power(self, diagnostics: Diagnostics) -> None:
+        self._predicted_w.set(diagnostics.planned_w)
+        self._modelled_w.set(diagnostics.modelled_w)
+        self._limit_w.set(_number(diagnostics.limit_w))
+        self._effective_limit_w.set(_number(diagnostics.effective_limit_w))
+        event = diagnostics.event
+        for state in EventState:
+            self._event.labels(state.value).set(event is not None and event.state is state)
+        self._over_limit.set(event is not None and event.over_limit)
+        self._delivered_w.set(_number(event.delivered_w if event is not None else None))
+        for promise in (*_PROMISES, "other"):
+            amounts = [item.amount for item in diagnostics.slack if _known(item.promise, _PROMISES) == promise]
+            self._slack.labels(promise).set(sum(amounts))
+
+    def _bounded_step(self, step: str) -> str:
+        if step not in self._steps:
+            if len(self._steps) >= _STEPS_MAX:
+                return "other"
+            self._steps.add(step)
+        return step
+
+
+def _known(name: str, names: Iterable[str]) -> str:
+    return name if name in names else "other"
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _age_s(signal: Reading | RouterObservation | Series | Missing, now_s: float) -> float:
+    if isinstance(signal, Missing):
+        return math.nan
+    if isinstance(signal, Series):
+        return max(0.0, now_s - signal.end_s)
+    return now_s - signal.observed_at_s
