@@ -1,0 +1,340 @@
+"""Connections from clients: requests are taken one after the other, read whole, served, answered in order."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, cast
+
+from router.http1.answers import CONTINUE, answer
+from router.http1.chunked import ChunkDecoder, ChunkError
+from router.http1.request_head import HeadError, RequestHead, is_hopeless, parse_request_head
+from router.openai import error_body
+from router.proxy.errors import error_type
+
+if TYPE_CHECKING:
+    from router.proxy.gateway import Gateway
+    from router.proxy.relay import Relay
+
+LINGER_S = 2.0
+"""How long a refused client may go on sending before the connection is cut: long enough to read the refusal."""
+
+
+class Phase(IntEnum):
+    """What a client's connection is doing."""
+
+    HEAD = 0
+    BODY = 1
+    SERVING = 2
+    LINGERING = 3
+    CLOSED = 4
+
+
+class ClientConnection(asyncio.Protocol):
+    """One TCP connection from a client.
+
+    Attributes:
+        transport: the connection's transport.
+        relay: the request in progress, where an engine serves it.
+        deadline_s: monotonic time at which `on_deadline` is due.
+        patience_s: what a sign of life moves the deadline to, from now.
+        has_moved: there was a sign of life since the last sweep.
+        is_write_paused: the client reads slower than the answer comes.
+    """
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_decoder",
+        "_gateway",
+        "_head",
+        "_is_advancing",
+        "_left",
+        "_phase",
+        "deadline_s",
+        "has_moved",
+        "is_write_paused",
+        "patience_s",
+        "relay",
+        "transport",
+    )
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._phase = Phase.HEAD
+        self._buffer = b""
+        self._head: RequestHead | None = None
+        self._body = bytearray()
+        self._left = 0
+        self._decoder: ChunkDecoder | None = None
+        self._is_advancing = False
+        self.relay: Relay | None = None
+        self.deadline_s = math.inf
+        self.patience_s = 0.0
+        self.has_moved = False
+        self.is_write_paused = False
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+
+    # What the event loop tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register, or close where there are too many connections."""
+        self.transport = cast(asyncio.Transport, transport)
+        gateway = self._gateway
+        if not gateway.admits_connection():
+            self._phase = Phase.CLOSED
+            self.transport.abort()
+            return
+        gateway.clients.add(self)
+        self.transport.set_write_buffer_limits(high=gateway.limits.write_buffer_bytes)
+        self.deadline_s = gateway.now_s() + gateway.timeouts.keep_alive_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: so is its request."""
+        self._phase = Phase.CLOSED
+        self._buffer = b""
+        self._body = bytearray()
+        self._gateway.clients.discard(self)
+        if self.relay is not None:
+            self.relay.client_gone()
+            self.relay = None
+
+    def eof_received(self) -> None:
+        """Take the end of the client's bytes for its leaving.
+
+        A client that only closed its sending half cannot be told from one that is gone, and vLLM itself takes it for
+        gone; a request nobody waits for costs more than this rare form of half-closing is worth.
+        """
+        if self._phase is Phase.SERVING:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a request's bytes."""
+        phase = self._phase
+        if phase is Phase.HEAD:
+            if self._buffer:
+                self._more_head(data)
+            else:
+                self._buffer = data
+                self._advance()
+        elif phase is Phase.BODY:
+            self._take_body(data)
+        elif phase is Phase.SERVING:
+            self._buffer += data
+            if len(self._buffer) > self._gateway.limits.max_head_bytes:
+                self.transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: take no more from the engine."""
+        self.is_write_paused = True
+        if self.relay is not None:
+            self.relay.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.is_write_paused = False
+        if self.relay is not None:
+            self.relay.resume()
+        elif self._phase is Phase.HEAD:
+            self._advance()
+
+    def on_deadline(self, now_s: float) -> None:
+        """The time allowed for the present phase is over."""
+        self.deadline_s = math.inf
+        if self._phase is Phase.SERVING:
+            if self.relay is not None:
+                self.relay.on_deadline()
+        elif self._phase is Phase.BODY:
+            self._refuse(408, "body_timeout", "the request's body did not arrive in time")
+        elif self._phase is Phase.HEAD and self._buffer and not self.is_write_paused:
+            self._refuse(408, "head_timeout", "the request's head did not arrive in time")
+        elif self._phase is Phase.HEAD and self.transport.get_write_buffer_size() == 0:
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    # What the request's server tells.
+
+    def answer(self, status: int, body: bytes, *, fields: bytes = b"", close: bool = False) -> None:
+        """Answer the present request by the router itself."""
+        if self._phase is not Phase.SERVING:
+            return
+        close = close or not self.keeps_alive()
+        is_head = self._head is not None and self._head.method == b"HEAD"
+        self.transport.write(answer(status, body, close=close, fields=fields, is_head=is_head))
+        self.finish(close=close)
+
+    def keeps_alive(self) -> bool:
+        """Whether the connection stays open after the present answer."""
+        return self._head is not None and self._head.keep_alive and not self._gateway.is_draining
+
+    def finish(self, *, close: bool) -> None:
+        """The answer is complete, or as complete as it gets."""
+        self.relay = None
+        self._head = None
+        if self._phase is Phase.CLOSED:
+            return
+        gateway = self._gateway
+        self.has_moved = False
+        if close:
+            self._phase = Phase.LINGERING
+            self.deadline_s = gateway.now_s() + gateway.timeouts.inter_chunk_s
+            self.transport.close()
+            return
+        self._phase = Phase.HEAD
+        self.deadline_s = gateway.now_s() + gateway.timeouts.keep_alive_s
+        self.patience_s = 0.0
+        if self._buffer and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._advance()
+
+    def cut(self) -> None:
+        """End the connection so that the client sees a broken answer, not a complete one."""
+        self.relay = None
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def drain(self) -> None:
+        """The router is stopping: close now if nothing is in progress."""
+        if self._phase is Phase.HEAD and not self._buffer:
+            self.transport.close()
+
+    # Taking a request.
+
+    def _more_head(self, data: bytes) -> None:
+        seen = len(self._buffer)
+        self._buffer += data
+        self._advance(scan_from=max(0, seen - 3))
+
+    def _advance(self, scan_from: int = 0) -> None:
+        """Serve requests while the buffer holds whole ones and each is answered at once."""
+        if self._is_advancing:
+            return
+        self._is_advancing = True
+        try:
+            while self._phase is Phase.HEAD and self._buffer and not self.is_write_paused:
+                if not self._take_head(scan_from):
+                    break
+                scan_from = 0
+        finally:
+            self._is_advancing = False
+
+    def _take_head(self, scan_from: int) -> bool:
+        buffer = self._buffer
+        if buffer.startswith(b"\r\n"):
+            # Some clients end a body with an empty line that belongs to nothing, RFC 9112 §2.2.
+            self._buffer = buffer[2:]
+            return True
+        end = buffer.find(b"\r\n\r\n", scan_from) + 4
+        if end < 4 or end > self._gateway.limits.max_head_bytes:
+            return self._await_head(scan_from)
+        try:
+            head = parse_request_head(buffer[:end])
+        except HeadError as error:
+            self._refuse(error.status, "bad_request", str(error))
+            return False
+        self._head = head
+        self._buffer = buffer[end:] if len(buffer) > end else b""
+        if head.body_length == 0:
+            self._serve(b"")
+        else:
+            self._begin_body(head)
+        return True
+
+    def _await_head(self, scan_from: int) -> bool:
+        gateway = self._gateway
+        if len(self._buffer) > gateway.limits.max_head_bytes:
+            self._refuse(431, "head_too_large", f"the request's head exceeds {gateway.limits.max_head_bytes} bytes")
+        elif is_hopeless(self._buffer, scan_from):
+            self._refuse(400, "bad_request", "a bare LF or a NUL in the request's head")
+        elif self.patience_s != gateway.timeouts.head_s:
+            self.patience_s = gateway.timeouts.head_s
+            self.deadline_s = gateway.now_s() + self.patience_s
+        return False
+
+    def _begin_body(self, head: RequestHead) -> None:
+        gateway = self._gateway
+        length = head.body_length
+        if length is not None and length > gateway.limits.max_body_bytes:
+            self._refuse_body()
+            return
+        data, self._buffer = self._buffer, b""
+        self._phase = Phase.BODY
+        self.patience_s = gateway.timeouts.body_s
+        self.deadline_s = gateway.now_s() + self.patience_s
+        if length is None:
+            self._decoder = ChunkDecoder()
+        else:
+            self._left = length
+        if data:
+            self._take_body(data)
+        elif head.expects_continue:
+            self.transport.write(CONTINUE)
+
+    def _take_body(self, data: bytes) -> None:
+        if self._decoder is not None:
+            self._take_chunks(self._decoder, data)
+            return
+        size = len(data)
+        if size < self._left:
+            self._left -= size
+            self._body += data
+            self.has_moved = True
+            return
+        body: bytes | bytearray = data if size == self._left else data[: self._left]
+        self._buffer = data[self._left :]
+        if self._body:
+            self._body += body
+            body, self._body = self._body, bytearray()
+        self._serve(body)
+
+    def _take_chunks(self, decoder: ChunkDecoder, data: bytes) -> None:
+        self.has_moved = True
+        try:
+            pieces = decoder.feed(data)
+        except ChunkError as error:
+            self._refuse(400, "bad_request", str(error))
+            return
+        for piece in pieces:
+            self._body += piece
+        if len(self._body) > self._gateway.limits.max_body_bytes:
+            self._refuse_body()
+        elif decoder.is_complete:
+            self._decoder = None
+            self._buffer = decoder.rest
+            body, self._body = self._body, bytearray()
+            self._serve(body)
+
+    def _serve(self, body: bytes | bytearray) -> None:
+        head = self._head
+        if head is None:
+            return
+        self._phase = Phase.SERVING
+        self.deadline_s = math.inf
+        self.has_moved = False
+        self.patience_s = 0.0
+        self._gateway.serve(self, head, body)
+
+    def _refuse_body(self) -> None:
+        limit = self._gateway.limits.max_body_bytes
+        self._refuse(413, "body_too_large", f"the request's body exceeds {limit} bytes")
+
+    def _refuse(self, status: int, reason: str, message: str) -> None:
+        """Answer and close, leaving the client time to read the answer while it may still be sending."""
+        self._buffer = b""
+        self._body = bytearray()
+        self._decoder = None
+        self._phase = Phase.LINGERING
+        self.has_moved = False
+        self.deadline_s = self._gateway.now_s() + LINGER_S
+        fields = b"x-wattroute-reason: %b\r\n" % reason.encode("ascii")
+        body = error_body(message, type_=error_type(status), code=status)
+        self.transport.write(answer(status, body, close=True, fields=fields))
+        self._gateway.refused(status, reason)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()

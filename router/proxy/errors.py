@@ -1,0 +1,28 @@
+"""How the router's own refusals look to clients."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+
+from router.exchange import Refusal
+from router.openai import error_body
+
+_TYPES = {
+    status.value: "".join(word.capitalize() for word in status.phrase.replace("-", " ").split())
+    for status in HTTPStatus
+}
+
+
+def error_type(status: int) -> str:
+    """The ``type`` of an error body, in vLLM's manner: BadRequestError, NotFoundError, ServiceUnavailableError."""
+    name = _TYPES.get(status, "Internal")
+    return name if name.endswith("Error") else name + "Error"
+
+
+def refusal_parts(refusal: Refusal) -> tuple[bytes, bytes]:
+    """Field lines and body of a refusal."""
+    fields = b"x-wattroute-reason: %b\r\n" % refusal.reason.encode("ascii")
+    if refusal.retry_after_s is not None:
+        fields += b"retry-after: %d\r\n" % max(1, math.ceil(refusal.retry_after_s))
+    return fields, error_body(refusal.message, type_=error_type(refusal.status), code=refusal.status)

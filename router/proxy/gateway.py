@@ -1,0 +1,150 @@
+"""What the connections of one worker share: where a request goes first, and the sweep that watches all deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from router.dispatch import Dispatcher
+from router.exchange import Choice, Outcome, Refusal
+from router.http1.engine_verbs import is_engine_verb, segments
+from router.http1.request_head import RequestHead
+from router.openai import read_facts, with_model
+from router.proxy.client_side import ClientConnection
+from router.proxy.engine_side import EnginePool
+from router.proxy.errors import refusal_parts
+from router.proxy.models import ModelList
+from router.proxy.relay import Relay
+from router.settings import LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 0.1
+"""Time between two looks at all deadlines: far less than any of them, and cheaper than a timer each."""
+
+COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
+"""Targets known to be an engine's ordinary work, to spare them the look at their segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks: wall for tables, monotonic for durations and deadlines. In seconds."""
+
+    wall_s: Callable[[], float]
+    monotonic_s: Callable[[], float]
+
+
+class Gateway:
+    """The public port of one worker.
+
+    Attributes:
+        clients: connections that stand.
+        dispatcher: decides about requests.
+        engines: connections to engines.
+        is_draining: the router is stopping; connections close after their present answer.
+        refusals: requests answered by the router itself, by status and reason.
+    """
+
+    def __init__(self, settings: RouterSettings, *, dispatcher: Dispatcher, models: ModelList, clocks: Clocks) -> None:
+        self.timeouts: TimeoutSettings = settings.timeouts
+        self.limits: LimitSettings = settings.limits
+        self.retry: RetrySettings = settings.retry
+        self.dispatcher = dispatcher
+        self.engines = EnginePool(settings.timeouts.engine_keep_alive_s)
+        self.clients: set[ClientConnection] = set()
+        self.is_draining = False
+        self.refusals: Counter[tuple[int, str]] = Counter()
+        self.wall_s = clocks.wall_s
+        self.now_s = clocks.monotonic_s
+        self._models = models
+
+    def admits_connection(self) -> bool:
+        """Whether another client may connect."""
+        return len(self.clients) < self.limits.max_connections and not self.is_draining
+
+    def serve(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
+        """Send a request on its way."""
+        if head.target not in COMMON_TARGETS and self._serve_here(client, head):
+            return
+        facts = read_facts(body)
+        ask = self.dispatcher.ask(head.fields.get, facts)
+        if isinstance(ask, Refusal):
+            self.refuse(client, ask)
+            return
+        if ask.engine_model is not None:
+            body = with_model(body, ask.engine_model)
+        relay = client.relay = Relay(self, client, ask=ask, head=head, body=body)
+        relay.begin()
+
+    def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
+        if is_engine_verb(head.target):
+            self.refuse(client, Refusal(404, "not_served", "this path is not served here"))
+            return True
+        if head.method not in (b"GET", b"HEAD"):
+            return False
+        path = segments(head.target)
+        if path == ["health"]:
+            self._answer_health(client)
+            return True
+        if path == ["v1", "models"]:
+            self._models.ask(head.fields.get(b"authorization"), lambda answer: client.answer(*answer))
+            return True
+        return False
+
+    def _answer_health(self, client: ClientConnection) -> None:
+        if self.dispatcher.has_usable():
+            client.answer(200, b'{"status":"ok"}')
+        else:
+            self.refuse(client, Refusal(503, "no_instance", "no instance can take a request now", 1.0))
+
+    def refuse(self, client: ClientConnection, refusal: Refusal) -> None:
+        """Answer a request with a refusal."""
+        self.refused(refusal.status, refusal.reason)
+        fields, body = refusal_parts(refusal)
+        client.answer(refusal.status, body, fields=fields)
+
+    def refused(self, status: int, reason: str) -> None:
+        """Count a request that the router answered itself."""
+        self.refusals[status, reason] += 1
+        log.debug("request refused", extra={"status": status, "reason": reason})
+
+    def attempt_failed(self, choice: Choice | None, outcome: Outcome, reason: str) -> None:
+        """Note that an engine failed a request."""
+        instance_id = None if choice is None else choice.instance_id
+        log.warning("attempt failed", extra={"instance_id": instance_id, "outcome": outcome.value, "reason": reason})
+
+    def sweep(self) -> None:
+        """Act on every deadline that has passed."""
+        now_s = self.now_s()
+        late: list[ClientConnection] = []
+        for client in self.clients:
+            if client.has_moved:
+                client.has_moved = False
+                client.deadline_s = now_s + client.patience_s
+            elif client.deadline_s <= now_s:
+                late.append(client)
+        for client in late:
+            client.on_deadline(now_s)
+        self.engines.sweep(now_s)
+        self.dispatcher.expire(self.wall_s())
+
+    async def sweep_forever(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self.sweep()
+
+    def drain(self) -> None:
+        """Close idle connections now and the others after their present answer."""
+        self.is_draining = True
+        for client in list(self.clients):
+            client.drain()
+
+    def close(self) -> None:
+        """End every connection at once."""
+        for client in list(self.clients):
+            client.transport.abort()
+        self.engines.close()
