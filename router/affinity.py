@@ -4,16 +4,18 @@ Every worker and every router comes to the same answer without telling the other
 instances at hand moves no more sessions than it must.
 
 Sources: Thaler and Ravishankar 1998 (highest random weight); Schindelhauer and Schomaker 2005 (weights by
-``-w / ln u``); Mirrokni, Thorup and Zadimoghaddam 2016 (bounded loads).
+``-w / ln u``); Mirrokni, Thorup and Zadimoghaddam 2016 (bounded loads); Dietzfelbinger et al. 1997 (multiply-shift
+hashing: a key's bits times a node's odd multiplier, of which the upper ones count).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from hashlib import blake2b
+from math import ceil, log
 
 MASK = (1 << 64) - 1
+_SCALE = float(1 << 64) * (1 + 2**-50)  # keeps u below one where the sum above it rounds up
 LOAD_FACTOR = 1.25
 """A session leaves its instance while that one has more than this times the mean in flight."""
 
@@ -23,39 +25,36 @@ def hash_key(key: str) -> int:
     return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def mix(key: int, seed: int) -> int:
-    """64 well-mixed bits of a key's and a node's hashes (the finaliser of splitmix64)."""
-    x = (key ^ seed) & MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return x ^ (x >> 31)
+def hash_node(name: str) -> int:
+    """Odd multiplier of a pool or an instance."""
+    return hash_key(name) | 1
 
 
-def pick_weighted(key: int, seeds: Sequence[int], weights: Sequence[float]) -> int:
+def pick_weighted(key: int, multipliers: Sequence[int], weights: Sequence[float]) -> int:
     """Index of the node a key belongs to, so that the share of all keys follows the weights.
 
-        argmax_i  weights[i] / -ln(u_i),   u_i = mix(key, seeds[i]) scaled into (0, 1)
+        argmax_i  weights[i] / -ln(u_i),   u_i = (key * multipliers[i]) mod 2^64, scaled into (0, 1)
 
-    `seeds` and `weights` have one length of at least one; nodes of weight 0 are never picked.
+    Both sequences have one length of at least one; a node of weight 0 is not picked while another has some.
     """
-    best, best_score = 0, -1.0
-    for index, (seed, weight) in enumerate(zip(seeds, weights, strict=True)):
-        score = weight / -math.log((mix(key, seed) + 1) / (MASK + 2))
-        if weight > 0 and score > best_score:
+    best, best_score = 0, 0.0
+    for index, (multiplier, weight) in enumerate(zip(multipliers, weights, strict=True)):
+        score = -weight / log(((key * multiplier & MASK) + 0.5) / _SCALE)
+        if score > best_score:
             best, best_score = index, score
     return best
 
 
-def pick_bounded(key: int, seeds: Sequence[int], loads: Sequence[int]) -> int:
-    """Index of the node a key prefers among those at or below `LOAD_FACTOR` times the mean load.
+def pick_bounded(key: int, multipliers: Sequence[int], loads: Sequence[int]) -> int:
+    """Index of the node a key prefers among those below `LOAD_FACTOR` times the mean load.
 
-    The bound counts the request about to be placed, so there is always a node below it.
+    The mean counts the request about to be placed, so there is always a node below the bound.
     """
-    bound = math.ceil(LOAD_FACTOR * (sum(loads) + 1) / len(loads))
+    bound = ceil(LOAD_FACTOR * (sum(loads) + 1) / len(loads))
     best, best_score = 0, -1
-    for index, (seed, load) in enumerate(zip(seeds, loads, strict=True)):
+    for index, (multiplier, load) in enumerate(zip(multipliers, loads, strict=True)):
         if load < bound:
-            score = mix(key, seed)
+            score = key * multiplier & MASK
             if score > best_score:
                 best, best_score = index, score
     return best

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router.affinity import hash_key
+from router.affinity import hash_node
 from router.contract import InstanceId, PoolId, Precision
 from router.exchange import Outcome
 from router.health import Health, HealthState
@@ -83,11 +83,11 @@ class Slot:
         "kv_cache_usage_frac",
         "load_at_s",
         "max_in_flight",
+        "multiplier",
         "ordinal",
         "picked",
         "pool",
         "ready",
-        "seed",
         "sleeping",
         "spec",
     )
@@ -97,7 +97,7 @@ class Slot:
         self.pool = pool
         self.health = health
         self.ordinal = ordinal
-        self.seed = hash_key(spec.instance_id)
+        self.multiplier = hash_node(spec.instance_id)
         self.max_in_flight = 0
         self.cap = 0
         self.in_flight = 0
@@ -130,13 +130,13 @@ class Pool:
         free: how many of these have a free slot.
     """
 
-    __slots__ = ("free", "pool_id", "precision", "ready", "seed", "slots", "static_weight")
+    __slots__ = ("free", "multiplier", "pool_id", "precision", "ready", "slots", "static_weight")
 
     def __init__(self, pool_id: PoolId, precision: Precision, static_weight: float) -> None:
         self.pool_id = pool_id
         self.precision = precision
         self.static_weight = static_weight
-        self.seed = hash_key(pool_id)
+        self.multiplier = hash_node(pool_id)
         self.slots: list[Slot] = []
         self.ready: list[Slot] = []
         self.free = 0

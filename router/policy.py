@@ -75,21 +75,17 @@ class ClassPolicy:
         is merely full is waited for: availability comes before the allocation, speed does not.
         """
         key = None if ask.session_key is None else hash_key(ask.session_key)
-        if not tried and ask.precision is None and key is None:
-            best = self._neediest(ask.expected_tokens)
-            if best is not None:
-                return _least_loaded(best.ready)
+        if not tried and ask.precision is None:
+            pool = self._neediest(ask.expected_tokens) if key is None else self._home(key)
+            if pool is not None and pool.free:
+                return _instance_in(pool.ready, key)
         usable = self._usable(self._weighted, ask, tried) or self._usable(range(len(self.pools)), ask, tried)
         if not usable:
             return Unavailable.NOTHING_USABLE
         free = {index: slots for index, slots in usable.items() if any(slot.in_flight < slot.cap for slot in slots)}
         if not free:
             return Unavailable.FULL
-        index = self._pool_of(ask, usable, free, key)
-        slots = [slot for slot in free[index] if slot.in_flight < slot.cap]
-        if key is None:
-            return _least_loaded(slots)
-        return slots[pick_bounded(key, [slot.seed for slot in slots], [slot.in_flight for slot in slots])]
+        return _instance_in(free[self._pool_of(ask, usable, free, key)], key)
 
     def has_weight(self, pool: Pool) -> bool:
         """Whether the allocation gives a pool any of this class."""
@@ -142,18 +138,33 @@ class ClassPolicy:
                     found[index] = slots
         return found
 
+    def _home(self, key: int) -> Pool | None:
+        """The pool a session belongs to, among those with weight that can serve."""
+        indices = [index for index in self._weighted if self.pools[index].ready]
+        return self.pools[indices[self._home_of(key, indices)]] if indices else None
+
+    def _home_of(self, key: int, indices: Sequence[int]) -> int:
+        weights = [self.weights[index] for index in indices]
+        return pick_weighted(key, [self.pools[index].multiplier for index in indices], weights)
+
     def _pool_of(self, ask: Ask, usable: dict[int, list[Slot]], free: dict[int, list[Slot]], key: int | None) -> int:
         """A session's own pool if it has a free slot; else the one owed most, or the least full if none is owed."""
-        if key is not None:
-            indices = list(usable)
-            weights = [self.weights[index] or self.pools[index].static_weight for index in indices]
-            if any(weights):
-                home = indices[pick_weighted(key, [self.pools[index].seed for index in indices], weights)]
-                if home in free:
-                    return home
         if not any(self.weights[index] for index in free):
             return min(free, key=lambda index: _fill_frac(free[index]))
+        if key is not None:
+            indices = list(usable)
+            home = indices[self._home_of(key, indices)]
+            if home in free:
+                return home
         return max(free, key=lambda index: self._credits[index] + ask.expected_tokens * self.weights[index])
+
+
+def _instance_in(slots: Sequence[Slot], key: int | None) -> Slot:
+    """The instance for a request, among instances of which at least one has a free slot."""
+    if key is None:
+        return _least_loaded(slots)
+    free = [slot for slot in slots if slot.in_flight < slot.cap]
+    return free[pick_bounded(key, [slot.multiplier for slot in free], [slot.in_flight for slot in free])]
 
 
 def _fill_frac(slots: Sequence[Slot]) -> float:
@@ -161,7 +172,7 @@ def _fill_frac(slots: Sequence[Slot]) -> float:
 
 
 def _least_loaded(slots: Sequence[Slot]) -> Slot:
-    """The free instance with the least load; `slots` has at least one with a free slot."""
+    """The free instance with the least load."""
     best, best_load = slots[0], -1
     for slot in slots:
         if slot.in_flight < slot.cap:
