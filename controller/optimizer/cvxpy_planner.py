@@ -1,0 +1,62 @@
+"""The planner in service: programs compiled once a shape, solved by HiGHS."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from controller.model.plan import Plan
+from controller.optimizer.data import ProblemData
+from controller.optimizer.dispatch import compile_dispatch, first_interval, solve_dispatch
+from controller.optimizer.milp import compile_milp, solve_milp
+from controller.optimizer.solving import Compiled, SolverOptions
+from controller.optimizer.values import shape_of
+from controller.optimizer.variables import Shape
+
+MAX_COMPILED = 8
+"""Shapes kept compiled; a site has one of each kind, a change of the horizon adds some."""
+
+
+class CvxpyPlanner:
+    """A `Planner`; not to be shared between threads, since a compiled program holds the values of one solve.
+
+    Args:
+        monotonic_s: clock for the times reported.
+        options: how HiGHS searches.
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float], options: SolverOptions | None = None) -> None:
+        self._monotonic_s = monotonic_s
+        self._options = options or SolverOptions()
+        self._milps: OrderedDict[Shape, Compiled] = OrderedDict()
+        self._dispatches: OrderedDict[Shape, Compiled] = OrderedDict()
+
+    def plan(self, data: ProblemData, *, time_limit_s: float) -> Plan:
+        """Instances and token rates over the horizon.
+
+        Raises:
+            TimedOut: no feasible plan within the time limit.
+            SolverError: no usable plan for another reason.
+        """
+        compiled = _compiled(self._milps, shape_of(data), compile_milp)
+        return solve_milp(compiled, data, self._options, time_limit_s=time_limit_s, monotonic_s=self._monotonic_s)
+
+    def dispatch(self, data: ProblemData, on: tuple[int, ...]) -> Plan:
+        """Token rates of the first interval with `on[k]` instances serving.
+
+        Raises:
+            SolverError: no usable plan.
+        """
+        now = first_interval(data, on)
+        compiled = _compiled(self._dispatches, shape_of(now), compile_dispatch)
+        return solve_dispatch(compiled, now, self._options, monotonic_s=self._monotonic_s)
+
+
+def _compiled(kept: OrderedDict[Shape, Compiled], shape: Shape, compile_shape: Callable[[Shape], Compiled]) -> Compiled:
+    if shape in kept:
+        kept.move_to_end(shape)
+        return kept[shape]
+    kept[shape] = compile_shape(shape)
+    if len(kept) > MAX_COMPILED:
+        kept.popitem(last=False)
+    return kept[shape]

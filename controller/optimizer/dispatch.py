@@ -1,0 +1,92 @@
+"""The fast plan: token rates of the present interval over instances that are what they are, as a linear program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cvxpy as cp
+
+from controller.model.plan import Horizon, Plan, PlanOrigin
+from controller.optimizer.data import ProblemData
+from controller.optimizer.outcome import assemble
+from controller.optimizer.rounding import rates
+from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
+from controller.optimizer.terms import capacity, energy, limit, power, quality, serve
+from controller.optimizer.values import set_values
+from controller.optimizer.variables import Parameters, Shape, Variables
+
+CONSTRAINTS = (
+    serve.serve_demand,
+    serve.allowed_pools,
+    capacity.engine_time,
+    power.site_power,
+    limit.site_limit,
+    quality.quality_budget,
+)
+COSTS = (energy.energy_cost, quality.quality_cost, serve.unserved_cost, limit.limit_cost)
+
+
+def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
+    """The problem of the first interval, with `on[k]` instances that all serve; the others keep their state."""
+    pools = tuple(
+        replace(
+            pool,
+            on_now=count,
+            sleeping_now=max(0, min(pool.sleeping_now, pool.instances - count)),
+            late=(0.0,),
+            locked=(0,),
+            min_on=0,
+            max_on=pool.instances,
+            min_up_steps=1,
+        )
+        for pool, count in zip(data.pools, on, strict=True)
+    )
+    classes = tuple(
+        replace(cls, demand_tokens_per_s=cls.demand_tokens_per_s[:1], quality_budget_frac=cls.quality_budget_frac[:1])
+        for cls in data.classes
+    )
+    return replace(
+        data,
+        horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, 1),
+        pools=pools,
+        classes=classes,
+        limit_w=data.limit_w[:1],
+        price_usd_per_mwh=data.price_usd_per_mwh[:1],
+        carbon_kg_per_mwh=data.carbon_kg_per_mwh[:1],
+    )
+
+
+def compile_dispatch(shape: Shape) -> Compiled:
+    """State the program of a shape with one interval.
+
+    Raises:
+        SolverError: it is not a disciplined parametrized program.
+    """
+    v, p = Variables.of(shape, whole=False), Parameters.of(shape)
+    constraints = [constraint for term in CONSTRAINTS for constraint in term(v, p, shape)]
+    fixed = [v.on == p.on_now, v.sleeping == p.sleeping_now, cp.sum(v.wakes) == 0, cp.sum(v.starts) == 0]
+    return compile_problem(shape, v, p, sum(cost(v, p, shape) for cost in COSTS), [*constraints, *fixed])
+
+
+def solve_dispatch(
+    compiled: Compiled, data: ProblemData, options: SolverOptions, *, monotonic_s: Callable[[], float]
+) -> Plan:
+    """The best token rates for the first interval's problem, as made by `first_interval`.
+
+    Raises:
+        TimedOut: none were found.
+        SolverError: there is no usable answer for another reason.
+    """
+    set_values(compiled.parameters, data, compiled.shape)
+    solved = solve(compiled, options, options.lp_time_limit_s, monotonic_s)
+    shape = compiled.shape
+    return assemble(
+        data,
+        PlanOrigin.DISPATCH,
+        tuple((pool.on_now,) for pool in data.pools),
+        tuple((pool.sleeping_now,) for pool in data.pools),
+        rates(compiled.variables.tokens.value, shape.classes, shape.pools),
+        gap_frac=solved.gap_frac,
+        solve_s=solved.solve_s,
+    )

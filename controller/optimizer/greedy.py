@@ -1,0 +1,141 @@
+"""A plan without a solver: hill climbing on instances, greedy filling of token rates, present interval only.
+
+It is the last rung of the ladder and needs nothing but this module; it aims at a sound plan, not at the best one.
+"""
+
+from __future__ import annotations
+
+from controller.model.plan import Plan, PlanOrigin
+from controller.optimizer.data import ProblemData
+from controller.optimizer.outcome import (
+    Rates,
+    assemble,
+    moves,
+    over_limit_w,
+    over_quality,
+    power_w,
+    running_cost_usd,
+    unserved,
+    usable,
+)
+
+MAX_ROUNDS = 200
+"""Bound on the climb; each round moves one instance, or swaps two."""
+
+
+def greedy(data: ProblemData) -> Plan:
+    """A plan of one interval.
+
+    Instances are chosen for the steady state that follows the interval; token rates are filled into what really serves
+    during it.
+    """
+    on = tuple(min(max(pool.on_now, _least(data, k)), pool.max_on) for k, pool in enumerate(data.pools))
+    best = _objective(data, on)
+    for _ in range(MAX_ROUNDS):
+        scored = [(_objective(data, near), near) for near in _neighbours(data, on)]
+        if not scored:
+            break
+        value, near = min(scored)
+        if value >= best * (1 - 1e-9):
+            break
+        best, on = value, near
+    sleeping = _sleeping(data, on)
+    counts = tuple((count,) for count in on)
+    asleep = tuple((count,) for count in sleeping)
+    serving = tuple(
+        usable(data, k, counts[k], moves(pool, counts[k], asleep[k]))[0] for k, pool in enumerate(data.pools)
+    )
+    return assemble(data, PlanOrigin.GREEDY, counts, asleep, fill(data, (serving,)))
+
+
+def shifted(data: ProblemData, last: Plan, step: int) -> Plan:
+    """The last plan from its interval `step` on, its last interval repeated, with token rates filled anew.
+
+    Instances that are no longer there are left out.
+    """
+    steps = range(data.horizon.steps)
+    on, sleeping = [], []
+    for pool, planned in zip(data.pools, last.pools, strict=True):
+        indices = [min(step + t, last.horizon.steps - 1) for t in steps]
+        kept = [max(min(planned.on[i], pool.max_on), pool.min_on, pool.locked[t]) for t, i in enumerate(indices)]
+        on.append(tuple(kept))
+        sleeping.append(tuple(min(planned.sleeping[i], pool.instances - kept[t]) for t, i in enumerate(indices)))
+    serving = tuple(usable(data, k, on[k], moves(pool, on[k], sleeping[k])) for k, pool in enumerate(data.pools))
+    by_step = tuple(tuple(serving[k][t] for k in range(len(data.pools))) for t in steps)
+    return assemble(data, PlanOrigin.LAST_PLAN, tuple(on), tuple(sleeping), fill(data, by_step))
+
+
+def fill(data: ProblemData, serving: tuple[tuple[float, ...], ...]) -> Rates:
+    """Token rates for `serving[t][k]` instances: dearest promise first, then the pool of least energy a token.
+
+    A class goes to lossy pools as far as its quality budget carries; what is left then goes where there is room.
+    """
+    steps = len(serving)
+    rates = [[[0.0] * steps for _ in data.pools] for _ in data.classes]
+    order = sorted(range(len(data.classes)), key=lambda r: (-data.classes[r].serve_usd_per_token, r))
+    for t in range(steps):
+        room = [data.utilisation_frac * count for count in serving[t]]
+        for r in order:
+            _fill_class(data, r, t, room, rates[r])
+    return tuple(tuple(tuple(cell) for cell in row) for row in rates)
+
+
+def _fill_class(data: ProblemData, r: int, t: int, room: list[float], rates: list[list[float]]) -> None:
+    cls = data.classes[r]
+    left = cls.demand_tokens_per_s[t]
+    loss_left = cls.quality_budget_frac[t] * left
+    pools = sorted((k for k in range(len(data.pools)) if data.allowed[r][k]), key=lambda k: (data.j_per_token[r][k], k))
+    for within_budget in (True, False):
+        for k in pools:
+            loss = data.pools[k].quality_loss_frac
+            most = loss_left / loss if within_budget and loss > 0 else left
+            amount = max(0.0, min(left, most, room[k] / data.busy_s_per_token[r][k]))
+            rates[k][t] += amount
+            room[k] -= amount * data.busy_s_per_token[r][k]
+            loss_left -= amount * loss
+            left -= amount
+
+
+def _least(data: ProblemData, k: int) -> int:
+    return max(data.pools[k].min_on, data.pools[k].locked[0])
+
+
+def _sleeping(data: ProblemData, on: tuple[int, ...]) -> tuple[int, ...]:
+    """Those not needed go to sleep, those off are started last; sleepers are stopped where GPUs run short."""
+    free = data.gpus - sum(pool.gpus_per_instance * count for pool, count in zip(data.pools, on, strict=True))
+    out = []
+    for pool, count in zip(data.pools, on, strict=True):
+        loaded = max(pool.on_now + pool.sleeping_now - count, 0)
+        kept = max(0, min(loaded, free // pool.gpus_per_instance if pool.gpus_per_instance else loaded))
+        free -= kept * pool.gpus_per_instance
+        out.append(kept)
+    return tuple(out)
+
+
+def _neighbours(data: ProblemData, on: tuple[int, ...]) -> list[tuple[int, ...]]:
+    pools = range(len(on))
+    steps = [{k: change} for k in pools for change in (-1, 1)]
+    swaps = [{k: -1, j: 1} for k in pools for j in pools if k != j]
+    near = [tuple(count + step.get(k, 0) for k, count in enumerate(on)) for step in (*steps, *swaps)]
+    return [
+        counts
+        for counts in near
+        if all(_least(data, k) <= counts[k] <= data.pools[k].max_on for k in pools)
+        and sum(pool.gpus_per_instance * counts[k] for k, pool in enumerate(data.pools)) <= data.gpus
+    ]
+
+
+def _objective(data: ProblemData, on: tuple[int, ...]) -> float:
+    """The plan's objective in USD in the steady state, broken promises at their prices."""
+    rates = fill(data, (tuple(float(count) for count in on),))
+    counts = tuple((count,) for count in on)
+    asleep = tuple((count,) for count in _sleeping(data, on))
+    site_w = power_w(data, counts, asleep, rates)
+    moved = tuple(moves(pool, counts[k], asleep[k]) for k, pool in enumerate(data.pools))
+    dt_s = data.horizon.dt_s
+    cost = running_cost_usd(data, rates, site_w, moved)
+    cost += over_limit_w(data, site_w, 0) * dt_s * data.limit_usd_per_j
+    for r, cls in enumerate(data.classes):
+        cost += unserved(data, rates, r, 0) * dt_s * cls.serve_usd_per_token
+        cost += over_quality(data, rates, r, 0) * dt_s * data.quality_usd_per_token
+    return cost

@@ -1,0 +1,37 @@
+"""From a solver's floating-point answer to whole instances and clean token rates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.errors import SolverError
+from controller.optimizer.outcome import Counts, Rates
+
+WHOLE_TOLERANCE = 1e-4
+"""HiGHS holds integers to 1e-6; a larger distance means that something else is wrong."""
+LEAST_RATE = 1e-6
+"""Output tokens/s below which a rate is zero."""
+
+
+def whole(name: str, values: np.ndarray) -> Counts:
+    """Whole numbers of a (K, T) array.
+
+    Raises:
+        SolverError: a value is not finite or not whole within the tolerance.
+    """
+    nearest = np.rint(values)
+    if not np.all(np.isfinite(values)) or np.max(np.abs(values - nearest)) > WHOLE_TOLERANCE:
+        raise SolverError(f"{name}: {values.tolist()} is not whole; the plan is refused, the next rung takes its place")
+    return tuple(tuple(int(value) for value in row) for row in np.maximum(nearest, 0.0))
+
+
+def rates(values: np.ndarray, classes: int, pools: int) -> Rates:
+    """[r][k][t] token rates of an (R·K, T) array; what is negative or tiny by arithmetic alone is zero.
+
+    Raises:
+        SolverError: a value is not finite.
+    """
+    if not np.all(np.isfinite(values)):
+        raise SolverError("a token rate is not finite; the plan is refused, the next rung takes its place")
+    clean = np.where(values > LEAST_RATE, values, 0.0).reshape(classes, pools, -1)
+    return tuple(tuple(tuple(float(x) for x in cell) for cell in row) for row in clean)

@@ -1,0 +1,100 @@
+"""Runs HiGHS on a compiled problem and maps what it answers, once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cvxpy as cp
+
+from controller.errors import SolverError, TimedOut
+from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+
+
+@dataclass(frozen=True, slots=True)
+class SolverOptions:
+    """How HiGHS searches.
+
+    Attributes:
+        mip_gap_frac: the search ends when the plan is proven this close to the best.
+        threads: of HiGHS; more than one makes equal problems end in unequal ties.
+        lp_time_limit_s: longest search of a linear program.
+    """
+
+    mip_gap_frac: float = 1e-3
+    threads: int = 1
+    lp_time_limit_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A problem stated once for a shape and solved for many values."""
+
+    shape: Shape
+    variables: Variables
+    parameters: Parameters
+    problem: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """How a search ended: proven gap, None without a bound, and its time."""
+
+    gap_frac: float | None
+    solve_s: float
+
+
+def compile_problem(
+    shape: Shape, variables: Variables, parameters: Parameters, objective: Expression, constraints: list[Expression]
+) -> Compiled:
+    """State a problem.
+
+    Raises:
+        SolverError: it is not a disciplined parametrized program, so that each solve would state it anew.
+    """
+    problem = cp.Problem(cp.Minimize(objective), constraints)
+    if not problem.is_dcp(dpp=True):
+        raise SolverError("the problem is not a disciplined parametrized program; a term multiplies two parameters")
+    return Compiled(shape, variables, parameters, problem)
+
+
+def solve(compiled: Compiled, options: SolverOptions, time_limit_s: float, monotonic_s: Callable[[], float]) -> Solved:
+    """Search for the best values of the variables; they hold them afterwards.
+
+    Raises:
+        TimedOut: the time limit passed without a feasible answer.
+        SolverError: there is no answer for another reason.
+    """
+    problem = compiled.problem
+    began_s = monotonic_s()
+    try:
+        with warnings.catch_warnings():
+            # An answer within the time limit but without proof is announced by a warning; the status tells it too.
+            warnings.simplefilter("ignore", UserWarning)
+            problem.solve(
+                solver=cp.HIGHS,
+                warm_start=False,
+                time_limit=float(time_limit_s),
+                mip_rel_gap=options.mip_gap_frac,
+                threads=options.threads,
+                random_seed=0,
+            )
+    except (cp.error.SolverError, ValueError, ArithmeticError) as error:
+        raise SolverError(f"HiGHS failed: {error}; the next rung of the ladder takes its place") from error
+    took_s = monotonic_s() - began_s
+    status = problem.status
+    if status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+        return Solved(_gap(problem), took_s)
+    if status == cp.USER_LIMIT:
+        if compiled.variables.tokens.value is None or _gap(problem) is None:
+            raise TimedOut(f"no plan within {time_limit_s} s; allow more time or plan fewer intervals")
+        return Solved(_gap(problem), took_s)
+    raise SolverError(f"HiGHS ended as {status}; the next rung of the ladder takes its place")
+
+
+def _gap(problem: Expression) -> float | None:
+    if not problem.is_mixed_integer():
+        return 0.0
+    gap = getattr(problem.solver_stats.extra_stats, "mip_gap", None)
+    return float(gap) if gap is not None and 0.0 <= gap < 1e6 else None

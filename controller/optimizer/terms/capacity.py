@@ -1,0 +1,33 @@
+"""Capacity: the engine time that tokens take fits into that of the instances that really serve."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+
+from controller.optimizer.variables import Expression, Parameters, Shape, Variables, sum_over_classes
+
+
+def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """Engine seconds per second, of decode and of the prefill that comes with it.
+
+        Σ_r busy_s[r, k] · tokens[r, k, t]
+            <= η · ( on[k, t] - late[k, t]
+                     - Σ_j ( wake_share[k, j] · wakes[k, t-j] + start_share[k, j] · starts[k, t-j] ) )
+
+    for all k, t. busy_s is the engine time of one output token at the largest batch that keeps the class's
+    inter-token latency: (a + b·B)/B + (input/output ratio) · prefill_s_per_token; η < 1 keeps room for queueing tails.
+    Shapes: tokens, busy_s (R·K, T); on, late, wakes, starts (K, T).
+    Source: step-time law T(B) = a + b·B, ML.ENERGY v3; start latency as in arXiv 2606.18851, stage 1.
+    """
+    usable = p.utilisation * v.on - p.eta_late
+    for lag in range(min(shape.lags, shape.steps)):
+        usable -= cp.multiply(p.eta_wake[lag], lagged(v.wakes, lag, shape))
+        usable -= cp.multiply(p.eta_start[lag], lagged(v.starts, lag, shape))
+    return [sum_over_classes(shape) @ cp.multiply(p.busy_s, v.tokens) <= usable]
+
+
+def lagged(series: Expression, lag: int, shape: Shape) -> Expression:
+    """The (K, T) series moved `lag` intervals later, zero before its beginning."""
+    if lag == 0:
+        return series
+    return cp.hstack([cp.Constant([[0.0] * lag] * shape.pools), series[:, :-lag]])

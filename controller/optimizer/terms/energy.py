@@ -1,0 +1,16 @@
+"""What the energy costs."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+
+from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+
+
+def energy_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
+    """Energy and its carbon: Σ_t energy_price[t] · site_w[t].
+
+    energy_price = (price_usd_per_mwh + carbon_usd_per_kg · carbon_kg_per_mwh) · dt_s / 3.6e9, per watt and interval.
+    Shapes: site_w, energy_price (1, T).
+    """
+    return cp.sum(cp.multiply(p.energy_price, v.site_w))

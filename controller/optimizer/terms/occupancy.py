@@ -1,0 +1,27 @@
+"""Occupancy: instances that exist, bounds on those serving, and the GPUs they hold."""
+
+from __future__ import annotations
+
+from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+
+
+def instance_bounds(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """No more instances than there are; serving ones within their bounds.
+
+        on[k, t] + sleeping[k, t] <= instances[k]
+        min_on[k] <= on[k, t] <= max_on[k]        for all k, t        [instances]
+
+    Shapes: on, sleeping, instances, min_on, max_on (K, T).
+    """
+    return [v.on + v.sleeping <= p.instances, v.on >= p.min_on, v.on <= p.max_on]
+
+
+def gpu_count(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """An instance that is on or asleep holds its GPUs.
+
+        Σ_k gpus_each[k] · (on[k, t] + sleeping[k, t]) <= gpus        for all t        [GPUs]
+
+    Shapes: on, sleeping (K, T); gpus_each (1, K); gpus (1, T).
+    Source: arXiv 2606.18851, GPU occupancy.
+    """
+    return [p.gpus_each @ (v.on + v.sleeping) <= p.gpus]

@@ -1,0 +1,48 @@
+"""Switching: how instances move between serving, asleep and off, how long they must stay, and what a move costs."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+
+from controller.optimizer.terms.capacity import lagged
+from controller.optimizer.variables import Expression, Parameters, Shape, Variables, before
+
+
+def transitions(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """Instances move, they do not appear.
+
+        on[k, t]       = on[k, t-1]       + wakes[k, t] + starts[k, t] - sleeps[k, t]
+        sleeping[k, t] = sleeping[k, t-1] - wakes[k, t] + sleeps[k, t] - stops[k, t]        for all k, t
+
+    with on[k, -1] = on_now[k], sleeping[k, -1] = sleeping_now[k]; what is neither is off.
+    Shapes: all (K, T); on_now, sleeping_now (K, 1). Unit: instances.
+    """
+    return [
+        v.on == before(p.on_now, v.on) + v.wakes + v.starts - v.sleeps,
+        v.sleeping == before(p.sleeping_now, v.sleeping) - v.wakes + v.sleeps - v.stops,
+    ]
+
+
+def least_up_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """An instance that was woken or started stays on for its least time, and at least until it serves.
+
+        Σ_j ( hold_wake[k, j] · wakes[k, t-j] + hold_start[k, j] · starts[k, t-j] ) <= on[k, t]
+        locked[k, t] <= on[k, t]        for all k, t        [instances]
+
+    hold is 1 for the intervals that still bind; locked counts instances woken before the horizon.
+    Shapes: all (K, T).
+    Source: minimum up-time of unit commitment, as a rolling sum.
+    """
+    held = cp.multiply(p.hold_wake[0], v.wakes) + cp.multiply(p.hold_start[0], v.starts)
+    for lag in range(1, min(shape.lags, shape.steps)):
+        held += cp.multiply(p.hold_wake[lag], lagged(v.wakes, lag, shape))
+        held += cp.multiply(p.hold_start[lag], lagged(v.starts, lag, shape))
+    return [held <= v.on, v.on >= p.locked]
+
+
+def switching_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
+    """Cost of moves: Σ_k,t wake_price[k] · (wakes + starts)[k, t] + stop_price[k] · stops[k, t].
+
+    A stop is charged with the cold start that it makes necessary later, beyond the horizon's end.
+    """
+    return cp.sum(p.wake_price @ (v.wakes + v.starts)) + cp.sum(p.stop_price @ v.stops)

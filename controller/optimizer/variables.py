@@ -1,0 +1,211 @@
+"""Decision variables and parameters of the compiled problems.
+
+Index sets: classes r = 0..R-1, pools k = 0..K-1, intervals t = 0..T-1, lags j = 0..J-1. Token rates of class r on
+pool k stand in row r·K + k, so that every array is two-dimensional.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+
+Expression = Any
+"""A cvxpy expression; the library ships no types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a compiled problem is compiled for.
+
+    Attributes:
+        lags: intervals over which a start or the least up-time reaches, at least 1.
+    """
+
+    classes: int
+    pools: int
+    steps: int
+    lags: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What is decided; all nonnegative.
+
+    Attributes:
+        on, sleeping: (K, T) instances serving, asleep; integer.
+        wakes, starts: (K, T) instances that go from asleep, from off, to serving at the interval's start.
+        sleeps, stops: (K, T) instances that go from serving to asleep, from asleep to off.
+        tokens: (R·K, T) output tokens/s.
+        site_w: (1, T) predicted power at the meter.
+        unserved: (R, T) output tokens/s not served.
+        over_limit_w: (1, T) power above the limit.
+        over_quality: (R, T) loss·tokens/s beyond the budget.
+        over_ramp_w: (1, T) rise of power beyond the ramp.
+    """
+
+    on: Expression
+    sleeping: Expression
+    wakes: Expression
+    starts: Expression
+    sleeps: Expression
+    stops: Expression
+    tokens: Expression
+    site_w: Expression
+    unserved: Expression
+    over_limit_w: Expression
+    over_quality: Expression
+    over_ramp_w: Expression
+
+    @classmethod
+    def of(cls, shape: Shape, *, whole: bool = True) -> Variables:
+        """Fresh variables of a shape; `whole` makes instances integers."""
+        by_pool, by_class = (shape.pools, shape.steps), (shape.classes, shape.steps)
+
+        def free(rows: tuple[int, int]) -> Expression:
+            return cp.Variable(rows, nonneg=True)
+
+        return cls(
+            on=cp.Variable(by_pool, nonneg=True, integer=whole),
+            sleeping=cp.Variable(by_pool, nonneg=True, integer=whole),
+            wakes=free(by_pool),
+            starts=free(by_pool),
+            sleeps=free(by_pool),
+            stops=free(by_pool),
+            tokens=free((shape.classes * shape.pools, shape.steps)),
+            site_w=free((1, shape.steps)),
+            unserved=free(by_class),
+            over_limit_w=free((1, shape.steps)),
+            over_quality=free(by_class),
+            over_ramp_w=free((1, shape.steps)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What is given; set before each solve.
+
+    Attributes:
+        demand: (R, T) output tokens/s.
+        token_cap: (R·K, T) bound on token rates, 0 where the class may not use the pool.
+        busy_s: (R·K, T) engine time of an output token.
+        utilisation: (1, 1) η.
+        eta_wake, eta_start: J entries of (K, T), η times the share of an interval lost to a wake, to a start, j
+            intervals after it.
+        eta_late: (K, T) η times the instances on that do not serve yet.
+        hold_wake, hold_start: J entries of (K, T), 1 while a wake, a start, j intervals ago still binds, else 0.
+        locked: (K, T) instances that must stay on.
+        min_on, max_on: (K, T).
+        instances: (K, T) instances of the pool.
+        on_now, sleeping_now: (K, 1).
+        gpus_each: (1, K) GPUs an instance holds.
+        gpus: (1, T) GPUs installed.
+        on_w, sleeping_w: (1, K) power of an instance on, asleep, above that of one that is off, at the meter.
+        token_w: (1, R·K) power of an output token/s at the meter, J.
+        base_w: (1, T) power at the meter with every instance off and no token.
+        limit_w: (1, T).
+        ramp_w: (1, T) largest rise into each interval.
+        excess_loss: (R·K, T) quality loss less the class's budget, may be negative.
+        energy_price: (1, T) objective per watt.
+        token_price: (1, R·K) objective of an output token/s over one interval: quality.
+        wake_price, stop_price: (1, K) objective of a wake or start; of a stop.
+        unserved_price: (1, R) objective of an unserved token/s over one interval.
+        over_limit_price, over_quality_price, over_ramp_price: scalars, objective of one unit over one interval.
+    """
+
+    demand: Expression
+    token_cap: Expression
+    busy_s: Expression
+    utilisation: Expression
+    eta_wake: tuple[Expression, ...]
+    eta_start: tuple[Expression, ...]
+    eta_late: Expression
+    hold_wake: tuple[Expression, ...]
+    hold_start: tuple[Expression, ...]
+    locked: Expression
+    min_on: Expression
+    max_on: Expression
+    instances: Expression
+    on_now: Expression
+    sleeping_now: Expression
+    gpus_each: Expression
+    gpus: Expression
+    on_w: Expression
+    sleeping_w: Expression
+    token_w: Expression
+    base_w: Expression
+    limit_w: Expression
+    ramp_w: Expression
+    excess_loss: Expression
+    energy_price: Expression
+    token_price: Expression
+    wake_price: Expression
+    stop_price: Expression
+    unserved_price: Expression
+    over_limit_price: Expression
+    over_quality_price: Expression
+    over_ramp_price: Expression
+
+    @classmethod
+    def of(cls, shape: Shape) -> Parameters:
+        """Fresh parameters of a shape, without values."""
+        classes, pools, steps = shape.classes, shape.pools, shape.steps
+        pairs = classes * pools
+
+        def given(rows: int, columns: int) -> Expression:
+            return cp.Parameter((rows, columns), nonneg=True)
+
+        def lagged() -> tuple[Expression, ...]:
+            return tuple(given(pools, steps) for _ in range(shape.lags))
+
+        return cls(
+            demand=given(classes, steps),
+            token_cap=given(pairs, steps),
+            busy_s=given(pairs, steps),
+            utilisation=cp.Parameter(nonneg=True),
+            eta_wake=lagged(),
+            eta_start=lagged(),
+            eta_late=given(pools, steps),
+            hold_wake=lagged(),
+            hold_start=lagged(),
+            locked=given(pools, steps),
+            min_on=given(pools, steps),
+            max_on=given(pools, steps),
+            instances=given(pools, steps),
+            on_now=given(pools, 1),
+            sleeping_now=given(pools, 1),
+            gpus_each=given(1, pools),
+            gpus=given(1, steps),
+            on_w=cp.Parameter((1, pools)),
+            sleeping_w=cp.Parameter((1, pools)),
+            token_w=given(1, pairs),
+            base_w=cp.Parameter((1, steps)),
+            limit_w=cp.Parameter((1, steps)),
+            ramp_w=given(1, steps),
+            excess_loss=cp.Parameter((pairs, steps)),
+            energy_price=cp.Parameter((1, steps)),
+            token_price=given(1, pairs),
+            wake_price=given(1, pools),
+            stop_price=given(1, pools),
+            unserved_price=given(1, classes),
+            over_limit_price=cp.Parameter(nonneg=True),
+            over_quality_price=cp.Parameter(nonneg=True),
+            over_ramp_price=cp.Parameter(nonneg=True),
+        )
+
+
+def sum_over_pools(shape: Shape) -> np.ndarray:
+    """Constant (R, R·K) matrix that sums a class's rows over the pools."""
+    return np.kron(np.eye(shape.classes), np.ones((1, shape.pools)))
+
+
+def sum_over_classes(shape: Shape) -> np.ndarray:
+    """Constant (K, R·K) matrix that sums a pool's rows over the classes."""
+    return np.kron(np.ones((1, shape.classes)), np.eye(shape.pools))
+
+
+def before(now: Expression, series: Expression) -> Expression:
+    """The series one interval earlier: column 0 is `now`, column t is column t - 1 of `series`."""
+    return cp.hstack([now, series[:, :-1]]) if series.shape[1] > 1 else now
