@@ -1,0 +1,141 @@
+"""Asking engines how they are: /health and the few lines of /metrics that routing needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import aiohttp
+
+from router.contract import InstanceId
+from router.fleet import EngineLoad, InstanceSpec
+from router.settings import HealthSettings
+
+log = logging.getLogger(__name__)
+
+JITTER_FRAC = 0.1
+"""Intervals vary by this much either way, so that routers started together do not probe together."""
+MAX_METRICS_BYTES = 4 << 20
+
+_SAMPLE = re.compile(
+    rb"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc|engine_sleep_state)"
+    rb"(\{[^}\n]*\})? ([0-9.eE+-]+)",
+    re.MULTILINE,
+)
+
+
+class ProbeSink(Protocol):
+    """What takes the results; `router.dispatch.Dispatcher` does."""
+
+    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+        """Take one probe into account."""
+
+
+def read_load(text: bytes) -> EngineLoad | None:
+    """Load of an engine from its metrics, or None if one of the three gauges is missing.
+
+    Requests are summed over the engine's ranks; of KV cache usage the mean counts, as a rank's KV cache is its own.
+    The engine sleeps if one of its ranks does.
+    """
+    values: dict[bytes, list[float]] = {}
+    for name, labels, value in _SAMPLE.findall(text):
+        if name != b"engine_sleep_state" or b'sleep_state="awake"' in labels:
+            try:
+                values.setdefault(name, []).append(float(value))
+            except ValueError:
+                return None
+    running = values.get(b"num_requests_running")
+    waiting = values.get(b"num_requests_waiting")
+    usage = values.get(b"kv_cache_usage_perc")
+    if not running or not waiting or not usage:
+        return None
+    awake = values.get(b"engine_sleep_state")
+    return EngineLoad(
+        running=round(sum(running)),
+        waiting=round(sum(waiting)),
+        kv_cache_usage_frac=sum(usage) / len(usage),
+        awake=all(value > 0 for value in awake) if awake else None,
+    )
+
+
+class Prober:
+    """Probes every instance at its own pace until cancelled.
+
+    Args:
+        session: for all requests.
+        instances: whom to ask.
+        settings: intervals and limits.
+        sink: takes the results.
+        wall_s: the wall clock.
+        rng: spreads the probes.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        instances: Sequence[InstanceSpec],
+        settings: HealthSettings,
+        *,
+        sink: ProbeSink,
+        wall_s: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._session = session
+        self._instances = tuple(instances)
+        self._interval_s = settings.probe_interval_s
+        # A probe that outlasts the interval would be late for the next one.
+        self._timeout_s = min(settings.probe_timeout_s, settings.probe_interval_s)
+        self._sink = sink
+        self._wall_s = wall_s
+        self._rng = rng
+
+    async def run(self) -> None:
+        """Probe for ever, one task an instance."""
+        async with asyncio.TaskGroup() as group:
+            for instance in self._instances:
+                group.create_task(self._watch(instance))
+
+    async def probe(self, instance: InstanceSpec) -> tuple[bool, EngineLoad | None]:
+        """Ask once: whether the engine is healthy, and its load if it tells.
+
+        An engine without readable metrics is as healthy as its /health says.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if not await self._is_healthy(instance):
+                    return False, None
+                return True, await self._load(instance)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False, None
+
+    async def _watch(self, instance: InstanceSpec) -> None:
+        was_ok: bool | None = None
+        while True:
+            ok, load = await self.probe(instance)
+            self._sink.probed(instance.instance_id, ok=ok, load=load, now_s=self._wall_s())
+            if ok is not was_ok:
+                level = logging.INFO if ok else logging.WARNING
+                event = "engine answers probes" if ok else "engine fails probes"
+                log.log(level, event, extra={"instance_id": instance.instance_id, "url": instance.url})
+                was_ok = ok
+            await asyncio.sleep(self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
+
+    async def _is_healthy(self, instance: InstanceSpec) -> bool:
+        async with self._session.get(f"{instance.url}/health", allow_redirects=False) as answer:
+            return answer.status == 200
+
+    async def _load(self, instance: InstanceSpec) -> EngineLoad | None:
+        try:
+            async with self._session.get(f"{instance.url}/metrics", allow_redirects=False) as answer:
+                if answer.status != 200:
+                    return None
+                text = await answer.content.read(MAX_METRICS_BYTES)
+                while not answer.content.at_eof() and len(text) < MAX_METRICS_BYTES:
+                    text += await answer.content.read(MAX_METRICS_BYTES - len(text))
+        except (aiohttp.ClientError, OSError):
+            return None
+        return read_load(text)

@@ -1,0 +1,149 @@
+"""The allocation table from the controller over HTTP, and what every source of tables has in common."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+import aiohttp
+
+from router.contract import MAX_ENCODED_BYTES, AllocationTable, ContractError, decode
+from router.errors import TableSourceError
+from router.settings import TableSettings
+
+log = logging.getLogger(__name__)
+
+JITTER_FRAC = 0.1
+"""Intervals vary by this much either way, so that many routers do not ask at once."""
+TIMEOUT_S = 5.0
+
+
+class TableSink(Protocol):
+    """What takes the tables; `router.dispatch.Dispatcher` does."""
+
+    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+        """Take a table, new or confirmed; True if it is new."""
+
+    def refuse_table(self, reason: str) -> None:
+        """Count a table that could not be read."""
+
+
+class TableReporter:
+    """Hands tables to the sink, and logs a change of the source's state once."""
+
+    def __init__(self, source: str, sink: TableSink, wall_s: Callable[[], float]) -> None:
+        self._source = source
+        self._sink = sink
+        self._wall_s = wall_s
+        self._trouble: str | None = None
+
+    def deliver(self, raw: bytes) -> AllocationTable:
+        """Decode a table and hand it on.
+
+        Raises:
+            TableSourceError: the table is malformed; it has been counted.
+        """
+        try:
+            table = decode(raw)
+        except ContractError as error:
+            self._sink.refuse_table("malformed")
+            raise TableSourceError(self._source, str(error)) from error
+        self.confirm(table)
+        return table
+
+    def confirm(self, table: AllocationTable) -> None:
+        """Hand on a table that the source still holds."""
+        if self._sink.apply_table(table, self._wall_s()):
+            log.info("allocation taken", extra={"sequence": table.sequence, "issuer": table.issuer})
+        if self._trouble is not None:
+            log.info("allocation source answers again", extra={"source": self._source})
+            self._trouble = None
+
+    def failed(self, error: TableSourceError) -> None:
+        """Note that the source gave no table; the same trouble is logged once."""
+        if error.reason != self._trouble:
+            log.warning("allocation not fetched", extra={"source": error.source, "reason": error.reason})
+            self._trouble = error.reason
+
+
+class HttpTableSource:
+    """Polls the controller until cancelled; an unchanged table costs an empty 304.
+
+    Args:
+        session: for all requests.
+        url: of the table.
+        settings: how often to ask.
+        sink: takes the tables.
+        wall_s: the wall clock.
+        rng: spreads the polls.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        settings: TableSettings,
+        *,
+        sink: TableSink,
+        wall_s: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._interval_s = settings.poll_interval_s
+        self._rng = rng
+        self._reporter = TableReporter(url, sink, wall_s)
+        self._etag: str | None = None
+        self._table: AllocationTable | None = None
+
+    async def run(self) -> None:
+        """Poll for ever; a failure is reported and the next poll tries again."""
+        while True:
+            try:
+                await self.poll()
+            except TableSourceError as error:
+                self._reporter.failed(error)
+            await asyncio.sleep(self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
+
+    async def poll(self) -> None:
+        """Ask once and hand the table on.
+
+        Raises:
+            TableSourceError: there is no answer, none with a table, or a malformed one.
+        """
+        headers = {"If-None-Match": self._etag} if self._etag is not None else {}
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                self._session.get(self._url, headers=headers, allow_redirects=False) as answer,
+            ):
+                if answer.status == 304 and self._table is not None:
+                    self._reporter.confirm(self._table)
+                    return
+                if answer.status != 200:
+                    raise TableSourceError(self._url, f"answered {answer.status}, 200 with a table is expected")
+                raw = await _read(answer, self._url)
+                etag = answer.headers.get("ETag")
+        except TimeoutError as error:
+            raise TableSourceError(self._url, f"no answer within {TIMEOUT_S:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise TableSourceError(self._url, f"{type(error).__name__}: {error}") from error
+        # Forgotten first: a malformed table must not be confirmed by a later 304.
+        self._etag = self._table = None
+        self._table = self._reporter.deliver(raw)
+        self._etag = etag
+
+
+async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
+    """The body, no longer than a table may be."""
+    raw = bytearray()
+    async for chunk in answer.content.iter_any():
+        raw += chunk
+        if len(raw) > MAX_ENCODED_BYTES:
+            raise TableSourceError(
+                url, f"more than {MAX_ENCODED_BYTES} bytes; is this the controller's /v1/allocation?"
+            )
+    return bytes(raw)
