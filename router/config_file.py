@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -15,6 +16,7 @@ from router.errors import SettingsError
 
 MAX_FILE_BYTES = 4 << 20
 MAX_SHOWN = 20
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 Model = TypeVar("Model", bound=BaseModel)
 Lines = dict[tuple[str | int, ...], int]
 
@@ -128,8 +130,13 @@ def _describe(detail: ErrorDetails, model: type[BaseModel], name: str, lines: Li
     if detail["type"] == "missing":
         return f"{where}: required key {key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(detail["input"], dict | list | BaseModel) else f" (got {detail['input']!r:.120})"
+    value = "" if isinstance(detail["input"], dict | list | BaseModel) else f" (got {_shown(detail['input'])})"
     return f"{where}: {key}: {message}{value}"
+
+
+def _shown(value: object) -> str:
+    """The value as written, without the credentials an address may carry."""
+    return _CREDENTIALS.sub("://***@", f"{value!r:.120}")
 
 
 def _known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:

@@ -104,13 +104,15 @@ class Prober:
 
         An engine without readable metrics is as healthy as its /health says.
         """
+        ok, load = False, None
         try:
             async with asyncio.timeout(self._timeout_s):
-                if not await self._is_healthy(instance):
-                    return False, None
-                return True, await self._load(instance)
+                ok = await self._is_healthy(instance)
+                if ok:
+                    load = await self._load(instance)
         except (aiohttp.ClientError, OSError, TimeoutError):
-            return False, None
+            return ok, None
+        return ok, load
 
     async def _watch(self, instance: InstanceSpec) -> None:
         was_ok: bool | None = None
@@ -129,13 +131,12 @@ class Prober:
             return answer.status == 200
 
     async def _load(self, instance: InstanceSpec) -> EngineLoad | None:
-        try:
-            async with self._session.get(f"{instance.url}/metrics", allow_redirects=False) as answer:
-                if answer.status != 200:
+        async with self._session.get(f"{instance.url}/metrics", allow_redirects=False) as answer:
+            if answer.status != 200:
+                return None
+            text = bytearray()
+            async for chunk in answer.content.iter_any():
+                text += chunk
+                if len(text) > MAX_METRICS_BYTES:
                     return None
-                text = await answer.content.read(MAX_METRICS_BYTES)
-                while not answer.content.at_eof() and len(text) < MAX_METRICS_BYTES:
-                    text += await answer.content.read(MAX_METRICS_BYTES - len(text))
-        except (aiohttp.ClientError, OSError):
-            return None
-        return read_load(text)
+        return read_load(bytes(text))

@@ -43,6 +43,19 @@ def _check_engine_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_table_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+        raise ValueError(f"{value!r} is not the address of a table; write http://HOST:PORT/v1/allocation")
+    return value
+
+
+def _check_redis_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        # The value is not shown: it may hold a password.
+        raise ValueError("this is not the address of a Redis; write redis://HOST:PORT/DB")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -177,9 +190,9 @@ class RouterSettings(Group):
 class TableSettings(Group):
     """Where the allocation table comes from. With neither set the static weights are used."""
 
-    url: str | None = None
+    url: Annotated[str, AfterValidator(_check_table_url)] | None = None
     """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation."""
-    redis_url: str | None = None
+    redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = None
     """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here."""
     redis_key: str = "wattroute:allocation"
     """Key of the table in Redis; announcements come on the channel of the same name."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import redis.asyncio
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from router.errors import TableSourceError
@@ -49,19 +48,18 @@ class RedisTableSource:
         self._interval_s = settings.poll_interval_s
         self._rng = rng
         self._reporter = TableReporter(self._name, sink, wall_s)
-        self._connects_anew = True
+        self._answered = False
 
     async def run(self) -> None:
         """Follow for ever; failures are reported, and the pause before the next try doubles up to a bound."""
         back_off_s = MIN_BACK_OFF_S
         while True:
-            self._connects_anew = True
+            self._answered = False
             try:
                 await self._follow()
             except TableSourceError as error:
                 self._reporter.failed(error)
-            # A connection that gave at least one table was sound: the next one need not wait long.
-            back_off_s = MIN_BACK_OFF_S if not self._connects_anew else min(2 * back_off_s, MAX_BACK_OFF_S)
+            back_off_s = MIN_BACK_OFF_S if self._answered else min(2 * back_off_s, MAX_BACK_OFF_S)
             await asyncio.sleep(back_off_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
 
     async def _follow(self) -> None:
@@ -70,44 +68,34 @@ class RedisTableSource:
         Raises:
             TableSourceError: Redis cannot be reached or does not answer in time.
         """
-        client = redis.asyncio.Redis.from_url(
-            self._url, password=self._password, socket_connect_timeout=TIMEOUT_S, socket_timeout=None
-        )
         try:
+            client = redis.asyncio.Redis.from_url(self._url, password=self._password, socket_connect_timeout=TIMEOUT_S)
             async with client, client.pubsub() as announcements:
                 async with asyncio.timeout(TIMEOUT_S):
                     await announcements.subscribe(self._key)
                 while True:
                     await self._read(client)
-                    await self._wait(announcements)
+                    # An announcement ends the wait early; so does the answer to the subscription, once.
+                    await announcements.get_message(timeout=self._jittered_s())
         except TimeoutError as error:
             raise TableSourceError(self._name, f"no answer within {TIMEOUT_S:g} s") from error
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:
             raise TableSourceError(self._name, f"{type(error).__name__}: {error}") from error
 
     async def _read(self, client: redis.asyncio.Redis) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             raw = await client.get(self._key)
+        self._answered = True
         try:
             if raw is None:
                 raise TableSourceError(self._name, f"key {self._key!r} holds no table")
-            self._reporter.deliver(raw)
+            self._reporter.deliver(raw if isinstance(raw, bytes) else raw.encode())
         except TableSourceError as error:
-            # Redis itself answers: the connection stays.
+            # The connection is sound, only the table is not.
             self._reporter.failed(error)
-        self._connects_anew = False
 
-    async def _wait(self, announcements: PubSub) -> None:
-        """Until a table is announced, but no longer than the interval."""
-        interval_s = self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC)
-        try:
-            async with asyncio.timeout(interval_s):
-                while True:
-                    message = await announcements.get_message(ignore_subscribe_messages=True, timeout=None)
-                    if message is not None:
-                        return
-        except TimeoutError:
-            return
+    def _jittered_s(self) -> float:
+        return self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC)
 
 
 def without_credentials(url: str) -> str:

@@ -144,6 +144,6 @@ async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
         raw += chunk
         if len(raw) > MAX_ENCODED_BYTES:
             raise TableSourceError(
-                url, f"more than {MAX_ENCODED_BYTES} bytes; is this the controller's /v1/allocation?"
+                url, f"more than {MAX_ENCODED_BYTES} bytes; point it at the /v1/allocation of a controller"
             )
     return bytes(raw)
