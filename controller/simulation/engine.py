@@ -76,6 +76,8 @@ class EnginePhysics:
     Attributes:
         prompt_tokens, generation_tokens: counters; a prompt counts once, when it is complete.
         energy_j: whole instance, up to the latest time told; it only grows.
+        busy_s: time spent in steps, up to the latest time told.
+        steps: steps finished.
         preemptions: counter.
         since_s: when the present state began.
     """
@@ -97,6 +99,8 @@ class EnginePhysics:
         self.generation_tokens = 0
         self.preemptions = 0
         self.energy_j = 0.0
+        self.busy_s = 0.0
+        self.steps = 0
         self.paused = False
         self._max_batched_tokens = max_batched_tokens
         self._at_s = now_s
@@ -118,6 +122,11 @@ class EnginePhysics:
     def waiting(self) -> int:
         """Sequences not yet, or no longer, in the batch."""
         return len(self._waiting)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the instance is falling asleep, waking or starting."""
+        return self._transition_end_s is not None
 
     @property
     def kv_cache_usage_frac(self) -> float:
@@ -248,7 +257,10 @@ class EnginePhysics:
         self._accrue(max(now_s, self._at_s))
 
     def _accrue(self, until_s: float) -> None:
-        self.energy_j += self.power_w(until_s) * (until_s - self._at_s)
+        passed_s = until_s - self._at_s
+        self.energy_j += self.power_w(until_s) * passed_s
+        if self._step_end_s is not None:
+            self.busy_s += passed_s
         self._at_s = until_s
 
     def _release(self, seq: Sequence) -> None:
@@ -312,6 +324,7 @@ class EnginePhysics:
 
     def _finish_step(self, at_s: float, events: list[StepEvent]) -> None:
         ended = False
+        self.steps += 1
         self._held_tokens += len(self._decoding)
         self.generation_tokens += len(self._decoding)
         for seq in self._decoding:
