@@ -164,10 +164,11 @@ class SimulatedSite:
 
     def submit(self, request: Request, now_s: float) -> None:
         """Hand a request to the router; the site has been advanced to `now_s`."""
-        self._counters[request.class_id].requests += 1
-        if not self._queue and self._dispatch(request, now_s):
+        counters = self._counters[request.class_id]
+        counters.requests += 1
+        if not counters.queued and self._dispatch(request, now_s):
             return
-        self._counters[request.class_id].queued += 1
+        counters.queued += 1
         self._queue.append(request)
 
     def advance(self, until_s: float) -> None:

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from controller.model.fleet import Instance, Pool, RequestClass, Site
+from controller.model.grid import GridEvent, Series
+from controller.model.observation import InstanceState, Reading, RouterObservation
+from controller.model.perf import Evidence, PoolCurves, Provenance
+from controller.model.plan import Commands, InstanceCommand, Verb
+from controller.simulation.site import Request, Signals, SimulatedSite
+from router.contract import (
+    AllocationTable,
+    ClassId,
+    ClassWeights,
+    InstanceCap,
+    InstanceId,
+    PoolId,
+    PoolWeight,
+    Precision,
+)
+
+CURVES = PoolCurves(
+    step_base_s=0.02,
+    step_per_seq_s=0.0002,
+    step_base_j=50.0,
+    step_per_seq_j=0.6,
+    prefill_s_per_token=1e-5,
+    prefill_j_per_token=0.03,
+    kv_capacity_tokens=100_000,
+    max_num_seqs=64,
+    idle_w=900.0,
+    sleeping_w=700.0,
+    off_w=500.0,
+    wake_s=3.0,
+    sleep_s=2.0,
+    start_s=60.0,
+    provenance=Provenance(Evidence.ESTIMATED, "test"),
+)
+A, B = PoolId("a"), PoolId("b")
+ANY = ClassId("any")
+ONLY_A = ClassId("only-a")
+PRICE = Series((0.0,), (100.0,), 1e6, "usd_per_mwh", "test")
+CARBON = Series((0.0,), (400.0,), 1e6, "kg_per_mwh", "test")
+CALM = Signals(PRICE, CARBON)
+
+
+def pool(pool_id: PoolId, precision: Precision, instances: int) -> Pool:
+    return Pool(
+        pool_id=pool_id,
+        precision=precision,
+        gpu="H100",
+        gpus_per_instance=2,
+        instances=tuple(
+            Instance(InstanceId(f"{pool_id}-{n}"), f"http://x:{n + 1}", (f"{pool_id}{n}x", f"{pool_id}{n}y"))
+            for n in range(instances)
+        ),
+        curves=CURVES,
+    )
+
+
+SITE = Site(
+    name="s",
+    gpus=9,
+    pools=(pool(A, Precision.BF16, 2), pool(B, Precision.FP8, 2)),
+    classes=(RequestClass(ANY), RequestClass(ONLY_A, precisions=(Precision.BF16,))),
+    pue=1.5,
+    aux_w=100.0,
+    spare_gpu_w=80.0,
+)
+
+
+def table(
+    sequence: int = 1, a: float = 1.0, b: float = 1.0, draining: tuple[str, ...] = (), cap: int | None = None
+) -> AllocationTable:
+    pools = tuple(PoolWeight(p, w) for p, w in ((A, a), (B, b)))
+    return AllocationTable(
+        sequence=sequence,
+        issued_at_s=0.0,
+        expires_at_s=1e9,
+        issuer="test",
+        weights=(ClassWeights(ANY, pools), ClassWeights(ONLY_A, (PoolWeight(A, 1.0),))),
+        caps=() if cap is None else tuple(InstanceCap(i.instance_id, cap) for p in SITE.pools for i in p.instances),
+        draining=tuple(InstanceId(name) for name in draining),
+    )
+
+
+def request(index: int, time_s: float = 0.0, class_id: ClassId = ANY, output_tokens: int = 10) -> Request:
+    return Request(index, time_s, class_id, 100, output_tokens)
+
+
+def router_of(site: SimulatedSite) -> RouterObservation:
+    router = site.observe(CALM).router
+    assert isinstance(router, RouterObservation)
+    return router
+
+
+def command(verb: Verb, instance_id: str) -> tuple[InstanceCommand, ...]:
+    return (InstanceCommand(verb, InstanceId(instance_id), "test"),)
+
+
+def test_an_idle_site_draws_what_its_states_and_its_house_draw() -> None:
+    site = SimulatedSite(SITE, 50.0, sleeping=frozenset({InstanceId("b-1")}))
+    site.advance(60.0)
+    gpus_w = 3 * CURVES.idle_w + CURVES.sleeping_w
+    # A site begins with instances that have slept for long: no transition is under way.
+    assert site.energy_j() == pytest.approx(10 * (1.5 * (gpus_w + 80.0) + 100.0), rel=0.02)
+
+
+def test_requests_are_answered_and_their_tokens_counted_by_pool_and_class() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table()), 0.0)
+    for n in range(20):
+        site.submit(request(n), 0.0)
+    assert site.busy
+    site.advance(5.0)
+    assert not site.busy
+    assert site.finished == 20
+    assert site.tokens_by_pool == {A: 100.0, B: 100.0}
+    any_class = router_of(site).demand[0]
+    assert (any_class.requests, any_class.finished, any_class.output_tokens, any_class.in_flight) == (20, 20, 200, 0)
+    assert site.ttft.count == 20
+    assert site.itl.count == 20 * 9
+    assert (site.ttft.quantile_s(0.5) or 0) < 0.2
+
+
+def test_time_to_first_token_counts_from_the_arrival() -> None:
+    site = SimulatedSite(SITE, 1000.0)
+    site.apply(Commands(table(draining=("a-0", "a-1", "b-0", "b-1"))), 1000.0)
+    site.submit(request(1, time_s=0.0), 1000.0)
+    site.advance(1004.0)
+    site.apply(Commands(table(2)), 1004.0)
+    site.advance(1010.0)
+    assert site.ttft.quantile_s(1.0) == pytest.approx(4.5, rel=0.05)
+
+
+def test_the_shares_of_the_table_are_kept_in_tokens() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(a=3.0, b=1.0)), 0.0)
+    for n in range(400):
+        site.submit(request(n, output_tokens=5 + n % 37), 0.0)
+    site.advance(120.0)
+    served = site.tokens_by_pool
+    assert served[A] / (served[A] + served[B]) == pytest.approx(0.75, abs=0.01)
+
+
+def test_a_class_keeps_to_its_precisions() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(a=0.01, b=1.0)), 0.0)
+    for n in range(10):
+        site.submit(request(n, class_id=ONLY_A), 0.0)
+    site.advance(10.0)
+    assert site.tokens_by_pool == {A: 100.0, B: 0.0}
+
+
+def test_a_draining_instance_gets_nothing_new_and_finishes_what_it_has() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(a=1.0, b=0.0)), 0.0)
+    site.submit(request(0, output_tokens=500), 0.0)
+    site.submit(request(1, output_tokens=500), 0.0)
+    site.apply(Commands(table(2, a=1.0, b=0.0, draining=("a-0",))), 0.0)
+    site.advance(1.0)
+    for n in range(2, 6):
+        site.submit(request(n), 1.0)
+    running = {i.instance_id: i.running + i.waiting for i in site.observe(CALM).instances}
+    assert running[InstanceId("a-0")] == 1
+    assert running[InstanceId("a-1")] == 5
+    site.advance(60.0)
+    assert site.finished == 6
+
+
+def test_a_table_is_obeyed_and_acknowledged_after_its_delay() -> None:
+    site = SimulatedSite(SITE, 0.0, table_delay_s=0.5)
+    assert router_of(site).acknowledged_sequence == -1
+    site.apply(Commands(table(7)), 0.0)
+    assert router_of(site).acknowledged_sequence == 7
+    site.apply(Commands(table(8)), 2.0)
+    site.advance(2.4)
+    assert router_of(site).acknowledged_sequence == 7
+    site.advance(2.6)
+    assert router_of(site).acknowledged_sequence == 8
+
+
+def test_caps_hold_requests_back_until_a_place_is_free() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(cap=1)), 0.0)
+    for n in range(10):
+        site.submit(request(n), 0.0)
+    any_class = router_of(site).demand[0]
+    assert (any_class.in_flight, any_class.queued) == (4, 6)
+    site.advance(5.0)
+    assert site.finished == 10
+    assert router_of(site).demand[0].queued == 0
+
+
+def test_a_class_without_a_place_does_not_hold_up_another() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(draining=("a-0", "a-1"))), 0.0)
+    site.submit(request(0, class_id=ONLY_A), 0.0)
+    site.submit(request(1), 0.0)
+    site.advance(3.0)
+    assert site.finished == 1
+    assert router_of(site).demand[1].queued == 1
+
+
+def test_sleep_and_wake_change_state_and_power() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(draining=("b-1",)), command(Verb.SLEEP, "b-1")), 0.0)
+    site.advance(10.0)
+    before_j = site.energy_j()
+    site.advance(11.0)
+    asleep_w = site.energy_j() - before_j
+    assert asleep_w == pytest.approx(1.5 * (3 * 900.0 + 700.0 + 80.0) + 100.0)
+    site.apply(Commands(table(2), command(Verb.WAKE, "b-1")), 11.0)
+    site.advance(12.0)
+    states = {i.instance_id: i.state for i in site.observe(CALM).instances}
+    assert states[InstanceId("b-1")] is InstanceState.WAKING
+    site.advance(15.0)
+    states = {i.instance_id: i.state for i in site.observe(CALM).instances}
+    assert states[InstanceId("b-1")] is InstanceState.SERVING
+
+
+def test_stopping_a_busy_engine_loses_its_tokens_and_says_so() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(a=1.0, b=0.0)), 0.0)
+    site.submit(request(0, output_tokens=300), 0.0)
+    site.advance(1.0)
+    site.apply(Commands(table(2), command(Verb.STOP, "a-0")), 1.0)
+    site.advance(60.0)
+    assert site.tokens_lost == 300
+    assert site.finished == 0
+    assert not site.busy
+
+
+def test_a_stopped_engine_is_started_and_takes_requests_again() -> None:
+    lone = dataclasses.replace(SITE, pools=(pool(A, Precision.BF16, 1),))
+    site = SimulatedSite(lone, 0.0)
+    site.apply(Commands(table(), command(Verb.STOP, "a-0")), 0.0)
+    site.submit(request(0), 0.0)
+    site.apply(Commands(table(2), command(Verb.START, "a-0")), 0.0)
+    site.advance(59.0)
+    assert site.finished == 0
+    site.advance(61.0)
+    site.apply(Commands(table(3)), 61.0)
+    site.advance(70.0)
+    assert site.finished == 1
+
+
+def test_the_meter_tells_the_mean_since_the_last_reading() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.observe(CALM)
+    site.advance(1.0)
+    start_j = site.energy_j()
+    site.observe(CALM)
+    site.apply(Commands(table()), 1.0)
+    for n in range(8):
+        site.submit(request(n, output_tokens=200), 1.0)
+    site.advance(3.0)
+    power = site.observe(CALM).site_power
+    assert isinstance(power, Reading)
+    assert power.value_w == pytest.approx((site.energy_j() - start_j) / 2.0)
+
+
+def test_only_events_that_are_known_and_not_over_are_told() -> None:
+    event = GridEvent("e", 1000.0, start_s=20.0, end_s=30.0, notice_s=10.0)
+    site = SimulatedSite(SITE, 0.0)
+    seen = []
+    for now_s in (5.0, 12.0, 25.0, 31.0):
+        site.advance(now_s)
+        seen.append(site.observe(Signals(PRICE, CARBON, (event,))).events)
+    assert seen == [(), (event,), (event,), ()]
