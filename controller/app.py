@@ -1,0 +1,224 @@
+"""The controller as one service: its parts put together, its port, and its end.
+
+`assemble` builds everything from plain arguments; `serve` listens, runs the loop and closes in order on SIGTERM or
+SIGINT. Settings are read elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from controller.actuators.allocation_http import AllocationBoard
+from controller.actuators.allocation_redis import RedisPublisher
+from controller.actuators.driver import InstanceDriver
+from controller.actuators.engines import EngineDriver
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.actuators.supervisor import SupervisorDriver
+from controller.clock import Clock, SystemClock
+from controller.dashboard.access import guard
+from controller.dashboard.api import MAX_BODY_BYTES, Api, ApiParts, errors_as_json
+from controller.dashboard.board import Board
+from controller.dashboard.pages import Pages
+from controller.errors import ListenError
+from controller.model.fleet import Site
+from controller.ports import Actuator
+from controller.runner import Runner, RunnerOptions, RunnerParts
+from controller.signals import events
+from controller.signals.collect import Collector, Sources
+from controller.signals.dcgm import DcgmSource
+from controller.signals.engines import EngineSource
+from controller.signals.feeds import Feed
+from controller.signals.routers import RouterSource
+from controller.store.ledger import Ledger
+from controller.telemetry import Telemetry
+from controller.tick import Memory, Planner, TickPolicy, decide
+
+log = logging.getLogger(__name__)
+
+LEDGER_NAME = "ledger.sqlite"
+_RESTORED_EVENTS = 10_000
+_SHUTDOWN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the controller reads and acts; None and empty mean that there is none."""
+
+    dcgm_urls: tuple[str, ...] = ()
+    router_urls: tuple[str, ...] = ()
+    supervisor_url: str | None = None
+    redis_url: str | None = None
+    redis_key: str = "wattroute:allocation"
+    redis_password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """The rest of what an operator chooses.
+
+    Attributes:
+        timeout_s: longest wait for one signal.
+        stale_s: age at which a power reading counts as missing.
+        token: what changing requests must carry; None lets only this machine make them.
+        keep_records: records kept in the ledger, at one or two a second.
+    """
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8090
+    token: str | None = None
+    model: str | None = None
+    sleep_level: int = 1
+    timeout_s: float = 1.5
+    stale_s: float = 15.0
+    keep_records: int | None = 2_000_000
+    pace: RunnerOptions = field(default_factory=RunnerOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What `assemble` put together."""
+
+    app: web.Application
+    runner: Runner
+    board: Board
+    ledger: Ledger
+
+
+@contextlib.asynccontextmanager
+async def assemble(
+    site: Site,
+    policy: TickPolicy,
+    planner: Planner,
+    *,
+    endpoints: Endpoints,
+    price_usd_per_mwh: Feed,
+    carbon_kg_per_mwh: Feed,
+    options: ServiceOptions,
+    clock: Clock | None = None,
+) -> AsyncIterator[Service]:
+    """Build the service; sessions, ledger and connections are closed at the end.
+
+    Raises:
+        StoreError: the ledger cannot be opened.
+    """
+    clock = clock or SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        ledger = Ledger(options.data_dir / LEDGER_NAME, keep_records=options.keep_records)
+        stack.callback(ledger.close)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512, limit_per_host=8))
+        )
+        book = events.EventBook(ledger)
+        kept = ledger.records(events.RECORD_KIND, last=_RESTORED_EVENTS)
+        restored = book.restore((record.payload for record in kept), clock.wall_s())
+        if restored:
+            log.info("events restored", extra={"count": restored})
+        engines = EngineSource(session, site, supervisor_url=endpoints.supervisor_url, timeout_s=options.timeout_s)
+        sources = Sources(
+            gpus=DcgmSource(session, endpoints.dcgm_urls, options.timeout_s),
+            engines=engines,
+            routers=RouterSource(session, endpoints.router_urls, options.timeout_s),
+            price_usd_per_mwh=price_usd_per_mwh,
+            carbon_kg_per_mwh=carbon_kg_per_mwh,
+            events=book,
+        )
+        allocation = AllocationBoard()
+        publishers: list[Actuator] = [allocation]
+        if endpoints.redis_url is not None:
+            redis = RedisPublisher(
+                endpoints.redis_url, clock, key=endpoints.redis_key, password=endpoints.redis_password
+            )
+            stack.push_async_callback(redis.close)
+            publishers.append(redis)
+        telemetry = Telemetry(site)
+        board = Board(site, policy.mode.value, engines.latency.quantiles)
+        parts = RunnerParts(
+            source=Collector(site, sources, deadline_s=2 * options.timeout_s, stale_s=options.stale_s),
+            decide=functools.partial(decide, site, policy, planner),
+            publishers=tuple(publishers),
+            instances=InstanceTasks(_drivers(session, site, clock, endpoints=endpoints, options=options), clock),
+            recorder=ledger,
+            telemetry=telemetry,
+            clock=clock,
+            watchers=(board.take,),
+        )
+        runner = Runner(parts, Memory.initial(site, clock.wall_s()), options.pace)
+        app = build_app(Api(ApiParts(allocation, book, runner, telemetry, clock)), board, options.token)
+        yield Service(app, runner, board, ledger)
+
+
+def build_app(api: Api, board: Board, token: str | None) -> web.Application:
+    """The HTTP application over an API and a board."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json, guard(token)])
+    api.add_to(app)
+    Pages(board).add_to(app)
+
+    async def end_streams(_: web.Application) -> None:
+        board.close()
+
+    app.on_shutdown.append(end_streams)
+    return app
+
+
+async def serve(service: Service, host: str, port: int, *, on_listening: Callable[[int], None] | None = None) -> None:
+    """Listen, run the loop until SIGTERM or SIGINT, and close.
+
+    Args:
+        service: what to serve.
+        host: address to listen on.
+        port: 0 lets the system choose.
+        on_listening: told the port.
+
+    Raises:
+        ListenError: the port cannot be had.
+    """
+    runner = web.AppRunner(service.app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except (OSError, OverflowError) as error:
+            raise ListenError(host, port, getattr(error, "strerror", None) or str(error)) from error
+        listening: int = runner.addresses[0][1]
+        log.info("controller listening", extra={"host": host, "port": listening})
+        if on_listening is not None:
+            on_listening(listening)
+        with _stopping_on_signals(service.runner):
+            await service.runner.run()
+        log.info("controller stopped")
+    finally:
+        await runner.cleanup()
+
+
+def _drivers(
+    session: aiohttp.ClientSession, site: Site, clock: Clock, *, endpoints: Endpoints, options: ServiceOptions
+) -> tuple[InstanceDriver, ...]:
+    engines = EngineDriver(session, site, clock, sleep_level=options.sleep_level, model=options.model)
+    if endpoints.supervisor_url is None:
+        return (engines,)
+    return engines, SupervisorDriver(session, endpoints.supervisor_url)
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(runner: Runner) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, runner.stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

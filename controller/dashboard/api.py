@@ -1,0 +1,146 @@
+"""The controller's HTTP API beside the page: allocation, events, health and metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from controller.actuators.allocation_http import AllocationBoard
+from controller.clock import Clock
+from controller.dashboard.access import error_response
+from controller.errors import StoreError
+from controller.model.grid import GridEvent
+from controller.runner import Runner
+from controller.signals.events import EventBook, EventRefused, read_request
+from controller.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+MAX_BODY_BYTES = 64 << 10
+STALLED_AFTER_S = 30.0
+"""Without a reading for this long the loop counts as stalled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """What the API speaks for."""
+
+    allocation: AllocationBoard
+    events: EventBook
+    runner: Runner
+    telemetry: Telemetry
+    clock: Clock
+
+
+class Api:
+    """Handlers of /v1, /healthz, /readyz and /metrics."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+        self._began_s = parts.clock.wall_s()
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/v1/allocation", self.allocation)
+        app.router.add_get("/v1/events", self.list_events)
+        app.router.add_post("/v1/events", self.add_event)
+        app.router.add_delete("/v1/events/{event_id}", self.cancel_event)
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.metrics)
+
+    async def allocation(self, request: web.Request) -> web.Response:
+        """The table in force; 304 for one the caller has, 503 while there is none."""
+        published = self._parts.allocation.current(self._parts.clock.wall_s())
+        if published is None:
+            response = error_response(
+                503, "there is no valid allocation table; use the static weights", "no_allocation"
+            )
+            response.headers["Retry-After"] = "1"
+            return response
+        headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
+        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+        if published.etag in known:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=published.body, content_type="application/json", headers=headers)
+
+    async def list_events(self, request: web.Request) -> web.Response:
+        """Events pending, active, or ended within the last hour."""
+        now_s = self._parts.clock.wall_s()
+        return web.json_response({"events": [_event_json(event, now_s) for event in self._parts.events.recent()]})
+
+    async def add_event(self, request: web.Request) -> web.Response:
+        """Take in a call to curtail; 201 with the event."""
+        if request.content_type != "application/json":
+            return error_response(415, "send the body as Content-Type: application/json")
+        now_s = self._parts.clock.wall_s()
+        try:
+            data = json.loads(await request.read())
+        except (ValueError, RecursionError) as error:
+            return error_response(400, f"the body is not JSON: {error}")
+        try:
+            event = self._parts.events.add(read_request(data), now_s)
+        except EventRefused as error:
+            return error_response(409 if error.is_conflict else 400, str(error))
+        log.info("event added", extra={"event_id": event.event_id, "limit_w": event.limit_w, "end_s": event.end_s})
+        self._parts.runner.hasten()
+        headers = {"Location": f"/v1/events/{event.event_id}"}
+        return web.json_response(_event_json(event, now_s), status=201, headers=headers)
+
+    async def cancel_event(self, request: web.Request) -> web.Response:
+        """End an event now."""
+        now_s = self._parts.clock.wall_s()
+        event_id = request.match_info["event_id"]
+        event = self._parts.events.cancel(event_id, now_s)
+        if event is None:
+            return error_response(404, f"no pending or active event {event_id!r:.80}; GET /v1/events lists them")
+        log.info("event cancelled", extra={"event_id": event.event_id})
+        self._parts.runner.hasten()
+        return web.json_response(_event_json(event, now_s))
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """200 while the loop reads; 503 once it has stalled."""
+        status = self._parts.runner.status
+        read_s = self._began_s if status is None else status.observation.now_s
+        age_s = self._parts.clock.wall_s() - read_s
+        if age_s > STALLED_AFTER_S:
+            return error_response(503, f"the loop has read nothing for {age_s:.0f} s", "stalled")
+        return web.json_response({"status": "ok", "age_s": age_s})
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """200 once a decision was made."""
+        if not self._parts.runner.is_ready:
+            return error_response(503, "no decision has been made yet", "not_ready")
+        return web.json_response({"status": "ready"})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus text."""
+        return web.Response(body=self._parts.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every error a JSON body that says what is wrong."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        message = error.text or error.reason
+        if error.status == 413:
+            message = f"the body is larger than {MAX_BODY_BYTES} bytes"
+        return error_response(error.status, message)
+    except StoreError as error:
+        log.error("request failed", extra={"path": request.path, "reason": str(error)})
+        return error_response(503, str(error), "store_error")
+
+
+def _event_json(event: GridEvent, now_s: float) -> dict[str, Any]:
+    state = event.state(now_s)
+    return {**dataclasses.asdict(event), "state": state.value if state is not None else "ended"}
