@@ -97,7 +97,7 @@ class ClientConnection(asyncio.Protocol):
         self._phase = Phase.CLOSED
         self._buffer = b""
         self._body = bytearray()
-        self._gateway.clients.discard(self)
+        self._gateway.left(self)
         if self.relay is not None:
             self.relay.client_gone()
             self.relay = None
@@ -335,6 +335,6 @@ class ClientConnection(asyncio.Protocol):
         fields = b"x-wattroute-reason: %b\r\n" % reason.encode("ascii")
         body = error_body(message, type_=error_type(status), code=status)
         self.transport.write(answer(status, body, close=True, fields=fields))
-        self._gateway.refused(status, reason)
+        self._gateway.dispatcher.count_refusal(reason)
         if self.transport.can_write_eof():
             self.transport.write_eof()

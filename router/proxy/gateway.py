@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,7 +44,8 @@ class Gateway:
         dispatcher: decides about requests.
         engines: connections to engines.
         is_draining: the router is stopping; connections close after their present answer.
-        refusals: requests answered by the router itself, by status and reason.
+        connections_made: connections that clients have opened so far.
+        lag_s: how much later than meant the last sweep ran: a measure of how busy the event loop is.
     """
 
     def __init__(self, settings: RouterSettings, *, dispatcher: Dispatcher, models: ModelList, clocks: Clocks) -> None:
@@ -56,14 +56,23 @@ class Gateway:
         self.engines = EnginePool(settings.timeouts.engine_keep_alive_s)
         self.clients: set[ClientConnection] = set()
         self.is_draining = False
-        self.refusals: Counter[tuple[int, str]] = Counter()
+        self.connections_made = 0
+        self.lag_s = 0.0
         self.wall_s = clocks.wall_s
         self.now_s = clocks.monotonic_s
         self._models = models
+        self._emptied: asyncio.Event | None = None
 
     def admits_connection(self) -> bool:
         """Whether another client may connect."""
-        return len(self.clients) < self.limits.max_connections and not self.is_draining
+        self.connections_made += 1
+        return len(self.clients) < self.limits.max_connections
+
+    def left(self, client: ClientConnection) -> None:
+        """A connection has ended."""
+        self.clients.discard(client)
+        if not self.clients and self._emptied is not None:
+            self._emptied.set()
 
     def serve(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
         """Send a request on its way."""
@@ -81,7 +90,7 @@ class Gateway:
 
     def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
         if is_engine_verb(head.target):
-            self.refuse(client, Refusal(404, "not_served", "this path is not served here"))
+            self.refuse_here(client, Refusal(404, "not_served", "this path is not served here"))
             return True
         if head.method not in (b"GET", b"HEAD"):
             return False
@@ -98,18 +107,18 @@ class Gateway:
         if self.dispatcher.has_usable():
             client.answer(200, b'{"status":"ok"}')
         else:
-            self.refuse(client, Refusal(503, "no_instance", "no instance can take a request now", 1.0))
+            self.refuse_here(client, Refusal(503, "no_instance", "no instance can take a request now", 1.0))
 
     def refuse(self, client: ClientConnection, refusal: Refusal) -> None:
         """Answer a request with a refusal."""
-        self.refused(refusal.status, refusal.reason)
+        log.debug("request refused", extra={"status": refusal.status, "reason": refusal.reason})
         fields, body = refusal_parts(refusal)
         client.answer(refusal.status, body, fields=fields)
 
-    def refused(self, status: int, reason: str) -> None:
-        """Count a request that the router answered itself."""
-        self.refusals[status, reason] += 1
-        log.debug("request refused", extra={"status": status, "reason": reason})
+    def refuse_here(self, client: ClientConnection, refusal: Refusal) -> None:
+        """Answer a request with a refusal that is not the dispatcher's, and count it."""
+        self.dispatcher.count_refusal(refusal.reason)
+        self.refuse(client, refusal)
 
     def attempt_failed(self, choice: Choice | None, outcome: Outcome, reason: str) -> None:
         """Note that an engine failed a request."""
@@ -134,7 +143,9 @@ class Gateway:
     async def sweep_forever(self) -> None:
         """Sweep until cancelled."""
         while True:
+            due_s = self.now_s() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
+            self.lag_s = max(0.0, self.now_s() - due_s)
             self.sweep()
 
     def drain(self) -> None:
@@ -142,6 +153,12 @@ class Gateway:
         self.is_draining = True
         for client in list(self.clients):
             client.drain()
+
+    async def wait_empty(self) -> None:
+        """Until no client is connected."""
+        self._emptied = asyncio.Event()
+        if self.clients:
+            await self._emptied.wait()
 
     def close(self) -> None:
         """End every connection at once."""

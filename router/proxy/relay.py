@@ -429,7 +429,7 @@ class Relay:
         status, code, message = _FAILURES[outcome]
         where = "" if choice is None else f" ({choice.instance_id}: {reason})"
         self._client.relay = None
-        self._gateway.refuse(self._client, Refusal(status, code, message + where, 1.0 if status == 503 else None))
+        self._gateway.refuse_here(self._client, Refusal(status, code, message + where, 1.0 if status == 503 else None))
 
     def _break_off(self, outcome: Outcome, reason: str) -> None:
         """The answer ends within its body: the client is told, and must not take it for complete."""
