@@ -18,7 +18,6 @@ JSON form, ``schema_version`` 1 (unknown keys are ignored, so that a newer contr
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, NewType
@@ -26,6 +25,7 @@ from typing import Any, NewType
 SCHEMA_VERSION = 1
 MAX_ENCODED_BYTES = 4 * 1024 * 1024
 MAX_ENTRIES = 100_000
+MAX_NUMBER = float(1 << 53)  # whole numbers up to here are exact in every reader's JSON
 
 PoolId = NewType("PoolId", str)
 InstanceId = NewType("InstanceId", str)
@@ -213,7 +213,7 @@ def _string(value: Any, path: str) -> str:
 def _number(entry: dict[str, Any], key: str, path: str, minimum: float | None = None) -> float:
     value = entry.get(key)
     where = key if path == "$" else f"{path}.{key}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
         raise ContractError(where, f"a finite number is expected, not {value!r:.80}")
     if minimum is not None and value < minimum:
         raise ContractError(where, f"{value!r} is less than {minimum}")
@@ -223,6 +223,6 @@ def _number(entry: dict[str, Any], key: str, path: str, minimum: float | None = 
 def _integer(entry: dict[str, Any], key: str, path: str, minimum: int) -> int:
     value = entry.get(key)
     where = key if path == "$" else f"{path}.{key}"
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_NUMBER:
         raise ContractError(where, f"a whole number of at least {minimum} is expected, not {value!r:.80}")
     return value

@@ -34,9 +34,9 @@ class RetryBudget:
 
     def note_request(self, now_s: float) -> None:
         """Count a request, not its retries."""
-        self._new_requests += 1
         if now_s - self._folded_at_s > _FOLD_S:
             self._fold(now_s)
+        self._new_requests += 1
 
     def may_retry(self, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; True spends budget.
@@ -56,7 +56,7 @@ class RetryBudget:
 
     def _fold(self, now_s: float) -> None:
         faded = math.exp(-max(0.0, now_s - self._folded_at_s) / WINDOW_S)
-        self._requests = self._requests * faded + self._new_requests
+        self._requests = (self._requests + self._new_requests) * faded
         self._retries *= faded
         self._new_requests = 0
         self._folded_at_s = now_s

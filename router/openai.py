@@ -6,7 +6,7 @@ Nothing here changes what passes through: requests are read once, answers only a
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -57,12 +57,15 @@ class _Fields(msgspec.Struct):
     user: Any = None
 
 
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+
+
 class _UsageFields(msgspec.Struct):
     # Chat and text completions count prompt and completion; the Responses and Messages forms count input and output.
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    prompt_tokens: _Tokens | None = None
+    completion_tokens: _Tokens | None = None
+    input_tokens: _Tokens | None = None
+    output_tokens: _Tokens | None = None
 
 
 _request_decoder = msgspec.json.Decoder(_Fields)
@@ -140,7 +143,7 @@ def usage_in_tail(tail: bytes | bytearray) -> Usage | None:
     output_tokens = fields.completion_tokens if fields.completion_tokens is not None else fields.output_tokens
     if input_tokens is None and output_tokens is None:
         return None
-    return Usage(max(0, input_tokens or 0), max(0, output_tokens or 0))
+    return Usage(input_tokens or 0, output_tokens or 0)
 
 
 def _object_end(data: bytes | bytearray, start: int) -> int | None:
