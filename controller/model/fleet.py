@@ -54,6 +54,8 @@ class RequestClass:
         precisions: allowed ones; empty allows all.
         quality_budget_frac: mean quality loss allowed over `quality_window_s`.
         quality_usd_per_mtoken: cost set on a million output tokens served at a loss of 1.0 (100 %).
+        serve_usd_per_mtoken: worth of a million output tokens; where not all can be served, the class of least worth
+            yields first.
         itl_slo_s, ttft_slo_s: latency targets.
     """
 
@@ -62,6 +64,7 @@ class RequestClass:
     quality_budget_frac: float = 0.0
     quality_window_s: float = 86_400.0
     quality_usd_per_mtoken: float = 0.0
+    serve_usd_per_mtoken: float = 1000.0
     itl_slo_s: float = 0.06
     ttft_slo_s: float = 2.0
     expected_input_tokens: float = 1024.0

@@ -13,7 +13,7 @@ from controller.optimizer.outcome import assemble
 from controller.optimizer.rounding import rates
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
 from controller.optimizer.terms import capacity, energy, limit, power, quality, serve
-from controller.optimizer.values import set_values
+from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Parameters, Shape, Variables
 
 CONSTRAINTS = (
@@ -79,7 +79,9 @@ def solve_dispatch(
         SolverError: there is no usable answer for another reason.
     """
     set_values(compiled.parameters, data, compiled.shape)
-    solved = solve(compiled, options, options.lp_time_limit_s, monotonic_s)
+    solved = solve(
+        compiled, options, bill=energy_bill(data), time_limit_s=options.lp_time_limit_s, monotonic_s=monotonic_s
+    )
     shape = compiled.shape
     return assemble(
         data,

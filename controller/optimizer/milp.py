@@ -10,7 +10,7 @@ from controller.optimizer.outcome import assemble
 from controller.optimizer.rounding import rates, whole
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
 from controller.optimizer.terms import capacity, energy, limit, occupancy, power, quality, serve, switching
-from controller.optimizer.values import set_values
+from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Parameters, Shape, Variables
 
 CONSTRAINTS = (
@@ -21,6 +21,7 @@ CONSTRAINTS = (
     occupancy.gpu_count,
     switching.transitions,
     switching.least_up_time,
+    switching.decision_times,
     power.site_power,
     power.power_ramp,
     limit.site_limit,
@@ -62,7 +63,9 @@ def solve_milp(
         SolverError: there is no usable answer for another reason.
     """
     set_values(compiled.parameters, data, compiled.shape)
-    solved = solve(compiled, options, time_limit_s, monotonic_s)
+    solved = solve(
+        compiled, options, bill=energy_bill(data), time_limit_s=time_limit_s, monotonic_s=monotonic_s
+    )
     v, shape = compiled.variables, compiled.shape
     return assemble(
         data,

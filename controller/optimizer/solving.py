@@ -17,12 +17,13 @@ class SolverOptions:
     """How HiGHS searches.
 
     Attributes:
-        mip_gap_frac: the search ends when the plan is proven this close to the best.
+        gap_frac: the search ends when the plan is proven this close to the best, as a share of the energy bill; a share
+            of the objective would allow any waste where a promise is broken, since the price of that dwarfs the bill.
         threads: of HiGHS; more than one makes equal problems end in unequal ties.
         lp_time_limit_s: longest search of a linear program.
     """
 
-    mip_gap_frac: float = 1e-3
+    gap_frac: float = 3e-3
     threads: int = 1
     lp_time_limit_s: float = 1.0
 
@@ -59,8 +60,22 @@ def compile_problem(
     return Compiled(shape, variables, parameters, problem)
 
 
-def solve(compiled: Compiled, options: SolverOptions, time_limit_s: float, monotonic_s: Callable[[], float]) -> Solved:
+def solve(
+    compiled: Compiled,
+    options: SolverOptions,
+    *,
+    bill: float,
+    time_limit_s: float,
+    monotonic_s: Callable[[], float],
+) -> Solved:
     """Search for the best values of the variables; they hold them afterwards.
+
+    Args:
+        compiled: the problem, its parameters set.
+        options: how to search.
+        bill: scale of the energy bill, in the objective's unit.
+        time_limit_s: longest search.
+        monotonic_s: clock for the time reported.
 
     Raises:
         TimedOut: the time limit passed without a feasible answer.
@@ -76,7 +91,8 @@ def solve(compiled: Compiled, options: SolverOptions, time_limit_s: float, monot
                 solver=cp.HIGHS,
                 warm_start=False,
                 time_limit=float(time_limit_s),
-                mip_rel_gap=options.mip_gap_frac,
+                mip_rel_gap=0.0,
+                mip_abs_gap=options.gap_frac * bill,
                 threads=options.threads,
                 random_seed=0,
             )

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from controller.optimizer.data import ProblemData
+from controller.optimizer.decision_steps import decision_steps
 from controller.optimizer.outcome import lost_share
 from controller.optimizer.variables import Expression, Parameters, Shape
 
@@ -29,6 +30,15 @@ def most_power_w(data: ProblemData) -> float:
     for r, cls in enumerate(data.classes):
         it_w += max(data.j_per_token[r]) * max(cls.demand_tokens_per_s)
     return 2.0 * (data.pue * it_w + data.aux_w + abs(data.bias_w)) + 1.0
+
+
+def energy_bill(data: ProblemData) -> float:
+    """Scale of the energy bill over the horizon, in the objective's unit: that of the present instances."""
+    now_w = data.spare_w + sum(
+        pool.p0_w * max(1, pool.on_now) + pool.sleeping_w * pool.sleeping_now for pool in data.pools
+    )
+    site_w = data.pue * now_w + data.aux_w
+    return OBJECTIVE_PER_USD * max(1e-6, sum(abs(usd) for usd in data.energy_usd_per_w) * site_w)
 
 
 def set_values(p: Parameters, data: ProblemData, shape: Shape) -> None:
@@ -72,6 +82,8 @@ def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
         _put(p.hold_wake[lag], _wide(up | (wake > 0), steps))
         _put(p.hold_start[lag], _wide(up | (start > 0), steps))
     _put(p.locked, [pool.locked for pool in pools])
+    may = np.array([float(move) for move in decision_steps(data)])
+    _put(p.most_moves, 2.0 * np.outer([pool.instances for pool in pools], may))
     _put(p.min_on, _wide(np.array([pool.min_on for pool in pools]), steps))
     _put(p.max_on, _wide(np.array([pool.max_on for pool in pools]), steps))
     _put(p.instances, _wide(np.array([pool.instances for pool in pools]), steps))

@@ -97,6 +97,7 @@ class Parameters:
         eta_late: (K, T) η times the instances on that do not serve yet.
         hold_wake, hold_start: J entries of (K, T), 1 while a wake, a start, j intervals ago still binds, else 0.
         locked: (K, T) instances that must stay on.
+        most_moves: (K, T) instances that may move, 0 where no move can pay.
         min_on, max_on: (K, T).
         instances: (K, T) instances of the pool.
         on_now, sleeping_now: (K, 1).
@@ -125,6 +126,7 @@ class Parameters:
     hold_wake: tuple[Expression, ...]
     hold_start: tuple[Expression, ...]
     locked: Expression
+    most_moves: Expression
     min_on: Expression
     max_on: Expression
     instances: Expression
@@ -171,6 +173,7 @@ class Parameters:
             hold_wake=lagged(),
             hold_start=lagged(),
             locked=given(pools, steps),
+            most_moves=given(pools, steps),
             min_on=given(pools, steps),
             max_on=given(pools, steps),
             instances=given(pools, steps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cvxpy as cp
+import numpy as np
 
 from controller.optimizer.variables import Expression, Parameters, Shape, Variables, sum_over_classes
 
@@ -30,4 +31,4 @@ def lagged(series: Expression, lag: int, shape: Shape) -> Expression:
     """The (K, T) series moved `lag` intervals later, zero before its beginning."""
     if lag == 0:
         return series
-    return cp.hstack([cp.Constant([[0.0] * lag] * shape.pools), series[:, :-lag]])
+    return cp.hstack([np.zeros((shape.pools, lag)), series[:, :-lag]])

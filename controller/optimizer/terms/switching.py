@@ -40,6 +40,18 @@ def least_up_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]
     return [held <= v.on, v.on >= p.locked]
 
 
+def decision_times(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """Instances move only in intervals at which a move can pay.
+
+        wakes[k, t] + starts[k, t] + sleeps[k, t] + stops[k, t] <= most_moves[k, t]        for all k, t    [instances]
+
+    with most_moves 0 in the other intervals. Between two changes of demand, price, limit or budget a move only costs;
+    leaving those intervals out shrinks the search from T to a few decisions.
+    Shapes: all (K, T).
+    """
+    return [v.wakes + v.starts + v.sleeps + v.stops <= p.most_moves]
+
+
 def switching_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Cost of moves: Σ_k,t wake_price[k] · (wakes + starts)[k, t] + stop_price[k] · stops[k, t].
 

@@ -1,0 +1,160 @@
+"""Power as measured, power as modelled, and the correction between them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from controller.lifecycle.memory import Phase, TokenCount
+from controller.lifecycle.policy import TickPolicy
+from controller.lifecycle.views import View
+from controller.model.fleet import Site
+from controller.model.grid import GridEvent, limit_at
+from controller.model.observation import InstanceState, Missing, Observation, Reading
+from router.contract import InstanceId
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Power at the meter.
+
+    Attributes:
+        value_w, age_s: None where nothing fresh is known.
+        fallback: why it is not the meter's own fresh value; None where it is.
+    """
+
+    value_w: float | None
+    age_s: float | None
+    fallback: tuple[str, str] | None = None
+
+
+def measured_power(site: Site, observation: Observation, stale_s: float) -> Measured:
+    """The meter; else the sum over GPUs where all report; else nothing."""
+    meter = observation.site_power
+    if isinstance(meter, Reading) and observation.now_s - meter.observed_at_s <= stale_s:
+        return Measured(meter.value_w, max(0.0, observation.now_s - meter.observed_at_s))
+    if isinstance(meter, Missing):
+        reason = f"{meter.source} is missing: {meter.reason}"
+    else:
+        reason = f"{meter.source} is {observation.now_s - meter.observed_at_s:.0f} s old"
+    expected = {uuid for pool in site.pools for instance in pool.instances for uuid in instance.gpu_uuids}
+    fresh = {
+        uuid: reading
+        for uuid, reading in observation.gpu_power
+        if isinstance(reading, Reading) and observation.now_s - reading.observed_at_s <= stale_s
+    }
+    if expected and expected <= set(fresh):
+        gpus_w = sum(fresh[uuid].value_w for uuid in sorted(expected))
+        age_s = max(observation.now_s - fresh[uuid].observed_at_s for uuid in expected)
+        return Measured(at_meter_w(site, gpus_w), age_s, ("gpu readings", reason))
+    return Measured(None, None, ("model", reason))
+
+
+def spare_w(site: Site) -> float:
+    """IT power of the GPUs that belong to no instance."""
+    owned = sum(pool.gpus_per_instance * len(pool.instances) for pool in site.pools)
+    return max(0, site.gpus - owned) * site.spare_gpu_w
+
+
+def at_meter_w(site: Site, instances_w: float) -> float:
+    """Power at the meter when the instances draw `instances_w`."""
+    return site.pue * (instances_w + spare_w(site)) + site.aux_w
+
+
+def count_tokens(views: tuple[View, ...], before: tuple[TokenCount, ...]) -> tuple[TokenCount, ...]:
+    """Token rates of each engine from its counters; a counter that went back gives no rate."""
+    last = {count.instance_id: count for count in before}
+    out = []
+    for view in views:
+        old = last.get(view.instance.instance_id)
+        seen = view.seen
+        if seen is None:
+            continue
+        if old is not None and seen.observed_at_s <= old.observed_at_s:
+            out.append(old)
+            continue
+        decoded, prefilled = 0.0, 0.0
+        if old is not None and seen.generation_tokens >= old.generation_tokens:
+            elapsed_s = seen.observed_at_s - old.observed_at_s
+            decoded = (seen.generation_tokens - old.generation_tokens) / elapsed_s
+            prefilled = max(0.0, seen.prompt_tokens - old.prompt_tokens) / elapsed_s
+        out.append(
+            TokenCount(
+                seen.instance_id, seen.observed_at_s, seen.generation_tokens, seen.prompt_tokens, decoded, prefilled
+            )
+        )
+    return tuple(out)
+
+
+def instance_power_w(view: View, count: TokenCount | None) -> float:
+    """Power of one instance by the model, for its observed state and token rates."""
+    curves = view.pool.curves
+    if view.state is InstanceState.SLEEPING:
+        return curves.sleeping_w
+    if view.state is InstanceState.OFF:
+        return curves.off_w
+    if view.state is not InstanceState.SERVING or view.seen is None:
+        return curves.idle_w
+    decoded = 0.0 if count is None else count.generation_per_s
+    prefilled = 0.0 if count is None else count.prompt_per_s
+    if view.seen.running == 0 and decoded == 0.0:
+        return curves.idle_w
+    return curves.p0_w + max(0.0, curves.decode_j_per_token) * decoded + curves.prefill_j_per_token * prefilled
+
+
+def modelled_power_w(site: Site, views: tuple[View, ...], counts: tuple[TokenCount, ...]) -> float:
+    """Power at the meter by the model, as the instances are now."""
+    by_id: dict[InstanceId, TokenCount] = {count.instance_id: count for count in counts}
+    return at_meter_w(site, sum(instance_power_w(view, by_id.get(view.instance.instance_id)) for view in views))
+
+
+def draining_power_w(site: Site, views: tuple[View, ...]) -> float:
+    """Power at the meter that goes once the draining instances are asleep."""
+    return site.pue * sum(
+        max(0.0, view.pool.curves.p0_w - view.pool.curves.sleeping_w)
+        for view in views
+        if view.state is InstanceState.SERVING and view.intent.phase in (Phase.DRAIN, Phase.SLEEP)
+    )
+
+
+def ramp_is_over(events: tuple[GridEvent, ...], limit_w: float, now_s: float) -> bool:
+    """Whether the limit in force must be met by now."""
+    binding = [event for event in events if event.start_s <= now_s < event.end_s and event.limit_w <= limit_w]
+    return not binding or any(now_s >= event.start_s + event.ramp_s for event in binding)
+
+
+def next_bias_w(
+    policy: TickPolicy,
+    site: Site,
+    observation: Observation,
+    bias: tuple[float, float | None],
+    *,
+    measured_w: float | None,
+    modelled_w: float,
+    leaving_w: float,
+) -> float:
+    """The correction added to predictions from now on, W; never negative and bounded.
+
+    It follows by how much the meter exceeds the model for the same instances, and forgets with the same time constant.
+    After a limit's ramp, power that is over the limit and does not leave with the draining instances is added at once:
+    the next dispatch plans for so much less.
+
+    Args:
+        policy: bound and time constant.
+        site: for the standing limit.
+        observation: for the time and the events.
+        bias: the correction in force and when it was set.
+        measured_w: power at the meter, None where unknown; the correction is then forgotten.
+        modelled_w: power by the model now.
+        leaving_w: part of it that goes with the draining instances.
+    """
+    value_w, at_s = bias
+    now_s = observation.now_s
+    limit_w = limit_at(observation.events, site.import_limit_w, now_s)
+    share = 1.0 if at_s is None else 1.0 - math.exp(-max(0.0, now_s - at_s) / policy.bias_tau_s)
+    error_w = 0.0 if measured_w is None else max(0.0, measured_w - modelled_w)
+    value_w += share * (error_w - value_w)
+    if measured_w is not None and limit_w is not None and ramp_is_over(observation.events, limit_w, now_s):
+        value_w += share * max(0.0, measured_w - leaving_w - limit_w)
+    bound_w = policy.bias_max_frac * (modelled_w if limit_w is None else limit_w)
+    return min(value_w, max(0.0, bound_w))

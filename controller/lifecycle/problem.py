@@ -1,0 +1,206 @@
+"""From site, policy and observation to the numbers of a planning problem."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from controller.forecast.demand import Demand
+from controller.lifecycle.memory import Phase
+from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.power_loop import spare_w
+from controller.lifecycle.views import View
+from controller.model.fleet import Pool, RequestClass, Site
+from controller.model.grid import GridEvent, limit_at
+from controller.model.observation import InstanceState
+from controller.model.plan import Horizon
+from controller.optimizer.data import ClassData, PoolData, ProblemData
+from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
+from controller.settlement.quality_budget import QualityBurn, allowed_loss_frac
+from controller.units import J_PER_MWH
+
+TRICKLE_TOKENS_PER_S = 1.0
+"""A class this small still gets an instance to itself rather than being left unserved for the price of energy."""
+PRICE_DISTANCE = 10.0
+"""How far the prices of broken promises stand above what keeping them can cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a tick has found out, for one problem.
+
+    Attributes:
+        demand: of each class, in the site's order.
+        burns: of each class, in the site's order.
+        margin_frac: share of the limits kept free.
+    """
+
+    now_s: float
+    views: tuple[View, ...]
+    demand: tuple[Demand, ...]
+    burns: tuple[QualityBurn, ...]
+    events: tuple[GridEvent, ...]
+    price_usd_per_mwh: tuple[float, ...]
+    carbon_kg_per_mwh: tuple[float, ...]
+    bias_w: float
+    margin_frac: float
+
+
+def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
+    """The problem as of now."""
+    horizon = Horizon(inputs.now_s, policy.step_s, policy.steps)
+    raw_limit_w = planned_limits_w(site, inputs.events, horizon)
+    limited = tuple(limit is not None for limit in raw_limit_w)
+    lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
+    pools = tuple(_pool(pool, k, inputs, horizon, limited) for k, pool in enumerate(site.pools))
+    lost_w = sum(view.pool.curves.idle_w for view in inputs.views if view.state is InstanceState.UNREACHABLE)
+    batches = tuple(
+        tuple(slo_batch(pool.curves, cls, length) for pool in site.pools)
+        for cls, length in zip(site.classes, lengths, strict=True)
+    )
+    prices = _prices(site, policy, inputs, lengths)
+    return ProblemData(
+        horizon=horizon,
+        pools=pools,
+        classes=tuple(_class(site, r, inputs, horizon, limited, prices.serve[r]) for r in range(len(site.classes))),
+        allowed=tuple(allowed_pools(site, cls, batches[r]) for r, cls in enumerate(site.classes)),
+        busy_s_per_token=tuple(
+            tuple(busy_s_per_token(pool.curves, batches[r][k], lengths[r]) for k, pool in enumerate(site.pools))
+            for r in range(len(site.classes))
+        ),
+        j_per_token=tuple(tuple(j_per_token(pool.curves, length) for pool in site.pools) for length in lengths),
+        utilisation_frac=policy.utilisation_frac,
+        gpus=max(site.gpus, sum(p.gpus_per_instance * (p.on_now + p.sleeping_now) for p in pools)),
+        pue=site.pue,
+        spare_w=spare_w(site) + lost_w,
+        aux_w=site.aux_w,
+        bias_w=inputs.bias_w,
+        limit_w=tuple(None if limit is None else limit * (1.0 - inputs.margin_frac) for limit in raw_limit_w),
+        price_usd_per_mwh=inputs.price_usd_per_mwh,
+        carbon_kg_per_mwh=inputs.carbon_kg_per_mwh,
+        carbon_usd_per_kg=policy.carbon_usd_per_kg,
+        limit_usd_per_j=prices.limit_usd_per_j,
+        quality_usd_per_token=prices.quality_usd_per_token,
+        ramp_w=None if policy.ramp_up_w_per_s is None else policy.ramp_up_w_per_s * policy.step_s,
+    )
+
+
+def planned_limits_w(site: Site, events: tuple[GridEvent, ...], horizon: Horizon) -> tuple[float | None, ...]:
+    """Limit of each interval: the most restrictive one that holds at any time of it (R9).
+
+    The present interval takes only what is in force now, so that nothing is curtailed before an event's start.
+    """
+    out = []
+    for step in range(horizon.steps):
+        start_s, end_s = horizon.start_of(step), horizon.start_of(step + 1)
+        times = [start_s]
+        if step > 0:
+            times += [event.start_s for event in events if start_s < event.start_s < end_s]
+        limits = [limit for time_s in times if (limit := limit_at(events, site.import_limit_w, time_s)) is not None]
+        out.append(min(limits, default=None))
+    return tuple(out)
+
+
+def allowed_pools(site: Site, request_class: RequestClass, batches: tuple[float, ...]) -> tuple[bool, ...]:
+    """Pools whose precision the class allows and that keep its latency; where none keeps it, those of the precision."""
+    may = tuple(request_class.may_use(pool) for pool in site.pools)
+    keeps = tuple(use and batch >= 1.0 for use, batch in zip(may, batches, strict=True))
+    return keeps if any(keeps) else may
+
+
+def remaining_s(view: View, now_s: float) -> float:
+    """Time until an instance that is waking or starting serves, s; 0 for others."""
+    if view.intent.phase is not Phase.WAKE or view.state is InstanceState.UNREACHABLE:
+        return 0.0
+    curves = view.pool.curves
+    cold = view.state in (InstanceState.OFF, InstanceState.STARTING)
+    return max(0.0, (curves.start_s if cold else curves.wake_s) - (now_s - view.intent.since_s))
+
+
+def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...]) -> PoolData:
+    views = [view for view in inputs.views if view.pool_index == k]
+    reachable = [view for view in views if view.state is not InstanceState.UNREACHABLE]
+    on = [view for view in reachable if view.is_on]
+    asleep = sum(view.intent.phase is Phase.SLEEP for view in reachable)
+    steps = range(horizon.steps)
+    late = [sum(min(1.0, max(0.0, remaining_s(view, inputs.now_s) / horizon.dt_s - t)) for view in on) for t in steps]
+    coming = [sum(remaining_s(view, inputs.now_s) > t * horizon.dt_s for view in on) for t in steps]
+    young = [
+        sum(
+            view.intent.phase is Phase.SERVE and view.intent.since_s + pool.min_up_s > horizon.start_of(t)
+            for view in on
+        )
+        for t in steps
+    ]
+    max_on = min(pool.max_instances, len(reachable))
+    # A limit outranks the least up-time; an instance that is still coming up cannot be put to sleep at all.
+    locked = [coming[t] + (0 if any(limited) else young[t]) for t in steps]
+    return PoolData(
+        pool_id=pool.pool_id,
+        instances=len(reachable),
+        on_now=len(on),
+        sleeping_now=asleep,
+        min_on=min(pool.min_on, max_on),
+        max_on=max(max_on, max(coming)),
+        locked=tuple(min(count, max(max_on, coming[t])) for t, count in enumerate(locked)),
+        late=tuple(late),
+        gpus_per_instance=pool.gpus_per_instance,
+        p0_w=pool.curves.p0_w,
+        sleeping_w=pool.curves.sleeping_w,
+        off_w=pool.curves.off_w,
+        quality_loss_frac=pool.quality_loss_frac,
+        wake_s=pool.curves.wake_s,
+        start_s=pool.curves.start_s,
+        start_usd=pool.start_usd,
+        min_up_steps=max(1, math.ceil(pool.min_up_s / horizon.dt_s)),
+    )
+
+
+def _class(
+    site: Site, r: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...], serve_usd: float
+) -> ClassData:
+    cls, demand = site.classes[r], inputs.demand[r].output_tokens_per_s
+    coming = demand * horizon.dt_s * horizon.steps
+    plain, spending = (
+        allowed_loss_frac(inputs.burns[r], cls.quality_budget_frac, coming, spend_savings=spend)
+        for spend in (False, True)
+    )
+    return ClassData(
+        class_id=cls.class_id,
+        demand_tokens_per_s=(demand,) * horizon.steps,
+        quality_budget_frac=tuple(spending if limit else plain for limit in limited),
+        quality_usd_per_mtoken=cls.quality_usd_per_mtoken,
+        serve_usd_per_token=serve_usd,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    serve: tuple[float, ...]
+    limit_usd_per_j: float
+    quality_usd_per_token: float
+
+
+def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengths, ...]) -> _Prices:
+    """Prices of broken promises, far above the energy they could save and in the declared order.
+
+    Serving is worth more than the energy of an instance kept for a trickle. Quality beyond the budget costs less than
+    not serving. A joule over the limit costs more than the tokens it decodes where the contract comes first, and less
+    than the trickle's tokens where the classes do.
+    """
+    dearest = max(
+        abs(price + policy.carbon_usd_per_kg * carbon) / J_PER_MWH
+        for price, carbon in zip(inputs.price_usd_per_mwh, inputs.carbon_kg_per_mwh, strict=True)
+    )
+    trickle_j = site.pue * max(pool.curves.p0_w for pool in site.pools) / TRICKLE_TOKENS_PER_S
+    worth = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
+    scale = max(1.0, PRICE_DISTANCE * dearest * trickle_j / min(worth))
+    serve = tuple(usd * scale for usd in worth)
+    loss = max((pool.quality_loss_frac for pool in site.pools), default=0.0)
+    least_j = site.pue * min(max(0.01, j_per_token(pool.curves, length)) for pool in site.pools for length in lengths)
+    contract = policy.precedence is Precedence.CONTRACT
+    return _Prices(
+        serve=serve,
+        limit_usd_per_j=2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0,
+        quality_usd_per_token=0.5 * min(serve) / max(loss, 1e-3),
+    )

@@ -1,0 +1,116 @@
+"""Each instance as it is and as it is wanted: what the engines report, reconciled with what was decided before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller.lifecycle.memory import Intent, Phase
+from controller.model.fleet import Instance, Pool, Site
+from controller.model.observation import InstanceObservation, InstanceState, Observation
+
+_PHASE_OF_STATE = {
+    InstanceState.SERVING: Phase.SERVE,
+    InstanceState.SLEEPING: Phase.SLEEP,
+    InstanceState.WAKING: Phase.WAKE,
+    InstanceState.STARTING: Phase.WAKE,
+    InstanceState.OFF: Phase.OFF,
+    InstanceState.UNREACHABLE: Phase.SERVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One instance.
+
+    Attributes:
+        pool_index: place of its pool in the site.
+        state: as observed; unreachable where the report is missing or stale.
+        seen: the report, None where it is missing or stale.
+    """
+
+    instance: Instance
+    pool: Pool
+    pool_index: int
+    state: InstanceState
+    seen: InstanceObservation | None
+    intent: Intent
+
+    @property
+    def serves(self) -> bool:
+        """Takes new requests now."""
+        return self.state is InstanceState.SERVING and self.intent.phase is Phase.SERVE
+
+    @property
+    def is_on(self) -> bool:
+        """Serves, drains, or is on its way to serving."""
+        if self.state is InstanceState.UNREACHABLE:
+            return False
+        return self.intent.phase is Phase.WAKE or (
+            self.state is InstanceState.SERVING and self.intent.phase in (Phase.SERVE, Phase.DRAIN)
+        )
+
+    @property
+    def busy(self) -> int:
+        """Requests in the engine; 0 where it does not report."""
+        return 0 if self.seen is None else self.seen.running + self.seen.waiting
+
+
+def look(
+    site: Site, intents: tuple[Intent, ...], observation: Observation, *, stale_s: float, retry_s: float
+) -> tuple[View, ...]:
+    """One view for each configured instance, in the site's order."""
+    reports = {seen.instance_id: seen for seen in observation.instances}
+    before = {intent.instance_id: intent for intent in intents}
+    now_s = observation.now_s
+    views = []
+    for index, pool in enumerate(site.pools):
+        for instance in pool.instances:
+            seen = reports.get(instance.instance_id)
+            if seen is not None and now_s - seen.observed_at_s > stale_s:
+                seen = None
+            state = InstanceState.UNREACHABLE if seen is None else seen.state
+            intent = _reconcile(before.get(instance.instance_id), instance, state, seen, now_s, retry_s)
+            views.append(View(instance, pool, index, state, seen, intent))
+    return tuple(views)
+
+
+def natural_intent(view: View, now_s: float) -> Intent:
+    """What would be wanted of an instance by its state alone."""
+    phase = _PHASE_OF_STATE[view.state]
+    if view.intent.phase is phase:
+        return replace(view.intent, sequence=None, acknowledged_s=None, commanded_s=None)
+    return Intent(view.instance.instance_id, phase, now_s)
+
+
+def _reconcile(
+    old: Intent | None,
+    instance: Instance,
+    state: InstanceState,
+    seen: InstanceObservation | None,
+    now_s: float,
+    retry_s: float,
+) -> Intent:
+    """What is wanted, after what has become of it.
+
+    A wish that came true, or was overtaken by what others did to the engine, gives way to the state; a wish whose
+    command may still take effect stays.
+    """
+    natural = _PHASE_OF_STATE[state]
+    if old is None:
+        since_s = now_s if seen is None else min(now_s, seen.since_s)
+        return Intent(instance.instance_id, natural, since_s)
+    if state is InstanceState.UNREACHABLE or old.phase is natural:
+        return old
+    if state is InstanceState.SERVING:
+        if old.phase is Phase.DRAIN:
+            return old
+        if old.phase is Phase.SLEEP and old.commanded_s is not None:
+            # Falling asleep takes a while; without effect, the drained instance is told again.
+            return old if now_s - old.commanded_s < retry_s else replace(old, phase=Phase.DRAIN, commanded_s=None)
+    if state in (InstanceState.SLEEPING, InstanceState.OFF) and old.phase is Phase.WAKE:
+        return old
+    if state is InstanceState.SLEEPING and old.phase is Phase.OFF and old.commanded_s is not None:
+        return old if now_s - old.commanded_s < retry_s else Intent(instance.instance_id, natural, now_s)
+    if natural is Phase.WAKE:
+        return Intent(instance.instance_id, natural, now_s, commanded_s=now_s)
+    return Intent(instance.instance_id, natural, now_s)
