@@ -84,16 +84,14 @@ def router(context: typer.Context) -> None:
 def controller(config: Config, log_level: LogLevel = "info") -> None:
     """Run the controller with its API and dashboard."""
     _log_to_stderr(log_level)
-    compose = _import("controller.compose")
-    compose.run_controller(_import("controller.settings").load(config))
+    _import("controller.service").controller(_import("controller.settings").load(config))
 
 
 @app.command()
 def emulate(config: Config, log_level: LogLevel = "info") -> None:
     """Run emulated engines and GPUs at the addresses of the configured instances."""
     _log_to_stderr(log_level)
-    compose = _import("controller.compose")
-    compose.run_emulator(_import("controller.settings").load(config))
+    _import("controller.service").emulator(_import("controller.settings").load(config))
 
 
 @app.command()

@@ -1,11 +1,20 @@
-"""From settings to the objects that run."""
+"""From settings to the objects that run: fleet, policy, feeds and emulated instances."""
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
+from urllib.parse import urlsplit
+
 from controller.errors import ConfigError
+from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
+from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
-from controller.settings import CurveSettings, Settings
+from controller.settings import ConstantFeed as ConstantFeedSettings
+from controller.settings import CsvFeed, CurveSettings, Settings
+from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Feed, Replay, ReplayFeed
+from controller.simulation.emulator import EmulatedInstance, SpareGpus
 from controller.simulation.profiles import load_profile
 from router.contract import ClassId, InstanceId, PoolId
 from router.settings import ClassSettings, PoolSettings
@@ -78,3 +87,77 @@ def _request_class(settings: Settings, cls: ClassSettings) -> RequestClass:
         expected_output_tokens=cls.expected_output_tokens,
         **extra,
     )
+
+
+def build_policy(settings: Settings) -> TickPolicy:
+    """Intervals, margins and prices of the control loop."""
+    plan, controller = settings.plan, settings.controller
+    return TickPolicy(
+        mode=controller.mode,
+        issuer=f"{settings.site.name}-controller",
+        slow_interval_s=plan.slow_interval_s,
+        slow_time_limit_s=plan.slow_time_limit_s,
+        step_s=plan.step_s,
+        steps=plan.steps,
+        table_ttl_s=controller.table_ttl_s,
+        utilisation_frac=plan.utilisation_frac,
+        margin_frac=plan.margin_frac,
+        precedence=plan.precedence,
+        carbon_usd_per_kg=plan.carbon_usd_per_kg,
+        default_price_usd_per_mwh=settings.signals.fallback_price_usd_per_mwh,
+        reading_stale_s=settings.signals.stale_s,
+        warmup_s=plan.warmup_s,
+        baseline_window_s=plan.baseline_window_s,
+        ramp_up_w_per_s=plan.ramp_up_w_per_s,
+    )
+
+
+def build_feed(name: str, feed: ConstantFeedSettings | CsvFeed | None, started_at_s: float) -> Feed:
+    """The price or carbon feed called `name` (also its unit), replayed from the start of the service.
+
+    Raises:
+        ConfigError: the file is absent or malformed, or holds nothing at `data_start`.
+    """
+    if feed is None:
+        return AbsentFeed(name)
+    if isinstance(feed, ConstantFeedSettings):
+        return ConstantFeed(feed.value, name)
+    columns = CsvColumns(feed.time_column, feed.value_column, name, feed.scale)
+    return ReplayFeed(_data_file(feed.path), columns, Replay(started_at_s, feed.data_start.timestamp(), feed.speed))
+
+
+def build_emulated(settings: Settings, site: Site) -> tuple[tuple[EmulatedInstance, ...], SpareGpus]:
+    """The instances to emulate, at the addresses of the configured ones.
+
+    Raises:
+        ConfigError: more instances are to be on at the start than a pool has.
+    """
+    emulated = []
+    for pool in site.pools:
+        on = settings.emulator.initially_on.get(pool.pool_id, len(pool.instances))
+        if on > len(pool.instances):
+            raise ConfigError(
+                f"emulator.initially_on.{pool.pool_id} is {on}, but the pool has {len(pool.instances)} instances"
+            )
+        for n, instance in enumerate(pool.instances):
+            url = urlsplit(instance.url)
+            emulated.append(
+                EmulatedInstance(
+                    instance_id=instance.instance_id,
+                    host=url.hostname or "",
+                    port=url.port or 0,
+                    curves=pool.curves,
+                    precision=pool.precision,
+                    gpu_uuids=instance.gpu_uuids,
+                    state=InstanceState.SERVING if n < on else InstanceState.SLEEPING,
+                )
+            )
+    occupied = sum(pool.gpus_per_instance * len(pool.instances) for pool in site.pools)
+    return tuple(emulated), SpareGpus(site.gpus - occupied, site.spare_gpu_w)
+
+
+def _data_file(path: str) -> Path:
+    """The file itself, or the bundled one of that name."""
+    own = Path(path)
+    bundled = Path(str(resources.files("controller.simulation"))) / "data" / path
+    return bundled if not own.exists() and own.name == path and bundled.exists() else own

@@ -7,13 +7,13 @@ need both halves, such as a plan for every pool, are made here.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from controller.errors import ConfigError
+from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
 from router import config_file
 from router.errors import SettingsError
@@ -132,6 +132,14 @@ class PlanSettings(Group):
     """Distance kept below a power limit, for meter and forecast error."""
     carbon_usd_per_kg: NotNegative = 0.0
     """Price set on emissions."""
+    precedence: Precedence = Precedence.CONTRACT
+    """What yields when a limit and the promises to the classes cannot both be kept."""
+    ramp_up_w_per_s: Positive | None = None
+    """Fastest planned rise of the site's power. Absent: no bound."""
+    warmup_s: NotNegative = 30.0
+    """Time of observed demand before an instance is put to sleep."""
+    baseline_window_s: Seconds = 3600.0
+    """The baseline of an event is the mean power over this time before its start."""
 
 
 class ConstantFeed(Group):
@@ -179,19 +187,11 @@ class SignalSettings(Group):
     """Age at which a reading counts as missing; a power reading should be younger than the ramp."""
 
 
-class Mode(StrEnum):
-    """How far the controller goes."""
-
-    OBSERVE = "observe"
-    RECOMMEND = "recommend"
-    ACT = "act"
-
-
 class ControllerSettings(Group):
     """The controller process."""
 
     mode: Mode = Mode.OBSERVE
-    """observe: measure and record. recommend: plan as well, and show it. act: move weights and instances."""
+    """observe: measure, plan and record. recommend: also show what would be done. act: move weights and instances."""
     host: str = "127.0.0.1"
     """Address of the API and the dashboard."""
     port: Port = 8090

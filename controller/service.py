@@ -1,0 +1,96 @@
+"""The processes of the control plane, run from settings until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+import uvloop
+
+from controller.app import Endpoints, ServiceOptions, assemble, serve
+from controller.clock import SystemClock
+from controller.compose import build_emulated, build_feed, build_policy, build_site
+from controller.dashboard.access import load_token
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.runner import RunnerOptions
+from controller.settings import Settings
+from controller.simulation.emulator import run_emulator
+
+log = logging.getLogger(__name__)
+
+
+def controller(settings: Settings) -> None:
+    """Run the controller until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the configuration or a data file is wrong.
+        ListenError: the port is taken.
+        StoreError: the ledger cannot be opened.
+    """
+    asyncio.run(_controller(settings))
+
+
+def emulator(settings: Settings) -> None:
+    """Run emulated engines at the addresses of the configured instances until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        ListenError: a port is taken.
+    """
+    uvloop.run(_emulator(settings))
+
+
+async def _controller(settings: Settings) -> None:
+    site = build_site(settings)
+    clock = SystemClock()
+    signals, own = settings.signals, settings.controller
+    started_at_s = clock.wall_s()
+    async with assemble(
+        site,
+        build_policy(settings),
+        CvxpyPlanner(clock.monotonic_s),
+        endpoints=Endpoints(
+            dcgm_urls=signals.dcgm_urls,
+            router_urls=signals.router_urls,
+            supervisor_url=own.supervisor_url,
+            redis_url=settings.table.redis_url,
+            redis_key=settings.table.redis_key,
+            redis_password=os.environ.get("REDIS_PASSWORD"),
+        ),
+        price_usd_per_mwh=build_feed("price_usd_per_mwh", signals.price_usd_per_mwh, started_at_s),
+        carbon_kg_per_mwh=build_feed("carbon_kg_per_mwh", signals.carbon_kg_per_mwh, started_at_s),
+        options=ServiceOptions(
+            data_dir=own.data_dir,
+            host=own.host,
+            port=own.port,
+            token=load_token(own.token_file, dict(os.environ)),
+            model=settings.model,
+            sleep_level=own.sleep_level,
+            timeout_s=signals.timeout_s,
+            stale_s=signals.stale_s,
+            pace=RunnerOptions(tick_s=own.tick_s),
+        ),
+        clock=clock,
+    ) as service:
+        await serve(service, own.host, own.port)
+
+
+async def _emulator(settings: Settings) -> None:
+    site = build_site(settings)
+    instances, spare = build_emulated(settings, site)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    running = await run_emulator(
+        instances,
+        control_host=settings.emulator.control_host,
+        control_port=settings.emulator.control_port,
+        model=settings.model or "emulated",
+        seed=settings.emulator.seed,
+        spare=spare,
+    )
+    log.warning("emulating engines and GPUs", extra={"instances": len(instances), "control_port": running.control_port})
+    await ended.wait()
+    await running.close()
