@@ -1,4 +1,4 @@
-"""The demo's curtailment event: when it comes and how far it goes. Pure.
+"""The demo's curtailment event: when it comes, how far it goes, and telling the controller of it.
 
 The limit is a share of the power measured before, but never below what the fleet needs to go on serving everything:
 the event is to show a change of precision and of instances, not refused requests.
@@ -6,12 +6,18 @@ the event is to show a change of precision and of instances, not refused request
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from typing import Any
+
+import aiohttp
 
 from controller.model.fleet import Pool, RequestClass, Site
+from controller.model.grid import GridEvent
 from controller.simulation.site import Request
 from router.contract import ClassId
 
@@ -23,6 +29,8 @@ BASELINE_S = 30.0
 WANTED_FRAC = 0.85
 HEADROOM_FRAC = 0.05
 MAX_COMBINATIONS = 20_000
+
+log = logging.getLogger("wattroute.demo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,19 @@ def least_power_w(site: Site, demand: Sequence[ClassLoad], utilisation_frac: flo
         if power_w is not None and (best_w is None or power_w < best_w):
             best_w = power_w
     return best_w
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: Mapping[str, Any]) -> GridEvent | None:
+    """Tell the controller of the event; None, with a log line, if it does not take it."""
+    try:
+        async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(total=5.0)) as answer:
+            told = await answer.json(content_type=None)
+            if answer.status == 201:
+                return GridEvent(**{field.name: told[field.name] for field in dataclasses.fields(GridEvent)})
+            log.warning("the controller refused the event with %d: %s", answer.status, told)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("the event could not be sent: %r", error)
+    return None
 
 
 def _power_w(

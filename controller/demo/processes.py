@@ -6,6 +6,7 @@ end. On Linux the kernel terminates the children when the demo dies in whatever 
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -15,12 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from controller.clock import Clock
 from controller.errors import ControllerError
 
 PR_SET_PDEATHSIG = 1
 TAIL_LINES = 12
 POLL_S = 0.05
+READY_S = 60.0
 
 
 class ChildError(ControllerError):
@@ -79,10 +83,40 @@ async def stop(children: Sequence[Child], clock: Clock, grace_s: float = 5.0) ->
     until_s = clock.monotonic_s() + grace_s
     while any(child.process.poll() is None for child in children) and clock.monotonic_s() < until_s:
         await clock.sleep(POLL_S)
+    kill(children)
+
+
+def kill(children: Sequence[Child]) -> None:
+    """Make sure that none is left, whatever happened."""
     for child in children:
         if child.process.poll() is None:
             child.process.kill()
-        child.process.wait()
+            child.process.wait()
+
+
+async def until_ready(
+    children: Sequence[Child], urls: Sequence[str], session: aiohttp.ClientSession, clock: Clock, stop: asyncio.Event
+) -> None:
+    """Wait until every address answers 200, or `stop` is set.
+
+    Raises:
+        ChildError: a process ended, or one did not become ready within `READY_S`.
+    """
+    until_s = clock.monotonic_s() + READY_S
+    for child, url in zip(children, urls, strict=True):
+        while not stop.is_set() and not await _answers(session, url):
+            check(children)
+            if clock.monotonic_s() > until_s:
+                raise ChildError(f"the {child.name} is not ready after {READY_S:g} s; its log ends:\n{child.tail()}")
+            await clock.sleep(POLL_S)
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=2.0)) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
 
 
 def _die_with_parent() -> Callable[[], None] | None:
