@@ -33,6 +33,7 @@ class Inputs:
         demand: of each class, in the site's order.
         burns: of each class, in the site's order.
         margin_frac: share of the limits kept free.
+        retry_s: time after which a command is given again.
     """
 
     now_s: float
@@ -44,6 +45,7 @@ class Inputs:
     carbon_kg_per_mwh: tuple[float, ...]
     bias_w: float
     margin_frac: float
+    retry_s: float
 
 
 def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
@@ -108,23 +110,30 @@ def allowed_pools(site: Site, request_class: RequestClass, batches: tuple[float,
     return keeps if any(keeps) else may
 
 
-def remaining_s(view: View, now_s: float) -> float:
-    """Time until an instance that is waking or starting serves, s; 0 for others."""
+def remaining_s(view: View, now_s: float, retry_s: float) -> float:
+    """Time until an instance that is waking or starting serves, s; 0 for others.
+
+    One that is late by more than a further attempt takes is not counted on any more.
+    """
     if view.intent.phase is not Phase.WAKE or view.state is InstanceState.UNREACHABLE:
         return 0.0
     curves = view.pool.curves
     cold = view.state in (InstanceState.OFF, InstanceState.STARTING)
-    return max(0.0, (curves.start_s if cold else curves.wake_s) - (now_s - view.intent.since_s))
+    latency_s = curves.start_s if cold else curves.wake_s
+    waited_s = now_s - view.intent.since_s
+    return math.inf if waited_s > 2 * latency_s + retry_s else max(0.0, latency_s - waited_s)
 
 
 def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...]) -> PoolData:
+    now_s = inputs.now_s
     views = [view for view in inputs.views if view.pool_index == k]
     reachable = [view for view in views if view.state is not InstanceState.UNREACHABLE]
     on = [view for view in reachable if view.is_on]
     asleep = sum(view.intent.phase is Phase.SLEEP for view in reachable)
     steps = range(horizon.steps)
-    late = [sum(min(1.0, max(0.0, remaining_s(view, inputs.now_s) / horizon.dt_s - t)) for view in on) for t in steps]
-    coming = [sum(remaining_s(view, inputs.now_s) > t * horizon.dt_s for view in on) for t in steps]
+    waits_s = [remaining_s(view, now_s, inputs.retry_s) for view in on]
+    late = [sum(min(1.0, max(0.0, wait_s / horizon.dt_s - t)) for wait_s in waits_s) for t in steps]
+    coming = [sum(wait_s > t * horizon.dt_s for wait_s in waits_s) for t in steps]
     young = [
         sum(
             view.intent.phase is Phase.SERVE and view.intent.since_s + pool.min_up_s > horizon.start_of(t)

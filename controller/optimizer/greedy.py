@@ -65,6 +65,14 @@ def shifted(data: ProblemData, last: Plan, step: int) -> Plan:
     return assemble(data, PlanOrigin.LAST_PLAN, tuple(on), tuple(sleeping), fill(data, by_step))
 
 
+def filled(data: ProblemData) -> Plan:
+    """Token rates filled greedily into the instances that are on now, for a problem of one interval."""
+    on = tuple((pool.on_now,) for pool in data.pools)
+    sleeping = tuple((pool.sleeping_now,) for pool in data.pools)
+    serving = (tuple(float(pool.on_now) for pool in data.pools),)
+    return assemble(data, PlanOrigin.GREEDY, on, sleeping, fill(data, serving))
+
+
 def fill(data: ProblemData, serving: tuple[tuple[float, ...], ...]) -> Rates:
     """Token rates for `serving[t][k]` instances: dearest promise first, then the pool of least energy a token.
 

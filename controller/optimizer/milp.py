@@ -63,9 +63,7 @@ def solve_milp(
         SolverError: there is no usable answer for another reason.
     """
     set_values(compiled.parameters, data, compiled.shape)
-    solved = solve(
-        compiled, options, bill=energy_bill(data), time_limit_s=time_limit_s, monotonic_s=monotonic_s
-    )
+    solved = solve(compiled, options, bill=energy_bill(data), time_limit_s=time_limit_s, monotonic_s=monotonic_s)
     v, shape = compiled.variables, compiled.shape
     return assemble(
         data,

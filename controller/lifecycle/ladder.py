@@ -1,0 +1,106 @@
+"""The ladder of plans: each rung is tried, checked without a solver, and left for the next one with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.errors import SolverError
+from controller.lifecycle.diagnostics import Fallback
+from controller.model.plan import Plan
+from controller.optimizer.check import violations
+from controller.optimizer.data import ProblemData
+from controller.optimizer.dispatch import first_interval
+from controller.optimizer.greedy import filled, greedy, shifted
+from controller.optimizer.outcome import POWER_TOLERANCE_W
+from controller.optimizer.planner import Planner
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A plan and the rungs left on the way to it."""
+
+    plan: Plan
+    fallbacks: tuple[Fallback, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to a plan: how it is made and the problem it is checked against."""
+
+    name: str
+    make: Callable[[], Plan]
+    data: ProblemData
+
+
+def step_of(plan: Plan, now_s: float) -> int:
+    """Interval of a plan that holds now; the last one after the plan's end."""
+    step = int((now_s - plan.horizon.start_s) // plan.horizon.dt_s)
+    return min(max(0, step), plan.horizon.steps - 1)
+
+
+def slow(
+    planner: Planner, data: ProblemData, last: Plan | None, *, time_limit_s: float, serving: tuple[int, ...]
+) -> Made:
+    """A plan for the instances: MILP, the last plan's instances dispatched, the last plan as it was, greedy.
+
+    While a limit is in force that the serving instances exceed, a rung whose plan would draw more than they do at the
+    same demand is refused: what is done to curtail may never raise the power.
+
+    Args:
+        planner: the solver.
+        data: the problem.
+        last: the plan in force.
+        time_limit_s: for the MILP.
+        serving: instances that serve now, a pool.
+    """
+    now_s = data.horizon.start_s
+    rungs = [Rung("milp", lambda: planner.plan(data, time_limit_s=time_limit_s), data)]
+    if last is not None and _same_pools(last, data):
+        step = step_of(last, now_s)
+        on = tuple(min(pool.on[step], known.instances) for pool, known in zip(last.pools, data.pools, strict=True))
+        rungs.append(Rung("dispatch", lambda: planner.dispatch(data, on), first_interval(data, on)))
+        rungs.append(Rung("last_plan", lambda: shifted(data, last, step), data))
+    rungs.append(Rung("greedy", lambda: greedy(data), data))
+    return _climb_down("plan", rungs, _most_w(data, serving))
+
+
+def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
+    """Token rates now over the serving instances: the linear program, else filled greedily."""
+    now = first_interval(data, serving)
+    rungs = [
+        Rung("dispatch", lambda: planner.dispatch(data, serving), now),
+        Rung("greedy", lambda: filled(now), now),
+    ]
+    return _climb_down("dispatch", rungs, None)
+
+
+def _same_pools(plan: Plan, data: ProblemData) -> bool:
+    return tuple(pool.pool_id for pool in plan.pools) == tuple(pool.pool_id for pool in data.pools)
+
+
+def _most_w(data: ProblemData, serving: tuple[int, ...]) -> float | None:
+    """Power that a plan may predict for now: the limit, or what the serving instances draw where that is more."""
+    limit_w = data.limit_w[0]
+    if limit_w is None:
+        return None
+    return max(limit_w, filled(first_interval(data, serving)).power_w[0]) + POWER_TOLERANCE_W
+
+
+def _climb_down(ladder: str, rungs: list[Rung], most_w: float | None) -> Made:
+    """The first sound plan; where none is sound, the last rung's, which needs no solver and draws on what there is."""
+    fallbacks: list[Fallback] = []
+    for index, rung in enumerate(rungs):
+        below = rungs[index + 1].name if index + 1 < len(rungs) else "unchecked"
+        try:
+            plan = rung.make()
+        except SolverError as error:
+            fallbacks.append(Fallback(ladder, below, str(error)))
+            continue
+        problems = violations(plan, rung.data)
+        if most_w is not None and plan.power_w[0] > most_w:
+            problems = (f"{plan.power_w[0]:.0f} W would raise the power during a limit", *problems)
+        if not problems:
+            return Made(plan, tuple(fallbacks))
+        fallbacks.append(Fallback(ladder, below, f"{rung.name}: {'; '.join(problems[:3])}"))
+    return Made(rungs[-1].make(), tuple(fallbacks))

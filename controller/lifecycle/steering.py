@@ -1,0 +1,218 @@
+"""The life cycle of instances: which to drain, put to sleep, wake, start or stop so that the plan comes true.
+
+An instance is put to sleep in two steps, so that no token is lost: a table lists it as draining, and once every router
+obeys that table and the engine is seen empty after that, it is commanded to sleep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller.lifecycle.memory import Intent, Phase
+from controller.lifecycle.views import View
+from controller.model.observation import InstanceState, Missing, RouterObservation
+from controller.model.plan import InstanceCommand, Verb
+from router.contract import InstanceId
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the plan wants now, a pool each.
+
+    Attributes:
+        on: instances serving.
+        loaded: instances serving or asleep.
+    """
+
+    on: tuple[int, ...]
+    loaded: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What bears on the steps beside the plan.
+
+    Attributes:
+        allowed: [r][k], pools each class may use.
+        holding: why no instance may be drained now; None where they may.
+        break_first: over a limit that outranks the classes: drain at once, before replacements serve.
+        headroom_w: power that may still be added at the meter, None without a limit that forbids more.
+        pue: facility power over IT power.
+        grace_s: an engine must be seen empty this long after the routers obey the drain.
+        retry_s: a command without effect is given again after this time.
+        limited: a limit is in force; it outranks the least up-time.
+    """
+
+    now_s: float
+    router: RouterObservation | Missing
+    allowed: tuple[tuple[bool, ...], ...]
+    holding: str | None
+    break_first: bool
+    limited: bool
+    headroom_w: float | None
+    pue: float
+    grace_s: float
+    retry_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """Instances with their new intents, commands to give now, and what has been set going, for the operator."""
+
+    views: tuple[View, ...]
+    commands: tuple[InstanceCommand, ...]
+    wanted: tuple[InstanceCommand, ...]
+
+
+def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> Steered:
+    """Take the next step of each instance's life cycle towards the plan."""
+    work = _Work(list(views), situation)
+    for index in range(len(work.views)):
+        work.finish_drain(index)
+    pools = range(len(targets.on))
+    for k in pools:
+        work.raise_pool(k, targets.on[k])
+    for k in pools:
+        work.retry_wakes(k)
+    for k in sorted(pools, key=work.power_of, reverse=True):
+        work.lower_pool(k, targets)
+        work.stop_sleepers(k, targets)
+    return Steered(tuple(work.views), tuple(work.commands), tuple(work.wanted))
+
+
+class _Work:
+    """The steps of one tick, each seeing what those before it have done."""
+
+    def __init__(self, views: list[View], situation: Situation) -> None:
+        self.views = views
+        self.at = situation
+        self.headroom_w = situation.headroom_w
+        self.commands: list[InstanceCommand] = []
+        self.wanted: list[InstanceCommand] = []
+
+    def power_of(self, k: int) -> float:
+        """P0 of a pool's instance: the hungriest are drained first."""
+        return max(view.pool.curves.p0_w for view in self.views if view.pool_index == k)
+
+    def of(self, k: int, *phases: Phase) -> list[int]:
+        """A pool's reachable instances in these phases."""
+        return [
+            i
+            for i, view in enumerate(self.views)
+            if view.pool_index == k and view.intent.phase in phases and view.state is not InstanceState.UNREACHABLE
+        ]
+
+    def count_on(self, k: int) -> int:
+        """Instances that serve or are coming."""
+        return len(self.of(k, Phase.SERVE, Phase.WAKE))
+
+    def set_phase(self, index: int, phase: Phase, commanded_s: float | None = None) -> None:
+        """Begin a phase."""
+        view = self.views[index]
+        intent = Intent(view.instance.instance_id, phase, self.at.now_s, commanded_s=commanded_s)
+        self.views[index] = replace(view, intent=intent)
+
+    def command(self, verb: Verb, index: int, reason: str) -> None:
+        """Give a command now."""
+        self.commands.append(InstanceCommand(verb, self._id(index), reason))
+
+    def want(self, verb: Verb, index: int, reason: str) -> None:
+        """Tell what has been set going."""
+        self.wanted.append(InstanceCommand(verb, self._id(index), reason))
+
+    def _id(self, index: int) -> InstanceId:
+        return self.views[index].instance.instance_id
+
+    def finish_drain(self, index: int) -> None:
+        """Note the routers' acknowledgement; command sleep once the engine is seen empty after it."""
+        view, router, now_s = self.views[index], self.at.router, self.at.now_s
+        intent = view.intent
+        if intent.phase is not Phase.DRAIN or intent.sequence is None or isinstance(router, Missing):
+            return
+        if intent.acknowledged_s is None and router.acknowledged_sequence >= intent.sequence:
+            intent = replace(intent, acknowledged_s=router.observed_at_s)
+            self.views[index] = view = replace(view, intent=intent)
+        if intent.acknowledged_s is None or view.seen is None or view.busy > 0:
+            return
+        if view.seen.observed_at_s < intent.acknowledged_s + self.at.grace_s:
+            return
+        self.views[index] = replace(view, intent=replace(intent, phase=Phase.SLEEP, since_s=now_s, commanded_s=now_s))
+        self.command(Verb.SLEEP, index, f"drained in {now_s - intent.since_s:.0f} s")
+
+    def raise_pool(self, k: int, target: int) -> None:
+        """Bring more instances to serving: the draining first, then sleepers, then those that are off."""
+        for index in sorted(self.of(k, Phase.DRAIN), key=lambda i: -self.views[i].busy):
+            if self.count_on(k) >= target:
+                return
+            self.set_phase(index, Phase.SERVE)
+        for state, verb in ((InstanceState.SLEEPING, Verb.WAKE), (InstanceState.OFF, Verb.START)):
+            for index in self.of(k, Phase.SLEEP, Phase.OFF):
+                if self.views[index].state is not state:
+                    continue
+                if self.count_on(k) >= target or not self.take_headroom(index):
+                    break
+                self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
+                reason = f"the plan wants {target} serving"
+                self.command(verb, index, reason)
+                self.want(verb, index, reason)
+
+    def take_headroom(self, index: int) -> bool:
+        """Whether an instance may be added under the limit; if so its power is taken from what is left."""
+        if self.headroom_w is None:
+            return True
+        view = self.views[index]
+        resting_w = view.pool.curves.sleeping_w if view.state is InstanceState.SLEEPING else view.pool.curves.off_w
+        added_w = self.at.pue * (view.pool.curves.p0_w - resting_w)
+        if added_w > self.headroom_w:
+            return False
+        self.headroom_w -= added_w
+        return True
+
+    def retry_wakes(self, k: int) -> None:
+        """Give a wake or start again that had no effect."""
+        for index in self.of(k, Phase.WAKE):
+            view = self.views[index]
+            said_s = view.intent.commanded_s
+            if said_s is not None and self.at.now_s - said_s < self.at.retry_s:
+                continue
+            if view.state in (InstanceState.SLEEPING, InstanceState.OFF):
+                verb = Verb.WAKE if view.state is InstanceState.SLEEPING else Verb.START
+                self.views[index] = replace(view, intent=replace(view.intent, commanded_s=self.at.now_s))
+                self.command(verb, index, "the command before had no effect")
+
+    def lower_pool(self, k: int, targets: Targets) -> None:
+        """Begin to drain what the plan does not want, the emptiest first."""
+        surplus = self.count_on(k) - targets.on[k]
+        if surplus <= 0 or self.at.holding is not None:
+            return
+        if not self.at.break_first and any(self.of(j, Phase.WAKE) for j in range(len(targets.on))):
+            return
+        serving = [i for i in self.of(k, Phase.SERVE) if self.views[i].state is InstanceState.SERVING]
+        for index in sorted(serving, key=lambda i: (self.views[i].busy, i))[:surplus]:
+            if self.may_drain(index, targets):
+                self.set_phase(index, Phase.DRAIN)
+                self.want(Verb.SLEEP, index, f"the plan wants {targets.on[k]} serving")
+
+    def may_drain(self, index: int, targets: Targets) -> bool:
+        """Whether the instance has been up long enough and leaves no class that the plan serves without a pool."""
+        view = self.views[index]
+        up_s = self.at.now_s - view.intent.since_s
+        if not self.at.limited and up_s < view.pool.min_up_s:
+            return False
+        left = {other.pool_index for i, other in enumerate(self.views) if i != index and other.serves}
+        for allowed in self.at.allowed:
+            pools = {k for k, may in enumerate(allowed) if may}
+            planned = sum(targets.on[k] for k in pools)
+            if view.pool_index in pools and planned > 0 and not pools & left:
+                return False
+        return True
+
+    def stop_sleepers(self, k: int, targets: Targets) -> None:
+        """Stop sleepers whose GPUs the plan wants free."""
+        asleep = [i for i in self.of(k, Phase.SLEEP) if self.views[i].state is InstanceState.SLEEPING]
+        loaded = len(self.of(k, Phase.SERVE, Phase.WAKE, Phase.DRAIN, Phase.SLEEP))
+        for index in asleep[: max(0, loaded - max(targets.loaded[k], targets.on[k]))]:
+            self.set_phase(index, Phase.OFF, commanded_s=self.at.now_s)
+            reason = f"the plan wants {targets.loaded[k]} loaded"
+            self.command(Verb.STOP, index, reason)
+            self.want(Verb.STOP, index, reason)

@@ -1,0 +1,74 @@
+"""When the instances are planned anew, and when they are left as they are."""
+
+from __future__ import annotations
+
+from controller.lifecycle.memory import Memory
+from controller.lifecycle.policy import TickPolicy
+from controller.lifecycle.views import View
+from controller.model.fleet import Site
+from controller.model.grid import GridEvent
+from controller.model.observation import InstanceState, Missing, Observation
+
+EventsKey = tuple[tuple[str, str, float], ...]
+
+
+def events_key(events: tuple[GridEvent, ...], now_s: float) -> EventsKey:
+    """Identity, state and limit of the events that are not over."""
+    return tuple(
+        sorted((event.event_id, str(state), event.limit_w) for event in events if (state := event.state(now_s)))
+    )
+
+
+def fleet_key(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
+    """Reachable instances of each pool."""
+    return tuple(
+        sum(view.pool_index == k and view.state is not InstanceState.UNREACHABLE for view in views)
+        for k in range(len(site.pools))
+    )
+
+
+def slow_reasons(
+    policy: TickPolicy, memory: Memory, now_s: float, *, events: EventsKey, fleet: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Why the mixed-integer plan is solved now; empty when it is not."""
+    if memory.plan is None or memory.planned_at_s is None:
+        return ("first plan",)
+    age_s = now_s - memory.planned_at_s
+    reasons = []
+    if events != memory.events_key:
+        reasons.append("an event began, ended or changed")
+    if fleet != memory.fleet_key:
+        reasons.append("the fleet changed")
+    if age_s >= policy.slow_interval_s:
+        reasons.append("interval")
+    if memory.lacking and age_s >= policy.slow_min_gap_s:
+        reasons.append("a promise cannot be kept with the instances that serve")
+    return tuple(reasons)
+
+
+def router_age_s(observation: Observation) -> float | None:
+    """Age of the routers' report, None where it is missing."""
+    router = observation.router
+    return None if isinstance(router, Missing) else max(0.0, observation.now_s - router.observed_at_s)
+
+
+def holding(policy: TickPolicy, observed_s: float, age_s: float | None, *, limited: bool) -> str | None:
+    """Why no instance may be drained: the demand is not known well enough. None where it is.
+
+    A limit in force does not wait for the warm-up, only for some observation of the demand.
+
+    Args:
+        policy: the warm-up and the age at which a report is stale.
+        observed_s: time over which the demand has been observed.
+        age_s: age of the routers' report, None where it is missing.
+        limited: a limit is in force.
+    """
+    if observed_s <= 0.0:
+        return "the demand has not been observed yet"
+    if limited:
+        return None
+    if age_s is None or age_s > policy.reading_stale_s:
+        return "the routers do not report"
+    if observed_s < policy.warmup_s:
+        return f"the demand has been observed for {observed_s:.0f} s of {policy.warmup_s:.0f} s"
+    return None
