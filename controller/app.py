@@ -20,9 +20,8 @@ from aiohttp import web
 
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.allocation_redis import RedisPublisher
-from controller.actuators.driver import InstanceDriver
 from controller.actuators.engines import EngineDriver
-from controller.actuators.instance_tasks import InstanceTasks
+from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.supervisor import SupervisorDriver
 from controller.clock import Clock, SystemClock
 from controller.dashboard.access import guard

@@ -11,9 +11,10 @@ import asyncio
 import dataclasses
 import logging
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
-from controller.actuators.driver import InstanceDriver
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.observation import InstanceObservation, InstanceState
@@ -23,6 +24,21 @@ from router.contract import InstanceId
 log = logging.getLogger(__name__)
 MAX_OUTCOMES = 10_000
 _READY = (InstanceState.SERVING, InstanceState.SLEEPING)
+
+
+class InstanceDriver(Protocol):
+    """Does what a command says and makes sure of it; doing it twice is harmless."""
+
+    @property
+    def verbs(self) -> Collection[Verb]:
+        """What it can do."""
+
+    async def carry_out(self, command: InstanceCommand) -> str:
+        """Return when it is done, with one line of what was done.
+
+        Raises:
+            ActuationError: it could not be done in time.
+        """
 
 
 @dataclass(frozen=True, slots=True)

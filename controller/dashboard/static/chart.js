@@ -105,7 +105,8 @@ export class TimeChart {
         if (Number.isFinite(value) && value !== null) values.push(value);
       }
     }
-    const range = axisRange(values, { ...axis, steps: plot.h < 110 ? 3 : plot.h < 200 ? 4 : 5 });
+    const isFixed = (axis.ceiling ?? null) !== null;
+    const range = axisRange(values, { ...axis, steps: plot.h < 110 ? (isFixed ? 2 : 3) : plot.h < 200 || isFixed ? 4 : 5 });
     return { ...range, y: (value) => plot.y + plot.h * (1 - (value - range.low) / (range.high - range.low)) };
   }
 

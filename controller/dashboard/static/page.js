@@ -4,7 +4,7 @@ import * as fmt from "./format.js";
 
 const MAX_POINTS = 1800;
 const PRECISIONS = ["bf16", "fp8", "int8", "int4"];
-const STATES = [["serving", "on"], ["draining", "draining"], ["waking", "waking"], ["sleeping", "asleep"], ["off", "off"], ["unreachable", "no answer"]];
+const STATES = [["serving", "on"], ["draining", "draining"], ["waking", "waking"], ["sleeping", "asleep"], ["off", "off"], ["unreachable", "down"]];
 const byId = (id) => document.getElementById(id);
 const reload = { pools: "" };
 let points = [];
@@ -42,10 +42,13 @@ function pointOf(snapshot) {
 }
 
 const field = (key) => (point) => point[key] ?? null;
-const kilowatts = (value, step) => `${fmt.fixed(value / 1000, step < 1000 ? 1 : 0)} kW`;
-const number = (value, step) => fmt.fixed(value, step < 0.1 ? 2 : step < 1 ? 1 : 0);
-const millis = (value, step) => `${fmt.fixed(value * 1000, step < 0.001 ? 1 : 0)} ms`;
-const secondsAxis = (value, step) => (step < 1 ? `${fmt.fixed(value, step < 0.1 ? 2 : 1)} s` : `${fmt.fixed(value)} s`);
+const digitsOf = (step) => [0, 1, 2, 3].find((digits) => Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6) ?? 3;
+const scaled = (factor, unit) => (value, step) => `${fmt.fixed(value * factor, digitsOf(step * factor))}${unit}`;
+const kilowatts = scaled(1e-3, " kW");
+const millis = scaled(1e3, " ms");
+const secondsAxis = scaled(1, " s");
+const joules = scaled(1, " J");
+const number = scaled(1, "");
 
 const spans = { colour: "event", inside: (point) => point.event };
 const charts = {
@@ -73,7 +76,7 @@ const charts = {
     ],
   }),
   jpt: new TimeChart(byId("c-jpt"), {
-    axes: { left: { format: (value, step) => `${number(value, step)} J`, floor: 0, least: 0.5 } }, spans,
+    axes: { left: { format: joules, floor: 0, least: 0.5 } }, spans,
     series: [{ name: "whole site", value: field("j_per_output_token"), colour: "jpt", kind: "area", text: (value) => `${fmt.fixed(value, 2)} J` }],
   }),
   grid: new TimeChart(byId("c-grid"), {
@@ -145,7 +148,7 @@ function showTiles(s) {
   } else sub.textContent = `no limit · read ${fmt.fixed(s.power.age_s, 1)} s ago`;
   sub.title = s.power.missing || `${s.power.source}, ${s.power.quality}`;
   figure("t-jpt", [fmt.fixed(s.j_per_output_token, 2), "J"]);
-  byId("t-jpt-sub").textContent = `${fmt.fixed(s.energy_j / 3.6e6, 2)} kWh since start`;
+  byId("t-jpt-sub").textContent = `${fmt.fixed(s.energy_j / 3.6e6, 2)} kWh so far`;
   figure("t-ttft", fmt.seconds(s.latency.ttft_p50_s));
   byId("t-ttft-sub").textContent = `p50 · p99 ${fmt.secondsText(s.latency.ttft_p99_s)}`;
   figure("t-itl", fmt.seconds(s.latency.itl_p50_s));
@@ -155,7 +158,7 @@ function showTiles(s) {
   byId("t-served-sub").textContent = `${fmt.fixed(rate)} tok/s now`;
   figure("t-refused", [fmt.count(s.tokens.refused), ""]);
   byId("t-refused").className = s.tokens.refused > 0 ? "bad" : "";
-  byId("t-refused-sub").textContent = `${fmt.fixed(s.classes.reduce((sum, item) => sum + (item.queued || 0), 0))} queued now`;
+  byId("t-refused-sub").textContent = `${fmt.fixed(s.classes.reduce((sum, item) => sum + (item.queued || 0), 0))} requests queued`;
   figure("t-price", [fmt.fixed(s.price_usd_per_mwh, 2), ""]);
   figure("t-carbon", [fmt.fixed(s.carbon_kg_per_mwh), ""]);
 }
@@ -210,7 +213,7 @@ function showPools(s) {
 function showClasses(s) {
   const table = element("table");
   const head = element("tr");
-  for (const title of ["class", "sent to", "planned tok/s", "in flight", "queued", "quality budget"]) head.append(element("th", "", title));
+  for (const title of ["class", "sent to", "tok/s", "in flight", "queued", "quality budget"]) head.append(element("th", "", title));
   table.append(head);
   const precisions = Object.fromEntries(s.pools.map((pool) => [pool.pool_id, pool.precision]));
   for (const item of s.classes) {
@@ -278,7 +281,7 @@ function show(s) {
   showLadder(s);
   legend(byId("l-share"), s.pools.map((pool) => ({
     name: pool.precision.toUpperCase() + (s.pools.filter((other) => other.precision === pool.precision).length > 1 ? ` ${pool.pool_id}` : ""),
-    colourName: PRECISIONS.includes(pool.precision) ? pool.precision : "muted", kind: "box", text: fmt.percent(pool.share_frac), tag: tagOf(pool),
+    colourName: PRECISIONS.includes(pool.precision) ? pool.precision : "muted", kind: "box", text: fmt.percent(pool.share_frac), tag: tagOf(pool) && "est.",
   })));
   lineLegend(byId("l-power"), charts.power);
   for (const key of ["ttft", "itl", "jpt"]) lineLegend(byId(`l-${key}`), charts[key]);
