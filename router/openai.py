@@ -148,15 +148,11 @@ def usage_in_tail(tail: bytes | bytearray) -> Usage | None:
 
 def _object_end(data: bytes | bytearray, start: int) -> int | None:
     """Index after the object that opens at `start`; usage objects hold no strings with braces."""
-    depth = 0
-    for index in range(start, len(data)):
-        byte = data[index]
-        if byte == 0x7B:
-            depth += 1
-        elif byte == 0x7D:
-            depth -= 1
-            if depth == 0:
-                return index + 1
+    end = data.find(b"}", start)
+    while end >= 0:
+        if data.count(b"{", start, end) == data.count(b"}", start, end + 1):
+            return end + 1
+        end = data.find(b"}", end + 1)
     return None
 
 
