@@ -31,12 +31,16 @@ NEVER_NAMED = frozenset({b"host", b"content-length", b"content-type", b"authoriz
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
-def read_fields(block: bytes) -> tuple[dict[bytes, bytes], list[bytes], list[bytes]]:
+def read_fields(block: bytes, dropped: frozenset[bytes]) -> tuple[dict[bytes, bytes], list[bytes], list[bytes]]:
     """Split a block that matches `FIELDS`.
 
+    Args:
+        block: field lines, each ended by CRLF.
+        dropped: lower-case names of fields that are read but do not go on.
+
     Returns:
-        Values by lower-case name (of several with one name, all joined by a comma); the lines that may go past this
-        hop, as they came; and the names that occur more than once.
+        Values by lower-case name (of several with one name, all joined by a comma); the lines that go on, as they
+        came; and the names that occur more than once.
     """
     values: dict[bytes, bytes] = {}
     lines: list[bytes] = []
@@ -52,7 +56,7 @@ def read_fields(block: bytes) -> tuple[dict[bytes, bytes], list[bytes], list[byt
             values[name] += b", " + value
         else:
             values[name] = value
-        if name not in HOP_BY_HOP:
+        if name not in dropped:
             lines.append(line)
     return values, lines, twins
 

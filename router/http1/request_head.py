@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import re
 
-from router.http1.fields import CONTENT_LENGTH, FIELDS, NEVER_NAMED, TOKEN, connection_options, read_fields, without
+from router.http1.fields import (
+    CONTENT_LENGTH,
+    FIELDS,
+    HOP_BY_HOP,
+    NEVER_NAMED,
+    TOKEN,
+    connection_options,
+    read_fields,
+    without,
+)
 
 _HEAD = re.compile(rb"(" + TOKEN + rb"{1,32}+) ([!-~]++) HTTP/1\.([01])\r\n(" + FIELDS + rb")\r\n")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect"})
-_KEPT_HERE = frozenset({b"content-length", b"expect"})
+_DROPPED = HOP_BY_HOP | {b"content-length", b"expect"}
 _PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b""})
 
 
@@ -58,7 +67,7 @@ class RequestHead:
     )
 
     def __init__(self, method: bytes, target: bytes, *, is_http10: bool, block: bytes) -> None:
-        fields, lines, twins = read_fields(block)
+        fields, lines, twins = read_fields(block, _DROPPED)
         if twins:
             _refuse_twins(twins)
         self.method = method
@@ -75,8 +84,7 @@ class RequestHead:
         self._check_host()
         if coding is not None:
             self._check_coding(coding, has_length=length is not None)
-        if self.has_body or b"expect" in fields:
-            self.lines = without(lines, _KEPT_HERE)
+        if b"expect" in fields:
             self._read_expect()
         connection = fields.get(b"connection")
         if connection is not None:
@@ -99,10 +107,9 @@ class RequestHead:
             raise HeadError("only the transfer coding 'chunked' is understood", status=501)
 
     def _read_expect(self) -> None:
-        expect = self.fields.get(b"expect")
-        if expect is None or self.is_http10:
+        if self.is_http10:
             return
-        if expect.lower() != b"100-continue":
+        if self.fields[b"expect"].lower() != b"100-continue":
             raise HeadError("the only expectation understood is 100-continue", status=417)
         self.expects_continue = self.has_body
 

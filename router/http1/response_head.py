@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
-from router.http1.fields import CONTENT_LENGTH, FIELDS, NEVER_NAMED, connection_options, read_fields, without
+from router.http1.fields import (
+    CONTENT_LENGTH,
+    FIELDS,
+    HOP_BY_HOP,
+    NEVER_NAMED,
+    connection_options,
+    read_fields,
+    without,
+)
 
 _HEAD = re.compile(
     rb"(HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?)\r\n(" + FIELDS + rb")\r\n",
@@ -21,6 +29,10 @@ class Framing(IntEnum):
     LENGTH = 1
     CHUNKED = 2
     UNTIL_CLOSE = 3
+
+
+NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE = Framing
+"""The members by themselves: looking a member up in its enumeration costs more than the rest of a decision."""
 
 
 class AnswerError(ValueError):
@@ -44,7 +56,7 @@ class ResponseHead:
     __slots__ = ("fields", "framing", "is_event_stream", "keep_alive", "length", "lines", "status", "status_line")
 
     def __init__(self, status_line: bytes, status: int, *, is_http10: bool, block: bytes, to_head: bool) -> None:
-        fields, lines, twins = read_fields(block)
+        fields, lines, twins = read_fields(block, HOP_BY_HOP)
         if b"content-length" in twins or b"transfer-encoding" in twins:
             raise AnswerError("the engine's answer states its length more than once")
         self.status = status
@@ -54,8 +66,8 @@ class ResponseHead:
         self.is_event_stream = fields.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
         self.length = 0
         bodiless = to_head or status < 200 or status in (204, 304)
-        self.framing = Framing.NO_BODY if bodiless else self._read_framing(is_http10=is_http10)
-        if status < 200 or status == 204 or self.framing is Framing.CHUNKED:
+        self.framing = NO_BODY if bodiless else self._read_framing(is_http10=is_http10)
+        if status < 200 or status == 204:
             lines = without(lines, _LENGTH_ONLY)
         connection = fields.get(b"connection")
         if connection is not None:
@@ -65,7 +77,7 @@ class ResponseHead:
             named = options - _PLAIN_OPTIONS - NEVER_NAMED
             if named:
                 lines = without(lines, named)
-        if self.framing is Framing.UNTIL_CLOSE:
+        if self.framing is UNTIL_CLOSE:
             self.keep_alive = False
         self.lines = lines
 
@@ -75,13 +87,13 @@ class ResponseHead:
         if coding is not None:
             if length is not None or is_http10 or coding.lower() != b"chunked":
                 raise AnswerError("the engine's answer has a transfer coding that contradicts the rest of its head")
-            return Framing.CHUNKED
+            return CHUNKED
         if length is None:
-            return Framing.UNTIL_CLOSE
+            return UNTIL_CLOSE
         if not CONTENT_LENGTH.fullmatch(length):
             raise AnswerError("the engine's answer has a length that is not a number")
         self.length = int(length)
-        return Framing.LENGTH
+        return LENGTH
 
 
 def parse_response_head(raw: bytes, *, to_head: bool = False) -> ResponseHead:

@@ -33,6 +33,9 @@ class Phase(IntEnum):
     CLOSED = 4
 
 
+HEAD, BODY, SERVING, LINGERING, CLOSED = Phase
+
+
 class ClientConnection(asyncio.Protocol):
     """One TCP connection from a client.
 
@@ -64,7 +67,7 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._phase = Phase.HEAD
+        self._phase = HEAD
         self._buffer = b""
         self._head: RequestHead | None = None
         self._body = bytearray()
@@ -85,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         gateway = self._gateway
         if not gateway.admits_connection():
-            self._phase = Phase.CLOSED
+            self._phase = CLOSED
             self.transport.abort()
             return
         gateway.clients.add(self)
@@ -94,7 +97,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: so is its request."""
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._buffer = b""
         self._body = bytearray()
         self._gateway.left(self)
@@ -108,21 +111,21 @@ class ClientConnection(asyncio.Protocol):
         A client that only closed its sending half cannot be told from one that is gone, and vLLM itself takes it for
         gone; a request nobody waits for costs more than this rare form of half-closing is worth.
         """
-        if self._phase is Phase.SERVING:
+        if self._phase is SERVING:
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take a request's bytes."""
         phase = self._phase
-        if phase is Phase.HEAD:
+        if phase is HEAD:
             if self._buffer:
                 self._more_head(data)
             else:
                 self._buffer = data
                 self._advance()
-        elif phase is Phase.BODY:
+        elif phase is BODY:
             self._take_body(data)
-        elif phase is Phase.SERVING:
+        elif phase is SERVING:
             self._buffer += data
             if len(self._buffer) > self._gateway.limits.max_head_bytes:
                 self.transport.pause_reading()
@@ -138,20 +141,20 @@ class ClientConnection(asyncio.Protocol):
         self.is_write_paused = False
         if self.relay is not None:
             self.relay.resume()
-        elif self._phase is Phase.HEAD:
+        elif self._phase is HEAD:
             self._advance()
 
     def on_deadline(self, now_s: float) -> None:
         """The time allowed for the present phase is over."""
         self.deadline_s = math.inf
-        if self._phase is Phase.SERVING:
+        if self._phase is SERVING:
             if self.relay is not None:
                 self.relay.on_deadline()
-        elif self._phase is Phase.BODY:
+        elif self._phase is BODY:
             self._refuse(408, "body_timeout", "the request's body did not arrive in time")
-        elif self._phase is Phase.HEAD and self._buffer and not self.is_write_paused:
+        elif self._phase is HEAD and self._buffer and not self.is_write_paused:
             self._refuse(408, "head_timeout", "the request's head did not arrive in time")
-        elif self._phase is Phase.HEAD and self.transport.get_write_buffer_size() == 0:
+        elif self._phase is HEAD and self.transport.get_write_buffer_size() == 0:
             self.transport.close()
         else:
             self.transport.abort()
@@ -160,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
 
     def answer(self, status: int, body: bytes, *, fields: bytes = b"", close: bool = False) -> None:
         """Answer the present request by the router itself."""
-        if self._phase is not Phase.SERVING:
+        if self._phase is not SERVING:
             return
         close = close or not self.keeps_alive()
         is_head = self._head is not None and self._head.method == b"HEAD"
@@ -175,18 +178,18 @@ class ClientConnection(asyncio.Protocol):
         """The answer is complete, or as complete as it gets."""
         self.relay = None
         self._head = None
-        if self._phase is Phase.CLOSED:
+        if self._phase is CLOSED:
             return
         gateway = self._gateway
-        self.has_moved = False
+        # The next sweep reads the clock for the new deadline.
+        self.has_moved = True
         if close:
-            self._phase = Phase.LINGERING
-            self.deadline_s = gateway.now_s() + gateway.timeouts.inter_chunk_s
+            self._phase = LINGERING
+            self.patience_s = gateway.timeouts.inter_chunk_s
             self.transport.close()
             return
-        self._phase = Phase.HEAD
-        self.deadline_s = gateway.now_s() + gateway.timeouts.keep_alive_s
-        self.patience_s = 0.0
+        self._phase = HEAD
+        self.patience_s = gateway.timeouts.keep_alive_s
         if self._buffer and not self.transport.is_closing():
             self.transport.resume_reading()
             self._advance()
@@ -201,7 +204,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The router is stopping: close now if nothing is in progress."""
-        if self._phase is Phase.HEAD and not self._buffer:
+        if self._phase is HEAD and not self._buffer:
             self.transport.close()
 
     # Taking a request.
@@ -217,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._is_advancing = True
         try:
-            while self._phase is Phase.HEAD and self._buffer and not self.is_write_paused:
+            while self._phase is HEAD and self._buffer and not self.is_write_paused:
                 if not self._take_head(scan_from):
                     break
                 scan_from = 0
@@ -252,9 +255,9 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(431, "head_too_large", f"the request's head exceeds {gateway.limits.max_head_bytes} bytes")
         elif is_hopeless(self._buffer, scan_from):
             self._refuse(400, "bad_request", "a bare LF or a NUL in the request's head")
-        elif self.patience_s != gateway.timeouts.head_s:
-            self.patience_s = gateway.timeouts.head_s
-            self.deadline_s = gateway.now_s() + self.patience_s
+        elif scan_from == 0:
+            self.has_moved = False
+            self.deadline_s = gateway.now_s() + gateway.timeouts.head_s
         return False
 
     def _begin_body(self, head: RequestHead) -> None:
@@ -264,7 +267,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_body()
             return
         data, self._buffer = self._buffer, b""
-        self._phase = Phase.BODY
+        self._phase = BODY
         self.patience_s = gateway.timeouts.body_s
         self.deadline_s = gateway.now_s() + self.patience_s
         if length is None:
@@ -314,7 +317,7 @@ class ClientConnection(asyncio.Protocol):
         head = self._head
         if head is None:
             return
-        self._phase = Phase.SERVING
+        self._phase = SERVING
         self.deadline_s = math.inf
         self.has_moved = False
         self.patience_s = 0.0
@@ -329,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         self._body = bytearray()
         self._decoder = None
-        self._phase = Phase.LINGERING
+        self._phase = LINGERING
         self.has_moved = False
         self.deadline_s = self._gateway.now_s() + LINGER_S
         fields = b"x-wattroute-reason: %b\r\n" % reason.encode("ascii")

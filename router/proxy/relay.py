@@ -10,7 +10,15 @@ from router.contract import InstanceId
 from router.exchange import Ask, Choice, Outcome, Refusal
 from router.http1.chunked import ChunkDecoder, ChunkError, ChunkWatcher
 from router.http1.request_head import RequestHead, engine_head
-from router.http1.response_head import AnswerError, Framing, ResponseHead, client_head, parse_response_head
+from router.http1.response_head import (
+    CHUNKED,
+    LENGTH,
+    UNTIL_CLOSE,
+    AnswerError,
+    ResponseHead,
+    client_head,
+    parse_response_head,
+)
 from router.openai import error_body, usage_in_tail
 from router.proxy.errors import error_type
 from router.proxy.told import told_fields
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 TAIL_BYTES = 4096
 """How much of an answer's end is kept to read its usage from."""
+JOINED_BYTES = 65_536
+"""Head and body up to this size go out together: copying costs less than a second system call."""
 
 _FAILURES = {
     Outcome.CONNECT_FAILED: (503, "engine_unreachable", "no engine could be reached"),
@@ -31,13 +41,21 @@ _FAILURES = {
 }
 
 
+OK, CLIENT_ERROR, ENGINE_BUSY, ENGINE_ERROR = (
+    Outcome.OK,
+    Outcome.CLIENT_ERROR,
+    Outcome.ENGINE_BUSY,
+    Outcome.ENGINE_ERROR,
+)
+
+
 def outcome_of(status: int) -> Outcome:
     """What an engine's status says about the attempt."""
     if status < 400:
-        return Outcome.OK
+        return OK
     if status in (429, 503):
-        return Outcome.ENGINE_BUSY
-    return Outcome.ENGINE_ERROR if status >= 500 else Outcome.CLIENT_ERROR
+        return ENGINE_BUSY
+    return ENGINE_ERROR if status >= 500 else CLIENT_ERROR
 
 
 class Relay:
@@ -134,13 +152,13 @@ class Relay:
     def _attempt(self, choice: Choice) -> None:
         self._choice = choice
         self._attempts += 1
-        address = (choice.host, choice.port)
-        engine = self._gateway.engines.take(address, self._gateway.now_s())
+        now_s = self._gateway.now_s()
+        engine = self._gateway.engines.take((choice.host, choice.port), now_s)
         if engine is None:
             self._connect(choice)
         else:
             engine.user = self
-            self.engine_connected(engine)
+            self._send(engine, now_s)
 
     def _connect(self, choice: Choice) -> None:
         gateway = self._gateway
@@ -151,17 +169,21 @@ class Relay:
 
     def engine_connected(self, engine: EngineConnection) -> None:
         """Send the request."""
-        gateway = self._gateway
         self._connecting = None
+        self._send(engine, self._gateway.now_s())
+
+    def _send(self, engine: EngineConnection, now_s: float) -> None:
         self._engine = engine
-        self._held = b""
+        self._sent_s = now_s
         engine.receive = self._receive_head
-        now_s = self._sent_s = gateway.now_s()
-        self._client.deadline_s = now_s + gateway.timeouts.first_byte_s
-        transport = engine.transport
-        transport.write(engine_head(self._head, len(self._body)))
-        if self._body:
-            transport.write(self._body)
+        self._client.deadline_s = now_s + self._gateway.timeouts.first_byte_s
+        body = self._body
+        head = engine_head(self._head, len(body))
+        if len(body) <= JOINED_BYTES:
+            engine.transport.write(head + body)
+        else:
+            engine.transport.write(head)
+            engine.transport.write(body)
 
     def engine_refused(self, reason: str) -> None:
         """No connection: nothing was sent, so it may be tried elsewhere."""
@@ -172,7 +194,7 @@ class Relay:
         """The engine's connection has ended."""
         engine, self._engine = self._engine, None
         response = self._response
-        if response is not None and response.framing is Framing.UNTIL_CLOSE and error is None:
+        if response is not None and response.framing is UNTIL_CLOSE and error is None:
             self._commit(b"")
             self._complete()
         elif self._is_committed:
@@ -199,7 +221,7 @@ class Relay:
             self._held = held
             if len(held) > self._gateway.limits.max_head_bytes:
                 self._drop_engine()
-                self._fail(Outcome.ENGINE_ERROR, "its head is too large")
+                self._fail(ENGINE_ERROR, "its head is too large")
             return
         try:
             response = parse_response_head(held[:end], to_head=self._head.method == b"HEAD")
@@ -207,7 +229,7 @@ class Relay:
                 raise AnswerError("the engine switched protocols unasked")
         except AnswerError as error:
             self._drop_engine()
-            self._fail(Outcome.ENGINE_ERROR, str(error))
+            self._fail(ENGINE_ERROR, str(error))
             return
         rest = held[end:]
         if response.status < 200:
@@ -215,7 +237,7 @@ class Relay:
             return
         self._held = rest
         outcome = outcome_of(response.status)
-        if outcome in (Outcome.ENGINE_BUSY, Outcome.ENGINE_ERROR) and self._try_elsewhere(outcome, may_wait=False):
+        if outcome is not OK and outcome is not CLIENT_ERROR and self._try_elsewhere(outcome, may_wait=False):
             return
         self._response = response
         self._begin_body(response, rest)
@@ -237,17 +259,17 @@ class Relay:
             return
         self._held = b""
         framing = response.framing
-        if framing is Framing.LENGTH and response.length:
+        if framing is LENGTH and response.length:
             self._left = response.length
             engine.receive = self._relay_length
-        elif framing is Framing.CHUNKED:
+        elif framing is CHUNKED:
             if self._head.is_http10:
                 self._decoder = ChunkDecoder()
                 engine.receive = self._relay_decoded
             else:
                 self._watcher = engine.begin_chunked()
                 engine.receive = self._relay_chunked
-        elif framing is Framing.UNTIL_CLOSE:
+        elif framing is UNTIL_CLOSE:
             engine.receive = self._relay_until_close
         else:
             self._commit(b"")
@@ -270,11 +292,13 @@ class Relay:
         self._is_committed = True
         gateway, client = self._gateway, self._client
         chunked = self._watcher is not None
-        self._close = response.framing is Framing.UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
+        self._close = response.framing is UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
         told = told_fields(choice, overhead_s=self._sent_s - self._received_s)
         head = client_head(response, told=told, chunked=chunked, close=self._close)
-        client.transport.write(head + data if len(data) < TAIL_BYTES else head)
-        if len(data) >= TAIL_BYTES:
+        if len(data) <= JOINED_BYTES:
+            client.transport.write(head + data)
+        else:
+            client.transport.write(head)
             client.transport.write(data)
         if response.is_event_stream:
             self._ttft_s = gateway.now_s() - self._received_s
@@ -292,7 +316,7 @@ class Relay:
             watcher.feed(data)
         except ChunkError as error:
             self._drop_engine()
-            self._break_off(Outcome.ENGINE_ERROR, str(error))
+            self._break_off(ENGINE_ERROR, str(error))
             return
         if self._is_committed:
             client = self._client
@@ -332,7 +356,7 @@ class Relay:
             payload = b"".join(decoder.feed(data))
         except ChunkError as error:
             self._drop_engine()
-            self._break_off(Outcome.ENGINE_ERROR, str(error))
+            self._break_off(ENGINE_ERROR, str(error))
             return
         if payload:
             self._commit(payload)
@@ -355,29 +379,29 @@ class Relay:
 
     def _complete(self) -> None:
         gateway, engine, response = self._gateway, self._engine, self._response
+        now_s = gateway.now_s()
         if engine is not None:
             self._engine = None
             if response is not None and response.keep_alive:
-                gateway.engines.give_back(engine, gateway.now_s())
+                gateway.engines.give_back(engine, now_s)
             else:
                 engine.abort()
-        outcome = Outcome.OK if response is None else outcome_of(response.status)
-        self._release(outcome)
+        self._release(OK if response is None else outcome_of(response.status), now_s)
         self._client.finish(close=self._close)
 
-    def _release(self, outcome: Outcome) -> None:
+    def _release(self, outcome: Outcome, now_s: float) -> None:
         choice, self._choice = self._choice, None
         if choice is None:
             return
         gateway = self._gateway
-        usage = usage_in_tail(self._tail) if outcome is Outcome.OK and self._tail else None
+        usage = usage_in_tail(self._tail) if outcome is OK and self._tail else None
         gateway.dispatcher.release(
             choice,
             self._ask,
             outcome,
             usage=usage,
             chunks=self._chunks,
-            duration_s=gateway.now_s() - self._received_s,
+            duration_s=now_s - self._received_s,
             now_s=gateway.wall_s(),
             ttft_s=self._ttft_s,
         )
@@ -409,7 +433,7 @@ class Relay:
 
     def _forget_attempt(self, outcome: Outcome) -> None:
         self._drop_engine()
-        self._release(outcome)
+        self._release(outcome, self._gateway.now_s())
         self._response = None
         self._watcher = None
         self._decoder = None
@@ -442,8 +466,8 @@ class Relay:
         if is_stream and watcher is not None and not watcher.is_complete and watcher.is_between_chunks():
             client.transport.write(_error_chunk(reason, starts_line=self._tail.endswith(b"\n\n\r\n")))
         self._drop_engine()
-        self._release(outcome)
-        if watcher is None and response is not None and response.framing is not Framing.LENGTH:
+        self._release(outcome, self._gateway.now_s())
+        if watcher is None and response is not None and response.framing is not LENGTH:
             # Without a length or chunks the end of the connection is the end of the answer: only a reset differs.
             client.cut()
         else:
@@ -474,7 +498,7 @@ class Relay:
             self._connecting.cancel()
             self._connecting = None
         self._drop_engine()
-        self._release(Outcome.CLIENT_GONE)
+        self._release(Outcome.CLIENT_GONE, self._gateway.now_s())
 
     def on_deadline(self) -> None:
         """The engine, or a client that does not read, kept silent for too long."""
