@@ -18,6 +18,7 @@ class Stream:
     Attributes:
         finish_reason: why it ends when it has all its tokens.
         first_word: where in the vocabulary its text begins.
+        tokens: those sent; the sequence may be steps ahead where several ended before the loop came round.
         template: absent where the answer is sent whole.
     """
 
@@ -27,6 +28,7 @@ class Stream:
     finish_reason: str
     first_word: int
     last_token_s: float
+    tokens: int = 0
     template: StreamTemplate | None = None
 
 
@@ -62,14 +64,12 @@ class Answer:
             return
         if not self.has_opened:
             self._open()
-        tokens = stream.seq.generated
-        word = WORDS[(stream.first_word + tokens - 1) % len(WORDS)]
-        self.exchange.write(template.token(word, tokens))
+        word = WORDS[(stream.first_word + stream.tokens - 1) % len(WORDS)]
+        self.exchange.write(template.token(word, stream.tokens))
 
     def finish(self, stream: Stream) -> None:
         """A choice has its last token."""
-        tokens = stream.seq.generated
-        word = WORDS[(stream.first_word + tokens - 1) % len(WORDS)]
+        word = WORDS[(stream.first_word + stream.tokens - 1) % len(WORDS)]
         self._close(stream, word, stream.finish_reason)
 
     def abort(self, stream: Stream) -> None:
@@ -81,7 +81,7 @@ class Answer:
         self.exchange.write(b"".join(stream.template.opening for stream in self.streams if stream.template))
 
     def _close(self, stream: Stream, word: bytes, finish_reason: str) -> None:
-        tokens = stream.seq.generated
+        tokens = stream.tokens
         if stream.template is not None:
             if not self.has_opened:
                 self._open()

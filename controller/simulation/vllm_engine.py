@@ -219,7 +219,8 @@ class EmulatedEngine:
             stream = self._streams.get(seq.seq_id)
             if stream is None:
                 continue
-            if seq.generated == 1:
+            stream.tokens += 1
+            if stream.tokens == 1:
                 self.metrics.observe("time_to_first_token_seconds", at_s - seq.arrived_s)
             elif at_s - stream.last_token_s == gap_s:
                 gaps += 1
@@ -239,7 +240,7 @@ class EmulatedEngine:
         record = RequestRecord(
             finish_reason=stream.finish_reason,
             prompt_tokens=seq.input_tokens,
-            generation_tokens=seq.generated,
+            generation_tokens=stream.tokens,
             n=request.n,
             wanted_max_tokens=request.wanted_max_tokens,
             arrived_s=seq.arrived_s,
