@@ -1,0 +1,138 @@
+"""Slots, caps and usability of instances as one worker sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.contract import InstanceId, PoolId
+from router.discovery.static import list_instances
+from router.exchange import Outcome
+from router.fleet import EngineLoad, Fleet, Slot, share_of
+from router.settings import HealthSettings
+from tests.fakes.routing import NOW_S, router_file
+
+
+def fleet(numbers: dict[str, int] | None = None, *, cap: int = 4, workers: int = 1, worker: int = 0) -> Fleet:
+    settings = router_file(numbers or {"bf16": 3}, cap=cap)
+    return Fleet(
+        list_instances(settings.pools),
+        {PoolId(pool.name): pool.static_weight for pool in settings.pools},
+        health=HealthSettings(),
+        workers=workers,
+        worker=worker,
+    )
+
+
+def slots_of(some: Fleet) -> list[Slot]:
+    return list(some.slots.values())
+
+
+def ids(slots: list[Slot]) -> list[str]:
+    return [slot.spec.instance_id for slot in slots]
+
+
+@pytest.mark.parametrize(("cap", "workers"), [(128, 1), (128, 3), (7, 4), (4, 4), (1_000_001, 64)])
+def test_the_workers_parts_add_up_to_the_cap(cap: int, workers: int) -> None:
+    for ordinal in range(5):
+        parts = [share_of(cap, workers=workers, worker=worker, ordinal=ordinal) for worker in range(workers)]
+        assert sum(parts) == cap
+        assert max(parts) - min(parts) <= 1
+
+
+def test_the_odd_slots_of_several_instances_go_to_different_workers() -> None:
+    parts = [[share_of(5, workers=4, worker=worker, ordinal=ordinal) for ordinal in range(4)] for worker in range(4)]
+    assert {sum(mine) for mine in parts} == {5}
+
+
+def test_no_worker_is_starved_by_a_cap_below_the_number_of_workers() -> None:
+    assert [share_of(2, workers=4, worker=worker, ordinal=0) for worker in range(4)] == [1, 1, 1, 1]
+    assert share_of(0, workers=4, worker=0, ordinal=0) == 0
+
+
+def test_free_counts_the_instances_with_a_slot() -> None:
+    some = fleet(cap=2)
+    pool = some.pools[PoolId("bf16")]
+    first = slots_of(some)[0]
+    assert pool.free == 3
+    some.take(first, 1)
+    assert pool.free == 3
+    some.take(first, 2)
+    assert pool.free == 2
+    some.give(first, Outcome.OK)
+    assert (pool.free, first.in_flight) == (3, 1)
+
+
+def test_a_cap_lowered_below_what_is_in_flight_gives_no_slot_until_enough_have_ended() -> None:
+    some = fleet(cap=4)
+    pool = some.pools[PoolId("bf16")]
+    first = slots_of(some)[0]
+    for serial in range(4):
+        some.take(first, serial)
+    some.constrain({first.spec.instance_id: 2}, frozenset())
+    free = []
+    for _ in range(3):
+        some.give(first, Outcome.OK)
+        free.append(pool.free)
+    assert free == [2, 2, 3]
+
+
+def test_tables_close_instances_and_give_them_back() -> None:
+    some = fleet()
+    pool = some.pools[PoolId("bf16")]
+    some.constrain({InstanceId("bf16-0"): 0}, frozenset({InstanceId("bf16-2")}))
+    assert ids(pool.ready) == ["bf16-1"]
+    some.constrain({}, frozenset())
+    assert len(pool.ready) == 3
+
+
+def test_suspects_are_used_only_when_none_is_up() -> None:
+    some = fleet()
+    pool = some.pools[PoolId("bf16")]
+    for slot in slots_of(some)[:2]:
+        some.take(slot, 1)
+        some.give(slot, Outcome.RESET)
+    assert ids(pool.ready) == ["bf16-2"]
+    assert ids(pool.untried((InstanceId("bf16-2"),))) == ["bf16-0", "bf16-1"]
+    some.probed(slots_of(some)[2], ok=False, load=None, now_s=NOW_S)
+    assert len(pool.ready) == 3, "all are suspect"
+
+
+def test_an_instance_asleep_gets_nothing_though_it_answers_probes() -> None:
+    some = fleet()
+    pool = some.pools[PoolId("bf16")]
+    first = slots_of(some)[0]
+    some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
+    assert first.state == "asleep"
+    assert ids(pool.ready) == ["bf16-1", "bf16-2"]
+    some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S + 2)
+    assert first.state == "up"
+    assert len(pool.ready) == 3
+
+
+def test_the_load_of_others_is_what_the_engine_has_beyond_ones_own() -> None:
+    some = fleet()
+    first = slots_of(some)[0]
+    some.take(first, 1)
+    some.probed(first, ok=True, load=EngineLoad(5, 2, 0.4), now_s=NOW_S)
+    assert (first.foreign, first.kv_cache_usage_frac) == (6, 0.4)
+    some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0), now_s=NOW_S)
+    assert first.foreign == 0
+
+
+def test_stale_load_figures_are_forgotten_and_fresh_ones_kept() -> None:
+    some = fleet()
+    first = slots_of(some)[0]
+    some.probed(first, ok=True, load=EngineLoad(5, 2, 0.4, awake=False), now_s=NOW_S)
+    some.probed(first, ok=True, load=None, now_s=NOW_S + 9)
+    assert (first.foreign, first.sleeping) == (7, True)
+    some.probed(first, ok=True, load=None, now_s=NOW_S + 11)
+    assert (first.foreign, first.kv_cache_usage_frac, first.sleeping) == (0, 0.0, False)
+
+
+def test_an_ejected_sleeper_shows_as_ejected() -> None:
+    some = fleet()
+    first = slots_of(some)[0]
+    some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
+    for _ in range(3):
+        some.probed(first, ok=False, load=None, now_s=NOW_S)
+    assert first.state == "ejected"

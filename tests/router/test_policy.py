@@ -1,0 +1,301 @@
+"""Which pool and which instance: shares of tokens, sessions, load, and what happens when pools fill or fail."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+
+from router.contract import ClassId, InstanceId, PoolId, Precision
+from router.discovery.static import list_instances
+from router.exchange import Ask, Outcome
+from router.fleet import EngineLoad, Fleet, Slot
+from router.openai import RequestFacts
+from router.policy import CATCH_UP_REQUESTS, ClassPolicy, Unavailable
+from router.settings import HealthSettings
+from tests.fakes.routing import NOW_S, router_file
+
+ASK = Ask(RequestFacts(), ClassId("standard"), None, None, None, 256.0)
+
+
+def build(numbers: dict[str, int] | None = None, *, cap: int = 1000) -> tuple[Fleet, ClassPolicy]:
+    settings = router_file(numbers or {"bf16": 1, "fp8": 1, "int4": 1}, cap=cap)
+    fleet = Fleet(
+        list_instances(settings.pools),
+        {PoolId(pool.name): 1.0 for pool in settings.pools},
+        health=HealthSettings(),
+        workers=1,
+        worker=0,
+    )
+    return fleet, ClassPolicy(list(fleet.pools.values()), 256.0)
+
+
+def picked(policy: ClassPolicy, ask: Ask = ASK, tried: tuple[str, ...] = ()) -> Slot:
+    found = policy.pick(ask, tuple(InstanceId(name) for name in tried))
+    assert isinstance(found, Slot), found
+    return found
+
+
+def take(fleet: Fleet, policy: ClassPolicy, ask: Ask = ASK) -> Slot:
+    slot = picked(policy, ask)
+    fleet.take(slot, 0)
+    policy.charge(slot.pool, ask.expected_tokens)
+    return slot
+
+
+def shares_after(policy: ClassPolicy, lengths: list[int], *, expected: float = 256.0) -> list[float]:
+    """Share of the tokens by pool when each answer ends before the next request comes."""
+    served: Counter[str] = Counter()
+    for length in lengths:
+        pool = picked(policy, msgspec.structs.replace(ASK, expected_tokens=expected)).pool
+        charged = policy.charge(pool, expected)
+        policy.settle(pool, charged_tokens=charged, output_tokens=length)
+        served[pool.pool_id] += length
+    return [served[pool.pool_id] / sum(lengths) for pool in policy.pools]
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [0.7, 0.2, 0.1], [0.97, 0.02, 0.01]])
+def test_the_share_of_tokens_follows_the_weights_whatever_the_lengths(weights: list[float]) -> None:
+    _, policy = build()
+    policy.set_weights(weights)
+    rng = random.Random(7)
+    lengths = [min(8000, max(1, round(rng.lognormvariate(5.0, 1.0)))) for _ in range(1000)]
+    expected = [weight / sum(weights) for weight in weights]
+    assert shares_after(policy, lengths) == pytest.approx(expected, abs=0.01)
+
+
+def test_requests_of_one_length_alternate_rather_than_cluster() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([3.0, 1.0])
+    order = []
+    for _ in range(8):
+        pool = picked(policy).pool
+        policy.charge(pool, 256.0)
+        order.append(pool.pool_id)
+    assert order[:4] == order[4:]
+    assert order[:4].count(PoolId("bf16")) == 3
+
+
+def test_long_answers_in_one_pool_are_made_up_for() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([1.0, 1.0])
+    first = picked(policy).pool
+    policy.settle(first, charged_tokens=policy.charge(first, 256.0), output_tokens=2560.0)
+    following = []
+    for _ in range(9):
+        pool = picked(policy).pool
+        policy.charge(pool, 256.0)
+        following.append(pool)
+    assert first not in following
+
+
+def test_a_pool_without_weight_gets_nothing_while_another_can_serve() -> None:
+    fleet, policy = build(cap=2)
+    policy.set_weights([1.0, 0.0, 0.0])
+    assert {take(fleet, policy).pool.pool_id for _ in range(2)} == {"bf16"}
+    assert policy.pick(ASK) is Unavailable.FULL
+
+
+def test_a_full_pool_is_passed_over_for_another_with_weight() -> None:
+    fleet, policy = build(cap=2)
+    policy.set_weights([0.98, 0.01, 0.01])
+    assert Counter(take(fleet, policy).pool.pool_id for _ in range(6)) == {"bf16": 2, "fp8": 2, "int4": 2}
+    assert policy.pick(ASK) is Unavailable.FULL
+
+
+def test_availability_comes_before_the_allocation() -> None:
+    fleet, policy = build({"bf16": 1, "fp8": 2})
+    policy.set_weights([1.0, 0.0])
+    fleet.constrain({}, frozenset({InstanceId("bf16-0")}))
+    counts = Counter(take(fleet, policy).spec.instance_id for _ in range(10))
+    assert counts == {"fp8-0": 5, "fp8-1": 5}
+    assert not policy.has_weight(fleet.pools[PoolId("fp8")])
+    assert policy.charge(fleet.pools[PoolId("fp8")], 256.0) == 0.0
+
+
+def test_off_the_allocation_the_emptier_pool_is_taken() -> None:
+    fleet, policy = build({"bf16": 1, "fp8": 1, "int4": 3}, cap=10)
+    policy.set_weights([1.0, 0.0, 0.0])
+    fleet.constrain({}, frozenset({InstanceId("bf16-0")}))
+    assert Counter(take(fleet, policy).pool.pool_id for _ in range(20)) == {"fp8": 5, "int4": 15}
+
+
+def test_nothing_is_picked_where_nothing_can_serve() -> None:
+    fleet, policy = build({"bf16": 1})
+    policy.set_weights([1.0])
+    fleet.constrain({InstanceId("bf16-0"): 0}, frozenset())
+    assert policy.pick(ASK) is Unavailable.NOTHING_USABLE
+
+
+def test_a_pool_that_was_away_is_not_flooded_when_it_returns() -> None:
+    fleet, policy = build({"bf16": 1, "fp8": 1}, cap=100_000)
+    policy.set_weights([1.0, 1.0])
+    fleet.constrain({}, frozenset({InstanceId("fp8-0")}))
+    for _ in range(1000):
+        take(fleet, policy)
+    fleet.constrain({}, frozenset())
+    assert Counter(take(fleet, policy).pool.pool_id for _ in range(20)) == {"bf16": 10, "fp8": 10}
+
+
+def test_a_pool_that_was_full_catches_up_within_bounds() -> None:
+    fleet, policy = build({"bf16": 1, "fp8": 1}, cap=100_000)
+    policy.set_weights([1.0, 1.0])
+    fleet.constrain({InstanceId("fp8-0"): 1}, frozenset())
+    for _ in range(5000):
+        take(fleet, policy)
+    fleet.constrain({}, frozenset())
+    in_a_row = 0
+    while take(fleet, policy).pool.pool_id == "fp8":
+        in_a_row += 1
+    assert 0 < in_a_row <= 2 * CATCH_UP_REQUESTS + 2
+
+
+def test_a_change_of_weights_is_followed_by_no_burst() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.9, 0.1])
+    shares_after(policy, [256] * 1000)
+    policy.set_weights([0.1, 0.9])
+    assert shares_after(policy, [256] * 20) == pytest.approx([0.1, 0.9], abs=0.05)
+
+
+def test_weights_that_change_all_the_time_are_followed_on_the_mean() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    rng = random.Random(3)
+    owed, served = [0.0, 0.0], [0.0, 0.0]
+    for _ in range(300):
+        share = rng.random()
+        policy.set_weights([share, 1 - share])
+        lengths = [rng.randint(1, 1000) for _ in range(5)]
+        got = shares_after(policy, lengths)
+        for index, weight in enumerate((share, 1 - share)):
+            owed[index] += weight * sum(lengths)
+            served[index] += got[index] * sum(lengths)
+    assert served == pytest.approx(owed, rel=0.02)
+
+
+def test_a_pool_that_lost_its_weight_keeps_no_claim() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1, "int4": 1})
+    policy.set_weights([1.0, 1.0, 1.0])
+    fp8 = policy.pools[1]
+    policy.charge(fp8, 100_000.0)
+    policy.set_weights([1.0, 0.0, 1.0])
+    policy.set_weights([1.0, 1.0, 1.0])
+    assert shares_after(policy, [256] * 30)[1] == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_a_pin_keeps_to_its_precision_and_counts_for_the_class() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.5, 0.5])
+    pinned = msgspec.structs.replace(ASK, precision=Precision.BF16)
+    pools = [picked(policy, pinned).pool for _ in range(10)]
+    assert {pool.pool_id for pool in pools} == {"bf16"}
+    for pool in pools:
+        policy.charge(pool, 256.0)
+    after = []
+    for _ in range(10):
+        pool = picked(policy).pool
+        policy.charge(pool, 256.0)
+        after.append(pool.pool_id)
+    assert after == ["fp8"] * 10
+
+
+def test_a_pin_to_a_pool_without_weight_is_served_there() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.0, 1.0])
+    assert picked(policy, msgspec.structs.replace(ASK, precision=Precision.BF16)).pool.pool_id == "bf16"
+
+
+def test_a_session_keeps_its_precision_and_its_instance() -> None:
+    _, policy = build({"bf16": 3, "fp8": 3})
+    policy.set_weights([0.5, 0.5])
+    for number in range(50):
+        ask = msgspec.structs.replace(ASK, session_key=f"s{number}")
+        slots = []
+        for _ in range(20):
+            slots.append(picked(policy, ask))
+            policy.charge(slots[-1].pool, 256.0)
+        assert len(set(slots)) == 1
+
+
+def test_sessions_move_with_a_new_table_and_no_more_than_needed() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    asks = [msgspec.structs.replace(ASK, session_key=f"s{number}") for number in range(3000)]
+    policy.set_weights([0.7, 0.3])
+    before = [picked(policy, ask).pool.pool_id for ask in asks]
+    policy.set_weights([0.6, 0.4])
+    after = [picked(policy, ask).pool.pool_id for ask in asks]
+    assert before.count(PoolId("bf16")) / 3000 == pytest.approx(0.7, abs=0.03)
+    assert after.count(PoolId("bf16")) / 3000 == pytest.approx(0.6, abs=0.03)
+    assert not any(old == "fp8" and new == "bf16" for old, new in zip(before, after, strict=True))
+
+
+def test_sessions_do_not_spoil_the_shares_of_the_rest() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.5, 0.5])
+    served: Counter[str] = Counter()
+    for number in range(2000):
+        ask = msgspec.structs.replace(ASK, session_key="one big session") if number % 3 == 0 else ASK
+        pool = picked(policy, ask).pool
+        policy.charge(pool, 256.0)
+        served[pool.pool_id] += 1
+    assert served["bf16"] / 2000 == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_session_whose_pool_is_full_is_served_elsewhere_and_returns() -> None:
+    fleet, policy = build({"bf16": 1, "fp8": 1}, cap=1)
+    policy.set_weights([0.5, 0.5])
+    ask = msgspec.structs.replace(ASK, session_key="s")
+    home = take(fleet, policy, ask)
+    assert take(fleet, policy, ask).pool is not home.pool
+    fleet.give(home, Outcome.OK)
+    assert picked(policy, ask) is home
+
+
+def test_a_pinned_session_is_spread_by_its_key_within_the_pin() -> None:
+    fleet, policy = build({"bf16": 4, "fp8": 1})
+    policy.set_weights([0.5, 0.5])
+    for number in range(20):
+        ask = msgspec.structs.replace(ASK, session_key=f"s{number}", precision=Precision.BF16)
+        slots = {picked(policy, ask) for _ in range(5)}
+        assert len(slots) == 1
+        assert slots.pop().pool is fleet.pools[PoolId("bf16")]
+
+
+def test_the_instance_with_the_least_load_is_taken() -> None:
+    fleet, policy = build({"bf16": 3})
+    policy.set_weights([1.0])
+    slots = list(fleet.slots.values())
+    for slot, load in zip(slots, [EngineLoad(9, 0, 0.1), EngineLoad(2, 3, 0.9), EngineLoad(4, 1, 0.2)], strict=True):
+        fleet.probed(slot, ok=True, load=load, now_s=NOW_S)
+    assert picked(policy) is slots[2], "equal load, more room for KV cache"
+    fleet.take(slots[2], 1)
+    assert picked(policy) is slots[1]
+
+
+def test_equals_take_turns() -> None:
+    fleet, policy = build({"bf16": 3})
+    policy.set_weights([1.0])
+    order = []
+    for serial in range(1, 7):
+        slot = picked(policy)
+        fleet.take(slot, serial)
+        fleet.give(slot, Outcome.OK)
+        order.append(slot.spec.instance_id)
+    assert order == ["bf16-0", "bf16-1", "bf16-2"] * 2
+
+
+def test_instances_already_tried_are_left_out() -> None:
+    _, policy = build({"bf16": 2, "fp8": 1})
+    policy.set_weights([1.0, 0.0])
+    assert picked(policy, tried=("bf16-0",)).spec.instance_id == "bf16-1"
+    assert picked(policy, tried=("bf16-0", "bf16-1")).spec.instance_id == "fp8-0"
+    assert policy.pick(ASK, tuple(map(InstanceId, ("bf16-0", "bf16-1", "fp8-0")))) is Unavailable.NOTHING_USABLE
+
+
+def test_the_expected_length_follows_the_answers() -> None:
+    _, policy = build()
+    for _ in range(300):
+        policy.learn_length(1000.0)
+    assert policy.expected_tokens == pytest.approx(1000.0, rel=0.01)

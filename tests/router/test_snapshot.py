@@ -1,0 +1,135 @@
+"""Snapshots of several workers add up to one, and become the document the controller reads."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from router.dispatch import Dispatcher, Outcome
+from router.exchange import Ask, Choice
+from router.snapshot import Snapshot, merge, state_document
+from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
+
+SETTINGS = router_file({"bf16": 1, "fp8": 1}, cap=10)
+
+
+def worker(number: int) -> Dispatcher:
+    return Dispatcher(SETTINGS, workers=2, worker=number)
+
+
+def serve(dispatcher: Dispatcher, requests: int, *, left_open: int = 0) -> list[tuple[Choice, Ask]]:
+    for _ in range(requests):
+        request = ask(dispatcher)
+        finish(dispatcher, choose(dispatcher, request), request, output_tokens=100)
+    still_open = []
+    for _ in range(left_open):
+        request = ask(dispatcher)
+        still_open.append((choose(dispatcher, request), request))
+    return still_open
+
+
+def test_counts_of_workers_are_summed() -> None:
+    one, two = worker(0), worker(1)
+    serve(one, 4, left_open=2)
+    serve(two, 6, left_open=1)
+    document = state_document(merge([one.state(NOW_S), two.state(NOW_S + 1)]))
+    assert document["now_s"] == NOW_S + 1
+    (standard,) = document["classes"]
+    assert standard == {
+        "class_id": "standard",
+        "requests": 13,
+        "finished": 10,
+        "input_tokens": 100,
+        "output_tokens": 1000,
+        "refused": 0,
+        "in_flight": 3,
+        "queued": 0,
+        "output_tokens_by_pool": {"bf16": 500.0, "fp8": 500.0},
+    }
+    assert sum(instance["in_flight"] for instance in document["instances"]) == 3
+    assert {instance["max_in_flight"] for instance in document["instances"]} == {10}
+
+
+def test_a_merge_leaves_the_workers_counts_alone() -> None:
+    one, two = worker(0), worker(1)
+    serve(one, 1)
+    serve(two, 1)
+    snapshots = [one.state(NOW_S), two.state(NOW_S)]
+    assert state_document(merge(snapshots)) == state_document(merge(snapshots))
+    assert one.state(NOW_S).classes[0].requests == 1
+
+
+def test_the_table_is_the_one_all_workers_obey() -> None:
+    one, two = worker(0), worker(1)
+    one.apply_table(table({"standard": {"bf16": 1.0}}, sequence=7), NOW_S)
+    mixed = merge([one.state(NOW_S), two.state(NOW_S)]).table
+    assert (mixed.sequence, mixed.state, mixed.issuer) == (-1, "static", None)
+    two.apply_table(table({"standard": {"bf16": 1.0}}, sequence=8), NOW_S)
+    both = merge([two.state(NOW_S), one.state(NOW_S)]).table
+    assert (both.sequence, both.state, both.issuer) == (7, "fresh", "controller-a")
+
+
+def test_an_instance_is_as_bad_as_its_worst_worker_sees_it_and_drains_when_all_say_so() -> None:
+    one, two = worker(0), worker(1)
+    fail(one, ask(one, x_wattroute_precision="fp8"), Outcome.RESET, times=3)
+    one.apply_table(table(draining=("bf16-0",)), NOW_S)
+    first = {view.instance_id: view for view in merge([one.state(NOW_S), two.state(NOW_S)]).instances}
+    assert first["fp8-0"].state == "ejected"
+    assert not first["bf16-0"].draining
+    two.apply_table(table(draining=("bf16-0",)), NOW_S)
+    second = {view.instance_id: view for view in merge([one.state(NOW_S), two.state(NOW_S)]).instances}
+    assert second["bf16-0"].draining
+
+
+def test_counters_add_up_and_the_largest_gauge_counts() -> None:
+    one, two = worker(0).state(NOW_S), worker(1).state(NOW_S)
+    one.counters, two.counters = {"connections": 3}, {"connections": 4, "bad_heads": 1}
+    one.gauges, two.gauges = {"event_loop_lag_seconds": 0.1}, {"event_loop_lag_seconds": 0.4}
+    whole = merge([one, two])
+    assert whole.counters == {"connections": 7, "bad_heads": 1}
+    assert whole.gauges == {"event_loop_lag_seconds": 0.4}
+
+
+def test_one_ready_worker_is_enough() -> None:
+    one, two = worker(0), worker(1)
+    one.apply_table(table(draining=("bf16-0", "fp8-0")), NOW_S)
+    assert merge([one.state(NOW_S), two.state(NOW_S)]).ready
+    assert not merge([one.state(NOW_S)]).ready
+
+
+def test_a_snapshot_passes_between_processes() -> None:
+    dispatcher = worker(0)
+    serve(dispatcher, 3, left_open=1)
+    dispatcher.count_refusal("too_large")
+    snapshot = dispatcher.state(NOW_S)
+    assert msgspec.json.decode(msgspec.json.encode(snapshot), type=Snapshot) == snapshot
+
+
+def test_the_document_has_exactly_the_agreed_keys() -> None:
+    dispatcher = worker(0)
+    dispatcher.apply_table(table({"standard": {"bf16": 1.0}}, sequence=42), NOW_S)
+    document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S))))
+    assert set(document) == {"schema_version", "now_s", "table", "classes", "instances"}
+    assert document["schema_version"] == 1
+    assert document["table"] == {
+        "state": "fresh",
+        "sequence": 42,
+        "issuer": "controller-a",
+        "expires_at_s": NOW_S + 30,
+    }
+    assert document["instances"][0] == {
+        "instance_id": "bf16-0",
+        "pool_id": "bf16",
+        "url": "http://127.0.0.1:9000",
+        "state": "up",
+        "in_flight": 0,
+        "max_in_flight": 10,
+        "draining": False,
+    }
+
+
+def test_without_workers_there_is_no_state() -> None:
+    with pytest.raises(ValueError, match="no worker"):
+        merge([])
