@@ -155,12 +155,6 @@ def usage_event(request: GenerationRequest, identity: Identity, tokens: int) -> 
     return _sse(event)
 
 
-def error_event(message: str) -> bytes:
-    """The event of an engine that dies while it streams."""
-    body = {"error": {"message": message, "type": "InternalServerError", "param": None, "code": 500}}
-    return chunk(b"data: " + json.dumps(body).encode() + b"\n\n")
-
-
 def whole_answer(request: GenerationRequest, identity: Identity, choices: list[Choice]) -> bytes:
     """Body of an answer that is not streamed."""
     usage: dict[str, Any] = _counts(request.total_prompt_tokens, sum(choice.tokens for choice in choices))

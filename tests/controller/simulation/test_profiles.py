@@ -88,3 +88,13 @@ def test_missing_or_broken_measurements_are_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(profiles.resources, "files", lambda package: tmp_path)
     with pytest.raises(ConfigError, match=r"mlenergy_v3_lm_arena_chat.csv.*install wattroute again"):
         load_profile("qwen3-235b-a22b/bf16/8xh100")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_the_reference_page_shows_the_figures_in_use(name: str) -> None:
+    curves, page = load_profile(name), (Path(__file__).parents[3] / "docs/reference/curves.md").read_text()
+    time = f"{curves.step_base_s * 1e3:.1f} + {curves.step_per_seq_s * 1e3:.3f}·B"
+    energy = f"{curves.step_base_j:.1f} + {curves.step_per_seq_j:.3f}·B"
+    assert f"| `{name}` | {curves.provenance.evidence} | {time} | {energy} | {curves.p0_w:.0f} |" in page
+    prefill = f"{curves.prefill_s_per_token * 1e6:.1f} | {curves.prefill_j_per_token * 1e3:.1f}"
+    assert f"| `{name}` | {prefill} | {curves.kv_capacity_tokens:,} | {curves.max_num_seqs} |" in page
