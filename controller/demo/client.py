@@ -41,7 +41,7 @@ class _Event(msgspec.Struct):
 
     choices: list[_Choice] = []
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decoder = msgspec.json.Decoder(_Event)
@@ -125,8 +125,8 @@ class StreamReader:
         except msgspec.MsgspecError as error:
             answer.problem = answer.problem or f"an event of the stream is not what it should be: {error}"
             return
-        if event.error is not None:
-            answer.problem = answer.problem or f"the stream told an error: {bytes(event.error).decode()[:200]}"
+        if (error := bytes(event.error)) != b"null":
+            answer.problem = answer.problem or f"the stream told an error: {error.decode()[:200]}"
         for choice in event.choices:
             if choice.finish_reason is not None:
                 answer.finish_reason = choice.finish_reason
@@ -156,7 +156,7 @@ class _Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._reader: StreamReader | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self.reused = False
+        self._keeps_alive = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -181,7 +181,7 @@ class _Connection(asyncio.Protocol):
         finally:
             self._waiter = None
             self._reader = None
-        if not self._parser.should_keep_alive():
+        if not self._keeps_alive:
             self.close()
 
     def close(self) -> None:
@@ -231,6 +231,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Wake the request."""
+        self._keeps_alive = self._parser is not None and self._parser.should_keep_alive()
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -122,7 +122,7 @@ class Load:
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
             await self._slots.acquire()
-            self.account.late.add(max(0.0, self._clock.monotonic_s() - start_s - request.time_s))
+            self._count_sent(request, max(0.0, self._clock.monotonic_s() - start_s - request.time_s))
             task = asyncio.create_task(self._serve(request))
             self._tasks.add(task)
             task.add_done_callback(self._end)
@@ -160,13 +160,17 @@ class Load:
             log.error("a request failed in the client", exc_info=error)
             self._note(f"the client itself failed: {error!r}")
 
-    async def _serve(self, request: Request) -> None:
+    def _count_sent(self, request: Request, late_s: float) -> None:
         account = self.account
         account.sent += 1
+        account.late.add(late_s)
         account.requests_by_class[request.class_id] += 1
-        account.in_flight = len(self._tasks)
+        account.in_flight = len(self._tasks) + 1
         account.peak_in_flight = max(account.peak_in_flight, account.in_flight)
         self._asked[request.index] = request.output_tokens
+
+    async def _serve(self, request: Request) -> None:
+        account = self.account
         begun_s = self._clock.monotonic_s()
         answer = await self._attempts(request)
         del self._asked[request.index]

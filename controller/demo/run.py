@@ -27,6 +27,7 @@ from controller.demo.options import DemoOptions
 from controller.demo.stage import Stage
 from controller.errors import ConfigError, ControllerError, SignalError
 from controller.model.grid import GridEvent
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.simulation.replay import Timing
 from controller.simulation.scenario import Scenario
 from controller.simulation.site import Signals
@@ -218,7 +219,9 @@ class Demo:
 
     async def _compare(self) -> Comparison | None:
         prepared, settings = self._stage, self._stage.settings
-        price, carbon = compose.build_feeds(settings, self._start_s)
+        told = settings.signals
+        price = compose.build_feed("price_usd_per_mwh", told.price_usd_per_mwh, self._start_s)
+        carbon = compose.build_feed("carbon_kg_per_mwh", told.carbon_kg_per_mwh, self._start_s)
         events = () if self._event is None else (self._event,)
         played = Scenario(
             site=prepared.site,
@@ -230,7 +233,7 @@ class Demo:
         )
         try:
             return await asyncio.to_thread(
-                compare.compare, played, lambda: compose.build_planner(settings), self._stop_thread.is_set
+                compare.compare, played, lambda: CvxpyPlanner(self._clock.monotonic_s), self._stop_thread.is_set
             )
         except ConfigError as error:
             log.warning("no comparison: %s", error)

@@ -98,6 +98,7 @@ def build(result: Result) -> Json:
         "requests_ok": account.ok,
         "requests_lost": account.lost,
         "requests_cut_by_interrupt": account.requests_cut,
+        "requests_by_class": dict(sorted(account.requests_by_class.items())),
         "refused": account.refusals,
         "retries": account.retries,
         "peak_in_flight": account.peak_in_flight,
