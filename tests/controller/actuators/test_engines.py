@@ -1,0 +1,142 @@
+import asyncio
+import contextlib
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from controller.actuators.engines import EngineDeadlines, EngineDriver
+from controller.clock import SystemClock
+from controller.errors import ActuationError
+from controller.model.plan import InstanceCommand, Verb
+from router.contract import InstanceId
+from tests.fakes.controller_parts import pool, site
+from tests.fakes.http_stub import closed_url, http_stub
+
+QUICK = EngineDeadlines(answer_s=0.5, sleep_s=1.0, wake_s=1.0, canary_s=0.5, poll_s=0.01)
+
+
+class Engine:
+    """A vLLM engine's sleep endpoints; takes `polls` looks until a verb has effect."""
+
+    def __init__(self, stub, *, asleep=False, polls=0):
+        self.stub, self.asleep, self.polls = stub, asleep, polls
+        self.pending = None
+        stub.set("/is_sleeping", self.is_sleeping)
+        stub.set("/health", 200)
+        stub.set("/sleep", self.sleep, "POST")
+        stub.set("/wake_up", self.wake, "POST")
+        stub.set("/v1/completions", {"choices": [{"text": "2"}]}, "POST")
+
+    async def is_sleeping(self, _):
+        if self.pending is not None:
+            self.polls -= 1
+            if self.polls <= 0:
+                self.asleep, self.pending = self.pending, None
+        return web.json_response({"is_sleeping": self.asleep})
+
+    async def sleep(self, _):
+        self.pending = True
+        return web.Response()
+
+    async def wake(self, _):
+        self.pending = False
+        return web.Response()
+
+
+@contextlib.asynccontextmanager
+async def driver_for(url, **options):
+    async with aiohttp.ClientSession() as session:
+        yield EngineDriver(session, site(pool("a", (url,))), SystemClock(), deadlines=QUICK, **options)
+
+
+def command(verb: Verb, name: str = "a-0") -> InstanceCommand:
+    return InstanceCommand(verb, InstanceId(name), "a test")
+
+
+async def test_sleep_is_ordered_and_verified():
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        engine = Engine(stub, polls=3)
+        assert await driver.carry_out(command(Verb.SLEEP)) == "asleep at level 1"
+        assert engine.asleep
+        assert "POST /sleep?level=1&mode=wait" in stub.requests
+
+
+async def test_wake_is_verified_and_a_canary_answers():
+    bodies = []
+
+    async def completion(request):
+        bodies.append(await request.json())
+        return web.json_response({})
+
+    async with http_stub() as stub, driver_for(stub.url, model="qwen") as driver:
+        Engine(stub, asleep=True, polls=2)
+        stub.set("/v1/completions", completion, "POST")
+        assert await driver.carry_out(command(Verb.WAKE)) == "awake, canary answered"
+    assert [(body["model"], body["max_tokens"]) for body in bodies] == [("qwen", 1)]
+
+
+async def test_doing_it_twice_is_harmless():
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub, asleep=True)
+        assert await driver.carry_out(command(Verb.SLEEP)) == "already asleep"
+        assert not any(request.startswith("POST") for request in stub.requests)
+        Engine(stub, asleep=False)
+        assert await driver.carry_out(command(Verb.WAKE)) == "already awake, canary answered"
+        assert "POST /wake_up" not in stub.requests
+
+
+async def test_a_canary_that_fails_fails_the_wake():
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub, asleep=True)
+        stub.set("/v1/completions", 500, "POST")
+        with pytest.raises(ActuationError, match=r"a-0: wake: .*/v1/completions: status 500"):
+            await driver.carry_out(command(Verb.WAKE))
+
+
+async def test_an_engine_that_ignores_the_order_is_given_up_at_the_deadline():
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub, polls=10_000)
+        with pytest.raises(ActuationError, match="sleep: not done within 1 s"):
+            await driver.carry_out(command(Verb.SLEEP))
+
+
+async def test_an_engine_that_is_not_healthy_after_its_wake_is_waited_for():
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub, asleep=True)
+        stub.set("/health", 503)
+        task = asyncio.create_task(driver.carry_out(command(Verb.WAKE)))
+        while "GET /health" not in stub.requests:
+            await asyncio.sleep(0.01)
+        assert "POST /v1/completions" not in stub.requests
+        stub.set("/health", 200)
+        assert await task == "awake, canary answered"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "told"),
+    [
+        ("/is_sleeping", None, "VLLM_SERVER_DEV_MODE=1"),
+        ("/is_sleeping", 500, "status 500"),
+        ("/is_sleeping", "<html>", "not JSON"),
+        ("/is_sleeping", {"asleep": True}, "no is_sleeping"),
+        ("/sleep", 400, "status 400"),
+    ],
+)
+async def test_refusals_are_told_with_their_remedy(path, answer, told):
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub)
+        method = "POST" if path == "/sleep" else "GET"
+        stub.set(path, answer, method)
+        with pytest.raises(ActuationError, match=told):
+            await driver.carry_out(command(Verb.SLEEP))
+
+
+async def test_unreachable_unknown_and_impossible():
+    async with driver_for(closed_url()) as driver:
+        with pytest.raises(ActuationError, match="a-0: sleep: http"):
+            await driver.carry_out(command(Verb.SLEEP))
+        with pytest.raises(ActuationError, match="b-0: no such instance"):
+            await driver.carry_out(command(Verb.SLEEP, "b-0"))
+        with pytest.raises(ActuationError, match="cannot be told to start"):
+            await driver.carry_out(command(Verb.START))

@@ -1,0 +1,122 @@
+import asyncio
+
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.clock import VirtualClock
+from controller.errors import ActuationError
+from controller.model.observation import InstanceState
+from controller.model.plan import Verb
+from tests.fakes.controller_parts import commands, instance
+
+
+class Driver:
+    """Ends each command when told, with the given failure."""
+
+    verbs = (Verb.WAKE, Verb.SLEEP)
+
+    def __init__(self, failure=None):
+        self.failure = failure
+        self.gate = asyncio.Event()
+        self.seen = []
+
+    async def carry_out(self, command):
+        self.seen.append((command.verb, command.instance_id))
+        await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        return "done"
+
+
+async def settle(tasks, count=1):
+    outcomes = []
+    while len(outcomes) < count:
+        await asyncio.sleep(0)
+        outcomes += tasks.take_outcomes()
+    return outcomes
+
+
+def states(tasks, *seen):
+    return [item.state for item in tasks.overlay(tuple(seen))]
+
+
+async def test_a_command_runs_in_the_background_and_its_end_is_told_once():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    assert await tasks.apply(commands((Verb.SLEEP, "a-0"))) == ("sleep a-0: a test",)
+    assert tasks.take_outcomes() == ()
+    driver.gate.set()
+    (outcome,) = await settle(tasks)
+    assert (outcome.is_done, outcome.detail, outcome.command.instance_id) == (True, "done", "a-0")
+    assert tasks.take_outcomes() == ()
+
+
+async def test_a_busy_instance_gets_no_second_command_but_others_do():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    await tasks.apply(commands((Verb.WAKE, "a-0"), (Verb.SLEEP, "a-0"), (Verb.WAKE, "a-1")))
+    driver.gate.set()
+    await settle(tasks, 2)
+    assert driver.seen == [(Verb.WAKE, "a-0"), (Verb.WAKE, "a-1")]
+
+
+async def test_an_instance_is_shown_as_waking_until_its_wake_is_proven():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    seen = (instance("a-0"), instance("a-1"))
+    assert states(tasks, *seen) == [InstanceState.WAKING, InstanceState.SERVING]
+    driver.gate.set()
+    await settle(tasks)
+    assert states(tasks, *seen) == [InstanceState.SERVING, InstanceState.SERVING]
+
+
+async def test_a_failed_wake_keeps_the_instance_out_of_use_until_one_succeeds():
+    driver = Driver(ActuationError("a-0", "canary failed"))
+    driver.gate.set()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    (outcome,) = await settle(tasks)
+    assert (outcome.is_done, outcome.detail) == (False, "a-0: canary failed")
+    assert states(tasks, instance("a-0")) == [InstanceState.WAKING]
+    assert states(tasks, instance("a-0", InstanceState.UNREACHABLE)) == [InstanceState.UNREACHABLE]
+    driver.failure = None
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    await settle(tasks)
+    assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
+
+
+async def test_sleeping_ends_the_doubt_about_a_wake():
+    driver = Driver(ActuationError("a-0", "canary failed"))
+    driver.gate.set()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    await settle(tasks)
+    await tasks.apply(commands((Verb.SLEEP, "a-0")))
+    assert states(tasks, instance("a-0", InstanceState.SLEEPING)) == [InstanceState.SLEEPING]
+    await settle(tasks)
+
+
+async def test_a_fault_in_a_driver_is_an_outcome_too(caplog):
+    driver = Driver(RuntimeError("boom"))
+    driver.gate.set()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    (outcome,) = await settle(tasks)
+    assert (outcome.is_done, outcome.detail) == (False, "RuntimeError: boom")
+    assert "driver failed" in caplog.text
+
+
+async def test_a_verb_that_nothing_can_do_names_the_setting():
+    tasks = InstanceTasks((Driver(),), VirtualClock())
+    await tasks.apply(commands((Verb.START, "a-0")))
+    (outcome,) = await settle(tasks)
+    assert "set controller.supervisor_url" in outcome.detail
+
+
+async def test_closing_gives_up_what_runs():
+    tasks = InstanceTasks((Driver(),), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    await asyncio.sleep(0)
+    await tasks.close()
+    (outcome,) = tasks.take_outcomes()
+    assert (outcome.is_done, outcome.detail) == (False, "given up at shutdown")

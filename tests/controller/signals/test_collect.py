@@ -1,0 +1,101 @@
+import asyncio
+import dataclasses
+
+from controller.errors import SignalError
+from controller.model.observation import InstanceState, Missing, Reading
+from controller.signals.collect import Collector, Sources
+from controller.signals.events import EventBook, EventRequest
+from controller.signals.feeds import ConstantFeed
+from tests.fakes.controller_parts import NOW_S, ListRecorder, instance, observation, pool, reading, site
+
+SITE = site(pool("a", ("http://a:1",)))
+GPUS = {"GPU-a-0-0": reading(300.0), "GPU-a-0-1": reading(400.0)}
+
+
+class Fixed:
+    """A source that answers, fails, or hangs."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def read(self, now_s):
+        if self.answer is asyncio.sleep:
+            await asyncio.sleep(30)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class BrokenFeed:
+    def read(self, now_s):
+        raise RuntimeError("out of range")
+
+
+def collector(**changes) -> Collector:
+    sources = Sources(
+        gpus=Fixed((GPUS, ())),
+        engines=Fixed((instance("a-0"),)),
+        routers=Fixed(observation().router),
+        price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
+        carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+        events=EventBook(ListRecorder()),
+    )
+    return Collector(SITE, dataclasses.replace(sources, **changes), deadline_s=0.1, stale_s=10.0)
+
+
+async def test_everything_at_hand():
+    book = EventBook(ListRecorder())
+    event = book.add(EventRequest(9000.0, 600.0), NOW_S)
+    seen = await collector(events=book).read(NOW_S)
+    assert seen.now_s == NOW_S
+    assert seen.site_power.value_w == 700.0
+    assert seen.gpu_power == tuple(sorted(GPUS.items()))
+    assert seen.instances[0].state is InstanceState.SERVING
+    assert seen.router.acknowledged_sequence == 7
+    assert seen.price_usd_per_mwh.at(NOW_S) == 50.0
+    assert seen.events == (event,)
+
+
+async def test_each_failure_stays_with_its_signal():
+    for fault, told in ((RuntimeError("boom"), "RuntimeError: boom"), (asyncio.sleep, "no result within 0.1 s")):
+        seen = await collector(gpus=Fixed(fault)).read(NOW_S)
+        assert isinstance(seen.site_power, Missing)
+        assert told in seen.site_power.reason
+        assert seen.instances[0].state is InstanceState.SERVING
+
+        seen = await collector(routers=Fixed(fault)).read(NOW_S)
+        assert told in seen.router.reason
+        assert isinstance(seen.site_power, Reading)
+
+        seen = await collector(engines=Fixed(fault)).read(NOW_S)
+        assert [(i.instance_id, i.state) for i in seen.instances] == [("a-0", InstanceState.UNREACHABLE)]
+
+
+async def test_a_broken_feed_is_missing():
+    seen = await collector(carbon_kg_per_mwh=BrokenFeed()).read(NOW_S)
+    assert "out of range" in seen.carbon_kg_per_mwh.reason
+    assert seen.price_usd_per_mwh.at(NOW_S) == 50.0
+
+
+async def test_a_gpu_not_shown_is_missing_with_the_exporters_fault():
+    errors = (SignalError("http://dcgm", "cannot connect"),)
+    seen = await collector(gpus=Fixed(({"GPU-a-0-0": reading(1.0)}, errors))).read(NOW_S)
+    assert "http://dcgm: cannot connect" in dict(seen.gpu_power)["GPU-a-0-1"].reason
+    assert "GPU-a-0-1" in seen.site_power.reason
+
+
+async def test_gpus_of_others_are_left_out():
+    seen = await collector(gpus=Fixed(({**GPUS, "other": reading(1.0)}, ()))).read(NOW_S)
+    assert "other" not in dict(seen.gpu_power)
+
+
+async def test_since_when_a_signal_is_missing():
+    source = collector(routers=Fixed(Missing("routers", "gone", NOW_S)))
+    assert (await source.read(NOW_S)).router.since_s == NOW_S
+    source._sources.routers.answer = Missing("routers", "still gone", NOW_S + 5)
+    later = (await source.read(NOW_S + 5)).router
+    assert (later.since_s, later.reason) == (NOW_S, "still gone")
+    source._sources.routers.answer = observation().router
+    await source.read(NOW_S + 6)
+    source._sources.routers.answer = Missing("routers", "gone again", NOW_S + 7)
+    assert (await source.read(NOW_S + 7)).router.since_s == NOW_S + 7

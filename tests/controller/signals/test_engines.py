@@ -1,0 +1,164 @@
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from controller.model.observation import InstanceState
+from controller.signals.engines import EngineSource, engine_metrics
+from tests.fakes.controller_parts import NOW_S, pool, site
+from tests.fakes.http_stub import closed_url, http_stub
+
+LABELS = 'engine="{}",model_name="m"'
+
+
+def metrics(*, running=(3,), waiting=(1,), tokens=100.0, awake=None, ttft=None) -> str:
+    lines = []
+    for engine, (run, wait) in enumerate(zip(running, waiting, strict=True)):
+        labels = LABELS.format(engine)
+        lines += [
+            f"vllm:num_requests_running{{{labels}}} {run}",
+            f"vllm:num_requests_waiting{{{labels}}} {wait}",
+            f"vllm:kv_cache_usage_perc{{{labels}}} 0.5",
+            f"vllm:prompt_tokens_total{{{labels}}} {2 * tokens}",
+            f"vllm:generation_tokens_total{{{labels}}} {tokens}",
+        ]
+        if awake is not None:
+            lines.append(f'vllm:engine_sleep_state{{{labels},sleep_state="awake"}} {float(awake)}')
+            lines.append(f'vllm:engine_sleep_state{{{labels},sleep_state="weights_offloaded"}} {float(not awake)}')
+        for edge, count in (ttft or {}).items():
+            lines.append(f'vllm:time_to_first_token_seconds_bucket{{{labels},le="{edge}"}} {count}')
+    return "\n".join(lines) + "\n"
+
+
+def set_engine(stub, *, text=None, sleeping=False, health=200):
+    stub.set("/metrics", metrics() if text is None else text)
+    stub.set("/health", health)
+    if sleeping is None:
+        stub.answers.pop(("GET", "/is_sleeping"), None)
+    else:
+        stub.set("/is_sleeping", {"is_sleeping": sleeping})
+
+
+async def observe(stub, session, supervisor_url=None):
+    source = EngineSource(session, site(pool("a", (stub.url,))), supervisor_url=supervisor_url, timeout_s=1.0)
+    (seen,) = await source.read(NOW_S)
+    return seen
+
+
+async def test_a_serving_engine():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub)
+        seen = await observe(stub, session)
+    assert (seen.instance_id, seen.pool_id, seen.state) == ("a-0", "a", InstanceState.SERVING)
+    assert (seen.running, seen.waiting, seen.prompt_tokens, seen.generation_tokens) == (3, 1, 200.0, 100.0)
+    assert seen.kv_cache_usage_frac == 0.5
+
+
+def test_data_parallel_engines_are_summed():
+    seen = engine_metrics(metrics(running=(2, 5), waiting=(0, 4), tokens=10.0))
+    assert (seen.running, seen.waiting, seen.generation_tokens, seen.kv_cache_usage_frac) == (7, 4, 20.0, 0.5)
+
+
+async def test_a_sleeping_engine_although_its_health_is_good():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub, sleeping=True)
+        assert (await observe(stub, session)).state is InstanceState.SLEEPING
+
+
+async def test_without_the_endpoint_the_sleep_gauge_tells():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub, sleeping=None, text=metrics(awake=False))
+        assert (await observe(stub, session)).state is InstanceState.SLEEPING
+        set_engine(stub, sleeping=None, text=metrics(awake=True))
+        assert (await observe(stub, session)).state is InstanceState.SERVING
+        set_engine(stub, sleeping=None)
+        assert (await observe(stub, session)).state is InstanceState.SERVING
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"health": 503}, {"text": "nothing of vllm 1\n"}, {"text": "vllm:num_requests_running{ 1\n"}]
+)
+async def test_an_engine_that_is_ill_is_unreachable(wrong):
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub, **wrong)
+        assert (await observe(stub, session)).state is InstanceState.UNREACHABLE
+
+
+async def test_an_engine_that_hangs_is_unreachable():
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub)
+        stub.set("/metrics", never)
+        source = EngineSource(session, site(pool("a", (stub.url,))), timeout_s=0.2)
+        (seen,) = await source.read(NOW_S)
+    assert seen.state is InstanceState.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("off", InstanceState.OFF),
+        ("starting", InstanceState.STARTING),
+        ("serving", InstanceState.UNREACHABLE),
+        (None, InstanceState.UNREACHABLE),
+    ],
+)
+async def test_a_refused_connection_is_what_the_supervisor_says(told, state):
+    async with http_stub() as supervisor, aiohttp.ClientSession() as session:
+        supervisor.set("/instances", [{"instance_id": "a-0", "state": told}] if told else [])
+        source = EngineSource(session, site(pool("a", (closed_url(),))), supervisor_url=supervisor.url)
+        (seen,) = await source.read(NOW_S)
+    assert seen.state is state
+
+
+async def test_a_supervisor_that_does_not_answer_leaves_the_engines_own_word():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub)
+        assert (await observe(stub, session, closed_url())).state is InstanceState.SERVING
+
+
+async def test_waking_by_the_supervisor_goes_before_asleep_by_the_engine():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub, sleeping=True)
+        stub.set("/instances", [{"instance_id": "a-0", "state": "waking"}])
+        assert (await observe(stub, session, stub.url)).state is InstanceState.WAKING
+
+
+async def test_since_when_and_counters_outlast_a_lost_connection():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub)
+        source = EngineSource(session, site(pool("a", (stub.url,))))
+        (first,) = await source.read(NOW_S)
+        (second,) = await source.read(NOW_S + 1)
+        stub.set("/health", 503)
+        (third,) = await source.read(NOW_S + 2)
+        (fourth,) = await source.read(NOW_S + 3)
+    assert [seen.since_s - NOW_S for seen in (first, second, third, fourth)] == [0, 0, 2, 2]
+    assert third.generation_tokens == 100.0
+    assert third.running == 0
+
+
+async def test_latency_over_the_window():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = EngineSource(session, site(pool("a", (stub.url,))))
+        for now_s, count in ((NOW_S, 10), (NOW_S + 1, 30)):
+            set_engine(stub, text=metrics(ttft={"0.1": 0, "0.2": count, "+Inf": count}))
+            await source.read(now_s)
+    assert source.latency.quantiles().ttft_p50_s == pytest.approx(0.15)
+    assert source.latency.quantiles().itl_p50_s is None
+
+
+CAPTURES = Path(__file__).parents[2] / "golden" / "vllm_metrics_busy.txt"
+
+
+def test_the_exposition_of_a_real_vllm_is_read():
+    seen = engine_metrics(CAPTURES.read_text())
+    assert (seen.running, seen.waiting, seen.prompt_tokens, seen.generation_tokens) == (4, 2, 16.0, 2462.0)
+    assert seen.is_sleeping is False
+    assert seen.ttft[-1][1] == 16.0
+    assert seen.itl[-1][1] == 2446.0

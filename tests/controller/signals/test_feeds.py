@@ -1,0 +1,107 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from controller.errors import ConfigError
+from controller.model.observation import Missing
+from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Replay, ReplayFeed, read_csv
+from tests.fakes.controller_parts import NOW_S
+
+PRICE = CsvColumns("hour_start_utc", "LZ_NORTH", "usd_per_mwh")
+CARBON = CsvColumns("time_utc", "moer_kg_per_kwh", "kg_per_mwh", scale=1000.0)
+
+
+def utc_s(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def price_feed(start: str, speed: float = 1.0, lookahead_s: float = 7200.0) -> ReplayFeed:
+    replay = Replay(NOW_S, utc_s(start), speed, lookahead_s)
+    return ReplayFeed(Path("ercot_dam_lz_usd_per_mwh.csv"), PRICE, replay)
+
+
+def test_the_bundled_price_of_an_hour_and_what_follows():
+    series = price_feed("2021-02-01T06:30").read(NOW_S)
+    assert series.at(NOW_S) == 20.83
+    assert series.at(NOW_S + 1799) == 20.83
+    assert series.at(NOW_S + 1800) == 19.64
+    assert series.unit == "usd_per_mwh"
+
+
+def test_speed_shortens_the_intervals():
+    series = price_feed("2021-02-01T06:00", speed=60.0).read(NOW_S + 60)
+    assert series.starts_s[0] == NOW_S + 60
+    assert series.starts_s[1] - series.starts_s[0] == 60
+    assert series.at(NOW_S + 60) == 19.64
+
+
+def test_what_is_handed_out_is_bounded_by_the_lookahead():
+    series = price_feed("2021-02-01T06:00", lookahead_s=3 * 3600.0).read(NOW_S)
+    assert len(series.values) == 3
+    assert series.end_s == NOW_S + 3 * 3600
+
+
+def test_carbon_is_scaled_to_kg_per_mwh():
+    feed = ReplayFeed(Path("caiso_moer_pge_2020-08.csv"), CARBON, Replay(NOW_S, utc_s("2020-08-10T00:00")))
+    assert feed.read(NOW_S).at(NOW_S) == pytest.approx(383.179)
+    assert feed.read(NOW_S).at(NOW_S + 300) == pytest.approx(286.516)
+
+
+def test_past_the_end_of_the_recording_is_missing_with_the_reason():
+    feed = price_feed("2021-02-01T06:00", speed=3600.0 * 24)
+    missing = feed.read(NOW_S + 10 * 365)
+    assert isinstance(missing, Missing)
+    assert "the recording has no value at" in missing.reason
+
+
+def test_a_series_does_not_reach_over_a_gap(tmp_path):
+    path = tmp_path / "gap.csv"
+    path.write_text("t,v\n" + "".join(f"2022-01-01T{h:02}:00Z,{h}\n" for h in (0, 1, 2, 9, 10, 11)))
+    columns = CsvColumns("t", "v", "x")
+    replay = Replay(NOW_S, utc_s("2022-01-01T00:00"), lookahead_s=86_400)
+    feed = ReplayFeed(path, columns, replay)
+    assert feed.read(NOW_S).values == (0, 1, 2)
+    assert feed.read(NOW_S).end_s == NOW_S + 3 * 3600
+    assert isinstance(feed.read(NOW_S + 4 * 3600), Missing)
+    assert feed.read(NOW_S + 9 * 3600).values == (9, 10, 11)
+    with pytest.raises(ConfigError, match=r"holds nothing at data_start 2022-01-01T05:00Z.*2022-01-01T00:00Z"):
+        ReplayFeed(path, columns, Replay(NOW_S, utc_s("2022-01-01T05:00")))
+
+
+def test_a_missing_file_names_itself_and_the_remedy(tmp_path):
+    with pytest.raises(ConfigError, match=r"absent\.csv: no such file; .*ercot_dam_lz_usd_per_mwh\.csv"):
+        read_csv(tmp_path / "absent.csv", PRICE)
+    assert ConfigError.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "no column 't'"),
+        ("t,w\n", "no column 'v'; the file has 't', 'w'"),
+        ("t,v\n", "no rows"),
+        ("t,v\nyesterday,1\n", ":2: 'yesterday' is not a time"),
+        ("t,v\n2022-01-01T00:00Z,much\n", ":2: 'much' is not a finite number"),
+        ("t,v\n2022-01-01T00:00Z,nan\n", ":2: 'nan' is not a finite number"),
+        ("t,v\n2022-01-01T00:00Z\n", ":2: None is not a finite number"),
+        ("t,v\n2022-01-01T01:00Z,1\n2022-01-01T00:00Z,1\n", ":3: .* is not later than the line before"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_line_and_value(tmp_path, text, problem):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        read_csv(path, CsvColumns("t", "v", "x"))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(b"t,v\n\xff\xff,1\n")
+    with pytest.raises(ConfigError, match="cannot be read as CSV"):
+        read_csv(path, CsvColumns("t", "v", "x"))
+
+
+def test_constant_and_absent():
+    assert ConstantFeed(50.0, "usd_per_mwh").read(NOW_S).at(NOW_S + 3600) == 50.0
+    assert "signals.carbon_kg_per_mwh" in AbsentFeed("carbon_kg_per_mwh").read(NOW_S).reason

@@ -1,0 +1,120 @@
+import aiohttp
+import pytest
+
+from controller.model.observation import Missing
+from controller.signals.routers import FORGET_AFTER_S, RouterSource, read_state
+from tests.fakes.controller_parts import NOW_S
+from tests.fakes.http_stub import closed_url, http_stub
+
+
+def state(sequence=5, requests=10, tokens=1000.0, class_id="standard", **more):
+    entry = {
+        "class_id": class_id,
+        "requests": requests,
+        "finished": requests - 1,
+        "input_tokens": 10 * requests,
+        "output_tokens": tokens,
+        "refused": 1,
+        "in_flight": 3,
+        "queued": 2,
+        "output_tokens_by_pool": {"bf16": tokens},
+    }
+    return {"schema_version": 1, "table": {"state": "fresh", "sequence": sequence}, "classes": [{**entry, **more}]}
+
+
+async def test_demand_and_acknowledgement_of_one_router():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/state", state())
+        seen = await RouterSource(session, (stub.url,)).read(NOW_S)
+    (demand,) = seen.demand
+    assert (seen.acknowledged_sequence, seen.observed_at_s) == (5, NOW_S)
+    assert (demand.class_id, demand.requests, demand.finished, demand.refused) == ("standard", 10, 9, 1)
+    assert (demand.in_flight, demand.queued, demand.output_tokens_by_pool) == (3, 2, (("bf16", 1000.0),))
+
+
+async def test_two_routers_are_summed_and_the_smallest_sequence_counts():
+    async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
+        one.set("/state", state(sequence=5))
+        two.set("/state", state(sequence=4, requests=7, tokens=500.0))
+        seen = await RouterSource(session, (one.url, two.url)).read(NOW_S)
+    assert seen.acknowledged_sequence == 4
+    assert (seen.demand[0].requests, seen.demand[0].output_tokens, seen.demand[0].in_flight) == (17, 1500.0, 6)
+
+
+async def test_counters_grow_on_when_a_router_restarts():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = RouterSource(session, (stub.url,))
+        totals = []
+        for n, (requests, tokens) in enumerate([(10, 1000.0), (12, 1200.0), (2, 100.0), (5, 300.0)]):
+            stub.set("/state", state(requests=requests, tokens=tokens))
+            (demand,) = (await source.read(NOW_S + n)).demand
+            totals.append((demand.requests, demand.output_tokens))
+    assert totals == [(10, 1000), (12, 1200), (14, 1300), (17, 1500)]
+
+
+async def test_a_worker_that_was_replaced_does_not_count_the_others_twice():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = RouterSource(session, (stub.url,))
+        stub.set("/state", state(requests=100))
+        await source.read(NOW_S)
+        stub.set("/state", state(requests=75))
+        assert (await source.read(NOW_S + 1)).demand[0].requests == 100
+        stub.set("/state", state(requests=80))
+        assert (await source.read(NOW_S + 2)).demand[0].requests == 105
+
+
+async def test_a_router_that_is_silent_holds_its_acknowledgement_for_a_while():
+    async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
+        source = RouterSource(session, (one.url, two.url))
+        one.set("/state", state(sequence=5))
+        two.set("/state", state(sequence=4))
+        await source.read(NOW_S)
+        two.answers.clear()
+        one.set("/state", state(sequence=9))
+        soon = await source.read(NOW_S + 1)
+        later = await source.read(NOW_S + 2 + FORGET_AFTER_S)
+        two.set("/state", state(sequence=7))
+        back = await source.read(NOW_S + 3 + FORGET_AFTER_S)
+    assert [seen.acknowledged_sequence for seen in (soon, later, back)] == [4, 9, 7]
+    assert soon.demand[0].requests == 20
+
+
+async def test_a_router_never_heard_of_acknowledges_nothing():
+    async with http_stub() as one, aiohttp.ClientSession() as session:
+        one.set("/state", state(sequence=5))
+        seen = await RouterSource(session, (one.url, closed_url())).read(NOW_S)
+    assert seen.acknowledged_sequence == -1
+
+
+async def test_no_router_is_missing_with_the_reason():
+    async with aiohttp.ClientSession() as session:
+        dead = await RouterSource(session, (closed_url(),)).read(NOW_S)
+        none = await RouterSource(session, ()).read(NOW_S)
+    assert isinstance(dead, Missing)
+    assert "cannot connect" in dead.reason
+    assert "signals.router_urls" in none.reason
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ([], "an object is expected, not list"),
+        ({"classes": []}, "table.sequence"),
+        ({"table": {"sequence": 1}, "classes": 3}, "classes is not a list"),
+        ({"table": {"sequence": 1}, "classes": [{}]}, r"classes\[0\].class_id"),
+        (state(requests=10, refused=-1), r"classes\[0\].refused is -1"),
+        (state(in_flight="many"), r"in_flight is 'many'"),
+        (state(output_tokens_by_pool=[]), "output_tokens_by_pool is not an object"),
+        (state(output_tokens_by_pool={"bf16": None}), r"output_tokens_by_pool.bf16 is None"),
+    ],
+)
+def test_a_malformed_state_is_refused_with_the_place(data, problem):
+    with pytest.raises(ValueError, match=problem):
+        read_state(data)
+
+
+async def test_a_malformed_state_makes_the_router_missing():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/state", {"table": {}})
+        seen = await RouterSource(session, (stub.url,)).read(NOW_S)
+    assert "table.sequence" in seen.reason
