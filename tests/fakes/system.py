@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,9 +41,9 @@ def free_ports(count: int) -> list[int]:
 def laptop_on_free_ports(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
     """The laptop example with other ports, after `change`; written to `folder`/wattroute.yaml."""
     text = (ROOT / "deploy" / "examples" / "laptop.yaml").read_text()
-    fixed = [8080, 8081, 8090, 9400, 9001, 9002, 9011, 9012, 9021]
-    for old, new in zip(fixed, free_ports(len(fixed)), strict=True):
-        text = text.replace(str(old), str(new))
+    fixed = ("8080", "8081", "8090", "9400", "9001", "9002", "9011", "9012", "9021")
+    ports = dict(zip(fixed, free_ports(len(fixed)), strict=True))
+    text = re.sub(rf"\b({'|'.join(fixed)})\b", lambda match: str(ports[match[1]]), text)
     document = yaml.safe_load(text)
     for feed in ("price_usd_per_mwh", "carbon_kg_per_mwh"):
         document["signals"][feed]["data_start"] = document["signals"][feed]["data_start"].isoformat()

@@ -1,0 +1,142 @@
+"""Every command that the documentation shows is run as it stands, but for ports, file names and the model's name."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NEEDS_AN_ENGINE = ("VLLM_SERVER_DEV_MODE",)
+"""Beginnings of commands that need a GPU."""
+SERVERS = ("wattroute-router", "wattroute router", "wattroute controller", "wattroute-controller", "wattroute emulate")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    found = []
+    for document in DOCUMENTS:
+        for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = line.partition(" #")[0].strip()
+                if command and not command.startswith("#"):
+                    found.append((str(document.relative_to(ROOT)), command))
+    return found
+
+
+def cases(kind: str) -> list[pytest.param]:
+    return [
+        pytest.param(command, id=f"{where}: {command[:70]}")
+        for where, command in shown_commands()
+        if kind_of(command) == kind
+    ]
+
+
+def kind_of(command: str) -> str:
+    if command.startswith(NEEDS_AN_ENGINE):
+        return "engine"
+    if command.startswith("make "):
+        return "make"
+    if "wattroute demo" in command:
+        return "demo"
+    if command.startswith(SERVERS):
+        return "server"
+    return "client"
+
+
+def test_the_documentation_shows_commands_of_each_kind() -> None:
+    assert {kind_of(command) for _, command in shown_commands()} == {"engine", "make", "demo", "server", "client"}
+
+
+@pytest.mark.parametrize("command", cases("make"))
+def test_make_target_exists(command: str) -> None:
+    subprocess.run(["make", "-n", *shlex.split(command)[1:]], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("command", cases("demo"))
+def test_demo_accepts_the_options_shown(command: str, tmp_path: Path) -> None:
+    arguments = shlex.split(command.partition("wattroute demo")[2])
+    result = run([*executable("wattroute"), "demo", *arguments, "--config", str(tmp_path / "absent.yaml")], tmp_path)
+    assert result.returncode == 2
+    assert "absent.yaml" in result.stderr
+
+
+@pytest.mark.parametrize("command", cases("server"))
+def test_server_starts_and_stops(command: str, tmp_path: Path) -> None:
+    laptop_on_free_ports(tmp_path)
+    words = shlex.split(command)
+    if "router" in command:
+        words = [word for n, word in enumerate(words) if word != "--port" and words[n - 1] != "--port"]
+        words += ["--port", "0", "--admin-port", "0"]
+    words = [str(tmp_path / "wattroute.yaml") if word.endswith(".yaml") else word for word in words]
+    log = tmp_path / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([*executable(words[0]), *words[1:]], stderr=out, stdout=out, cwd=tmp_path)
+    try:
+        end_s = time.monotonic() + 60
+        while not re.search(r"listen|emulating", log.read_text()):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end_s, log.read_text()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait(5)
+
+
+def test_client_commands_succeed_against_the_running_system(tmp_path: Path) -> None:
+    with running(tmp_path, "emulate", "router", "controller") as system:
+        for case in cases("client"):
+            (command,) = case.values
+            result = run(substituted(str(command), system), tmp_path)
+            assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+            if command.startswith("curl"):
+                assert '"error"' not in result.stdout, f"{command}\n{result.stdout}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_something(document: Path) -> None:
+    absent = [link for link in LINK.findall(document.read_text()) if not (document.parent / link).exists()]
+    assert not absent
+
+
+def substituted(command: str, system: System) -> list[str]:
+    document = system.document
+    ports = {
+        "8080": document["router"]["port"],
+        "8081": document["router"]["admin_port"],
+        "8090": document["controller"]["port"],
+        "9400": document["emulator"]["control_port"],
+    }
+    text = re.sub(r"127\.0\.0\.1:(\d+)", lambda match: f"127.0.0.1:{ports[match[1]]}", command)
+    text = text.replace('"MODEL"', json.dumps(document["model"]))
+    text = re.sub(r"(?<=\s)\S*wattroute\.yaml", str(system.folder / "wattroute.yaml"), text)
+    words = shlex.split(text)
+    return [*executable(words[0]), *words[1:]]
+
+
+def executable(name: str) -> list[str]:
+    own = {"wattroute": ["-m", "controller.cli"], "wattroute-router": ["-m", "router.cli"]}
+    name = Path(name).name
+    if name == "wattroute-controller":
+        return [sys.executable, "-c", "from controller.cli import controller_main; controller_main()"]
+    return [sys.executable, *own[name]] if name in own else [name]
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, check=False)
+
+
+def test_free_ports_differ() -> None:
+    assert len(set(free_ports(20))) == 20
