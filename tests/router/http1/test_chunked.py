@@ -1,0 +1,112 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.http1.chunked import MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkDecoder, ChunkError, ChunkWatcher
+
+WHOLE = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nx-sum: 1\r\n\r\n"
+
+
+def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in pairwise(bounds)]
+
+
+@given(st.lists(st.integers(min_value=0), max_size=8))
+def test_the_payload_is_the_same_however_the_bytes_arrive(cuts: list[int]) -> None:
+    decoder = ChunkDecoder()
+    payload = b"".join(
+        piece for part in in_pieces(WHOLE + b"REST", cuts) if not decoder.is_complete for piece in decoder.feed(part)
+    )
+    assert payload == b"hello world"
+    assert decoder.is_complete
+    assert b"REST".startswith(decoder.rest)
+
+
+def test_bytes_after_the_end_are_left() -> None:
+    decoder = ChunkDecoder()
+    assert b"".join(decoder.feed(WHOLE + b"GET / HTTP/1.1\r\n")) == b"hello world"
+    assert decoder.rest == b"GET / HTTP/1.1\r\n"
+
+
+BROKEN = [
+    b"5\nhello\r\n0\r\n\r\n",
+    b"5 \nhello\r\n",
+    b"0x5\r\nhello\r\n",
+    b"-5\r\nhello\r\n",
+    b"+5\r\nhello\r\n",
+    b"\r\n5\r\nhello\r\n",
+    b"5\r\nhello!\r\n0\r\n\r\n",
+    b"5\r\nhello0\r\n\r\n",
+    b"g\r\n",
+    b"f" * 17 + b"\r\n",
+    b"5;a\0\r\nhello\r\n",
+    b"0\r\nbad trailer\r\n\r\n",
+    b"0\r\n folded: 1\r\n\r\n",
+    b"5" * MAX_LINE_BYTES,
+    b"0\r\n" + b"x: " + b"y" * MAX_TRAILER_BYTES,
+]
+
+
+@pytest.mark.parametrize("data", BROKEN)
+def test_what_is_not_chunks_is_refused(data: bytes) -> None:
+    with pytest.raises(ChunkError):
+        ChunkDecoder().feed(data)
+
+
+@pytest.mark.parametrize("data", [b"5", b"5\r", b"5\r\nhel", b"5\r\nhello\r", b"0\r\n", b"0\r\nx: 1\r\n"])
+def test_an_unfinished_body_waits(data: bytes) -> None:
+    decoder = ChunkDecoder()
+    decoder.feed(data)
+    assert not decoder.is_complete
+
+
+@given(st.lists(st.integers(min_value=0), max_size=8))
+def test_the_watcher_sees_the_end_however_the_bytes_arrive(cuts: list[int]) -> None:
+    watcher = ChunkWatcher()
+    for _ in range(2):
+        watcher.begin()
+        for part in in_pieces(WHOLE, cuts):
+            assert not watcher.is_complete or not part
+            watcher.feed(part)
+        assert watcher.is_complete
+    watcher.forget()
+
+
+@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\n\r\n", b"x", b"5\r\nhello\r\n"])
+def test_the_watcher_refuses_bytes_after_the_end(extra: bytes) -> None:
+    watcher = ChunkWatcher()
+    watcher.begin()
+    with pytest.raises(ChunkError):
+        watcher.feed(WHOLE + extra)
+
+
+@pytest.mark.parametrize("data", [b"5\r\nhello!\r\n", b"zz\r\n", b"5\nhello\r\n"])
+def test_the_watcher_refuses_what_is_not_chunks(data: bytes) -> None:
+    watcher = ChunkWatcher()
+    watcher.begin()
+    with pytest.raises(ChunkError):
+        watcher.feed(data)
+
+
+@pytest.mark.parametrize(
+    ("so_far", "is_between"),
+    [
+        (b"", True),
+        (b"5\r\nhello\r\n", True),
+        (b"5\r\nhell", False),
+        (b"5\r\nhello", False),
+        (b"5\r\nhello\r", False),
+        (b"10\r\n0123456789", False),
+        (b"5\r\n", False),
+        (b"5", False),
+        (b"5\r\nhello\r\n0\r\n", False),
+    ],
+)
+def test_whether_a_chunk_could_be_put_in(so_far: bytes, is_between: bool) -> None:
+    watcher = ChunkWatcher()
+    watcher.begin()
+    watcher.feed(so_far)
+    assert watcher.is_between_chunks() is is_between

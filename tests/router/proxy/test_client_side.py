@@ -1,0 +1,270 @@
+import asyncio
+import json
+
+import pytest
+
+from tests.fakes.fake_engine import FakeEngine, Request, Wire, completion
+from tests.fakes.running import RawClient, running, until
+
+BODY = b'{"model":"qwen","messages":[]}'
+GET = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def echo(request: Request, wire: Wire) -> None:
+    """Answers with what it got."""
+    seen = {"target": request.target, "fields": request.fields, "body": request.body.decode()}
+    await wire.answer(200, json.dumps(seen).encode())
+
+
+async def test_requests_on_one_connection_are_answered_in_turn() -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for number in range(3):
+            await client.post(b'{"n":%d}' % number)
+            reply = await client.reply()
+            assert json.loads(reply.body)["body"] == f'{{"n":{number}}}'
+        assert engine.connections == 1
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async def slower_first(request: Request, wire: Wire) -> None:
+        await asyncio.sleep(0.05 if request.target == "/0" else 0)
+        await wire.answer(200, request.target.encode())
+
+    async with FakeEngine(slower_first) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"".join(GET.replace(b"/version", b"/%d" % n) for n in range(4)))
+        assert [(await client.reply()).body for _ in range(4)] == [b"/0", b"/1", b"/2", b"/3"]
+
+
+async def test_many_pipelined_requests_that_the_router_answers_itself() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(GET.replace(b"/version", b"/health") * 2000)
+        for _ in range(2000):
+            assert (await client.reply()).status == 200
+        assert engine.requests == []
+
+
+async def test_a_head_that_arrives_byte_by_byte() -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for at in range(len(GET)):
+            await client.send(GET[at : at + 1])
+            await asyncio.sleep(0)
+        assert (await client.reply()).status == 200
+
+
+async def test_a_body_that_arrives_in_pieces_after_the_head() -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+        for piece in (b"0123", b"45", b"6789" + GET):
+            await asyncio.sleep(0.01)
+            await client.send(piece)
+        assert json.loads((await client.reply()).body)["body"] == "0123456789"
+        assert json.loads((await client.reply()).body)["target"] == "/version"
+
+
+async def test_a_chunked_body_reaches_the_engine_with_a_length() -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4")
+        await asyncio.sleep(0.01)
+        await client.send(b";q=1\r\ndefg\r\n0\r\nX-Trailer: 1\r\n\r\n" + GET)
+        assert json.loads((await client.reply()).body)["body"] == "abcdefg"
+        assert engine.requests[0].get("content-length") == "7"
+        assert engine.requests[0].get("transfer-encoding") is None
+        assert (await client.reply()).status == 200
+
+
+async def test_empty_lines_before_a_request_are_skipped() -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"\r\n\r\n" + GET)
+        assert (await client.reply()).status == 200
+
+
+async def test_expect_100_continue() -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.head()).status == 100
+        await client.send(b"ok")
+        reply = await client.reply()
+        assert json.loads(reply.body)["body"] == "ok"
+        assert engine.requests[0].get("expect") is None
+
+
+async def test_a_body_too_large_is_refused_before_it_is_sent() -> None:
+    limits = {"max_body_bytes": 1024}
+    async with FakeEngine() as engine, running(engine, limits=limits) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\nExpect: 100-continue\r\n\r\n")
+        reply = await client.reply()
+        assert reply.status == 413
+        assert json.loads(reply.body)["error"]["code"] == 413
+        assert reply.get("x-wattroute-reason") == "body_too_large"
+        assert await client.rest() == b""
+        assert engine.requests == []
+        assert router.refusals() == {"body_too_large": 1}
+
+
+async def test_the_refusal_is_readable_while_the_client_still_sends() -> None:
+    limits = {"max_body_bytes": 1024}
+    async with FakeEngine() as engine, running(engine, limits=limits) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 1_000_000)
+        assert (await client.reply()).status == 413
+
+
+async def test_a_chunked_body_too_large_is_refused() -> None:
+    limits = {"max_body_bytes": 1024}
+    async with FakeEngine() as engine, running(engine, limits=limits) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await client.send(b"200\r\n" + b"x" * 512 + b"\r\n" + b"201\r\n" + b"x" * 513 + b"\r\n")
+        assert (await client.reply()).status == 413
+        assert engine.requests == []
+
+
+async def test_a_malformed_chunk_is_refused() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        reply = await client.reply()
+        assert (reply.status, reply.get("connection")) == (400, "close")
+        assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    "start", [b"GET /" + b"a" * 2000, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 2000 + b"\r\n\r\n"]
+)
+async def test_a_head_too_large_is_refused(start: bytes) -> None:
+    limits = {"max_head_bytes": 1024}
+    async with FakeEngine() as engine, running(engine, limits=limits) as router, RawClient.to(router.port) as client:
+        await client.send(start)
+        assert (await client.reply()).status == 431
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"GET /x HTTP/1.1\nHost: a\n\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
+        b"GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    ],
+)
+async def test_ambiguous_requests_are_refused_and_what_follows_is_not_read(raw: bytes) -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(raw + GET)
+        reply = await client.reply()
+        assert (reply.status, reply.get("connection")) == (400, "close")
+        assert json.loads(reply.body)["error"]["type"] == "BadRequestError"
+        assert await client.rest() == b""
+        assert engine.requests == []
+
+
+@pytest.mark.parametrize("sent", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n"])
+async def test_a_head_that_does_not_end_is_timed_out(sent: bytes) -> None:
+    timeouts = {"head_s": 0.05}
+    async with (
+        FakeEngine() as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.send(sent)
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (408, "head_timeout")
+        assert await client.rest() == b""
+
+
+async def test_a_body_that_stops_is_timed_out() -> None:
+    timeouts = {"body_s": 0.05}
+    async with (
+        FakeEngine() as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (408, "body_timeout")
+        assert engine.requests == []
+
+
+async def test_an_idle_connection_is_closed_without_a_word() -> None:
+    timeouts = {"keep_alive_s": 0.05}
+    async with FakeEngine(echo) as engine, running(engine, timeouts=timeouts) as router:
+        async with RawClient.to(router.port) as fresh:
+            assert await fresh.rest() == b""
+        async with RawClient.to(router.port) as used:
+            await used.send(GET)
+            assert (await used.reply()).status == 200
+            assert await used.rest() == b""
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_the_connection_is_closed_where_the_client_asks_for_it(version: bytes) -> None:
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"GET /x HTTP/" + version + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+        reply = await client.reply()
+        assert (reply.status, reply.get("connection")) == (200, "close")
+        assert await client.rest() == b""
+
+
+async def test_head_requests_get_no_body_and_keep_the_connection() -> None:
+    async def about(request: Request, wire: Wire) -> None:
+        if request.method == "HEAD":
+            await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+        else:
+            await wire.answer(200, b"x")
+
+    async with FakeEngine(about) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"HEAD /docs HTTP/1.1\r\nHost: a\r\n\r\n")
+        reply = await client.reply(to_head=True)
+        assert (reply.status, reply.get("content-length")) == (200, "99")
+        await client.send(b"HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n" + GET)
+        assert (await client.reply(to_head=True)).status == 200
+        assert (await client.reply()).body == b"x"
+
+
+async def test_connections_beyond_the_limit_are_closed_at_once() -> None:
+    limits = {"max_connections": 1}
+    async with FakeEngine(echo) as engine, running(engine, limits=limits) as router:
+        async with RawClient.to(router.port) as first:
+            await first.send(GET)
+            assert (await first.reply()).status == 200
+            async with RawClient.to(router.port) as second:
+                assert await second.rest() == b""
+        await until(lambda: not router.gateway.clients)
+        async with RawClient.to(router.port) as third:
+            await third.send(GET)
+            assert (await third.reply()).status == 200
+
+
+async def test_a_client_that_leaves_within_its_body_leaves_nothing_behind() -> None:
+    async with FakeEngine() as engine, running(engine) as router:
+        async with RawClient.to(router.port) as client:
+            await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+            await until(lambda: router.gateway.clients)
+        await until(lambda: not router.gateway.clients)
+        assert engine.requests == []
+        assert router.in_flight() == 0
+
+
+async def test_bytes_sent_ahead_of_an_answer_are_bounded() -> None:
+    gate = asyncio.Event()
+
+    async def wait(request: Request, wire: Wire) -> None:
+        await gate.wait()
+        await wire.answer(200, json.dumps(completion("x")).encode())
+
+    limits = {"max_head_bytes": 1024}
+    async with (
+        FakeEngine(wait) as engine,
+        running(engine, limits=limits) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.send(GET)
+        await until(lambda: engine.requests)
+        sending = asyncio.create_task(client.send(GET * 1_000_000))
+        await asyncio.sleep(0.2)
+        assert not sending.done()
+        gate.set()
+        assert (await client.reply()).status == 200
+        assert (await client.reply()).status == 200
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
