@@ -72,7 +72,8 @@ class Memory:
         history: measured power, for baselines.
         baselines_w: (event_id, W) frozen at each event's start.
         events_key, fleet_key: what the plan in force was made for; a change calls for a new one.
-        lacking: the last dispatch could not keep a promise.
+        lacking: the last dispatch could not keep a promise that the plan keeps.
+        blind: the plan in force was made before the demand was known well enough.
     """
 
     started_s: float
@@ -92,6 +93,7 @@ class Memory:
     events_key: tuple[tuple[str, str, float], ...]
     fleet_key: tuple[int, ...]
     lacking: bool
+    blind: bool
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:
@@ -118,4 +120,5 @@ class Memory:
             events_key=(),
             fleet_key=(),
             lacking=False,
+            blind=False,
         )

@@ -40,6 +40,7 @@ class TickPolicy:
         step_s, steps: the plan's interval and their number.
         table_ttl_s: validity of a table from its issue; a table is renewed at half of it.
         utilisation_frac: η, share of an instance's capacity that is planned, against queueing tails.
+        peak_frac: share that may be used before a promise to a class is broken.
         margin_frac: share of a limit kept free while a fresh meter is at hand.
         blind_margin_frac: the same while power is only modelled.
         bias_max_frac: bound of the correction from measured power, as a share of the limit.
@@ -54,6 +55,8 @@ class TickPolicy:
         drain_grace_s: an engine must be seen empty this long after the routers obey the drain.
         command_retry_s: a command without effect is given again after this time.
         baseline_window_s: the baseline is the mean power of this time before an event's start.
+        may_stop: whether sleeping instances may be stopped for a few watts or for their GPUs; their return is a cold
+            start.
         ramp_up_w_per_s: fastest planned rise of the site's power, None for no bound.
     """
 
@@ -66,6 +69,7 @@ class TickPolicy:
     steps: int = 12
     table_ttl_s: float = 30.0
     utilisation_frac: float = 0.85
+    peak_frac: float = 0.97
     margin_frac: float = 0.03
     blind_margin_frac: float = 0.10
     bias_max_frac: float = 0.15
@@ -82,4 +86,5 @@ class TickPolicy:
     drain_grace_s: float = 1.0
     command_retry_s: float = 30.0
     baseline_window_s: float = 3600.0
+    may_stop: bool = False
     ramp_up_w_per_s: float | None = None

@@ -83,6 +83,9 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         carbon_usd_per_kg=policy.carbon_usd_per_kg,
         limit_usd_per_j=prices.limit_usd_per_j,
         quality_usd_per_token=prices.quality_usd_per_token,
+        may_stop=policy.may_stop,
+        peak_frac=max(policy.peak_frac, policy.utilisation_frac),
+        headroom_usd_per_s=prices.headroom_usd_per_s,
         ramp_w=None if policy.ramp_up_w_per_s is None else policy.ramp_up_w_per_s * policy.step_s,
     )
 
@@ -188,14 +191,15 @@ class _Prices:
     serve: tuple[float, ...]
     limit_usd_per_j: float
     quality_usd_per_token: float
+    headroom_usd_per_s: float
 
 
 def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengths, ...]) -> _Prices:
     """Prices of broken promises, far above the energy they could save and in the declared order.
 
     Serving is worth more than the energy of an instance kept for a trickle. Quality beyond the budget costs less than
-    not serving. A joule over the limit costs more than the tokens it decodes where the contract comes first, and less
-    than the trickle's tokens where the classes do.
+    not serving, headroom less than either. A joule over the limit costs more than the tokens it decodes where the
+    contract comes first, and less than the trickle's tokens where the classes do.
     """
     dearest = max(
         abs(price + policy.carbon_usd_per_kg * carbon) / J_PER_MWH
@@ -207,9 +211,11 @@ def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengt
     serve = tuple(usd * scale for usd in worth)
     loss = max((pool.quality_loss_frac for pool in site.pools), default=0.0)
     least_j = site.pue * min(max(0.01, j_per_token(pool.curves, length)) for pool in site.pools for length in lengths)
+    fastest = max(1.0 / (pool.curves.step_per_seq_s or 1.0) for pool in site.pools)
     contract = policy.precedence is Precedence.CONTRACT
     return _Prices(
         serve=serve,
         limit_usd_per_j=2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0,
         quality_usd_per_token=0.5 * min(serve) / max(loss, 1e-3),
+        headroom_usd_per_s=0.02 * min(serve) * fastest,
     )

@@ -71,7 +71,7 @@ def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> St
         work.finish_drain(index)
     pools = range(len(targets.on))
     for k in pools:
-        work.raise_pool(k, targets.on[k])
+        work.raise_pool(k, targets)
     for k in pools:
         work.retry_wakes(k)
     for k in sorted(pools, key=work.power_of, reverse=True):
@@ -139,8 +139,9 @@ class _Work:
         self.views[index] = replace(view, intent=replace(intent, phase=Phase.SLEEP, since_s=now_s, commanded_s=now_s))
         self.command(Verb.SLEEP, index, f"drained in {now_s - intent.since_s:.0f} s")
 
-    def raise_pool(self, k: int, target: int) -> None:
+    def raise_pool(self, k: int, targets: Targets) -> None:
         """Bring more instances to serving: the draining first, then sleepers, then those that are off."""
+        target = targets.on[k]
         for index in sorted(self.of(k, Phase.DRAIN), key=lambda i: -self.views[i].busy):
             if self.count_on(k) >= target:
                 return
@@ -149,7 +150,7 @@ class _Work:
             for index in self.of(k, Phase.SLEEP, Phase.OFF):
                 if self.views[index].state is not state:
                     continue
-                if self.count_on(k) >= target or not self.take_headroom(index):
+                if self.count_on(k) >= target or not (self.take_headroom(index) or self.replaces_last(k, targets)):
                     break
                 self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
                 reason = f"the plan wants {target} serving"
@@ -167,6 +168,18 @@ class _Work:
             return False
         self.headroom_w -= added_w
         return True
+
+    def replaces_last(self, k: int, targets: Targets) -> bool:
+        """Whether pool k must come up before a class's last pool may go, so that its requests have somewhere to go.
+
+        Such an instance is let up over the limit for the short time until those it replaces are empty.
+        """
+        if self.of(k, Phase.WAKE):
+            return False
+        stays = {view.pool_index for view in self.views if view.serves and targets.on[view.pool_index] > 0}
+        return any(
+            allowed[k] and not any(may and j in stays for j, may in enumerate(allowed)) for allowed in self.at.allowed
+        )
 
     def retry_wakes(self, k: int) -> None:
         """Give a wake or start again that had no effect."""

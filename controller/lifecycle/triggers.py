@@ -28,9 +28,18 @@ def fleet_key(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
 
 
 def slow_reasons(
-    policy: TickPolicy, memory: Memory, now_s: float, *, events: EventsKey, fleet: tuple[int, ...]
+    policy: TickPolicy, memory: Memory, now_s: float, *, events: EventsKey, fleet: tuple[int, ...], held: str | None
 ) -> tuple[str, ...]:
-    """Why the mixed-integer plan is solved now; empty when it is not."""
+    """Why the mixed-integer plan is solved now; empty when it is not.
+
+    Args:
+        policy: intervals.
+        memory: the plan in force and what it was made for.
+        now_s: wall clock.
+        events: the events that a plan would be made for now.
+        fleet: the instances that a plan would be made for now.
+        held: why instances are left as they are, None where they are not.
+    """
     if memory.plan is None or memory.planned_at_s is None:
         return ("first plan",)
     age_s = now_s - memory.planned_at_s
@@ -39,6 +48,8 @@ def slow_reasons(
         reasons.append("an event began, ended or changed")
     if fleet != memory.fleet_key:
         reasons.append("the fleet changed")
+    if memory.blind and held is None:
+        reasons.append("the demand is known now")
     if age_s >= policy.slow_interval_s:
         reasons.append("interval")
     if memory.lacking and age_s >= policy.slow_min_gap_s:

@@ -52,7 +52,7 @@ class Slack:
 
     Attributes:
         promise: ``serve``, ``limit``, ``quality`` or ``headroom``.
-        subject: class or site concerned.
+        subject: class, pool or site concerned.
         amount: how much is missing, in `unit`, at the worst interval.
     """
 

@@ -7,10 +7,13 @@ import math
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import (
+    BUSY_TOLERANCE,
     POWER_TOLERANCE_W,
     TOKENS_TOLERANCE,
     Rates,
+    headroom_used,
     lost_share,
+    most_busy,
     moves,
     over_limit_w,
     over_quality,
@@ -19,9 +22,6 @@ from controller.optimizer.outcome import (
     unserved,
     usable,
 )
-
-BUSY_TOLERANCE = 1e-4
-"""Engine time, instances."""
 
 
 def violations(plan: Plan, data: ProblemData) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def violations(plan: Plan, data: ProblemData) -> tuple[str, ...]:
     return (
         *_numbers(plan, rates),
         *_instances(plan, data),
-        *_least_up(plan, data),
+        *_moves(plan, data),
         *_tokens(plan, data, rates),
         *_promises(plan, data, rates),
     )
@@ -89,10 +89,12 @@ def _instances(plan: Plan, data: ProblemData) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _least_up(plan: Plan, data: ProblemData) -> tuple[str, ...]:
+def _moves(plan: Plan, data: ProblemData) -> tuple[str, ...]:
     out = []
     for pool, planned in zip(data.pools, plan.pools, strict=True):
         moved = moves(pool, planned.on, planned.sleeping)
+        if not data.may_stop and any(moved.stops):
+            out.append(f"{pool.pool_id}: {sum(moved.stops)} stops, although instances must not be stopped")
         for t, on in enumerate(planned.on):
             held = 0
             for lag in range(t + 1):
@@ -110,8 +112,9 @@ def _tokens(plan: Plan, data: ProblemData, rates: Rates) -> tuple[str, ...]:
         moved = moves(pool, planned.on, planned.sleeping)
         for t, serving in enumerate(usable(data, k, planned.on, moved)):
             busy = sum(data.busy_s_per_token[r][k] * rates[r][k][t] for r in range(len(data.classes)))
-            if busy > data.utilisation_frac * serving + BUSY_TOLERANCE:
-                out.append(f"{pool.pool_id}[{t}]: {busy:.4f} instances busy of {serving:.4f} at η")
+            most = most_busy(data, serving, planned.on[t])
+            if busy > most + BUSY_TOLERANCE:
+                out.append(f"{pool.pool_id}[{t}]: {busy:.4f} instances busy of {most:.4f}")
         for r, cls in enumerate(data.classes):
             if not data.allowed[r][k] and max(rates[r][k]) > TOKENS_TOLERANCE:
                 out.append(f"{cls.class_id} is served by {pool.pool_id}, whose precision it does not allow")
@@ -134,6 +137,9 @@ def _promises(plan: Plan, data: ProblemData, rates: Rates) -> tuple[str, ...]:
         excess = max(over_quality(data, rates, r, t) for t in steps)
         if excess > told.get(("quality", cls.class_id), 0.0) * (1 + 1e-6):
             out.append(f"{cls.class_id}: quality budget silently exceeded by {excess:.6f} loss·tokens/s")
+    for pool, amount in headroom_used(data, plan):
+        if amount > told.get(("headroom", pool), 0.0) * (1 + 1e-6) + BUSY_TOLERANCE:
+            out.append(f"{pool}: headroom silently used, {amount:.4f} instances")
     on = tuple(pool.on for pool in plan.pools)
     sleeping = tuple(pool.sleeping for pool in plan.pools)
     expected = power_w(data, on, sleeping, rates)

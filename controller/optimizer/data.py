@@ -75,6 +75,8 @@ class ProblemData:
         busy_s_per_token: [r][k], engine time an output token takes, its share of prompt work included.
         j_per_token: [r][k], energy above P0·time of an output token, its share of prompt work included.
         utilisation_frac: η, share of the engine time that is planned.
+        peak_frac: share that may be used at a price before a promise to a class is broken.
+        headroom_usd_per_s: price of one instance's engine time beyond η.
         gpus: GPUs installed.
         pue: facility power over IT power.
         spare_w: IT power of GPUs that belong to no instance.
@@ -85,6 +87,7 @@ class ProblemData:
         carbon_usd_per_kg: price set on emissions.
         limit_usd_per_j: price of energy drawn above the limit.
         quality_usd_per_token: price of an output token at a loss of 1 beyond the class's budget.
+        may_stop: whether sleeping instances may be stopped.
         ramp_w: largest planned rise of power between intervals, None for no bound.
         ramp_usd_per_w: price of a rise beyond it.
     """
@@ -107,6 +110,9 @@ class ProblemData:
     carbon_usd_per_kg: float
     limit_usd_per_j: float
     quality_usd_per_token: float
+    may_stop: bool = True
+    peak_frac: float = 0.97
+    headroom_usd_per_s: float = 0.01
     ramp_w: float | None = None
     ramp_usd_per_w: float = 1e-3
 

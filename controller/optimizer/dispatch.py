@@ -12,7 +12,7 @@ from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import assemble
 from controller.optimizer.rounding import rates
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
-from controller.optimizer.terms import capacity, energy, limit, power, quality, serve
+from controller.optimizer.terms import capacity, energy, headroom, limit, power, quality, serve
 from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Parameters, Shape, Variables
 
@@ -20,11 +20,12 @@ CONSTRAINTS = (
     serve.serve_demand,
     serve.allowed_pools,
     capacity.engine_time,
+    headroom.headroom_bound,
     power.site_power,
     limit.site_limit,
     quality.quality_budget,
 )
-COSTS = (energy.energy_cost, quality.quality_cost, serve.unserved_cost, limit.limit_cost)
+COSTS = (energy.energy_cost, quality.quality_cost, headroom.headroom_cost, serve.unserved_cost, limit.limit_cost)
 
 
 def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:

@@ -76,24 +76,28 @@ def filled(data: ProblemData) -> Plan:
 def fill(data: ProblemData, serving: tuple[tuple[float, ...], ...]) -> Rates:
     """Token rates for `serving[t][k]` instances: dearest promise first, then the pool of least energy a token.
 
-    A class goes to lossy pools as far as its quality budget carries; what is left then goes where there is room.
+    A class goes to lossy pools as far as its quality budget carries; then headroom is used; what is still left goes
+    where there is any room.
     """
     steps = len(serving)
     rates = [[[0.0] * steps for _ in data.pools] for _ in data.classes]
     order = sorted(range(len(data.classes)), key=lambda r: (-data.classes[r].serve_usd_per_token, r))
     for t in range(steps):
         room = [data.utilisation_frac * count for count in serving[t]]
+        extra = [max(0.0, data.peak_frac - data.utilisation_frac) * int(count) for count in serving[t]]
         for r in order:
-            _fill_class(data, r, t, room, rates[r])
+            _fill_class(data, r, t, (room, extra), rates[r])
     return tuple(tuple(tuple(cell) for cell in row) for row in rates)
 
 
-def _fill_class(data: ProblemData, r: int, t: int, room: list[float], rates: list[list[float]]) -> None:
+def _fill_class(
+    data: ProblemData, r: int, t: int, rooms: tuple[list[float], list[float]], rates: list[list[float]]
+) -> None:
     cls = data.classes[r]
     left = cls.demand_tokens_per_s[t]
     loss_left = cls.quality_budget_frac[t] * left
     pools = sorted((k for k in range(len(data.pools)) if data.allowed[r][k]), key=lambda k: (data.j_per_token[r][k], k))
-    for within_budget in (True, False):
+    for within_budget, room in ((True, rooms[0]), (True, rooms[1]), (False, rooms[0]), (False, rooms[1])):
         for k in pools:
             loss = data.pools[k].quality_loss_frac
             most = loss_left / loss if within_budget and loss > 0 else left
@@ -146,4 +150,7 @@ def _objective(data: ProblemData, on: tuple[int, ...]) -> float:
     for r, cls in enumerate(data.classes):
         cost += unserved(data, rates, r, 0) * dt_s * cls.serve_usd_per_token
         cost += over_quality(data, rates, r, 0) * dt_s * data.quality_usd_per_token
+    for k, count in enumerate(on):
+        busy = sum(data.busy_s_per_token[r][k] * rates[r][k][0] for r in range(len(data.classes)))
+        cost += max(0.0, busy - data.utilisation_frac * count) * dt_s * data.headroom_usd_per_s
     return cost

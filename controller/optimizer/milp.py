@@ -9,7 +9,7 @@ from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import assemble
 from controller.optimizer.rounding import rates, whole
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
-from controller.optimizer.terms import capacity, energy, limit, occupancy, power, quality, serve, switching
+from controller.optimizer.terms import capacity, energy, headroom, limit, occupancy, power, quality, serve, switching
 from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Parameters, Shape, Variables
 
@@ -17,6 +17,7 @@ CONSTRAINTS = (
     serve.serve_demand,
     serve.allowed_pools,
     capacity.engine_time,
+    headroom.headroom_bound,
     occupancy.instance_bounds,
     occupancy.gpu_count,
     switching.transitions,
@@ -30,6 +31,7 @@ CONSTRAINTS = (
 COSTS = (
     energy.energy_cost,
     quality.quality_cost,
+    headroom.headroom_cost,
     switching.switching_cost,
     power.ramp_cost,
     serve.unserved_cost,

@@ -5,7 +5,7 @@ Every plan, whoever made it, is completed here, so that its predictions mean the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.model.plan import Horizon, Plan, PlanOrigin, PoolPlan, Slack
 from controller.optimizer.data import PoolData, ProblemData
@@ -14,6 +14,8 @@ from controller.units import SECONDS_PER_HOUR
 TOKENS_TOLERANCE = 1e-3
 """Token rates closer than this are equal, tokens/s; also the share of a rate below which a difference is numeric."""
 POWER_TOLERANCE_W = 0.5
+BUSY_TOLERANCE = 1e-4
+"""Engine time, instances."""
 
 Counts = tuple[tuple[int, ...], ...]
 """[k][t], instances."""
@@ -62,6 +64,27 @@ def usable(data: ProblemData, k: int, on: tuple[int, ...], moved: Moves) -> tupl
             lost += moved.wakes[t - lag] * lost_share(pool.wake_s, dt_s, lag)
             lost += moved.starts[t - lag] * lost_share(pool.start_s, dt_s, lag)
         out.append(max(0.0, count - lost))
+    return tuple(out)
+
+
+def most_busy(data: ProblemData, serving: float, on: int) -> float:
+    """Engine time that may be used of a pool, headroom included, instances."""
+    return data.utilisation_frac * serving + max(0.0, data.peak_frac - data.utilisation_frac) * on
+
+
+def headroom_used(data: ProblemData, plan: Plan) -> tuple[tuple[str, float], ...]:
+    """Engine time beyond η of each pool at its worst interval, instances; pools that stay within it are left out."""
+    out = []
+    rates = rates_of(plan)
+    for k, (pool, planned) in enumerate(zip(data.pools, plan.pools, strict=True)):
+        serving = usable(data, k, planned.on, moves(pool, planned.on, planned.sleeping))
+        over = max(
+            sum(data.busy_s_per_token[r][k] * rates[r][k][t] for r in range(len(data.classes)))
+            - data.utilisation_frac * serving[t]
+            for t in range(plan.horizon.steps)
+        )
+        if over > BUSY_TOLERANCE:
+            out.append((str(pool.pool_id), over))
     return tuple(out)
 
 
@@ -143,7 +166,7 @@ def assemble(
     steps = len(on[0])
     site_w = power_w(data, on, sleeping, rates)
     moved = tuple(moves(pool, on[k], sleeping[k]) for k, pool in enumerate(data.pools))
-    return Plan(
+    plan = Plan(
         horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, steps),
         origin=origin,
         pools=tuple(
@@ -162,6 +185,8 @@ def assemble(
         gap_frac=gap_frac,
         solve_s=solve_s,
     )
+    used = tuple(Slack("headroom", pool_id, over, "instances") for pool_id, over in headroom_used(data, plan))
+    return replace(plan, slack=(*plan.slack, *used))
 
 
 def rates_of(plan: Plan) -> Rates:

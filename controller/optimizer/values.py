@@ -72,6 +72,7 @@ def _set_workload(p: Parameters, data: ProblemData, shape: Shape) -> None:
 def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
     eta, dt_s, steps, pools = data.utilisation_frac, data.horizon.dt_s, shape.steps, data.pools
     _put(p.utilisation, eta)
+    _put(p.peak_extra, np.full((shape.pools, steps), max(0.0, data.peak_frac - eta)))
     _put(p.eta_late, eta * np.array([pool.late for pool in pools]))
     for lag in range(shape.lags):
         wake = np.array([lost_share(pool.wake_s, dt_s, lag) for pool in pools])
@@ -84,6 +85,7 @@ def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
     _put(p.locked, [pool.locked for pool in pools])
     may = np.array([float(move) for move in decision_steps(data)])
     _put(p.most_moves, 2.0 * np.outer([pool.instances for pool in pools], may))
+    _put(p.most_stops, _wide(np.array([pool.instances * data.may_stop for pool in pools]), steps))
     _put(p.min_on, _wide(np.array([pool.min_on for pool in pools]), steps))
     _put(p.max_on, _wide(np.array([pool.max_on for pool in pools]), steps))
     _put(p.instances, _wide(np.array([pool.instances for pool in pools]), steps))
@@ -119,4 +121,5 @@ def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
     _put(p.unserved_price, OBJECTIVE_PER_USD * dt_s * serve)
     _put(p.over_limit_price, OBJECTIVE_PER_USD * dt_s * data.limit_usd_per_j)
     _put(p.over_quality_price, OBJECTIVE_PER_USD * dt_s * data.quality_usd_per_token)
+    _put(p.over_busy_price, OBJECTIVE_PER_USD * dt_s * data.headroom_usd_per_s)
     _put(p.over_ramp_price, OBJECTIVE_PER_USD * data.ramp_usd_per_w)

@@ -44,6 +44,7 @@ class Variables:
         over_limit_w: (1, T) power above the limit.
         over_quality: (R, T) loss·tokens/s beyond the budget.
         over_ramp_w: (1, T) rise of power beyond the ramp.
+        over_busy: (K, T) engine time beyond η, instances.
     """
 
     on: Expression
@@ -58,6 +59,7 @@ class Variables:
     over_limit_w: Expression
     over_quality: Expression
     over_ramp_w: Expression
+    over_busy: Expression
 
     @classmethod
     def of(cls, shape: Shape, *, whole: bool = True) -> Variables:
@@ -80,6 +82,7 @@ class Variables:
             over_limit_w=free((1, shape.steps)),
             over_quality=free(by_class),
             over_ramp_w=free((1, shape.steps)),
+            over_busy=free(by_pool),
         )
 
 
@@ -91,13 +94,15 @@ class Parameters:
         demand: (R, T) output tokens/s.
         token_cap: (R·K, T) bound on token rates, 0 where the class may not use the pool.
         busy_s: (R·K, T) engine time of an output token.
-        utilisation: (1, 1) η.
+        utilisation: η.
+        peak_extra: (K, T) share of an instance's engine time beyond η that may be used at a price.
         eta_wake, eta_start: J entries of (K, T), η times the share of an interval lost to a wake, to a start, j
             intervals after it.
         eta_late: (K, T) η times the instances on that do not serve yet.
         hold_wake, hold_start: J entries of (K, T), 1 while a wake, a start, j intervals ago still binds, else 0.
         locked: (K, T) instances that must stay on.
         most_moves: (K, T) instances that may move, 0 where no move can pay.
+        most_stops: (K, T) instances that may be stopped.
         min_on, max_on: (K, T).
         instances: (K, T) instances of the pool.
         on_now, sleeping_now: (K, 1).
@@ -113,13 +118,15 @@ class Parameters:
         token_price: (1, R·K) objective of an output token/s over one interval: quality.
         wake_price, stop_price: (1, K) objective of a wake or start; of a stop.
         unserved_price: (1, R) objective of an unserved token/s over one interval.
-        over_limit_price, over_quality_price, over_ramp_price: scalars, objective of one unit over one interval.
+        over_limit_price, over_quality_price, over_ramp_price, over_busy_price: scalars, objective of one unit over one
+            interval.
     """
 
     demand: Expression
     token_cap: Expression
     busy_s: Expression
     utilisation: Expression
+    peak_extra: Expression
     eta_wake: tuple[Expression, ...]
     eta_start: tuple[Expression, ...]
     eta_late: Expression
@@ -127,6 +134,7 @@ class Parameters:
     hold_start: tuple[Expression, ...]
     locked: Expression
     most_moves: Expression
+    most_stops: Expression
     min_on: Expression
     max_on: Expression
     instances: Expression
@@ -149,6 +157,7 @@ class Parameters:
     over_limit_price: Expression
     over_quality_price: Expression
     over_ramp_price: Expression
+    over_busy_price: Expression
 
     @classmethod
     def of(cls, shape: Shape) -> Parameters:
@@ -167,6 +176,7 @@ class Parameters:
             token_cap=given(pairs, steps),
             busy_s=given(pairs, steps),
             utilisation=cp.Parameter(nonneg=True),
+            peak_extra=given(pools, steps),
             eta_wake=lagged(),
             eta_start=lagged(),
             eta_late=given(pools, steps),
@@ -174,6 +184,7 @@ class Parameters:
             hold_start=lagged(),
             locked=given(pools, steps),
             most_moves=given(pools, steps),
+            most_stops=given(pools, steps),
             min_on=given(pools, steps),
             max_on=given(pools, steps),
             instances=given(pools, steps),
@@ -196,6 +207,7 @@ class Parameters:
             over_limit_price=cp.Parameter(nonneg=True),
             over_quality_price=cp.Parameter(nonneg=True),
             over_ramp_price=cp.Parameter(nonneg=True),
+            over_busy_price=cp.Parameter(nonneg=True),
         )
 
 

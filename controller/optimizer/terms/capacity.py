@@ -14,17 +14,18 @@ def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
         Σ_r busy_s[r, k] · tokens[r, k, t]
             <= η · ( on[k, t] - late[k, t]
                      - Σ_j ( wake_share[k, j] · wakes[k, t-j] + start_share[k, j] · starts[k, t-j] ) )
+               + over_busy[k, t]
 
     for all k, t. busy_s is the engine time of one output token at the largest batch that keeps the class's
     inter-token latency: (a + b·B)/B + (input/output ratio) · prefill_s_per_token; η < 1 keeps room for queueing tails.
-    Shapes: tokens, busy_s (R·K, T); on, late, wakes, starts (K, T).
+    Shapes: tokens, busy_s (R·K, T); on, late, wakes, starts, over_busy (K, T).
     Source: step-time law T(B) = a + b·B, ML.ENERGY v3; start latency as in arXiv 2606.18851, stage 1.
     """
     usable = p.utilisation * v.on - p.eta_late
     for lag in range(min(shape.lags, shape.steps)):
         usable -= cp.multiply(p.eta_wake[lag], lagged(v.wakes, lag, shape))
         usable -= cp.multiply(p.eta_start[lag], lagged(v.starts, lag, shape))
-    return [sum_over_classes(shape) @ cp.multiply(p.busy_s, v.tokens) <= usable]
+    return [sum_over_classes(shape) @ cp.multiply(p.busy_s, v.tokens) <= usable + v.over_busy]
 
 
 def lagged(series: Expression, lag: int, shape: Shape) -> Expression:

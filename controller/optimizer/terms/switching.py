@@ -43,13 +43,15 @@ def least_up_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]
 def decision_times(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Instances move only in intervals at which a move can pay.
 
-        wakes[k, t] + starts[k, t] + sleeps[k, t] + stops[k, t] <= most_moves[k, t]        for all k, t    [instances]
+        wakes[k, t] + starts[k, t] + sleeps[k, t] + stops[k, t] <= most_moves[k, t]
+        stops[k, t] <= most_stops[k, t]        for all k, t    [instances]
 
-    with most_moves 0 in the other intervals. Between two changes of demand, price, limit or budget a move only costs;
-    leaving those intervals out shrinks the search from T to a few decisions.
+    with most_moves 0 in the other intervals, and most_stops 0 where instances must not be stopped. Between two changes
+    of demand, price, limit or budget a move only costs; leaving those intervals out shrinks the search from T to a few
+    decisions.
     Shapes: all (K, T).
     """
-    return [v.wakes + v.starts + v.sleeps + v.stops <= p.most_moves]
+    return [v.wakes + v.starts + v.sleeps + v.stops <= p.most_moves, v.stops <= p.most_stops]
 
 
 def switching_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:

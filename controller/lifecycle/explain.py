@@ -1,0 +1,115 @@
+"""Puts the reasons of a decision together, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.lifecycle.accounts import event_diagnostics
+from controller.lifecycle.diagnostics import ClassDiagnostics, Diagnostics, Fallback, PoolDiagnostics
+from controller.lifecycle.knowledge import Known
+from controller.lifecycle.ladder import Made
+from controller.lifecycle.memory import Memory, Phase
+from controller.lifecycle.power_loop import instance_power_w
+from controller.lifecycle.steering import Targets
+from controller.lifecycle.views import View
+from controller.model.fleet import Site
+from controller.model.observation import InstanceState, Missing, Observation
+from controller.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tick has decided, for its diagnostics."""
+
+    known: Known
+    views: tuple[View, ...]
+    targets: Targets
+    reasons: tuple[str, ...]
+    plan: Plan | None
+    made: Made | None
+    dispatched: Made
+
+
+def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outcome) -> Diagnostics:
+    """The reasons of a decision."""
+    known, made, dispatched = outcome.known, outcome.made, outcome.dispatched
+    return Diagnostics(
+        now_s=known.now_s,
+        slow_reasons=outcome.reasons,
+        plan_origin=None if outcome.plan is None else outcome.plan.origin,
+        dispatch_origin=dispatched.plan.origin,
+        slow_solve_s=None if made is None else made.plan.solve_s,
+        fast_solve_s=dispatched.plan.solve_s,
+        fallbacks=(
+            *(() if made is None else made.fallbacks),
+            *dispatched.fallbacks,
+            *_input_fallbacks(observation, known),
+        ),
+        slack=dispatched.plan.slack,
+        measured_w=known.measured.value_w,
+        measured_age_s=known.measured.age_s,
+        router_age_s=known.router_age_s,
+        modelled_w=known.modelled_w,
+        planned_w=dispatched.plan.power_w[0],
+        bias_w=known.data.bias_w,
+        limit_w=known.limit_w,
+        effective_limit_w=known.data.limit_w[0],
+        price_usd_per_mwh=known.price.values[0],
+        carbon_kg_per_mwh=known.carbon.values[0],
+        classes=_class_diagnostics(site, memory, known),
+        pools=_pool_diagnostics(site, outcome),
+        draining=tuple(v.instance.instance_id for v in outcome.views if v.intent.phase is Phase.DRAIN),
+        event=event_diagnostics(observation.events, memory.baselines_w, known.now_s, known.measured.value_w),
+        holding=known.holding,
+    )
+
+
+def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, ...]:
+    out = []
+    if known.measured.fallback is not None:
+        out.append(Fallback("power", *known.measured.fallback))
+    if isinstance(observation.router, Missing):
+        out.append(Fallback("demand", "last estimate", f"{observation.router.source}: {observation.router.reason}"))
+    for ladder, signal in (("price", known.price), ("carbon", known.carbon)):
+        if signal.fallback is not None:
+            out.append(Fallback(ladder, "last or configured value", signal.fallback))
+    return tuple(out)
+
+
+def _class_diagnostics(site: Site, memory: Memory, known: Known) -> tuple[ClassDiagnostics, ...]:
+    return tuple(
+        ClassDiagnostics(
+            class_id=cls.class_id,
+            demand_tokens_per_s=known.demand[r].output_tokens_per_s,
+            input_tokens=known.demand[r].input_tokens,
+            output_tokens=known.demand[r].output_tokens,
+            quality_burnt_frac=memory.burns[r].burnt_frac,
+            quality_allowed_frac=known.data.classes[r].quality_budget_frac[0],
+        )
+        for r, cls in enumerate(site.classes)
+    )
+
+
+def _pool_diagnostics(site: Site, outcome: Outcome) -> tuple[PoolDiagnostics, ...]:
+    counts = {count.instance_id: count for count in outcome.known.tokens}
+    out = []
+    for k, pool in enumerate(site.pools):
+        views = [view for view in outcome.views if view.pool_index == k]
+        phases = [view.intent.phase for view in views if view.state is not InstanceState.UNREACHABLE]
+        out.append(
+            PoolDiagnostics(
+                pool_id=pool.pool_id,
+                serving=sum(view.serves for view in views),
+                draining=phases.count(Phase.DRAIN),
+                waking=phases.count(Phase.WAKE),
+                sleeping=phases.count(Phase.SLEEP),
+                off=phases.count(Phase.OFF),
+                unreachable=len(views) - len(phases),
+                target_on=outcome.targets.on[k],
+                tokens_per_s=sum(
+                    counts[v.instance.instance_id].generation_per_s for v in views if v.instance.instance_id in counts
+                ),
+                power_w=sum(instance_power_w(v, counts.get(v.instance.instance_id)) for v in views),
+            )
+        )
+    return tuple(out)

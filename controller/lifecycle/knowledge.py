@@ -1,0 +1,134 @@
+"""What a tick finds out before it plans: instances, demand, power and signals, put together as the problem of now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller.forecast import demand as demands
+from controller.forecast.signals import SignalForecast, forecast
+from controller.lifecycle.accounts import burn, freeze_baselines
+from controller.lifecycle.memory import Memory, TokenCount
+from controller.lifecycle.policy import Mode, TickPolicy
+from controller.lifecycle.power_loop import (
+    Measured,
+    count_tokens,
+    draining_power_w,
+    measured_power,
+    modelled_power_w,
+    next_bias_w,
+)
+from controller.lifecycle.problem import Inputs, build
+from controller.lifecycle.triggers import holding, router_age_s
+from controller.lifecycle.views import View, look, natural_intent
+from controller.model.fleet import Site
+from controller.model.grid import GridEvent, limit_at
+from controller.model.observation import Missing, Observation
+from controller.model.plan import Horizon
+from controller.optimizer.data import ProblemData
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known at a tick.
+
+    Attributes:
+        demand: of each class, in the site's order.
+        measured: power at the meter.
+        modelled_w: power at the meter by the model, for the instances as they are.
+        price, carbon: over the horizon.
+        data: the problem of now.
+        events: those known.
+        limit_w: limit in force now at the meter, None without one.
+        router_age_s: age of the routers' report, None where it is missing.
+        holding: why no instance may be drained, None where they may.
+    """
+
+    now_s: float
+    views: tuple[View, ...]
+    tokens: tuple[TokenCount, ...]
+    demand_state: demands.DemandState
+    demand: tuple[demands.Demand, ...]
+    measured: Measured
+    modelled_w: float
+    price: SignalForecast
+    carbon: SignalForecast
+    data: ProblemData
+    events: tuple[GridEvent, ...]
+    limit_w: float | None
+    router_age_s: float | None
+    holding: str | None
+
+
+def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Memory:
+    """Book what happened since the last tick: quality burnt, power measured, baselines that fall due."""
+    measured = measured_power(site, observation, policy.reading_stale_s)
+    history, window_s = memory.history, policy.baseline_window_s
+    router = observation.router
+    baselines = freeze_baselines(memory.baselines_w, history, observation.events, observation.now_s, window_s)
+    if measured.value_w is not None:
+        history = history.with_sample(observation.now_s, measured.value_w, window_s)
+    return replace(
+        memory,
+        burns=burn(site, memory.burns, memory.served, observation),
+        served=memory.served if isinstance(router, Missing) else router.demand,
+        history=history,
+        baselines_w=baselines,
+    )
+
+
+def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Known:
+    """Instances, demand, power and signals, put together as the problem of now."""
+    now_s, router = observation.now_s, observation.router
+    views = look(site, memory.intents, observation, stale_s=policy.reading_stale_s, retry_s=policy.command_retry_s)
+    if policy.mode is not Mode.ACT:
+        views = tuple(replace(view, intent=natural_intent(view, now_s)) for view in views)
+    tokens = count_tokens(views, memory.tokens)
+    state = memory.demand
+    if not isinstance(router, Missing):
+        state = demands.update(state, router, policy.demand_fast_tau_s, policy.demand_slow_tau_s)
+    demand = tuple(demands.estimate(state, cls, policy.step_s) for cls in site.classes)
+    measured = measured_power(site, observation, policy.reading_stale_s)
+    modelled_w = modelled_power_w(site, views, tokens)
+    bias_w = next_bias_w(
+        policy,
+        site,
+        observation,
+        (memory.bias_w, memory.bias_at_s),
+        measured_w=measured.value_w,
+        modelled_w=modelled_w,
+        leaving_w=draining_power_w(site, views),
+    )
+    horizon = Horizon(now_s, policy.step_s, policy.steps)
+    stale_s = policy.signal_stale_s
+    price = forecast(observation.price_usd_per_mwh, horizon, policy.default_price_usd_per_mwh, stale_s)
+    carbon = forecast(observation.carbon_kg_per_mwh, horizon, policy.default_carbon_kg_per_mwh, stale_s)
+    inputs = Inputs(
+        now_s=now_s,
+        views=views,
+        demand=demand,
+        burns=memory.burns,
+        events=observation.events,
+        price_usd_per_mwh=price.values,
+        carbon_kg_per_mwh=carbon.values,
+        bias_w=bias_w,
+        margin_frac=policy.blind_margin_frac if measured.value_w is None else policy.margin_frac,
+        retry_s=policy.command_retry_s,
+    )
+    limit_w = limit_at(observation.events, site.import_limit_w, now_s)
+    age_s = router_age_s(observation)
+    return Known(
+        now_s=now_s,
+        views=views,
+        tokens=tokens,
+        demand_state=state,
+        demand=demand,
+        measured=measured,
+        modelled_w=modelled_w,
+        price=price,
+        carbon=carbon,
+        data=build(site, policy, inputs),
+        events=observation.events,
+        limit_w=limit_w,
+        router_age_s=age_s,
+        holding=holding(policy, state.observed_s, age_s, limited=limit_w is not None),
+    )

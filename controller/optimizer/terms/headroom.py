@@ -1,0 +1,22 @@
+"""Headroom: the room kept for queueing tails may be used, at a price, before a class yields."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+
+from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+
+
+def headroom_bound(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """Engine time beyond η is bounded by what an instance has at all.
+
+        over_busy[k, t] <= (peak_frac - η) · on[k, t]        for all k, t        [instances]
+
+    Shapes: over_busy, on, peak_extra = peak_frac - η (K, T).
+    """
+    return [v.over_busy <= cp.multiply(p.peak_extra, v.on)]
+
+
+def headroom_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
+    """Price of working beyond η: over_busy_price · Σ_k,t over_busy[k, t]."""
+    return p.over_busy_price * cp.sum(v.over_busy)
