@@ -1,0 +1,265 @@
+import asyncio
+import dataclasses
+import threading
+
+import pytest
+
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.clock import SystemClock, VirtualClock
+from controller.errors import ActuationError
+from controller.model.observation import InstanceState
+from controller.model.plan import Verb
+from controller.runner import ACTUATION_KIND, SAMPLE_KIND, Runner, RunnerOptions, RunnerParts
+from controller.store.decisions import RECORD_KIND, observation_of
+from controller.telemetry import Telemetry
+from controller.tick import Memory
+from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, numbered, observation, site
+
+SITE = site()
+
+
+class Source:
+    def __init__(self):
+        self.failure = None
+        self.reads = []
+
+    async def read(self, now_s):
+        self.reads.append(now_s)
+        if self.failure:
+            raise self.failure
+        return observation(now_s)
+
+
+class Publisher:
+    def __init__(self):
+        self.tables = []
+        self.failure = None
+
+    async def apply(self, given):
+        if self.failure:
+            raise self.failure
+        self.tables.append(given.table.sequence)
+        return (f"table {given.table.sequence}",)
+
+
+class Driver:
+    verbs = (Verb.WAKE,)
+
+    def __init__(self):
+        self.failure = None
+        self.gate = asyncio.Event()
+
+    async def carry_out(self, command):
+        await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        return "awake"
+
+
+class Bench:
+    """A runner over fakes on a virtual clock; `until` lets it run until something is so, then stops it."""
+
+    def __init__(self, decide=None, **options):
+        self.source, self.publisher, self.driver = Source(), Publisher(), Driver()
+        self.recorder, self.telemetry, self.clock = ListRecorder(), Telemetry(SITE), options.pop("clock", VirtualClock(NOW_S))
+        self.statuses = []
+        self.memories = []
+        self.more = {}
+        parts = RunnerParts(
+            source=self.source,
+            decide=decide or self.decide,
+            publishers=(self.publisher,),
+            instances=InstanceTasks((self.driver,), self.clock),
+            recorder=self.recorder,
+            telemetry=self.telemetry,
+            clock=self.clock,
+            watchers=(self.statuses.append,),
+        )
+        self.runner = Runner(parts, Memory.initial(SITE, NOW_S), RunnerOptions(**{"tick_s": 5.0, **options}))
+
+    def decide(self, memory, seen):
+        self.memories.append(memory.sequence)
+        return decision(SITE, seen.now_s, numbered(memory), **self.more)
+
+    async def until(self, is_so):
+        task = asyncio.create_task(self.runner.run())
+        try:
+            async with asyncio.timeout(20):
+                while not is_so():
+                    assert not task.done(), "the loop ended"
+                    await asyncio.sleep(0.001)
+        finally:
+            self.runner.stop()
+            await task
+
+    def faults(self):
+        return {fault.step: fault.reason for fault in self.statuses[-1].faults} if self.statuses else {}
+
+    def metric(self, name, **labels):
+        return self.telemetry.registry.get_sample_value(f"wattroute_controller_{name}", labels)
+
+
+async def test_the_loop_decides_publishes_records_and_carries_its_memory():
+    bench = Bench()
+    await bench.until(lambda: len(bench.publisher.tables) >= 3)
+    first = bench.memories[0]
+    assert bench.memories[:3] == [first, first + 1, first + 2]
+    assert bench.runner.is_ready
+    record = bench.recorder.of(RECORD_KIND)[0]
+    assert observation_of(record).now_s == bench.source.reads[0]
+    assert record["actions"] == ["table 7"]
+    assert bench.recorder.of(SAMPLE_KIND)[0]["power_w"] == 4000.0
+    assert bench.statuses[-1].decision is not None
+    assert bench.metric("tick_seconds_count") >= 3
+
+
+async def test_signals_are_read_more_often_than_decisions_are_made():
+    bench = Bench(tick_s=60.0, sample_s=1.0)
+    await bench.until(lambda: len(bench.source.reads) >= 40)
+    assert len(bench.memories) == 1
+    assert bench.source.reads[10] - bench.source.reads[0] == pytest.approx(10.0)
+
+
+async def test_an_unpublished_decision_moves_nothing():
+    bench = Bench()
+    bench.more = {"publish": False, "commands": commands((Verb.WAKE, "int4-0"))}
+    await bench.until(lambda: len(bench.memories) >= 2)
+    assert bench.publisher.tables == []
+    assert bench.recorder.of(ACTUATION_KIND) == []
+    assert bench.recorder.of(RECORD_KIND)[0]["publish"] is False
+
+
+async def test_a_decision_that_fails_is_told_and_the_next_one_is_made():
+    bench = Bench()
+    real, failures = bench.decide, [RuntimeError("solver exploded")]
+
+    def decide(memory, seen):
+        if failures:
+            raise failures.pop()
+        return real(memory, seen)
+
+    bench = Bench(decide)
+    await bench.until(lambda: bench.metric("tick_seconds_count") >= 2)
+    assert bench.metric("faults_total", step="tick") == 1
+    told = [s.faults for s in bench.statuses if s.faults]
+    assert "RuntimeError: solver exploded" in told[0][0].reason
+    assert "tick" not in bench.faults()
+
+
+async def test_a_source_that_raises_is_told_and_read_again(caplog):
+    bench = Bench()
+    bench.source.failure = RuntimeError("boom")
+    task = asyncio.create_task(bench.runner.run())
+    while len(bench.source.reads) < 3:
+        await asyncio.sleep(0.001)
+    bench.source.failure = None
+    while not bench.memories:
+        await asyncio.sleep(0.001)
+    bench.runner.stop()
+    await task
+    assert bench.metric("faults_total", step="read") >= 2
+    assert "loop step failed" in caplog.text
+
+
+async def test_a_publisher_that_fails_does_not_hold_back_the_rest():
+    bench = Bench()
+    bench.publisher.failure = ActuationError("redis", "down")
+    bench.more = {"commands": commands((Verb.WAKE, "int4-0"))}
+    bench.driver.gate.set()
+    await bench.until(lambda: "publish" in bench.faults() and bench.recorder.of(ACTUATION_KIND))
+    assert bench.faults()["publish"] == "redis: down"
+    assert bench.metric("faults_total", step="publish") >= 1
+    assert bench.recorder.of(ACTUATION_KIND)[0]["is_done"] is True
+
+
+async def test_a_ledger_that_fails_is_told_and_control_goes_on():
+    bench = Bench()
+    bench.recorder.is_failing = True
+    await bench.until(lambda: len(bench.publisher.tables) >= 2 and "record" in bench.faults())
+    assert "the disk is full" in bench.faults()["record"]
+    assert bench.metric("faults_total", step="record") >= 2
+
+
+async def test_a_watcher_that_fails_is_told_and_control_goes_on():
+    bench = Bench()
+
+    def watch(_):
+        raise RuntimeError("page broke")
+
+    bench.runner._parts = dataclasses.replace(bench.runner._parts, watchers=(watch, bench.statuses.append))
+    await bench.until(lambda: len(bench.publisher.tables) >= 2)
+    assert bench.metric("faults_total", step="watch") >= 1
+
+
+async def test_a_slow_wake_blocks_nothing_and_the_instance_is_not_used_meanwhile():
+    bench = Bench()
+    bench.more = {"commands": commands((Verb.WAKE, "bf16-1"))}
+    await bench.until(lambda: len(bench.memories) >= 3)
+    states = {i.instance_id: i.state for i in bench.statuses[-1].observation.instances}
+    assert states["bf16-1"] is InstanceState.WAKING
+    assert states["bf16-0"] is InstanceState.SERVING
+    assert bench.recorder.of(ACTUATION_KIND)[-1]["detail"] == "given up at shutdown"
+
+
+async def test_a_command_that_fails_is_recorded_counted_and_shown_until_it_succeeds():
+    bench = Bench()
+    bench.more = {"commands": commands((Verb.WAKE, "int4-0"))}
+    bench.driver.gate.set()
+    bench.driver.failure = ActuationError("int4-0", "canary failed")
+    task = asyncio.create_task(bench.runner.run())
+    while "actuate int4-0" not in bench.faults():
+        await asyncio.sleep(0.001)
+    assert bench.faults()["actuate int4-0"] == "wake: int4-0: canary failed"
+    bench.driver.failure = None
+    while "actuate int4-0" in bench.faults():
+        await asyncio.sleep(0.001)
+    bench.runner.stop()
+    await task
+    assert bench.metric("actuations_total", verb="wake", outcome="failed") >= 1
+    assert bench.metric("actuations_total", verb="wake", outcome="done") >= 1
+
+
+async def test_reading_goes_on_while_a_decision_is_late():
+    gate = threading.Event()
+    bench = Bench()
+    real = bench.decide
+
+    def decide(memory, seen):
+        gate.wait(20)
+        return real(memory, seen)
+
+    bench = Bench(decide, late_after_s=3.0)
+    task = asyncio.create_task(bench.runner.run())
+    while "late" not in bench.faults():
+        await asyncio.sleep(0.001)
+    assert "the last table stays" in bench.faults()["late"]
+    assert bench.publisher.tables == []
+    gate.set()
+    while "late" in bench.faults():
+        await asyncio.sleep(0.001)
+    bench.runner.stop()
+    await task
+    assert bench.publisher.tables
+
+
+async def test_hasten_decides_at_the_next_sample():
+    bench = Bench(tick_s=1e9)
+    task = asyncio.create_task(bench.runner.run())
+    while len(bench.memories) < 1 or bench.runner._ticking is not None:
+        await asyncio.sleep(0.001)
+    bench.runner.hasten()
+    async with asyncio.timeout(10):
+        while len(bench.memories) < 2:
+            await asyncio.sleep(0.001)
+    bench.runner.stop()
+    await task
+
+
+async def test_stopping_does_not_wait_for_the_next_sample():
+    bench = Bench(sample_s=3600.0, clock=SystemClock())
+    task = asyncio.create_task(bench.runner.run())
+    while not bench.statuses:
+        await asyncio.sleep(0.001)
+    bench.runner.stop()
+    async with asyncio.timeout(10):
+        await task

@@ -1,0 +1,115 @@
+import math
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from controller.lifecycle.diagnostics import Fallback
+from controller.model.observation import Missing
+from controller.model.plan import Slack, Verb
+from controller.telemetry import Telemetry
+from router.contract import EventState
+from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, site
+
+SITE = site()
+
+
+def values(telemetry: Telemetry) -> dict[tuple, float]:
+    samples = {}
+    for family in text_string_to_metric_families(telemetry.exposition().decode()):
+        for sample in family.samples:
+            samples[(sample.name.removeprefix("wattroute_controller_"), *sorted(sample.labels.values()))] = sample.value
+    return samples
+
+
+def decided(**changes):
+    return decision(SITE, diagnostics=diagnostics(**changes))
+
+
+def test_all_names_carry_the_prefix():
+    for family in text_string_to_metric_families(Telemetry(SITE).exposition().decode()):
+        assert family.name.startswith("wattroute_controller_")
+
+
+def test_what_was_measured():
+    telemetry = Telemetry(SITE)
+    telemetry.take_observation(observation(), 5000.0)
+    telemetry.take_observation(observation(), 8000.0)
+    seen = values(telemetry)
+    assert seen["power_watts",] == 4000
+    assert seen["energy_joules_total",] == 8000
+    assert seen["price_usd_per_mwh",] == 42
+    assert seen["carbon_kg_per_mwh",] == 310
+    assert seen["acknowledged_sequence",] == 7
+    assert seen["instances", "bf16", "serving"] == 2
+    assert seen["instances", "int4", "sleeping"] == 1
+    assert seen["instances", "int4", "serving"] == 0
+    assert seen["reading_age_seconds", "site_power"] == 0
+
+
+def test_missing_is_not_zero():
+    telemetry = Telemetry(SITE)
+    gone = Missing("x", "gone", NOW_S)
+    telemetry.take_observation(observation(site_power=gone, router=gone, price_usd_per_mwh=gone), 0.0)
+    seen = values(telemetry)
+    for name in (("power_watts",), ("price_usd_per_mwh",), ("acknowledged_sequence",), ("reading_age_seconds", "router")):
+        assert math.isnan(seen[name])
+
+
+def test_what_was_decided():
+    telemetry = Telemetry(SITE)
+    event = event_diagnostics(over_limit=True)
+    slack = (Slack("limit", "site", 200.0, "W"), Slack("serve", "standard", 5.0, "tokens/s"), Slack("odd", "x", 1.0, "y"))
+    telemetry.take_decision(decided(event=event, limit_w=3000.0, effective_limit_w=2900.0, slack=slack), took_s=0.2)
+    seen = values(telemetry)
+    assert seen["tick_seconds_count",] == 1
+    assert seen["tick_seconds_sum",] == pytest.approx(0.2)
+    assert seen["solver_seconds_sum", "slow"] == pytest.approx(0.12)
+    assert seen["solver_seconds_sum", "fast"] == pytest.approx(0.004)
+    assert (seen["limit_watts",], seen["effective_limit_watts",], seen["predicted_power_watts",]) == (3000, 2900, 4100)
+    assert (seen["event_state", "active"], seen["event_state", "pending"], seen["event_over_limit",]) == (1, 0, 1)
+    assert seen["event_delivered_watts",] == 200
+    assert (seen["plan_on_instances", "bf16"], seen["plan_on_instances", "int4"]) == (2, 1)
+    assert seen["demand_tokens_per_second", "standard"] == 900
+    assert seen["quality_burnt_frac", "standard"] == 0.002
+    assert (seen["slack", "limit"], seen["slack", "serve"], seen["slack", "quality"]) == (200, 5, 0)
+    assert seen["slack", "other"] == 1
+    assert seen["plan_origin", "milp"] == 1
+    assert seen["table_sequence",] == 7
+
+
+def test_the_end_of_an_event():
+    telemetry = Telemetry(SITE)
+    telemetry.take_decision(decided(event=event_diagnostics(state=EventState.ACTIVE), limit_w=3000.0), 0.1)
+    telemetry.take_decision(decided(), 0.1)
+    seen = values(telemetry)
+    assert seen["event_state", "active"] == 0
+    assert math.isnan(seen["limit_watts",])
+    assert math.isnan(seen["event_delivered_watts",])
+
+
+def test_a_tick_without_a_solve_adds_no_solver_time():
+    telemetry = Telemetry(SITE)
+    telemetry.take_decision(decided(slow_solve_s=None, fast_solve_s=None), 0.1)
+    assert values(telemetry)["solver_seconds_count", "slow"] == 0
+
+
+def test_labels_are_bounded():
+    telemetry = Telemetry(SITE)
+    for n in range(100):
+        telemetry.take_decision(decided(fallbacks=(Fallback(f"ladder-{n}", f"step-{n}", "a test"),)), 0.1)
+        telemetry.take_fault(f"fault-{n}")
+    seen = values(telemetry)
+    assert seen["faults_total", "other"] == 100
+    assert seen["fallbacks_total", "other", "other"] == 100 - 32
+    assert len([key for key in seen if key[0] == "fallbacks_total"]) == 33
+
+
+def test_commands_and_faults_are_counted_from_zero():
+    telemetry = Telemetry(SITE)
+    assert values(telemetry)["actuations_total", "failed", "wake"] == 0
+    telemetry.take_outcome(Verb.WAKE, is_done=False)
+    telemetry.take_outcome(Verb.WAKE, is_done=True)
+    telemetry.take_fault("publish")
+    seen = values(telemetry)
+    assert (seen["actuations_total", "failed", "wake"], seen["actuations_total", "done", "wake"]) == (1, 1)
+    assert seen["faults_total", "publish"] == 1
