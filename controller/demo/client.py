@@ -125,8 +125,8 @@ class StreamReader:
         except msgspec.MsgspecError as error:
             answer.problem = answer.problem or f"an event of the stream is not what it should be: {error}"
             return
-        if (error := bytes(event.error)) != b"null":
-            answer.problem = answer.problem or f"the stream told an error: {error.decode()[:200]}"
+        if (told := bytes(event.error)) != b"null":
+            answer.problem = answer.problem or f"the stream told an error: {told.decode()[:200]}"
         for choice in event.choices:
             if choice.finish_reason is not None:
                 answer.finish_reason = choice.finish_reason
