@@ -1,0 +1,160 @@
+import asyncio
+import dataclasses
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from controller.actuators.allocation_http import AllocationBoard
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.app import build_app
+from controller.clock import VirtualClock
+from controller.dashboard.api import Api, ApiParts
+from controller.dashboard.board import Board
+from controller.runner import Runner, RunnerParts
+from controller.signals.events import EventBook
+from controller.signals.latency import Latency
+from controller.telemetry import Telemetry
+from controller.tick import Memory
+from router.contract import decode
+from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
+
+SITE = site()
+EVENT = {"limit_w": 9000, "duration_s": 600, "event_id": "e1"}
+
+
+class Source:
+    async def read(self, now_s):
+        return observation(now_s)
+
+
+class Bench:
+    def __init__(self):
+        self.clock = VirtualClock(NOW_S)
+        self.recorder = ListRecorder()
+        self.allocation = AllocationBoard()
+        self.telemetry = Telemetry(SITE)
+        self.board = Board(SITE, "act", Latency)
+        parts = RunnerParts(
+            source=Source(),
+            decide=lambda memory, seen: decision(SITE, seen.now_s, memory),
+            publishers=(self.allocation,),
+            instances=InstanceTasks((), self.clock),
+            recorder=self.recorder,
+            telemetry=self.telemetry,
+            clock=self.clock,
+        )
+        self.runner = Runner(parts, Memory.initial(SITE, NOW_S))
+        self.events = EventBook(self.recorder)
+        self.api = Api(ApiParts(self.allocation, self.events, self.runner, self.telemetry, self.clock))
+
+
+@pytest.fixture
+async def served():
+    bench = Bench()
+    async with TestClient(TestServer(build_app(bench.api, bench.board, None))) as client:
+        yield client, bench
+
+
+async def error_of(answer):
+    return (await answer.json())["error"]["message"]
+
+
+async def test_the_allocation_with_its_tag(served):
+    client, bench = served
+    empty = await client.get("/v1/allocation")
+    assert (empty.status, empty.headers["Retry-After"]) == (503, "1")
+    assert "static weights" in await error_of(empty)
+    await bench.allocation.apply(commands(sequence=8))
+    full = await client.get("/v1/allocation")
+    assert (full.status, full.headers["ETag"]) == (200, '"8"')
+    assert decode(await full.read()).sequence == 8
+    for tag in ('"8"', 'W/"8"', '"7", "8"'):
+        unchanged = await client.get("/v1/allocation", headers={"If-None-Match": tag})
+        assert (unchanged.status, await unchanged.read()) == (304, b"")
+    assert (await client.get("/v1/allocation", headers={"If-None-Match": '"7"'})).status == 200
+    bench.clock.advance(60.0)
+    assert (await client.get("/v1/allocation")).status == 503
+
+
+async def test_an_event_from_entry_to_cancellation(served):
+    client, bench = served
+    added = await client.post("/v1/events", json=EVENT)
+    assert (added.status, added.headers["Location"]) == (201, "/v1/events/e1")
+    assert (await added.json())["state"] == "active"
+    (listed,) = (await (await client.get("/v1/events")).json())["events"]
+    assert (listed["event_id"], listed["limit_w"], listed["ramp_s"]) == ("e1", 9000.0, 30.0)
+    assert bench.recorder.of("event")[0]["action"] == "added"
+    cancelled = await client.delete("/v1/events/e1")
+    assert (cancelled.status, (await cancelled.json())["state"]) == (200, "ended")
+    assert (await client.delete("/v1/events/e1")).status == 404
+
+
+async def test_wrong_requests_say_what_is_wrong(served):
+    client, bench = served
+    broken = await client.post("/v1/events", data=b"{", headers={"Content-Type": "application/json"})
+    assert (broken.status, "not JSON" in await error_of(broken)) == (400, True)
+    refused = await client.post("/v1/events", json={**EVENT, "limit_w": -5})
+    assert (refused.status, "limit_w is -5" in await error_of(refused)) == (400, True)
+    form = await client.post("/v1/events", data={"limit_w": "9"})
+    assert (form.status, "application/json" in await error_of(form)) == (415, True)
+    large = await client.post("/v1/events", data=b" " * 100_000, headers={"Content-Type": "application/json"})
+    assert (large.status, "65536 bytes" in await error_of(large)) == (413, True)
+    await client.post("/v1/events", json=EVENT)
+    assert (await client.post("/v1/events", json=EVENT)).status == 409
+    absent = await client.get("/nowhere")
+    assert (absent.status, (await absent.json())["error"]["code"]) == (404, 404)
+    assert (await client.put("/v1/events", json=EVENT)).status == 405
+
+
+async def test_an_event_that_cannot_be_recorded_is_not_promised(served):
+    client, bench = served
+    bench.recorder.is_failing = True
+    answer = await client.post("/v1/events", json=EVENT)
+    assert (answer.status, "the disk is full" in await error_of(answer)) == (503, True)
+    assert bench.events.recent() == ()
+
+
+async def test_health_and_readiness_follow_the_loop(served):
+    client, bench = served
+    assert (await client.get("/healthz")).status == 200
+    assert (await client.get("/readyz")).status == 503
+    task = asyncio.create_task(bench.runner.run())
+    while not bench.runner.is_ready:
+        await asyncio.sleep(0.001)
+    assert (await client.get("/readyz")).status == 200
+    bench.runner.stop()
+    await task
+    assert (await client.get("/healthz")).status == 200
+    bench.clock.advance(31.0)
+    stalled = await client.get("/healthz")
+    assert (stalled.status, "read nothing for" in await error_of(stalled)) == (503, True)
+
+
+async def test_a_loop_that_never_reads_is_ill(served):
+    client, bench = served
+    bench.clock.advance(31.0)
+    assert (await client.get("/healthz")).status == 503
+
+
+async def test_an_event_is_decided_upon_at_once(served):
+    client, bench = served
+    bench.runner._next_tick_s = NOW_S + 1e6
+    await client.post("/v1/events", json=EVENT)
+    assert bench.runner._next_tick_s == NOW_S
+
+
+async def test_metrics(served):
+    client, _ = served
+    answer = await client.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert "wattroute_controller_tick_seconds_count 0.0" in await answer.text()
+
+
+async def test_with_a_token_changes_need_it():
+    bench = Bench()
+    async with TestClient(TestServer(build_app(bench.api, bench.board, "a-long-and-random-token"))) as client:
+        assert (await client.post("/v1/events", json=EVENT)).status == 401
+        headers = {"Authorization": "Bearer a-long-and-random-token"}
+        assert (await client.post("/v1/events", json=EVENT, headers=headers)).status == 201
+        assert (await client.delete("/v1/events/e1")).status == 401
+        assert dataclasses.asdict(bench.events.recent()[0])["event_id"] == "e1"
