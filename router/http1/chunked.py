@@ -56,6 +56,8 @@ class ChunkWatcher:
 
     def is_between_chunks(self) -> bool:
         """Whether a chunk could be put in here. Spends the watcher: nothing may be fed afterwards."""
+        if self._parser is None:
+            return False
         try:
             self._parser.feed_data(b"0\r\n\r\n")
         except httptools.HttpParserError:

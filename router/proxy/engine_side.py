@@ -77,11 +77,12 @@ class EngineConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the user, or leave the pool."""
         user = self.user
-        self._let_go()
+        self.user = self.receive = None
         if user is None:
             self._pool.forget(self)
         else:
             user.engine_lost(exc)
+        self._let_go()
 
     def begin_chunked(self) -> ChunkWatcher:
         """A watcher for the chunked body that comes now."""
