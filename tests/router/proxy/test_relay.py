@@ -1,0 +1,674 @@
+import asyncio
+import json
+
+import pytest
+
+from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave, chat, completion, delta
+from tests.fakes.running import RawClient, running, until
+
+PLAIN = b'{"model":"qwen","messages":[]}'
+STREAM = b'{"model":"qwen","messages":[],"stream":true}'
+GET = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def raw(answer: bytes):
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(answer)
+
+    return script
+
+
+def status(code: int, body: bytes = b'{"error":{"message":"no"}}', *fields: str):
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(code, body, *fields)
+
+    return script
+
+
+async def reset(request: Request, wire: Wire) -> None:
+    wire.reset()
+
+
+# What goes through.
+
+
+async def test_a_stream_arrives_byte_for_byte() -> None:
+    sent = b'7;x="y"\r\ndata: a\r\n2\r\n\n\n\r\n10\r\ndata: [DONE]  \n\n\r\n0\r\nX-Trailer: 1\r\n\r\n'
+
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        for at in range(len(sent)):
+            await wire.send(sent[at : at + 1])
+            await asyncio.sleep(0)
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        head = await client.head()
+        assert head.get("transfer-encoding") == "chunked"
+        assert head.get("content-type") == "text/event-stream; charset=utf-8"
+        assert await client.reader.readexactly(len(sent)) == sent
+        await client.send(GET)
+        assert (await client.head()).status == 200
+        assert engine.connections == 1
+
+
+async def test_the_client_is_told_how_it_was_served() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert json.loads(reply.body) == completion("w0 w1 w2")
+        assert reply.get("x-wattroute-pool") == "bf16"
+        assert reply.get("x-wattroute-precision") == "bf16"
+        assert reply.get("x-wattroute-degraded") == "false"
+        assert reply.get("x-wattroute-allocation") == "static"
+        assert float(reply.get("x-wattroute-overhead-ms") or "-1") >= 0
+
+
+async def test_fields_keep_their_number_and_hop_by_hop_ones_end_here() -> None:
+    script = status(200, b"{}", "Set-Cookie: a=1", "Set-Cookie: b=2", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: 5")
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(
+            PLAIN, "X-Two: 1", "X-Two: 2", "Connection: keep-alive, X-Mine", "X-Mine: s", "X-Request-Id: r1"
+        )
+        reply = await client.reply()
+        assert [value for name, value in reply.fields if name == "Set-Cookie"] == ["a=1", "b=2"]
+        assert reply.get("x-hop") is None
+        assert reply.get("keep-alive") is None
+        got = engine.requests[0]
+        assert [value for name, value in got.fields if name == "X-Two"] == ["1", "2"]
+        assert got.get("x-mine") is None
+        assert got.get("x-request-id") == "r1"
+        assert got.body == PLAIN
+
+
+async def test_an_engines_refusal_of_the_request_is_passed_on_as_it_is() -> None:
+    async with (
+        FakeEngine(status(400, b'{"error":"bad"}')) as engine,
+        running(engine) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.body) == (400, b'{"error":"bad"}')
+        assert len(engine.requests) == 1
+
+
+async def test_a_close_delimited_answer() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nall of ")
+        await asyncio.sleep(0.01)
+        await wire.send(b"it")
+        wire.close()
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.get("connection"), reply.body) == ("close", b"all of it")
+
+
+async def test_an_empty_close_delimited_answer() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        wire.close()
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+
+
+async def test_chunks_are_taken_apart_for_an_old_client() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        length = len(STREAM)
+        await client.send(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % length + STREAM)
+        reply = await client.reply()
+        assert reply.get("transfer-encoding") is None
+        events = reply.body.split(b"\n\n")
+        assert events[-2:] == [b"data: [DONE]", b""]
+        assert json.loads(events[0].removeprefix(b"data: ")) == delta("w0 ")
+
+
+@pytest.mark.parametrize("code", [204, 304])
+async def test_answers_without_body(code: int) -> None:
+    script = raw(b"HTTP/1.1 %d X\r\netag: 1\r\n\r\n" % code)
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for _ in range(2):
+            await client.send(GET)
+            reply = await client.reply()
+            assert (reply.status, reply.get("etag"), reply.get("transfer-encoding")) == (code, "1", None)
+        assert engine.connections == 1
+
+
+async def test_interim_answers_are_passed_on_but_not_the_engines_100() -> None:
+    hint = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    script = raw(b"HTTP/1.1 100 Continue\r\n\r\n" + hint + b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(GET)
+        first = await client.head()
+        assert first.head == hint
+        assert (await client.reply()).body == b"x"
+
+
+async def test_an_answer_longer_than_it_says_does_not_leak_into_the_next_one() -> None:
+    script = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for _ in range(2):
+            await client.send(GET)
+            assert (await client.reply()).body == b"ok"
+        assert engine.connections == 2
+
+
+async def test_bytes_that_come_later_than_the_answer_spoil_the_connection_only() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(200, b"ok")
+        await asyncio.sleep(0.02)
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(GET)
+        assert (await client.reply()).body == b"ok"
+        await asyncio.sleep(0.1)
+        await client.send(GET)
+        assert (await client.reply()).body == b"ok"
+        assert engine.connections == 2
+
+
+# Failing before the first byte.
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: " + b"y" * 70_000 + b"\r\n",
+    ],
+)
+async def test_what_is_not_http_is_not_passed_on(answer: bytes) -> None:
+    async with FakeEngine(raw(answer)) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (502, "engine_error")
+        assert router.in_flight() == 0
+
+
+FAILURES = {
+    "reset": reset,
+    "closed": lambda request, wire: _close(wire),
+    "error": status(500),
+    "busy": status(503),
+    "too many": status(429),
+    "nonsense": raw(b"nonsense\r\n\r\n"),
+    "dead after the head": lambda request, wire: _die_after_head(wire),
+}
+
+
+async def _close(wire: Wire) -> None:
+    wire.close()
+
+
+async def _die_after_head(wire: Wire) -> None:
+    await wire.begin_stream()
+    await asyncio.sleep(0.02)
+    wire.reset()
+
+
+@pytest.mark.parametrize("script", FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.parametrize("body", [PLAIN, STREAM], ids=["plain", "stream"])
+async def test_a_failure_before_the_first_byte_is_tried_elsewhere(script, body: bytes) -> None:
+    async with FakeEngine(script) as bad, FakeEngine() as good, running(bad, good) as router:
+        async with RawClient.to(router.port) as client:
+            for _ in range(2):
+                await client.post(body)
+                assert (await client.reply()).status == 200
+        assert len(good.requests) == 2
+        assert bad.requests
+        assert router.in_flight() == 0
+
+
+async def test_an_engine_that_cannot_be_reached_is_passed_over() -> None:
+    async with FakeEngine() as gone, FakeEngine() as good, running(gone, good) as router:
+        await gone.kill()
+        async with RawClient.to(router.port) as client:
+            for _ in range(4):
+                await client.post(PLAIN)
+                assert (await client.reply()).status == 200
+
+
+async def test_with_no_engine_at_all_the_answer_is_503() -> None:
+    async with FakeEngine() as gone, running(gone) as router:
+        await gone.kill()
+        async with RawClient.to(router.port) as client:
+            await client.post(PLAIN)
+            reply = await client.reply()
+            assert (reply.status, reply.get("x-wattroute-reason")) == (503, "engine_unreachable")
+            assert reply.get("retry-after") == "1"
+            assert "bf16-0" in json.loads(reply.body)["error"]["message"]
+            assert router.in_flight() == 0
+
+
+async def test_an_engine_that_is_busy_everywhere_has_the_last_word() -> None:
+    scripts = status(503, b'{"error":{"message":"busy"}}', "retry-after: 7")
+    async with (
+        FakeEngine(scripts) as one,
+        FakeEngine(scripts) as two,
+        running(one, two) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.get("retry-after")) == (503, "7")
+        assert reply.body == b'{"error":{"message":"busy"}}'
+        assert len(one.requests) + len(two.requests) == 2
+
+
+async def test_attempts_are_bounded() -> None:
+    engines = [FakeEngine(reset) for _ in range(4)]
+    async with (
+        engines[0],
+        engines[1],
+        engines[2],
+        engines[3],
+        running(*engines, retry={"max_attempts": 2}) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (502, "engine_reset")
+        assert sum(len(engine.requests) for engine in engines) == 2
+
+
+async def test_a_connection_that_the_engine_closed_while_idle_costs_nothing() -> None:
+    """No retry is allowed here, so that only the free one can help."""
+    retry = {"max_attempts": 1}
+    async with FakeEngine() as engine, running(engine, retry=retry) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+
+        async def close_unread(request: Request, wire: Wire) -> None:
+            engine.script = behave
+            wire.close()
+
+        engine.script = close_unread
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+        assert engine.connections == 2
+
+
+async def test_a_fresh_connection_that_is_closed_is_a_failure() -> None:
+    retry = {"max_attempts": 1}
+    async with (
+        FakeEngine(reset) as engine,
+        running(engine, retry=retry) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 502
+        assert len(engine.requests) == 1
+
+
+async def test_an_engine_that_never_answers_is_timed_out() -> None:
+    async def silent(request: Request, wire: Wire) -> None:
+        await wire.wait_gone()
+
+    timeouts = {"first_byte_s": 0.05}
+    async with (
+        FakeEngine(silent) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (504, "engine_timeout")
+        await client.send(GET.replace(b"/version", b"/health"))
+        assert (await client.reply()).status in (200, 503)
+        assert router.in_flight() == 0
+
+
+async def test_a_connect_that_hangs_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeEngine() as engine, running(engine, timeouts={"connect_s": 0.05}) as router:
+
+        async def never(*_: object, **__: object) -> None:
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(type(router.gateway.engines), "_connect", never)
+        async with RawClient.to(router.port) as client:
+            await client.post(PLAIN)
+            reply = await client.reply()
+            assert (reply.status, reply.get("x-wattroute-reason")) == (503, "engine_unreachable")
+
+
+async def test_a_request_waits_for_a_free_slot() -> None:
+    gate = asyncio.Event()
+
+    async def script(request: Request, wire: Wire) -> None:
+        await gate.wait()
+        await behave(request, wire)
+
+    async with (
+        FakeEngine(script) as engine,
+        running(engine, pool={"max_in_flight": 1}) as router,
+        RawClient.to(router.port) as first,
+        RawClient.to(router.port) as second,
+    ):
+        await first.post(PLAIN)
+        await until(lambda: engine.requests)
+        await second.post(STREAM)
+        await asyncio.sleep(0.02)
+        assert len(engine.requests) == 1
+        gate.set()
+        assert (await first.reply()).status == 200
+        assert (await second.reply()).status == 200
+
+
+async def test_a_wait_without_end_is_refused() -> None:
+    async def silent(request: Request, wire: Wire) -> None:
+        await wire.wait_gone()
+
+    cls = {"max_wait_s": 0.05}
+    async with (
+        FakeEngine(silent) as engine,
+        running(engine, pool={"max_in_flight": 1}, cls=cls) as router,
+        RawClient.to(router.port) as first,
+        RawClient.to(router.port) as second,
+    ):
+        await first.post(PLAIN)
+        await until(lambda: engine.requests)
+        await second.post(PLAIN)
+        reply = await second.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (503, "wait_too_long")
+        assert reply.get("retry-after")
+
+
+# Failing after the first byte.
+
+
+async def test_a_stream_that_falls_silent_ends_with_an_error_event() -> None:
+    async def silent(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with FakeEngine(silent) as one, FakeEngine(silent) as two, running(one, two, timeouts=timeouts) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(STREAM)
+            await client.head()
+            size = int(await client.reader.readuntil(b"\r\n"), 16)
+            assert (await client.reader.readexactly(size + 2)).startswith(b"data: ")
+            size = int(await client.reader.readuntil(b"\r\n"), 16)
+            event = await client.reader.readexactly(size)
+            assert event.startswith(b"data: {")
+            assert event.endswith(b"}\n\n")
+            assert json.loads(event.removeprefix(b"data: "))["error"]["code"] == 500
+            assert await client.rest() == b"\r\n"
+        assert len(one.requests) + len(two.requests) == 1
+        assert router.in_flight() == 0
+
+
+async def test_a_stream_that_is_reset_ends_with_an_error_event_and_no_end() -> None:
+    async def die(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await asyncio.sleep(0.05)
+        wire.reset()
+
+    async with FakeEngine(die) as one, FakeEngine(die) as two, running(one, two) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(STREAM)
+            await client.head()
+            body = await client.rest()
+            assert b'data: {"error":' in body
+            assert b"[DONE]" not in body
+            assert not body.endswith(b"0\r\n\r\n")
+        assert len(one.requests) + len(two.requests) == 1
+
+
+@pytest.mark.parametrize("partial", [b"40\r\ndata: {", b"4", b"7\r\ndata: a"])
+async def test_within_a_chunk_nothing_can_be_said(partial: bytes) -> None:
+    async def stall(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event("a")
+        await wire.send(partial)
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with (
+        FakeEngine(stall) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        await client.head()
+        assert await client.rest() == b"9\r\ndata: a\n\n\r\n" + partial
+
+
+async def test_an_event_cut_in_two_is_closed_before_the_error() -> None:
+    async def stall(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.chunk(b'data: {"half":')
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with (
+        FakeEngine(stall) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        await client.head()
+        assert b'data: {"half":\r\n' in (body := await client.rest())
+        assert b'\r\n\n\ndata: {"error":' in body
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 100", b"transfer-encoding: chunked"])
+async def test_a_plain_answer_that_breaks_off_does_not_look_complete(framing: bytes) -> None:
+    async def die(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\n{....\r\n")
+        await asyncio.sleep(0.05)
+        wire.reset()
+
+    async with FakeEngine(die) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        await client.head()
+        assert await client.rest() == b"5\r\n{....\r\n"
+        assert len(engine.requests) == 1
+        assert router.in_flight() == 0
+
+
+async def test_a_close_delimited_answer_that_breaks_off_is_reset() -> None:
+    async def die(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with (
+        FakeEngine(die) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        await client.head()
+        assert await client.reader.readexactly(4) == b"half"
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read(1)
+
+
+async def test_garbage_within_a_stream_is_not_passed_on() -> None:
+    async def garbage(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await asyncio.sleep(0.05)
+        await wire.send(b"0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+
+    async with FakeEngine(garbage) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        await client.head()
+        assert b"evil" not in await client.rest()
+
+
+async def test_slow_chunks_are_no_silence() -> None:
+    async def slow(request: Request, wire: Wire) -> None:
+        await chat(request, wire, tokens=8, pause_s=0.1)
+
+    timeouts = {"inter_chunk_s": 0.4, "first_byte_s": 0.4}
+    async with (
+        FakeEngine(slow) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        assert b"[DONE]" in (await client.reply()).body
+
+
+# Clients that leave, and clients that read slowly.
+
+
+@pytest.mark.parametrize("body", [PLAIN, STREAM], ids=["plain", "stream"])
+async def test_the_engine_learns_at_once_that_the_client_left(body: bytes) -> None:
+    gone = asyncio.Event()
+
+    async def watch(request: Request, wire: Wire) -> None:
+        if request.json().get("stream"):
+            await wire.begin_stream()
+            await wire.event(delta("a"))
+        await wire.wait_gone()
+        gone.set()
+
+    async with FakeEngine(watch) as engine, running(engine) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(body)
+            await until(lambda: engine.requests)
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            await gone.wait()
+        await until(lambda: router.in_flight() == 0)
+
+
+async def test_half_closing_counts_as_leaving() -> None:
+    gone = asyncio.Event()
+
+    async def watch(request: Request, wire: Wire) -> None:
+        await wire.wait_gone()
+        gone.set()
+
+    async with FakeEngine(watch) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        await until(lambda: engine.requests)
+        client.writer.write_eof()
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
+async def test_a_waiting_client_that_leaves_is_not_served() -> None:
+    gate = asyncio.Event()
+
+    async def script(request: Request, wire: Wire) -> None:
+        await gate.wait()
+        await behave(request, wire)
+
+    async with FakeEngine(script) as engine, running(engine, pool={"max_in_flight": 1}) as router:
+        async with RawClient.to(router.port) as first:
+            await first.post(PLAIN)
+            await until(lambda: engine.requests)
+            async with RawClient.to(router.port) as second:
+                await second.post(PLAIN)
+                await until(lambda: len(router.gateway.clients) == 2)
+                await asyncio.sleep(0.02)
+            await until(lambda: len(router.gateway.clients) == 1)
+            gate.set()
+            assert (await first.reply()).status == 200
+        assert len(engine.requests) == 1
+        assert router.in_flight() == 0
+
+
+async def test_a_client_that_leaves_while_the_router_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeEngine() as engine, running(engine) as router:
+        started = asyncio.Event()
+
+        async def never(*_: object, **__: object) -> None:
+            started.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(type(router.gateway.engines), "_connect", never)
+        async with RawClient.to(router.port) as client:
+            await client.post(PLAIN)
+            await started.wait()
+            assert router.in_flight() == 1
+        await until(lambda: router.in_flight() == 0)
+
+
+async def test_a_slow_reader_slows_the_engine_and_loses_nothing() -> None:
+    event = b"data: " + b"x" * 4000 + b"\n\n"
+    count = 10_000
+    sent = 0
+
+    async def flood(request: Request, wire: Wire) -> None:
+        nonlocal sent
+        await wire.begin_stream()
+        for _ in range(count):
+            await wire.chunk(event)
+            sent += len(event)
+        await wire.end()
+
+    async with FakeEngine(flood) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        await client.head()
+        stalled_at = -1
+        while sent != stalled_at:
+            stalled_at = sent
+            await asyncio.sleep(0.2)
+        assert sent < count * len(event) / 2
+        [connection] = router.gateway.clients
+        assert connection.transport.get_write_buffer_size() < 2_000_000
+        body = await client.reader.readexactly(count * len(b"fa8\r\n" + event + b"\r\n"))
+        assert body.count(event) == count
+
+
+async def test_a_reader_that_stopped_for_good_is_cut_off() -> None:
+    gone = asyncio.Event()
+
+    async def flood(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        try:
+            while True:
+                await wire.chunk(b"data: " + b"x" * 4000 + b"\n\n")
+        except ConnectionError:
+            gone.set()
+            raise
+
+    timeouts = {"inter_chunk_s": 0.2}
+    async with FakeEngine(flood) as engine, running(engine, timeouts=timeouts) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(STREAM)
+            async with asyncio.timeout(20):
+                await gone.wait()
+        await until(lambda: router.in_flight() == 0)
+
+
+# Accounting.
+
+
+async def test_tokens_are_counted_from_usage() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        await client.reply()
+        await client.post(b'{"model":"qwen","messages":[],"stream":true,"stream_options":{"include_usage":true}}')
+        await client.reply()
+        [traffic] = router.dispatcher.state(0.0).traffic
+        assert (traffic.input_tokens, traffic.output_tokens) == (14, 6)
+
+
+async def test_large_bodies_go_both_ways() -> None:
+    big = json.dumps({"model": "qwen", "messages": [{"role": "user", "content": "x" * 3_000_000}]}).encode()
+
+    async def mirror(request: Request, wire: Wire) -> None:
+        await wire.answer(200, request.body)
+
+    async with FakeEngine(mirror) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for _ in range(2):
+            await client.post(big)
+            assert (await client.reply()).body == big
+        assert engine.connections == 1
