@@ -1,0 +1,27 @@
+import pytest
+
+from controller.optimizer.terms.quality import quality_budget, quality_cost
+from tests.fakes.problems import class_data, problem
+from tests.fakes.terms import Desk
+
+DATA = problem()  # lean loses 0.02, the budget is 0.01
+
+
+def test_the_mean_loss_stays_within_the_budget():
+    assert Desk(DATA, tokens=[[400.0] * 3, [400.0] * 3]).violation(quality_budget) == pytest.approx(0.0, abs=1e-9)
+    over = Desk(DATA, tokens=[[300.0] * 3, [500.0] * 3])
+    assert over.violation(quality_budget) == pytest.approx(500 * 0.01 - 300 * 0.01)
+    assert over.is_dpp(quality_budget)
+
+
+def test_what_is_over_must_be_told_and_costs():
+    desk = Desk(DATA, tokens=[[300.0] * 3, [500.0] * 3], over_quality=2.0)
+    assert desk.violation(quality_budget) == pytest.approx(0.0, abs=1e-9)
+    assert desk.cost(quality_cost) == pytest.approx(2.0 * 180 * 0.01 * 1e6)
+
+
+def test_lost_quality_costs_within_the_budget_too():
+    priced = problem(classes=(class_data("standard", 800.0, quality_usd_per_mtoken=5.0),))
+    desk = Desk(priced, tokens=[[400.0] * 3, [400.0] * 3])
+    assert desk.cost(quality_cost) == pytest.approx(5e-6 * 0.02 * 400 * 180 * 1e6)
+    assert desk.is_dpp_cost(quality_cost)

@@ -1,0 +1,34 @@
+import pytest
+
+from controller.optimizer.terms.serve import allowed_pools, serve_demand, unserved_cost
+from tests.fakes.problems import problem
+from tests.fakes.terms import Desk
+
+DATA = problem()  # 800 tokens/s; rows are (standard, full), (standard, lean)
+
+
+def test_demand_is_served_by_any_mix_of_pools():
+    desk = Desk(DATA, tokens=[[500.0] * 3, [300.0] * 3])
+    assert desk.violation(serve_demand) == pytest.approx(0.0)
+    assert desk.is_dpp(serve_demand)
+
+
+def test_demand_that_is_told_to_be_missing_keeps_the_balance():
+    assert Desk(DATA, tokens=[[500.0] * 3, [0.0] * 3], unserved=300.0).violation(serve_demand) == pytest.approx(0.0)
+
+
+def test_demand_that_vanishes_breaks_the_balance():
+    assert Desk(DATA, tokens=[[500.0] * 3, [200.0] * 3]).violation(serve_demand) == pytest.approx(100.0)
+
+
+def test_a_precision_that_is_not_allowed_gets_nothing():
+    only_full = problem(allowed=((True, False),))
+    assert Desk(only_full, tokens=[[800.0] * 3, [0.0] * 3]).violation(allowed_pools) == 0.0
+    assert Desk(only_full, tokens=[[799.0] * 3, [1.0] * 3]).violation(allowed_pools) == pytest.approx(1.0)
+    assert Desk(only_full).is_dpp(allowed_pools)
+
+
+def test_unserved_tokens_cost_their_worth():
+    desk = Desk(DATA, unserved=10.0)  # 10 tokens/s for 3 minutes at 0.001 USD, in millionths
+    assert desk.cost(unserved_cost) == pytest.approx(10.0 * 180 * 1e-3 * 1e6)
+    assert desk.is_dpp_cost(unserved_cost)

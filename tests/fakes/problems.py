@@ -1,0 +1,75 @@
+"""Small planning problems for tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.model.plan import Horizon
+from controller.optimizer.data import ClassData, PoolData, ProblemData
+from router.contract import ClassId, PoolId
+
+STEPS = 3
+
+
+def pool_data(name: str, **changes: object) -> PoolData:
+    """A pool of three instances, two of them asleep; an instance decodes 1,000 tokens/s."""
+    pool = PoolData(
+        pool_id=PoolId(name),
+        instances=3,
+        on_now=1,
+        sleeping_now=2,
+        min_on=0,
+        max_on=3,
+        locked=(0,) * STEPS,
+        late=(0.0,) * STEPS,
+        gpus_per_instance=2,
+        p0_w=1000.0,
+        sleeping_w=100.0,
+        off_w=50.0,
+        quality_loss_frac=0.0,
+        wake_s=6.0,
+        start_s=90.0,
+        start_usd=1e-4,
+        min_up_steps=1,
+    )
+    return replace(pool, **changes)  # type: ignore[arg-type]
+
+
+def class_data(name: str, tokens_per_s: float, **changes: object) -> ClassData:
+    """A class of constant demand."""
+    cls = ClassData(
+        class_id=ClassId(name),
+        demand_tokens_per_s=(tokens_per_s,) * STEPS,
+        quality_budget_frac=(0.01,) * STEPS,
+        quality_usd_per_mtoken=0.0,
+        serve_usd_per_token=1e-3,
+    )
+    return replace(cls, **changes)  # type: ignore[arg-type]
+
+
+def problem(**changes: object) -> ProblemData:
+    """Two pools, a lossless hungry one and a lossy frugal one, and one class; three intervals of a minute."""
+    data = ProblemData(
+        horizon=Horizon(0.0, 60.0, STEPS),
+        pools=(
+            pool_data("full", p0_w=2000.0, gpus_per_instance=4),
+            pool_data("lean", quality_loss_frac=0.02),
+        ),
+        classes=(class_data("standard", 800.0),),
+        allowed=((True, True),),
+        busy_s_per_token=((1e-3, 1e-3),),
+        j_per_token=((0.3, 0.2),),
+        utilisation_frac=0.9,
+        gpus=18,
+        pue=1.2,
+        spare_w=40.0,
+        aux_w=300.0,
+        bias_w=0.0,
+        limit_w=(None,) * STEPS,
+        price_usd_per_mwh=(50.0,) * STEPS,
+        carbon_kg_per_mwh=(400.0,) * STEPS,
+        carbon_usd_per_kg=0.0,
+        limit_usd_per_j=0.02,
+        quality_usd_per_token=0.01,
+    )
+    return replace(data, **changes)  # type: ignore[arg-type]
