@@ -122,7 +122,7 @@ class EngineDriver:
                 raise _Refused(f"{url}: status {response.status}")
             try:
                 answer = await response.json(content_type=None)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise _Refused(f"{url}: not JSON") from error
             value = answer.get("is_sleeping") if isinstance(answer, dict) else None
             if not isinstance(value, bool):

@@ -182,7 +182,7 @@ class EngineSource:
             return None
         try:
             answer = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SignalError(f"{base}/is_sleeping", "not JSON") from error
         value = answer.get("is_sleeping") if isinstance(answer, dict) else None
         return value if isinstance(value, bool) else None

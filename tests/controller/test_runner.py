@@ -61,7 +61,11 @@ class Bench:
 
     def __init__(self, decide=None, **options):
         self.source, self.publisher, self.driver = Source(), Publisher(), Driver()
-        self.recorder, self.telemetry, self.clock = ListRecorder(), Telemetry(SITE), options.pop("clock", VirtualClock(NOW_S))
+        self.recorder, self.telemetry, self.clock = (
+            ListRecorder(),
+            Telemetry(SITE),
+            options.pop("clock", VirtualClock(NOW_S)),
+        )
         self.statuses = []
         self.memories = []
         self.more = {}

@@ -51,14 +51,23 @@ def test_missing_is_not_zero():
     gone = Missing("x", "gone", NOW_S)
     telemetry.take_observation(observation(site_power=gone, router=gone, price_usd_per_mwh=gone), 0.0)
     seen = values(telemetry)
-    for name in (("power_watts",), ("price_usd_per_mwh",), ("acknowledged_sequence",), ("reading_age_seconds", "router")):
+    for name in (
+        ("power_watts",),
+        ("price_usd_per_mwh",),
+        ("acknowledged_sequence",),
+        ("reading_age_seconds", "router"),
+    ):
         assert math.isnan(seen[name])
 
 
 def test_what_was_decided():
     telemetry = Telemetry(SITE)
     event = event_diagnostics(over_limit=True)
-    slack = (Slack("limit", "site", 200.0, "W"), Slack("serve", "standard", 5.0, "tokens/s"), Slack("odd", "x", 1.0, "y"))
+    slack = (
+        Slack("limit", "site", 200.0, "W"),
+        Slack("serve", "standard", 5.0, "tokens/s"),
+        Slack("odd", "x", 1.0, "y"),
+    )
     telemetry.take_decision(decided(event=event, limit_w=3000.0, effective_limit_w=2900.0, slack=slack), took_s=0.2)
     seen = values(telemetry)
     assert seen["tick_seconds_count",] == 1

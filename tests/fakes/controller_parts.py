@@ -82,7 +82,9 @@ def site(*pools: Pool, **more: Any) -> Site:
     return Site(name="site", gpus=more.pop("gpus", occupied), pools=chosen, classes=classes, **more)
 
 
-def reading(value_w: float, at_s: float = NOW_S, energy_j: float | None = None, quality: Quality = Quality.DIRECT) -> Reading:
+def reading(
+    value_w: float, at_s: float = NOW_S, energy_j: float | None = None, quality: Quality = Quality.DIRECT
+) -> Reading:
     return Reading(value_w, energy_j, at_s, "a test", quality)
 
 
@@ -112,11 +114,7 @@ def observation(now_s: float = NOW_S, **more: Any) -> Observation:
         "router": RouterObservation(
             now_s,
             7,
-            (
-                ClassDemand(
-                    ClassId("standard"), 100.0, 90.0, 9000.0, 18000.0, 2.0, 8, 1, ((PoolId("bf16"), 18000.0),)
-                ),
-            ),
+            (ClassDemand(ClassId("standard"), 100.0, 90.0, 9000.0, 18000.0, 2.0, 8, 1, ((PoolId("bf16"), 18000.0),)),),
         ),
         "price_usd_per_mwh": Series((now_s - 60,), (42.0,), now_s + 3600, "usd_per_mwh", "a test"),
         "carbon_kg_per_mwh": Series((now_s - 60,), (310.0,), now_s + 3600, "kg_per_mwh", "a test"),

@@ -38,7 +38,13 @@ async def test_with_a_token_changes_need_it_and_looking_does_not(headers, status
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("127.0.0.1:8090", 200), ("localhost", 200), ("[::1]:8090", 200), ("evil.example", 403), ("evil.example:8090", 403)],
+    [
+        ("127.0.0.1:8090", 200),
+        ("localhost", 200),
+        ("[::1]:8090", 200),
+        ("evil.example", 403),
+        ("evil.example:8090", 403),
+    ],
 )
 async def test_without_one_this_machine_may_under_its_own_name(host, status):
     async with await client_for(None) as client:

@@ -30,7 +30,9 @@ def tamper(path, statement):
 
 def test_records_come_back_in_their_order(path):
     ledger = filled(path)
-    assert [(r.sequence, r.time_s, r.payload["n"]) for r in ledger.records()] == [(n + 1, 100.0 + n, n) for n in range(5)]
+    assert [(r.sequence, r.time_s, r.payload["n"]) for r in ledger.records()] == [
+        (n + 1, 100.0 + n, n) for n in range(5)
+    ]
     assert [r.payload["n"] for r in ledger.records("decision")] == [1, 3]
     assert [r.payload["n"] for r in ledger.records(last=2)] == [3, 4]
     ledger.close()

@@ -1,0 +1,108 @@
+"""One suite over every signal: it answers or says why not, within its deadline, and never raises for the outside."""
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from controller.errors import SignalError
+from controller.model.grid import Series
+from controller.model.observation import InstanceState, Missing
+from controller.signals.dcgm import DcgmSource
+from controller.signals.engines import EngineSource
+from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Replay, ReplayFeed
+from controller.signals.routers import RouterSource
+from tests.fakes.controller_parts import NOW_S, pool, site
+from tests.fakes.http_stub import closed_url, http_stub
+
+
+def dcgm(session, url):
+    return DcgmSource(session, (url,), 0.3)
+
+
+def engines(session, url):
+    return EngineSource(session, site(pool("a", (url,))), supervisor_url=url, timeout_s=0.3)
+
+
+def routers(session, url):
+    return RouterSource(session, (url,), 0.3)
+
+
+def is_told_as_absent(result) -> bool:
+    """Whether the result says that nothing was had, with a reason where the type has one."""
+    if isinstance(result, Missing):
+        return bool(result.reason)
+    readings_or_first, *rest = result
+    if hasattr(readings_or_first, "state"):
+        return readings_or_first.state is InstanceState.UNREACHABLE
+    return (
+        readings_or_first == {}
+        and all(isinstance(error, SignalError) and error.reason for error in rest[0])
+        and rest[0]
+    )
+
+
+async def hang(_: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def drop(request: web.Request) -> web.StreamResponse:
+    request.transport.abort()
+    return web.Response()
+
+
+async def rubbish(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"\xff\x00{{{not anything")
+
+
+async def broken_json(_: web.Request) -> web.StreamResponse:
+    return web.Response(text='{"table": [' * 2000)
+
+
+@pytest.mark.parametrize("make", [dcgm, engines, routers])
+@pytest.mark.parametrize("fault", [404, 500, hang, drop, rubbish, broken_json])
+async def test_a_peer_that_misbehaves(make, fault):
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        for path in ("/", "/metrics", "/state", "/health", "/is_sleeping", "/instances"):
+            stub.set(path, fault)
+        source = make(session, f"{stub.url}/metrics" if make is dcgm else stub.url)
+        async with asyncio.timeout(10):
+            result = await source.read(NOW_S)
+    if make is dcgm and fault is broken_json:
+        assert result == ({}, ())  # text without any wanted metric: every GPU is then told as not shown
+    else:
+        assert is_told_as_absent(result)
+
+
+@pytest.mark.parametrize("make", [dcgm, engines, routers])
+async def test_a_peer_that_is_not_there_and_comes_back_to_reading(make):
+    async with aiohttp.ClientSession() as session:
+        source = make(session, closed_url())
+        for second in range(3):
+            assert is_told_as_absent(await source.read(NOW_S + second))
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        ConstantFeed(50.0, "usd_per_mwh"),
+        AbsentFeed("price_usd_per_mwh"),
+        ReplayFeed(
+            Path("ercot_dam_lz_usd_per_mwh.csv"),
+            CsvColumns("hour_start_utc", "LZ_NORTH", "usd_per_mwh"),
+            Replay(NOW_S, 1_657_735_200.0),
+        ),
+    ],
+    ids=lambda feed: type(feed).__name__,
+)
+@pytest.mark.parametrize("ahead_s", [0.0, 3601.0, 1e9])
+def test_every_feed_covers_now_or_is_missing_with_a_reason(feed, ahead_s):
+    known = feed.read(NOW_S + ahead_s)
+    if isinstance(known, Series):
+        assert known.at(NOW_S + ahead_s) is not None
+        assert known.unit == "usd_per_mwh"
+    else:
+        assert known.reason
