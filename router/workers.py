@@ -94,6 +94,14 @@ class Workers:
         await asyncio.gather(*self._watches, return_exceptions=True)
         self._held.close()
 
+    def pids(self) -> list[int]:
+        """Process ids of the workers that run."""
+        return [process.pid for process in self._processes.values()]
+
+    def reporting(self) -> int:
+        """How many workers have told that they serve."""
+        return len(self._latest)
+
     def drain(self) -> None:
         """Tell every worker to drain."""
         self._is_draining = True

@@ -1,0 +1,34 @@
+import json
+
+import pytest
+
+from router.exchange import Refusal
+from router.proxy.errors import error_type, refusal_parts
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "BadRequestError"),
+        (404, "NotFoundError"),
+        (429, "TooManyRequestsError"),
+        (500, "InternalServerError"),
+        (503, "ServiceUnavailableError"),
+        (499, "InternalError"),
+    ],
+)
+def test_types_are_named_as_vllm_names_them(status: int, name: str) -> None:
+    assert error_type(status) == name
+
+
+def test_a_refusal_carries_reason_and_retry_after_in_whole_seconds() -> None:
+    fields, body = refusal_parts(Refusal(503, "no_instance", "none", 1.2))
+    assert fields == b"x-wattroute-reason: no_instance\r\nretry-after: 2\r\n"
+    assert json.loads(body) == {
+        "error": {"message": "none", "type": "ServiceUnavailableError", "param": None, "code": 503}
+    }
+
+
+def test_a_refusal_never_says_retry_at_once_and_says_nothing_where_nothing_is_known() -> None:
+    assert b"retry-after: 1\r\n" in refusal_parts(Refusal(503, "r", "m", 0.0))[0]
+    assert b"retry-after" not in refusal_parts(Refusal(404, "r", "m"))[0]

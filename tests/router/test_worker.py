@@ -1,0 +1,130 @@
+import json
+import socket
+
+import aiohttp
+import pytest
+
+from router.errors import ListenError
+from router.worker import Worker, bind
+from tests.fakes.fake_engine import FakeEngine, behave, chat
+from tests.fakes.running import RawClient, settings_for, until
+
+PLAIN = b'{"model":"qwen","messages":[]}'
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}"):
+            bind("127.0.0.1", port, shared=True)
+
+
+def test_a_host_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ListenError, match=r"host\.invalid"):
+        bind("host.invalid", 0, shared=False)
+
+
+def test_a_shared_port_can_be_bound_twice() -> None:
+    with bind("127.0.0.1", 0, shared=True) as one, bind("127.0.0.1", one.getsockname()[1], shared=True) as two:
+        assert one.getsockname() == two.getsockname()
+
+
+async def test_a_worker_serves_probes_and_reports() -> None:
+    async with FakeEngine() as engine:
+        worker = Worker(settings_for([engine.url], port=0, health={"probe_interval_s": 0.05}))
+        await worker.start()
+        async with RawClient.to(worker.port) as client:
+            await client.post(PLAIN)
+            assert (await client.reply()).status == 200
+            await client.send(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert [model["id"] for model in json.loads((await client.reply()).body)["data"]] == ["qwen"]
+            await until(lambda: "/metrics" in [request.target for request in engine.requests])
+            report = await worker.snapshot()
+            assert report.ready
+            assert report.counters["connections"] == 1
+            assert report.gauges["event_loop_lag_seconds"] >= 0
+            assert report.classes[0].requests == 1
+        await worker.stop()
+        assert not worker.report().ready
+        assert worker.is_draining()
+        with pytest.raises(OSError, match=str(worker.port)):
+            async with RawClient.to(worker.port):
+                pass
+
+
+async def test_an_engine_that_fails_its_probes_is_not_asked() -> None:
+    async def sick(request, wire) -> None:
+        if request.target == "/health":
+            await wire.answer(503, b"")
+        else:
+            await behave(request, wire)
+
+    async with FakeEngine(sick) as bad, FakeEngine() as good:
+        worker = Worker(settings_for([bad.url, good.url], port=0, health={"probe_interval_s": 0.05}))
+        await worker.start()
+        await until(lambda: [view.state for view in worker.report().instances] == ["ejected", "up"])
+        async with RawClient.to(worker.port) as client:
+            for _ in range(4):
+                await client.post(PLAIN)
+                assert (await client.reply()).status == 200
+        assert "/v1/chat/completions" not in [request.target for request in bad.requests]
+        await worker.stop()
+
+
+async def test_stopping_lets_a_stream_end() -> None:
+    async def slow(request, wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await chat(request, wire, tokens=10, pause_s=0.02)
+        else:
+            await behave(request, wire)
+
+    async with FakeEngine(slow) as engine:
+        worker = Worker(settings_for([engine.url], port=0))
+        await worker.start()
+        async with RawClient.to(worker.port) as client:
+            await client.post(b'{"model":"qwen","messages":[],"stream":true}')
+            await client.head()
+            await worker.stop()
+            assert (await client.rest()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+async def test_stopping_does_not_wait_for_ever() -> None:
+    async def endless(request, wire) -> None:
+        await wire.wait_gone()
+
+    async with FakeEngine(endless) as engine:
+        worker = Worker(settings_for([engine.url], port=0, timeouts={"drain_s": 0.1}))
+        await worker.start()
+        async with RawClient.to(worker.port) as client:
+            await client.post(PLAIN)
+            await until(lambda: "/v1/chat/completions" in [request.target for request in engine.requests])
+            await worker.stop()
+            assert await client.rest() == b""
+
+
+async def test_the_table_is_fetched_from_where_the_settings_say() -> None:
+    async def no_table(request, wire) -> None:
+        await wire.answer(503, b"{}")
+
+    async with FakeEngine() as engine, FakeEngine(no_table) as controller:
+        settings = settings_for([engine.url], port=0)
+        table = settings.table.model_copy(update={"url": f"{controller.url}/v1/allocation"})
+        worker = Worker(settings.model_copy(update={"table": table}))
+        await worker.start()
+        await until(lambda: controller.requests)
+        assert controller.requests[0].target == "/v1/allocation"
+        assert worker.report().table.state == "static"
+        await worker.stop()
+
+
+async def test_the_models_of_an_engine_that_is_gone_are_left_out() -> None:
+    async with FakeEngine() as gone, FakeEngine() as good:
+        worker = Worker(settings_for([gone.url], [good.url], port=0))
+        await worker.start()
+        await gone.kill()
+        url = f"http://127.0.0.1:{worker.port}/v1/models"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert [model["id"] for model in (await answer.json())["data"]] == ["qwen"]
+        await worker.stop()
