@@ -20,6 +20,7 @@ from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, slow_reasons
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
+from controller.model.grid import firm_limit_at
 from controller.model.observation import Observation
 from controller.model.plan import Commands, InstanceCommand, Plan
 from controller.optimizer.planner import Planner
@@ -60,7 +61,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
     memory = account(site, policy, memory, observation)
     known = find_out(site, policy, memory, observation)
     memory, reasons, made = _plan(site, policy, planner, memory, known)
-    targets = _targets(site, known, memory.plan)
+    targets = _targets(site, policy, known, memory.plan)
     steered = steer(known.views, targets, _situation(site, policy, observation, known))
     views = steered.views if acts else known.views
     dispatched = fast(planner, known.data, _serving(site, views))
@@ -120,21 +121,38 @@ def _serving(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
     return tuple(sum(view.serves and view.pool_index == k for view in views) for k in range(len(site.pools)))
 
 
-def _targets(site: Site, known: Known, plan: Plan | None) -> Targets:
-    """What the plan wants now, within what can be reached."""
+def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) -> Targets:
+    """What the plan wants now, within what can be reached; what an event needs is woken shortly before it."""
     if plan is None:
         on = _serving(site, known.views)
         return Targets(on, on)
     step = step_of(plan, known.now_s)
+    steps = (step, _prepared_step(plan, step)) if _is_near(known, policy.prepare_s) else (step,)
     reach = [pool.instances for pool in known.data.pools]
-    on = tuple(min(pool.on[step], most) for pool, most in zip(plan.pools, reach, strict=True))
-    loaded = tuple(min(pool.on[step] + pool.sleeping[step], most) for pool, most in zip(plan.pools, reach, strict=True))
+    on = tuple(min(max(pool.on[t] for t in steps), most) for pool, most in zip(plan.pools, reach, strict=True))
+    loaded = tuple(
+        min(max(pool.on[t] + pool.sleeping[t] for t in steps), most)
+        for pool, most in zip(plan.pools, reach, strict=True)
+    )
     return Targets(on, loaded)
 
 
+def _is_near(known: Known, prepare_s: float) -> bool:
+    """Whether an event begins within this time."""
+    return any(known.now_s < event.start_s <= known.now_s + prepare_s for event in known.events)
+
+
+def _prepared_step(plan: Plan, step: int) -> int:
+    """The first interval from `step` on that is planned under a limit, `step` itself where none is."""
+    return next((t for t in range(step, len(plan.limit_w)) if plan.limit_w[t] is not None), step)
+
+
 def _situation(site: Site, policy: TickPolicy, observation: Observation, known: Known) -> Situation:
+    """What bears on the steps; within an event's ramp its limit does not yet keep replacements from serving first."""
     contract = policy.precedence is Precedence.CONTRACT
-    effective_w = known.data.limit_w[0]
+    firm_w = firm_limit_at(known.events, site.import_limit_w, observation.now_s)
+    margin_frac = policy.blind_margin_frac if known.measured.value_w is None else policy.margin_frac
+    effective_w = None if firm_w is None else firm_w * (1.0 - margin_frac)
     drawn_w = max(known.modelled_w, known.measured.value_w or 0.0)
     return Situation(
         now_s=observation.now_s,

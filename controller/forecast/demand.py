@@ -137,8 +137,10 @@ def estimate(state: DemandState, request_class: RequestClass, clear_queue_s: flo
     expected_in, expected_out = request_class.expected_input_tokens, request_class.expected_output_tokens
     if seen is None:
         return Demand(FLOOR_RPS * expected_out, expected_in, expected_out)
-    weight = PRIOR_REQUESTS + seen.finished
-    input_tokens = (PRIOR_REQUESTS * expected_in + seen.input_tokens) / weight
-    output_tokens = max(1.0, (PRIOR_REQUESTS * expected_out + seen.output_tokens) / weight)
+    # Requests under way count with the configured lengths: the short ones end first, and alone would mislead.
+    prior = PRIOR_REQUESTS + seen.counters.in_flight
+    weight = prior + seen.finished
+    input_tokens = (prior * expected_in + seen.input_tokens) / weight
+    output_tokens = max(1.0, (prior * expected_out + seen.output_tokens) / weight)
     rps = max(seen.fast_rps, seen.slow_rps) + seen.counters.queued / clear_queue_s
     return Demand(max(rps, FLOOR_RPS) * output_tokens, input_tokens, output_tokens)

@@ -69,3 +69,9 @@ def limit_at(events: tuple[GridEvent, ...], standing_limit_w: float | None, time
     if standing_limit_w is not None:
         limits.append(standing_limit_w)
     return min(limits, default=None)
+
+
+def firm_limit_at(events: tuple[GridEvent, ...], standing_limit_w: float | None, time_s: float) -> float | None:
+    """Most the site may draw at a time, without the events that are still within their ramp."""
+    ramped = tuple(event for event in events if event.start_s + event.ramp_s <= time_s)
+    return limit_at(ramped, standing_limit_w, time_s)
