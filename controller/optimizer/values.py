@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from controller.errors import SolverError
 from controller.optimizer.data import ProblemData
 from controller.optimizer.decision_steps import decision_steps
 from controller.optimizer.outcome import lost_share
@@ -42,7 +43,11 @@ def energy_bill(data: ProblemData) -> float:
 
 
 def set_values(p: Parameters, data: ProblemData, shape: Shape) -> None:
-    """Write every parameter."""
+    """Write every parameter.
+
+    Raises:
+        SolverError: a number is not finite.
+    """
     _set_workload(p, data, shape)
     _set_instances(p, data, shape)
     _set_power(p, data, shape)
@@ -50,7 +55,10 @@ def set_values(p: Parameters, data: ProblemData, shape: Shape) -> None:
 
 
 def _put(parameter: Expression, value: object) -> None:
-    parameter.value = np.asarray(value, dtype=float)
+    array = np.asarray(value, dtype=float)
+    if not np.all(np.isfinite(array)):
+        raise SolverError(f"a number of the problem is not finite: {array.tolist()}; the next rung takes its place")
+    parameter.value = array
 
 
 def _wide(column: np.ndarray, steps: int) -> np.ndarray:

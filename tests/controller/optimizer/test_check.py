@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.model.plan import Plan, PlanOrigin
+from controller.optimizer.check import violations
+from controller.optimizer.outcome import assemble
+from tests.fakes.problems import pool_data, problem
+
+ONE_EACH = ((1, 1, 1), (1, 1, 1))
+REST_ASLEEP = ((2, 2, 2), (2, 2, 2))
+HALF = (((400.0,) * 3, (400.0,) * 3),)
+
+
+def made(on=ONE_EACH, sleeping=REST_ASLEEP, rates=HALF, **changes) -> tuple[Plan, object]:
+    data = problem(**changes)
+    return assemble(data, PlanOrigin.MILP, on, sleeping, rates), data
+
+
+def only_line(plan, data) -> str:
+    lines = violations(plan, data)
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_sound_plan_has_none():
+    assert violations(*made()) == ()
+
+
+def test_a_shorter_plan_is_checked_as_far_as_it_goes():
+    data = problem()
+    plan = assemble(data, PlanOrigin.DISPATCH, ((1,), (1,)), ((2,), (2,)), (((400.0,), (400.0,)),))
+    assert violations(plan, data) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        pytest.param({"on": ((2, 2, 2), (1, 1, 1))}, "2 on and 2 asleep of 3", id="more than there are"),
+        pytest.param({"gpus": 15}, "GPUs held of 15", id="gpus"),
+        pytest.param({"rates": (((0.0,) * 3, (1000.0,) * 3),)}, "instances busy", id="capacity"),
+        pytest.param({"allowed": ((True, False),)}, "does not allow", id="precision"),
+        pytest.param({"rates": (((500.0,) * 3, (400.0,) * 3),)}, "of 800.000 asked for", id="more than demand"),
+    ],
+)
+def test_what_cannot_be_is_found(changes, says):
+    assert any(says in line for line in violations(*made(**changes)))
+
+
+def test_bounds_locks_and_least_up_times_hold():
+    pools = (pool_data("full", max_on=0), pool_data("lean", locked=(2, 2, 2)))
+    lines = violations(*made(pools=pools))
+    assert any("full[0]: 1 on, outside 0..0" in line for line in lines)
+    assert any("lean[0]: 1 on, outside 2..3" in line for line in lines)
+    short = (pool_data("full", min_up_steps=2, start_s=0.0), pool_data("lean"))
+    bounced = made(
+        on=((2, 0, 1), (1, 1, 1)), sleeping=((1, 3, 2), (2, 2, 2)), rates=(((0.0,) * 3, (800.0,) * 3),), pools=short
+    )
+    assert any("must stay up" in line for line in violations(*bounced))
+
+
+def test_forbidden_stops_are_found():
+    assert "must not be stopped" in only_line(*made(sleeping=((1, 1, 1), (2, 2, 2)), may_stop=False))
+
+
+@pytest.mark.parametrize(
+    ("plan_changes", "data_changes", "says"),
+    [
+        pytest.param({"power_w": (100.0,) * 3}, {}, "the model says", id="power"),
+        pytest.param({"slack": ()}, {"limit_w": (3000.0,) * 3}, "limit silently exceeded", id="limit"),
+    ],
+)
+def test_what_a_plan_says_must_be_true(plan_changes, data_changes, says):
+    plan, data = made(**data_changes)
+    assert any(says in line for line in violations(replace(plan, **plan_changes), data))
+
+
+@pytest.mark.parametrize(
+    ("rates", "says"),
+    [
+        pytest.param((((400.0,) * 3, (100.0,) * 3),), "300.000 tokens/s silently unserved", id="serve"),
+        pytest.param((((0.0,) * 3, (800.0,) * 3),), "quality budget silently exceeded", id="quality"),
+        pytest.param((((800.0,) * 3, (0.0,) * 3),), "headroom silently used", id="headroom"),
+    ],
+)
+def test_a_broken_promise_must_be_told(rates, says):
+    changes = {"utilisation_frac": 0.75} if "headroom" in says else {}
+    plan, data = made(rates=rates, **changes)
+    assert violations(plan, data) == ()
+    assert any(says in line for line in violations(replace(plan, slack=()), data))
+
+
+def test_numbers_must_be_numbers():
+    plan, data = made()
+    bad = replace(plan.pools[0], output_tokens_per_s=((plan.pools[0].output_tokens_per_s[0][0], (-1.0, 0.0, 0.0)),))
+    assert "negative or not finite" in violations(replace(plan, pools=(bad, plan.pools[1])), data)[0]
+    assert any("not finite" in line for line in violations(replace(plan, power_w=(float("nan"),) * 3), data))
+
+
+def test_a_plan_of_another_problem_is_refused_at_once():
+    plan, data = made()
+    assert "pools are not those" in only_line(replace(plan, pools=plan.pools[::-1]), data)
+    assert "intervals" in only_line(replace(plan, horizon=replace(plan.horizon, steps=9)), data)
+    assert "power of 1" in only_line(replace(plan, power_w=(1.0,)), data)
+    ragged = replace(plan.pools[0], on=(1,))
+    assert "series of" in only_line(replace(plan, pools=(ragged, plan.pools[1])), data)
+    nameless = replace(plan.pools[0], output_tokens_per_s=())
+    assert "classes are not those" in only_line(replace(plan, pools=(nameless, plan.pools[1])), data)

@@ -1,0 +1,88 @@
+import pytest
+
+from controller.model.plan import PlanOrigin
+from controller.optimizer.check import violations
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.optimizer.dispatch import first_interval
+from controller.optimizer.greedy import fill, filled, greedy, shifted
+from tests.fakes.problems import class_data, pool_data, problem
+
+
+def tokens(plan):
+    return [pool.output_tokens_per_s[0][1][0] for pool in plan.pools]
+
+
+def test_it_makes_a_sound_plan_of_one_interval():
+    data = problem()
+    plan = greedy(data)
+    assert plan.origin is PlanOrigin.GREEDY
+    assert plan.horizon.steps == 1
+    assert violations(plan, data) == ()
+    assert plan.slack == ()
+
+
+def test_it_puts_needless_instances_to_sleep():
+    pools = (pool_data("full", on_now=3, sleeping_now=0), pool_data("lean", on_now=3, sleeping_now=0))
+    plan = greedy(problem(pools=pools))
+    assert sum(pool.on[0] for pool in plan.pools) < 6
+
+
+def test_it_sheds_for_a_limit_and_tells():
+    plan = greedy(problem(classes=(class_data("standard", 1500.0),), limit_w=(2500.0,) * 3))
+    assert [pool.on[0] for pool in plan.pools] == [0, 1]
+    assert plan.power_w[0] <= 2500.5
+    assert "serve" in {s.promise for s in plan.slack}
+
+
+def test_it_respects_gpus_bounds_and_locks():
+    pools = (pool_data("full", locked=(1, 0, 0), sleeping_now=0), pool_data("lean", min_on=1, sleeping_now=0))
+    data = problem(pools=pools, gpus=4, classes=(class_data("standard", 5000.0),))
+    plan = greedy(data)
+    assert [pool.on[0] for pool in plan.pools] == [1, 1]
+    assert violations(plan, data) == ()
+
+
+def test_it_comes_close_to_the_solver():
+    data = problem()
+    exact = CvxpyPlanner(lambda: 0.0).plan(data, time_limit_s=5.0)
+    assert greedy(data).power_w[0] <= exact.power_w[0] * 1.1
+
+
+def test_the_dearest_class_is_filled_first():
+    data = problem(
+        classes=(class_data("cheap", 800.0, serve_usd_per_token=1e-4), class_data("dear", 800.0)),
+        allowed=((True, False),) * 2,
+        busy_s_per_token=((1e-3, 1e-3),) * 2,
+        j_per_token=((0.3, 0.2),) * 2,
+    )
+    rates = fill(data, ((1.0, 1.0),))
+    assert rates[1][0][0] == pytest.approx(800.0)
+    assert rates[0][0][0] == pytest.approx(970.0 - 800.0)
+
+
+def test_lossy_pools_are_used_as_far_as_the_budget_carries():
+    assert tokens(filled(first_interval(problem(), (1, 1)))) == pytest.approx([400.0, 400.0])
+
+
+def test_beyond_the_budget_they_are_used_before_tokens_are_lost():
+    plan = filled(first_interval(problem(), (0, 1)))
+    assert tokens(plan) == pytest.approx([0.0, 800.0])
+    assert {s.promise for s in plan.slack} == {"quality"}
+
+
+def test_the_last_plan_goes_on_from_where_it_stands():
+    data = problem(limit_w=(None, None, 4000.0))
+    last = CvxpyPlanner(lambda: 0.0).plan(data, time_limit_s=5.0)
+    later = problem(classes=(class_data("standard", 700.0),))
+    plan = shifted(later, last, 1)
+    assert plan.origin is PlanOrigin.LAST_PLAN
+    assert [pool.on for pool in plan.pools] == [(*p.on[1:], p.on[-1]) for p in last.pools]
+    assert sum(tokens(plan)) == pytest.approx(700.0)
+    assert violations(plan, later) == ()
+
+
+def test_instances_that_are_gone_are_left_out_of_it():
+    last = CvxpyPlanner(lambda: 0.0).plan(problem(), time_limit_s=5.0)
+    gone = pool_data("lean", instances=0, max_on=0, on_now=0, sleeping_now=0, quality_loss_frac=0.02)
+    lost = problem(pools=(pool_data("full"), gone))
+    assert shifted(lost, last, 0).pools[1].on == (0, 0, 0)

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from controller.errors import SolverError
+from controller.optimizer.rounding import rates, whole
+
+
+def test_nearly_whole_numbers_become_whole():
+    assert whole("on", np.array([[0.9999999, 2.0000001], [-1e-9, 3.0]])) == ((1, 2), (0, 3))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
+def test_anything_else_is_refused(value):
+    with pytest.raises(SolverError, match=r"on: .* is not whole"):
+        whole("on", np.array([[value]]))
+
+
+def test_rates_lose_what_is_negative_or_tiny_by_arithmetic():
+    assert rates(np.array([[1.5], [-1e-12], [1e-9], [2.0]]), 2, 2) == (((1.5,), (0.0,)), ((0.0,), (2.0,)))
+
+
+def test_rates_that_are_no_numbers_are_refused():
+    with pytest.raises(SolverError, match="not finite"):
+        rates(np.array([[float("nan")]]), 1, 1)
