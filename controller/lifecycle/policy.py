@@ -54,6 +54,7 @@ class TickPolicy:
         demand_fast_tau_s, demand_slow_tau_s: time constants of demand; the larger estimate is planned for.
         drain_grace_s: an engine must be seen empty this long after the routers obey the drain.
         command_retry_s: a command without effect is given again after this time.
+        drain_expected_s: time a drain takes; replacements may serve first while an event's ramp leaves more than that.
         prepare_s: what an event needs is woken this long before its start.
         baseline_window_s: the baseline is the mean power of this time before an event's start.
         may_stop: whether sleeping instances may be stopped for a few watts or for their GPUs; their return is a cold
@@ -86,6 +87,7 @@ class TickPolicy:
     demand_slow_tau_s: float = 90.0
     drain_grace_s: float = 1.0
     command_retry_s: float = 30.0
+    drain_expected_s: float = 20.0
     prepare_s: float = 10.0
     baseline_window_s: float = 3600.0
     may_stop: bool = False

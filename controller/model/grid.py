@@ -71,7 +71,9 @@ def limit_at(events: tuple[GridEvent, ...], standing_limit_w: float | None, time
     return min(limits, default=None)
 
 
-def firm_limit_at(events: tuple[GridEvent, ...], standing_limit_w: float | None, time_s: float) -> float | None:
-    """Most the site may draw at a time, without the events that are still within their ramp."""
-    ramped = tuple(event for event in events if event.start_s + event.ramp_s <= time_s)
+def firm_limit_at(
+    events: tuple[GridEvent, ...], standing_limit_w: float | None, time_s: float, lead_s: float = 0.0
+) -> float | None:
+    """Most the site may draw at a time, without the events whose ramp goes on for more than `lead_s` from then."""
+    ramped = tuple(event for event in events if event.start_s + event.ramp_s <= time_s + lead_s)
     return limit_at(ramped, standing_limit_w, time_s)
