@@ -1,0 +1,204 @@
+"""The controller's whole loop over HTTP, against emulated engines and GPUs and a router that obeys its tables."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from controller.app import LEDGER_NAME, Endpoints, Service, ServiceOptions, assemble, serve
+from controller.clock import SystemClock
+from controller.lifecycle.policy import Mode, TickPolicy
+from controller.model.fleet import Instance, Pool, Site
+from controller.model.observation import InstanceState
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.runner import RunnerOptions
+from controller.signals.feeds import ConstantFeed
+from controller.simulation.emulator import EmulatedInstance, Emulator, run_emulator
+from controller.store.decisions import observation_of
+from controller.store.ledger import Ledger, verify_file
+from router.contract import InstanceId, PoolId, Precision, decode
+from tests.fakes.controller_parts import curves, pool, site
+from tests.fakes.http_stub import HttpStub, http_stub
+
+pytestmark = pytest.mark.timeout(120)
+CURVES = dataclasses.replace(curves(), wake_s=0.3, sleep_s=0.2)
+
+
+@dataclass
+class Plant:
+    """Everything a test looks at.
+
+    Attributes:
+        is_silent: the router does not answer while set.
+    """
+
+    url: str
+    service: Service
+    session: aiohttp.ClientSession
+    emulator: Emulator
+    is_silent: bool = False
+
+    def states(self) -> dict[str, InstanceState]:
+        return {name: self.emulator.engine(name).state for name in self.emulator.ports}
+
+    def snapshot(self) -> dict[str, Any]:
+        return self.service.board.snapshot or {}
+
+    async def until(self, is_so: Any) -> None:
+        async with asyncio.timeout(60):
+            while not is_so():
+                await asyncio.sleep(0.05)
+
+
+async def emulate(second: InstanceState, min_on: int) -> tuple[Emulator, Site]:
+    """Two BF16 instances, of which the first serves; all ports are chosen by the system."""
+    names = ("bf16-0", "bf16-1")
+    uuids = {name: (f"GPU-emulated-{name}-0",) for name in names}
+    instances = tuple(
+        EmulatedInstance(name, "127.0.0.1", 0, CURVES, "bf16", uuids[name], state)
+        for name, state in zip(names, (InstanceState.SERVING, second), strict=True)
+    )
+    emulator = await run_emulator(instances, control_host="127.0.0.1", control_port=0, model="m")
+    bare: Pool = pool("bf16", (), Precision.BF16, gpus=1, curves=CURVES, min_on=min_on, min_up_s=0.0)
+    listed = tuple(
+        Instance(InstanceId(name), f"http://127.0.0.1:{emulator.ports[name]}", uuids[name]) for name in names
+    )
+    return emulator, site(dataclasses.replace(bare, pool_id=PoolId("bf16"), instances=listed))
+
+
+def obedient_router(stub: HttpStub, plant: Plant) -> None:
+    """`/state` of a router that takes every table at once and sees steady demand."""
+    served = {"requests": 0}
+
+    async def state(_: web.Request) -> web.Response:
+        if plant.is_silent:
+            return web.Response(status=503)
+        async with plant.session.get(f"{plant.url}/v1/allocation") as answer:
+            sequence = decode(await answer.read()).sequence if answer.status == 200 else -1
+        served["requests"] += 1
+        count = served["requests"]
+        entry = {"class_id": "standard", "requests": count, "finished": count, "in_flight": 0, "queued": 0}
+        entry |= {"input_tokens": 10 * count, "output_tokens": 10 * count, "refused": 0}
+        entry["output_tokens_by_pool"] = {"bf16": 10 * count}
+        return web.json_response({"schema_version": 1, "table": {"sequence": sequence}, "classes": [entry]})
+
+    stub.set("/state", state)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, *, second: InstanceState = InstanceState.SERVING, min_on: int = 1, **policy: Any
+) -> AsyncIterator[Plant]:
+    emulator, fleet = await emulate(second, min_on)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(emulator.close)
+        router = await stack.enter_async_context(http_stub())
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        control = f"http://127.0.0.1:{emulator.control_port}"
+        clock = SystemClock()
+        service = await stack.enter_async_context(
+            assemble(
+                fleet,
+                TickPolicy(**{"mode": Mode.ACT, "warmup_s": 1e9, "slow_interval_s": 2.0, "steps": 3, **policy}),
+                CvxpyPlanner(clock.monotonic_s),
+                endpoints=Endpoints((f"{control}/metrics",), (router.url,), control),
+                price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
+                carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+                options=ServiceOptions(data_dir=folder, pace=RunnerOptions(tick_s=0.5, sample_s=0.25)),
+                clock=clock,
+            )
+        )
+        listening = asyncio.get_running_loop().create_future()
+        plant = Plant("", service, session, emulator)
+        obedient_router(router, plant)
+        task = asyncio.create_task(serve(service, "127.0.0.1", 0, on_listening=listening.set_result))
+        plant.url = f"http://127.0.0.1:{await listening}"
+        try:
+            yield plant
+        finally:
+            service.runner.stop()
+            await task
+
+
+async def curtail(plant: Plant, **event: Any) -> None:
+    body = {"duration_s": 600, "ramp_s": 5, "event_id": "e1", **event}
+    async with plant.session.post(f"{plant.url}/v1/events", json=body) as answer:
+        assert answer.status == 201, await answer.text()
+
+
+async def test_an_event_puts_an_instance_to_sleep_and_brings_power_down(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        await plant.until(lambda: (plant.snapshot().get("power") or {}).get("measured_w"))
+        full_w = plant.snapshot()["power"]["measured_w"]
+        assert plant.snapshot()["emulated"] is True
+        # Two idle instances draw 1800 W; one of them asleep leaves room for the other's busy power.
+        await curtail(plant, limit_w=1.85 * full_w)
+        await plant.until(lambda: plant.snapshot()["event"] is not None)
+        await plant.until(lambda: InstanceState.SLEEPING in plant.states().values())
+        assert list(plant.states().values()).count(InstanceState.SERVING) == 1
+        await plant.until(lambda: plant.snapshot()["power"]["measured_w"] < 0.9 * full_w)
+        async with plant.session.get(f"{plant.url}/v1/allocation") as answer:
+            table = decode(await answer.read())
+        (asleep,) = (name for name, state in plant.states().items() if state is InstanceState.SLEEPING)
+        assert table.event is not None
+        async with plant.session.delete(f"{plant.url}/v1/events/e1") as answer:
+            assert answer.status == 200
+        await plant.until(lambda: plant.snapshot()["event"] is None)
+    assert verify_file(tmp_path / LEDGER_NAME).checked > 0
+    ledger = Ledger(tmp_path / LEDGER_NAME)
+    (slept,) = [r.payload for r in ledger.records("actuation") if r.payload["instance_id"] == asleep][:1]
+    assert (slept["verb"], slept["is_done"]) == ("sleep", True)
+    decided = ledger.records("decision")
+    assert all(observation_of(record.payload).now_s > 0 for record in decided)
+    ledger.close()
+
+
+async def test_an_instance_that_is_wanted_is_woken_and_answers_its_canary_first(tmp_path: Path) -> None:
+    async with running(tmp_path, second=InstanceState.SLEEPING, min_on=2) as plant:
+        await plant.until(lambda: plant.service.ledger.records("actuation"))
+        (woken, *_) = (record.payload for record in plant.service.ledger.records("actuation"))
+        assert (woken["verb"], woken["instance_id"], woken["is_done"]) == ("wake", "bf16-1", True)
+        assert woken["detail"] == "awake, canary answered"
+        await plant.until(lambda: plant.snapshot()["pools"][0]["on"] == 2)
+
+
+async def test_nothing_is_put_to_sleep_before_the_routers_have_agreed(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        await plant.until(lambda: plant.service.runner.is_ready and plant.snapshot()["sequence"])
+        plant.is_silent = True
+        await plant.until(lambda: plant.snapshot()["acknowledged_sequence"] is None)
+        await curtail(plant, limit_w=1.0)
+        ticks = len(plant.service.ledger.records("decision"))
+        await plant.until(lambda: len(plant.service.ledger.records("decision")) > ticks + 8)
+        assert InstanceState.SLEEPING not in plant.states().values()
+        assert plant.service.ledger.records("actuation") == []
+
+
+async def test_an_observing_controller_moves_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, mode=Mode.OBSERVE) as plant:
+        await plant.until(lambda: plant.service.runner.is_ready)
+        await curtail(plant, limit_w=1.0)
+        ticks = len(plant.service.ledger.records("decision"))
+        await plant.until(lambda: len(plant.service.ledger.records("decision")) > ticks + 5)
+        async with plant.session.get(f"{plant.url}/v1/allocation") as answer:
+            assert answer.status == 503
+        assert set(plant.states().values()) == {InstanceState.SERVING}
+
+
+async def test_an_engine_that_stops_is_seen_and_power_is_still_known(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        await plant.until(lambda: (plant.snapshot().get("power") or {}).get("measured_w"))
+        plant.emulator.engine("bf16-1").stop()
+        await plant.until(lambda: plant.snapshot()["pools"][0]["instances"][1]["state"] == "off")
+        await plant.until(lambda: (plant.snapshot()["power"]["measured_w"] or 1e9) < 1200)
+        table = plant.service.board.snapshot
+        assert table["pools"][0]["on"] == 1
