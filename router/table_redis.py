@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -69,7 +69,11 @@ class RedisTableSource:
             TableSourceError: Redis cannot be reached or does not answer in time.
         """
         try:
-            client = redis.asyncio.Redis.from_url(self._url, password=self._password, socket_connect_timeout=TIMEOUT_S)
+            # Without a timeout of its own: redis sends under asyncio.wait_for then, which loses cancellations before
+            # Python 3.12. The limits here and in _read hold instead.
+            client = redis.asyncio.Redis.from_url(
+                self._url, password=self._password, socket_connect_timeout=TIMEOUT_S, socket_timeout=None
+            )
             async with client, client.pubsub() as announcements:
                 async with asyncio.timeout(TIMEOUT_S):
                     await announcements.subscribe(self._key)
@@ -100,5 +104,5 @@ class RedisTableSource:
 
 def without_credentials(url: str) -> str:
     """The address without user and password, fit for logs."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    netloc = urlsplit(url).netloc
+    return url.replace(netloc, netloc.rpartition("@")[2], 1) if "@" in netloc else url

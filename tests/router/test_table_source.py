@@ -1,0 +1,179 @@
+"""Tables over HTTP: unchanged ones cost little, wrong ones are refused, and nothing ends the polling."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from router.contract import MAX_ENCODED_BYTES, AllocationTable, encode
+from router.errors import TableSourceError
+from router.settings import TableSettings
+from router.table_source import HttpTableSource
+from tests.fakes.routing import NOW_S, table
+from tests.fakes.table_sink import RecordingSink
+
+SETTINGS = TableSettings(poll_interval_s=0.01)
+
+
+class Controller:
+    """Serves what a test sets."""
+
+    def __init__(self) -> None:
+        self.table: AllocationTable | None = None
+        self.raw: bytes | None = None
+        self.status = 200
+        self.asked: list[str | None] = []
+        self.statuses: list[int] = []
+
+    async def allocation(self, request: web.Request) -> web.Response:
+        self.asked.append(request.headers.get("If-None-Match"))
+        answer = self._answer(request)
+        self.statuses.append(answer.status)
+        return answer
+
+    def _answer(self, request: web.Request) -> web.Response:
+        if self.raw is not None:
+            return web.Response(body=self.raw, headers={"ETag": '"raw"'})
+        if self.status != 200 or self.table is None:
+            return web.Response(status=self.status if self.status != 200 else 503)
+        etag = f'"{self.table.sequence}"'
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304)
+        return web.Response(body=encode(self.table), headers={"ETag": etag})
+
+
+@pytest.fixture
+async def controller() -> AsyncIterator[tuple[Controller, str]]:
+    fake = Controller()
+    app = web.Application()
+    app.router.add_get("/v1/allocation", fake.allocation)
+    async with TestServer(app) as server:
+        yield fake, str(server.make_url("/v1/allocation"))
+
+
+@contextlib.asynccontextmanager
+async def source_of(url: str, sink: RecordingSink) -> AsyncIterator[HttpTableSource]:
+    async with aiohttp.ClientSession() as session:
+        yield HttpTableSource(session, url, SETTINGS, sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1))
+
+
+@contextlib.asynccontextmanager
+async def running(source: HttpTableSource) -> AsyncIterator[None]:
+    task = asyncio.create_task(source.run())
+    try:
+        yield
+    finally:
+        assert not task.done(), "polling has ended"
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_table_is_handed_on_and_confirmed_without_being_sent_again(controller: tuple[Controller, str]) -> None:
+    fake, url = controller
+    fake.table = table({"standard": {"bf16": 1.0}}, sequence=3)
+    sink = RecordingSink()
+    async with source_of(url, sink) as source:
+        await source.poll()
+        await source.poll()
+    assert sink.tables == [fake.table, fake.table]
+    assert (fake.asked, fake.statuses) == ([None, '"3"'], [200, 304])
+
+
+async def test_new_tables_are_followed(controller: tuple[Controller, str]) -> None:
+    fake, url = controller
+    sink = RecordingSink()
+    async with source_of(url, sink) as source, running(source):
+        for sequence in (1, 2, 3):
+            fake.table = table(sequence=sequence)
+            await sink.until(lambda sequence=sequence: sequence in sink.sequences)  # type: ignore[misc]
+    assert sink.sequences == [1, 2, 3]
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"<html>", b"[" * 100_000, encode(table()).replace(b":1,", b":9,", 1)])
+async def test_a_malformed_table_is_refused_counted_and_not_kept(
+    controller: tuple[Controller, str], raw: bytes
+) -> None:
+    fake, url = controller
+    fake.table = table(sequence=1)
+    sink = RecordingSink()
+    async with source_of(url, sink) as source:
+        await source.poll()
+        fake.raw = raw
+        with pytest.raises(TableSourceError, match="the last good one stays"):
+            await source.poll()
+        assert (len(sink.tables), sink.refused) == (1, ["malformed"])
+        fake.raw = None
+        await source.poll()
+    assert len(sink.tables) == 2
+    assert fake.asked[-1] is None, "a malformed table must not be confirmed by a later 304"
+
+
+async def test_an_endless_answer_is_cut_off(controller: tuple[Controller, str]) -> None:
+    fake, url = controller
+    fake.raw = b" " * (MAX_ENCODED_BYTES + 1)
+    sink = RecordingSink()
+    async with source_of(url, sink) as source:
+        with pytest.raises(TableSourceError, match="more than"):
+            await source.poll()
+    assert sink.tables == []
+
+
+@pytest.mark.parametrize("status", [503, 404, 302, 204])
+async def test_an_answer_without_a_table_is_an_error(controller: tuple[Controller, str], status: int) -> None:
+    fake, url = controller
+    fake.status = status
+    async with source_of(url, RecordingSink()) as source:
+        with pytest.raises(TableSourceError, match=f"answered {status}"):
+            await source.poll()
+
+
+async def test_an_unreachable_controller_is_an_error_and_polling_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    port = unused_port()
+    sink = RecordingSink()
+    caplog.set_level(logging.INFO, "router.table_source")
+    async with source_of(f"http://127.0.0.1:{port}/v1/allocation", sink) as source:
+        with pytest.raises(TableSourceError, match=r"Connect"):
+            await source.poll()
+        async with running(source):
+            await until(lambda: "allocation not fetched" in caplog.messages)
+            fake = Controller()
+            fake.table = table(sequence=9)
+            app = web.Application()
+            app.router.add_get("/v1/allocation", fake.allocation)
+            async with TestServer(app, port=port):
+                await sink.until(lambda: bool(sink.tables))
+    assert "allocation source answers again" in caplog.messages
+
+
+async def test_lasting_trouble_is_logged_once(
+    controller: tuple[Controller, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fake, url = controller
+    caplog.set_level(logging.INFO, "router.table_source")
+    async with source_of(url, RecordingSink()) as source, running(source):
+        await until(lambda: len(fake.asked) >= 5)
+    assert caplog.messages == ["allocation not fetched"]
+    assert caplog.records[0].__dict__["reason"] == "answered 503, 200 with a table is expected"
+
+
+async def test_a_304_that_was_not_asked_for_is_an_error(controller: tuple[Controller, str]) -> None:
+    fake, url = controller
+    fake.status = 304
+    async with source_of(url, RecordingSink()) as source:
+        with pytest.raises(TableSourceError, match="answered 304"):
+            await source.poll()
