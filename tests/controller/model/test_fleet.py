@@ -1,0 +1,27 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.model.fleet import RequestClass
+from router.contract import ClassId, PoolId, Precision
+from tests.fakes.fake_fleet import site
+
+
+def test_a_pool_is_found_by_name():
+    assert site().pool(PoolId("fp8")).precision is Precision.FP8
+    with pytest.raises(KeyError):
+        site().pool(PoolId("int8"))
+
+
+def test_the_most_that_may_serve_is_what_exists_or_less():
+    pool = site().pool(PoolId("fp8"))
+    assert pool.max_instances == 5
+    assert replace(pool, max_on=3).max_instances == 3
+    assert replace(pool, max_on=99).max_instances == 5
+
+
+def test_a_class_without_a_list_may_use_any_precision():
+    pools = site().pools
+    anyone, careful = RequestClass(ClassId("a")), RequestClass(ClassId("b"), (Precision.BF16,))
+    assert all(anyone.may_use(pool) for pool in pools)
+    assert [careful.may_use(pool) for pool in pools] == [True, False, False]

@@ -1,0 +1,39 @@
+import pytest
+
+from controller.model.grid import GridEvent, Series, limit_at
+from router.contract import EventState
+
+SERIES = Series((0.0, 60.0), (10.0, 20.0), 100.0, "usd_per_mwh", "feed")
+EVENT = GridEvent("e", 5000.0, 100.0, 200.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("time_s", "value"), [(-1.0, None), (0.0, 10.0), (59.9, 10.0), (60.0, 20.0), (99.9, 20.0), (100.0, None)]
+)
+def test_a_series_holds_each_value_until_the_next(time_s, value):
+    assert SERIES.at(time_s) == value
+
+
+@pytest.mark.parametrize(
+    ("starts", "values", "end_s"),
+    [((), (), 1.0), ((0.0,), (1.0, 2.0), 5.0), ((1.0, 1.0), (1.0, 2.0), 5.0), ((0.0,), (1.0,), 0.0)],
+)
+def test_anything_else_is_no_series(starts, values, end_s):
+    with pytest.raises(ValueError, match="feed"):
+        Series(starts, values, end_s, "usd_per_mwh", "feed")
+
+
+@pytest.mark.parametrize(
+    ("now_s", "state"),
+    [(60.0, EventState.PENDING), (100.0, EventState.ACTIVE), (199.9, EventState.ACTIVE), (200.0, None)],
+)
+def test_an_event_is_pending_then_active_then_over(now_s, state):
+    assert EVENT.state(now_s) is state
+
+
+def test_the_most_restrictive_limit_wins():
+    tighter = GridEvent("f", 3000.0, 150.0, 250.0, 50.0)
+    assert limit_at((EVENT, tighter), None, 120.0) == 5000.0
+    assert limit_at((EVENT, tighter), None, 160.0) == 3000.0
+    assert limit_at((EVENT, tighter), 2000.0, 160.0) == 2000.0
+    assert limit_at((EVENT, tighter), None, 300.0) is None

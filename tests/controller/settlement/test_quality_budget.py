@@ -1,0 +1,49 @@
+import pytest
+
+from controller.settlement.quality_budget import BUCKETS, QualityBurn, allowed_loss_frac
+from router.contract import ClassId
+
+FRESH = QualityBurn.empty(ClassId("standard"), 4800.0)
+
+
+def test_nothing_served_has_burnt_nothing():
+    assert FRESH.burnt_frac == 0.0
+
+
+def test_the_mean_is_weighted_by_tokens():
+    burn = FRESH.with_tokens(0.0, 100.0, 0.0).with_tokens(10.0, 300.0, 6.0)
+    assert burn.burnt_frac == pytest.approx(0.015)
+    assert len(burn.slots) == 1
+
+
+def test_what_left_the_window_is_forgotten_and_the_record_is_bounded():
+    burn = FRESH
+    for tick in range(3000):
+        burn = burn.with_tokens(tick * 10.0, 1.0, 0.02 if tick < 100 else 0.0)
+    assert burn.burnt_frac == 0.0
+    assert len(burn.slots) <= BUCKETS
+
+
+def test_without_history_the_plain_budget_holds():
+    assert allowed_loss_frac(FRESH, 0.01, 1000.0, spend_savings=True) == pytest.approx(0.01)
+    assert allowed_loss_frac(FRESH, 0.01, 0.0, spend_savings=True) == 0.01
+
+
+def test_what_was_burnt_tightens_what_is_left():
+    burn = FRESH.with_tokens(0.0, 1000.0, 15.0)  # 0.015 of a budget of 0.01
+    assert allowed_loss_frac(burn, 0.01, 1000.0, spend_savings=False) == pytest.approx(0.005)
+    assert allowed_loss_frac(burn, 0.01, 100.0, spend_savings=True) == 0.0
+
+
+def test_savings_are_kept_for_events():
+    burn = FRESH.with_tokens(0.0, 1000.0, 0.0)
+    assert allowed_loss_frac(burn, 0.01, 1000.0, spend_savings=False) == pytest.approx(0.01)
+    assert allowed_loss_frac(burn, 0.01, 1000.0, spend_savings=True) == pytest.approx(0.02)
+    assert allowed_loss_frac(burn, 0.9, 10.0, spend_savings=True) == 1.0
+
+
+@pytest.mark.parametrize("coming", [10.0, 1e3, 1e6])
+def test_spending_all_that_is_allowed_keeps_the_window_within_the_budget(coming):
+    burn = FRESH.with_tokens(0.0, 1000.0, 4.0)
+    allowed = allowed_loss_frac(burn, 0.01, coming, spend_savings=True)
+    assert burn.with_tokens(1.0, coming, coming * allowed).burnt_frac <= 0.01 + 1e-12

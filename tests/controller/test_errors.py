@@ -1,0 +1,28 @@
+import inspect
+
+import pytest
+
+from controller import errors
+
+
+def test_every_error_has_one_root():
+    classes = [member for _, member in inspect.getmembers(errors, inspect.isclass)]
+    assert all(issubclass(each, errors.ControllerError) for each in classes)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "parts"),
+    [
+        (errors.ConfigError("pools[0].url: 'x' is not an address; write http://HOST:PORT"), 2, ["pools[0].url"]),
+        (errors.ListenError("127.0.0.1", 8080, "address in use"), 3, ["127.0.0.1:8080", "choose another"]),
+        (errors.SignalError("meter", "refused"), 1, ["meter", "refused"]),
+        (errors.ActuationError("fp8-0", "timed out"), 1, ["fp8-0", "timed out"]),
+    ],
+)
+def test_errors_name_the_place_and_exit_with_their_code(error, code, parts):
+    assert error.exit_code == code
+    assert all(part in str(error) for part in parts)
+
+
+def test_a_time_out_is_a_solver_error():
+    assert issubclass(errors.TimedOut, errors.SolverError)
