@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 JITTER_FRAC = 0.1
 """Intervals vary by this much either way, so that routers started together do not probe together."""
 MAX_METRICS_BYTES = 4 << 20
+MAX_VALUE = 1e9
+"""Larger figures are no load of one engine but a fault in its metrics."""
 
 _SAMPLE = re.compile(
     rb"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc|engine_sleep_state)"
@@ -36,18 +38,22 @@ class ProbeSink(Protocol):
 
 
 def read_load(text: bytes) -> EngineLoad | None:
-    """Load of an engine from its metrics, or None if one of the three gauges is missing.
+    """Load of an engine from its metrics, or None if one of the three gauges is missing or absurd.
 
     Requests are summed over the engine's ranks; of KV cache usage the mean counts, as a rank's KV cache is its own.
     The engine sleeps if one of its ranks does.
     """
     values: dict[bytes, list[float]] = {}
-    for name, labels, value in _SAMPLE.findall(text):
-        if name != b"engine_sleep_state" or b'sleep_state="awake"' in labels:
-            try:
-                values.setdefault(name, []).append(float(value))
-            except ValueError:
-                return None
+    for name, labels, text_value in _SAMPLE.findall(text):
+        if name == b"engine_sleep_state" and b'sleep_state="awake"' not in labels:
+            continue
+        try:
+            value = float(text_value)
+        except ValueError:
+            return None
+        if not 0 <= value <= MAX_VALUE:
+            return None
+        values.setdefault(name, []).append(value)
     running = values.get(b"num_requests_running")
     waiting = values.get(b"num_requests_waiting")
     usage = values.get(b"kv_cache_usage_perc")

@@ -1,0 +1,149 @@
+"""What Prometheus sees."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from router.contract import InstanceId
+from router.dispatch import Dispatcher, Outcome, Refusal
+from router.fleet import EngineLoad
+from router.metrics import PREFIX, expose
+from router.openai import RequestFacts
+from router.snapshot import Snapshot
+from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples_of(snapshot: Snapshot) -> Samples:
+    body, content_type = expose(snapshot)
+    assert content_type.startswith("text/plain")
+    return {
+        (sample.name.removeprefix(PREFIX), tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, tuple(sorted(labels.items()))]
+
+
+@pytest.fixture
+def dispatcher() -> Dispatcher:
+    return Dispatcher(router_file({"bf16": 1, "fp8": 1}, cap=8))
+
+
+def test_every_name_has_the_prefix_and_the_unit_or_total(dispatcher: Dispatcher) -> None:
+    body, _ = expose(dispatcher.state(NOW_S))
+    families = list(text_string_to_metric_families(body.decode()))
+    assert families
+    assert all(family.name.startswith(PREFIX) and family.documentation.endswith(".") for family in families)
+
+
+def test_requests_tokens_and_outcomes(dispatcher: Dispatcher) -> None:
+    pinned = ask(dispatcher, x_wattroute_precision="fp8")
+    finish(dispatcher, choose(dispatcher, pinned), pinned, output_tokens=50)
+    fail(dispatcher, pinned, Outcome.RESET)
+    dispatcher.may_retry(pinned, Outcome.RESET, 1, NOW_S)
+    samples = samples_of(dispatcher.state(NOW_S))
+    pair = {"class_id": "standard", "pool_id": "fp8"}
+    assert value(samples, "requests_total", class_id="standard") == 1
+    assert value(samples, "finished_total", class_id="standard") == 1
+    assert value(samples, "attempts_total", **pair, outcome="ok") == 1
+    assert value(samples, "attempts_total", **pair, outcome="reset") == 1
+    assert value(samples, "retries_total", reason="reset") == 1
+    assert value(samples, "output_tokens_total", **pair) == 50
+    assert value(samples, "input_tokens_total", **pair) == 10
+    assert value(samples, "degraded_total", **pair) == 0
+
+
+def test_histograms_are_cumulative(dispatcher: Dispatcher) -> None:
+    request = ask(dispatcher, x_wattroute_precision="bf16")
+    for ttft_s in (0.02, 0.3, 500.0):
+        choice = choose(dispatcher, request)
+        dispatcher.first_byte(choice, ttft_s)
+        finish(dispatcher, choice, request, chunks=5, duration_s=ttft_s + 1.0, ttft_s=ttft_s)
+    samples = samples_of(dispatcher.state(NOW_S))
+    pair = {"class_id": "standard", "pool_id": "bf16"}
+    assert value(samples, "ttft_seconds_bucket", **pair, le="0.01") == 0
+    assert value(samples, "ttft_seconds_bucket", **pair, le="0.025") == 1
+    assert value(samples, "ttft_seconds_bucket", **pair, le="0.5") == 2
+    assert value(samples, "ttft_seconds_bucket", **pair, le="+Inf") == 3
+    assert value(samples, "ttft_seconds_count", **pair) == 3
+    assert value(samples, "ttft_seconds_sum", **pair) == pytest.approx(500.32)
+    assert value(samples, "itl_seconds_sum", **pair) == pytest.approx(0.75)
+    assert value(samples, "duration_seconds_count", **pair) == 3
+
+
+def test_refusals_by_reason_with_bounded_labels(dispatcher: Dispatcher) -> None:
+    for number in range(50):
+        refusal = dispatcher.ask({b"x-wattroute-class": b"made-up-%d" % number}.get, RequestFacts())
+        assert isinstance(refusal, Refusal)
+    samples = samples_of(dispatcher.state(NOW_S))
+    assert value(samples, "refused_total", class_id="other", reason="unknown_class") == 50
+    assert len([name for name, _ in samples if name == "refused_total"]) == 1
+
+
+def test_instances_have_one_state(dispatcher: Dispatcher) -> None:
+    fail(dispatcher, ask(dispatcher, x_wattroute_precision="fp8"), Outcome.RESET, times=3)
+    dispatcher.probed(InstanceId("bf16-0"), ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
+    dispatcher.apply_table(table(caps={"bf16-0": 3}, draining=("fp8-0",)), NOW_S)
+    samples = samples_of(dispatcher.state(NOW_S))
+    states = {
+        (labels["instance_id"], labels["state"])
+        for name, pairs in samples
+        if name == "instance_state" and samples[name, pairs] == 1
+        for labels in [dict(pairs)]
+    }
+    assert states == {("bf16-0", "asleep"), ("fp8-0", "ejected")}
+    assert value(samples, "max_in_flight", instance_id="bf16-0", pool_id="bf16") == 3
+    assert value(samples, "instance_draining", instance_id="fp8-0", pool_id="fp8") == 1
+    assert value(samples, "ready") == 0
+
+
+def test_the_table_and_its_age(dispatcher: Dispatcher) -> None:
+    dispatcher.apply_table(table({"standard": {"bf16": 1.0}, "gold": {"bf16": 1.0}}, sequence=12), NOW_S)
+    dispatcher.refuse_table("malformed")
+    samples = samples_of(dispatcher.state(NOW_S + 10))
+    assert value(samples, "table_sequence") == 12
+    assert value(samples, "table_age_seconds") == 10
+    assert value(samples, "table_state", state="last_good") == 1
+    assert value(samples, "table_state", state="fresh") == 0
+    assert value(samples, "tables_refused_total", reason="malformed") == 1
+    assert value(samples, "table_unknown_names") == 1
+
+
+def test_without_a_table_there_is_no_age(dispatcher: Dispatcher) -> None:
+    samples = samples_of(dispatcher.state(NOW_S))
+    assert value(samples, "table_sequence") == -1
+    assert value(samples, "table_state", state="static") == 1
+    assert not any(name == "table_age_seconds" for name, _ in samples)
+
+
+def test_the_queue_and_what_the_data_path_adds(dispatcher: Dispatcher) -> None:
+    request = ask(dispatcher, x_wattroute_precision="bf16")
+    while dispatcher.choose(request, NOW_S) is not None:
+        pass
+    dispatcher.enqueue(request, NOW_S, lambda _: None)
+    snapshot = dispatcher.state(NOW_S)
+    snapshot.counters["connections"] = 5
+    snapshot.gauges["event_loop_lag_seconds"] = 0.25
+    samples = samples_of(snapshot)
+    assert value(samples, "queued", class_id="standard") == 1
+    assert value(samples, "in_flight", instance_id="bf16-0", pool_id="bf16") == 8
+    assert value(samples, "connections_total") == 5
+    assert value(samples, "event_loop_lag_seconds") == 0.25
+
+
+def test_openmetrics_is_spoken_on_request(dispatcher: Dispatcher) -> None:
+    body, content_type = expose(dispatcher.state(NOW_S), "application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_no_value_is_infinite_or_missing(dispatcher: Dispatcher) -> None:
+    assert all(math.isfinite(number) for number in samples_of(dispatcher.state(NOW_S)).values())

@@ -1,0 +1,190 @@
+"""What the router reads of an engine, and that nothing an engine does ends the probing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from router.contract import InstanceId, PoolId, Precision
+from router.fleet import EngineLoad, InstanceSpec
+from router.probes import MAX_METRICS_BYTES, Prober, read_load
+from router.settings import HealthSettings
+from tests.fakes.routing import NOW_S
+
+BUSY = b"""\
+# HELP vllm:num_requests_running Number of requests in model execution batches.
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="tiny-bf16"} 4.0
+vllm:num_requests_waiting{engine="0",model_name="tiny-bf16"} 2.0
+vllm:num_requests_waiting_by_reason{engine="0",model_name="tiny-bf16",reason="capacity"} 2.0
+vllm:engine_sleep_state{engine="0",model_name="tiny-bf16",sleep_state="awake"} 1.0
+vllm:engine_sleep_state{engine="0",model_name="tiny-bf16",sleep_state="weights_offloaded"} 0.0
+vllm:engine_sleep_state{engine="0",model_name="tiny-bf16",sleep_state="discard_all"} 0.0
+vllm:kv_cache_usage_perc{engine="0",model_name="tiny-bf16"} 0.0004883408619216212
+vllm:num_preemptions_created{engine="0",model_name="tiny-bf16"} 1.7952251e+09
+"""
+TWO_RANKS = b"""\
+vllm:num_requests_running{engine="1",model_name="tiny"} 3.0
+vllm:num_requests_running{engine="0",model_name="tiny"} 1e1
+vllm:num_requests_waiting{engine="1",model_name="tiny"} 0.0
+vllm:num_requests_waiting{engine="0",model_name="tiny"} 5.0
+vllm:kv_cache_usage_perc{engine="1",model_name="tiny"} 0.2
+vllm:kv_cache_usage_perc{engine="0",model_name="tiny"} 0.6
+"""
+
+
+def test_the_load_of_a_busy_engine() -> None:
+    assert read_load(BUSY) == EngineLoad(4, 2, 0.0004883408619216212, awake=True)
+
+
+def test_the_ranks_of_an_engine_are_summed() -> None:
+    assert read_load(TWO_RANKS) == EngineLoad(13, 5, pytest.approx(0.4), awake=None)
+
+
+def test_an_engine_asleep_says_so() -> None:
+    load = read_load(BUSY.replace(b'"awake"} 1.0', b'"awake"} 0.0'))
+    assert load is not None
+    assert load.awake is False
+
+
+@pytest.mark.parametrize("gauge", [b"num_requests_running", b"num_requests_waiting", b"kv_cache_usage_perc"])
+def test_a_missing_gauge_is_not_zero(gauge: bytes) -> None:
+    lines = [line for line in BUSY.splitlines() if not line.startswith(b"vllm:" + gauge + b"{")]
+    assert read_load(b"\n".join(lines)) is None
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>", b"\xff" * 1000, BUSY.replace(b" 4.0", b" NaN")])
+def test_what_is_no_load_is_none(text: bytes) -> None:
+    assert read_load(text) is None
+
+
+@pytest.mark.parametrize("value", [b"+-e", b"1e999", b"-5", b"1.2.3"])
+def test_a_value_that_cannot_be_is_none(value: bytes) -> None:
+    assert read_load(BUSY.replace(b" 4.0", b" " + value)) is None
+
+
+class Engine:
+    """Answers /health and /metrics as a test sets."""
+
+    def __init__(self) -> None:
+        self.health = 200
+        self.metrics: bytes | None = BUSY
+        self.hangs = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.path == self.hangs:
+            await asyncio.sleep(60)
+        if request.path == "/health":
+            return web.Response(status=self.health)
+        if self.metrics is None:
+            return web.Response(status=500)
+        return web.Response(body=self.metrics)
+
+
+class Sink:
+    """Stands for a dispatcher."""
+
+    def __init__(self) -> None:
+        self.results: asyncio.Queue[tuple[str, bool, EngineLoad | None, float]] = asyncio.Queue()
+
+    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+        self.results.put_nowait((instance_id, ok, load, now_s))
+
+
+def spec_of(port: int, number: int = 0) -> InstanceSpec:
+    return InstanceSpec(
+        InstanceId(f"bf16-{number}"), PoolId("bf16"), Precision.BF16, "127.0.0.1", port, f"http://127.0.0.1:{port}", 8
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(engine: Engine) -> AsyncIterator[int]:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", engine.answer)
+    async with TestServer(app) as server:
+        assert server.port is not None
+        yield server.port
+
+
+@contextlib.asynccontextmanager
+async def prober(*ports: int, sink: Sink | None = None, timeout_s: float = 1.0) -> AsyncIterator[Prober]:
+    async with aiohttp.ClientSession() as session:
+        yield Prober(
+            session,
+            [spec_of(port, number) for number, port in enumerate(ports)],
+            HealthSettings(probe_interval_s=1.0, probe_timeout_s=timeout_s),
+            sink=sink or Sink(),
+            wall_s=lambda: NOW_S,
+            rng=random.Random(1),
+        )
+
+
+async def test_a_healthy_engine_is_ok_and_tells_its_load() -> None:
+    async with serving(Engine()) as port, prober(port) as some:
+        ok, load = await some.probe(spec_of(port))
+    assert ok
+    assert load is not None
+    assert load.running == 4
+
+
+async def test_a_sick_engine_is_not_asked_for_its_load() -> None:
+    engine = Engine()
+    engine.health = 503
+    async with serving(engine) as port, prober(port) as some:
+        assert await some.probe(spec_of(port)) == (False, None)
+
+
+async def test_an_engine_that_redirects_its_health_is_not_healthy() -> None:
+    engine = Engine()
+    engine.health = 307
+    async with serving(engine) as port, prober(port) as some:
+        assert await some.probe(spec_of(port)) == (False, None)
+
+
+async def test_nobody_listening_is_not_healthy() -> None:
+    port = unused_port()
+    async with prober(port) as some:
+        assert await some.probe(spec_of(port)) == (False, None)
+
+
+@pytest.mark.parametrize("metrics", [None, b"", b"x" * (MAX_METRICS_BYTES + 1)], ids=["500", "empty", "endless"])
+async def test_an_engine_without_readable_metrics_is_as_healthy_as_it_says(metrics: bytes | None) -> None:
+    engine = Engine()
+    engine.metrics = metrics
+    async with serving(engine) as port, prober(port, timeout_s=20) as some:
+        assert await some.probe(spec_of(port)) == (True, None)
+
+
+@pytest.mark.parametrize(("path", "ok"), [("/health", False), ("/metrics", True)])
+async def test_a_probe_does_not_wait_for_ever(path: str, ok: bool) -> None:
+    engine = Engine()
+    engine.hangs = path
+    async with serving(engine) as port, prober(port, timeout_s=0.2) as some:
+        assert await some.probe(spec_of(port)) == (ok, None)
+
+
+async def test_every_instance_is_probed_until_the_end_whatever_one_of_them_does(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "router.probes")
+    sink = Sink()
+    async with serving(Engine()) as port, prober(port, unused_port(), sink=sink) as some:
+        task = asyncio.create_task(some.run())
+        async with asyncio.timeout(20):
+            seen = [await sink.results.get() for _ in range(4)]
+        assert not task.done()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    results = {(instance_id, ok) for instance_id, ok, _, _ in seen}
+    assert results == {("bf16-0", True), ("bf16-1", False)}
+    assert {now_s for *_, now_s in seen} == {NOW_S}
+    assert sorted(caplog.messages) == ["engine answers probes", "engine fails probes"]
