@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.forecast.demand import Demand
+from controller.lifecycle.memory import Intent, Phase
+from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.problem import Inputs, allowed_pools, build, planned_limits_w, remaining_s
+from controller.lifecycle.views import look
+from controller.model.grid import GridEvent
+from controller.model.observation import InstanceState
+from controller.model.plan import Horizon
+from controller.settlement.quality_budget import QualityBurn
+from tests.fakes.fake_fleet import FakeFleet, site
+
+POLICY = TickPolicy(steps=4)
+NOW_S = 1000.0
+
+
+def inputs(fleet=None, intents=(), **changes):
+    fleet = fleet or FakeFleet(site(), {})
+    views = look(fleet.site, intents, fleet.observe(), stale_s=15.0, retry_s=30.0)
+    whole = Inputs(
+        now_s=NOW_S,
+        views=views,
+        demand=(Demand(1000.0, 1155.0, 211.0),) * 3,
+        burns=tuple(QualityBurn.empty(cls.class_id, 86_400.0) for cls in fleet.site.classes),
+        events=(),
+        price_usd_per_mwh=(50.0,) * 4,
+        carbon_kg_per_mwh=(400.0,) * 4,
+        bias_w=0.0,
+        margin_frac=0.03,
+        retry_s=30.0,
+    )
+    return replace(whole, **changes)
+
+
+def event(start_s, end_s, limit_w=9000.0):
+    return GridEvent("e", limit_w, start_s, end_s, 0.0)
+
+
+def test_an_event_is_planned_for_from_its_first_interval_but_never_early():
+    limits = planned_limits_w(site(), (event(1030.0, 1130.0),), Horizon(NOW_S, 60.0, 4))
+    assert limits == (None, 9000.0, 9000.0, None)
+    coming = planned_limits_w(site(), (event(1090.0, 1150.0),), Horizon(NOW_S, 60.0, 4))
+    assert coming == (None, 9000.0, 9000.0, None)
+
+
+def test_the_standing_limit_holds_always_and_the_lower_one_wins():
+    limits = planned_limits_w(site(import_limit_w=8000.0), (event(1060.0, 1120.0, 9000.0),), Horizon(NOW_S, 60.0, 2))
+    assert limits == (8000.0, 8000.0)
+
+
+def test_the_margin_is_kept_free():
+    data = build(site(), POLICY, inputs(events=(event(900.0, 5000.0),)))
+    assert data.limit_w[0] == pytest.approx(9000.0 * 0.97)
+
+
+def test_instances_are_counted_by_what_they_are():
+    fleet = FakeFleet(site(), {})
+    for engine, state in zip(
+        fleet.engines, (InstanceState.SERVING, InstanceState.SLEEPING, InstanceState.OFF), strict=False
+    ):
+        engine.state = state
+    fleet.engines[3].state = InstanceState.UNREACHABLE
+    pool = build(fleet.site, POLICY, inputs(fleet)).pools[0]
+    assert (pool.instances, pool.on_now, pool.sleeping_now, pool.max_on) == (3, 1, 1, 3)
+
+
+def test_what_cannot_be_reached_is_taken_to_draw_its_idle_power():
+    fleet = FakeFleet(site(), {})
+    fleet.engines[0].state = InstanceState.UNREACHABLE
+    assert build(fleet.site, POLICY, inputs(fleet)).spare_w == pytest.approx(site().pools[0].curves.idle_w)
+
+
+def test_a_draining_instance_is_still_on():
+    fleet = FakeFleet(site(), {})
+    drain = (Intent(fleet.engines[0].instance_id, Phase.DRAIN, 990.0, 3),)
+    assert build(fleet.site, POLICY, inputs(fleet, drain)).pools[0].on_now == 4
+
+
+def test_an_instance_that_is_starting_is_late_and_cannot_be_put_to_sleep():
+    fleet = FakeFleet(site(), {})
+    fleet.engines[0].state = InstanceState.STARTING
+    starting = (Intent(fleet.engines[0].instance_id, Phase.WAKE, 970.0, commanded_s=970.0),)
+    pool = build(fleet.site, POLICY, inputs(fleet, starting)).pools[0]
+    assert pool.late == pytest.approx((1.0, 10 / 60, 0.0, 0.0))  # 70 of 100 s are left
+    assert pool.locked[:2] == (1, 1)
+
+
+def test_one_that_does_not_come_is_given_up():
+    fleet = FakeFleet(site(), {})
+    fleet.engines[0].state = InstanceState.SLEEPING
+    waking = Intent(fleet.engines[0].instance_id, Phase.WAKE, 900.0)
+    view = look(fleet.site, (waking,), fleet.observe(), stale_s=15.0, retry_s=30.0)[0]
+    assert remaining_s(view, 903.0, 30.0) == pytest.approx(2.0)
+    assert remaining_s(view, NOW_S, 30.0) == float("inf")
+    assert build(fleet.site, POLICY, inputs(fleet, (waking,))).pools[0].late == (1.0,) * 4
+
+
+def test_a_young_instance_is_locked_unless_a_limit_calls():
+    fleet = FakeFleet(site(), {})
+    young = (Intent(fleet.engines[0].instance_id, Phase.SERVE, 995.0),)
+    calm = build(fleet.site, POLICY, inputs(fleet, young)).pools[0]
+    called = build(fleet.site, POLICY, inputs(fleet, young, events=(event(900.0, 1100.0),))).pools[0]
+    assert calm.locked == (1, 0, 0, 0)
+    assert called.locked == (0, 0, 0, 0)
+
+
+def test_a_class_gets_only_precisions_it_allows_and_that_keep_its_latency():
+    premium = site().classes[0]
+    assert allowed_pools(site(), premium, (90.0, 90.0, 90.0)) == (True, True, False)
+    assert allowed_pools(site(), premium, (90.0, 0.5, 90.0)) == (True, False, False)
+    assert allowed_pools(site(), premium, (0.0, 0.0, 90.0)) == (True, True, False)
+
+
+def test_savings_of_quality_are_spent_only_under_a_limit():
+    saved = tuple(QualityBurn.empty(cls.class_id, 86_400.0).with_tokens(0.0, 1e8, 0.0) for cls in site().classes)
+    data = build(site(), POLICY, inputs(burns=saved, events=(event(1060.0, 1120.0),)))
+    budget = data.classes[1].quality_budget_frac
+    assert budget[0] == pytest.approx(0.006)
+    assert budget[1] > 0.1
+
+
+@pytest.mark.parametrize("price", [0.0, 50.0, 5000.0, -50.0])
+@pytest.mark.parametrize("precedence", list(Precedence))
+def test_prices_of_promises_stand_in_the_declared_order(price, precedence):
+    policy = replace(POLICY, precedence=precedence)
+    data = build(site(), policy, inputs(price_usd_per_mwh=(price,) * 4))
+    serve = min(cls.serve_usd_per_token for cls in data.classes)
+    worst_loss = max(pool.quality_loss_frac for pool in data.pools)
+    dearest_j = max(abs(usd) for usd in data.energy_usd_per_w) / data.horizon.dt_s
+    assert data.quality_usd_per_token * worst_loss < serve
+    hungriest_j = data.pue * max(pool.p0_w for pool in data.pools)
+    assert serve > dearest_j * hungriest_j
+    if precedence is Precedence.CONTRACT:
+        least_j = data.pue * min(min(row) for row in data.j_per_token)
+        assert data.limit_usd_per_j * least_j > max(cls.serve_usd_per_token for cls in data.classes)
+    else:
+        assert dearest_j < data.limit_usd_per_j < serve / hungriest_j
