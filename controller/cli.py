@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.errors import ConfigError, ControllerError
+from router import logs
 
 Config = Annotated[Path, typer.Option("--config", help="Configuration file.", show_default=False)]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
@@ -150,7 +151,7 @@ def _log_to_stderr(level: str) -> None:
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ConfigError(f"--log-level {level!r} is not one of debug, info, warning, error")
-    logging.basicConfig(level=number, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logs.to_stderr(number)
 
 
 if __name__ == "__main__":

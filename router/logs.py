@@ -1,4 +1,4 @@
-"""Log lines of the router's processes: the event, then its values as ``key=value``, on standard error."""
+"""Log lines of all processes: the event, then its values as ``key=value``, on standard error."""
 
 from __future__ import annotations
 

@@ -89,7 +89,10 @@ class System:
             )
         ready = {"emulate": f"{self.emulator}/healthz", "router": f"{self.admin}/healthz"}
         address = ready.get(name, f"{self.api}/healthz")
-        self.until(lambda: get(address)[0] == 200, f"{name} answers")
+        process = self.processes[name]
+        self.until(lambda: process.poll() is not None or get(address)[0] == 200, f"{name} answers")
+        if process.poll() is not None:
+            raise AssertionError(f"{name} ended: {(self.folder / f'{name}.log').read_text()[-2000:]}")
 
     def kill(self, name: str) -> None:
         self.processes[name].kill()
