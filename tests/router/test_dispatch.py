@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +107,15 @@ def test_what_cannot_be_is_refused_and_counted(headers: dict[str, str], status: 
 def test_a_body_that_is_no_json_goes_on_to_the_engine_which_knows_better() -> None:
     dispatcher = build()
     assert isinstance(dispatcher.ask({}.get, RequestFacts(valid=False)), Ask)
+
+
+@pytest.mark.parametrize("module", ["classify", "dispatch"])
+def test_every_reason_is_in_the_reference(module: str) -> None:
+    root = Path(__file__).parents[2]
+    reasons = re.findall(r'Refusal\(\s*\d{3},\s*"([a-z_]+)"', (root / "router" / f"{module}.py").read_text())
+    text = (root / "docs" / "reference" / "router.md").read_text()
+    assert reasons
+    assert [reason for reason in reasons if f"`{reason}`" not in text] == []
 
 
 # Choosing

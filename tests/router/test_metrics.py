@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +16,7 @@ from router.openai import RequestFacts
 from router.snapshot import Snapshot
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "router.md"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -147,3 +149,14 @@ def test_openmetrics_is_spoken_on_request(dispatcher: Dispatcher) -> None:
 
 def test_no_value_is_infinite_or_missing(dispatcher: Dispatcher) -> None:
     assert all(math.isfinite(number) for number in samples_of(dispatcher.state(NOW_S)).values())
+
+
+def test_every_metric_is_in_the_reference(dispatcher: Dispatcher) -> None:
+    dispatcher.apply_table(table({"standard": {"bf16": 1.0}}), NOW_S)
+    body, _ = expose(dispatcher.state(NOW_S))
+    text = REFERENCE.read_text()
+    names = [
+        family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(body.decode())
+    ]
+    assert [name for name in names if f"`{name}`" not in text] == []
