@@ -7,8 +7,8 @@ from pathlib import Path
 
 from controller.errors import ConfigError
 
-TRACE_START_S = 600.0
-"""Trace time at which the replay begins: from here the recorded hour grows busier."""
+TRACE_START_S = 120.0
+"""Trace time at which the replay begins: past the thin first minutes of the recording."""
 MIN_SECONDS = 20.0
 
 
