@@ -58,7 +58,7 @@ def table(
     issuer: str = "controller-a",
     issued_at_s: float = NOW_S,
     ttl_s: float = 30.0,
-    caps: Mapping[str, int] | None = None,
+    caps: Mapping[str, int] | Mapping[InstanceId, int] | None = None,
     draining: tuple[str, ...] = (),
     event: EventNotice | None = None,
 ) -> AllocationTable:

@@ -57,8 +57,9 @@ class Slots(RuleBasedStateMachine):
 
     @rule(premium=st.booleans(), pin=st.sampled_from(["", "bf16", "fp8"]), session=st.sampled_from(["", "a", "b"]))
     def arrive(self, premium: bool, pin: str, session: str) -> None:
-        headers = {"x_wattroute_precision": pin, "x_session_id": session}
-        client = Client(ask(self.dispatcher, x_wattroute_class="premium" if premium else "standard", **headers))
+        class_id = "premium" if premium else "standard"
+        headers = {"x_wattroute_class": class_id, "x_wattroute_precision": pin, "x_session_id": session}
+        client = Client(ask(self.dispatcher, None, **headers))
         self.asked += 1
         found = self.dispatcher.choose(client.ask, self.now_s)
         if found is None:

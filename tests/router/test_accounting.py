@@ -104,12 +104,8 @@ def test_workers_counts_add_up() -> None:
     two.ttft.observe(0.4)
     two.output_tokens = 7
     one.add(two)
-    assert (one.outcomes, one.ttft.total, sum(one.ttft.counts), one.output_tokens) == (
-        {"ok": 3, "reset": 1},
-        pytest.approx(0.6),
-        2,
-        7,
-    )
+    assert (one.outcomes, sum(one.ttft.counts), one.output_tokens) == ({"ok": 3, "reset": 1}, 2, 7)
+    assert one.ttft.total == pytest.approx(0.6)
     into = {"a": 1}
     add_counts(into, {"a": 2, "b": 3})
     assert into == {"a": 3, "b": 3}

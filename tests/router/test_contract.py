@@ -16,13 +16,14 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "allocation_table_v1.json"
 
 
 def golden() -> dict[str, Any]:
-    return json.loads(GOLDEN.read_text())
+    data: dict[str, Any] = json.loads(GOLDEN.read_text())
+    return data
 
 
 def golden_with(path: str, value: Any) -> bytes:
     data = golden()
     *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-    target = data
+    target: Any = data
     for step in steps:
         target = target[step]
     target[last] = value

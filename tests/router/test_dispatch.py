@@ -106,7 +106,7 @@ def test_what_cannot_be_is_refused_and_counted(headers: dict[str, str], status: 
 
 def test_a_body_that_is_no_json_goes_on_to_the_engine_which_knows_better() -> None:
     dispatcher = build()
-    assert isinstance(dispatcher.ask({}.get, RequestFacts(valid=False)), Ask)
+    assert isinstance(dispatcher.ask(lambda _: None, RequestFacts(valid=False)), Ask)
 
 
 @pytest.mark.parametrize("module", ["classify", "dispatch"])
@@ -465,7 +465,8 @@ def test_latencies_are_observed() -> None:
     dispatcher.first_byte(choice, 0.2)
     finish(dispatcher, choice, request, chunks=11, duration_s=1.2, ttft_s=0.2)
     (item,) = dispatcher.state(NOW_S).traffic
-    assert (item.ttft.total, item.duration.total, item.itl.total) == (0.2, 1.2, pytest.approx(0.1))
+    assert (item.ttft.total, item.duration.total) == (0.2, 1.2)
+    assert item.itl.total == pytest.approx(0.1)
 
 
 def test_failed_answers_do_not_flatter_the_latencies() -> None:

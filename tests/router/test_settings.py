@@ -27,7 +27,7 @@ def test_one_pool_is_enough() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        load().router.port = 1  # type: ignore[misc]
+        load().router.port = 1
 
 
 @pytest.mark.parametrize(
