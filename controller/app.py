@@ -69,7 +69,7 @@ class ServiceOptions:
         timeout_s: longest wait for one signal.
         stale_s: age at which a power reading counts as missing.
         token: what changing requests must carry; None lets only this machine make them.
-        keep_records: records kept in the ledger, at one or two a second.
+        keep_records: records kept in the ledger: one a second, and one of some 10 kB a decision.
     """
 
     data_dir: Path
@@ -80,7 +80,7 @@ class ServiceOptions:
     sleep_level: int = 1
     timeout_s: float = 1.5
     stale_s: float = 15.0
-    keep_records: int | None = 2_000_000
+    keep_records: int | None = 500_000
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 

@@ -184,8 +184,8 @@ class Runner:
             if running_s > self._options.late_after_s and "late" not in self._faults:
                 self._fail("late", f"the decision has taken {running_s:.0f} s; the last table stays until it expires")
             return
-        if clock.monotonic_s() < self._next_tick_s:
-            return
+        if clock.monotonic_s() + 0.5 * self._options.sample_s < self._next_tick_s:
+            return  # a sample that comes a little early is nearer to the due time than the one after it
         self._tick_began_s = clock.monotonic_s()
         self._next_tick_s = self._tick_began_s + self._options.tick_s
         self._ticking = asyncio.create_task(self._tick(observation), name="tick")

@@ -7,15 +7,18 @@ called by the API and by the tick on the same event loop.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.errors import ControllerError
+from controller.errors import ControllerError, StoreError
 from controller.model.grid import GridEvent
 from controller.ports import Recorder
+
+log = logging.getLogger(__name__)
 
 RECORD_KIND = "event"
 MAX_EVENTS = 256
@@ -24,6 +27,8 @@ MAX_LIMIT_W = 1e9
 MAX_START_IN_S = 30 * 86_400.0
 MAX_DURATION_S = 7 * 86_400.0
 MAX_RAMP_S = 3600.0
+RENEW_S = 86_400.0
+"""An event that lasts is recorded again after this time, so that it outlives the retention of old records."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -93,6 +98,7 @@ class EventBook:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._events: dict[str, GridEvent] = {}
+        self._recorded_s: dict[str, float] = {}
 
     def add(self, request: EventRequest, now_s: float) -> GridEvent:
         """Take in a request.
@@ -131,7 +137,11 @@ class EventBook:
     def current(self, now_s: float) -> tuple[GridEvent, ...]:
         """Events that are pending or active, by their start."""
         self._forget(now_s)
-        return tuple(event for event in self.recent() if event.state(now_s) is not None)
+        events = tuple(event for event in self.recent() if event.state(now_s) is not None)
+        for event in events:
+            if now_s - self._recorded_s.get(event.event_id, -math.inf) >= RENEW_S:
+                self._renew(event, now_s)
+        return events
 
     def recent(self) -> tuple[GridEvent, ...]:
         """All events held, by their start."""
@@ -148,9 +158,18 @@ class EventBook:
     def _keep(self, event: GridEvent, action: str, now_s: float) -> None:
         self._recorder.record(RECORD_KIND, now_s, {"action": action, **dataclasses.asdict(event)})
         self._events[event.event_id] = event
+        self._recorded_s[event.event_id] = now_s
+
+    def _renew(self, event: GridEvent, now_s: float) -> None:
+        """Record an event once more; where that fails it is tried again at the next look."""
+        try:
+            self._keep(event, "kept", now_s)
+        except StoreError as error:
+            log.warning("event not recorded again", extra={"event_id": event.event_id, "reason": str(error)})
 
     def _forget(self, now_s: float) -> None:
         self._events = {key: event for key, event in self._events.items() if now_s < event.end_s + KEEP_ENDED_S}
+        self._recorded_s = {key: at_s for key, at_s in self._recorded_s.items() if key in self._events}
 
     def _free_id(self, now_s: float) -> str:
         base = f"operator-{int(now_s)}"

@@ -63,18 +63,21 @@ async def eventually(session, url, status=200):
 
 
 async def test_a_controller_that_reaches_nothing_still_decides_shows_and_records(tmp_path):
-    async with assembled(tmp_path) as service, aiohttp.ClientSession() as session:
-        async with serving(service) as (url, _):
-            await eventually(session, f"{url}/readyz")
-            async with session.get(f"{url}/api/state") as answer:
-                state = await answer.json()
-            assert "cannot connect" in state["power"]["missing"]
-            assert state["pools"][0]["instances"][0]["state"] == "unreachable"
-            async with asyncio.timeout(20):
-                while not service.board.snapshot["ladder"]:
-                    await asyncio.sleep(0.05)
-            assert b"wattroute_controller_fallbacks_total" in await eventually(session, f"{url}/metrics")
-            assert b"<title>wattroute</title>" in await eventually(session, f"{url}/")
+    async with (
+        assembled(tmp_path) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+    ):
+        await eventually(session, f"{url}/readyz")
+        async with session.get(f"{url}/api/state") as answer:
+            state = await answer.json()
+        assert "cannot connect" in state["power"]["missing"]
+        assert state["pools"][0]["instances"][0]["state"] == "unreachable"
+        async with asyncio.timeout(20):
+            while not service.board.snapshot["ladder"]:
+                await asyncio.sleep(0.05)
+        assert b"wattroute_controller_fallbacks_total" in await eventually(session, f"{url}/metrics")
+        assert b"<title>wattroute</title>" in await eventually(session, f"{url}/")
     assert verify_file(tmp_path / LEDGER_NAME).checked > 0
     ledger = Ledger(tmp_path / LEDGER_NAME)  # given back
     assert ledger.records("decision")
@@ -83,14 +86,17 @@ async def test_a_controller_that_reaches_nothing_still_decides_shows_and_records
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_cleanly_with_open_pages(tmp_path, number):
-    async with assembled(tmp_path) as service, aiohttp.ClientSession() as session:
-        async with serving(service) as (url, task):
-            await eventually(session, f"{url}/readyz")
-            async with session.get(f"{url}/api/stream") as stream:
-                await stream.content.readuntil(b"\n\n")
-                os.kill(os.getpid(), number)
-                async with asyncio.timeout(20):
-                    await task
+    async with (
+        assembled(tmp_path) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, task),
+    ):
+        await eventually(session, f"{url}/readyz")
+        async with session.get(f"{url}/api/stream") as stream:
+            await stream.content.readuntil(b"\n\n")
+            os.kill(os.getpid(), number)
+            async with asyncio.timeout(20):
+                await task
     assert verify_file(tmp_path / LEDGER_NAME).checked > 0
 
 
@@ -114,20 +120,31 @@ async def test_a_second_controller_on_the_same_records_is_refused(tmp_path):
 
 async def test_events_outlast_a_restart(tmp_path):
     event = {"limit_w": 500, "duration_s": 3600, "event_id": "e1"}
-    async with assembled(tmp_path) as service, aiohttp.ClientSession() as session, serving(service) as (url, _):
-        async with session.post(f"{url}/v1/events", json=event) as answer:
-            assert answer.status == 201
-    async with assembled(tmp_path) as service, aiohttp.ClientSession() as session, serving(service) as (url, _):
-        async with session.get(f"{url}/v1/events") as answer:
-            assert [e["event_id"] for e in (await answer.json())["events"]] == ["e1"]
+    async with (
+        assembled(tmp_path) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+        session.post(f"{url}/v1/events", json=event) as answer,
+    ):
+        assert answer.status == 201
+    async with (
+        assembled(tmp_path) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+        session.get(f"{url}/v1/events") as answer,
+    ):
+        assert [e["event_id"] for e in (await answer.json())["events"]] == ["e1"]
 
 
 async def test_a_redis_that_is_down_is_told_and_the_table_is_still_served(tmp_path):
     redis_url = closed_url().replace("http", "redis")
-    async with assembled(tmp_path, redis_url=redis_url) as service, aiohttp.ClientSession() as session:
-        async with serving(service) as (url, _):
-            await eventually(session, f"{url}/readyz")
-            async with asyncio.timeout(20):
-                while not any(fault.step == "publish" for fault in service.runner.status.faults):
-                    await asyncio.sleep(0.05)
-            await eventually(session, f"{url}/v1/allocation")
+    async with (
+        assembled(tmp_path, redis_url=redis_url) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+    ):
+        await eventually(session, f"{url}/readyz")
+        async with asyncio.timeout(20):
+            while not any(fault.step == "publish" for fault in service.runner.status.faults):
+                await asyncio.sleep(0.05)
+        await eventually(session, f"{url}/v1/allocation")

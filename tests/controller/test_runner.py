@@ -267,3 +267,16 @@ async def test_stopping_does_not_wait_for_the_next_sample():
     bench.runner.stop()
     async with asyncio.timeout(10):
         await task
+
+
+@pytest.mark.parametrize(("passed_s", "decisions"), [(0.99, 2), (0.4, 1)])
+async def test_a_sample_that_comes_a_little_early_does_not_cost_a_whole_round(passed_s, decisions):
+    bench = Bench(tick_s=1.0, sample_s=1.0)
+    await bench.runner._sample()
+    while bench.runner._ticking is not None:
+        await asyncio.sleep(0.001)
+    bench.clock.advance(passed_s)
+    await bench.runner._sample()
+    while bench.runner._ticking is not None:
+        await asyncio.sleep(0.001)
+    assert len(bench.memories) == decisions

@@ -21,7 +21,10 @@ function axisRange(values, { floor = null, ceiling = null, least = 0, steps = 4 
   let high = Math.max(...values);
   if (!Number.isFinite(low)) [low, high] = [0, least || 1];
   if (floor !== null) low = Math.min(floor, low);
-  if (high - low < least) high = low + least;
+  if (high - low < least) {
+    low -= floor === null ? (least - (high - low)) / 2 : 0;
+    high = low + least;
+  }
   if (high <= low) high = low + (Math.abs(low) || 1) * 0.5;
   const step = niceStep((high - low) * 1.06, steps);
   return { low: Math.floor(low / step + 1e-9) * step, high: Math.ceil(high / step - 1e-9) * step, step };

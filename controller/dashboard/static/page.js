@@ -261,8 +261,9 @@ function showLadder(s) {
   for (const slack of s.slack) line.push(element("span", "bad", `cannot keep: ${slack.promise} of ${slack.subject}, short by ${fmt.fixed(slack.amount, slack.amount < 10 ? 2 : 0)} ${slack.unit}`));
   const right = element("span", "right mono", `solver ${fmt.fixed(s.solver.slow_ms)} ms slow, ${fmt.fixed(s.solver.fast_ms, 1)} ms fast, ${s.solver.fallbacks} fallbacks`);
   line.push(right);
-  const table = element("span", "mono", `table ${s.sequence ?? fmt.DASH}`);
-  table.title = `routers obey ${s.acknowledged_sequence ?? fmt.DASH}`;
+  const obeyed = s.sequence !== null && s.acknowledged_sequence === s.sequence;
+  const table = element("span", "mono", s.sequence === null ? "no table" : `table ${s.sequence % 1e6} ${obeyed ? "obeyed" : "not obeyed yet"}`);
+  table.title = `issued ${s.sequence ?? fmt.DASH}, routers obey ${s.acknowledged_sequence ?? fmt.DASH}`;
   line.push(table);
   ladder.replaceChildren(...line);
 }
@@ -292,7 +293,9 @@ function show(s) {
 function draw() {
   if (!points.length) return;
   const endS = points[points.length - 1].now_s;
-  for (const chart of Object.values(charts)) chart.draw(points, endS - windowS, endS);
+  // A system that has just begun fills the chart with what there is.
+  const lengthS = Math.min(windowS, Math.max(60, endS - points[0].now_s));
+  for (const chart of Object.values(charts)) chart.draw(points, endS - lengthS, endS);
 }
 
 function onHover(chart, event) {

@@ -38,9 +38,9 @@ async def test_refusal_silence_and_absence_are_told():
         stub.set("/instances/a-0/start", 409, "POST")
         stub.set("/instances/a-0/stop", never, "POST")
         driver = SupervisorDriver(session, stub.url, timeout_s=0.2)
-        with pytest.raises(ActuationError, match="a-0: .*status 409"):
+        with pytest.raises(ActuationError, match=r"a-0: .*status 409"):
             await driver.carry_out(command(Verb.START))
-        with pytest.raises(ActuationError, match="no answer within 0.2 s"):
+        with pytest.raises(ActuationError, match=r"no answer within 0\.2 s"):
             await driver.carry_out(command(Verb.STOP))
         with pytest.raises(ActuationError, match="cannot be told to wake"):
             await driver.carry_out(command(Verb.WAKE))

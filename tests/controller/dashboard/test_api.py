@@ -90,7 +90,7 @@ async def test_an_event_from_entry_to_cancellation(served):
 
 
 async def test_wrong_requests_say_what_is_wrong(served):
-    client, bench = served
+    client, _ = served
     broken = await client.post("/v1/events", data=b"{", headers={"Content-Type": "application/json"})
     assert (broken.status, "not JSON" in await error_of(broken)) == (400, True)
     refused = await client.post("/v1/events", json={**EVENT, "limit_w": -5})

@@ -96,3 +96,15 @@ def test_what_could_not_be_recorded_is_not_taken_in():
     with pytest.raises(StoreError):
         book.add(request(), NOW_S)
     assert book.recent() == ()
+
+
+def test_an_event_that_lasts_is_recorded_again_before_old_records_go():
+    recorder = ListRecorder()
+    book = EventBook(recorder)
+    event = book.add(request(duration_s=5 * 86_400.0), NOW_S)
+    for hour in range(50):
+        recorder.is_failing = hour == 24
+        assert book.current(NOW_S + 3600 * hour) == (event,)
+    assert [record["action"] for record in recorder.of(events.RECORD_KIND)] == ["added", "kept", "kept"]
+    again = EventBook(ListRecorder())
+    assert again.restore(recorder.of(events.RECORD_KIND)[-1:], NOW_S + 3600 * 50) == 1
