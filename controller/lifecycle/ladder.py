@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.errors import SolverError
 from controller.lifecycle.diagnostics import Fallback
@@ -12,7 +12,7 @@ from controller.optimizer.check import violations
 from controller.optimizer.data import ProblemData
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.greedy import filled, greedy, shifted
-from controller.optimizer.outcome import POWER_TOLERANCE_W
+from controller.optimizer.outcome import POWER_TOLERANCE_W, least_power_w, retold
 from controller.optimizer.planner import Planner
 
 
@@ -66,13 +66,21 @@ def slow(
 
 
 def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
-    """Token rates now over the serving instances: the linear program, else filled greedily."""
+    """Token rates now over the serving instances: the linear program, else filled greedily.
+
+    Where the instances alone draw more than the limit, no token left undone can keep it: tokens are then dispatched as
+    if there were none, and the plan tells by how much the limit is broken.
+    """
     now = first_interval(data, serving)
+    limit_w = now.limit_w[0]
+    hopeless = limit_w is not None and least_power_w(now) > limit_w
+    solvable = replace(now, limit_w=(None,)) if hopeless else now
     rungs = [
-        Rung("dispatch", lambda: planner.dispatch(data, serving), now),
-        Rung("greedy", lambda: filled(now), now),
+        Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
+        Rung("greedy", lambda: filled(solvable), solvable),
     ]
-    return _climb_down("dispatch", rungs, None)
+    made = _climb_down("dispatch", rungs, None)
+    return replace(made, plan=retold(now, made.plan)) if hopeless else made
 
 
 def _same_pools(plan: Plan, data: ProblemData) -> bool:

@@ -189,6 +189,26 @@ def assemble(
     return replace(plan, slack=(*plan.slack, *used))
 
 
+def retold(data: ProblemData, plan: Plan) -> Plan:
+    """The same instances and token rates with what they mean for another problem, e.g. another limit."""
+    return assemble(
+        data,
+        plan.origin,
+        tuple(pool.on for pool in plan.pools),
+        tuple(pool.sleeping for pool in plan.pools),
+        rates_of(plan),
+        gap_frac=plan.gap_frac,
+        solve_s=plan.solve_s,
+    )
+
+
+def least_power_w(data: ProblemData) -> float:
+    """Power at the meter of the present instances without a token."""
+    idle = tuple(tuple((0.0,) for _ in data.pools) for _ in data.classes)
+    on = tuple((pool.on_now,) for pool in data.pools)
+    return power_w(data, on, tuple((pool.sleeping_now,) for pool in data.pools), idle)[0]
+
+
 def rates_of(plan: Plan) -> Rates:
     """[r][k][t] token rates of a plan."""
     classes = range(len(plan.pools[0].output_tokens_per_s))

@@ -1,7 +1,17 @@
 import pytest
 
 from controller.model.plan import PlanOrigin
-from controller.optimizer.outcome import Moves, assemble, energy_kwh, lost_share, moves, rates_of, usable
+from controller.optimizer.outcome import (
+    Moves,
+    assemble,
+    energy_kwh,
+    least_power_w,
+    lost_share,
+    moves,
+    rates_of,
+    retold,
+    usable,
+)
 from tests.fakes.problems import class_data, pool_data, problem
 
 ONE_EACH = ((1, 1, 1), (1, 1, 1))
@@ -60,3 +70,14 @@ def test_work_beyond_eta_is_told_as_headroom():
     tight = problem(utilisation_frac=0.7)
     told = assemble(tight, PlanOrigin.MILP, ONE_EACH, REST_ASLEEP, busy).slack
     assert [(s.promise, s.subject, s.amount) for s in told] == [("headroom", "full", pytest.approx(0.1))]
+
+
+def test_a_plan_told_for_another_limit_breaks_what_it_breaks():
+    plan = assemble(problem(), PlanOrigin.MILP, ONE_EACH, REST_ASLEEP, HALF, gap_frac=0.1, solve_s=0.2)
+    told = retold(problem(limit_w=(4000.0,) * 3), plan)
+    assert [s.promise for s in told.slack] == ["limit"]
+    assert (told.pools, told.gap_frac, told.solve_s) == (plan.pools, 0.1, 0.2)
+
+
+def test_instances_draw_without_a_token():
+    assert least_power_w(problem()) == pytest.approx(1.2 * (2000 + 200 + 1000 + 200 + 40) + 300)

@@ -1,0 +1,115 @@
+import pytest
+
+from controller.errors import SolverError, TimedOut
+from controller.lifecycle.ladder import fast, slow, step_of
+from controller.model.plan import PlanOrigin
+from controller.optimizer.check import violations
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.optimizer.dispatch import first_interval
+from tests.fakes.problems import pool_data, problem
+
+REAL = CvxpyPlanner(lambda: 0.0)
+
+
+class Broken:
+    """A planner that fails where told, and else works."""
+
+    def __init__(self, *, plan=None, dispatch=None):
+        self._plan, self._dispatch = plan, dispatch
+
+    def plan(self, data, *, time_limit_s):
+        return _or_raise(self._plan) or REAL.plan(data, time_limit_s=time_limit_s)
+
+    def dispatch(self, data, on):
+        return _or_raise(self._dispatch) or REAL.dispatch(data, on)
+
+
+def _or_raise(outcome):
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def climb(planner, data=None, last=None, serving=(1, 1)):
+    return slow(planner, data or problem(), last, time_limit_s=5.0, serving=serving)
+
+
+@pytest.fixture(scope="module")
+def last():
+    return REAL.plan(problem(), time_limit_s=5.0)
+
+
+def test_the_first_rung_is_the_milp():
+    made = climb(REAL)
+    assert made.plan.origin is PlanOrigin.MILP
+    assert made.fallbacks == ()
+
+
+def test_a_late_solver_falls_back_on_the_last_plans_instances(last):
+    made = climb(Broken(plan=TimedOut("no plan within 2 s")), last=last)
+    assert made.plan.origin is PlanOrigin.DISPATCH
+    assert [pool.on[0] for pool in made.plan.pools] == [pool.on[0] for pool in last.pools]
+    assert [(f.ladder, f.step, f.reason) for f in made.fallbacks] == [("plan", "dispatch", "no plan within 2 s")]
+
+
+def test_without_any_solver_the_last_plan_goes_on(last):
+    made = climb(Broken(plan=SolverError("gone"), dispatch=SolverError("gone")), last=last)
+    assert made.plan.origin is PlanOrigin.LAST_PLAN
+    assert [f.step for f in made.fallbacks] == ["dispatch", "last_plan"]
+    assert violations(made.plan, problem()) == ()
+
+
+def test_without_a_last_plan_the_greedy_one_stands_in():
+    made = climb(Broken(plan=SolverError("gone"), dispatch=SolverError("gone")))
+    assert made.plan.origin is PlanOrigin.GREEDY
+    assert [f.step for f in made.fallbacks] == ["greedy"]
+
+
+def test_a_plan_that_breaks_the_rules_is_refused(last):
+    wrong = REAL.plan(problem(utilisation_frac=0.95, allowed=((False, True),)), time_limit_s=5.0)
+    made = climb(Broken(plan=wrong), data=problem(allowed=((True, False),)), last=None)
+    assert made.plan.origin is PlanOrigin.GREEDY
+    assert "does not allow" in made.fallbacks[0].reason
+
+
+def test_a_plan_of_other_pools_is_not_gone_on_with(last):
+    renamed = problem(pools=(pool_data("other"), pool_data("lean")))
+    made = climb(Broken(plan=SolverError("gone")), data=renamed, last=last)
+    assert made.plan.origin is PlanOrigin.GREEDY
+
+
+def test_a_rung_that_would_raise_the_power_during_a_limit_is_refused():
+    roomy = REAL.plan(problem(pools=(pool_data("full", min_on=3, max_on=3), pool_data("lean"))), time_limit_s=5.0)
+    data = problem(limit_w=(3000.0,) * 3)
+    made = climb(Broken(plan=roomy), data=data, serving=(0, 1))
+    assert made.plan.power_w[0] <= 3000.5
+    assert any("would raise the power during a limit" in f.reason for f in made.fallbacks)
+
+
+def test_the_plans_interval_of_now_is_the_last_one_after_its_end(last):
+    assert [step_of(last, now_s) for now_s in (-5.0, 0.0, 61.0, 179.0, 9999.0)] == [0, 0, 1, 2, 2]
+
+
+def test_rates_are_dispatched_over_what_serves():
+    made = fast(REAL, problem(), (1, 0))
+    assert made.plan.origin is PlanOrigin.DISPATCH
+    assert made.plan.pools[1].output_tokens_per_s[0][1] == (0.0,)
+
+
+def test_without_a_solver_they_are_filled_greedily():
+    made = fast(Broken(dispatch=TimedOut("late")), problem(), (1, 1))
+    assert made.plan.origin is PlanOrigin.GREEDY
+    assert violations(made.plan, first_interval(problem(), (1, 1))) == ()
+    assert [(f.ladder, f.step) for f in made.fallbacks] == [("dispatch", "greedy")]
+
+
+def test_tokens_are_not_shed_for_a_limit_that_the_instances_alone_exceed():
+    made = fast(REAL, problem(limit_w=(2500.0,) * 3), (1, 1))
+    assert {s.promise for s in made.plan.slack} == {"limit"}
+    assert made.plan.limit_w == (2500.0,)
+
+
+def test_tokens_are_shed_where_that_keeps_the_limit():
+    made = fast(REAL, problem(limit_w=(4500.0,) * 3), (1, 1))
+    assert "serve" in {s.promise for s in made.plan.slack}
+    assert made.plan.power_w[0] <= 4500.5

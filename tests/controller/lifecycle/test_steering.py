@@ -1,0 +1,218 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.lifecycle.memory import Intent, Phase
+from controller.lifecycle.steering import Situation, Targets, steer
+from controller.lifecycle.views import look
+from controller.model.observation import InstanceState, Missing, RouterObservation
+from controller.model.plan import Verb
+from tests.fakes.fake_fleet import FakeFleet, site
+
+NOW_S = 1000.0
+SLEEPING, SERVING, OFF = InstanceState.SLEEPING, InstanceState.SERVING, InstanceState.OFF
+ALL_ON = (4, 5, 5)
+EVERY_POOL = ((True, True, True),)
+
+
+def router(sequence=5, observed_at_s=NOW_S):
+    return RouterObservation(observed_at_s, sequence, ())
+
+
+def situation(**changes):
+    calm = Situation(
+        now_s=NOW_S,
+        router=router(),
+        allowed=EVERY_POOL,
+        holding=None,
+        break_first=False,
+        limited=False,
+        headroom_w=None,
+        pue=1.1,
+        grace_s=1.0,
+        retry_s=30.0,
+    )
+    return replace(calm, **changes)
+
+
+def views(states=None, intents=None, running=None, observed_at_s=NOW_S):
+    """Views by instance id; what is not named serves, empty, since long ago."""
+    fleet = FakeFleet(site(), {})
+    observation = fleet.observe()
+    seen = tuple(
+        replace(
+            each,
+            state=(states or {}).get(each.instance_id, SERVING),
+            running=(running or {}).get(each.instance_id, 0),
+            observed_at_s=observed_at_s,
+        )
+        for each in observation.instances
+    )
+    known = tuple(replace(intent, instance_id=name) for name, intent in (intents or {}).items())
+    return look(fleet.site, known, replace(observation, instances=seen), stale_s=15.0, retry_s=30.0)
+
+
+def intent(phase, **changes):
+    return replace(Intent("", phase, NOW_S - 100.0), **changes)  # type: ignore[arg-type]
+
+
+def targets(on, loaded=ALL_ON):
+    return Targets(on, loaded)
+
+
+def phases(steered, *names):
+    by_id = {view.instance.instance_id: view.intent.phase for view in steered.views}
+    return [by_id[name] for name in names]
+
+
+def given(steered):
+    return [(command.verb, command.instance_id) for command in steered.commands]
+
+
+def draining(steered):
+    return sorted(view.instance.instance_id for view in steered.views if view.intent.phase is Phase.DRAIN)
+
+
+def asleep(pool, *numbers):
+    return {f"{pool}-{n}": SLEEPING for n in numbers}
+
+
+class TestDraining:
+    def test_a_plan_that_wants_what_serves_changes_nothing(self):
+        done = steer(views(), targets(ALL_ON), situation())
+        assert (done.commands, done.wanted, draining(done)) == ((), (), [])
+
+    def test_the_emptiest_are_drained_and_nothing_is_commanded_yet(self):
+        busy = {"bf16-0": 9, "bf16-1": 2, "bf16-2": 30, "bf16-3": 4}
+        done = steer(views(running=busy), targets((2, 5, 5)), situation())
+        assert draining(done) == ["bf16-1", "bf16-3"]
+        assert done.commands == ()
+        assert [(w.verb, w.instance_id) for w in done.wanted] == [(Verb.SLEEP, "bf16-1"), (Verb.SLEEP, "bf16-3")]
+
+    def test_nothing_is_drained_while_the_demand_is_unknown(self):
+        assert draining(steer(views(), targets((0, 0, 1)), situation(holding="unknown"))) == []
+
+    def test_a_young_instance_stays_unless_a_limit_calls(self):
+        young = {f"fp8-{n}": intent(Phase.SERVE, since_s=NOW_S - 5.0) for n in range(5)}
+        assert draining(steer(views(intents=young), targets((4, 4, 5)), situation())) == []
+        assert len(draining(steer(views(intents=young), targets((4, 4, 5)), situation(limited=True)))) == 1
+
+    def test_replacements_serve_before_others_are_drained(self):
+        states = asleep("fp8", 0, 1, 2, 3, 4)
+        done = steer(views(states), targets((2, 2, 5)), situation())
+        assert given(done) == [(Verb.WAKE, "fp8-0"), (Verb.WAKE, "fp8-1")]
+        assert draining(done) == []
+
+    def test_over_a_limit_draining_does_not_wait(self):
+        states = asleep("fp8", 0, 1, 2, 3, 4)
+        done = steer(views(states), targets((2, 2, 5)), situation(break_first=True, limited=True, headroom_w=-500.0))
+        assert len(draining(done)) == 2
+        assert given(done) == []
+
+    def test_the_last_instance_of_a_class_stays_until_another_may_take_it(self):
+        states = {**asleep("bf16", 1, 2, 3), **asleep("fp8", 0, 1, 2, 3, 4)}
+        premium = ((True, True, False), (True, True, True))
+        done = steer(views(states), targets((0, 1, 5)), situation(allowed=premium, break_first=True, limited=True))
+        assert draining(done) == []
+        assert given(done) == [(Verb.WAKE, "fp8-0")]
+
+    def test_its_replacement_may_come_up_over_the_limit(self):
+        states = {**asleep("bf16", 1, 2, 3), **asleep("fp8", 0, 1, 2, 3, 4)}
+        premium = ((True, True, False),)
+        tight = situation(allowed=premium, break_first=True, limited=True, headroom_w=0.0)
+        assert given(steer(views(states), targets((0, 2, 5)), tight)) == [(Verb.WAKE, "fp8-0")]
+
+    def test_a_class_that_the_plan_sheds_does_not_hold_its_instance(self):
+        states = asleep("bf16", 1, 2, 3)
+        only_bf16 = ((True, False, False), (True, True, True))
+        done = steer(views(states), targets((0, 5, 5)), situation(allowed=only_bf16, limited=True))
+        assert draining(done) == ["bf16-0"]
+
+
+class TestFallingAsleep:
+    DRAINED = intent(Phase.DRAIN, sequence=5)
+
+    def sleeps(self, *, seen_at_s=NOW_S + 2, busy=0, at=None, **drain):
+        drained = {"bf16-0": replace(self.DRAINED, **drain)}
+        known = views(intents=drained, running={"bf16-0": busy}, observed_at_s=seen_at_s)
+        done = steer(known, targets((3, 5, 5)), at or situation())
+        return given(done), done
+
+    def test_an_empty_engine_sleeps_once_the_routers_obey(self):
+        commands, done = self.sleeps()
+        assert commands == [(Verb.SLEEP, "bf16-0")]
+        assert phases(done, "bf16-0") == [Phase.SLEEP]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"busy": 1}, id="a request is left"),
+            pytest.param({"at": situation(router=router(sequence=4))}, id="a router obeys an older table"),
+            pytest.param({"at": situation(router=Missing("router", "refused", 0.0))}, id="the routers do not answer"),
+            pytest.param({"seen_at_s": NOW_S + 0.5}, id="it was seen empty before the last request could arrive"),
+            pytest.param({"sequence": None}, id="no table has said so yet"),
+        ],
+    )
+    def test_never_earlier(self, changes):
+        commands, done = self.sleeps(**changes)
+        assert commands == []
+        assert phases(done, "bf16-0") == [Phase.DRAIN]
+
+    def test_the_acknowledgement_is_remembered(self):
+        _, done = self.sleeps(busy=3)
+        later, _ = self.sleeps(
+            acknowledged_s=done.views[0].intent.acknowledged_s, at=situation(router=router(sequence=-1))
+        )
+        assert later == [(Verb.SLEEP, "bf16-0")]
+
+    def test_a_restarted_router_that_obeys_nothing_acknowledges_nothing(self):
+        assert self.sleeps(at=situation(router=router(sequence=-1)))[0] == []
+
+
+class TestRising:
+    def test_those_still_draining_come_back_first_the_fullest_of_them(self):
+        drains = {f"bf16-{n}": intent(Phase.DRAIN, sequence=9) for n in (0, 1)}
+        states = asleep("bf16", 2, 3)
+        done = steer(views(states, drains, {"bf16-0": 1, "bf16-1": 7}), targets((1, 5, 5)), situation())
+        assert phases(done, "bf16-0", "bf16-1") == [Phase.DRAIN, Phase.SERVE]
+        assert given(done) == []
+
+    def test_then_sleepers_then_those_that_are_off(self):
+        states = {**asleep("bf16", 1), "bf16-2": OFF, "bf16-3": OFF}
+        done = steer(views(states), targets((3, 5, 5)), situation())
+        assert given(done) == [(Verb.WAKE, "bf16-1"), (Verb.START, "bf16-2")]
+        assert phases(done, "bf16-1", "bf16-2", "bf16-3") == [Phase.WAKE, Phase.WAKE, Phase.OFF]
+
+    def test_under_a_limit_only_what_fits_is_woken(self):
+        states = asleep("int4", 0, 1, 2)
+        one = 1.1 * (site().pools[2].curves.p0_w - site().pools[2].curves.sleeping_w)
+        done = steer(views(states), targets(ALL_ON), situation(limited=True, headroom_w=1.5 * one))
+        assert given(done) == [(Verb.WAKE, "int4-0")]
+
+    def test_a_wake_without_effect_is_given_again_after_a_while(self):
+        states = asleep("bf16", 0)
+        recent = {"bf16-0": intent(Phase.WAKE, commanded_s=NOW_S - 10.0)}
+        assert given(steer(views(states, recent), targets(ALL_ON), situation())) == []
+        old = {"bf16-0": intent(Phase.WAKE, commanded_s=NOW_S - 31.0)}
+        done = steer(views(states, old), targets(ALL_ON), situation())
+        assert given(done) == [(Verb.WAKE, "bf16-0")]
+        off = {"bf16-0": OFF}
+        assert given(steer(views(off, old), targets(ALL_ON), situation())) == [(Verb.START, "bf16-0")]
+
+    def test_an_instance_already_on_its_way_is_not_told_twice(self):
+        states = {"bf16-0": InstanceState.WAKING}
+        assert given(steer(views(states), targets(ALL_ON), situation())) == []
+
+    def test_what_cannot_be_reached_is_left_alone(self):
+        states = {f"bf16-{n}": InstanceState.UNREACHABLE for n in range(4)}
+        assert given(steer(views(states), targets(ALL_ON), situation())) == []
+
+
+class TestStopping:
+    def test_sleepers_stop_only_when_the_plan_wants_their_gpus(self):
+        states = asleep("bf16", 1, 2, 3)
+        kept = steer(views(states), targets((1, 5, 5)), situation())
+        assert given(kept) == []
+        freed = steer(views(states), targets((1, 5, 5), loaded=(2, 5, 5)), situation())
+        assert given(freed) == [(Verb.STOP, "bf16-1"), (Verb.STOP, "bf16-2")]
+        assert phases(freed, "bf16-1", "bf16-3") == [Phase.OFF, Phase.SLEEP]
