@@ -1,0 +1,75 @@
+"""The router as users run it: a process of its own, on ports of the system's choice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.fakes.fake_engine import FakeEngine
+
+_LISTENS = re.compile(r"router listens .*\bport=(\d+) admin_port=(\d+)")
+
+
+@dataclass
+class RouterProcess:
+    """A running router."""
+
+    port: int
+    admin_port: int
+    pid: int
+    log: list[str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://127.0.0.1:{self.admin_port}"
+
+
+@contextlib.asynccontextmanager
+async def router_process(
+    folder: Path, *engines: FakeEngine, workers: int = 1, **router: dict
+) -> AsyncIterator[RouterProcess]:
+    """Start the router in front of one pool of `engines`; on leaving it must stop with exit code 0."""
+    file = folder / "wattroute.yaml"
+    pool = {"name": "bf16", "precision": "bf16", "instances": [engine.url for engine in engines]}
+    section = {"port": 0, "admin_port": 0, "workers": workers, **router}
+    section["timeouts"] = {"drain_s": 2.0, **router.get("timeouts", {})}
+    file.write_text(yaml.safe_dump({"pools": [pool], "router": section}))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "router.cli", "--config", str(file), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    log: list[str] = []
+    match = None
+    while match is None:
+        line = (await process.stderr.readline()).decode()
+        assert line, f"the router did not start: {log}"
+        log.append(line)
+        match = _LISTENS.search(line)
+    reading = asyncio.create_task(_read(process.stderr, log))
+    try:
+        yield RouterProcess(int(match[1]), int(match[2]), process.pid, log)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            code = await process.wait()
+        await reading
+    assert code == 0, log
+    assert not [line for line in log if "Traceback" in line], log
+
+
+async def _read(stream: asyncio.StreamReader, log: list[str]) -> None:
+    async for line in stream:
+        log.append(line.decode())
