@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.lifecycle.knowledge import account, find_out
+from controller.lifecycle.memory import Intent, Memory, Phase
+from controller.lifecycle.policy import Mode, TickPolicy
+from controller.model.grid import GridEvent
+from controller.model.observation import Missing
+from tests.fakes.fake_fleet import FakeFleet, site
+
+ACT = TickPolicy(mode=Mode.ACT)
+
+
+def fleet(seconds=10.0):
+    made = FakeFleet(site(), {"premium": 2.0, "standard": 5.0, "flex": 1.0})
+    made.advance(seconds)
+    return made
+
+
+def known(observation, policy=ACT, memory=None):
+    return find_out(site(), policy, memory or Memory.initial(site(), 0.0), observation)
+
+
+def test_a_wider_margin_is_kept_while_power_is_only_modelled():
+    running = fleet()
+    running.events = (GridEvent("e", 20_000.0, 0.0, 1e6, 0.0),)
+    seen = known(running.observe())
+    running.meter_works = False
+    blind = known(running.observe())
+    assert seen.data.limit_w[0] == pytest.approx(20_000.0 * (1 - ACT.margin_frac))
+    assert blind.data.limit_w[0] == pytest.approx(20_000.0 * (1 - ACT.blind_margin_frac))
+    assert blind.measured.value_w is None
+
+
+def test_demand_lasts_while_the_routers_are_silent():
+    running = fleet()
+    first = known(running.observe())
+    running.advance(2.0)
+    second = known(running.observe(), memory=replace(Memory.initial(site(), 0.0), demand=first.demand_state))
+    running.router_works = False
+    memory = replace(Memory.initial(site(), 0.0), demand=second.demand_state)
+    silent = known(running.observe(), memory=memory)
+    assert [d.output_tokens_per_s for d in silent.demand] == [d.output_tokens_per_s for d in second.demand]
+    assert silent.holding == "the routers do not report"
+
+
+def test_only_acting_remembers_wishes():
+    running = fleet()
+    drain = (Intent(running.engines[0].instance_id, Phase.DRAIN, 0.0, 1),)
+    memory = replace(Memory.initial(site(), 0.0), intents=drain)
+    assert known(running.observe(), memory=memory).views[0].intent.phase is Phase.DRAIN
+    assert known(running.observe(), TickPolicy(), memory).views[0].intent.phase is Phase.SERVE
+
+
+def test_measured_power_goes_into_the_history_and_a_missing_one_does_not():
+    running = fleet()
+    memory = account(site(), ACT, Memory.initial(site(), 0.0), running.observe())
+    assert memory.history.samples == ((running.now_s, running.power_w),)
+    blind = replace(running.observe(), site_power=Missing("meter", "unplugged", 0.0))
+    assert account(site(), ACT, Memory.initial(site(), 0.0), blind).history.samples == ()
+
+
+def test_a_baseline_does_not_hold_the_events_own_power():
+    running = fleet()
+    memory = Memory.initial(site(), 0.0)
+    for _ in range(5):
+        running.advance(10.0)
+        memory = account(site(), ACT, memory, running.observe())
+    before = sum(watts for _, watts in memory.history.samples) / 5
+    running.events = (GridEvent("e", 9000.0, running.now_s + 5.0, 1e6, 0.0),)
+    running.advance(10.0)
+    running.meter_gain = 0.1
+    assert dict(account(site(), ACT, memory, running.observe()).baselines_w)["e"] == pytest.approx(before)
+
+
+def test_quality_is_burnt_from_the_second_report_on():
+    running = fleet()
+    memory = account(site(), ACT, Memory.initial(site(), 0.0), running.observe())
+    running.advance(10.0)
+    assert account(site(), ACT, memory, running.observe()).burns[1].tokens > 0

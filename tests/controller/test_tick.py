@@ -1,0 +1,258 @@
+"""Whole ticks against a fleet that obeys, under a virtual clock."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from controller.errors import SolverError
+from controller.lifecycle.knowledge import find_out
+from controller.model.grid import GridEvent
+from controller.model.observation import InstanceState
+from controller.model.plan import PlanOrigin, Verb
+from controller.optimizer.check import violations
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.settlement.delivered import settle
+from controller.tick import Memory, Mode, Precedence, TickPolicy, decide
+from router.contract import EventState, decode, encode
+from tests.fakes.fake_fleet import FakeFleet, site
+
+ACT = TickPolicy(mode=Mode.ACT)
+PLANNER = CvxpyPlanner(lambda: 0.0)
+BUSY = {"premium": 4.0, "standard": 14.0, "flex": 8.0}
+
+
+class Loop:
+    """A controller and its fleet, two seconds a tick."""
+
+    def __init__(self, policy=ACT, of=None, rps=None, planner=PLANNER):
+        self.fleet = FakeFleet(of or site(), dict(rps or BUSY))
+        self.policy = policy
+        self.planner = planner
+        self.memory = Memory.initial(self.fleet.site, self.fleet.now_s)
+        self.decisions = []
+
+    def run(self, seconds):
+        for _ in range(round(seconds / 2)):
+            self.fleet.advance(2.0)
+            decision = decide(self.fleet.site, self.policy, self.planner, self.memory, self.fleet.observe())
+            self.memory = decision.memory
+            self.fleet.obey(decision)
+            self.decisions.append(decision)
+        return self
+
+    def curtail(self, limit_w, *, start_in_s=0.0, lasts_s=120.0):
+        start_s = self.fleet.now_s + start_in_s
+        event = GridEvent("e", limit_w, start_s, start_s + lasts_s, self.fleet.now_s, ramp_s=30.0)
+        self.fleet.events = (*self.fleet.events, event)
+        return event
+
+    @property
+    def last(self):
+        return self.decisions[-1]
+
+    @property
+    def lost(self):
+        return sum(engine.lost for engine in self.fleet.engines) + self.fleet.unrouted + self.fleet.misrouted
+
+    def count(self, state):
+        return sum(engine.state is state for engine in self.fleet.engines)
+
+
+@pytest.fixture(scope="module")
+def settled():
+    """A minute and a half into acting: the needless instances sleep."""
+    return Loop().run(90)
+
+
+def test_needless_instances_are_put_to_sleep_and_no_request_is_lost(settled):
+    assert settled.count(InstanceState.SLEEPING) >= 8
+    assert settled.lost == 0
+    power = [watts for _, watts in settled.fleet.watts]
+    assert power[-1] < 0.6 * power[20]
+
+
+def test_prediction_and_measurement_agree_once_settled(settled):
+    told = settled.last.diagnostics
+    assert told.planned_w == pytest.approx(told.measured_w, rel=0.03)
+    assert told.slack == ()
+
+
+def test_every_table_can_be_read_and_sequences_only_grow(settled):
+    tables = [decision.commands.table for decision in settled.decisions]
+    assert all(decode(encode(table)) == table for table in tables)
+    assert all(b.sequence >= a.sequence for a, b in itertools.pairwise(tables))
+    assert all(
+        table.expires_at_s > decision.diagnostics.now_s
+        for table, decision in zip(tables, settled.decisions, strict=True)
+    )
+
+
+def test_every_plan_in_force_is_sound(settled):
+    assert {decision.plan.origin for decision in settled.decisions} == {PlanOrigin.MILP}
+    assert all(not decision.diagnostics.fallbacks for decision in settled.decisions)
+
+
+def test_nothing_is_drained_before_the_demand_is_known():
+    early = Loop().run(28)
+    assert all(decision.commands.table.draining == () for decision in early.decisions)
+    assert early.last.diagnostics.holding is not None
+
+
+def test_equal_arguments_give_equal_decisions(settled):
+    observation = settled.fleet.observe()
+    first = decide(settled.fleet.site, ACT, PLANNER, settled.memory, observation)
+    decide(settled.fleet.site, ACT, PLANNER, Memory.initial(site(), 0.0), observation)
+    again = decide(settled.fleet.site, ACT, CvxpyPlanner(lambda: 0.0), settled.memory, observation)
+    assert again == first
+
+
+@pytest.fixture(scope="module")
+def curtailed():
+    loop = Loop().run(120)
+    event = loop.curtail(13_000.0)
+    loop.run(180)
+    return loop, event
+
+
+def test_a_curtailment_brings_the_measured_power_under_its_limit_in_time(curtailed):
+    loop, event = curtailed
+    baseline_w = max(d.diagnostics.event.baseline_w or 0.0 for d in loop.decisions if d.diagnostics.event)
+    before_w = next(w for t, w in reversed(loop.fleet.watts) if t <= event.start_s)
+    assert before_w > event.limit_w
+    account = settle(loop.fleet.watts, event, baseline_w=before_w, interval_s=5.0)
+    assert account.time_to_90pct_s <= 30.0
+    assert account.intervals_over_limit == 0
+    assert account.delivered_w > 0
+    assert baseline_w > event.limit_w
+
+
+def test_no_request_is_lost_by_it(curtailed):
+    assert curtailed[0].lost == 0
+
+
+def test_no_action_raises_the_power_while_it_is_over_the_limit(curtailed):
+    loop, event = curtailed
+    for decision in loop.decisions:
+        told = decision.diagnostics
+        if told.event is not None and told.event.state is EventState.ACTIVE and told.modelled_w > event.limit_w:
+            assert all(command.verb is Verb.SLEEP for command in decision.commands.instances)
+
+
+def test_the_routers_are_told_of_the_event(curtailed):
+    loop, event = curtailed
+    told = [d.commands.table.event for d in loop.decisions if d.commands.table.event is not None]
+    assert {(notice.event_id, notice.state, notice.ends_at_s) for notice in told} == {
+        ("e", EventState.ACTIVE, event.end_s)
+    }
+
+
+def test_after_it_the_fleet_comes_back(curtailed):
+    loop, _ = curtailed
+    assert loop.last.diagnostics.event is None
+    assert loop.last.diagnostics.slack == ()
+
+
+def test_a_known_event_is_prepared_for_but_not_obeyed_early():
+    loop = Loop().run(100)
+    event = loop.curtail(13_000.0, start_in_s=90.0)
+    loop.run(80)
+    assert all(not d.diagnostics.slack for d in loop.decisions[-38:])
+    assert loop.last.diagnostics.limit_w is None
+    assert loop.last.commands.table.event.state is EventState.PENDING
+    loop.run(60)
+    account = settle(loop.fleet.watts, event, baseline_w=14_500.0, interval_s=5.0, until_s=loop.fleet.now_s)
+    assert account.intervals_over_limit == 0
+    assert loop.lost == 0
+
+
+def test_a_meter_above_the_model_tightens_what_is_planned():
+    loop = Loop().run(100)
+    loop.curtail(14_600.0, lasts_s=600.0)
+    loop.fleet.meter_gain = 1.06
+    loop.run(100)
+    told = loop.last.diagnostics
+    assert told.bias_w > 300.0
+    assert told.measured_w <= 14_600.0
+    assert loop.lost == 0
+
+
+def test_a_rise_of_demand_wakes_sleepers_and_serves_it():
+    loop = Loop(rps={"premium": 2.0, "standard": 5.0, "flex": 3.0}).run(100)
+    asleep = loop.count(InstanceState.SLEEPING)
+    loop.fleet.rps = {"premium": 8.0, "standard": 25.0, "flex": 10.0}
+    loop.run(60)
+    assert loop.count(InstanceState.SLEEPING) < asleep
+    assert loop.last.diagnostics.slack == ()
+    assert loop.lost == 0
+
+
+def test_an_engine_that_dies_is_replaced():
+    loop = Loop().run(100)
+    victim = next(engine for engine in loop.fleet.engines if engine.state is InstanceState.SERVING)
+    victim.state = InstanceState.OFF
+    loop.fleet.misrouted = 0
+    loop.run(30)
+    assert loop.last.diagnostics.slack == ()
+    assert victim.instance_id in loop.last.commands.table.draining or victim.state is InstanceState.SERVING
+
+
+def test_observing_publishes_nothing_and_touches_nothing():
+    loop = Loop(replace(ACT, mode=Mode.OBSERVE)).run(80)
+    assert not any(decision.publish for decision in loop.decisions)
+    assert not any(decision.commands.instances or decision.recommended for decision in loop.decisions)
+    assert loop.count(InstanceState.SERVING) == 14
+    assert loop.last.plan is not None
+
+
+def test_recommending_says_what_it_would_do():
+    loop = Loop(replace(ACT, mode=Mode.RECOMMEND)).run(80)
+    assert not any(decision.publish for decision in loop.decisions)
+    assert loop.count(InstanceState.SERVING) == 14
+    assert {command.verb for command in loop.last.recommended} == {Verb.SLEEP}
+    assert len(loop.last.recommended) >= 8
+
+
+def test_silent_routers_stop_all_draining_but_not_the_tables():
+    loop = Loop().run(34)
+    loop.fleet.router_works = False
+    before = [(e.instance_id, e.state) for e in loop.fleet.engines]
+    loop.run(40)
+    assert [(e.instance_id, e.state) for e in loop.fleet.engines] == before
+    assert loop.last.commands.table.expires_at_s > loop.fleet.now_s
+    assert any(f.ladder == "demand" for f in loop.last.diagnostics.fallbacks)
+
+
+def test_with_the_classes_before_the_contract_the_limit_yields_and_says_so():
+    loop = Loop(replace(ACT, precedence=Precedence.QOS)).run(100)
+    loop.curtail(9_000.0)
+    loop.run(60)
+    promises = {slack.promise for slack in loop.last.diagnostics.slack}
+    assert "limit" in promises
+    assert "serve" not in promises
+    assert loop.last.diagnostics.event.over_limit
+
+
+class DeadSolver:
+    """A planner whose solver is gone."""
+
+    def plan(self, data, *, time_limit_s):
+        raise SolverError("HiGHS is gone")
+
+    def dispatch(self, data, on):
+        raise SolverError("HiGHS is gone")
+
+
+def test_without_a_solver_the_fleet_is_still_steered_and_nothing_lost():
+    loop = Loop(planner=DeadSolver()).run(150)
+    event = loop.curtail(13_000.0)
+    loop.run(100)
+    assert loop.last.plan.origin in (PlanOrigin.GREEDY, PlanOrigin.LAST_PLAN)
+    assert any(f.ladder == "plan" for d in loop.decisions for f in d.diagnostics.fallbacks)
+    assert loop.fleet.watts[-1][1] <= event.limit_w
+    assert loop.lost == 0
+
+
+def test_a_plan_is_checked_without_a_solver_whoever_made_it(settled):
+    known = find_out(settled.fleet.site, ACT, settled.memory, settled.fleet.observe())
+    assert violations(PLANNER.plan(known.data, time_limit_s=5.0), known.data) == ()
