@@ -69,9 +69,9 @@ def requests(seconds: float, per_s: float, seed: int) -> tuple[Request, ...]:
 
 
 def mixed(
-    seconds: float = 120.0, per_s: float = 40.0, seed: int = 1, events: tuple[GridEvent, ...] = (), **policy: Any
+    seconds: float = 120.0, per_s: float = 75.0, seed: int = 1, events: tuple[GridEvent, ...] = (), **policy: Any
 ) -> Scenario:
-    """Two pools, twice as much BF16 as needed; `policy` changes single fields of the policy."""
+    """Two pools, of which BF16 alone would be enough; `policy` changes single fields of the policy."""
     end_s = START_S + 7200.0
     return Scenario(
         site=site(),
