@@ -1,0 +1,147 @@
+"""Engines that die, hang or refuse while clients use the router as a process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire, behave, chat
+from tests.fakes.router_process import router_process
+from tests.fakes.running import until
+
+PLAIN = {"model": MODEL, "messages": []}
+STREAM = {**PLAIN, "stream": True}
+ROUTER = {"health": {"probe_interval_s": 0.2}, "retry": {"budget_min_per_s": 1000}}
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: dict) -> tuple[int, bytes]:
+    async with session.post(f"{url}/v1/chat/completions", json=body) as answer:
+        return answer.status, await answer.read()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_killing_an_engine_loses_no_request_that_had_not_begun_to_stream(tmp_path: Path, workers: int) -> None:
+    held = asyncio.Event()
+
+    async def queued(request: Request, wire: Wire) -> None:
+        """As vLLM with a full batch: 200 at once, the first event only when the request's turn comes."""
+        if request.target != "/v1/chat/completions":
+            await behave(request, wire)
+            return
+        if request.json().get("stream"):
+            await wire.begin_stream()
+        held.set()
+        await wire.wait_gone()
+
+    async with (
+        FakeEngine(queued) as doomed,
+        FakeEngine() as healthy,
+        router_process(tmp_path, doomed, healthy, workers=workers, **ROUTER) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        asked = [asyncio.create_task(post(session, router.url, body)) for body in (PLAIN, STREAM) * 20]
+        await held.wait()
+        await until(lambda: _chats(doomed) + _chats(healthy) == 40)
+        assert _chats(doomed) > 0
+        await doomed.kill()
+        answers = await asyncio.gather(*asked)
+        assert {status for status, _ in answers} == {200}
+        assert all(b"w2" in body for _, body in answers)
+
+
+async def test_streams_that_had_begun_end_with_an_error_and_are_not_begun_again(tmp_path: Path) -> None:
+    async def slow(request: Request, wire: Wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await chat(request, wire, tokens=1000, pause_s=0.01)
+        else:
+            await behave(request, wire)
+
+    async with (
+        FakeEngine(slow) as engine,
+        router_process(tmp_path, engine, **ROUTER) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.post(f"{router.url}/v1/chat/completions", json=STREAM) as answer:
+            await answer.content.readuntil(b"\n\n")
+            await engine.kill()
+            parts: list[bytes] = []
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await _collect(answer.content, parts)
+        body = b"".join(parts)
+        assert b'"error"' in body
+        assert b"[DONE]" not in body
+        assert _chats(engine) == 1
+
+
+async def test_an_engine_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    async with (
+        FakeEngine() as one,
+        FakeEngine() as two,
+        router_process(tmp_path, one, two, **ROUTER) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        await one.kill()
+        for _ in range(10):
+            assert (await post(session, router.url, PLAIN))[0] == 200
+        await one.start()
+        before = _chats(one)
+        async with asyncio.timeout(20):
+            while _chats(one) == before:
+                assert (await post(session, router.url, PLAIN))[0] == 200
+                await asyncio.sleep(0.02)
+
+
+async def test_a_router_that_starts_before_its_engines(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    await engine.start()
+    await engine.kill()
+    async with router_process(tmp_path, engine, **ROUTER) as router, aiohttp.ClientSession() as session:
+        await until(lambda: any("engine fails probes instance_id=bf16-0" in line for line in router.log))
+        assert (await post(session, router.url, PLAIN))[0] == 503
+        await engine.start()
+        async with asyncio.timeout(20):
+            while (await post(session, router.url, PLAIN))[0] != 200:
+                await asyncio.sleep(0.02)
+        await engine.kill()
+
+
+async def test_engines_that_close_their_idle_connections_cost_no_request(tmp_path: Path) -> None:
+    async with (
+        FakeEngine(is_closing_idle=True) as engine,
+        router_process(tmp_path, engine, retry={"max_attempts": 1}) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        for _ in range(50):
+            assert (await post(session, router.url, PLAIN))[0] == 200
+
+
+async def test_a_busy_engine_is_passed_over_and_stays_in_service(tmp_path: Path) -> None:
+    async def busy(request: Request, wire: Wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await wire.answer(503, b'{"error":{"message":"The engine is currently busy","code":503}}')
+        else:
+            await behave(request, wire)
+
+    async with (
+        FakeEngine(busy) as one,
+        FakeEngine() as two,
+        router_process(tmp_path, one, two, **ROUTER) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        for _ in range(20):
+            assert (await post(session, router.url, PLAIN))[0] == 200
+        async with session.get(f"{router.admin_url}/state") as answer:
+            states = {view["instance_id"]: view["state"] for view in (await answer.json())["instances"]}
+        assert states == {"bf16-0": "up", "bf16-1": "up"}
+
+
+def _chats(engine: FakeEngine) -> int:
+    return sum(request.target == "/v1/chat/completions" for request in engine.requests)
+
+
+async def _collect(content: aiohttp.StreamReader, parts: list[bytes]) -> None:
+    while more := await content.readany():
+        parts.append(more)
