@@ -73,8 +73,6 @@ class ServiceOptions:
     """
 
     data_dir: Path
-    host: str = "127.0.0.1"
-    port: int = 8090
     token: str | None = None
     model: str | None = None
     sleep_level: int = 1

@@ -63,8 +63,6 @@ async def _controller(settings: Settings) -> None:
         carbon_kg_per_mwh=build_feed("carbon_kg_per_mwh", signals.carbon_kg_per_mwh, started_at_s),
         options=ServiceOptions(
             data_dir=own.data_dir,
-            host=own.host,
-            port=own.port,
             token=load_token(own.token_file, dict(os.environ)),
             model=settings.model,
             sleep_level=own.sleep_level,

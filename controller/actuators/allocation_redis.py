@@ -37,7 +37,9 @@ class RedisPublisher:
             url,
             password=password or urlsplit(url).password,
             socket_connect_timeout=timeout_s,
-            socket_timeout=timeout_s,
+            # The deadline is in `apply`: redis-py's own goes through asyncio.wait_for, which loses cancellations
+            # on Python 3.11.
+            socket_timeout=None,
             max_connections=4,
         )
         self._announced: int | None = None
