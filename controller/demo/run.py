@@ -26,6 +26,7 @@ from controller.demo.load import Load, PromptText
 from controller.demo.options import DemoOptions
 from controller.demo.stage import Stage
 from controller.errors import ConfigError, ControllerError, SignalError
+from controller.lifecycle.policy import Mode
 from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.simulation.replay import Timing
@@ -36,6 +37,7 @@ __all__ = ["DemoOptions", "run"]
 
 LAST_ANSWERS_S = 120.0
 METER_EVERY_S = 1.0
+TABLE_S = 15.0
 INTERRUPTED = 130
 
 log = logging.getLogger("wattroute.demo")
@@ -97,7 +99,7 @@ class Demo:
         """Start, replay, stop, compare, tell."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt)
+            loop.add_signal_handler(number, self.interrupt)
         started: list[processes.Child] = []
         failure: ControllerError | None = None
         comparison: Comparison | None = None
@@ -124,7 +126,8 @@ class Demo:
             raise failure
         return INTERRUPTED if self._stop.is_set() else 0
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """End the run, as Ctrl-C does."""
         self._stop.set()
         self._stop_thread.set()
 
@@ -144,6 +147,20 @@ class Demo:
             f"{prepared.urls.controller}/readyz",
         )
         await processes.until_ready(started, ready, session, self._clock, self._stop)
+        if prepared.settings.controller.mode is Mode.ACT:
+            await self._until_obeyed(started, session)
+
+    async def _until_obeyed(self, started: list[processes.Child], session: aiohttp.ClientSession) -> None:
+        """Wait for the router's first table: its static weights know nothing of instances that sleep."""
+        until_s = self._clock.monotonic_s() + TABLE_S
+        while not self._stop.is_set() and self._clock.monotonic_s() < until_s:
+            processes.check(started)
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+                async with session.get(f"{self._stage.urls.router_admin}/state") as answer:
+                    if (await answer.json())["table"]["state"] == "fresh":
+                        return
+            await self._clock.sleep(processes.POLL_S)
+        log.warning("the router obeys no table yet")
 
     async def _replay(self, started: list[processes.Child], session: aiohttp.ClientSession) -> None:
         if self._stop.is_set():
@@ -163,8 +180,7 @@ class Demo:
             await self._until(self._load.drain(LAST_ANSWERS_S), started)
             if self._load.under_way:
                 await self._load.cut()
-        with contextlib.suppress(SignalError):
-            await self._measure(session)
+        await self._measure(session)
 
     async def _until(self, work: Coroutine[Any, Any, None], started: list[processes.Child]) -> None:
         """Do a piece of work, unless the user stops the run or a process ends."""
@@ -184,15 +200,15 @@ class Demo:
         while True:
             next_s = max(next_s + METER_EVERY_S, self._clock.monotonic_s())
             await self._clock.sleep(next_s - self._clock.monotonic_s())
-            try:
-                await self._measure(session)
-            except SignalError as error:
-                self._record.missed += 1
-                log.warning("%s", error)
+            await self._measure(session)
 
     async def _measure(self, session: aiohttp.ClientSession) -> None:
         tokens = self._load.account.tokens_by_precision
-        self._record.add(await meter.read(session, self._record.meter, self._clock, tokens))
+        try:
+            self._record.add(await meter.read(session, self._record.meter, self._clock, tokens))
+        except SignalError as error:
+            self._record.missed += 1
+            log.warning("%s", error)
 
     async def _call_event(self, session: aiohttp.ClientSession) -> None:
         """Send the curtailment event, as an operator would."""

@@ -31,7 +31,7 @@ def test_the_limit_is_a_share_of_the_power_before() -> None:
 
 
 def test_the_limit_leaves_room_to_serve_everything() -> None:
-    assert event.choose_limit(20_000.0, 18_000.0).limit_w == 18_900.0
+    assert event.choose_limit(20_000.0, 18_000.0).limit_w == 18_700.0
 
 
 def test_without_a_known_floor_the_share_alone_counts() -> None:
