@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -240,6 +241,7 @@ def main() -> None:
         os._exit(0)
     task = msgspec.json.decode(line, type=Task)
     logs.to_stderr(task.log_level)
+    gc.freeze()
     uvloop.run(work(task))
 
 

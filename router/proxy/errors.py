@@ -1,4 +1,4 @@
-"""How the router's own refusals look to clients."""
+"""How the router's own refusals and errors look to clients."""
 
 from __future__ import annotations
 
@@ -26,3 +26,16 @@ def refusal_parts(refusal: Refusal) -> tuple[bytes, bytes]:
     if refusal.retry_after_s is not None:
         fields += b"retry-after: %d\r\n" % max(1, math.ceil(refusal.retry_after_s))
     return fields, error_body(refusal.message, type_=error_type(refusal.status), code=refusal.status)
+
+
+def error_chunk(message: str, *, starts_line: bool) -> bytes:
+    """An error as an event of a stream, in a chunk of its own; no ``[DONE]`` and no last chunk may follow it.
+
+    Args:
+        message: what went wrong.
+        starts_line: the stream stands between two events; otherwise the event begun is closed first.
+    """
+    event = b"data: " + error_body(message, type_=error_type(500), code=500) + b"\n\n"
+    if not starts_line:
+        event = b"\n\n" + event
+    return b"%x\r\n%b\r\n" % (len(event), event)

@@ -19,8 +19,9 @@ from router.http1.response_head import (
     client_head,
     parse_response_head,
 )
-from router.openai import error_body, usage_in_tail
-from router.proxy.errors import error_type
+from router.openai import usage_in_tail
+from router.proxy.errors import error_chunk
+from router.proxy.outcomes import CLIENT_ERROR, ENGINE_ERROR, FAILURES, OK, outcome_of
 from router.proxy.told import told_fields
 
 if TYPE_CHECKING:
@@ -32,30 +33,6 @@ TAIL_BYTES = 4096
 """How much of an answer's end is kept to read its usage from."""
 JOINED_BYTES = 65_536
 """Head and body up to this size go out together: copying costs less than a second system call."""
-
-_FAILURES = {
-    Outcome.CONNECT_FAILED: (503, "engine_unreachable", "no engine could be reached"),
-    Outcome.RESET: (502, "engine_reset", "the engine closed the connection before it answered"),
-    Outcome.TIMED_OUT: (504, "engine_timeout", "the engine did not answer in time"),
-    Outcome.ENGINE_ERROR: (502, "engine_error", "the engine's answer is not HTTP that can be passed on"),
-}
-
-
-OK, CLIENT_ERROR, ENGINE_BUSY, ENGINE_ERROR = (
-    Outcome.OK,
-    Outcome.CLIENT_ERROR,
-    Outcome.ENGINE_BUSY,
-    Outcome.ENGINE_ERROR,
-)
-
-
-def outcome_of(status: int) -> Outcome:
-    """What an engine's status says about the attempt."""
-    if status < 400:
-        return OK
-    if status in (429, 503):
-        return ENGINE_BUSY
-    return ENGINE_ERROR if status >= 500 else CLIENT_ERROR
 
 
 class Relay:
@@ -450,7 +427,7 @@ class Relay:
         if self._try_elsewhere(outcome, may_wait=True):
             return
         self._forget_attempt(outcome)
-        status, code, message = _FAILURES[outcome]
+        status, code, message = FAILURES[outcome]
         where = "" if choice is None else f" ({choice.instance_id}: {reason})"
         self._client.relay = None
         self._gateway.refuse_here(self._client, Refusal(status, code, message + where, 1.0 if status == 503 else None))
@@ -464,7 +441,7 @@ class Relay:
         response, watcher, client = self._response, self._watcher, self._client
         is_stream = response is not None and response.is_event_stream
         if is_stream and watcher is not None and not watcher.is_complete and watcher.is_between_chunks():
-            client.transport.write(_error_chunk(reason, starts_line=self._tail.endswith(b"\n\n\r\n")))
+            client.transport.write(error_chunk(reason, starts_line=self._tail.endswith(b"\n\n\r\n")))
         self._drop_engine()
         self._release(outcome, self._gateway.now_s())
         if watcher is None and response is not None and response.framing is not LENGTH:
@@ -515,11 +492,3 @@ class Relay:
         if not self._is_committed:
             self._drop_engine()
         self._break_off(Outcome.TIMED_OUT, f"the engine was silent for {limit_s:g} s")
-
-
-def _error_chunk(reason: str, *, starts_line: bool) -> bytes:
-    """An error as an event of the stream, in a chunk of its own; no ``[DONE]`` and no last chunk follow it."""
-    event = b"data: " + error_body(reason, type_=error_type(500), code=500) + b"\n\n"
-    if not starts_line:
-        event = b"\n\n" + event
-    return b"%x\r\n%b\r\n" % (len(event), event)

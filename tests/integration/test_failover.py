@@ -14,7 +14,7 @@ from tests.fakes.running import until
 
 PLAIN = {"model": MODEL, "messages": []}
 STREAM = {**PLAIN, "stream": True}
-ROUTER = {"health": {"probe_interval_s": 0.2}, "retry": {"budget_min_per_s": 1000}}
+ROUTER = {"health": {"probe_interval_s": 0.2}}
 
 
 async def post(session: aiohttp.ClientSession, url: str, body: dict) -> tuple[int, bytes]:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from router.exchange import Refusal
-from router.proxy.errors import error_type, refusal_parts
+from router.http1.chunked import ChunkDecoder
+from router.proxy.errors import error_chunk, error_type, refusal_parts
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,13 @@ def test_a_refusal_carries_reason_and_retry_after_in_whole_seconds() -> None:
 def test_a_refusal_never_says_retry_at_once_and_says_nothing_where_nothing_is_known() -> None:
     assert b"retry-after: 1\r\n" in refusal_parts(Refusal(503, "r", "m", 0.0))[0]
     assert b"retry-after" not in refusal_parts(Refusal(404, "r", "m"))[0]
+
+
+@pytest.mark.parametrize(("starts_line", "before"), [(True, b""), (False, b"\n\n")])
+def test_an_error_within_a_stream_is_one_chunk_and_one_event(starts_line: bool, before: bytes) -> None:
+    decoder = ChunkDecoder()
+    payload = b"".join(decoder.feed(error_chunk("silent", starts_line=starts_line)))
+    assert not decoder.is_complete
+    assert payload.startswith(before + b"data: {")
+    assert json.loads(payload.removeprefix(before + b"data: "))["error"]["message"] == "silent"
+    assert payload.endswith(b"}\n\n")
