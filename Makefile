@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint schema clean
+.PHONY: demo test lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ lint: $(STAMP)  ## style, types, import contracts
 
 schema: $(STAMP)  ## rewrite the committed JSON Schema of the configuration file
 	$(BIN)/wattroute schema > deploy/wattroute.schema.json
+
+images: $(STAMP)  ## take the documentation's pictures anew, from a running demo
+	$(BIN)/python docs/images/make.py
 
 clean:
 	rm -rf $(VENV) wattroute-data

@@ -124,17 +124,25 @@ class _Work:
         return self.views[index].instance.instance_id
 
     def finish_drain(self, index: int) -> None:
-        """Note the routers' acknowledgement; command sleep once the engine is seen empty after it."""
+        """Note the routers' acknowledgement; command sleep once the engine is seen empty after it.
+
+        Empty means that the engine says so and that no router has a request under way to it: one that was chosen
+        before the drain may not have reached the engine yet.
+        """
         view, router, now_s = self.views[index], self.at.router, self.at.now_s
         intent = view.intent
         if intent.phase is not Phase.DRAIN or intent.sequence is None or isinstance(router, Missing):
             return
-        if intent.acknowledged_s is None and router.acknowledged_sequence >= intent.sequence:
+        if router.acknowledged_sequence < intent.sequence:
+            return
+        if intent.acknowledged_s is None:
             intent = replace(intent, acknowledged_s=router.observed_at_s)
             self.views[index] = view = replace(view, intent=intent)
         if intent.acknowledged_s is None or view.seen is None or view.busy > 0:
             return
         if view.seen.observed_at_s < intent.acknowledged_s + self.at.grace_s:
+            return
+        if dict(router.in_flight).get(view.instance.instance_id, 0) > 0:
             return
         self.views[index] = replace(view, intent=replace(intent, phase=Phase.SLEEP, since_s=now_s, commanded_s=now_s))
         self.command(Verb.SLEEP, index, f"drained in {now_s - intent.since_s:.0f} s")

@@ -105,11 +105,14 @@ class RouterObservation:
 
     Attributes:
         acknowledged_sequence: smallest table sequence that any router obeys; -1 while one obeys none.
+        in_flight: requests that routers have under way on an instance, from the choice to the answer's end; an
+            instance without an entry has none.
     """
 
     observed_at_s: float
     acknowledged_sequence: int
     demand: tuple[ClassDemand, ...]
+    in_flight: tuple[tuple[InstanceId, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

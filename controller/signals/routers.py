@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,24 +20,31 @@ import aiohttp
 from controller.errors import SignalError
 from controller.model.observation import ClassDemand, Missing, RouterObservation
 from controller.signals.http_client import get_json
-from router.contract import ClassId, PoolId
+from router.contract import ClassId, InstanceId, PoolId
 
 log = logging.getLogger(__name__)
 
 FORGET_AFTER_S = 60.0
 MAX_CLASSES = 1024
+MAX_INSTANCES = 65_536
 _COUNTERS = ("requests", "finished", "input_tokens", "output_tokens", "refused")
 
 
 @dataclass(frozen=True, slots=True)
 class RouterState:
-    """One router's /state, checked; counters are by (class, counter) and (class, pool)."""
+    """One router's /state, checked; counters are by (class, counter) and (class, pool).
+
+    Attributes:
+        in_flight, queued: requests by class.
+        on_instance: requests under way by instance.
+    """
 
     sequence: int
     counters: Mapping[tuple[str, str], float]
     by_pool: Mapping[tuple[str, str], float]
     in_flight: Mapping[str, int]
     queued: Mapping[str, int]
+    on_instance: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -46,6 +54,7 @@ class _Router:
     is_gone: bool = False
     sequence: int = -1
     last: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    on_instance: Mapping[str, int] = field(default_factory=dict)
 
 
 class RouterSource:
@@ -76,7 +85,9 @@ class RouterSource:
         if not states:
             return Missing("routers", "; ".join(map(str, errors[:3])), now_s)
         counted = [router for router in self._routers.values() if not router.is_gone]
-        return RouterObservation(now_s, min(router.sequence for router in counted), self._demand(states))
+        return RouterObservation(
+            now_s, min(router.sequence for router in counted), self._demand(states), _summed_in_flight(counted)
+        )
 
     async def _fetch(self, url: str) -> RouterState | SignalError:
         try:
@@ -101,6 +112,7 @@ class RouterSource:
             self._totals[key] = self._totals.get(key, 0.0) + max(0.0, value - before)
         router.last = current
         router.sequence = state.sequence
+        router.on_instance = state.on_instance
         router.answered_at_s = now_s
         router.is_gone = False
 
@@ -120,6 +132,13 @@ class RouterSource:
             queued=sum(state.queued.get(class_id, 0) for state in states),
             output_tokens_by_pool=tuple(by_pool),
         )
+
+
+def _summed_in_flight(routers: list[_Router]) -> tuple[tuple[InstanceId, int], ...]:
+    total: Counter[str] = Counter()
+    for router in routers:
+        total.update(router.on_instance)
+    return tuple((InstanceId(instance_id), count) for instance_id, count in sorted(total.items()) if count > 0)
 
 
 def _has_restarted(before: Mapping[tuple[str, str, str], float], after: Mapping[tuple[str, str, str], float]) -> bool:
@@ -165,7 +184,19 @@ def read_state(data: Any) -> RouterState:
             raise ValueError(f"{where}.output_tokens_by_pool is not an object")
         for pool_id, value in pools.items():
             by_pool[class_id, pool_id] = _count(value, f"{where}.output_tokens_by_pool.{pool_id}")
-    return RouterState(table["sequence"], counters, by_pool, in_flight, queued)
+    return RouterState(table["sequence"], counters, by_pool, in_flight, queued, _on_instance(data.get("instances", [])))
+
+
+def _on_instance(instances: Any) -> dict[str, int]:
+    if not isinstance(instances, list) or len(instances) > MAX_INSTANCES:
+        raise ValueError(f"instances is not a list of at most {MAX_INSTANCES}")
+    counts: dict[str, int] = {}
+    for index, entry in enumerate(instances):
+        where = f"instances[{index}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("instance_id"), str):
+            raise ValueError(f"{where}.instance_id is not a name")
+        counts[entry["instance_id"]] = round(_count(entry.get("in_flight", 0), f"{where}.in_flight"))
+    return counts
 
 
 def _count(value: Any, where: str) -> float:

@@ -255,7 +255,8 @@ class SimulatedSite:
             )
             for class_id, counters in self._counters.items()
         )
-        return RouterObservation(now_s, -1 if self._table is None else self._table.sequence, demand)
+        on_instance = tuple((engine.instance_id, engine.in_flight) for engine in self._engines.values())
+        return RouterObservation(now_s, -1 if self._table is None else self._table.sequence, demand, on_instance)
 
     def _next_due_s(self) -> float | None:
         dues = [due_s for engine in self._engines.values() if (due_s := engine.physics.next_step_at()) is not None]

@@ -7,6 +7,7 @@ from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.views import look
 from controller.model.observation import InstanceState, Missing, RouterObservation
 from controller.model.plan import Verb
+from router.contract import InstanceId
 from tests.fakes.fake_fleet import FakeFleet, site
 
 NOW_S = 1000.0
@@ -15,8 +16,9 @@ ALL_ON = (4, 5, 5)
 EVERY_POOL = ((True, True, True),)
 
 
-def router(sequence=5, observed_at_s=NOW_S):
-    return RouterObservation(observed_at_s, sequence, ())
+def router(sequence=5, observed_at_s=NOW_S, **in_flight):
+    counts = tuple((InstanceId(name.replace("_", "-")), count) for name, count in in_flight.items())
+    return RouterObservation(observed_at_s, sequence, (), counts)
 
 
 def situation(**changes):
@@ -150,6 +152,7 @@ class TestFallingAsleep:
             pytest.param({"at": situation(router=router(sequence=4))}, id="a router obeys an older table"),
             pytest.param({"at": situation(router=Missing("router", "refused", 0.0))}, id="the routers do not answer"),
             pytest.param({"seen_at_s": NOW_S + 0.5}, id="it was seen empty before the last request could arrive"),
+            pytest.param({"at": situation(router=router(bf16_0=1))}, id="a router's request is still on its way"),
             pytest.param({"sequence": None}, id="no table has said so yet"),
         ],
     )
@@ -161,9 +164,18 @@ class TestFallingAsleep:
     def test_the_acknowledgement_is_remembered(self):
         _, done = self.sleeps(busy=3)
         later, _ = self.sleeps(
-            acknowledged_s=done.views[0].intent.acknowledged_s, at=situation(router=router(sequence=-1))
+            seen_at_s=NOW_S + 1.5,
+            acknowledged_s=done.views[0].intent.acknowledged_s,
+            at=situation(router=router(sequence=6, observed_at_s=NOW_S + 1.4)),
         )
         assert later == [(Verb.SLEEP, "bf16-0")]
+
+    def test_a_router_that_falls_back_to_its_static_weights_takes_its_acknowledgement_back(self):
+        at = situation(router=router(sequence=-1))
+        assert self.sleeps(acknowledged_s=NOW_S - 5, at=at)[0] == []
+
+    def test_requests_on_other_instances_do_not_matter(self):
+        assert self.sleeps(at=situation(router=router(bf16_1=9)))[0] == [(Verb.SLEEP, "bf16-0")]
 
     def test_a_restarted_router_that_obeys_nothing_acknowledges_nothing(self):
         assert self.sleeps(at=situation(router=router(sequence=-1)))[0] == []

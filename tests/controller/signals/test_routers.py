@@ -41,6 +41,18 @@ async def test_two_routers_are_summed_and_the_smallest_sequence_counts():
     assert (seen.demand[0].requests, seen.demand[0].output_tokens, seen.demand[0].in_flight) == (17, 1500.0, 6)
 
 
+async def test_requests_under_way_are_summed_by_instance():
+    def on(**counts):
+        instances = [{"instance_id": name, "in_flight": count} for name, count in counts.items()]
+        return {**state(), "instances": instances}
+
+    async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
+        one.set("/state", on(a=2, b=0))
+        two.set("/state", on(a=1, c=4))
+        seen = await RouterSource(session, (one.url, two.url)).read(NOW_S)
+    assert seen.in_flight == (("a", 3), ("c", 4))
+
+
 async def test_counters_grow_on_when_a_router_restarts():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         source = RouterSource(session, (stub.url,))
@@ -104,6 +116,8 @@ async def test_no_router_is_missing_with_the_reason():
         ({"table": {"sequence": 1}, "classes": [{}]}, r"classes\[0\].class_id"),
         (state(requests=10, refused=-1), r"classes\[0\].refused is -1"),
         (state(in_flight="many"), r"in_flight is 'many'"),
+        ({**state(), "instances": [{"in_flight": 1}]}, r"instances\[0\].instance_id is not a name"),
+        ({**state(), "instances": [{"instance_id": "a", "in_flight": -1}]}, r"instances\[0\].in_flight is -1"),
         (state(output_tokens_by_pool=[]), "output_tokens_by_pool is not an object"),
         (state(output_tokens_by_pool={"bf16": None}), r"output_tokens_by_pool.bf16 is None"),
     ],
