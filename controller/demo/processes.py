@@ -94,21 +94,28 @@ def kill(children: Sequence[Child]) -> None:
             child.process.wait()
 
 
-async def until_ready(
-    children: Sequence[Child], urls: Sequence[str], session: aiohttp.ClientSession, clock: Clock, stop: asyncio.Event
-) -> None:
-    """Wait until every address answers 200, or `stop` is set.
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How to wait: what asks, what tells the time, and what ends it."""
+
+    session: aiohttp.ClientSession
+    clock: Clock
+    stop: asyncio.Event
+
+
+async def until_ready(children: Sequence[Child], url: str, wait: Wait) -> None:
+    """Wait until the address of the child that was started last answers 200, or `wait.stop` is set.
 
     Raises:
-        ChildError: a process ended, or one did not become ready within `READY_S`.
+        ChildError: a process ended, or the last one did not become ready within `READY_S`.
     """
-    until_s = clock.monotonic_s() + READY_S
-    for child, url in zip(children, urls, strict=True):
-        while not stop.is_set() and not await _answers(session, url):
-            check(children)
-            if clock.monotonic_s() > until_s:
-                raise ChildError(f"the {child.name} is not ready after {READY_S:g} s; its log ends:\n{child.tail()}")
-            await clock.sleep(POLL_S)
+    until_s = wait.clock.monotonic_s() + READY_S
+    while not wait.stop.is_set() and not await _answers(wait.session, url):
+        check(children)
+        if wait.clock.monotonic_s() > until_s:
+            child = children[-1]
+            raise ChildError(f"the {child.name} is not ready after {READY_S:g} s; its log ends:\n{child.tail()}")
+        await wait.clock.sleep(POLL_S)
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

@@ -134,19 +134,19 @@ class Demo:
     async def _start(self, started: list[processes.Child], session: aiohttp.ClientSession) -> None:
         prepared = self._stage
         config, logs = str(prepared.config), prepared.folder / stage.LOGS_NAME
-        for name, argv in (
-            ("emulator", ["-m", "controller.cli", "emulate", "--config", config]),
-            ("router", ["-m", "router.cli", "--config", config]),
-            ("controller", ["-m", "controller.cli", "controller", "--config", config]),
-        ):
-            started.append(processes.start(name, [sys.executable, *argv], logs / f"{name}.log"))
-        log.info("processes started; page %s router %s/v1", prepared.urls.controller, prepared.urls.router)
-        ready = (
-            f"{prepared.urls.emulator}/healthz",
-            f"{prepared.urls.router_admin}/readyz",
-            f"{prepared.urls.controller}/readyz",
+        urls, wait = prepared.urls, processes.Wait(session, self._clock, self._stop)
+        plan = (
+            ("emulator", ["-m", "controller.cli", "emulate", "--config", config], f"{urls.emulator}/healthz"),
+            ("router", ["-m", "router.cli", "--config", config], f"{urls.router_admin}/readyz"),
+            ("controller", ["-m", "controller.cli", "controller", "--config", config], f"{urls.controller}/readyz"),
         )
-        await processes.until_ready(started, ready, session, self._clock, self._stop)
+        # One after another: a controller that cannot see the engines yet does not know which of them sleep.
+        for name, argv, url in plan:
+            if self._stop.is_set():
+                return
+            started.append(processes.start(name, [sys.executable, *argv], logs / f"{name}.log"))
+            await processes.until_ready(started, url, wait)
+        log.info("processes started; page %s router %s/v1", urls.controller, urls.router)
         if prepared.settings.controller.mode is Mode.ACT:
             await self._until_obeyed(started, session)
 

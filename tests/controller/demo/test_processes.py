@@ -64,8 +64,9 @@ def test_a_child_that_was_killed_is_told_by_its_signal(tmp_path: Path) -> None:
 async def test_waiting_ends_with_a_child_that_dies(tmp_path: Path) -> None:
     child = processes.start("broken", python("raise SystemExit(1)"), tmp_path / "b.log")
     async with aiohttp.ClientSession() as session:
+        wait = processes.Wait(session, SystemClock(), asyncio.Event())
         with pytest.raises(ChildError, match="the broken ended"):
-            await processes.until_ready([child], ["http://127.0.0.1:9/"], session, SystemClock(), asyncio.Event())
+            await processes.until_ready([child], "http://127.0.0.1:9/", wait)
 
 
 async def test_waiting_ends_when_the_user_stops(tmp_path: Path) -> None:
@@ -74,7 +75,8 @@ async def test_waiting_ends_when_the_user_stops(tmp_path: Path) -> None:
     asyncio.get_running_loop().call_later(0.1, stop.set)
     try:
         async with aiohttp.ClientSession() as session:
-            await processes.until_ready([child], ["http://127.0.0.1:9/"], session, SystemClock(), stop)
+            wait = processes.Wait(session, SystemClock(), stop)
+            await processes.until_ready([child], "http://127.0.0.1:9/", wait)
     finally:
         processes.kill([child])
     assert child.process.returncode == -signal.SIGKILL

@@ -33,7 +33,13 @@ async def test_a_process_that_fails_is_told_and_the_others_are_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[processes.Child] = []
-    real = processes.start
+
+    async def emulator_is_ready(children: list[processes.Child], url: str, wait: processes.Wait) -> None:
+        if len(children) > 1:
+            await really_ready(children, url, wait)
+
+    real, really_ready = processes.start, processes.until_ready
+    monkeypatch.setattr(processes, "until_ready", emulator_is_ready)
 
     def start(name: str, argv: list[str], log_path: Path) -> processes.Child:
         code = "raise SystemExit('no such model')" if name == "router" else "import time; time.sleep(60)"
@@ -44,7 +50,7 @@ async def test_a_process_that_fails_is_told_and_the_others_are_stopped(
     played, prepared = demo(tmp_path)
     with pytest.raises(ChildError, match=r"the router ended with exit code 1; its log ends:\n  \| no such model"):
         await played.run()
-    assert [child.name for child in started] == ["emulator", "router", "controller"]
+    assert [child.name for child in started] == ["emulator", "router"]
     assert all(child.process.returncode is not None for child in started)
     assert not (prepared.folder / stage.SUMMARY_NAME).exists()
 
