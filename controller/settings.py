@@ -136,6 +136,8 @@ class PlanSettings(Group):
     """What yields when a limit and the promises to the classes cannot both be kept."""
     ramp_up_w_per_s: Positive | None = None
     """Fastest planned rise of the site's power. Absent: no bound."""
+    prepare_s: NotNegative = 60.0
+    """From this long before an event, the instances it needs replace, one at a time, those it does not."""
     warmup_s: NotNegative = 30.0
     """Time of observed demand before an instance is put to sleep."""
     baseline_window_s: Seconds = 3600.0

@@ -23,6 +23,7 @@ from controller.model.fleet import Site
 from controller.model.grid import firm_limit_at
 from controller.model.observation import Observation
 from controller.model.plan import Commands, InstanceCommand, Plan
+from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
 from controller.optimizer.workload import Lengths
 
@@ -165,6 +166,16 @@ def _situation(site: Site, policy: TickPolicy, observation: Observation, known: 
         pue=site.pue,
         grace_s=policy.drain_grace_s,
         retry_s=policy.command_retry_s,
+        capacity_tokens_per_s=_capacity(known.data),
+    )
+
+
+def _capacity(data: ProblemData) -> tuple[float, ...]:
+    """Output tokens/s of one instance of each pool, for the class that needs most of it."""
+    return tuple(
+        1.0
+        / max((busy[k] for busy, may in zip(data.busy_s_per_token, data.allowed, strict=True) if may[k]), default=1.0)
+        for k in range(len(data.pools))
     )
 
 

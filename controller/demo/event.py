@@ -21,9 +21,9 @@ from controller.model.grid import GridEvent
 from controller.simulation.site import Request
 from router.contract import ClassId
 
-NOTICE_FRAC, MAX_NOTICE_S = 0.14, 30.0
-START_FRAC = 0.42
-DURATION_FRAC = 0.36
+NOTICE_FRAC, MAX_NOTICE_S = 0.27, 60.0
+START_FRAC = 0.48
+DURATION_FRAC = 0.4
 RAMP_FRAC, MAX_RAMP_S = 0.6, 30.0
 BASELINE_S = 30.0
 WANTED_FRAC = 0.85

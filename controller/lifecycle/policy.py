@@ -55,7 +55,7 @@ class TickPolicy:
         drain_grace_s: an engine must be seen empty this long after the routers obey the drain.
         command_retry_s: a command without effect is given again after this time.
         drain_expected_s: time a drain takes; replacements may serve first while an event's ramp leaves more than that.
-        prepare_s: what an event needs is woken this long before its start.
+        prepare_s: from this long before an event, what it needs replaces, one instance at a time, what it does not.
         baseline_window_s: the baseline is the mean power of this time before an event's start.
         may_stop: whether sleeping instances may be stopped for a few watts or for their GPUs; their return is a cold
             start.
@@ -88,7 +88,7 @@ class TickPolicy:
     drain_grace_s: float = 1.0
     command_retry_s: float = 30.0
     drain_expected_s: float = 20.0
-    prepare_s: float = 10.0
+    prepare_s: float = 60.0
     baseline_window_s: float = 3600.0
     may_stop: bool = False
     ramp_up_w_per_s: float | None = None

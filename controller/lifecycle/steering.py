@@ -2,6 +2,9 @@
 
 An instance is put to sleep in two steps, so that no token is lost: a table lists it as draining, and once every router
 obeys that table and the engine is seen empty after that, it is commanded to sleep.
+
+Where instances of one pool replace those of another, they are exchanged one at a time: while both serve, both draw P0,
+and a site that is about to curtail must not draw more first. Under a limit in force the exchange is made at once.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from controller.lifecycle.views import View
 from controller.model.observation import InstanceState, Missing, RouterObservation
 from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
+
+_NOTHING = 1e-9
+"""Relative difference of capacities that counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Situation:
         grace_s: an engine must be seen empty this long after the routers obey the drain.
         retry_s: a command without effect is given again after this time.
         limited: a limit is in force; it outranks the least up-time.
+        capacity_tokens_per_s: of one instance of each pool, at the classes' latency targets.
     """
 
     now_s: float
@@ -53,6 +60,7 @@ class Situation:
     pue: float
     grace_s: float
     retry_s: float
+    capacity_tokens_per_s: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,20 @@ class _Work:
         """Instances that serve or are coming."""
         return len(self.of(k, Phase.SERVE, Phase.WAKE))
 
+    def capacity(self, *phases: Phase) -> float:
+        """Output tokens/s of the instances in these phases."""
+        return sum(rate * len(self.of(k, *phases)) for k, rate in enumerate(self.at.capacity_tokens_per_s))
+
+    def planned_capacity(self, targets: Targets) -> float:
+        """Output tokens/s of the instances that the plan wants serving."""
+        return sum(rate * on for rate, on in zip(self.at.capacity_tokens_per_s, targets.on, strict=True))
+
+    def may_exchange(self, targets: Targets) -> bool:
+        """Whether one more instance may come up: the fleet has to grow, or no exchange is under way."""
+        if self.at.limited or self.capacity(Phase.SERVE, Phase.WAKE) < self.planned_capacity(targets) * (1 - _NOTHING):
+            return True
+        return not any(self.of(k, Phase.WAKE, Phase.DRAIN) for k in range(len(targets.on)))
+
     def set_phase(self, index: int, phase: Phase, commanded_s: float | None = None) -> None:
         """Begin a phase."""
         view = self.views[index]
@@ -158,7 +180,9 @@ class _Work:
             for index in self.of(k, Phase.SLEEP, Phase.OFF):
                 if self.views[index].state is not state:
                     continue
-                if self.count_on(k) >= target or not (self.take_headroom(index) or self.replaces_last(k, targets)):
+                if self.count_on(k) >= target or not self.may_exchange(targets):
+                    return
+                if not (self.take_headroom(index) or self.replaces_last(k, targets)):
                     break
                 self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
                 reason = f"the plan wants {target} serving"
@@ -206,13 +230,18 @@ class _Work:
         surplus = self.count_on(k) - targets.on[k]
         if surplus <= 0 or self.at.holding is not None:
             return
-        if not self.at.break_first and any(self.of(j, Phase.WAKE) for j in range(len(targets.on))):
-            return
         serving = [i for i in self.of(k, Phase.SERVE) if self.views[i].state is InstanceState.SERVING]
         for index in sorted(serving, key=lambda i: (self.views[i].busy, i))[:surplus]:
+            if not self.at.break_first and self.falls_short_without(k, targets):
+                return
             if self.may_drain(index, targets):
                 self.set_phase(index, Phase.DRAIN)
                 self.want(Verb.SLEEP, index, f"the plan wants {targets.on[k]} serving")
+
+    def falls_short_without(self, k: int, targets: Targets) -> bool:
+        """Whether one instance of pool k less would leave less than planned, because its replacement does not serve."""
+        left = self.capacity(Phase.SERVE) - self.at.capacity_tokens_per_s[k]
+        return left < self.planned_capacity(targets) * (1 - _NOTHING)
 
     def may_drain(self, index: int, targets: Targets) -> bool:
         """Whether the instance has been up long enough and leaves no class that the plan serves without a pool."""

@@ -33,6 +33,7 @@ def situation(**changes):
         pue=1.1,
         grace_s=1.0,
         retry_s=30.0,
+        capacity_tokens_per_s=(2400.0, 2000.0, 1100.0),
     )
     return replace(calm, **changes)
 
@@ -102,8 +103,29 @@ class TestDraining:
     def test_replacements_serve_before_others_are_drained(self):
         states = asleep("fp8", 0, 1, 2, 3, 4)
         done = steer(views(states), targets((2, 2, 5)), situation())
-        assert given(done) == [(Verb.WAKE, "fp8-0"), (Verb.WAKE, "fp8-1")]
+        assert given(done) == [(Verb.WAKE, "fp8-0")]
         assert draining(done) == []
+
+    def test_one_is_exchanged_at_a_time_so_that_little_draws_twice(self):
+        coming = {**asleep("fp8", 1, 2, 3, 4), "fp8-0": InstanceState.WAKING}
+        not_yet = steer(views(coming), targets((2, 3, 5)), situation())
+        assert (given(not_yet), draining(not_yet)) == ([], [])
+        come = steer(views(asleep("fp8", 1, 2, 3, 4)), targets((2, 3, 5)), situation())
+        assert (given(come), draining(come)) == ([(Verb.WAKE, "fp8-1")], [])
+        two_come = asleep("fp8", 2, 3, 4)
+        one_goes = steer(views(two_come), targets((3, 2, 5)), situation())
+        assert (given(one_goes), draining(one_goes)) == ([], ["bf16-0"])
+        going = {"bf16-0": intent(Phase.DRAIN, sequence=9)}
+        still_one = steer(views(two_come, going, {"bf16-0": 4}), targets((2, 3, 5)), situation())
+        assert (given(still_one), draining(still_one)) == ([], ["bf16-0"])
+
+    def test_a_fleet_that_has_to_grow_wakes_all_at_once(self):
+        states = asleep("fp8", 0, 1, 2, 3, 4)
+        assert len(given(steer(views(states), targets((4, 3, 5)), situation()))) == 3
+
+    def test_under_a_limit_all_are_exchanged_at_once(self):
+        states = asleep("fp8", 0, 1, 2, 3, 4)
+        assert len(given(steer(views(states), targets((2, 3, 5)), situation(limited=True)))) == 3
 
     def test_over_a_limit_draining_does_not_wait(self):
         states = asleep("fp8", 0, 1, 2, 3, 4)
