@@ -87,9 +87,11 @@ class Slot:
         "ordinal",
         "picked",
         "pool",
+        "proven",
         "ready",
         "sleeping",
         "spec",
+        "withheld",
     )
 
     def __init__(self, spec: InstanceSpec, pool: Pool, health: Health, ordinal: int) -> None:
@@ -106,13 +108,15 @@ class Slot:
         self.load_at_s = 0.0
         self.sleeping = False
         self.draining = False
+        self.proven = False
+        self.withheld = False
         self.ready = False
         self.picked = 0
 
     @property
     def is_open(self) -> bool:
         """Whether it may get requests at all, health aside."""
-        return self.cap > 0 and not self.draining and not self.sleeping
+        return self.cap > 0 and not self.draining and not self.sleeping and not self.withheld
 
     @property
     def state(self) -> str:
@@ -185,6 +189,7 @@ class Fleet:
         self._stale_s = health.metrics_stale_s
         self._workers = workers
         self._worker = worker
+        self._any_awake = False
         self.pools: dict[PoolId, Pool] = {}
         self.slots: dict[InstanceId, Slot] = {}
         for ordinal, spec in enumerate(specs):
@@ -235,4 +240,23 @@ class Fleet:
             slot.kv_cache_usage_frac = 0.0
             slot.sleeping = False
         if changed or sleeping is not slot.sleeping:
+            slot.pool.refresh()
+        if load is not None and not slot.proven:
+            self._prove(slot, is_awake=not slot.sleeping)
+
+    def _prove(self, slot: Slot, *, is_awake: bool) -> None:
+        """Note an instance's first report; once one is known to be awake, those that gave none are withheld.
+
+        An engine that sleeps takes requests and leaves them waiting, so one of which nothing is known yet is no choice
+        while another is known to be awake.
+        """
+        slot.proven = True
+        slot.withheld = False
+        if is_awake and not self._any_awake:
+            self._any_awake = True
+            for other in self.slots.values():
+                other.withheld = not other.proven
+            for pool in self.pools.values():
+                pool.refresh()
+        else:
             slot.pool.refresh()

@@ -104,9 +104,22 @@ def test_an_instance_asleep_gets_nothing_though_it_answers_probes() -> None:
     some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
     assert first.state == "asleep"
     assert ids(pool.ready) == ["bf16-1", "bf16-2"]
-    some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S + 2)
+    for slot in slots_of(some):
+        some.probed(slot, ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S + 2)
     assert first.state == "up"
     assert len(pool.ready) == 3
+
+
+def test_an_instance_that_never_reported_gets_nothing_once_another_is_known_to_be_awake() -> None:
+    some = fleet({"bf16": 2, "int4": 1})
+    bf16, int4 = (some.pools[PoolId(name)] for name in ("bf16", "int4"))
+    assert ids(bf16.ready + int4.ready) == ["bf16-0", "bf16-1", "int4-0"], "nothing is known: all are tried"
+    some.probed(slots_of(some)[2], ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
+    assert ids(bf16.ready) == ["bf16-0", "bf16-1"], "one asleep says nothing of the others"
+    some.probed(slots_of(some)[0], ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S)
+    assert ids(bf16.ready + int4.ready) == ["bf16-0"]
+    some.probed(slots_of(some)[1], ok=True, load=EngineLoad(0, 0, 0.0, awake=None), now_s=NOW_S)
+    assert ids(bf16.ready) == ["bf16-0", "bf16-1"]
 
 
 def test_the_load_of_others_is_what_the_engine_has_beyond_ones_own() -> None:
