@@ -141,7 +141,7 @@ class PlanSettings(Group):
     warmup_s: NotNegative = 30.0
     """Time of observed demand before an instance is put to sleep."""
     baseline_window_s: Seconds = 3600.0
-    """The baseline of an event is the mean power over this time before its start."""
+    """The baseline of an event is the mean power over this time before the preparation for it."""
 
 
 class ConstantFeed(Group):

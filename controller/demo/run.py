@@ -281,6 +281,7 @@ class Demo:
                     f"pool_{pool.pool_id}": pool.curves.provenance.evidence.value for pool in prepared.site.pools
                 },
                 comparison=comparison,
+                prepare_s=prepared.settings.plan.prepare_s,
             )
         )
         stage.save(prepared, figures, self._record, self._start_s)

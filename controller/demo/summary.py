@@ -8,7 +8,8 @@ Definitions:
 - `event.intervals_over_limit_after_ramp`: of the intervals of `event.interval_s` from the end of the ramp to the
   event's end, those whose mean power exceeds the limit.
 - `event.time_to_90pct_s`: from the event's start until the mean of the last `event.interval_s` has fallen by 90 % of
-  baseline less limit; the baseline is the mean of `event.baseline_window_s` before the notice.
+  baseline less limit; the baseline is the mean of `event.baseline_window_s` before the preparation begins.
+- `simulated.bf16_only.event_kw`: its mean power over the time for which `event.held_kw` is the measured one.
 - `saving_vs_bf16_only_frac`: 1 - measured energy / simulated energy of the same requests on the same GPUs, all of them
   in BF16 instances, under the same controller without an event.
 """
@@ -30,6 +31,7 @@ from controller.model.grid import GridEvent
 from controller.settlement.baseline import baseline_w
 from controller.settlement.delivered import settle, time_to_share_s
 from controller.simulation.latency import Latencies
+from controller.simulation.scenario import Run
 from controller.units import joules_to_kwh, kg_of_energy, usd_of_energy
 
 INTERVAL_S = 5.0
@@ -58,6 +60,7 @@ class Result:
         limit: how the event's limit was chosen.
         evidence: of each pool's curves.
         comparison: None after an interruption, or where there is nothing to compare with.
+        prepare_s: how long before an event the controller prepares for it.
     """
 
     asked: Asked
@@ -70,6 +73,7 @@ class Result:
     limit: Limit | None
     evidence: Mapping[str, str]
     comparison: Comparison | None
+    prepare_s: float = 0.0
 
 
 def build(result: Result) -> Json:
@@ -172,7 +176,7 @@ def _event(result: Result) -> Json | None:
     if event is None or limit is None:
         return None
     samples = [(power.middle_s, power.power_w) for power in record.powers]
-    before_w = baseline_w(samples, event, BASELINE_S)
+    before_w = baseline_w(samples, event, BASELINE_S, result.prepare_s)
     if before_w is None:
         return None
     until_s = min(event.end_s, record.readings[-1].time_s)
@@ -194,6 +198,7 @@ def _event(result: Result) -> Json | None:
         "intervals_after_ramp": len(settled.intervals),
         "intervals_over_limit_after_ramp": settled.intervals_over_limit,
         "intervals_missing": settled.intervals_missing,
+        "held_kw": _round(sum(means) / len(means) / 1000, 3) if means else None,
         "highest_interval_kw": _round(max(means) / 1000, 3) if means else None,
         "least_kw_to_serve_all": None if limit.least_w is None else _round(limit.least_w / 1000, 2),
     }
@@ -215,6 +220,7 @@ def _simulated(result: Result, energy_j: float) -> Json:
             "saving_vs_bf16_only_frac": _round(1 - same.outcome.energy_j / alone.outcome.energy_j, 4),
             "bf16_only": {
                 "energy_j": round(alone.outcome.energy_j),
+                "event_kw": _round(_kw_after_ramp(result, alone), 3),
                 "tokens_served": alone.outcome.tokens_served,
                 "tokens_lost": alone.outcome.tokens_lost,
                 "ttft_p99_s": _round(alone.outcome.ttft.quantile_s(0.99), 4),
@@ -222,6 +228,16 @@ def _simulated(result: Result, energy_j: float) -> Json:
             },
         },
     }
+
+
+def _kw_after_ramp(result: Result, run: Run) -> float | None:
+    """Mean power of a simulated run from the end of the event's ramp to the event's end."""
+    if result.event is None:
+        return None
+    outcome = run.outcome
+    first = math.ceil((result.event.start_s + result.event.ramp_s - result.start_s) / outcome.interval_s)
+    within = outcome.power_w[first : math.floor((result.event.end_s - result.start_s) / outcome.interval_s)]
+    return sum(within) / len(within) / 1000 if within else None
 
 
 def _weighted(record: Record, signal: str, of_energy: Any) -> float | None:

@@ -213,9 +213,17 @@ def _summary_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     if simulated is not None:
         rows += [
             ("saving against BF16 alone", f"{figures['saving_vs_bf16_only_frac']:.1%} (BF16 alone is simulated)"),
+            (
+                "  within the event",
+                f"{_kw(event and event['held_kw'])} against {_kw(simulated['bf16_only']['event_kw'])}",
+            ),
             ("  measured / simulated", f"{simulated['measured_over_simulated_frac']:+.1%} for this same run"),
         ]
     return rows
+
+
+def _kw(power_kw: float | None) -> str:
+    return "-" if power_kw is None else f"{power_kw:.1f} kW"
 
 
 def _share_text(shares: Mapping[str, float]) -> str:

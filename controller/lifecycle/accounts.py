@@ -37,7 +37,13 @@ def burn(
 
 
 def freeze_baselines(
-    baselines: Baselines, history: PowerHistory, events: tuple[GridEvent, ...], now_s: float, window_s: float
+    baselines: Baselines,
+    history: PowerHistory,
+    events: tuple[GridEvent, ...],
+    now_s: float,
+    *,
+    window_s: float,
+    prepare_s: float,
 ) -> Baselines:
     """Baselines of the events known, each set once, at the first tick at or after its start."""
     kept = dict(baselines)
@@ -46,7 +52,7 @@ def freeze_baselines(
         if event.event_id in kept:
             out.append((event.event_id, kept[event.event_id]))
         elif now_s >= event.start_s:
-            value_w = baseline_w(history.samples, event, window_s)
+            value_w = baseline_w(history.samples, event, window_s, prepare_s)
             if value_w is not None:
                 out.append((event.event_id, value_w))
     return tuple(out)

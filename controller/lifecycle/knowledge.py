@@ -64,9 +64,16 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
     measured = measured_power(site, observation, policy.reading_stale_s)
     history, window_s = memory.history, policy.baseline_window_s
     router = observation.router
-    baselines = freeze_baselines(memory.baselines_w, history, observation.events, observation.now_s, window_s)
+    baselines = freeze_baselines(
+        memory.baselines_w,
+        history,
+        observation.events,
+        observation.now_s,
+        window_s=window_s,
+        prepare_s=policy.prepare_s,
+    )
     if measured.value_w is not None:
-        history = history.with_sample(observation.now_s, measured.value_w, window_s)
+        history = history.with_sample(observation.now_s, measured.value_w, window_s + policy.prepare_s)
     return replace(
         memory,
         burns=burn(site, memory.burns, memory.served, observation),

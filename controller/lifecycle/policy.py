@@ -56,7 +56,7 @@ class TickPolicy:
         command_retry_s: a command without effect is given again after this time.
         drain_expected_s: time a drain takes; replacements may serve first while an event's ramp leaves more than that.
         prepare_s: from this long before an event, what it needs replaces, one instance at a time, what it does not.
-        baseline_window_s: the baseline is the mean power of this time before an event's start.
+        baseline_window_s: the baseline is the mean power of this time before the preparation for an event.
         may_stop: whether sleeping instances may be stopped for a few watts or for their GPUs; their return is a cold
             start.
         ramp_up_w_per_s: fastest planned rise of the site's power, None for no bound.

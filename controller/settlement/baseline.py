@@ -17,11 +17,11 @@ class PowerHistory:
 
     samples: tuple[tuple[float, float], ...] = ()
 
-    def with_sample(self, time_s: float, power_w: float, window_s: float) -> PowerHistory:
-        """The history with a sample more; one that follows the last by less than window / MAX_SAMPLES is left out."""
-        if self.samples and time_s - self.samples[-1][0] < window_s / MAX_SAMPLES:
+    def with_sample(self, time_s: float, power_w: float, reach_s: float) -> PowerHistory:
+        """The history with a sample more, over `reach_s`; one that follows the last too closely is left out."""
+        if self.samples and time_s - self.samples[-1][0] < reach_s / MAX_SAMPLES:
             return self
-        kept = tuple(sample for sample in self.samples if sample[0] > time_s - 2 * window_s)
+        kept = tuple(sample for sample in self.samples if sample[0] > time_s - reach_s)
         return PowerHistory((*kept, (time_s, power_w))[-MAX_SAMPLES:])
 
 
@@ -31,16 +31,19 @@ def mean_before_w(samples: Iterable[tuple[float, float]], end_s: float, window_s
     return sum(within) / len(within) if len(within) >= MIN_SAMPLES else None
 
 
-def baseline_w(samples: Iterable[tuple[float, float]], event: GridEvent, window_s: float) -> float | None:
+def baseline_w(
+    samples: Iterable[tuple[float, float]], event: GridEvent, window_s: float, prepare_s: float
+) -> float | None:
     """Meter-before baseline of an event: mean power of the window before it.
 
-    The window ends at the event's notice where that came within one window of the start, otherwise at the start: what
-    is done to prepare for the event must not raise its baseline.
+    The window ends where the preparation begins, `prepare_s` before the start or at the notice if that came later:
+    what is done to prepare for the event must not raise its baseline.
     Returns None where too little was measured.
     """
     kept = tuple(samples)
-    if event.start_s - window_s <= event.notice_s < event.start_s:
-        before = mean_before_w(kept, event.notice_s, window_s)
+    begins_s = max(event.notice_s, event.start_s - prepare_s)
+    if begins_s < event.start_s:
+        before = mean_before_w(kept, begins_s, window_s)
         if before is not None:
             return before
     return mean_before_w(kept, event.start_s, window_s)

@@ -42,16 +42,16 @@ def test_a_restarted_router_burns_nothing_back():
 
 
 def test_a_baseline_is_frozen_at_the_start_and_kept():
-    assert freeze_baselines((), HISTORY, (EVENT,), 99.0, 60.0) == ()
-    frozen = freeze_baselines((), HISTORY, (EVENT,), 100.0, 60.0)
+    assert freeze_baselines((), HISTORY, (EVENT,), 99.0, window_s=60.0, prepare_s=0.0) == ()
+    frozen = freeze_baselines((), HISTORY, (EVENT,), 100.0, window_s=60.0, prepare_s=0.0)
     assert frozen == (("e", 8000.0),)
     lower = HISTORY.with_sample(150.0, 1000.0, 60.0)
-    assert freeze_baselines(frozen, lower, (EVENT,), 150.0, 60.0) == frozen
+    assert freeze_baselines(frozen, lower, (EVENT,), 150.0, window_s=60.0, prepare_s=0.0) == frozen
 
 
 def test_baselines_of_past_events_are_let_go_and_unknown_ones_not_made_up():
-    assert freeze_baselines((("e", 8000.0),), HISTORY, (), 300.0, 60.0) == ()
-    assert freeze_baselines((), PowerHistory(), (EVENT,), 100.0, 60.0) == ()
+    assert freeze_baselines((("e", 8000.0),), HISTORY, (), 300.0, window_s=60.0, prepare_s=0.0) == ()
+    assert freeze_baselines((), PowerHistory(), (EVENT,), 100.0, window_s=60.0, prepare_s=0.0) == ()
 
 
 def test_delivery_and_excess_are_told_while_the_event_lasts():

@@ -16,21 +16,26 @@ def test_the_mean_takes_the_window_before_and_nothing_after():
 
 def test_too_few_samples_are_no_baseline():
     assert mean_before_w(SAMPLES, 20.0, 1000.0) is None
-    assert baseline_w([], event(50.0, 0.0), 30.0) is None
+    assert baseline_w([], event(50.0, 0.0), 30.0, 0.0) is None
 
 
 def test_what_is_done_between_notice_and_start_does_not_count():
     raised = [*SAMPLES[:6], *((t, 9000.0) for t, _ in SAMPLES[6:])]
-    assert baseline_w(raised, event(100.0, 60.0), 60.0) == pytest.approx(1025.0)
+    assert baseline_w(raised, event(100.0, 60.0), 60.0, prepare_s=90.0) == pytest.approx(1025.0)
+
+
+def test_what_is_done_to_prepare_does_not_count_however_early_the_notice():
+    raised = [*SAMPLES[:6], *((t, 9000.0) for t, _ in SAMPLES[6:])]
+    assert baseline_w(raised, event(100.0, -5000.0), 60.0, prepare_s=40.0) == pytest.approx(1025.0)
 
 
 @pytest.mark.parametrize("notice_s", [-5000.0, 100.0])
-def test_with_a_notice_long_before_or_at_the_start_the_window_ends_at_the_start(notice_s):
-    assert baseline_w(SAMPLES, event(100.0, notice_s), 30.0) == pytest.approx(1080.0)
+def test_without_preparation_the_window_ends_at_the_start(notice_s):
+    assert baseline_w(SAMPLES, event(100.0, notice_s), 30.0, prepare_s=0.0) == pytest.approx(1080.0)
 
 
 def test_without_samples_before_the_notice_those_before_the_start_serve():
-    assert baseline_w(SAMPLES, event(100.0, 10.0), 95.0) == pytest.approx(1050.0)
+    assert baseline_w(SAMPLES, event(100.0, 10.0), 95.0, prepare_s=90.0) == pytest.approx(1050.0)
 
 
 def test_the_history_is_bounded_and_thinned():
