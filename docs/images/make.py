@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import re
 import shutil
 import signal
@@ -11,10 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import aiohttp
+
 FOLDER = Path(__file__).parent
 SECONDS = 200
 EVENT_PICTURE_S = 150
-"""When the picture is taken: within the event, after its ramp."""
+"""When the page is opened: within the event, after its ramp."""
+PAGE_FILLS_S = 8
 
 
 def main() -> int:
@@ -30,7 +35,7 @@ def main() -> int:
         ) as demo:
             page = _address_of_page(demo)
             time.sleep(EVENT_PICTURE_S)
-            _photograph(chromium, page, folder)
+            asyncio.run(_photograph(chromium, page, folder))
             demo.send_signal(signal.SIGINT)
             demo.communicate(timeout=60)
     return 0
@@ -43,11 +48,24 @@ def _address_of_page(demo: subprocess.Popen[str]) -> str:
     raise SystemExit("the demo ended before it told the address of its page")
 
 
-def _photograph(chromium: str, page: str, folder: str) -> None:
+async def _photograph(chromium: str, page: str, folder: str) -> None:
+    """Open the page, let its charts fill from the history, and take a picture over the browser's debugging port."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    size = ["--window-size=1400,1000", "--timeout=4000"]
-    target = [f"--user-data-dir={folder}/browser", f"--screenshot={FOLDER / 'dashboard.png'}", page]
-    subprocess.run([chromium, *flags, *size, *target], check=True, capture_output=True, timeout=90)
+    target = ["--window-size=1400,1000", f"--user-data-dir={folder}/browser", "--remote-debugging-port=0", page]
+    browser = await asyncio.create_subprocess_exec(chromium, *flags, *target, stderr=subprocess.DEVNULL)
+    try:
+        await asyncio.sleep(PAGE_FILLS_S)
+        port = (Path(folder) / "browser" / "DevToolsActivePort").read_text().split()[0]
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+                tab = next(tab for tab in await answer.json() if tab["url"].startswith(page))
+            async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=1 << 26) as tool:
+                await tool.send_json({"id": 1, "method": "Page.captureScreenshot"})
+                picture = (await tool.receive_json())["result"]["data"]
+        (FOLDER / "dashboard.png").write_bytes(base64.b64decode(picture))
+    finally:
+        browser.terminate()
+        await browser.wait()
 
 
 if __name__ == "__main__":
