@@ -183,8 +183,6 @@ class RouterSettings(Group):
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     retry: RetrySettings = RetrySettings()
-    energy_j_per_output_token: dict[Name, Annotated[float, Field(ge=0, le=1e6)]] = Field(default_factory=dict)
-    """Average J per output token of a pool, for the energy told to clients; absent means not told."""
 
 
 class TableSettings(Group):
