@@ -106,6 +106,7 @@ def build_policy(settings: Settings) -> TickPolicy:
         carbon_usd_per_kg=plan.carbon_usd_per_kg,
         default_price_usd_per_mwh=settings.signals.fallback_price_usd_per_mwh,
         reading_stale_s=settings.signals.stale_s,
+        may_stop=plan.may_stop,
         prepare_s=plan.prepare_s,
         warmup_s=plan.warmup_s,
         baseline_window_s=plan.baseline_window_s,

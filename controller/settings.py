@@ -134,6 +134,9 @@ class PlanSettings(Group):
     """Price set on emissions."""
     precedence: Precedence = Precedence.CONTRACT
     """What yields when a limit and the promises to the classes cannot both be kept."""
+    may_stop: bool = False
+    """Whether sleeping instances may be stopped, where controller.supervisor_url can start them again. Their return is
+    a cold start."""
     ramp_up_w_per_s: Positive | None = None
     """Fastest planned rise of the site's power. Absent: no bound."""
     prepare_s: NotNegative = 60.0
@@ -235,6 +238,8 @@ class Settings(RouterFile):
 
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
+        if self.plan.may_stop and self.controller.supervisor_url is None:
+            raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start an instance again")
         pools = {pool.name for pool in self.pools}
         classes = {cls.name for cls in self.classes}
         _refuse_strangers("plan.pools", set(self.plan.pools), pools)

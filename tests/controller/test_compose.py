@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.compose import build_site
+from controller.compose import build_emulated, build_policy, build_site
 from controller.errors import ConfigError
 from controller.settings import Settings, load
 from router import config_file
@@ -21,6 +21,23 @@ def test_the_example_becomes_the_fleet_it_describes() -> None:
     assert len(bf16.instances[1].gpu_uuids) == 8
     assert site.gpus == 2 * 8 + 2 * 4 + 2
     assert {cls.class_id: cls.precisions for cls in site.classes}["premium"] == ("bf16",)
+
+
+def test_the_policy_is_what_the_file_says() -> None:
+    policy = build_policy(load(EXAMPLES / "production.yaml"))
+    assert (policy.mode, policy.step_s, policy.steps, policy.margin_frac) == ("observe", 300.0, 12, 0.03)
+    assert (policy.carbon_usd_per_kg, policy.table_ttl_s, policy.may_stop) == (0.05, 60.0, False)
+    assert policy.issuer == "dallas-1-controller"
+
+
+def test_more_instances_on_than_there_are_is_refused() -> None:
+    text = POOL + (
+        "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}}\n"
+        "emulator: {initially_on: {bf16: 2}}\n"
+    )
+    settings = config_file.parse(text, Settings, "inline")
+    with pytest.raises(ConfigError, match=r"emulator\.initially_on\.bf16 is 2, but the pool has 1 instances"):
+        build_emulated(settings, build_site(settings))
 
 
 def test_every_gpu_belongs_to_one_instance() -> None:

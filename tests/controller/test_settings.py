@@ -86,6 +86,12 @@ def test_the_examples_are_valid(name: str) -> None:
     load(path).require_plan()
 
 
+def test_instances_may_only_be_stopped_where_something_can_start_them_again(tmp_path: Path) -> None:
+    assert "plan.may_stop needs controller.supervisor_url" in refusal(tmp_path, MINIMAL + "plan: {may_stop: true}\n")
+    supervised = MINIMAL + "plan: {may_stop: true}\ncontroller: {supervisor_url: 'http://127.0.0.1:9400'}\n"
+    assert load(write(tmp_path, supervised)).plan.may_stop
+
+
 def test_settings_cannot_be_changed_after_validation() -> None:
     settings = config_file.parse(MINIMAL, Settings, "inline")
     with pytest.raises(ValueError, match="frozen"):

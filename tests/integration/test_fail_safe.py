@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
@@ -47,6 +49,24 @@ def test_without_its_controller_the_router_serves_on_the_last_table_then_on_stat
         system.start("controller")
         system.until(lambda: table(system)["state"] == "fresh", "a new controller takes over")
         assert chat(system) == 200
+
+
+async def test_the_allocation_may_come_through_redis(tmp_path: Path) -> None:
+    async with running_redis() as redis:
+
+        def through_redis(document: dict[str, Any]) -> None:
+            short_lived_tables(document)
+            document["table"] |= {"url": None, "redis_url": redis.url}
+
+        def play() -> None:
+            with running(tmp_path, "emulate", "router", "controller", change=through_redis) as system:
+                system.until(lambda: table(system)["state"] == "fresh", "the router obeys the table in Redis")
+                assert chat(system) == 200
+                system.kill("controller")
+                system.until(lambda: table(system)["state"] == "static", "the table expires in Redis and in the router")
+                assert chat(system) == 200
+
+        await asyncio.to_thread(play)
 
 
 def test_an_observing_controller_moves_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from controller.model.grid import GridEvent, Series, limit_at
+from controller.model.grid import GridEvent, Series, firm_limit_at, limit_at
 from router.contract import EventState
 
 SERIES = Series((0.0, 60.0), (10.0, 20.0), 100.0, "usd_per_mwh", "feed")
@@ -37,3 +37,12 @@ def test_the_most_restrictive_limit_wins():
     assert limit_at((EVENT, tighter), None, 160.0) == 3000.0
     assert limit_at((EVENT, tighter), 2000.0, 160.0) == 2000.0
     assert limit_at((EVENT, tighter), None, 300.0) is None
+
+
+def test_a_limit_is_firm_once_its_ramp_is_over_or_will_be():
+    assert EVENT.ramp_s == 30.0
+    assert firm_limit_at((EVENT,), None, 129.0) is None
+    assert firm_limit_at((EVENT,), None, 130.0) == 5000.0
+    assert firm_limit_at((EVENT,), None, 115.0, lead_s=15.0) == 5000.0
+    assert firm_limit_at((EVENT,), None, 200.0) is None
+    assert firm_limit_at((EVENT,), 9000.0, 110.0) == 9000.0, "a standing limit has no ramp"
