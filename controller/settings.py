@@ -239,7 +239,7 @@ class Settings(RouterFile):
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
         if self.plan.may_stop and self.controller.supervisor_url is None:
-            raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start an instance again")
+            raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start them again")
         pools = {pool.name for pool in self.pools}
         classes = {cls.name for cls in self.classes}
         _refuse_strangers("plan.pools", set(self.plan.pools), pools)
