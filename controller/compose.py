@@ -102,7 +102,6 @@ def build_policy(settings: Settings) -> TickPolicy:
         table_ttl_s=controller.table_ttl_s,
         utilisation_frac=plan.utilisation_frac,
         margin_frac=plan.margin_frac,
-        precedence=plan.precedence,
         carbon_usd_per_kg=plan.carbon_usd_per_kg,
         default_price_usd_per_mwh=settings.signals.fallback_price_usd_per_mwh,
         reading_stale_s=settings.signals.stale_s,

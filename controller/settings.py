@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from controller.errors import ConfigError
-from controller.lifecycle.policy import Mode, Precedence
+from controller.lifecycle.policy import Mode
 from controller.model.perf import Evidence
 from router import config_file
 from router.errors import SettingsError
@@ -132,8 +132,6 @@ class PlanSettings(Group):
     """Distance kept below a power limit, for meter and forecast error."""
     carbon_usd_per_kg: NotNegative = 0.0
     """Price set on emissions."""
-    precedence: Precedence = Precedence.CONTRACT
-    """What yields when a limit and the promises to the classes cannot both be kept."""
     may_stop: bool = False
     """Whether sleeping instances may be stopped, where controller.supervisor_url can start them again. Their return is
     a cold start."""

@@ -37,7 +37,7 @@ def test_the_controller_reports_what_it_measures_and_keeps_its_records(tmp_path:
         assert state["emulated"] is True
         assert state["price_usd_per_mwh"] == pytest.approx(488.06)
         assert state["carbon_kg_per_mwh"] == pytest.approx(319.852)
-        assert get(f"{system.api}/readyz")[0] == 200
+        system.until(lambda: get(f"{system.api}/readyz")[0] == 200, "the first decision is made")
         assert system.stop("controller") == 0
         assert (tmp_path / "ledger.sqlite").stat().st_size > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import aiohttp
@@ -98,6 +99,7 @@ async def test_a_router_that_starts_before_its_engines(tmp_path: Path) -> None:
     engine = FakeEngine()
     await engine.start()
     await engine.kill()
+    reserved = reserve(engine.port)
     async with router_process(tmp_path, engine, **ROUTER) as router, aiohttp.ClientSession() as session:
         await until(lambda: any("engine fails probes instance_id=bf16-0" in line for line in router.log))
         assert (await post(session, router.url, PLAIN))[0] == 503
@@ -106,6 +108,7 @@ async def test_a_router_that_starts_before_its_engines(tmp_path: Path) -> None:
             while (await post(session, router.url, PLAIN))[0] != 200:
                 await asyncio.sleep(0.02)
         await engine.kill()
+    reserved.close()
 
 
 async def test_engines_that_close_their_idle_connections_cost_no_request(tmp_path: Path) -> None:
@@ -136,6 +139,14 @@ async def test_a_busy_engine_is_passed_over_and_stays_in_service(tmp_path: Path)
         async with session.get(f"{router.admin_url}/state") as answer:
             states = {view["instance_id"]: view["state"] for view in (await answer.json())["instances"]}
         assert states == {"bf16-0": "up", "bf16-1": "up"}
+
+
+def reserve(port: int) -> socket.socket:
+    """Keep a port from others without listening on it: connections are refused, the engine may still take it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", port))
+    return held
 
 
 def _chats(engine: FakeEngine) -> int:
