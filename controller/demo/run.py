@@ -224,14 +224,15 @@ class Demo:
         self._limit = event.choose_limit(before_w, least_w)
         start_in_s = planned.start_s - (self._clock.monotonic_s() - self._start_monotonic_s)
         body = {
-            "event_id": "demo",
+            "event_id": f"demo-{self._start_s:.0f}",
             "limit_w": self._limit.limit_w,
             "start_in_s": start_in_s,
             "duration_s": planned.duration_s,
             "ramp_s": planned.ramp_s,
         }
         self._event = await event.post(session, f"{prepared.urls.controller}/v1/events", body)
-        log.info("event sent: limit %.1f kW in %.0f s", self._limit.limit_w / 1000, start_in_s)
+        if self._event is not None:
+            log.info("event sent: limit %.1f kW in %.0f s", self._limit.limit_w / 1000, start_in_s)
 
     async def _compare(self) -> Comparison | None:
         prepared, settings = self._stage, self._stage.settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
 
 
 def demo(folder: Path, *arguments: str) -> list[str]:
@@ -58,6 +58,13 @@ def test_a_short_run_serves_everything_and_tells_of_the_event(tmp_path: Path) ->
     assert (folder / "ledger.sqlite").is_file()
     assert "EMULATED" in done.stdout
     assert survivors(folder) == []
+    again = subprocess.run(
+        demo(tmp_path, "--seconds", "20", "--speed", "1", "--config", f"{folder}/wattroute.yaml", "--json", str(out)),
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert json.loads(out.read_text())["tokens_lost"] == 0
+    assert "event sent" in again.stdout + again.stderr
 
 
 def test_ctrl_c_stops_everything_and_still_tells_what_ran(tmp_path: Path) -> None:
