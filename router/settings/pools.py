@@ -1,0 +1,46 @@
+"""Pools and request classes: what is served, and to whom it is promised."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from router.contract import Precision
+from router.settings.fields import EngineUrl, Group, Name, Seconds
+
+
+class PoolSettings(Group):
+    """Instances that serve the model at one precision on one kind of machine."""
+
+    name: Name
+    """Name of the pool, used in tables, metrics and answers' headers."""
+    precision: Precision
+    """Numeric precision of the pool's weights."""
+    instances: Annotated[tuple[EngineUrl, ...], Field(min_length=1, max_length=512)]
+    """Addresses of the engines. The n-th is known as NAME-n, counted from zero."""
+    static_weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
+    """Share of the traffic while no valid allocation is at hand, relative to the other pools."""
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """Most requests in flight on one instance where the allocation says nothing; vLLM's default max_num_seqs is 1024
+    on large GPUs."""
+
+
+class ClassSettings(Group):
+    """A class of requests that share a promise."""
+
+    name: Name
+    """Name of the class, as sent in the header x-wattroute-class."""
+    precisions: tuple[Precision, ...] = ()
+    """Precisions the class may be served at; empty allows all."""
+    service_tiers: tuple[Annotated[str, Field(min_length=1, max_length=32)], ...] = ()
+    """Values of OpenAI's service_tier that select this class."""
+    pin_allowed: bool = True
+    """Whether a request may pin its precision with x-wattroute-precision or MODEL@PRECISION."""
+    expected_output_tokens: Annotated[float, Field(gt=0, le=1e6)] = 256.0
+    """Output tokens expected of a request before any was seen; corrected from usage as answers end."""
+    max_queued: Annotated[int, Field(ge=0, le=100_000)] = 1024
+    """Most requests of this class that wait in one worker for a free in-flight slot; further ones are refused with
+    429."""
+    max_wait_s: Seconds = 30.0
+    """Longest such wait; then 503 with Retry-After."""

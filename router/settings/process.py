@@ -1,0 +1,90 @@
+"""The router process: ports, deadlines, bounds, health and retries."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from router.settings.fields import Group, Port, Seconds
+
+
+class TimeoutSettings(Group):
+    """Deadlines of the data path."""
+
+    connect_s: Seconds = 2.0
+    """TCP connect to an engine. An engine on the same network answers in milliseconds."""
+    first_byte_s: Seconds = 600.0
+    """From the request sent to the first byte of the answer; a non-streaming answer arrives only when complete."""
+    inter_chunk_s: Seconds = 60.0
+    """Longest silence within an answer. vLLM can go silent without closing when it is stopped mid-stream."""
+    head_s: Seconds = 15.0
+    """From a connection's or request's first byte to the end of its head; then 408."""
+    body_s: Seconds = 120.0
+    """Longest silence while a client sends its body; then 408."""
+    keep_alive_s: Seconds = 75.0
+    """Idle time after which a client's connection is closed."""
+    engine_keep_alive_s: Seconds = 4.0
+    """Idle time after which a pooled engine connection is not reused; uvicorn closes its own after 5 s."""
+    drain_s: Seconds = 120.0
+    """On shutdown, how long requests in flight may go on."""
+
+
+class LimitSettings(Group):
+    """Bounds on what a client may make the router hold."""
+
+    max_head_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 65_536
+    """Largest request head; then 431."""
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 64 << 20
+    """Largest request body; then 413. Long prompts of a million tokens take about 5 MB."""
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """Client connections of one worker; further ones are closed at once."""
+    write_buffer_bytes: Annotated[int, Field(ge=4096, le=1 << 26)] = 65_536
+    """Bytes held for a peer that reads slowly before the other side is paused."""
+
+
+class HealthSettings(Group):
+    """When an instance counts as usable."""
+
+    probe_interval_s: Seconds = 2.0
+    """Time between two probes of an engine's /health and /metrics."""
+    probe_timeout_s: Seconds = 1.5
+    """Longest wait for such a probe."""
+    suspect_after: Annotated[int, Field(ge=1, le=100)] = 1
+    """Failures in a row after which an instance is chosen only when no other is up."""
+    eject_after: Annotated[int, Field(ge=1, le=100)] = 3
+    """Failures in a row after which an instance is not chosen."""
+    recover_after: Annotated[int, Field(ge=1, le=100)] = 2
+    """Successful probes in a row after which an ejected instance is up again."""
+    metrics_stale_s: Seconds = 10.0
+    """Age at which an engine's own load figures are disregarded."""
+
+
+class RetrySettings(Group):
+    """How often a request may be tried elsewhere, always before its first answer byte."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Attempts a request may have in all."""
+    budget_frac: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Retries allowed as a share of recent requests, so that retrying never doubles an overload."""
+    budget_min_per_s: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    """Retries always allowed per second, so that a quiet router can still fail over."""
+
+
+class RouterSettings(Group):
+    """The router process."""
+
+    host: str = "127.0.0.1"
+    """Address of the public port. Use 0.0.0.0 in a container."""
+    port: Port = 8080
+    """The public, OpenAI-compatible port."""
+    admin_host: str = "127.0.0.1"
+    """Address of the admin port."""
+    admin_port: Port = 8081
+    """Metrics, health, state and drain; never the public port."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that share the public port by SO_REUSEPORT."""
+    timeouts: TimeoutSettings = TimeoutSettings()
+    limits: LimitSettings = LimitSettings()
+    health: HealthSettings = HealthSettings()
+    retry: RetrySettings = RetrySettings()

@@ -1,0 +1,30 @@
+"""Where the allocation table comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, model_validator
+
+from router.settings.fields import Group, Seconds, check_redis_url, check_table_url
+
+
+class TableSettings(Group):
+    """Where the allocation table comes from. With neither set the static weights are used."""
+
+    url: Annotated[str, AfterValidator(check_table_url)] | None = None
+    """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation."""
+    redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = None
+    """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here."""
+    redis_key: str = "wattroute:allocation"
+    """Key of the table in Redis; announcements come on the channel of the same name."""
+    poll_interval_s: Seconds = 1.0
+    """Time between two looks at the source."""
+    max_ttl_s: Seconds = 3600.0
+    """Tables that claim to be valid for longer than this from now are cut to it."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TableSettings:
+        if self.url and self.redis_url:
+            raise ValueError("url and redis_url are both set; the table comes from one source, remove one of them")
+        return self

@@ -1,0 +1,43 @@
+"""Names, addresses and durations of the configuration file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from router.settings import RouterFile
+
+
+def pool(**over: Any) -> dict[str, Any]:
+    return {"name": "bf16", "precision": "bf16", "instances": ["http://127.0.0.1:9001"], **over}
+
+
+def load(**over: Any) -> RouterFile:
+    return RouterFile.model_validate({"pools": [pool()], **over})
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"pools": [pool(name="BF16")]}, "lower-case"),
+        ({"pools": [pool(name="a" * 64)]}, "1 to 63"),
+        ({"pools": [pool(instances=["https://h:1"])]}, "http://HOST:PORT"),
+        ({"pools": [pool(instances=["http://h"])]}, "http://HOST:PORT"),
+        ({"pools": [pool(instances=["http://h:99999"])]}, "no usable port"),
+        ({"pools": [pool(instances=["http://h:1/v1"])]}, "more than host and port"),
+        ({"pools": [pool(instances=["http://u:p@h:1"])]}, "more than host and port"),
+        ({"table": {"poll_interval_s": float("inf")}}, "finite"),
+        ({"router": {"port": 70_000}}, "less than or equal to 65535"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match="validation error") as caught:
+        load(**over)
+    assert said in str(caught.value)
+
+
+def test_a_trailing_slash_of_an_engine_is_dropped() -> None:
+    settings = load(pools=[pool(instances=["http://h:1/"])])
+    assert settings.pools[0].instances == ("http://h:1",)

@@ -1,0 +1,34 @@
+"""Pools and classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from router.settings import RouterFile
+
+
+def pool(**over: Any) -> dict[str, Any]:
+    return {"name": "bf16", "precision": "bf16", "instances": ["http://127.0.0.1:9001"], **over}
+
+
+def load(**over: Any) -> RouterFile:
+    return RouterFile.model_validate({"pools": [pool()], **over})
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"pools": [pool(precision="fp4")]}, "'bf16', 'fp8', 'int8' or 'int4'"),
+        ({"pools": [pool(instances=[])]}, "at least 1"),
+        ({"pools": [pool(static_weight=-1)]}, "greater than or equal to 0"),
+        ({"pools": [pool(max_in_flight=0)]}, "greater than or equal to 1"),
+        ({"pools": [pool(colour="red")]}, "Extra inputs"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match="validation error") as caught:
+        load(**over)
+    assert said in str(caught.value)

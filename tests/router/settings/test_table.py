@@ -1,0 +1,38 @@
+"""Where the table comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from router.settings import RouterFile
+
+
+def pool(**over: Any) -> dict[str, Any]:
+    return {"name": "bf16", "precision": "bf16", "instances": ["http://127.0.0.1:9001"], **over}
+
+
+def load(**over: Any) -> RouterFile:
+    return RouterFile.model_validate({"pools": [pool()], **over})
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"table": {"url": "http://c/t", "redis_url": "redis://r"}}, "both set"),
+        ({"table": {"url": "ftp://c/t"}}, "http://HOST:PORT/v1/allocation"),
+        ({"table": {"url": "controller:8090"}}, "http://HOST:PORT/v1/allocation"),
+        ({"table": {"redis_url": "http://r"}}, "redis://HOST:PORT/DB"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match="validation error") as caught:
+        load(**over)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["redis://r:6379/0", "rediss://r", "unix:///run/redis.sock"])
+def test_addresses_redis_understands_are_accepted(url: str) -> None:
+    assert load(table={"redis_url": url}).table.redis_url == url
