@@ -1,4 +1,8 @@
-"""Chunked bodies, RFC 9112 §7.1: finding the end without looking inside, and taking the payload out."""
+"""Chunked bodies, RFC 9112 §7.1: finding the end without looking inside, and taking the payload out.
+
+Trailers are dropped where a body is taken apart: no engine reads those of a request, and fields that come after a
+body must not pass for fields of its head. Where an answer is passed on as it comes, its trailers go with it.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,20 @@ from typing import Any
 
 import httptools
 
+from router.http1.fields import TOKEN
+
 _PRIME = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_TRAILERS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n")
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+_EXTENSION = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*;[\t\x20-\x7e\x80-\xff]*")
+_TRAILER = re.compile(TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+")
+MAX_SIZE_DIGITS = 15
+"""Digits of a chunk's size: more than any body has, less than overflows a 64-bit integer anywhere."""
 MAX_LINE_BYTES = 4096
-MAX_TRAILER_BYTES = 16_384
+"""Longest size line or trailer."""
+MAX_OVERHEAD_BYTES = 16_384
+"""Bytes of sizes, extensions and trailers that a body may have in any case."""
+OVERHEAD_PER_BYTE = 16
+"""Further such bytes for each byte of payload: one-byte chunks pass, words without end do not."""
 
 
 class ChunkError(ValueError):
@@ -28,17 +41,19 @@ class ChunkWatcher:
         is_complete: the last chunk and its trailers have been seen.
     """
 
-    __slots__ = ("_exceeded", "_parser", "is_complete")
+    __slots__ = ("_exceeded", "_parser", "_tail", "is_complete")
 
     def __init__(self) -> None:
         self.is_complete = False
         self._exceeded = False
+        self._tail = b""
         self._parser: Any = httptools.HttpResponseParser(self)
 
     def begin(self) -> None:
         """Expect a new body."""
         self.is_complete = False
         self._exceeded = False
+        self._tail = b""
         self._parser.feed_data(_PRIME)
 
     def feed(self, data: bytes) -> None:
@@ -51,7 +66,10 @@ class ChunkWatcher:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             raise ChunkError(f"the chunked body is malformed: {error}") from error
-        if self._exceeded:
+        # llhttp skips empty lines between two messages. A body ends with the CRLF of its last line and an empty line,
+        # and no line holds a CR or an LF, so one more of them before these four says that something follows.
+        self._tail = data[-5:] if len(data) >= 5 else (self._tail + data)[-5:]
+        if self.is_complete and (self._exceeded or self._tail[0] in b"\r\n"):
             raise ChunkError("bytes follow the last chunk")
 
     def is_between_chunks(self) -> bool:
@@ -80,81 +98,100 @@ class ChunkWatcher:
 class ChunkDecoder:
     """Takes the payload out of a chunked body and knows exactly where the body ends.
 
+    It holds no more than one unfinished line, and costs the same for each byte however the bytes arrive.
+
     Attributes:
         is_complete: the last chunk and its trailers have been seen.
         rest: bytes that came after the end.
     """
 
-    __slots__ = ("_held", "_left", "_trailing", "is_complete", "rest")
+    __slots__ = ("_held", "_left", "_spare", "_trailing", "is_complete", "rest")
 
     def __init__(self) -> None:
         self.is_complete = False
         self.rest = b""
-        self._held = bytearray()
+        self._held = b""
         self._left = 0
+        self._spare = MAX_OVERHEAD_BYTES
         self._trailing = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Payload within the next bytes, in pieces.
 
         Raises:
-            ChunkError: they are not chunks.
+            ChunkError: they are not chunks, or far more framing than payload.
         """
         if self._held:
-            data = bytes(self._held) + data
-            self._held.clear()
+            data = self._held + data
+            self._held = b""
         pieces: list[bytes] = []
-        at = 0
-        while not self.is_complete:
-            if self._left:
-                moved = self._payload(data, at, pieces)
-            elif self._trailing:
-                moved = self._trailers(data, at)
-            else:
-                moved = self._size_line(data, at)
-            if moved == at:
-                break
-            at = moved
+        at = self._finish_chunk(data, pieces) if self._left else 0
+        if not self._left:
+            if not self._trailing:
+                at = self._chunks(data, at, pieces)
+            if self._trailing:
+                at = self._trailers(data, at)
         if self.is_complete:
             self.rest = data[at:]
         else:
-            self._held += data[at:]
+            self._held = data[at:]
+            if len(self._held) > MAX_LINE_BYTES:
+                raise ChunkError("a line of a chunked body is too long")
+        payload = sum(map(len, pieces))
+        self._spare += OVERHEAD_PER_BYTE * payload - (at - payload)
+        if self._spare < 0:
+            raise ChunkError("a chunked body has far more framing than payload")
         return pieces
 
-    def _payload(self, data: bytes, at: int, pieces: list[bytes]) -> int:
-        # _left counts the CRLF that ends the chunk too.
-        if self._left > 2:
-            piece = data[at : at + self._left - 2]
-            if piece:
-                pieces.append(piece)
-                self._left -= len(piece)
-            return at + len(piece)
-        if len(data) - at < 2:
-            return at
-        if data[at : at + 2] != b"\r\n":
+    def _finish_chunk(self, data: bytes, pieces: list[bytes]) -> int:
+        """Go on with a chunk that began earlier; `_left` counts the CRLF at its end too."""
+        size = self._left - 2
+        if size > 0 and data:
+            pieces.append(data[:size])
+        if len(data) < self._left:
+            taken = min(len(data), max(size, 0))
+            self._left -= taken
+            return taken
+        if data[size : self._left] != b"\r\n":
             raise ChunkError("a chunk does not end where its size says")
-        self._left = 0
-        return at + 2
+        taken, self._left = self._left, 0
+        return taken
 
-    def _size_line(self, data: bytes, at: int) -> int:
-        match = _SIZE_LINE.match(data, at)
-        if match is None:
-            if b"\n" in data[at : at + MAX_LINE_BYTES] or len(data) - at >= MAX_LINE_BYTES:
+    def _chunks(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Take whole chunks, and the beginning of one that goes on."""
+        while (end := data.find(b"\n", at)) >= 0:
+            size = _read_size(data[at : end - 1]) if data[end - 1] == 13 and end > at else -1
+            if size < 0:
                 raise ChunkError("a chunk's size line is malformed")
-            return at
-        size = int(match[1], 16)
-        if size:
-            self._left = size + 2
-        else:
-            self._trailing = True
-        return match.end()
+            at = end + 1
+            if size == 0:
+                self._trailing = True
+                return at
+            stop = at + size
+            crlf = data[stop : stop + 2]
+            if crlf != b"\r\n":
+                self._left = size + 2
+                return at + self._finish_chunk(data[at:], pieces)
+            pieces.append(data[at:stop])
+            at = stop + 2
+        return at
 
     def _trailers(self, data: bytes, at: int) -> int:
-        match = _TRAILERS.match(data, at)
-        if match is None:
-            end = data.find(b"\r\n\r\n", at)
-            if end >= 0 or len(data) - at > MAX_TRAILER_BYTES:
-                raise ChunkError("the trailers of a chunked body are malformed or too long")
-            return at
-        self.is_complete = True
-        return match.end()
+        while (end := data.find(b"\r\n", at)) >= 0:
+            if end == at:
+                self.is_complete = True
+                return end + 2
+            if not _TRAILER.fullmatch(data, at, end):
+                raise ChunkError("a trailer of a chunked body is malformed")
+            at = end + 2
+        if b"\n" in data[at:]:
+            raise ChunkError("a bare LF in the trailers of a chunked body")
+        return at
+
+
+def _read_size(line: bytes) -> int:
+    """The size that a line states; -1 where it states none."""
+    if not line.translate(None, _HEX_DIGITS) and 0 < len(line) <= MAX_SIZE_DIGITS:
+        return int(line, 16)
+    match = _EXTENSION.fullmatch(line)
+    return -1 if match is None else int(match[1], 16)

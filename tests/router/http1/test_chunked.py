@@ -1,10 +1,11 @@
+import sys
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.http1.chunked import MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkDecoder, ChunkError, ChunkWatcher
+from router.http1.chunked import MAX_LINE_BYTES, MAX_OVERHEAD_BYTES, ChunkDecoder, ChunkError, ChunkWatcher
 
 WHOLE = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nx-sum: 1\r\n\r\n"
 
@@ -45,8 +46,14 @@ BROKEN = [
     b"5;a\0\r\nhello\r\n",
     b"0\r\nbad trailer\r\n\r\n",
     b"0\r\n folded: 1\r\n\r\n",
-    b"5" * MAX_LINE_BYTES,
-    b"0\r\n" + b"x: " + b"y" * MAX_TRAILER_BYTES,
+    b"5;\nhello\r\n",
+    b"\n5\r\nhello\r\n",
+    b"0\r\nx: 1\n\r\n",
+    b"0\r\n\n",
+    b"5" * (MAX_LINE_BYTES + 1),
+    b"0\r\nx: " + b"y" * MAX_LINE_BYTES,
+    b"0\r\n" + b"x: 1\r\n" * (MAX_OVERHEAD_BYTES // 6 + 1),
+    (b"1;" + b"e" * 1000 + b"\r\na\r\n") * 20,
 ]
 
 
@@ -75,12 +82,41 @@ def test_the_watcher_sees_the_end_however_the_bytes_arrive(cuts: list[int]) -> N
     watcher.forget()
 
 
-@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\n\r\n", b"x", b"5\r\nhello\r\n"])
-def test_the_watcher_refuses_bytes_after_the_end(extra: bytes) -> None:
+def test_framing_in_proportion_to_the_payload_is_no_offence() -> None:
+    decoder = ChunkDecoder()
+    payload = b"".join(decoder.feed(b"1;e=1\r\na\r\n" * MAX_OVERHEAD_BYTES + b"0\r\n\r\n"))
+    assert payload == b"a" * MAX_OVERHEAD_BYTES
+    assert decoder.is_complete
+
+
+def test_no_more_than_an_unfinished_line_is_held() -> None:
+    decoder = ChunkDecoder()
+    decoder.feed(b"100000\r\n" + b"x" * 65_536)
+    decoder.feed(b"x" * 65_536)
+    assert sys.getsizeof(decoder._held) < 100
+
+
+@given(st.lists(st.integers(min_value=0), max_size=8))
+@pytest.mark.parametrize("extra", [b"HTTP/1.1 200 OK\r\n\r\n", b"x", b"5\r\nhello\r\n", b"\r\n", b"\r", b"\n"])
+@pytest.mark.parametrize("body", [WHOLE, b"0\r\n\r\n", b"4\r\n\r\n\r\n\r\n0\r\nx: 1\r\n\r\n"])
+def test_the_watcher_refuses_bytes_after_the_end(body: bytes, extra: bytes, cuts: list[int]) -> None:
     watcher = ChunkWatcher()
     watcher.begin()
+    *before, last = in_pieces(body, cuts)
+    for part in before:
+        watcher.feed(part)
     with pytest.raises(ChunkError):
-        watcher.feed(WHOLE + extra)
+        watcher.feed(last + extra)
+
+
+@given(st.lists(st.integers(min_value=0), max_size=8))
+@pytest.mark.parametrize("body", [WHOLE, b"0\r\n\r\n", b"4\r\n\r\n\r\n\r\n0\r\nx: 1\r\n\r\n"])
+def test_the_watcher_takes_a_body_that_ends_where_it_should(body: bytes, cuts: list[int]) -> None:
+    watcher = ChunkWatcher()
+    watcher.begin()
+    for part in in_pieces(body, cuts):
+        watcher.feed(part)
+    assert watcher.is_complete
 
 
 @pytest.mark.parametrize("data", [b"5\r\nhello!\r\n", b"zz\r\n", b"5\nhello\r\n"])
