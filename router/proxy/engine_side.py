@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from router.http1.chunked import ChunkWatcher
-
-Address = tuple[str, int]
+from router.transport.dialing import Address, Dial
 
 
 class EngineUser(Protocol):
@@ -137,10 +136,12 @@ class EnginePool:
     Args:
         keep_alive_s: idle time after which a connection is not used again. Less than the engine's own, else the engine
             closes just as a request is sent.
+        dial: makes new connections.
     """
 
-    def __init__(self, keep_alive_s: float) -> None:
+    def __init__(self, keep_alive_s: float, dial: Dial) -> None:
         self._keep_alive_s = keep_alive_s
+        self._dial = dial
         self._idle: dict[Address, list[EngineConnection]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
 
@@ -171,10 +172,9 @@ class EnginePool:
         return task
 
     async def _connect(self, address: Address, user: EngineUser) -> None:
-        loop = asyncio.get_running_loop()
         engine = EngineConnection(self, address)
         try:
-            await loop.create_connection(lambda: engine, *address)
+            await self._dial(lambda: engine, address)
         except asyncio.CancelledError:
             engine.discard()
             raise

@@ -18,6 +18,7 @@ from router.proxy.errors import refusal_parts
 from router.proxy.models import ModelList
 from router.proxy.relay import Relay
 from router.settings import LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
+from router.transport.dialing import Dialer
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,20 @@ class Gateway:
         lag_s: how much later than meant the last sweep ran: a measure of how busy the event loop is.
     """
 
-    def __init__(self, settings: RouterSettings, *, dispatcher: Dispatcher, models: ModelList, clocks: Clocks) -> None:
+    def __init__(
+        self,
+        settings: RouterSettings,
+        *,
+        dispatcher: Dispatcher,
+        models: ModelList,
+        clocks: Clocks,
+        dialer: Dialer | None = None,
+    ) -> None:
         self.timeouts: TimeoutSettings = settings.timeouts
         self.limits: LimitSettings = settings.limits
         self.retry: RetrySettings = settings.retry
         self.dispatcher = dispatcher
-        self.engines = EnginePool(settings.timeouts.engine_keep_alive_s)
+        self.engines = EnginePool(settings.timeouts.engine_keep_alive_s, (dialer or Dialer()).connect)
         self.clients: set[ClientConnection] = set()
         self.is_draining = False
         self.connections_made = 0

@@ -1,6 +1,7 @@
 import asyncio
 
 from router.proxy.engine_side import EngineConnection, EnginePool
+from router.transport.dialing import Dialer
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.running import until
 
@@ -32,7 +33,7 @@ async def connected(pool: EnginePool, engine: FakeEngine) -> tuple[User, EngineC
 
 async def test_a_connection_is_used_again_until_its_time_is_over() -> None:
     async with FakeEngine() as engine:
-        pool = EnginePool(keep_alive_s=4.0)
+        pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
         _, connection = await connected(pool, engine)
         pool.give_back(connection, now_s=10.0)
         assert pool.take(connection.address, now_s=13.9) is connection
@@ -44,7 +45,7 @@ async def test_a_connection_is_used_again_until_its_time_is_over() -> None:
 
 async def test_the_latest_used_connection_comes_first() -> None:
     async with FakeEngine() as engine:
-        pool = EnginePool(keep_alive_s=4.0)
+        pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
         _, first = await connected(pool, engine)
         _, second = await connected(pool, engine)
         pool.give_back(first, now_s=0.0)
@@ -58,7 +59,7 @@ async def test_the_latest_used_connection_comes_first() -> None:
 
 async def test_sweeping_closes_what_is_idle_for_too_long() -> None:
     async with FakeEngine() as engine:
-        pool = EnginePool(keep_alive_s=4.0)
+        pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
         _, old = await connected(pool, engine)
         _, young = await connected(pool, engine)
         pool.give_back(old, now_s=0.0)
@@ -74,7 +75,7 @@ async def test_sweeping_closes_what_is_idle_for_too_long() -> None:
 async def test_an_idle_connection_that_the_engine_closes_is_forgotten() -> None:
     engine = FakeEngine()
     await engine.start()
-    pool = EnginePool(keep_alive_s=4.0)
+    pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
     user, connection = await connected(pool, engine)
     pool.give_back(connection, now_s=0.0)
     await engine.kill()
@@ -87,7 +88,7 @@ async def test_an_idle_connection_that_the_engine_closes_is_forgotten() -> None:
 async def test_the_user_is_told_of_a_loss() -> None:
     engine = FakeEngine()
     await engine.start()
-    user, _ = await connected(EnginePool(keep_alive_s=4.0), engine)
+    user, _ = await connected(EnginePool(keep_alive_s=4.0, dial=Dialer().connect), engine)
     await engine.kill()
     await until(lambda: user.lost)
 
@@ -97,14 +98,14 @@ async def test_an_engine_that_is_not_there_refuses() -> None:
     await engine.start()
     await engine.kill()
     user = User()
-    await EnginePool(keep_alive_s=4.0).connect(("127.0.0.1", engine.port), user)
+    await EnginePool(keep_alive_s=4.0, dial=Dialer().connect).connect(("127.0.0.1", engine.port), user)
     assert user.engine is None
     assert user.refused is not None
 
 
 async def test_a_connection_with_unsent_bytes_is_not_kept() -> None:
     async with FakeEngine() as engine:
-        pool = EnginePool(keep_alive_s=4.0)
+        pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
         _, connection = await connected(pool, engine)
         connection.transport.write(b"x" * 50_000_000)
         pool.give_back(connection, now_s=0.0)
@@ -113,7 +114,7 @@ async def test_a_connection_with_unsent_bytes_is_not_kept() -> None:
 
 async def test_a_paused_connection_reads_again_for_its_next_user() -> None:
     async with FakeEngine() as engine:
-        pool = EnginePool(keep_alive_s=4.0)
+        pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
         _, connection = await connected(pool, engine)
         connection.pause()
         connection.pause()
@@ -127,7 +128,7 @@ async def test_a_paused_connection_reads_again_for_its_next_user() -> None:
 
 async def test_giving_up_while_connecting_leaves_no_connection() -> None:
     async with FakeEngine() as engine:
-        pool = EnginePool(keep_alive_s=4.0)
+        pool = EnginePool(keep_alive_s=4.0, dial=Dialer().connect)
         user = User()
         task = pool.connect(("127.0.0.1", engine.port), user)
         await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""How bytes travel: TLS, Unix sockets, addresses, listening and connecting."""
