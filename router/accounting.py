@@ -202,7 +202,7 @@ class Accounts:
             traffic.itl.observe(max(0.0, duration_s - ttft_s) / (chunks - 1))
 
     def _of(self, choice: Choice) -> Traffic:
-        key = (choice.class_id, choice.pool_id)
+        key = (choice.class_id, choice.spec.pool_id)
         found = self.traffic.get(key)
         if found is None:
             found = self.traffic[key] = Traffic.empty(*key)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from router.contract import Precision
-from router.exchange import Refusal
+from router.contract import ClassId, Precision
+from router.exchange import Hints, Refusal
 from router.openai import RequestFacts
 from router.settings import ClassSettings, RouterFile
 
@@ -13,13 +13,12 @@ CLASS_HEADER = b"x-wattroute-class"
 PRECISION_HEADER = b"x-wattroute-precision"
 SESSION_HEADER = b"x-session-id"
 
-Header = Callable[[bytes], bytes | None]
 _PRECISIONS = {precision.value: precision for precision in Precision}
 _MAX_SHOWN = 64
 
 
 class Classifier:
-    """Reads a request's class, pin and session from its headers and its body."""
+    """Reads what a request's head says, and combines it with what its body says."""
 
     def __init__(self, settings: RouterFile) -> None:
         self._model = settings.model
@@ -28,46 +27,45 @@ class Classifier:
         self._by_tier = {tier: cls for cls in settings.classes for tier in cls.service_tiers}
         self._offered = frozenset(pool.precision for pool in settings.pools)
 
-    def class_of(self, header: Header, facts: RequestFacts) -> ClassSettings | Refusal:
-        """By header, else by ``service_tier``, else the default; a service tier no class lists means the default."""
-        name = _read(header, CLASS_HEADER)
-        if name is None:
-            return self._by_tier.get(facts.service_tier, self._default) if facts.service_tier else self._default
-        found = self._classes.get(name)
-        if found is None:
+    def hints(self, fields: Mapping[bytes, bytes]) -> Hints | Refusal:
+        """Read a head's fields, by lower-case name."""
+        name = _read(fields, CLASS_HEADER)
+        if name is not None and name not in self._classes:
             known = ", ".join(self._classes)
             return Refusal(400, "unknown_class", f"class {_shown(name)} is not configured; use one of: {known}")
-        return found
+        pin = _read(fields, PRECISION_HEADER)
+        precision = None if pin is None else _PRECISIONS.get(pin.lower())
+        if pin is not None and precision is None:
+            known = ", ".join(_PRECISIONS)
+            return Refusal(400, "unknown_precision", f"precision {_shown(pin)} is not known; use one of: {known}")
+        return Hints(None if name is None else ClassId(name), precision, _read(fields, SESSION_HEADER))
 
-    def pin_of(self, header: Header, facts: RequestFacts) -> tuple[Precision | None, str | None] | Refusal:
+    def class_of(self, hints: Hints, facts: RequestFacts) -> ClassSettings:
+        """By header, else by ``service_tier``, else the default; a service tier no class lists means the default."""
+        if hints.class_id is not None:
+            return self._classes[hints.class_id]
+        return self._by_tier.get(facts.service_tier, self._default) if facts.service_tier else self._default
+
+    def pin_of(self, hints: Hints, facts: RequestFacts) -> tuple[Precision | None, str | None] | Refusal:
         """The precision asked for, and the model's name without it where the name carried it.
 
         The name carries a pin as ``model@precision``. What follows the ``@`` of any other name is part of the name.
         """
-        engine_model = None
-        pin = None
-        if facts.model is not None and "@" in facts.model and facts.model != self._model:
-            base, _, suffix = facts.model.rpartition("@")
-            pin = _PRECISIONS.get(suffix.lower())
-            if pin is not None and base:
-                engine_model = base
-            else:
-                pin = None
-        name = _read(header, PRECISION_HEADER)
-        if name is None:
-            return pin, engine_model
-        wanted = _PRECISIONS.get(name.lower())
-        if wanted is None:
-            known = ", ".join(_PRECISIONS)
-            return Refusal(400, "unknown_precision", f"precision {_shown(name)} is not known; use one of: {known}")
-        if pin is not None and pin is not wanted:
+        wanted, model = hints.precision, facts.model
+        if model is None or "@" not in model or model == self._model:
+            return wanted, None
+        base, _, suffix = model.rpartition("@")
+        pin = _PRECISIONS.get(suffix.lower())
+        if pin is None or not base:
+            return wanted, None
+        if wanted is not None and pin is not wanted:
             return Refusal(
                 400,
                 "unknown_precision",
                 f"the model's name asks for {pin.value}, the header x-wattroute-precision for {wanted.value}; "
                 "send one of them",
             )
-        return wanted, engine_model
+        return pin, base
 
     def check_pin(self, cls: ClassSettings, pin: Precision) -> Refusal | None:
         """None if the class may pin this precision and a pool offers it."""
@@ -89,13 +87,9 @@ class Classifier:
             return Refusal(400, "precision_not_offered", f"no pool serves {pin.value}; there is: {offered}")
         return None
 
-    def session_of(self, header: Header, facts: RequestFacts) -> str | None:
-        """The header x-session-id, else ``prompt_cache_key`` or ``user``; None if there is none of them."""
-        return _read(header, SESSION_HEADER) or facts.session_key
 
-
-def _read(header: Header, name: bytes) -> str | None:
-    value = header(name)
+def _read(fields: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = fields.get(name)
     return value.decode("latin-1").strip() or None if value is not None else None
 
 

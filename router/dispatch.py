@@ -5,9 +5,9 @@
 
 Life of a request::
 
-    ask -> choose -> Choice ---------------------> first_byte -> release
-                  -> None -> enqueue -> grant(Choice | Refusal)
-                  -> Refusal
+    hints -> ask -> choose -> Choice ---------------------> first_byte -> release
+                           -> None -> enqueue -> grant(Choice | Refusal)
+                           -> Refusal
     release(outcome) -> may_retry -> choose(tried=...) -> ...
 
 Each `Choice`, whether returned by `choose` or given to `grant`, must be released exactly once.
@@ -15,16 +15,16 @@ Each `Choice`, whether returned by `choose` or given to `grant`, must be release
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from router.accounting import Accounts, tokens_of
 from router.admission import Admission, Grant, Ticket
 from router.classify import Classifier
 from router.contract import AllocationTable, ClassId, InstanceId, PoolId, Precision
 from router.discovery.static import list_instances
-from router.exchange import Ask, Choice, Outcome, Refusal
+from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.failover import RetryBudget
-from router.fleet import EngineLoad, Fleet, InstanceSpec, Slot
+from router.fleet import EngineLoad, Fleet, Slot
 from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
 from router.policy import ClassPolicy, Unavailable
@@ -75,13 +75,20 @@ class Dispatcher:
         self._is_pumping = False
         self._obey(None)
 
-    def ask(self, header: Callable[[bytes], bytes | None], facts: RequestFacts) -> Ask | Refusal:
-        """Classify a request. `header` looks a lower-case name up and gives its value or None."""
-        cls = self._classifier.class_of(header, facts)
-        if isinstance(cls, Refusal):
-            return self._refuse(None, cls)
+    def hints(self, fields: Mapping[bytes, bytes]) -> Hints | Refusal:
+        """What a head's fields (values by lower-case name) say; give the result to `ask`, once for every request.
+
+        A pure reading that counts nothing, so that the data path may keep the result with a head it has seen before.
+        """
+        return self._classifier.hints(fields)
+
+    def ask(self, hints: Hints | Refusal, facts: RequestFacts, now_s: float) -> Ask | Refusal:
+        """Classify a request by its head and its body, and count it; a refusal of the head is counted here, too."""
+        if isinstance(hints, Refusal):
+            return self._refuse(None, hints)
+        cls = self._classifier.class_of(hints, facts)
         class_id = ClassId(cls.name)
-        pin = self._classifier.pin_of(header, facts)
+        pin = self._classifier.pin_of(hints, facts)
         if isinstance(pin, Refusal):
             return self._refuse(class_id, pin)
         precision, engine_model = pin
@@ -92,12 +99,12 @@ class Dispatcher:
         self._accounts.asked(class_id)
         expected = self._policies[class_id].expected_tokens
         return Ask(
-            facts=facts,
-            class_id=class_id,
-            precision=precision,
-            session_key=self._classifier.session_of(header, facts),
-            engine_model=engine_model,
-            expected_tokens=expected if facts.max_tokens is None else min(expected, float(facts.max_tokens)),
+            facts,
+            class_id,
+            precision,
+            hints.session_key or facts.session_key,
+            engine_model,
+            expected if facts.max_tokens is None else min(expected, float(facts.max_tokens)),
         )
 
     def choose(self, ask: Ask, now_s: float, tried: tuple[InstanceId, ...] = ()) -> Choice | Refusal | None:
@@ -277,18 +284,8 @@ class Dispatcher:
         has_weight = policy.has_weight(pool)
         charged = policy.charge(pool, ask.expected_tokens) if has_weight else 0.0
         spec = slot.spec
-        choice = Choice(
-            instance_id=spec.instance_id,
-            pool_id=spec.pool_id,
-            precision=spec.precision,
-            class_id=ask.class_id,
-            host=spec.host,
-            port=spec.port,
-            sequence=self._sequence,
-            degraded=ask.precision is None and _RANK[spec.precision] > self._best_rank[ask.class_id],
-            serial=self._serial,
-            charged_tokens=charged,
-        )
+        degraded = ask.precision is None and _RANK[spec.precision] > self._best_rank[ask.class_id]
+        choice = Choice(spec, ask.class_id, self._sequence, degraded, self._serial, charged)
         self._held[self._serial] = slot
         self._accounts.reserved(choice, off_allocation=not has_weight)
         return choice

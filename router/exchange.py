@@ -34,7 +34,39 @@ class Outcome(StrEnum):
     """The client left first."""
 
 
-class Ask(msgspec.Struct, frozen=True):
+class InstanceSpec(msgspec.Struct, frozen=True):
+    """An engine and where it listens.
+
+    Attributes:
+        address: host and port.
+        max_in_flight: cap where the allocation says nothing.
+    """
+
+    instance_id: InstanceId
+    pool_id: PoolId
+    precision: Precision
+    address: tuple[str, int]
+    url: str
+    max_in_flight: int
+
+
+class Hints(msgspec.Struct, frozen=True, gc=False):
+    """What a request's head says to routing; the same for every request with that head.
+
+    Attributes:
+        class_id: class named by x-wattroute-class, or None.
+        precision: precision pinned by x-wattroute-precision, or None.
+        session_key: x-session-id, or None.
+        tenant: who sends, or None.
+    """
+
+    class_id: ClassId | None = None
+    precision: Precision | None = None
+    session_key: str | None = None
+    tenant: str | None = None
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One request, classified.
 
     Attributes:
@@ -55,22 +87,19 @@ class Ask(msgspec.Struct, frozen=True):
     expected_tokens: float
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """An instance with a slot reserved on it; the slot is held until `Dispatcher.release`.
 
     Attributes:
+        spec: the instance.
         sequence: sequence of the allocation table obeyed, -1 for static weights.
         degraded: served at a lower precision than the best the request may have.
         serial: number of this reservation within its worker.
         charged_tokens: output tokens counted for its pool in advance; 0 where the pool has no weight.
     """
 
-    instance_id: InstanceId
-    pool_id: PoolId
-    precision: Precision
+    spec: InstanceSpec
     class_id: ClassId
-    host: str
-    port: int
     sequence: int
     degraded: bool
     serial: int

@@ -11,26 +11,9 @@ from dataclasses import dataclass
 
 from router.affinity import hash_node
 from router.contract import InstanceId, PoolId, Precision
-from router.exchange import Outcome
+from router.exchange import InstanceSpec, Outcome
 from router.health import Health, HealthState
 from router.settings import HealthSettings
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceSpec:
-    """An engine and where it listens.
-
-    Attributes:
-        max_in_flight: cap where the allocation says nothing.
-    """
-
-    instance_id: InstanceId
-    pool_id: PoolId
-    precision: Precision
-    host: str
-    port: int
-    url: str
-    max_in_flight: int
 
 
 @dataclass(frozen=True, slots=True)

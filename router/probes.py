@@ -12,7 +12,8 @@ from typing import Protocol
 import aiohttp
 
 from router.contract import InstanceId
-from router.fleet import EngineLoad, InstanceSpec
+from router.exchange import InstanceSpec
+from router.fleet import EngineLoad
 from router.settings import HealthSettings
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from router.contract import InstanceId, PoolId
-from router.fleet import InstanceSpec
+from router.exchange import InstanceSpec
 from router.settings import PoolSettings
 
 
@@ -23,8 +23,7 @@ def _spec(pool: PoolSettings, number: int, url: str) -> InstanceSpec:
         instance_id=InstanceId(f"{pool.name}-{number}"),
         pool_id=PoolId(pool.name),
         precision=pool.precision,
-        host=parts.hostname,
-        port=parts.port,
+        address=(parts.hostname, parts.port),
         url=url,
         max_in_flight=pool.max_in_flight,
     )

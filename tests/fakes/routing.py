@@ -81,7 +81,9 @@ def table(
 def ask(dispatcher: Dispatcher, facts: RequestFacts | None = None, **headers: str) -> Ask:
     """An accepted request; headers with ``_`` for ``-``."""
     values = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    found = dispatcher.ask(values.get, facts or RequestFacts(stream=True, valid=True, body_bytes=400))
+    found = dispatcher.ask(
+        dispatcher.hints(values), facts or RequestFacts(stream=True, valid=True, body_bytes=400), NOW_S
+    )
     assert isinstance(found, Ask), found
     return found
 

@@ -118,7 +118,7 @@ async def test_the_router_obeys_what_redis_holds_and_falls_back_when_it_expires(
     def pool_of_next() -> str:
         choice = dispatcher.choose(ask(dispatcher), time.time())
         assert isinstance(choice, Choice)
-        return choice.pool_id
+        return choice.spec.pool_id
 
     assert pool_of_next() == "bf16"
     async with running_redis() as server, following(server, dispatcher):

@@ -84,9 +84,9 @@ class Slots(RuleBasedStateMachine):
         for _ in range(1 + twice):
             finish(self.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
         if retry and self.dispatcher.may_retry(client.ask, outcome, 1, self.now_s):
-            found = self.dispatcher.choose(client.ask, self.now_s, (choice.instance_id,))
+            found = self.dispatcher.choose(client.ask, self.now_s, (choice.spec.instance_id,))
             if isinstance(found, Choice):
-                assert found.instance_id != choice.instance_id
+                assert found.spec.instance_id != choice.spec.instance_id
                 client.choice = found
                 return
         client.is_over = True
@@ -136,7 +136,7 @@ class Slots(RuleBasedStateMachine):
     def slots_are_those_of_the_clients(self) -> None:
         state = self.dispatcher.state(self.now_s)
         for view in state.instances:
-            held = [c for c in self.clients if c.choice and c.choice.instance_id == view.instance_id]
+            held = [c for c in self.clients if c.choice and c.choice.spec.instance_id == view.instance_id]
             assert view.in_flight == len(held) <= CAP
         for counts in state.classes:
             mine = [client for client in self.clients if client.ask.class_id == counts.class_id]

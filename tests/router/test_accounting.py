@@ -6,7 +6,7 @@ import pytest
 
 from router.accounting import Accounts, ClassCounts, Histogram, Traffic, add_counts, tokens_of
 from router.contract import ClassId, InstanceId, PoolId, Precision
-from router.exchange import Ask, Choice, Outcome
+from router.exchange import Ask, Choice, InstanceSpec, Outcome
 from router.openai import RequestFacts, Usage
 
 STANDARD = ClassId("standard")
@@ -17,9 +17,10 @@ def ask(*, stream: bool = True, body_bytes: int = 400) -> Ask:
 
 
 def choice(pool: str = "bf16", *, degraded: bool = False) -> Choice:
-    return Choice(
-        InstanceId(f"{pool}-0"), PoolId(pool), Precision.BF16, STANDARD, "127.0.0.1", 1, -1, degraded, 1, 256.0
+    spec = InstanceSpec(
+        InstanceId(f"{pool}-0"), PoolId(pool), Precision.BF16, ("127.0.0.1", 1), "http://127.0.0.1:1", 8
     )
+    return Choice(spec, STANDARD, -1, degraded, 1, 256.0)
 
 
 def test_the_engines_own_count_comes_first() -> None:

@@ -95,7 +95,7 @@ def test_an_ask_carries_what_routing_needs() -> None:
 def test_what_cannot_be_is_refused_and_counted(headers: dict[str, str], status: int, reason: str) -> None:
     dispatcher = build()
     values = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    refusal = dispatcher.ask(values.get, RequestFacts())
+    refusal = dispatcher.ask(dispatcher.hints(values), RequestFacts(), NOW_S)
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.reason) == (status, reason)
     state = dispatcher.state(NOW_S)
@@ -106,7 +106,7 @@ def test_what_cannot_be_is_refused_and_counted(headers: dict[str, str], status: 
 
 def test_a_body_that_is_no_json_goes_on_to_the_engine_which_knows_better() -> None:
     dispatcher = build()
-    assert isinstance(dispatcher.ask(lambda _: None, RequestFacts(valid=False)), Ask)
+    assert isinstance(dispatcher.ask(dispatcher.hints({}), RequestFacts(valid=False), NOW_S), Ask)
 
 
 @pytest.mark.parametrize("module", ["classify", "dispatch"])
@@ -118,6 +118,24 @@ def test_every_reason_is_in_the_reference(module: str) -> None:
     assert [reason for reason in reasons if f"`{reason}`" not in text] == []
 
 
+def test_the_session_of_the_head_comes_before_that_of_the_body() -> None:
+    dispatcher = build()
+    facts = RequestFacts(session_key="user-1", valid=True)
+    assert ask(dispatcher, facts, x_session_id="s1").session_key == "s1"
+    assert ask(dispatcher, facts).session_key == "user-1"
+    assert ask(dispatcher).session_key is None
+
+
+def test_hints_kept_by_the_data_path_count_with_every_request() -> None:
+    dispatcher = build()
+    good, bad = dispatcher.hints({}), dispatcher.hints({b"x-wattroute-class": b"gold"})
+    for _ in range(3):
+        assert isinstance(dispatcher.ask(good, RequestFacts(), NOW_S), Ask)
+        assert dispatcher.ask(bad, RequestFacts(), NOW_S) is bad
+    state = dispatcher.state(NOW_S)
+    assert (state.classes[0].requests, state.unclassified) == (3, {"unknown_class": 3})
+
+
 # Choosing
 
 
@@ -125,8 +143,8 @@ def test_a_choice_tells_where_to_go_and_what_to_tell_the_client() -> None:
     dispatcher = build({"bf16": 1, "fp8": 1})
     dispatcher.apply_table(table({"standard": {"fp8": 1.0}}, sequence=42), NOW_S)
     choice = choose(dispatcher, ask(dispatcher))
-    assert (choice.instance_id, choice.pool_id, choice.precision) == ("fp8-0", "fp8", "fp8")
-    assert (choice.host, choice.port, choice.class_id, choice.sequence) == ("127.0.0.1", 9001, "standard", 42)
+    assert (choice.spec.instance_id, choice.spec.pool_id, choice.spec.precision) == ("fp8-0", "fp8", "fp8")
+    assert (*choice.spec.address, choice.class_id, choice.sequence) == ("127.0.0.1", 9001, "standard", 42)
     assert choice.degraded
 
 
@@ -140,7 +158,7 @@ def test_a_class_is_never_served_at_a_precision_it_may_not_have() -> None:
     dispatcher = build({"bf16": 1, "fp8": 1})
     dispatcher.apply_table(table({"premium": {"fp8": 1.0}}), NOW_S)
     request = ask(dispatcher, x_wattroute_class="premium")
-    assert {choice.precision for choice in fill(dispatcher, request)} == {"bf16"}
+    assert {choice.spec.precision for choice in fill(dispatcher, request)} == {"bf16"}
 
 
 def test_caps_hold() -> None:
@@ -193,7 +211,7 @@ def test_a_freed_slot_goes_to_who_waits_longest() -> None:
     finish(dispatcher, held, request)
     assert second.grants == []
     finish(dispatcher, first.choice, request)
-    assert second.choice.instance_id == "bf16-0"
+    assert second.choice.spec.instance_id == "bf16-0"
     finish(dispatcher, second.choice, request)
     assert view(dispatcher, "bf16-0").in_flight == 0
 
@@ -209,7 +227,7 @@ def test_who_left_the_queue_is_not_served() -> None:
     finish(dispatcher, held, request)
     assert gone.grants == []
     dispatcher.cancel(later_ticket)
-    assert next_one.choice.instance_id == "bf16-0"
+    assert next_one.choice.spec.instance_id == "bf16-0"
     assert view(dispatcher, "bf16-0").in_flight == 1
 
 
@@ -257,11 +275,11 @@ def test_during_an_event_refused_clients_are_told_when_it_ends() -> None:
 def test_a_request_waiting_for_a_full_pool_does_not_hold_up_others() -> None:
     dispatcher = build({"bf16": 1, "fp8": 1}, cap=1)
     anywhere, pinned = ask(dispatcher), ask(dispatcher, x_wattroute_precision="bf16")
-    held = {choice.pool_id: choice for choice in fill(dispatcher, anywhere)}
+    held = {choice.spec.pool_id: choice for choice in fill(dispatcher, anywhere)}
     waits_for_bf16, _ = wait(dispatcher, pinned)
     waits, _ = wait(dispatcher, anywhere)
     finish(dispatcher, held["fp8"], anywhere)  # type: ignore[index]
-    assert waits.choice.pool_id == "fp8"
+    assert waits.choice.spec.pool_id == "fp8"
     assert waits_for_bf16.grants == []
 
 
@@ -292,7 +310,7 @@ def test_an_instance_that_returns_serves_those_who_wait() -> None:
     fill(dispatcher, request)
     waiting, _ = wait(dispatcher, request)
     dispatcher.probed(InstanceId("bf16-1"), ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S)
-    assert waiting.choice.instance_id == "bf16-1"
+    assert waiting.choice.spec.instance_id == "bf16-1"
 
 
 def test_a_grant_may_free_its_slot_at_once_for_the_next() -> None:
@@ -320,11 +338,11 @@ def test_a_dead_instance_is_ejected_and_its_requests_go_elsewhere() -> None:
     dispatcher = build({"bf16": 2}, cap=100)
     request = ask(dispatcher)
     held = [choose(dispatcher, request) for _ in range(60)]
-    dead = [choice for choice in held if choice.instance_id == "bf16-0"]
+    dead = [choice for choice in held if choice.spec.instance_id == "bf16-0"]
     for choice in dead:
         finish(dispatcher, choice, request, outcome=Outcome.RESET, output_tokens=None)
         assert dispatcher.may_retry(request, Outcome.RESET, 1, NOW_S)
-        assert choose(dispatcher, request, tried=("bf16-0",)).instance_id == "bf16-1"
+        assert choose(dispatcher, request, tried=("bf16-0",)).spec.instance_id == "bf16-1"
     assert view(dispatcher, "bf16-0").state == "ejected"
     assert dispatcher.state(NOW_S).retries == {"reset": 30}
 
@@ -332,7 +350,7 @@ def test_a_dead_instance_is_ejected_and_its_requests_go_elsewhere() -> None:
 def test_a_retry_may_leave_the_allocation_rather_than_fail() -> None:
     dispatcher = build({"bf16": 1, "fp8": 1})
     dispatcher.apply_table(table({"standard": {"bf16": 1.0}}), NOW_S)
-    assert choose(dispatcher, ask(dispatcher), tried=("bf16-0",)).instance_id == "fp8-0"
+    assert choose(dispatcher, ask(dispatcher), tried=("bf16-0",)).spec.instance_id == "fp8-0"
     assert dispatcher.state(NOW_S).classes[0].off_allocation == 1
 
 
@@ -372,14 +390,14 @@ def test_static_weights_hold_until_a_table_comes_and_after_it_expires() -> None:
     dispatcher = Dispatcher(router_file({"bf16": 1, "fp8": 1}, weights={"fp8": 0.0}, cap=100))
     request = ask(dispatcher)
     before = choose(dispatcher, request)
-    assert (before.pool_id, before.sequence) == ("bf16", -1)
+    assert (before.spec.pool_id, before.sequence) == ("bf16", -1)
     dispatcher.apply_table(
         table({"standard": {"fp8": 1.0}}, sequence=3, caps={"fp8-0": 7}, draining=("bf16-0",), ttl_s=30), NOW_S
     )
     during = choose(dispatcher, request, NOW_S + 29)
-    assert (during.pool_id, during.sequence) == ("fp8", 3)
+    assert (during.spec.pool_id, during.sequence) == ("fp8", 3)
     after = choose(dispatcher, request, NOW_S + 30)
-    assert (after.pool_id, after.sequence) == ("bf16", -1)
+    assert (after.spec.pool_id, after.sequence) == ("bf16", -1)
     assert view(dispatcher, "fp8-0").max_in_flight == 100
     assert not view(dispatcher, "bf16-0").draining
 
@@ -415,13 +433,13 @@ def test_names_the_router_does_not_know_are_counted_and_left_aside() -> None:
     )
     assert dispatcher.apply_table(odd, NOW_S)
     assert dispatcher.state(NOW_S).table.unknown_names == 4
-    assert {choice.pool_id for choice in fill(dispatcher, ask(dispatcher))} == {"bf16"}
+    assert {choice.spec.pool_id for choice in fill(dispatcher, ask(dispatcher))} == {"bf16"}
 
 
 def test_a_class_none_of_whose_pools_is_known_keeps_its_static_weights() -> None:
     dispatcher = Dispatcher(router_file({"bf16": 1, "fp8": 1}, weights={"bf16": 0.0}))
     dispatcher.apply_table(table({"standard": {"nvfp4": 1.0}}), NOW_S)
-    assert choose(dispatcher, ask(dispatcher)).pool_id == "fp8"
+    assert choose(dispatcher, ask(dispatcher)).spec.pool_id == "fp8"
 
 
 def test_refused_tables_are_counted_by_reason() -> None:
@@ -439,7 +457,7 @@ def test_a_draining_instance_gets_no_new_request_but_keeps_what_it_has() -> None
     request = ask(dispatcher)
     held = [choose(dispatcher, request) for _ in range(4)]
     dispatcher.apply_table(table(draining=("bf16-0",)), NOW_S)
-    assert {choice.instance_id for choice in fill(dispatcher, request)} == {"bf16-1"}
+    assert {choice.spec.instance_id for choice in fill(dispatcher, request)} == {"bf16-1"}
     assert (view(dispatcher, "bf16-0").in_flight, view(dispatcher, "bf16-0").draining) == (2, True)
     for choice in held:
         finish(dispatcher, choice, request)

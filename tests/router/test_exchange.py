@@ -13,7 +13,14 @@ def test_records_cannot_be_changed() -> None:
     dispatcher = Dispatcher(router_file())
     request = ask(dispatcher)
     choice = choose(dispatcher, request)
-    for record, field in ((request, "class_id"), (choice, "port"), (Refusal(503, "no_instance", "none"), "status")):
+    records = (
+        (request, "class_id"),
+        (choice, "spec"),
+        (choice.spec, "address"),
+        (dispatcher.hints({}), "class_id"),
+        (Refusal(503, "no_instance", "none"), "status"),
+    )
+    for record, field in records:
         with pytest.raises(AttributeError):
             setattr(record, field, 1)
 

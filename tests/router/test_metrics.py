@@ -83,7 +83,9 @@ def test_histograms_are_cumulative(dispatcher: Dispatcher) -> None:
 
 def test_refusals_by_reason_with_bounded_labels(dispatcher: Dispatcher) -> None:
     for number in range(50):
-        refusal = dispatcher.ask({b"x-wattroute-class": b"made-up-%d" % number}.get, RequestFacts())
+        refusal = dispatcher.ask(
+            dispatcher.hints({b"x-wattroute-class": b"made-up-%d" % number}), RequestFacts(), NOW_S
+        )
         assert isinstance(refusal, Refusal)
     samples = samples_of(dispatcher.state(NOW_S))
     assert value(samples, "refused_total", class_id="other", reason="unknown_class") == 50

@@ -14,7 +14,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from router.contract import InstanceId, PoolId, Precision
-from router.fleet import EngineLoad, InstanceSpec
+from router.exchange import InstanceSpec
+from router.fleet import EngineLoad
 from router.probes import MAX_METRICS_BYTES, Prober, read_load
 from router.settings import HealthSettings
 from tests.fakes.routing import NOW_S
@@ -104,7 +105,7 @@ class Sink:
 
 def spec_of(port: int, number: int = 0) -> InstanceSpec:
     return InstanceSpec(
-        InstanceId(f"bf16-{number}"), PoolId("bf16"), Precision.BF16, "127.0.0.1", port, f"http://127.0.0.1:{port}", 8
+        InstanceId(f"bf16-{number}"), PoolId("bf16"), Precision.BF16, ("127.0.0.1", port), f"http://127.0.0.1:{port}", 8
     )
 
 

@@ -16,10 +16,10 @@ def test_instances_are_numbered_within_their_pool_in_the_files_order() -> None:
         ),
     ]
     found = list_instances(pools)
-    assert [(spec.instance_id, spec.pool_id, spec.host, spec.port) for spec in found] == [
-        ("bf16-0", "bf16", "h1", 9001),
-        ("bf16-1", "bf16", "h2", 9001),
-        ("fast-0", "fast", "::1", 9003),
+    assert [(spec.instance_id, spec.pool_id, spec.address) for spec in found] == [
+        ("bf16-0", "bf16", ("h1", 9001)),
+        ("bf16-1", "bf16", ("h2", 9001)),
+        ("fast-0", "fast", ("::1", 9003)),
     ]
     assert found[1].url == "http://h2:9001"
     assert (found[2].precision.value, found[2].max_in_flight) == ("fp8", 7)
