@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint schema images clean
+.PHONY: demo test bench lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -15,6 +15,9 @@ demo: $(STAMP)  ## the main job, on this machine
 
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMP)  ## what the router costs, beside its peers
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .
@@ -29,4 +32,4 @@ images: $(STAMP)  ## take the documentation's pictures anew, from a running demo
 	$(BIN)/python docs/images/make.py
 
 clean:
-	rm -rf $(VENV) wattroute-data
+	rm -rf $(VENV) .bench wattroute-data

@@ -1,0 +1,76 @@
+"""CPU per request and per chunk, latency of a single connection and memory, for us and the peers, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.bench import loads
+from tests.bench.bench import Bench
+from tests.bench.engines import Engine, RunningEngine
+from tests.bench.loads import Cost, Shape, Window
+from tests.bench.proxies import Proxy, RunningProxy, UnavailableError, running_proxy
+
+SYNCHRONOUS_S = 64 * 0.02
+"""What a stream lasts: all begin at once, so a window holds a whole number of them."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A proxy, and on how many addresses it sees the engine."""
+
+    proxy: Proxy
+    addresses: int = 1
+
+
+def measure_round(bench: Bench, subjects: list[Subject], *, quick: bool) -> None:
+    """Measure each subject once, one after the other."""
+    addresses = max(subject.addresses for subject in subjects)
+    with bench.engine(Engine(addresses=addresses)) as engine:
+        if not quick:
+            direct = loads.run_wrk(bench.processes, loads.SINGLE, engine.urls[0], seconds=3)
+            bench.results.add("direct", single_p50_ms=direct.p50_ms, single_p99_ms=direct.p99_ms)
+        for subject in subjects:
+            name = subject.proxy.name
+            if name in bench.unavailable:
+                continue
+            bench.say(name)
+            try:
+                with running_proxy(bench.processes, subject.proxy, engine.urls[: subject.addresses]) as proxy:
+                    _measure(bench, name, proxy, engine=engine, quick=quick)
+            except (UnavailableError, ValueError) as error:
+                bench.unavailable.add(name)
+                bench.results.note(name, f"not measured: {error}")
+
+
+def _measure(bench: Bench, name: str, proxy: RunningProxy, *, engine: RunningEngine, quick: bool) -> None:
+    pid = proxy.started.pid
+
+    def run(shape: Shape, window: Window) -> Cost:
+        return loads.measure(bench.processes, shape, proxy.url, pid=pid, engine=engine, window=window)
+
+    plain = run(loads.PLAIN, Window(1.0, 3.0 if quick else 5.0))
+    stream = run(loads.STREAM, Window(1.5, SYNCHRONOUS_S * (3 if quick else 5)))
+    costs = [plain, stream]
+    if not quick:
+        varied = run(loads.VARIED, Window(1.0, 4.0))
+        single = loads.run_wrk(bench.processes, loads.SINGLE, proxy.url, seconds=3)
+        bench.results.add(
+            name,
+            varied_cpu_us=varied.per_request_us,
+            varied_system_frac=varied.system_frac,
+            single_p50_ms=single.p50_ms,
+            single_p99_ms=single.p99_ms,
+        )
+        costs.append(varied)
+    bench.results.add(
+        name,
+        plain_cpu_us=plain.per_request_us,
+        plain_system_frac=plain.system_frac,
+        plain_per_s=plain.served.requests / plain.seconds,
+        plain_per_core_s=plain.per_core_s,
+        plain_p99_ms=plain.report.p99_ms,
+        chunk_cpu_us=stream.per_chunk_us,
+        chunk_system_frac=stream.system_frac,
+        rss_mb=stream.rss_kb / 1024,
+        failed=float(sum(cost.report.failed for cost in costs)),
+    )

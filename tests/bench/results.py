@@ -1,0 +1,69 @@
+"""What was measured: values by subject and metric, one a round, and remarks."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and extremes over the rounds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass
+class Results:
+    """Collects the values of a run.
+
+    Attributes:
+        values: subject to metric to one value a round.
+        notes: what a reader must know, by subject; a proxy that could not be measured has its reason here.
+        about: machine, versions, command and date.
+    """
+
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    about: dict[str, str] = field(default_factory=dict)
+
+    def add(self, subject: str, **values: float) -> None:
+        """Note values of one round."""
+        metrics = self.values.setdefault(subject, {})
+        for metric, value in values.items():
+            metrics.setdefault(metric, []).append(round(value, 6))
+
+    def note(self, subject: str, text: str) -> None:
+        """Note a remark once."""
+        notes = self.notes.setdefault(subject, [])
+        if text not in notes:
+            notes.append(text)
+
+    def spread(self, subject: str, metric: str) -> Spread | None:
+        """Over the rounds, or None if it was not measured."""
+        values = self.values.get(subject, {}).get(metric)
+        return Spread.of(values) if values else None
+
+    def ratio(self, subject: str, other: str, metric: str) -> Spread | None:
+        """One subject's value to another's, round by round, so that what slowed a whole round cancels out."""
+        ours = self.values.get(subject, {}).get(metric, [])
+        theirs = self.values.get(other, {}).get(metric, [])
+        ratios = [mine / its for mine, its in zip(ours, theirs, strict=False) if its > 0]
+        return Spread.of(ratios) if ratios else None
+
+    def as_json(self) -> dict[str, object]:
+        """For a file."""
+        return {"about": self.about, "notes": self.notes, "values": self.values}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Results:
+        """From a file that `as_json` wrote."""
+        return cls(data["values"], data["notes"], data["about"])
