@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 """One character of a method or field name, RFC 9110 §5.6.2."""
-
-FIELDS = rb"(?:" + TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
-"""A block of field lines: no bare CR or LF, no NUL, no folding, nothing between name and colon."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -29,36 +27,99 @@ NEVER_NAMED = frozenset({b"host", b"content-length", b"content-type", b"authoriz
 """Fields that a peer's Connection field cannot take away, because the message means something else without them."""
 
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+MAX_KNOWN_LINES = 2048
+MAX_KNOWN_BYTES = 512
+"""Lines kept by one reader, and the length of the longest."""
+
+_LINE = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([\t\x20-\x7e\x80-\xff]*)")
 
 
-def read_fields(block: bytes, dropped: frozenset[bytes]) -> tuple[dict[bytes, bytes], list[bytes], list[bytes]]:
-    """Split a block that matches `FIELDS`.
+class MalformedLineError(ValueError):
+    """A field line outside the grammar: a bare CR or LF, a NUL, folding, white space before the colon."""
+
+
+class Line(NamedTuple):
+    """A field line that is read: its lower-case name, its trimmed value, and whether it goes on past this hop."""
+
+    name: bytes
+    value: bytes
+    goes_on: bool
+
+
+class Fields(NamedTuple):
+    """The fields of one head.
+
+    Attributes:
+        values: of the fields that are read, by lower-case name; of several with one name, all joined by a comma.
+        lines: those that go on, as they came.
+        twins: names among the values that occur more than once.
+    """
+
+    values: dict[bytes, bytes]
+    lines: list[bytes]
+    twins: list[bytes]
+
+
+class FieldReader:
+    """Reads blocks of field lines. A line seen before costs one look, and most lines come again and again.
 
     Args:
-        block: field lines, each ended by CRLF.
-        dropped: lower-case names of fields that are read but do not go on.
-
-    Returns:
-        Values by lower-case name (of several with one name, all joined by a comma); the lines that go on, as they
-        came; and the names that occur more than once.
+        wanted: lower-case names of the fields whose values are read.
+        dropped: those among them that do not go on.
     """
-    values: dict[bytes, bytes] = {}
-    lines: list[bytes] = []
-    twins: list[bytes] = []
-    for line in block.split(b"\r\n"):
-        name, colon, value = line.partition(b":")
-        if not colon:
-            continue
-        name = name.lower()
-        value = value.strip(b" \t")
-        if name in values:
-            twins.append(name)
-            values[name] += b", " + value
-        else:
-            values[name] = value
-        if name not in dropped:
+
+    def __init__(self, wanted: frozenset[bytes], dropped: frozenset[bytes]) -> None:
+        self._wanted = wanted | dropped
+        self._dropped = dropped
+        self._passing: set[bytes] = set()
+        self._known: dict[bytes, Line] = {}
+
+    def read(self, block: list[bytes]) -> Fields:
+        """Read field lines without their CRLF.
+
+        Raises:
+            MalformedLineError: one of them is outside the grammar.
+        """
+        passing, known = self._passing, self._known
+        values: dict[bytes, bytes] = {}
+        lines: list[bytes] = []
+        twins: list[bytes] = []
+        for line in block:
+            if line in passing:
+                lines.append(line)
+                continue
+            found = known.get(line) or self._learn(line)
+            if found is not None:
+                name, value, goes_on = found
+                if name in values:
+                    twins.append(name)
+                    values[name] += b", " + value
+                else:
+                    values[name] = value
+                if not goes_on:
+                    continue
             lines.append(line)
-    return values, lines, twins
+        return Fields(values, lines, twins)
+
+    def _learn(self, line: bytes) -> Line | None:
+        """The line, or None where its value is not wanted."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise MalformedLineError("a malformed field in the head")
+        name = match[1].lower()
+        found = Line(name, match[2].rstrip(b" \t"), name not in self._dropped) if name in self._wanted else None
+        if len(line) <= MAX_KNOWN_BYTES:
+            self._remember(line, found)
+        return found
+
+    def _remember(self, line: bytes, found: Line | None) -> None:
+        if len(self._known) + len(self._passing) >= MAX_KNOWN_LINES:
+            self._known.clear()
+            self._passing.clear()
+        if found is None:
+            self._passing.add(line)
+        else:
+            self._known[line] = found
 
 
 def connection_options(value: bytes) -> set[bytes]:

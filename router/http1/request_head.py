@@ -7,24 +7,44 @@ request ends. Nothing is guessed here: RFC 9112 §11.2.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from router.http1.fields import (
-    CONTENT_LENGTH,
-    FIELDS,
     HOP_BY_HOP,
     NEVER_NAMED,
     TOKEN,
+    FieldReader,
+    Fields,
+    MalformedLineError,
     connection_options,
-    read_fields,
     without,
 )
+from router.http1.known_heads import KnownHeads, read_length
 
-_HEAD = re.compile(rb"(" + TOKEN + rb"{1,32}+) ([!-~]++) HTTP/1\.([01])\r\n(" + FIELDS + rb")\r\n")
+_LINE = re.compile(rb"(" + TOKEN + rb"{1,32}+) ([!-~]++) HTTP/1\.([01])")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"expect"})
+_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"expect"})
 _DROPPED = HOP_BY_HOP | {b"content-length", b"expect"}
+_READ = frozenset(
+    {
+        b"api-key",
+        b"authorization",
+        b"content-encoding",
+        b"content-type",
+        b"host",
+        b"traceparent",
+        b"tracestate",
+        b"x-api-key",
+        b"x-request-id",
+        b"x-session-id",
+        b"x-wattroute-class",
+        b"x-wattroute-precision",
+    }
+)
+"""Fields the router itself looks at, besides those that end here."""
 _PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b""})
+_NO_HOST = b"host: engine"
 
 
 class HeadError(ValueError):
@@ -40,66 +60,77 @@ class HeadError(ValueError):
 
 
 class RequestHead:
-    """What the router needs to know of a request's head.
+    """What the router needs to know of a request's head. Shared by all requests with the same head.
 
     Attributes:
         method: as sent, e.g. ``b"POST"``.
         target: path and query, as sent.
         is_http10: the client speaks HTTP/1.0.
-        fields: values by lower-case name.
+        fields: values of the fields the router looks at, by lower-case name.
         lines: field lines that go on to the engine, as they came; without the body's length.
+        forwarded: request line and `lines` as the engine gets them, each ended by CRLF.
         keep_alive: the client's connection stays open after the answer.
-        body_length: bytes of the body; None for a chunked one.
-        has_body: whether the head announces a body, maybe an empty one.
+        length: Content-Length, None without one.
+        is_chunked: the body comes in chunks.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
+        is_head: the method is HEAD, so the answer has no body.
+        hints: what routing reads of the fields, kept here by the data path; None until it was asked.
     """
 
     __slots__ = (
-        "body_length",
         "expects_continue",
         "fields",
-        "has_body",
+        "forwarded",
+        "hints",
+        "is_chunked",
+        "is_head",
         "is_http10",
         "keep_alive",
+        "length",
         "lines",
         "method",
         "target",
     )
 
-    def __init__(self, method: bytes, target: bytes, *, is_http10: bool, block: bytes) -> None:
-        fields, lines, twins = read_fields(block, _DROPPED)
-        if twins:
-            _refuse_twins(twins)
+    def __init__(self, method: bytes, target: bytes, *, is_http10: bool, fields: Fields) -> None:
         self.method = method
         self.target = target
         self.is_http10 = is_http10
-        self.fields = fields
+        self.hints: Any = None
+        self.is_head = method == b"HEAD"
+        self.fields = fields.values
+        self.lines = fields.lines
         self.keep_alive = not is_http10
         self.expects_continue = False
-        self.lines = lines
-        length = fields.get(b"content-length")
-        coding = fields.get(b"transfer-encoding")
-        self.has_body = length is not None or coding is not None
-        self.body_length = None if coding is not None else _read_length(length)
+        _refuse_twins(fields.twins)
+        try:
+            self.length = read_length(self.fields.get(b"content-length"))
+        except ValueError as error:
+            raise HeadError(str(error)) from error
         self._check_host()
+        coding = self.fields.get(b"transfer-encoding")
+        self.is_chunked = coding is not None
         if coding is not None:
-            self._check_coding(coding, has_length=length is not None)
-        if b"expect" in fields:
+            self._check_coding(coding)
+        if b"expect" in self.fields:
             self._read_expect()
-        connection = fields.get(b"connection")
+        connection = self.fields.get(b"connection")
         if connection is not None:
             self._read_connection(connection)
+        self.forwarded = forward(method, target, self.lines)
 
     def _check_host(self) -> None:
         host = self.fields.get(b"host")
         if host is None:
             if not self.is_http10:
                 raise HeadError("the Host field is missing; HTTP/1.1 requires it")
+            # The engine is spoken to in HTTP/1.1, which does not go without.
+            self.lines.insert(0, _NO_HOST)
         elif not _HOST.fullmatch(host):
             raise HeadError("the Host field is not HOST or HOST:PORT")
 
-    def _check_coding(self, coding: bytes, *, has_length: bool) -> None:
-        if has_length:
+    def _check_coding(self, coding: bytes) -> None:
+        if self.length is not None:
             raise HeadError("Content-Length and Transfer-Encoding are both present; send one of them")
         if self.is_http10:
             raise HeadError("Transfer-Encoding in an HTTP/1.0 request; send Content-Length")
@@ -111,7 +142,7 @@ class RequestHead:
             return
         if self.fields[b"expect"].lower() != b"100-continue":
             raise HeadError("the only expectation understood is 100-continue", status=417)
-        self.expects_continue = self.has_body
+        self.expects_continue = True
 
     def _read_connection(self, connection: bytes) -> None:
         options = connection_options(connection)
@@ -122,21 +153,47 @@ class RequestHead:
             self.lines = without(self.lines, named)
 
 
+class RequestReader:
+    """Reads request heads.
+
+    Args:
+        dropped: lower-case names of further fields that do not go on to engines.
+    """
+
+    def __init__(self, dropped: frozenset[bytes] = frozenset()) -> None:
+        self._fields = FieldReader(_READ, _DROPPED | dropped)
+        self.read = KnownHeads(self.parse).read
+        """Head and length of the body by the head's bytes; raises HeadError with the status and reason to answer."""
+
+    def parse(self, raw: bytes) -> RequestHead:
+        """Read a head that ends with its empty line.
+
+        Raises:
+            HeadError: with the status and the reason to answer.
+        """
+        line, *block = raw[:-4].split(b"\r\n")
+        match = _LINE.fullmatch(line)
+        if match is None or not raw.endswith(b"\r\n\r\n"):
+            raise HeadError(_why_not(raw))
+        method, target, minor = match.groups()
+        if target[0] != 0x2F:
+            raise HeadError("the request target is not a path; absolute and authority forms are not served")
+        if method in (b"CONNECT", b"TRACE"):
+            raise HeadError("CONNECT and TRACE are not served", status=405)
+        try:
+            fields = self._fields.read(block)
+        except MalformedLineError as error:
+            raise HeadError(_why_not(raw)) from error
+        return RequestHead(method, target, is_http10=minor == b"0", fields=fields)
+
+
 def parse_request_head(raw: bytes) -> RequestHead:
-    r"""Read a head that ends with its empty line.
+    """Read a single head that ends with its empty line.
 
     Raises:
         HeadError: with the status and the reason to answer.
     """
-    match = _HEAD.fullmatch(raw)
-    if match is None:
-        raise HeadError(_why_not(raw))
-    method, target, minor, block = match.groups()
-    if target[0] != 0x2F:
-        raise HeadError("the request target is not a path; absolute and authority forms are not served")
-    if method in (b"CONNECT", b"TRACE"):
-        raise HeadError("CONNECT and TRACE are not served", status=405)
-    return RequestHead(method, target, is_http10=minor == b"0", block=block)
+    return RequestReader().parse(raw)
 
 
 def is_hopeless(partial: bytes, scan_from: int = 0) -> bool:
@@ -144,21 +201,22 @@ def is_hopeless(partial: bytes, scan_from: int = 0) -> bool:
     return _BARE_LF.search(partial, scan_from) is not None or partial.find(b"\0", scan_from) >= 0
 
 
-def engine_head(head: RequestHead, body_length: int) -> bytes:
-    """The head as the engine gets it: same line and fields, less what ends at this hop, with a plain length."""
-    lines = [head.method + b" " + head.target + b" HTTP/1.1", *head.lines]
-    if head.has_body:
-        lines.append(b"content-length: %d" % body_length)
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+def forward(method: bytes, target: bytes, lines: list[bytes]) -> bytes:
+    """Request line and field lines as an engine gets them, each ended by CRLF."""
+    return b"\r\n".join([method + b" " + target + b" HTTP/1.1", *lines, b""])
 
 
-def _read_length(length: bytes | None) -> int:
-    if length is None:
-        return 0
-    if not CONTENT_LENGTH.fullmatch(length):
-        raise HeadError("Content-Length is not a plain number")
-    return int(length)
+def engine_head(head: RequestHead, body_length: int | None, extra: bytes = b"") -> bytes:
+    r"""The head as the engine gets it: same line and fields, less what ends at this hop, with a plain length.
+
+    Args:
+        head: the client's.
+        body_length: bytes of the body, None where the request has none.
+        extra: further field lines, each ended by CRLF.
+    """
+    if body_length is None:
+        return b"%b%b\r\n" % (head.forwarded, extra)
+    return b"%b%bcontent-length: %d\r\n\r\n" % (head.forwarded, extra, body_length)
 
 
 def _refuse_twins(twins: list[bytes]) -> None:
@@ -173,7 +231,7 @@ def _why_not(raw: bytes) -> str:
         return "a bare CR or LF in the head; lines end with CRLF"
     if b"\0" in raw:
         return "a NUL byte in the head"
-    if not re.fullmatch(TOKEN + rb"{1,32} [!-~]+ HTTP/1\.[01]", line):
+    if not _LINE.fullmatch(line):
         return "the request line is not METHOD TARGET HTTP/1.1"
     if re.search(rb"(?:^|\r\n)[ \t]", rest):
         return "a folded field; write it on one line"

@@ -6,20 +6,21 @@ import re
 from enum import IntEnum
 
 from router.http1.fields import (
-    CONTENT_LENGTH,
-    FIELDS,
     HOP_BY_HOP,
     NEVER_NAMED,
+    FieldReader,
+    Fields,
+    MalformedLineError,
     connection_options,
-    read_fields,
     without,
 )
+from router.http1.known_heads import KnownHeads, read_length
 
-_HEAD = re.compile(
-    rb"(HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?)\r\n(" + FIELDS + rb")\r\n",
-)
-_LENGTH_ONLY = frozenset({b"content-length"})
+_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?")
+_DROPPED = HOP_BY_HOP | {b"content-length"}
 _PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b""})
+_CHUNKED_LINE = b"transfer-encoding: chunked\r\n"
+_CLOSE_LINE = b"connection: close\r\n"
 
 
 class Framing(IntEnum):
@@ -40,36 +41,42 @@ class AnswerError(ValueError):
 
 
 class ResponseHead:
-    """What the router needs to know of an answer's head.
+    """What the router needs to know of an answer's head. Shared by all answers with the same head: not changed.
 
     Attributes:
         status: HTTP status.
-        status_line: as sent by the engine but for the version, e.g. ``b"HTTP/1.1 200 OK"``.
-        fields: values by lower-case name.
-        lines: field lines that go on to the client, as they came.
-        framing: how the end of the body is known.
-        length: bytes of the body where `framing` is LENGTH.
+        fields: values of the fields the router looks at, by lower-case name.
+        start: status line and the field lines that go on, as the client gets them, each ended by CRLF; without the
+            body's length.
+        length: Content-Length, None without one.
+        is_chunked: the body comes in chunks.
+        is_bodiless: the status allows no body.
         keep_alive: the engine's connection may be used again after the body.
         is_event_stream: the body is a stream of server-sent events.
     """
 
-    __slots__ = ("fields", "framing", "is_event_stream", "keep_alive", "length", "lines", "status", "status_line")
+    __slots__ = (
+        "fields",
+        "is_bodiless",
+        "is_chunked",
+        "is_event_stream",
+        "keep_alive",
+        "length",
+        "start",
+        "status",
+    )
 
-    def __init__(self, status_line: bytes, status: int, *, is_http10: bool, block: bytes, to_head: bool) -> None:
-        fields, lines, twins = read_fields(block, HOP_BY_HOP)
+    def __init__(self, line: bytes, status: int, *, is_http10: bool, fields: Fields) -> None:
+        values, lines, twins = fields
         if b"content-length" in twins or b"transfer-encoding" in twins:
             raise AnswerError("the engine's answer states its length more than once")
         self.status = status
-        self.status_line = status_line
-        self.fields = fields
+        self.fields = values
+        self.is_bodiless = status < 200 or status in (204, 304)
+        self.is_event_stream = values.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
+        self._read_framing(is_http10=is_http10)
         self.keep_alive = not is_http10
-        self.is_event_stream = fields.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
-        self.length = 0
-        bodiless = to_head or status < 200 or status in (204, 304)
-        self.framing = NO_BODY if bodiless else self._read_framing(is_http10=is_http10)
-        if status < 200 or status == 204:
-            lines = without(lines, _LENGTH_ONLY)
-        connection = fields.get(b"connection")
+        connection = values.get(b"connection")
         if connection is not None:
             options = connection_options(connection)
             if b"close" in options:
@@ -77,50 +84,68 @@ class ResponseHead:
             named = options - _PLAIN_OPTIONS - NEVER_NAMED
             if named:
                 lines = without(lines, named)
-        if self.framing is UNTIL_CLOSE:
-            self.keep_alive = False
-        self.lines = lines
+        self.start = b"\r\n".join([b"HTTP/1.1" + line[8:], *lines, b""])
 
-    def _read_framing(self, *, is_http10: bool) -> Framing:
-        length = self.fields.get(b"content-length")
+    def _read_framing(self, *, is_http10: bool) -> None:
+        try:
+            self.length = read_length(self.fields.get(b"content-length"))
+        except ValueError as error:
+            raise AnswerError("the engine's answer has a length that is not a number") from error
         coding = self.fields.get(b"transfer-encoding")
-        if coding is not None:
-            if length is not None or is_http10 or coding.lower() != b"chunked":
-                raise AnswerError("the engine's answer has a transfer coding that contradicts the rest of its head")
-            return CHUNKED
-        if length is None:
-            return UNTIL_CLOSE
-        if not CONTENT_LENGTH.fullmatch(length):
-            raise AnswerError("the engine's answer has a length that is not a number")
-        self.length = int(length)
-        return LENGTH
+        self.is_chunked = coding is not None
+        if coding is not None and (self.length is not None or is_http10 or coding.lower() != b"chunked"):
+            raise AnswerError("the engine's answer has a transfer coding that contradicts the rest of its head")
+
+    def framing(self, length: int | None, *, to_head: bool) -> Framing:
+        """How the body ends, given its length; `to_head` says that the answer is one to a HEAD request."""
+        if to_head or self.is_bodiless:
+            return NO_BODY
+        if length is not None:
+            return LENGTH
+        return CHUNKED if self.is_chunked else UNTIL_CLOSE
 
 
-def parse_response_head(raw: bytes, *, to_head: bool = False) -> ResponseHead:
-    """Read the head of an answer; `to_head` says that it answers a HEAD request.
+class ResponseReader:
+    """Reads the heads of answers."""
 
-    Raises:
-        AnswerError: the head is malformed or ambiguous.
-    """
-    match = _HEAD.fullmatch(raw)
-    if match is None:
-        raise AnswerError("the engine's answer has a malformed head")
-    line, minor, status, block = match.groups()
-    return ResponseHead(b"HTTP/1.1" + line[8:], int(status), is_http10=minor == b"0", block=block, to_head=to_head)
+    def __init__(self) -> None:
+        self._fields = FieldReader(frozenset({b"content-type"}), _DROPPED)
+        self.read = KnownHeads(self.parse).read
+        """Head and length of the body by the head's bytes; raises AnswerError."""
+
+    def parse(self, raw: bytes) -> ResponseHead:
+        """Read a head that ends with its empty line.
+
+        Raises:
+            AnswerError: the head is malformed or ambiguous.
+        """
+        line, *block = raw[:-4].split(b"\r\n")
+        match = _LINE.fullmatch(line)
+        if match is None or not raw.endswith(b"\r\n\r\n"):
+            raise AnswerError("the engine's answer has a malformed head")
+        try:
+            fields = self._fields.read(block)
+        except MalformedLineError as error:
+            raise AnswerError("the engine's answer has a malformed head") from error
+        return ResponseHead(line, int(match[2]), is_http10=match[1] == b"0", fields=fields)
 
 
-def client_head(head: ResponseHead, *, told: bytes, chunked: bool, close: bool) -> bytes:
+def client_head(
+    head: ResponseHead, length: int | None, *, told: bytes = b"", chunked: bool = False, close: bool = False
+) -> bytes:
     r"""The head as the client gets it.
 
     Args:
         head: the engine's.
+        length: Content-Length, None to state none.
         told: the router's own field lines, each ended by CRLF.
         chunked: the body follows in chunks.
         close: the connection is closed after this answer.
     """
-    lines = [head.status_line, *head.lines]
+    if length is not None and head.status != 204 and head.status >= 200:
+        told = b"content-length: %d\r\n%b" % (length, told)
     if chunked:
-        lines.append(b"transfer-encoding: chunked")
+        told += _CHUNKED_LINE
     if close:
-        lines.append(b"connection: close")
-    return b"\r\n".join(lines) + b"\r\n" + told + b"\r\n"
+        told += _CLOSE_LINE
+    return b"%b%b\r\n" % (head.start, told)

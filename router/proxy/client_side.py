@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from router.http1.answers import CONTINUE, answer
 from router.http1.chunked import ChunkDecoder, ChunkError
-from router.http1.request_head import HeadError, RequestHead, is_hopeless, parse_request_head
+from router.http1.request_head import HeadError, RequestHead, is_hopeless
 from router.openai import error_body
 from router.proxy.errors import error_type
 
@@ -37,7 +37,7 @@ HEAD, BODY, SERVING, LINGERING, CLOSED = Phase
 
 
 class ClientConnection(asyncio.Protocol):
-    """One TCP connection from a client.
+    """One connection from a client.
 
     Attributes:
         transport: the connection's transport.
@@ -57,6 +57,8 @@ class ClientConnection(asyncio.Protocol):
         "_is_advancing",
         "_left",
         "_phase",
+        "_reserved_bytes",
+        "_unread_bytes",
         "deadline_s",
         "has_moved",
         "is_write_paused",
@@ -74,6 +76,8 @@ class ClientConnection(asyncio.Protocol):
         self._left = 0
         self._decoder: ChunkDecoder | None = None
         self._is_advancing = False
+        self._reserved_bytes = 0
+        self._unread_bytes = 0
         self.relay: Relay | None = None
         self.deadline_s = math.inf
         self.patience_s = 0.0
@@ -99,7 +103,7 @@ class ClientConnection(asyncio.Protocol):
         """The client is gone: so is its request."""
         self._phase = CLOSED
         self._buffer = b""
-        self._body = bytearray()
+        self.let_body_go()
         self._gateway.left(self)
         if self.relay is not None:
             self.relay.client_gone()
@@ -120,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
         if phase is HEAD:
             if self._buffer:
                 self._more_head(data)
-            else:
+            elif not self._take_whole(data):
                 self._buffer = data
                 self._advance()
         elif phase is BODY:
@@ -133,6 +137,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: take no more from the engine."""
         self.is_write_paused = True
+        self._unread_bytes = self.transport.get_write_buffer_size()
         if self.relay is not None:
             self.relay.pause()
 
@@ -161,12 +166,35 @@ class ClientConnection(asyncio.Protocol):
 
     # What the request's server tells.
 
+    def expect_within(self, patience_s: float) -> None:
+        """Something must happen within that time, counted from the next sweep; else `on_deadline`."""
+        self.patience_s = patience_s
+        self.has_moved = True
+
+    def rest(self) -> None:
+        """Nothing is due for now."""
+        self.deadline_s = math.inf
+        self.has_moved = False
+
+    def reads_on(self) -> bool:
+        """Whether a client that reads slowly has read anything since it was last asked."""
+        before, self._unread_bytes = self._unread_bytes, self.transport.get_write_buffer_size()
+        return self._unread_bytes < before
+
+    def let_body_go(self) -> None:
+        """The request's body is not needed any more."""
+        if self._body:
+            self._body = bytearray()
+        if self._reserved_bytes:
+            self._gateway.held_body_bytes -= self._reserved_bytes
+            self._reserved_bytes = 0
+
     def answer(self, status: int, body: bytes, *, fields: bytes = b"", close: bool = False) -> None:
         """Answer the present request by the router itself."""
         if self._phase is not SERVING:
             return
         close = close or not self.keeps_alive()
-        is_head = self._head is not None and self._head.method == b"HEAD"
+        is_head = self._head is not None and self._head.is_head
         self.transport.write(answer(status, body, close=close, fields=fields, is_head=is_head))
         self.finish(close=close)
 
@@ -180,8 +208,9 @@ class ClientConnection(asyncio.Protocol):
         self._head = None
         if self._phase is CLOSED:
             return
+        if self._reserved_bytes:
+            self.let_body_go()
         gateway = self._gateway
-        # The next sweep reads the clock for the new deadline.
         self.has_moved = True
         if close:
             self._phase = LINGERING
@@ -208,6 +237,22 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     # Taking a request.
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Serve a request that came in one piece, as most do; False leaves everything as it was."""
+        gateway = self._gateway
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or end > gateway.limits.max_head_bytes or self.is_write_paused or data[0] == 0x0D:
+            return False
+        try:
+            head, length = gateway.requests.read(data[:end])
+        except HeadError:
+            return False
+        if head.is_chunked or len(data) - end != (length or 0):
+            return False
+        self._head = head
+        self._serve(None if length is None else data[end:])
+        return True
 
     def _more_head(self, data: bytes) -> None:
         seen = len(self._buffer)
@@ -237,16 +282,16 @@ class ClientConnection(asyncio.Protocol):
         if end < 4 or end > self._gateway.limits.max_head_bytes:
             return self._await_head(scan_from)
         try:
-            head = parse_request_head(buffer[:end])
+            head, length = self._gateway.requests.read(buffer[:end])
         except HeadError as error:
             self._refuse(error.status, "bad_request", str(error))
             return False
         self._head = head
         self._buffer = buffer[end:] if len(buffer) > end else b""
-        if head.body_length == 0:
-            self._serve(b"")
+        if head.is_chunked or length:
+            self._begin_body(head, length)
         else:
-            self._begin_body(head)
+            self._serve(None if length is None else b"")
         return True
 
     def _await_head(self, scan_from: int) -> bool:
@@ -260,15 +305,17 @@ class ClientConnection(asyncio.Protocol):
             self.deadline_s = gateway.now_s() + gateway.timeouts.head_s
         return False
 
-    def _begin_body(self, head: RequestHead) -> None:
+    def _begin_body(self, head: RequestHead, length: int | None) -> None:
         gateway = self._gateway
-        length = head.body_length
         if length is not None and length > gateway.limits.max_body_bytes:
             self._refuse_body()
+            return
+        if length is not None and not self._reserve(length):
             return
         data, self._buffer = self._buffer, b""
         self._phase = BODY
         self.patience_s = gateway.timeouts.body_s
+        self.has_moved = False
         self.deadline_s = gateway.now_s() + self.patience_s
         if length is None:
             self._decoder = ChunkDecoder()
@@ -278,6 +325,18 @@ class ClientConnection(asyncio.Protocol):
             self._take_body(data)
         elif head.expects_continue:
             self.transport.write(CONTINUE)
+
+    def _reserve(self, size: int) -> bool:
+        """Count body bytes against what may be held for all clients; refuse the request where that is too much."""
+        gateway = self._gateway
+        if gateway.held_body_bytes + size > gateway.limits.max_held_body_bytes:
+            self._refuse(
+                503, "bodies_too_large", "the router holds too many large requests at this moment; retry later"
+            )
+            return False
+        gateway.held_body_bytes += size
+        self._reserved_bytes += size
+        return True
 
     def _take_body(self, data: bytes) -> None:
         if self._decoder is not None:
@@ -303,24 +362,27 @@ class ClientConnection(asyncio.Protocol):
         except ChunkError as error:
             self._refuse(400, "bad_request", str(error))
             return
+        size = sum(map(len, pieces))
+        if len(self._body) + size > self._gateway.limits.max_body_bytes:
+            self._refuse_body()
+            return
+        if not self._reserve(size):
+            return
         for piece in pieces:
             self._body += piece
-        if len(self._body) > self._gateway.limits.max_body_bytes:
-            self._refuse_body()
-        elif decoder.is_complete:
+        if decoder.is_complete:
             self._decoder = None
             self._buffer = decoder.rest
             body, self._body = self._body, bytearray()
             self._serve(body)
 
-    def _serve(self, body: bytes | bytearray) -> None:
+    def _serve(self, body: bytes | bytearray | None) -> None:
         head = self._head
         if head is None:
             return
         self._phase = SERVING
         self.deadline_s = math.inf
         self.has_moved = False
-        self.patience_s = 0.0
         self._gateway.serve(self, head, body)
 
     def _refuse_body(self) -> None:
@@ -330,7 +392,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, status: int, reason: str, message: str) -> None:
         """Answer and close, leaving the client time to read the answer while it may still be sending."""
         self._buffer = b""
-        self._body = bytearray()
+        self.let_body_go()
         self._decoder = None
         self._phase = LINGERING
         self.has_moved = False

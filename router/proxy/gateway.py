@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Outcome, Refusal
 from router.http1.engine_verbs import is_engine_verb, segments
-from router.http1.request_head import RequestHead
+from router.http1.request_head import RequestHead, RequestReader
+from router.http1.response_head import ResponseReader
 from router.openai import read_facts, with_model
 from router.proxy.client_side import ClientConnection
 from router.proxy.engine_side import EnginePool
 from router.proxy.errors import refusal_parts
 from router.proxy.models import ModelList
 from router.proxy.relay import Relay
+from router.proxy.told import Told
 from router.settings import LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
 from router.transport.dialing import Dialer
 
@@ -41,6 +43,10 @@ class Gateway:
     """The public port of one worker.
 
     Attributes:
+        requests: reads the heads of requests.
+        answers: reads the heads of engines' answers.
+        told: makes the field lines added to answers.
+        held_body_bytes: bytes of request bodies that are held now.
         clients: connections that stand.
         dispatcher: decides about requests.
         engines: connections to engines.
@@ -63,6 +69,10 @@ class Gateway:
         self.retry: RetrySettings = settings.retry
         self.dispatcher = dispatcher
         self.engines = EnginePool(settings.timeouts.engine_keep_alive_s, (dialer or Dialer()).connect)
+        self.requests = RequestReader()
+        self.answers = ResponseReader()
+        self.told = Told()
+        self.held_body_bytes = 0
         self.clients: set[ClientConnection] = set()
         self.is_draining = False
         self.connections_made = 0
@@ -83,19 +93,22 @@ class Gateway:
         if not self.clients and self._emptied is not None:
             self._emptied.set()
 
-    def serve(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
-        """Send a request on its way."""
+    def serve(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None) -> None:
+        """Send a request on its way; `body` is None where it has none."""
         if head.target not in COMMON_TARGETS and self._serve_here(client, head):
             return
-        facts = read_facts(body)
-        ask = self.dispatcher.ask(head.fields.get, facts)
+        received_s, wall_s = self.now_s(), self.wall_s()
+        hints = head.hints
+        if hints is None:
+            hints = head.hints = self.dispatcher.hints(head.fields)
+        ask = self.dispatcher.ask(hints, read_facts(body or b""), wall_s)
         if isinstance(ask, Refusal):
             self.refuse(client, ask)
             return
-        if ask.engine_model is not None:
+        if ask.engine_model is not None and body is not None:
             body = with_model(body, ask.engine_model)
-        relay = client.relay = Relay(self, client, ask=ask, head=head, body=body)
-        relay.begin()
+        relay = client.relay = Relay(self, client, head, body, ask, received_s)
+        relay.begin(wall_s)
 
     def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
         if is_engine_verb(head.target):
@@ -131,7 +144,7 @@ class Gateway:
 
     def attempt_failed(self, choice: Choice | None, outcome: Outcome, reason: str) -> None:
         """Note that an engine failed a request."""
-        instance_id = None if choice is None else choice.instance_id
+        instance_id = None if choice is None else choice.spec.instance_id
         log.warning("attempt failed", extra={"instance_id": instance_id, "outcome": outcome.value, "reason": reason})
 
     def sweep(self) -> None:

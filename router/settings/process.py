@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from router.settings.fields import Group, Port, Seconds
+from router.settings.fields import Group, Host, Mode, Port, Seconds, UnixAddress
+from router.settings.tls import ServerTlsSettings
 
 
 class TimeoutSettings(Group):
@@ -37,6 +38,9 @@ class LimitSettings(Group):
     """Largest request head; then 431."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 64 << 20
     """Largest request body; then 413. Long prompts of a million tokens take about 5 MB."""
+    max_held_body_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 512 << 20
+    """Bytes of request bodies that one worker holds at once, those that came in one piece (up to a few hundred kB)
+    aside; a request beyond is refused with 503 before its body is read."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """Client connections of one worker; further ones are closed at once."""
     write_buffer_bytes: Annotated[int, Field(ge=4096, le=1 << 26)] = 65_536
@@ -74,16 +78,22 @@ class RetrySettings(Group):
 class RouterSettings(Group):
     """The router process."""
 
-    host: str = "127.0.0.1"
-    """Address of the public port. Use 0.0.0.0 in a container."""
+    host: Host = "127.0.0.1"
+    """Address of the public port. Use 0.0.0.0 in a container, or :: to listen for IPv6 and IPv4."""
     port: Port = 8080
     """The public, OpenAI-compatible port."""
-    admin_host: str = "127.0.0.1"
+    listen: UnixAddress | None = None
+    """unix:/PATH of a socket that takes the place of `host` and `port`."""
+    listen_mode: Mode = "0660"
+    """Mode of that socket's file: who may connect."""
+    tls: ServerTlsSettings | None = None
+    """TLS on the public port. Absent: plain HTTP."""
+    admin_host: Host = "127.0.0.1"
     """Address of the admin port."""
     admin_port: Port = 8081
     """Metrics, health, state and drain; never the public port."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes that share the public port by SO_REUSEPORT."""
+    """Processes that share the public port, by SO_REUSEPORT or by one Unix socket."""
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()

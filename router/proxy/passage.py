@@ -1,0 +1,313 @@
+"""The way of one answer: from the first byte of the engine's head to the last byte of the body at the client."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING
+
+from router.exchange import Choice, Outcome
+from router.http1.chunked import ChunkDecoder, ChunkError, ChunkWatcher
+from router.http1.request_head import RequestHead
+from router.http1.response_head import (
+    CHUNKED,
+    LENGTH,
+    UNTIL_CLOSE,
+    AnswerError,
+    Framing,
+    ResponseHead,
+    client_head,
+)
+from router.proxy.errors import error_chunk
+from router.proxy.outcomes import ENGINE_ERROR, outcome_of
+
+if TYPE_CHECKING:
+    from router.proxy.client_side import ClientConnection
+    from router.proxy.engine_side import EngineConnection
+    from router.proxy.gateway import Gateway
+
+TAIL_BYTES = 4096
+"""How much of an answer's end is kept to read its usage from."""
+TAIL_PIECES = 6
+"""Pieces of a stream that are kept: vLLM sends usage, ``[DONE]`` and the last chunk one by one."""
+JOINED_BYTES = 65_536
+"""Head and body up to this size go out together: copying costs less than a second system call."""
+
+
+class Passage(ABC):
+    """Passes one answer on.
+
+    Until the first byte of the body the head is held back, so that an engine that dies with the request still in its
+    queue (vLLM sends ``200`` at once) costs the client nothing: the request can be tried elsewhere. From that byte on
+    the client is told what happens, and nothing is tried again.
+    """
+
+    __slots__ = (
+        "_choice",
+        "_chunks",
+        "_client",
+        "_close",
+        "_decoder",
+        "_engine",
+        "_framing",
+        "_gateway",
+        "_head",
+        "_held",
+        "_is_committed",
+        "_keeps_engine",
+        "_left",
+        "_received_s",
+        "_response",
+        "_sent_s",
+        "_tail",
+        "_ttft_s",
+        "_watcher",
+    )
+
+    def __init__(self, gateway: Gateway, client: ClientConnection, head: RequestHead, received_s: float) -> None:
+        self._gateway = gateway
+        self._client = client
+        self._head = head
+        self._received_s = received_s
+        self._sent_s = received_s
+        self._ttft_s: float | None = None
+        self._choice: Choice | None = None
+        self._engine: EngineConnection | None = None
+        self._response: ResponseHead | None = None
+        self._framing: Framing | None = None
+        self._watcher: ChunkWatcher | None = None
+        self._decoder: ChunkDecoder | None = None
+        self._held = b""
+        self._left = 0
+        self._chunks = 0
+        self._tail: deque[bytes] | None = None
+        self._keeps_engine = False
+        self._is_committed = False
+        self._close = False
+
+    # Before the first byte of the answer's body.
+
+    def receive_head(self, data: bytes) -> None:
+        """Take bytes of the answer's head."""
+        if self._held:
+            data = self._held + data
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            self._hold(data)
+            return
+        try:
+            response, length = self._gateway.answers.read(data[:end])
+            if response.status == 101:
+                raise AnswerError("the engine switched protocols unasked")
+        except AnswerError as error:
+            self._drop_engine()
+            self._fail(ENGINE_ERROR, str(error))
+            return
+        rest = data[end:]
+        if response.status < 200:
+            self._pass_interim(response, rest)
+        elif response.status < 429 or not self._try_elsewhere(outcome_of(response.status), may_wait=False):
+            self._response = response
+            self._begin_body(response, length, rest)
+
+    def _hold(self, data: bytes) -> None:
+        self._held = data
+        if len(data) > self._gateway.limits.max_head_bytes:
+            self._drop_engine()
+            self._fail(ENGINE_ERROR, "its head is too large")
+
+    def _pass_interim(self, response: ResponseHead, rest: bytes) -> None:
+        # The router itself answered Expect, so the engine's own 100 is nothing to the client.
+        if response.status != 100 and not self._head.is_http10:
+            self._client.transport.write(client_head(response, None))
+        self._held = b""
+        if self._engine is not None:
+            # It has read the request, so a loss from now on is no harmless race for an idle connection.
+            self._engine.is_reused = False
+        if rest:
+            self.receive_head(rest)
+
+    def _begin_body(self, response: ResponseHead, length: int | None, rest: bytes) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+        self._held = b""
+        self._keeps_engine = response.keep_alive
+        framing = self._framing = response.framing(length, to_head=self._head.is_head)
+        if framing is LENGTH and length:
+            self._left = length
+            engine.receive = self._pass_length
+        elif framing is CHUNKED:
+            self._begin_chunks(engine)
+        elif framing is UNTIL_CLOSE:
+            self._keeps_engine = False
+            engine.receive = self._pass_until_close
+        else:
+            self._commit(b"", length)
+            if rest:
+                self._keeps_engine = False
+            self._complete()
+            return
+        if rest:
+            engine.receive(rest)
+
+    def _begin_chunks(self, engine: EngineConnection) -> None:
+        if self._head.is_http10:
+            self._decoder = ChunkDecoder()
+            engine.receive = self._pass_decoded
+        else:
+            self._watcher = engine.begin_chunked()
+            engine.receive = self._pass_chunks
+
+    def _commit(self, data: bytes, length: int | None = None) -> None:
+        """Send the head, and with it the first bytes of the body: the point of no return."""
+        response, choice, client = self._response, self._choice, self._client
+        if response is None or choice is None:
+            return
+        self._is_committed = True
+        gateway = self._gateway
+        self._close = self._framing is UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
+        head = client_head(
+            response,
+            length,
+            told=gateway.told.fields(choice, overhead_s=self._sent_s - self._received_s),
+            chunked=self._watcher is not None,
+            close=self._close,
+        )
+        if len(data) <= JOINED_BYTES:
+            client.transport.write(head + data)
+        else:
+            client.transport.write(head)
+            client.transport.write(data)
+        if response.is_event_stream:
+            self._ttft_s = gateway.now_s() - self._received_s
+            gateway.dispatcher.first_byte(choice, self._ttft_s)
+        client.patience_s = gateway.timeouts.inter_chunk_s
+        client.has_moved = True
+
+    # The body. Each form passes the engine's bytes on as they came, and knows where they end.
+
+    def _pass_chunks(self, data: bytes) -> None:
+        watcher = self._watcher
+        if watcher is None:
+            return
+        try:
+            watcher.feed(data)
+        except ChunkError as error:
+            self._drop_engine()
+            self._break_off(ENGINE_ERROR, str(error))
+            return
+        if self._is_committed:
+            client = self._client
+            client.transport.write(data)
+            client.has_moved = True
+        else:
+            self._commit(data)
+        self._note(data)
+        if watcher.is_complete:
+            self._complete()
+
+    def _pass_length(self, data: bytes) -> None:
+        left = self._left - len(data)
+        if left < 0:
+            data = data[: self._left]
+            left = 0
+            self._keeps_engine = False
+        if self._is_committed:
+            self._client.transport.write(data)
+            self._client.has_moved = True
+        else:
+            self._commit(data, self._left)
+        self._left = left
+        self._note(data)
+        if left == 0:
+            self._complete()
+
+    def _pass_until_close(self, data: bytes) -> None:
+        if self._is_committed:
+            self._client.transport.write(data)
+            self._client.has_moved = True
+        else:
+            self._commit(data)
+        self._note(data)
+
+    def _pass_decoded(self, data: bytes) -> None:
+        decoder = self._decoder
+        if decoder is None:
+            return
+        try:
+            payload = b"".join(decoder.feed(data))
+        except ChunkError as error:
+            self._drop_engine()
+            self._break_off(ENGINE_ERROR, str(error))
+            return
+        if payload:
+            self._pass_until_close(payload)
+        if decoder.is_complete:
+            if decoder.rest:
+                self._keeps_engine = False
+            if not self._is_committed:
+                self._commit(b"")
+            self._complete()
+
+    def _note(self, data: bytes) -> None:
+        """Count the events and keep the end, where the usage stands."""
+        self._chunks += data.count(b"data: ")
+        tail = self._tail
+        if tail is None:
+            tail = self._tail = deque(maxlen=TAIL_PIECES)
+        tail.append(data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:])
+
+    # The end.
+
+    def _complete(self) -> None:
+        gateway, engine, response = self._gateway, self._engine, self._response
+        now_s = gateway.now_s()
+        if engine is not None:
+            self._engine = None
+            if self._keeps_engine:
+                gateway.engines.give_back(engine, now_s)
+            else:
+                engine.abort()
+        self._release(Outcome.OK if response is None else outcome_of(response.status), now_s)
+        self._client.finish(close=self._close)
+
+    def _drop_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.abort()
+
+    def _break_off(self, outcome: Outcome, reason: str) -> None:
+        """The answer ends within its body: the client is told, and must not take it for complete."""
+        if not self._is_committed:
+            self._fail(outcome, reason)
+            return
+        self._gateway.attempt_failed(self._choice, outcome, reason)
+        response, watcher, client = self._response, self._watcher, self._client
+        is_stream = response is not None and response.is_event_stream
+        if is_stream and watcher is not None and not watcher.is_complete and watcher.is_between_chunks():
+            client.transport.write(error_chunk(reason, starts_line=self._ends_an_event()))
+        self._drop_engine()
+        self._release(outcome, self._gateway.now_s())
+        if watcher is None and self._framing is not LENGTH:
+            # Without a length or chunks the end of the connection is the end of the answer: only a reset differs.
+            client.cut()
+        else:
+            client.finish(close=True)
+
+    def _ends_an_event(self) -> bool:
+        return self._tail is not None and b"".join(self._tail).endswith(b"\n\n\r\n")
+
+    # What only the relay can do.
+
+    @abstractmethod
+    def _try_elsewhere(self, outcome: Outcome, *, may_wait: bool) -> bool:
+        """Begin another attempt on another instance, if one may be made; `may_wait` for a free slot, too."""
+
+    @abstractmethod
+    def _fail(self, outcome: Outcome, reason: str) -> None:
+        """The attempt failed before a byte was passed on."""
+
+    @abstractmethod
+    def _release(self, outcome: Outcome, now_s: float) -> None:
+        """Give the slot back and account the attempt."""
