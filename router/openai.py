@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_COMPACT_USAGE = b'"usage":{'
+_LOOSE_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 
-class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What routing reads of a request; a field is None where the client sent none or one of another type.
 
     Attributes:
@@ -37,14 +38,33 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool = False
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer as counted by the engine."""
 
     input_tokens: int
     output_tokens: int
 
 
-class _Fields(msgspec.Struct):
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _StreamOptions(msgspec.Struct, gc=False):
+    include_usage: bool | None = None
+
+
+class _Fields(msgspec.Struct, gc=False):
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: _Count | None = None
+    max_completion_tokens: _Count | None = None
+    max_output_tokens: _Count | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
+
+
+class _LooseFields(msgspec.Struct):
     # Any rather than exact types: a wrongly typed field is the engine's to refuse, and must not hide the others.
     model: Any = None
     stream: Any = None
@@ -69,6 +89,7 @@ class _UsageFields(msgspec.Struct):
 
 
 _request_decoder = msgspec.json.Decoder(_Fields)
+_loose_decoder = msgspec.json.Decoder(_LooseFields)
 _usage_decoder = msgspec.json.Decoder(_UsageFields)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -80,6 +101,27 @@ def read_facts(body: bytes | bytearray) -> RequestFacts:
     """
     try:
         fields = _request_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _read_loosely(body)
+    options, max_tokens = fields.stream_options, fields.max_completion_tokens
+    if max_tokens is None:
+        max_tokens = fields.max_tokens if fields.max_tokens is not None else fields.max_output_tokens
+    return RequestFacts(
+        model=fields.model or None,
+        stream=fields.stream is True,
+        include_usage=options is not None and options.include_usage is True,
+        max_tokens=max_tokens,
+        service_tier=fields.service_tier or None,
+        session_key=fields.prompt_cache_key or fields.user or None,
+        body_bytes=len(body),
+        valid=True,
+    )
+
+
+def _read_loosely(body: bytes | bytearray) -> RequestFacts:
+    """Read what can be read where a field is of the wrong type."""
+    try:
+        fields = _loose_decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return RequestFacts(body_bytes=len(body))
     options = fields.stream_options
@@ -126,13 +168,9 @@ def usage_in_tail(tail: bytes | bytearray) -> Usage | None:
     A few hundred bytes suffice for a stream. Chunk-size lines of the transfer coding may be among the bytes, as
     long as none of them splits the usage object.
     """
-    last = None
-    for found in _USAGE.finditer(tail):
-        last = found
-    if last is None:
-        return None
-    start = last.end() - 1
-    end = _object_end(tail, start)
+    start = tail.rfind(_COMPACT_USAGE)
+    start = start + len(_COMPACT_USAGE) - 1 if start >= 0 else _loose_usage_start(tail)
+    end = _object_end(tail, start) if start >= 0 else None
     if end is None:
         return None
     try:
@@ -146,9 +184,19 @@ def usage_in_tail(tail: bytes | bytearray) -> Usage | None:
     return Usage(input_tokens or 0, output_tokens or 0)
 
 
+def _loose_usage_start(tail: bytes | bytearray) -> int:
+    """Where the last usage object opens in JSON written with spaces, or -1."""
+    start = -1
+    for found in _LOOSE_USAGE.finditer(tail):
+        start = found.end() - 1
+    return start
+
+
 def _object_end(data: bytes | bytearray, start: int) -> int | None:
     """Index after the object that opens at `start`; usage objects hold no strings with braces."""
     end = data.find(b"}", start)
+    if data.find(b"{", start + 1, end) < 0:
+        return end + 1 if end >= 0 else None
     while end >= 0:
         if data.count(b"{", start, end) == data.count(b"}", start, end + 1):
             return end + 1
