@@ -52,24 +52,28 @@ def settings_for(*pools: list[str], **sections: dict) -> RouterFile:
     )
 
 
+def gateway_for(settings: RouterFile, clocks: Clocks) -> Gateway:
+    """A gateway as the router builds it, but for the model lists, which no engine is asked for."""
+    urls = [url for pool in settings.pools for url in pool.instances]
+
+    async def fetch(url: str, authorization: str | None) -> Answer:
+        raise ConnectionError(f"{url} is not asked here ({authorization})")
+
+    models = ModelList(lambda: [urls], fetch, clocks.monotonic_s)
+    return Gateway(settings.router, dispatcher=Dispatcher(settings), models=models, clocks=clocks)
+
+
 @contextlib.asynccontextmanager
 async def running(*engines: FakeEngine, apart: bool = False, **sections: dict) -> AsyncIterator[Running]:
     """Serve in front of `engines`: one pool of all of them, or `apart`, one pool each."""
     urls = [engine.url for engine in engines]
     settings = settings_for(*([[url] for url in urls] if apart else [urls]), **sections)
-    dispatcher = Dispatcher(settings)
-
-    async def fetch(url: str, authorization: str | None) -> Answer:
-        raise ConnectionError(f"{url} is not asked here ({authorization})")
-
-    clocks = Clocks(clock.wall_s, clock.monotonic_s)
-    models = ModelList(lambda: [urls], fetch, clock.monotonic_s)
-    gateway = Gateway(settings.router, dispatcher=dispatcher, models=models, clocks=clocks)
+    gateway = gateway_for(settings, Clocks(clock.wall_s, clock.monotonic_s))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: ClientConnection(gateway), "127.0.0.1", 0)
     sweeping = loop.create_task(gateway.sweep_forever())
     try:
-        yield Running(server.sockets[0].getsockname()[1], gateway, dispatcher)
+        yield Running(server.sockets[0].getsockname()[1], gateway, gateway.dispatcher)
     finally:
         server.close()
         gateway.close()
