@@ -3,8 +3,11 @@
 RouterError
 ├── SettingsError        the configuration file or a command-line value is wrong
 ├── ListenError          an address cannot be listened on
+├── CertificateError     a certificate, key or list of authorities cannot be used
 └── TableSourceError     the allocation could not be fetched
 """
+
+from router.transport.addresses import shown
 
 
 class RouterError(Exception):
@@ -25,9 +28,21 @@ class ListenError(RouterError):
     exit_code = 3
 
     def __init__(self, host: str, port: int, reason: str) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: {reason}; stop what holds the port or choose another one")
+        remedy = "correct router.listen" if host.startswith("/") else "stop what holds the port or choose another one"
+        super().__init__(f"cannot listen on {shown(host, port)}: {reason}; {remedy}")
         self.host = host
         self.port = port
+
+
+class CertificateError(RouterError):
+    """A file of TLS cannot be used: the message names the setting, the file and the remedy."""
+
+    exit_code = 2
+
+    def __init__(self, setting: str, path: str, reason: str) -> None:
+        super().__init__(f"{setting}: {path}: {reason}")
+        self.setting = setting
+        self.path = path
 
 
 class TableSourceError(RouterError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from router.transport.addresses import parse_engine, unix_path
 
 MAX_NAME = 63
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+_MODE = re.compile(r"0[0-7]{3}")
 
 
 def _check_name(value: str) -> str:
@@ -22,16 +25,24 @@ def _check_name(value: str) -> str:
 
 
 def _check_engine_url(value: str) -> str:
-    parts = urlsplit(value)
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{value!r} has no usable port ({error}); write http://HOST:PORT") from error
-    if parts.scheme != "http" or not parts.hostname or port is None:
-        raise ValueError(f"{value!r} is not an engine's address; write http://HOST:PORT")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
-        raise ValueError(f"{value!r} has more than host and port; write http://HOST:PORT")
+    parse_engine(value)
     return value.rstrip("/")
+
+
+def _without_brackets(value: str) -> str:
+    """An IPv6 address may be written in brackets, as it is in URLs."""
+    return value[1:-1] if value.startswith("[") and value.endswith("]") else value
+
+
+def _check_unix(value: str) -> str:
+    unix_path(value)
+    return value
+
+
+def _check_mode(value: object) -> object:
+    if not isinstance(value, str) or not _MODE.fullmatch(value):
+        raise ValueError('this is not the mode of a file; write four octal digits in quotes, such as "0660"')
+    return value
 
 
 def check_table_url(value: str) -> str:
@@ -43,13 +54,19 @@ def check_table_url(value: str) -> str:
 
 def check_redis_url(value: str) -> str:
     """The address of a Redis, or ValueError without the value, which may hold a password."""
-    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+    parts = urlsplit(value)
+    if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("this is not the address of a Redis; write redis://HOST:PORT/DB")
+    if any(name.startswith("ssl") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("TLS is not set up in the address; write rediss://HOST:PORT/DB and the files under tls")
     return value
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
+Host = Annotated[str, AfterValidator(_without_brackets)]
+UnixAddress = Annotated[str, AfterValidator(_check_unix)]
+Mode = Annotated[str, BeforeValidator(_check_mode)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 

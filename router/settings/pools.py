@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from router.contract import Precision
 from router.settings.fields import EngineUrl, Group, Name, Seconds
+from router.settings.tls import EngineTlsSettings
+from router.transport.addresses import parse_engine
 
 
 class PoolSettings(Group):
@@ -18,12 +20,22 @@ class PoolSettings(Group):
     precision: Precision
     """Numeric precision of the pool's weights."""
     instances: Annotated[tuple[EngineUrl, ...], Field(min_length=1, max_length=512)]
-    """Addresses of the engines. The n-th is known as NAME-n, counted from zero."""
+    """Addresses of the engines: http://HOST:PORT, https://HOST:PORT or unix:/PATH. The n-th is known as NAME-n, counted
+    from zero."""
+    tls: EngineTlsSettings | None = None
+    """How the instances at https:// are verified, and who the router is to them. Absent: by the system's
+    authorities, and without a certificate of its own."""
     static_weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
     """Share of the traffic while no valid allocation is at hand, relative to the other pools."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
     """Most requests in flight on one instance where the allocation says nothing; vLLM's default max_num_seqs is 1024
     on large GPUs."""
+
+    @model_validator(mode="after")
+    def _tls_is_used(self) -> PoolSettings:
+        if self.tls is not None and not any(parse_engine(url).is_tls for url in self.instances):
+            raise ValueError(f"pool {self.name!r} has tls, but no instance at https://; write https:// or remove tls")
+        return self
 
 
 class ClassSettings(Group):

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, model_validator
 
 from router.settings.fields import Group, Seconds, check_redis_url, check_table_url
+from router.settings.tls import ClientTlsSettings
 
 
 class TableSettings(Group):
@@ -16,6 +17,9 @@ class TableSettings(Group):
     """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation."""
     redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = None
     """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here."""
+    tls: ClientTlsSettings | None = None
+    """How the source is verified where its address is https:// or rediss://, and who the router is to it. Absent: by
+    the system's authorities, and without a certificate of its own."""
     redis_key: str = "wattroute:allocation"
     """Key of the table in Redis; announcements come on the channel of the same name."""
     poll_interval_s: Seconds = 1.0
@@ -27,4 +31,10 @@ class TableSettings(Group):
     def _one_source(self) -> TableSettings:
         if self.url and self.redis_url:
             raise ValueError("url and redis_url are both set; the table comes from one source, remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_is_used(self) -> TableSettings:
+        if self.tls is not None and not (self.url or self.redis_url or "").startswith(("https://", "rediss://")):
+            raise ValueError("tls is set, but the source is not at https:// or rediss://; correct it or remove tls")
         return self

@@ -35,7 +35,7 @@ def test_settings_cannot_be_changed() -> None:
     [
         ({"pools": []}, "at least 1"),
         ({"pools": [pool(), pool(instances=["http://h:1"])]}, "'bf16' appears more than once"),
-        ({"pools": [pool(), pool(name="fp8")]}, "'http://127.0.0.1:9001' appears more than once"),
+        ({"pools": [pool(), pool(name="fp8")]}, "'127.0.0.1:9001' appears more than once"),
         ({"pools": [pool(static_weight=0)]}, "static_weight 0"),
         ({"classes": [{"name": "a"}, {"name": "a"}]}, "'a' appears more than once"),
         ({"classes": [{"name": "a", "precisions": ["int4"]}]}, "no pool offers one of them"),

@@ -26,6 +26,8 @@ def load(**over: Any) -> RouterFile:
         ({"pools": [pool(static_weight=-1)]}, "greater than or equal to 0"),
         ({"pools": [pool(max_in_flight=0)]}, "greater than or equal to 1"),
         ({"pools": [pool(colour="red")]}, "Extra inputs"),
+        ({"pools": [pool(tls={"ca_file": "ca.pem"})]}, "no instance at https://"),
+        ({"pools": [pool(instances=["http://h:1"]), pool(name="b", instances=["https://h:1"])]}, "'h:1' appears more"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: str) -> None:

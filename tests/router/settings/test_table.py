@@ -25,6 +25,8 @@ def load(**over: Any) -> RouterFile:
         ({"table": {"url": "ftp://c/t"}}, "http://HOST:PORT/v1/allocation"),
         ({"table": {"url": "controller:8090"}}, "http://HOST:PORT/v1/allocation"),
         ({"table": {"redis_url": "http://r"}}, "redis://HOST:PORT/DB"),
+        ({"table": {"url": "http://c/t", "tls": {"ca_file": "ca.pem"}}}, "not at https:// or rediss://"),
+        ({"table": {"tls": {"ca_file": "ca.pem"}}}, "not at https:// or rediss://"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: str) -> None:
@@ -36,3 +38,10 @@ def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: st
 @pytest.mark.parametrize("url", ["redis://r:6379/0", "rediss://r", "unix:///run/redis.sock"])
 def test_addresses_redis_understands_are_accepted(url: str) -> None:
     assert load(table={"redis_url": url}).table.redis_url == url
+
+
+@pytest.mark.parametrize("source", [{"url": "https://c/t"}, {"redis_url": "rediss://r:6379/0"}])
+def test_a_source_behind_tls_may_say_whom_to_believe(source: dict[str, str]) -> None:
+    table = load(table={**source, "tls": {"ca_file": "ca.pem"}}).table
+    assert table.tls is not None
+    assert str(table.tls.ca_file) == "ca.pem"
