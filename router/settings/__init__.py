@@ -14,10 +14,14 @@ from router.settings.fields import Group, Name, Port, Seconds, refuse_twins
 from router.settings.pools import ClassSettings, PoolSettings
 from router.settings.process import HealthSettings, LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
 from router.settings.table import TableSettings
+from router.settings.tls import ClientTlsSettings, EngineTlsSettings, ServerTlsSettings
+from router.transport.addresses import parse_engine, shown
 
 __all__ = [
     "CONTROLLER_SECTIONS",
     "ClassSettings",
+    "ClientTlsSettings",
+    "EngineTlsSettings",
     "Group",
     "HealthSettings",
     "LimitSettings",
@@ -28,6 +32,7 @@ __all__ = [
     "RouterFile",
     "RouterSettings",
     "Seconds",
+    "ServerTlsSettings",
     "TableSettings",
     "TimeoutSettings",
 ]
@@ -56,7 +61,7 @@ class RouterFile(Group):
     def _consistent(self) -> RouterFile:
         refuse_twins("pools", [pool.name for pool in self.pools])
         refuse_twins("classes", [cls.name for cls in self.classes])
-        refuse_twins("instances", [url for pool in self.pools for url in pool.instances])
+        refuse_twins("instances", [shown(*parse_engine(url).address) for pool in self.pools for url in pool.instances])
         refuse_twins("service_tiers", [tier for cls in self.classes for tier in cls.service_tiers])
         if self.default_class is not None and self.default_class not in {cls.name for cls in self.classes}:
             raise ValueError(f"default_class {self.default_class!r} is not one of the classes")
