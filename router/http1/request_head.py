@@ -25,12 +25,11 @@ _LINE = re.compile(rb"(" + TOKEN + rb"{1,32}+) ([!-~]++) HTTP/1\.([01])")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"expect"})
-_DROPPED = HOP_BY_HOP | {b"content-length", b"expect"}
+_DROPPED = HOP_BY_HOP | {b"content-encoding", b"content-length", b"expect"}
 _READ = frozenset(
     {
         b"api-key",
         b"authorization",
-        b"content-encoding",
         b"content-type",
         b"host",
         b"traceparent",
@@ -71,6 +70,7 @@ class RequestHead:
         forwarded: request line and `lines` as the engine gets them, each ended by CRLF.
         keep_alive: the client's connection stays open after the answer.
         length: Content-Length, None without one.
+        coding: Content-Encoding, None without one; the body goes on without it.
         is_chunked: the body comes in chunks.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
         is_head: the method is HEAD, so the answer has no body.
@@ -78,6 +78,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "coding",
         "expects_continue",
         "fields",
         "forwarded",
@@ -100,6 +101,7 @@ class RequestHead:
         self.is_head = method == b"HEAD"
         self.fields = fields.values
         self.lines = fields.lines
+        self.coding = self.fields.get(b"content-encoding")
         self.keep_alive = not is_http10
         self.expects_continue = False
         _refuse_twins(fields.twins)

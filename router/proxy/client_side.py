@@ -181,6 +181,22 @@ class ClientConnection(asyncio.Protocol):
         before, self._unread_bytes = self._unread_bytes, self.transport.get_write_buffer_size()
         return self._unread_bytes < before
 
+    def hold(self, size: int) -> bool:
+        """Count body bytes against what may be held for all clients; refuse the request where that is too much."""
+        gateway = self._gateway
+        if gateway.held_body_bytes + size > gateway.limits.max_held_body_bytes:
+            self._refuse(
+                503, "bodies_too_large", "the router holds too many large requests at this moment; retry later"
+            )
+            return False
+        gateway.held_body_bytes += size
+        self._reserved_bytes += size
+        return True
+
+    def awaits(self, head: RequestHead) -> bool:
+        """Whether the client still waits for this request, and nothing has been done for it yet."""
+        return self._phase is SERVING and self._head is head and self.relay is None
+
     def let_body_go(self) -> None:
         """The request's body is not needed any more."""
         if self._body:
@@ -310,7 +326,7 @@ class ClientConnection(asyncio.Protocol):
         if length is not None and length > gateway.limits.max_body_bytes:
             self._refuse_body()
             return
-        if length is not None and not self._reserve(length):
+        if length is not None and not self.hold(length):
             return
         data, self._buffer = self._buffer, b""
         self._phase = BODY
@@ -325,18 +341,6 @@ class ClientConnection(asyncio.Protocol):
             self._take_body(data)
         elif head.expects_continue:
             self.transport.write(CONTINUE)
-
-    def _reserve(self, size: int) -> bool:
-        """Count body bytes against what may be held for all clients; refuse the request where that is too much."""
-        gateway = self._gateway
-        if gateway.held_body_bytes + size > gateway.limits.max_held_body_bytes:
-            self._refuse(
-                503, "bodies_too_large", "the router holds too many large requests at this moment; retry later"
-            )
-            return False
-        gateway.held_body_bytes += size
-        self._reserved_bytes += size
-        return True
 
     def _take_body(self, data: bytes) -> None:
         if self._decoder is not None:
@@ -366,7 +370,7 @@ class ClientConnection(asyncio.Protocol):
         if len(self._body) + size > self._gateway.limits.max_body_bytes:
             self._refuse_body()
             return
-        if not self._reserve(size):
+        if not self.hold(size):
             return
         for piece in pieces:
             self._body += piece

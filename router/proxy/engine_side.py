@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from router.http1.chunked import ChunkWatcher
-from router.transport.dialing import Address, Dial
+from router.transport.addresses import Address
+from router.transport.dialing import Dial
 
 
 class EngineUser(Protocol):

@@ -22,10 +22,11 @@ def error_type(status: int) -> str:
 
 def refusal_parts(refusal: Refusal) -> tuple[bytes, bytes]:
     """Field lines and body of a refusal."""
-    fields = b"x-wattroute-reason: %b\r\n" % refusal.reason.encode("ascii")
+    fields = b"x-wattroute-reason: %b\r\n%b" % (refusal.reason.encode("ascii"), refusal.fields)
     if refusal.retry_after_s is not None:
         fields += b"retry-after: %d\r\n" % max(1, math.ceil(refusal.retry_after_s))
-    return fields, error_body(refusal.message, type_=error_type(refusal.status), code=refusal.status)
+    code = refusal.code or refusal.status
+    return fields, error_body(refusal.message, type_=error_type(refusal.status), code=code)
 
 
 def error_chunk(message: str, *, starts_line: bool) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Outcome, Refusal
+from router.http1.content_coding import CodingError, is_coded, unpack
 from router.http1.engine_verbs import is_engine_verb, segments
 from router.http1.request_head import RequestHead, RequestReader
 from router.http1.response_head import ResponseReader
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 0.1
 """Time between two looks at all deadlines: far less than any of them, and cheaper than a timer each."""
+
+INLINE_BYTES = 262_144
+"""A compressed body up to this size is unpacked at once; a larger one would keep the event loop."""
 
 COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
 """Targets known to be an engine's ordinary work, to spare them the look at their segments."""
@@ -80,6 +84,7 @@ class Gateway:
         self.wall_s = clocks.wall_s
         self.now_s = clocks.monotonic_s
         self._models = models
+        self._unpacking: set[asyncio.Task[None]] = set()
         self._emptied: asyncio.Event | None = None
 
     def admits_connection(self) -> bool:
@@ -97,6 +102,12 @@ class Gateway:
         """Send a request on its way; `body` is None where it has none."""
         if head.target not in COMMON_TARGETS and self._serve_here(client, head):
             return
+        if head.coding is not None and body:
+            self._unpack(client, head, body, head.coding)
+        else:
+            self._dispatch(client, head, body)
+
+    def _dispatch(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None) -> None:
         received_s, wall_s = self.now_s(), self.wall_s()
         hints = head.hints
         if hints is None:
@@ -109,6 +120,35 @@ class Gateway:
             body = with_model(body, ask.engine_model)
         relay = client.relay = Relay(self, client, head, body, ask, received_s)
         relay.begin(wall_s)
+
+    def _unpack(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray, coding: bytes) -> None:
+        """Serve a compressed body: a small one at once, any other unpacked beside the event loop."""
+        try:
+            if is_coded(coding):
+                body = unpack(body, INLINE_BYTES)
+        except CodingError as error:
+            if error.status == 413:
+                task = asyncio.get_running_loop().create_task(self._unpack_aside(client, head, body))
+                self._unpacking.add(task)
+                task.add_done_callback(self._unpacking.discard)
+            else:
+                self._refuse_coding(client, error)
+            return
+        self._dispatch(client, head, body)
+
+    async def _unpack_aside(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
+        try:
+            plain = await asyncio.to_thread(unpack, body, self.limits.max_body_bytes)
+        except CodingError as error:
+            if client.awaits(head):
+                self._refuse_coding(client, error)
+            return
+        if client.awaits(head) and client.hold(len(plain)):
+            self._dispatch(client, head, plain)
+
+    def _refuse_coding(self, client: ClientConnection, error: CodingError) -> None:
+        reason = {413: "body_too_large", 415: "unsupported_coding"}.get(error.status, "bad_request")
+        self.refuse_here(client, Refusal(error.status, reason, str(error)))
 
     def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
         if is_engine_verb(head.target):

@@ -80,7 +80,7 @@ class Passage(ABC):
         self._held = b""
         self._left = 0
         self._chunks = 0
-        self._tail: deque[bytes] | None = None
+        self._tail: deque[bytes] | tuple[bytes, ...] = ()
         self._keeps_engine = False
         self._is_committed = False
         self._close = False
@@ -135,6 +135,11 @@ class Passage(ABC):
         self._keeps_engine = response.keep_alive
         framing = self._framing = response.framing(length, to_head=self._head.is_head)
         if framing is LENGTH and length:
+            if len(rest) == length:
+                self._tail = (rest[-TAIL_BYTES:],)
+                self._commit(rest, length)
+                self._complete()
+                return
             self._left = length
             engine.receive = self._pass_length
         elif framing is CHUNKED:
@@ -148,7 +153,7 @@ class Passage(ABC):
                 self._keeps_engine = False
             self._complete()
             return
-        if rest:
+        if rest and engine.receive is not None:
             engine.receive(rest)
 
     def _begin_chunks(self, engine: EngineConnection) -> None:
@@ -254,7 +259,7 @@ class Passage(ABC):
         """Count the events and keep the end, where the usage stands."""
         self._chunks += data.count(b"data: ")
         tail = self._tail
-        if tail is None:
+        if isinstance(tail, tuple):
             tail = self._tail = deque(maxlen=TAIL_PIECES)
         tail.append(data if len(data) <= TAIL_BYTES else data[-TAIL_BYTES:])
 
@@ -296,7 +301,7 @@ class Passage(ABC):
             client.finish(close=True)
 
     def _ends_an_event(self) -> bool:
-        return self._tail is not None and b"".join(self._tail).endswith(b"\n\n\r\n")
+        return b"".join(self._tail).endswith(b"\n\n\r\n")
 
     # What only the relay can do.
 

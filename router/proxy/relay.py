@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from router.contract import InstanceId
 from router.exchange import Ask, Choice, Outcome, Refusal
 from router.http1.request_head import RequestHead, engine_head
+from router.http1.response_head import UNTIL_CLOSE
 from router.openai import usage_in_tail
 from router.proxy.outcomes import FAILURES
-from router.proxy.passage import JOINED_BYTES, UNTIL_CLOSE, Passage
+from router.proxy.passage import JOINED_BYTES, Passage
 
 if TYPE_CHECKING:
     from router.proxy.client_side import ClientConnection
@@ -34,7 +35,7 @@ class Relay(Passage):
 
     __slots__ = ("_ask", "_attempts", "_body", "_connecting", "_ticket", "_tried", "_was_reset_once")
 
-    def __init__(  # noqa: PLR0913  made once per request: a record of its own would cost as much as the relay
+    def __init__(
         self,
         gateway: Gateway,
         client: ClientConnection,
@@ -169,7 +170,7 @@ class Relay(Passage):
         self._watcher = None
         self._decoder = None
         self._held = b""
-        self._tail = None
+        self._tail = ()
         self._chunks = 0
 
     def _fail(self, outcome: Outcome, reason: str) -> None:
@@ -196,7 +197,7 @@ class Relay(Passage):
             choice,
             self._ask,
             outcome,
-            usage=usage_in_tail(b"".join(tail)) if outcome is OK and tail is not None else None,
+            usage=usage_in_tail(b"".join(tail)) if outcome is OK and tail else None,
             chunks=self._chunks if self._response is not None and self._response.is_event_stream else 0,
             duration_s=now_s - self._received_s,
             now_s=gateway.wall_s(),

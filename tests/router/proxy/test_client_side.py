@@ -268,3 +268,34 @@ async def test_bytes_sent_ahead_of_an_answer_are_bounded() -> None:
         assert (await client.reply()).status == 200
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+# Bodies of all clients together.
+
+
+async def test_bodies_beyond_what_may_be_held_are_refused_before_they_are_read() -> None:
+    limits = {"max_held_body_bytes": 1 << 20}
+    async with (
+        FakeEngine() as engine,
+        running(engine, limits=limits) as router,
+        RawClient.to(router.port) as first,
+        RawClient.to(router.port) as second,
+    ):
+        length = 700_000
+        begun = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length
+        await first.send(begun + b"{")
+        await until(lambda: router.gateway.held_body_bytes == length)
+        await second.send(begun + b"{")
+        reply = await second.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (503, "bodies_too_large")
+        await first.send(b" " * (length - 2) + b"}")
+        assert (await first.reply()).status == 200
+        assert router.gateway.held_body_bytes == 0
+
+
+async def test_a_client_that_leaves_within_its_body_frees_what_it_held() -> None:
+    async with FakeEngine() as engine, running(engine) as router:
+        async with RawClient.to(router.port) as client:
+            await client.send(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            await until(lambda: router.gateway.held_body_bytes == 5)
+        await until(lambda: router.gateway.held_body_bytes == 0)

@@ -43,3 +43,10 @@ def test_an_error_within_a_stream_is_one_chunk_and_one_event(starts_line: bool, 
     assert payload.startswith(before + b"data: {")
     assert json.loads(payload.removeprefix(before + b"data: "))["error"]["message"] == "silent"
     assert payload.endswith(b"}\n\n")
+
+
+def test_a_refusal_may_say_more_in_its_head_and_use_a_word_of_openais() -> None:
+    refusal = Refusal(401, "no_api_key", "none", code="invalid_api_key", fields=b"www-authenticate: Bearer\r\n")
+    fields, body = refusal_parts(refusal)
+    assert fields == b"x-wattroute-reason: no_api_key\r\nwww-authenticate: Bearer\r\n"
+    assert json.loads(body)["error"]["code"] == "invalid_api_key"

@@ -1,6 +1,8 @@
 import asyncio
+import gzip
 import json
 import logging
+import zlib
 
 import pytest
 
@@ -132,3 +134,55 @@ async def test_a_failed_attempt_is_logged_with_its_place_and_reason(caplog: pyte
 def test_the_common_targets_are_no_verbs() -> None:
 
     assert not any(is_engine_verb(target) for target in COMMON_TARGETS)
+
+
+# Compressed bodies.
+
+
+async def test_a_compressed_body_reaches_the_engine_plain() -> None:
+    large = PLAIN[:-1] + b',"pad":"' + b"x" * 400_000 + b'"}'
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for plain, packed, coding in [
+            (PLAIN, gzip.compress(PLAIN), "gzip"),
+            (PLAIN, zlib.compress(PLAIN), "deflate"),
+            (PLAIN, PLAIN, "identity"),
+            (large, gzip.compress(large), "gzip"),
+        ]:
+            await client.post(packed, f"Content-Encoding: {coding}")
+            assert (await client.reply()).status == 200
+            got = engine.requests[-1]
+            assert got.body == plain
+            assert got.get("content-encoding") is None
+            assert got.get("content-length") == str(len(plain))
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "status", "reason"),
+    [
+        (PLAIN, "br", 415, "unsupported_coding"),
+        (PLAIN, "gzip", 400, "bad_request"),
+        (gzip.compress(PLAIN)[:-3], "gzip", 400, "bad_request"),
+        (gzip.compress(bytes(4 << 20)), "gzip", 413, "body_too_large"),
+    ],
+)
+async def test_a_body_that_cannot_be_unpacked_is_refused(body: bytes, coding: str, status: int, reason: str) -> None:
+    limits = {"max_body_bytes": 1 << 20}
+    async with FakeEngine() as engine, running(engine, limits=limits) as router, RawClient.to(router.port) as client:
+        await client.post(body, f"Content-Encoding: {coding}")
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (status, reason)
+        assert engine.requests == []
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+
+
+async def test_a_client_that_leaves_while_its_body_is_unpacked_reaches_no_engine() -> None:
+    async with FakeEngine() as engine, running(engine) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(gzip.compress(bytes(20 << 20)), "Content-Encoding: gzip")
+        await until(lambda: not router.gateway.clients)
+        async with RawClient.to(router.port) as client:
+            await client.post(PLAIN)
+            assert (await client.reply()).status == 200
+        assert len(engine.requests) == 1
+        assert router.gateway.held_body_bytes == 0
