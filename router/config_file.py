@@ -16,6 +16,8 @@ from router.errors import SettingsError
 
 MAX_FILE_BYTES = 4 << 20
 MAX_SHOWN = 20
+_HIDDEN = "keys"
+"""Setting of which no value is shown: it may be a key in place of its digest."""
 _CREDENTIALS = re.compile(r"://[^/@\s]*@")
 Model = TypeVar("Model", bound=BaseModel)
 Lines = dict[tuple[str | int, ...], int]
@@ -130,7 +132,8 @@ def _describe(detail: ErrorDetails, model: type[BaseModel], name: str, lines: Li
     if detail["type"] == "missing":
         return f"{where}: required key {key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(detail["input"], dict | list | BaseModel) else f" (got {_shown(detail['input'])})"
+    is_hidden = _HIDDEN in detail["loc"] or isinstance(detail["input"], dict | list | BaseModel)
+    value = "" if is_hidden else f" (got {_shown(detail['input'])})"
     return f"{where}: {key}: {message}{value}"
 
 

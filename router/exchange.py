@@ -11,6 +11,9 @@ import msgspec
 
 from router.contract import ClassId, InstanceId, PoolId, Precision
 from router.openai import RequestFacts
+from router.tenants.charge import Charge
+from router.tenants.keys import Key
+from router.tenants.tenant import Tenant
 
 
 class Outcome(StrEnum):
@@ -57,13 +60,13 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
         class_id: class named by x-wattroute-class, or None.
         precision: precision pinned by x-wattroute-precision, or None.
         session_key: x-session-id, or None.
-        tenant: who sends, or None.
+        key: the tenant's key that it carries, or None where there are no tenants.
     """
 
     class_id: ClassId | None = None
     precision: Precision | None = None
     session_key: str | None = None
-    tenant: str | None = None
+    key: Key[Tenant] | None = None
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +80,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
         engine_model: model name to send to the engine in place of ``name@precision`` (see `openai.with_model`), or
             None where the body goes on unchanged.
         expected_tokens: output tokens expected of it.
+        charge: what it costs its tenant, or None where there are no tenants.
     """
 
     facts: RequestFacts
@@ -85,6 +89,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     session_key: str | None
     engine_model: str | None
     expected_tokens: float
+    charge: Charge | None = None
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
@@ -114,9 +119,13 @@ class Refusal(msgspec.Struct, frozen=True):
         reason: machine-readable, from a fixed list (see docs/reference/router.md), for x-wattroute-reason.
         message: for a human; names the value and the remedy.
         retry_after_s: for Retry-After, or None to send none.
+        code: the error body's ``code`` where it is a word of OpenAI's; None for the status, as vLLM has it.
+        fields: further lines of the answer's head, each ended by CRLF.
     """
 
     status: int
     reason: str
     message: str
     retry_after_s: float | None = None
+    code: str | None = None
+    fields: bytes = b""

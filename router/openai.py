@@ -204,6 +204,9 @@ def _object_end(data: bytes | bytearray, start: int) -> int | None:
     return None
 
 
-def error_body(message: str, *, type_: str, code: int, param: str | None = None) -> bytes:
-    """An error as vLLM and OpenAI write it: ``{"error": {"message", "type", "param", "code"}}``."""
+def error_body(message: str, *, type_: str, code: int | str, param: str | None = None) -> bytes:
+    """An error as vLLM and OpenAI write it: ``{"error": {"message", "type", "param", "code"}}``.
+
+    vLLM's `code` is the status, OpenAI's a word.
+    """
     return msgspec.json.encode({"error": {"message": message, "type": type_, "param": param, "code": code}})

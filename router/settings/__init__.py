@@ -14,6 +14,7 @@ from router.settings.fields import Group, Name, Port, Seconds, refuse_twins
 from router.settings.pools import ClassSettings, PoolSettings
 from router.settings.process import HealthSettings, LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
 from router.settings.table import TableSettings
+from router.settings.tenants import TenantSettings, TenantsSettings
 from router.settings.tls import ClientTlsSettings, EngineTlsSettings, ServerTlsSettings
 from router.transport.addresses import parse_engine, shown
 
@@ -34,6 +35,8 @@ __all__ = [
     "Seconds",
     "ServerTlsSettings",
     "TableSettings",
+    "TenantSettings",
+    "TenantsSettings",
     "TimeoutSettings",
 ]
 
@@ -56,6 +59,8 @@ class RouterFile(Group):
     """Class of a request that names none; absent means the first one."""
     router: RouterSettings = RouterSettings()
     table: TableSettings = TableSettings()
+    tenants: TenantsSettings | None = None
+    """Who may use the router; absent, everyone may who can reach the port."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RouterFile:

@@ -1,0 +1,111 @@
+"""The tenants of one worker: whose key a request carries, what it is charged, and what is counted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from router.exchange import Refusal
+from router.tenants.charge import Charge
+from router.tenants.counts import NO_TENANT, OTHER_TENANTS, RESERVED_NAMES, TenantCounts
+from router.tenants.keys import Key, KeyRing, presented_key
+from router.tenants.limits import Limits
+from router.tenants.tenant import Tenant, TenantSpec
+
+NEVER_RETRY = b"x-should-retry: false\r\n"
+"""OpenAI's clients try every 429 again unless told this."""
+
+_NO_KEY = Refusal(
+    401,
+    "no_api_key",
+    "this router needs an API key; send it as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'",
+    code="invalid_api_key",
+    fields=b"www-authenticate: Bearer\r\n",
+)
+_BAD_KEY = Refusal(
+    401,
+    "invalid_api_key",
+    "the API key sent is not valid here; ask the operator of this router for one",
+    code="invalid_api_key",
+    fields=b"www-authenticate: Bearer\r\n",
+)
+
+
+class Roster:
+    """Identifies and admits.
+
+    Args:
+        specs: the tenants.
+        max_labels: how many are counted under their own names, the first ones; the rest share the label ``other``.
+        workers: how many workers divide the limits among them.
+        worker: number of this one, from 0.
+    """
+
+    def __init__(self, specs: Sequence[TenantSpec], *, max_labels: int, workers: int = 1, worker: int = 0) -> None:
+        self._workers = workers
+        self._worker = worker
+        self._max_labels = max_labels
+        self._tenants: dict[str, Tenant] = {}
+        self._ring: KeyRing[Tenant] = KeyRing()
+        self._counts: dict[str, TenantCounts] = {}
+        self.apply(specs)
+
+    def apply(self, specs: Sequence[TenantSpec]) -> None:
+        """Know these tenants and their keys and no others; what a tenant has used stays used."""
+        old, self._tenants = self._tenants, {}
+        for spec in specs:
+            counts = self._counts_of(self._label_of(spec.name))
+            tenant = old.get(spec.name)
+            if tenant is None:
+                limits = Limits(spec.allowance, workers=self._workers, worker=self._worker)
+                tenant = Tenant(spec, limits, counts)
+            else:
+                tenant.limits.allow(spec.allowance, worker=self._worker)
+                tenant.spec, tenant.counts = spec, counts
+            self._tenants[spec.name] = tenant
+        self._ring.replace({tenant: tenant.spec.keys for tenant in self._tenants.values()})
+
+    def identify(self, fields: Mapping[bytes, bytes]) -> Key[Tenant] | Refusal:
+        """The known key among a head's fields; whether it is valid yet is for `check_key`, each time it is used."""
+        presented = presented_key(fields)
+        if presented is None:
+            return _NO_KEY
+        return self._ring.find(presented) or _BAD_KEY
+
+    def check_key(self, key: Key[Tenant], now_s: float) -> Refusal | None:
+        """None while the key is valid: one that has ended is refused like one that was never known."""
+        return None if now_s < key.until_s else _BAD_KEY
+
+    def admit(self, tenant: Tenant, tokens: float, now_s: float) -> Charge | Refusal:
+        """Charge a request of about that many tokens, or refuse it."""
+        denial = tenant.limits.admit(tokens, now_s)
+        if denial is None:
+            return Charge(tenant.limits, tenant.counts, tokens)
+        told = tenant.limits.told_fields()
+        return Refusal(
+            429,
+            denial.reason,
+            denial.message,
+            denial.retry_after_s,
+            code="rate_limit_exceeded",
+            fields=told if denial.retry_after_s is not None else told + NEVER_RETRY,
+        )
+
+    def count_refusal(self, tenant: Tenant | None, reason: str) -> None:
+        """Count a request that was not served; None for one without a tenant."""
+        counts = self._counts_of(NO_TENANT) if tenant is None else tenant.counts
+        counts.count_refusal(reason)
+
+    def counts(self) -> list[TenantCounts]:
+        """All that is counted; tenants that are configured no longer keep what they had."""
+        return list(self._counts.values())
+
+    def _label_of(self, name: str) -> str:
+        """Its own name while there is room; labels of tenants that are gone take room, as their counts remain."""
+        named = len(self._counts.keys() - RESERVED_NAMES)
+        return name if name in self._counts or named < self._max_labels else OTHER_TENANTS
+
+    def _counts_of(self, label: str) -> TenantCounts:
+        found = self._counts.get(label)
+        if found is None:
+            found = self._counts[label] = TenantCounts(label)
+        return found
