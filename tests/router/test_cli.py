@@ -164,3 +164,20 @@ def test_it_starts_without_an_engine_and_stops_cleanly_on_a_signal(workers: str,
     assert "engine fails probes instance_id=bf16-0" in seen
     assert "router stopped" in rest
     assert "Traceback" not in seen + rest
+
+
+@pytest.mark.parametrize(
+    "option", [["--port", "70000"], ["--admin-port", "-1"], ["--workers", "0"], ["--wurkers", "2"]]
+)
+def test_a_wrong_option_is_named(option: list[str]) -> None:
+    done = run("--pool", "bf16=http://h:1", *option)
+    assert done.returncode == 2
+    assert option[0] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_only_some_routers_need_is_not_loaded_by_all() -> None:
+    heavy = ("aiohttp.web", "http.server", "opentelemetry", "prometheus_client", "redis", "typer")
+    show = f"import sys, router.cli; print(*[name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []
