@@ -14,17 +14,16 @@ import httptools
 from router.http1.fields import TOKEN
 
 _PRIME = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+CR = 13
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-_EXTENSION = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*;[\t\x20-\x7e\x80-\xff]*")
+_EXTENDED = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*;[\t\x20-\x7e\x80-\xff]*")
 _TRAILER = re.compile(TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+")
 MAX_SIZE_DIGITS = 15
 """Digits of a chunk's size: more than any body has, less than overflows a 64-bit integer anywhere."""
 MAX_LINE_BYTES = 4096
 """Longest size line or trailer."""
 MAX_OVERHEAD_BYTES = 16_384
-"""Bytes of sizes, extensions and trailers that a body may have in any case."""
-OVERHEAD_PER_BYTE = 16
-"""Further such bytes for each byte of payload: one-byte chunks pass, words without end do not."""
+"""Bytes of extensions and trailers that a body may have beyond its payload."""
 
 
 class ChunkError(ValueError):
@@ -119,28 +118,23 @@ class ChunkDecoder:
         """Payload within the next bytes, in pieces.
 
         Raises:
-            ChunkError: they are not chunks, or far more framing than payload.
+            ChunkError: they are not chunks, or mostly extensions and trailers.
         """
         if self._held:
             data = self._held + data
             self._held = b""
         pieces: list[bytes] = []
         at = self._finish_chunk(data, pieces) if self._left else 0
-        if not self._left:
-            if not self._trailing:
-                at = self._chunks(data, at, pieces)
-            if self._trailing:
-                at = self._trailers(data, at)
+        if not self._left and not self._trailing:
+            at = self._chunks(data, at, pieces)
+        if self._trailing:
+            at = self._trailers(data, at)
         if self.is_complete:
             self.rest = data[at:]
         else:
             self._held = data[at:]
-            if len(self._held) > MAX_LINE_BYTES:
+            if len(self._held) > MAX_LINE_BYTES + 1:  # its CR
                 raise ChunkError("a line of a chunked body is too long")
-        payload = sum(map(len, pieces))
-        self._spare += OVERHEAD_PER_BYTE * payload - (at - payload)
-        if self._spare < 0:
-            raise ChunkError("a chunked body has far more framing than payload")
         return pieces
 
     def _finish_chunk(self, data: bytes, pieces: list[bytes]) -> int:
@@ -160,9 +154,9 @@ class ChunkDecoder:
     def _chunks(self, data: bytes, at: int, pieces: list[bytes]) -> int:
         """Take whole chunks, and the beginning of one that goes on."""
         while (end := data.find(b"\n", at)) >= 0:
-            size = _read_size(data[at : end - 1]) if data[end - 1] == 13 and end > at else -1
-            if size < 0:
-                raise ChunkError("a chunk's size line is malformed")
+            if end == at or data[end - 1] != CR:
+                raise ChunkError("a bare LF after a chunk's size")
+            size = self._read_size(data[at : end - 1])
             at = end + 1
             if size == 0:
                 self._trailing = True
@@ -181,6 +175,7 @@ class ChunkDecoder:
             if end == at:
                 self.is_complete = True
                 return end + 2
+            self._spend(end - at)
             if not _TRAILER.fullmatch(data, at, end):
                 raise ChunkError("a trailer of a chunked body is malformed")
             at = end + 2
@@ -188,10 +183,19 @@ class ChunkDecoder:
             raise ChunkError("a bare LF in the trailers of a chunked body")
         return at
 
+    def _read_size(self, line: bytes) -> int:
+        if not line.translate(None, _HEX_DIGITS) and 0 < len(line) <= MAX_SIZE_DIGITS:
+            return int(line, 16)
+        match = _EXTENDED.fullmatch(line)
+        if match is None:
+            raise ChunkError("a chunk's size line is malformed")
+        size = int(match[1], 16)
+        self._spare = min(self._spare + size, MAX_OVERHEAD_BYTES)
+        self._spend(len(line))
+        return size
 
-def _read_size(line: bytes) -> int:
-    """The size that a line states; -1 where it states none."""
-    if not line.translate(None, _HEX_DIGITS) and 0 < len(line) <= MAX_SIZE_DIGITS:
-        return int(line, 16)
-    match = _EXTENSION.fullmatch(line)
-    return -1 if match is None else int(match[1], 16)
+    def _spend(self, size: int) -> None:
+        """Count a line that is of no use to anybody."""
+        self._spare -= size
+        if size > MAX_LINE_BYTES or self._spare < 0:
+            raise ChunkError("a chunked body has too long extensions or trailers")

@@ -1,0 +1,192 @@
+"""Two independent readings of HTTP/1.1, h11 and llhttp: where they see requests and answers begin and end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import h11
+import httptools
+
+H11_MOST_BYTES = 1 << 20
+
+
+class Message(NamedTuple):
+    """A whole request."""
+
+    method: bytes
+    target: bytes
+    body: bytes
+
+
+@dataclass
+class Reading:
+    """What a parser made of some bytes.
+
+    Attributes:
+        requests: whole requests.
+        is_refused: the bytes are not HTTP from there on.
+        is_closing: the connection ends after these requests.
+    """
+
+    requests: list[Message] = field(default_factory=list)
+    is_refused: bool = False
+    is_closing: bool = False
+
+
+def h11_requests(raw: bytes) -> Reading:
+    """The requests that h11 sees."""
+    reading = Reading()
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=H11_MOST_BYTES)
+    connection.receive_data(raw)
+    head: Any = None
+    body = b""
+    try:
+        while True:
+            event = connection.next_event()
+            if isinstance(event, h11.Request):
+                head, body = event, b""
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                reading.requests.append(Message(head.method, head.target, body))
+                connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+                connection.send(h11.EndOfMessage())
+                if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+                    reading.is_closing = True
+                    return reading
+                connection.start_next_cycle()
+            else:
+                return reading
+    except h11.RemoteProtocolError:
+        reading.is_refused = True
+    return reading
+
+
+class _Llhttp:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.parser: Any = None
+        self._target = self._body = b""
+
+    def on_message_begin(self) -> None:
+        self._target = self._body = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        reading = self._reading
+        if not reading.is_closing:
+            reading.requests.append(Message(self.parser.get_method(), self._target, self._body))
+            reading.is_closing = not self.parser.should_keep_alive()
+
+
+def llhttp_requests(raw: bytes) -> Reading:
+    """The requests that llhttp sees; an upgrade is taken for the end."""
+    reading = Reading()
+    protocol = _Llhttp(reading)
+    parser = protocol.parser = httptools.HttpRequestParser(protocol)
+    try:
+        parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        reading.is_closing = True
+    except httptools.HttpParserError:
+        reading.is_refused = not reading.is_closing
+    protocol.parser = None
+    return reading
+
+
+@dataclass
+class Answer:
+    """An answer as a client reads it.
+
+    Attributes:
+        status: of the final head; 0 where none came.
+        fields: of the final head, names in lower case.
+        body: as much as came.
+        is_complete: the answer has its end.
+        interim: statuses that came before.
+    """
+
+    status: int = 0
+    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    is_complete: bool = False
+    interim: list[int] = field(default_factory=list)
+
+    def get(self, name: bytes) -> bytes | None:
+        """Value of a field, by lower-case name."""
+        return next((value for key, value in self.fields if key == name), None)
+
+
+@dataclass
+class Answers:
+    """All answers on a client's connection; `is_refused` where something is no answer."""
+
+    answers: list[Answer] = field(default_factory=list)
+    is_refused: bool = False
+
+    @property
+    def statuses(self) -> list[int]:
+        return [answer.status for answer in self.answers]
+
+
+def h11_answers(raw: bytes, methods: Iterable[bytes], *, is_ended: bool, is_reset: bool = False) -> Answers:
+    """The answers that h11 sees to requests of `methods`.
+
+    Args:
+        raw: what the client received.
+        methods: of the requests, in order.
+        is_ended: the connection ended after `raw`.
+        is_reset: it ended by a reset, so an end of bytes is no end of an answer.
+    """
+    found = Answers()
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=H11_MOST_BYTES)
+    connection.receive_data(raw)
+    if is_ended and not is_reset:
+        connection.receive_data(b"")
+    try:
+        for method in methods:
+            if not _read_answer(connection, found, method):
+                break
+    except h11.RemoteProtocolError:
+        found.is_refused = True
+    if connection.trailing_data[0] and connection.their_state is not h11.SEND_BODY:
+        found.is_refused = True
+    return found
+
+
+def _read_answer(connection: h11.Connection, found: Answers, method: bytes) -> bool:
+    """Read the answer to one request; whether another may follow."""
+    connection.send(h11.Request(method=method, target="/", headers=[("host", "a")]))
+    connection.send(h11.EndOfMessage())
+    answer = Answer()
+    for event in _events(connection):
+        if isinstance(event, h11.InformationalResponse):
+            answer.interim.append(event.status_code)
+        elif isinstance(event, h11.Response):
+            found.answers.append(answer)
+            answer.status, answer.fields = event.status_code, list(event.headers)
+        elif isinstance(event, h11.Data):
+            answer.body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            answer.is_complete = True
+    if not answer.is_complete or connection.their_state is not h11.DONE:
+        return False
+    connection.start_next_cycle()
+    return True
+
+
+def _events(connection: h11.Connection) -> Iterator[Any]:
+    while True:
+        event = connection.next_event()
+        if event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
+            return
+        yield event
+        if isinstance(event, h11.EndOfMessage):
+            return
