@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ TAIL_PIECES = 6
 """Pieces of a stream that are kept: vLLM sends usage, ``[DONE]`` and the last chunk one by one."""
 JOINED_BYTES = 65_536
 """Head and body up to this size go out together: copying costs less than a second system call."""
+_FAILED_EVENT = re.compile(rb'[0-9a-fA-F]{1,8}\r\ndata: \{"error":[^\n]{0,2000}"code": ?5[0-9][0-9]\b')
+"""First event of a stream that an engine opened while the request was in its queue, and then could not serve: vLLM
+says so in an event, after ``200``, and ends the stream in good order."""
 
 
 class Passage(ABC):
@@ -51,6 +55,7 @@ class Passage(ABC):
         "_engine",
         "_framing",
         "_gateway",
+        "_has_failed",
         "_head",
         "_held",
         "_is_committed",
@@ -82,6 +87,7 @@ class Passage(ABC):
         self._chunks = 0
         self._tail: deque[bytes] | tuple[bytes, ...] = ()
         self._keeps_engine = False
+        self._has_failed = False
         self._is_committed = False
         self._close = False
 
@@ -169,6 +175,10 @@ class Passage(ABC):
         response, choice, client = self._response, self._choice, self._client
         if response is None or choice is None:
             return
+        if response.is_event_stream and _FAILED_EVENT.match(data):
+            self._has_failed = True
+            if self._try_elsewhere(ENGINE_ERROR, may_wait=False):
+                return
         self._is_committed = True
         gateway = self._gateway
         self._close = self._framing is UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
@@ -208,6 +218,8 @@ class Passage(ABC):
             client.has_moved = True
         else:
             self._commit(data)
+            if not self._is_committed:
+                return
         self._note(data)
         if watcher.is_complete:
             self._complete()
@@ -274,7 +286,7 @@ class Passage(ABC):
                 gateway.engines.give_back(engine, now_s)
             else:
                 engine.abort()
-        self._release(Outcome.OK if response is None else outcome_of(response.status), now_s)
+        self._release(ENGINE_ERROR if self._has_failed or response is None else outcome_of(response.status), now_s)
         self._client.finish(close=self._close)
 
     def _drop_engine(self) -> None:

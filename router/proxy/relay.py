@@ -167,6 +167,7 @@ class Relay(Passage):
         self._release(outcome, self._gateway.now_s())
         self._response = None
         self._framing = None
+        self._has_failed = False
         self._watcher = None
         self._decoder = None
         self._held = b""

@@ -1,0 +1,352 @@
+import asyncio
+import json
+
+import pytest
+
+from tests.fakes.fake_engine import FakeEngine, Request, Wire, chat, completion, delta
+from tests.fakes.running import RawClient, running
+
+PLAIN = b'{"model":"qwen","messages":[]}'
+STREAM = b'{"model":"qwen","messages":[],"stream":true}'
+GET = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def raw(answer: bytes):
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(answer)
+
+    return script
+
+
+def status(code: int, body: bytes = b'{"error":{"message":"no"}}', *fields: str):
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(code, body, *fields)
+
+    return script
+
+
+async def reset(request: Request, wire: Wire) -> None:
+    wire.reset()
+
+
+# What goes through.
+
+
+async def test_a_stream_arrives_byte_for_byte() -> None:
+    sent = b'7;x="y"\r\ndata: a\r\n2\r\n\n\n\r\n10\r\ndata: [DONE]  \n\n\r\n0\r\nX-Trailer: 1\r\n\r\n'
+
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        for at in range(len(sent)):
+            await wire.send(sent[at : at + 1])
+            await asyncio.sleep(0)
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        head = await client.head()
+        assert head.get("transfer-encoding") == "chunked"
+        assert head.get("content-type") == "text/event-stream; charset=utf-8"
+        assert await client.reader.readexactly(len(sent)) == sent
+        await client.send(GET)
+        assert (await client.head()).status == 200
+        assert engine.connections == 1
+
+
+async def test_the_client_is_told_how_it_was_served() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert json.loads(reply.body) == completion("w0 w1 w2")
+        assert reply.get("x-wattroute-pool") == "bf16"
+        assert reply.get("x-wattroute-precision") == "bf16"
+        assert reply.get("x-wattroute-degraded") == "false"
+        assert reply.get("x-wattroute-allocation") == "static"
+        assert float(reply.get("x-wattroute-overhead-ms") or "-1") >= 0
+
+
+async def test_fields_keep_their_number_and_hop_by_hop_ones_end_here() -> None:
+    script = status(200, b"{}", "Set-Cookie: a=1", "Set-Cookie: b=2", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: 5")
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(
+            PLAIN, "X-Two: 1", "X-Two: 2", "Connection: keep-alive, X-Mine", "X-Mine: s", "X-Request-Id: r1"
+        )
+        reply = await client.reply()
+        assert [value for name, value in reply.fields if name == "Set-Cookie"] == ["a=1", "b=2"]
+        assert reply.get("x-hop") is None
+        assert reply.get("keep-alive") is None
+        got = engine.requests[0]
+        assert [value for name, value in got.fields if name == "X-Two"] == ["1", "2"]
+        assert got.get("x-mine") is None
+        assert got.get("x-request-id") == "r1"
+        assert got.body == PLAIN
+
+
+async def test_an_engines_refusal_of_the_request_is_passed_on_as_it_is() -> None:
+    async with (
+        FakeEngine(status(400, b'{"error":"bad"}')) as engine,
+        running(engine) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.body) == (400, b'{"error":"bad"}')
+        assert len(engine.requests) == 1
+
+
+async def test_a_close_delimited_answer() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nall of ")
+        await asyncio.sleep(0.01)
+        await wire.send(b"it")
+        wire.close()
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.get("connection"), reply.body) == ("close", b"all of it")
+
+
+async def test_an_empty_close_delimited_answer() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        wire.close()
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+
+
+async def test_chunks_are_taken_apart_for_an_old_client() -> None:
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        length = len(STREAM)
+        await client.send(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % length + STREAM)
+        reply = await client.reply()
+        assert reply.get("transfer-encoding") is None
+        events = reply.body.split(b"\n\n")
+        assert events[-2:] == [b"data: [DONE]", b""]
+        assert json.loads(events[0].removeprefix(b"data: ")) == delta("w0 ")
+
+
+@pytest.mark.parametrize("code", [204, 304])
+async def test_answers_without_body(code: int) -> None:
+    script = raw(b"HTTP/1.1 %d X\r\netag: 1\r\n\r\n" % code)
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for _ in range(2):
+            await client.send(GET)
+            reply = await client.reply()
+            assert (reply.status, reply.get("etag"), reply.get("transfer-encoding")) == (code, "1", None)
+        assert engine.connections == 1
+
+
+async def test_interim_answers_are_passed_on_but_not_the_engines_100() -> None:
+    hint = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    script = raw(b"HTTP/1.1 100 Continue\r\n\r\n" + hint + b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(GET)
+        first = await client.head()
+        assert first.head == hint
+        assert (await client.reply()).body == b"x"
+
+
+async def test_an_answer_longer_than_it_says_does_not_leak_into_the_next_one() -> None:
+    script = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        for _ in range(2):
+            await client.send(GET)
+            assert (await client.reply()).body == b"ok"
+        assert engine.connections == 2
+
+
+async def test_bytes_that_come_later_than_the_answer_spoil_the_connection_only() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(200, b"ok")
+        await asyncio.sleep(0.02)
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(GET)
+        assert (await client.reply()).body == b"ok"
+        await asyncio.sleep(0.1)
+        await client.send(GET)
+        assert (await client.reply()).body == b"ok"
+        assert engine.connections == 2
+
+
+# Failing after the first byte.
+
+
+async def test_a_stream_that_falls_silent_ends_with_an_error_event() -> None:
+    async def silent(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with FakeEngine(silent) as one, FakeEngine(silent) as two, running(one, two, timeouts=timeouts) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(STREAM)
+            await client.head()
+            size = int(await client.reader.readuntil(b"\r\n"), 16)
+            assert (await client.reader.readexactly(size + 2)).startswith(b"data: ")
+            size = int(await client.reader.readuntil(b"\r\n"), 16)
+            event = await client.reader.readexactly(size)
+            assert event.startswith(b"data: {")
+            assert event.endswith(b"}\n\n")
+            assert json.loads(event.removeprefix(b"data: "))["error"]["code"] == 500
+            assert await client.rest() == b"\r\n"
+        assert len(one.requests) + len(two.requests) == 1
+        assert router.in_flight() == 0
+
+
+async def test_a_stream_that_is_reset_ends_with_an_error_event_and_no_end() -> None:
+    async def die(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await asyncio.sleep(0.05)
+        wire.reset()
+
+    async with FakeEngine(die) as one, FakeEngine(die) as two, running(one, two) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(STREAM)
+            await client.head()
+            body = await client.rest()
+            assert b'data: {"error":' in body
+            assert b"[DONE]" not in body
+            assert not body.endswith(b"0\r\n\r\n")
+        assert len(one.requests) + len(two.requests) == 1
+
+
+@pytest.mark.parametrize("partial", [b"40\r\ndata: {", b"4", b"7\r\ndata: a"])
+async def test_within_a_chunk_nothing_can_be_said(partial: bytes) -> None:
+    async def stall(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event("a")
+        await wire.send(partial)
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with (
+        FakeEngine(stall) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        await client.head()
+        assert await client.rest() == b"9\r\ndata: a\n\n\r\n" + partial
+
+
+async def test_an_event_cut_in_two_is_closed_before_the_error() -> None:
+    async def stall(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.chunk(b'data: {"half":')
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with (
+        FakeEngine(stall) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        await client.head()
+        assert b'data: {"half":\r\n' in (body := await client.rest())
+        assert b'\r\n\n\ndata: {"error":' in body
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 100", b"transfer-encoding: chunked"])
+async def test_a_plain_answer_that_breaks_off_does_not_look_complete(framing: bytes) -> None:
+    async def die(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\n{....\r\n")
+        await asyncio.sleep(0.05)
+        wire.reset()
+
+    async with FakeEngine(die) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        await client.head()
+        assert await client.rest() == b"5\r\n{....\r\n"
+        assert len(engine.requests) == 1
+        assert router.in_flight() == 0
+
+
+async def test_a_close_delimited_answer_that_breaks_off_is_reset() -> None:
+    async def die(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        await wire.wait_gone()
+
+    timeouts = {"inter_chunk_s": 0.1}
+    async with (
+        FakeEngine(die) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(PLAIN)
+        await client.head()
+        assert await client.reader.readexactly(4) == b"half"
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read(1)
+
+
+async def test_garbage_within_a_stream_is_not_passed_on() -> None:
+    async def garbage(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await asyncio.sleep(0.05)
+        await wire.send(b"0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+
+    async with FakeEngine(garbage) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        await client.head()
+        assert b"evil" not in await client.rest()
+
+
+async def test_slow_chunks_are_no_silence() -> None:
+    async def slow(request: Request, wire: Wire) -> None:
+        await chat(request, wire, tokens=8, pause_s=0.1)
+
+    timeouts = {"inter_chunk_s": 0.4, "first_byte_s": 0.4}
+    async with (
+        FakeEngine(slow) as engine,
+        running(engine, timeouts=timeouts) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        assert b"[DONE]" in (await client.reply()).body
+
+
+def failed_event(code: int) -> bytes:
+    event = json.dumps({"error": {"message": "EngineCore encountered an issue", "param": None, "code": code}}).encode()
+    return b"data: " + event + b"\n\n"
+
+
+def fail_in_queue(code: int):
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        await wire.chunk(failed_event(code))
+        await wire.chunk(b"data: [DONE]\n\n")
+        await wire.end()
+
+    return script
+
+
+async def test_a_stream_that_failed_in_the_engines_queue_is_tried_elsewhere() -> None:
+    async with FakeEngine(fail_in_queue(500)) as bad, FakeEngine() as good, running(bad, good, apart=True) as router:
+        for _ in range(4):
+            async with RawClient.to(router.port) as client:
+                await client.post(STREAM)
+                reply = await client.reply()
+                assert reply.status == 200
+                assert b"error" not in reply.body
+        assert bad.requests
+        assert router.in_flight() == 0
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(500, "engine_error"), (400, "ok")])
+async def test_a_failed_stream_without_another_engine_is_passed_on_as_it_is(code: int, outcome: str) -> None:
+    async with FakeEngine(fail_in_queue(code)) as bad, running(bad) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        reply = await client.reply()
+        assert reply.status == 200
+        assert failed_event(code) in reply.body
+        assert reply.body.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        [traffic] = router.dispatcher.state(0.0).traffic
+        assert traffic.outcomes == {outcome: 1}
