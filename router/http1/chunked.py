@@ -21,7 +21,7 @@ _TRAILER = re.compile(TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+")
 MAX_SIZE_DIGITS = 15
 """Digits of a chunk's size: more than any body has, less than overflows a 64-bit integer anywhere."""
 MAX_LINE_BYTES = 4096
-"""Longest size line or trailer."""
+"""Longest size line or trailer, with its CRLF."""
 MAX_OVERHEAD_BYTES = 16_384
 """Bytes of extensions and trailers that a body may have beyond its payload."""
 
@@ -133,7 +133,7 @@ class ChunkDecoder:
             self.rest = data[at:]
         else:
             self._held = data[at:]
-            if len(self._held) > MAX_LINE_BYTES + 1:  # its CR
+            if len(self._held) >= MAX_LINE_BYTES:
                 raise ChunkError("a line of a chunked body is too long")
         return pieces
 
@@ -175,7 +175,7 @@ class ChunkDecoder:
             if end == at:
                 self.is_complete = True
                 return end + 2
-            self._spend(end - at)
+            self._spend(end + 2 - at)
             if not _TRAILER.fullmatch(data, at, end):
                 raise ChunkError("a trailer of a chunked body is malformed")
             at = end + 2
@@ -191,7 +191,7 @@ class ChunkDecoder:
             raise ChunkError("a chunk's size line is malformed")
         size = int(match[1], 16)
         self._spare = min(self._spare + size, MAX_OVERHEAD_BYTES)
-        self._spend(len(line))
+        self._spend(len(line) + 2)
         return size
 
     def _spend(self, size: int) -> None:

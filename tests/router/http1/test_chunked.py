@@ -55,9 +55,9 @@ BROKEN = [
     b"\n5\r\nhello\r\n",
     b"0\r\nx: 1\n\r\n",
     b"0\r\n\n",
-    b"5" * (MAX_LINE_BYTES + 2),
+    b"5" * MAX_LINE_BYTES,
     b"0\r\nx: " + b"y" * MAX_LINE_BYTES,
-    b"0\r\n" + b"x: 1\r\n" * (MAX_OVERHEAD_BYTES // 4 + 1),
+    b"0\r\n" + b"x: 1\r\n" * (MAX_OVERHEAD_BYTES // 6 + 1),
     (b"1;" + b"e" * 1000 + b"\r\na\r\n") * 20,
 ]
 
