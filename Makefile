@@ -16,6 +16,9 @@ demo: $(STAMP)  ## the main job, on this machine
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
 
+test-vllm: $(STAMP)  ## the router in front of real vLLM servers, on the processor; skips where they cannot run
+	$(BIN)/python -m tests.vllm.run $(ARGS)
+
 bench: $(STAMP)  ## what the router costs, beside its peers
 	$(BIN)/python -m tests.bench $(ARGS)
 

@@ -1,0 +1,94 @@
+"""The metrics that router and controller read are those that a real engine shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from controller.signals.engines import engine_metrics
+from router.probes import read_load
+from tests.fakes.system import ROOT, get
+from tests.vllm.load import filled, long
+from tests.vllm.router import Router
+from tests.vllm.servers import Pair
+from tests.vllm.wire import exchange, request
+
+pytestmark = pytest.mark.vllm
+
+SOURCES = [
+    path
+    for package in ("router", "controller")
+    for path in (ROOT / package).rglob("*.py")
+    if "simulation" not in path.parts
+]
+EMULATOR = ROOT / "controller" / "simulation"
+
+
+def names_in(paths: list[Path]) -> set[str]:
+    """Names of engine metrics that source files mention; alternatives in a pattern count each."""
+    found = set()
+    for path in paths:
+        text = path.read_text()
+        found |= set(re.findall(r"vllm:([a-z0-9_]+)", text))
+        for group in re.findall(r"vllm:\(([a-z0-9_|]+)\)", text):
+            found |= set(group.split("|"))
+    return found
+
+
+def shown(text: str) -> set[str]:
+    return set(re.findall(r"^vllm:([a-z0-9_]+)", text, re.MULTILINE))
+
+
+async def test_every_name_that_is_read_is_shown(pair: Pair) -> None:
+    read = names_in(SOURCES)
+    assert len(read) >= 8
+    for server in (pair.bf16, pair.int8):
+        assert read - shown(get(f"{server.url}/metrics")[1].decode()) == set()
+
+
+async def test_every_name_the_emulator_shows_is_a_real_one(pair: Pair) -> None:
+    text = (ROOT / "tests" / "golden" / "vllm_metrics_busy.txt").read_text()
+    assert shown(text) - shown(get(f"{pair.bf16.url}/metrics")[1].decode()) == set()
+
+
+async def test_load_as_the_router_reads_it(pair: Pair) -> None:
+    async with filled(pair.bf16, 10):
+        load = read_load(get(f"{pair.bf16.url}/metrics")[1])
+    assert load is not None
+    assert (load.running, load.waiting, load.awake) == (8, 2, True)
+    assert 0 < load.kv_cache_usage_frac < 1
+
+
+async def test_figures_as_the_controller_reads_them(pair: Pair) -> None:
+    def figures() -> tuple[float, float, float, float]:
+        found = engine_metrics(get(f"{pair.bf16.url}/metrics")[1].decode())
+        assert found.is_sleeping is False
+        return found.prompt_tokens, found.generation_tokens, found.ttft[-1][1], found.itl[-1][1]
+
+    before = figures()
+    answer = await exchange(pair.bf16.port, request("POST", "/v1/completions", long(20, prompt=[300] * 10)))
+    assert answer.status == 200
+    differences = [after - first for first, after in zip(before, figures(), strict=True)]
+    assert differences[:3] == [10, 20, 1]
+    # Tokens that vLLM joins in one event make one interval.
+    assert 0 < differences[3] <= 19
+
+
+async def test_tokens_are_counted_as_the_engine_counts_them(pair: Pair, router: Router) -> None:
+    def counted() -> tuple[float, float]:
+        status, text = get(f"http://127.0.0.1:{router.admin_port}/metrics")
+        assert status == 200
+        totals = []
+        for name in ("input_tokens_total", "output_tokens_total"):
+            values = re.findall(rf"^wattroute_router_{name}\{{.*\}} (\S+)$", text.decode(), re.MULTILINE)
+            totals.append(sum(map(float, values)))
+        return totals[0], totals[1]
+
+    before = counted()
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    for body in (long(20, prompt=[300] * 10), long(30, prompt=[300] * 5, **options)):
+        assert (await exchange(router.port, request("POST", "/v1/completions", body))).status == 200
+    after = counted()
+    assert (after[0] - before[0], after[1] - before[1]) == (15, 50)
