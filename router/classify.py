@@ -8,6 +8,9 @@ from router.contract import ClassId, Precision
 from router.exchange import Hints, Refusal
 from router.openai import RequestFacts
 from router.settings import ClassSettings, RouterFile
+from router.tenants.keys import Key
+from router.tenants.rights import check_class, check_pin
+from router.tenants.tenant import Tenant
 
 CLASS_HEADER = b"x-wattroute-class"
 PRECISION_HEADER = b"x-wattroute-precision"
@@ -27,8 +30,8 @@ class Classifier:
         self._by_tier = {tier: cls for cls in settings.classes for tier in cls.service_tiers}
         self._offered = frozenset(pool.precision for pool in settings.pools)
 
-    def hints(self, fields: Mapping[bytes, bytes]) -> Hints | Refusal:
-        """Read a head's fields, by lower-case name."""
+    def hints(self, fields: Mapping[bytes, bytes], key: Key[Tenant] | None = None) -> Hints | Refusal:
+        """Read a head's fields, by lower-case name; `key` is the tenant's that was found among them."""
         name = _read(fields, CLASS_HEADER)
         if name is not None and name not in self._classes:
             known = ", ".join(self._classes)
@@ -38,13 +41,26 @@ class Classifier:
         if pin is not None and precision is None:
             known = ", ".join(_PRECISIONS)
             return Refusal(400, "unknown_precision", f"precision {_shown(pin)} is not known; use one of: {known}")
-        return Hints(None if name is None else ClassId(name), precision, _read(fields, SESSION_HEADER))
+        return Hints(None if name is None else ClassId(name), precision, _read(fields, SESSION_HEADER), key)
 
-    def class_of(self, hints: Hints, facts: RequestFacts) -> ClassSettings:
-        """By header, else by ``service_tier``, else the default; a service tier no class lists means the default."""
+    def class_of(self, hints: Hints, facts: RequestFacts) -> ClassSettings | Refusal:
+        """By header, else by ``service_tier``, else the default; a service tier no class lists means the default.
+
+        The default is the tenant's, if it has one. A class that the tenant may not have is refused.
+        """
+        key = hints.key
+        default = self._default
+        if key is not None and key.owner.spec.default_class is not None:
+            default = self._classes.get(key.owner.spec.default_class, default)
         if hints.class_id is not None:
-            return self._classes[hints.class_id]
-        return self._by_tier.get(facts.service_tier, self._default) if facts.service_tier else self._default
+            found = self._classes[hints.class_id]
+        elif facts.service_tier:
+            found = self._by_tier.get(facts.service_tier, default)
+        else:
+            return default
+        if key is None:
+            return found
+        return check_class(key.owner.spec, ClassId(found.name), ClassId(default.name)) or found
 
     def pin_of(self, hints: Hints, facts: RequestFacts) -> tuple[Precision | None, str | None] | Refusal:
         """The precision asked for, and the model's name without it where the name carried it.
@@ -67,8 +83,12 @@ class Classifier:
             )
         return pin, base
 
-    def check_pin(self, cls: ClassSettings, pin: Precision) -> Refusal | None:
-        """None if the class may pin this precision and a pool offers it."""
+    def check_pin(self, cls: ClassSettings, pin: Precision, key: Key[Tenant] | None = None) -> Refusal | None:
+        """None if class and tenant may pin this precision and a pool offers it."""
+        if key is not None:
+            refusal = check_pin(key.owner.spec, pin)
+            if refusal is not None:
+                return refusal
         if not cls.pin_allowed:
             return Refusal(
                 403,

@@ -15,9 +15,11 @@ Each `Choice`, whether returned by `choose` or given to `grant`, must be release
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from router.accounting import Accounts, tokens_of
+import msgspec
+
+from router.accounting import BYTES_PER_TOKEN, Accounts, tokens_of
 from router.admission import Admission, Grant, Ticket
 from router.classify import Classifier
 from router.contract import AllocationTable, ClassId, InstanceId, PoolId, Precision
@@ -30,6 +32,10 @@ from router.openai import RequestFacts, Usage
 from router.policy import ClassPolicy, Unavailable
 from router.settings import ClassSettings, RouterFile
 from router.snapshot import InstanceView, Snapshot, TableView
+from router.tenants.charge import Charge
+from router.tenants.keys import Key
+from router.tenants.roster import Roster, check_key
+from router.tenants.tenant import Tenant, TenantSpec
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
 
@@ -48,9 +54,12 @@ class Dispatcher:
         settings: the router's sections of the configuration file.
         workers: how many workers share the port; in-flight caps are divided among them.
         worker: number of this one, from 0.
+        tenants: who may use the router where the settings have a section on tenants: see `tenants.source`.
     """
 
-    def __init__(self, settings: RouterFile, *, workers: int = 1, worker: int = 0) -> None:
+    def __init__(
+        self, settings: RouterFile, *, workers: int = 1, worker: int = 0, tenants: Sequence[TenantSpec] = ()
+    ) -> None:
         self._specs = list_instances(settings.pools)
         self._fleet = Fleet(
             self._specs,
@@ -68,6 +77,11 @@ class Dispatcher:
             class_id: min(_RANK[pool.precision] for pool in policy.pools) for class_id, policy in self._policies.items()
         }
         self._accounts = Accounts(tuple(self._policies))
+        self._roster = (
+            None
+            if settings.tenants is None
+            else Roster(tenants, max_labels=settings.tenants.max_tenant_labels, workers=workers, worker=worker)
+        )
         self._held: dict[int, Slot] = {}
         self._serial = 0
         self._sequence = -1
@@ -80,32 +94,50 @@ class Dispatcher:
 
         A pure reading that counts nothing, so that the data path may keep the result with a head it has seen before.
         """
-        return self._classifier.hints(fields)
+        if self._roster is None:
+            return self._classifier.hints(fields)
+        key = self._roster.identify(fields)
+        return key if isinstance(key, Refusal) else self._classifier.hints(fields, key)
+
+    def check_key(self, hints: Hints | Refusal, now_s: float) -> Refusal | None:
+        """Whether a request that the router answers itself, without `ask`, has to be refused for want of a key."""
+        refusal = self._key_refusal(hints, now_s)
+        if refusal is not None:
+            self._refuse_key(refusal)
+        return refusal
 
     def ask(self, hints: Hints | Refusal, facts: RequestFacts, now_s: float) -> Ask | Refusal:
-        """Classify a request by its head and its body, and count it; a refusal of the head is counted here, too."""
+        """Classify a request by its head and its body, and count it; a refusal of the head is counted here, too.
+
+        A tenant's request is admitted here as well: held to its rights and charged to its limits.
+        """
+        refusal = self._key_refusal(hints, now_s)
+        if refusal is not None:
+            return self._refuse_key(refusal)
         if isinstance(hints, Refusal):
             return self._refuse(None, hints)
+        key = hints.key
         cls = self._classifier.class_of(hints, facts)
+        if isinstance(cls, Refusal):
+            return self._refuse(None, cls, key)
         class_id = ClassId(cls.name)
         pin = self._classifier.pin_of(hints, facts)
         if isinstance(pin, Refusal):
-            return self._refuse(class_id, pin)
+            return self._refuse(class_id, pin, key)
         precision, engine_model = pin
         if precision is not None:
-            refusal = self._classifier.check_pin(cls, precision)
+            refusal = self._classifier.check_pin(cls, precision, key)
             if refusal is not None:
-                return self._refuse(class_id, refusal)
-        self._accounts.asked(class_id)
+                return self._refuse(class_id, refusal, key)
         expected = self._policies[class_id].expected_tokens
-        return Ask(
-            facts,
-            class_id,
-            precision,
-            hints.session_key or facts.session_key,
-            engine_model,
-            expected if facts.max_tokens is None else min(expected, float(facts.max_tokens)),
-        )
+        if facts.max_tokens is not None:
+            expected = min(expected, float(facts.max_tokens))
+        charge = None if key is None else self._charge(key, facts, expected, now_s)
+        if isinstance(charge, Refusal):
+            return self._refuse(class_id, charge, key)
+        self._accounts.asked(class_id)
+        session_key = hints.session_key or facts.session_key
+        return Ask(facts, class_id, precision, session_key, engine_model, expected, charge)
 
     def choose(self, ask: Ask, now_s: float, tried: tuple[InstanceId, ...] = ()) -> Choice | Refusal | None:
         """Pick an instance that is not in `tried` and reserve a slot; None if all are at their caps: then `enqueue`."""
@@ -118,7 +150,7 @@ class Dispatcher:
             return self._reserve(ask, found)
         if found is Unavailable.FULL:
             return None
-        return self._refuse(ask.class_id, self._nothing_usable(ask, now_s))
+        return self._turn_away(ask, self._nothing_usable(ask, now_s))
 
     def enqueue(self, ask: Ask, now_s: float, grant: Grant) -> Ticket | Refusal:
         """Wait for a slot; gives a ticket, or a Refusal if the queue is full (then `grant` is never called).
@@ -128,15 +160,17 @@ class Dispatcher:
         """
         ticket = self._admission.push(ask, now_s, grant)
         if ticket is not None:
+            if ask.charge is not None:
+                ask.charge.hold()
             return ticket
         message = f"{self._admission.queued(ask.class_id)} requests of class '{ask.class_id}' wait already; retry later"
         retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
-        return self._refuse(ask.class_id, Refusal(429, "queue_full", message, retry_after_s))
+        return self._turn_away(ask, Refusal(429, "queue_full", message, retry_after_s))
 
     def cancel(self, ticket: object) -> None:
         """The waiting client left; its `grant` is not called any more. Harmless after the grant."""
-        if isinstance(ticket, Ticket):
-            self._admission.remove(ticket)
+        if isinstance(ticket, Ticket) and self._admission.remove(ticket) and ticket.ask.charge is not None:
+            ticket.ask.charge.drop(0.0)
 
     def expire(self, now_s: float) -> None:
         """Refuse those who waited too long and drop an expired table. Call about four times a second."""
@@ -144,7 +178,9 @@ class Dispatcher:
         for ticket in self._admission.expired(now_s):
             message = f"no slot became free for class '{ticket.ask.class_id}' in time; retry later"
             retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
-            ticket.grant(self._refuse(ticket.ask.class_id, Refusal(503, "wait_too_long", message, retry_after_s)))
+            if ticket.ask.charge is not None:
+                ticket.ask.charge.drop(0.0)
+            ticket.grant(self._turn_away(ticket.ask, Refusal(503, "wait_too_long", message, retry_after_s)))
 
     def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether a request of which no answer byte was passed on may be tried again after `attempts` attempts.
@@ -193,6 +229,8 @@ class Dispatcher:
         if choice.charged_tokens:
             policy.settle(slot.pool, charged_tokens=choice.charged_tokens, output_tokens=float(tokens.output_tokens))
         self._accounts.released(choice, outcome, tokens)
+        if ask.charge is not None:
+            _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if outcome is Outcome.OK:
             self._accounts.timed(choice, duration_s=duration_s, ttft_s=ttft_s, chunks=chunks)
             if tokens.output_tokens:
@@ -212,6 +250,14 @@ class Dispatcher:
             self._obey(self._ladder.table)
             self._pump()
         return is_new
+
+    def apply_tenants(self, tenants: Sequence[TenantSpec]) -> None:
+        """Know these tenants from now on; keys that are gone end at once, even for heads kept by the data path.
+
+        A head that was refused for want of a key may be known now: the data path must forget such heads.
+        """
+        if self._roster is not None:
+            self._roster.apply(tenants)
 
     def refuse_table(self, reason: str) -> None:
         """Count a table that the source could not read; `reason` is a word of a fixed list."""
@@ -248,6 +294,7 @@ class Dispatcher:
             instances=[_view(slot) for slot in self._fleet.slots.values()],
             retries=self._accounts.retries,
             unclassified=self._accounts.unclassified,
+            tenants=[] if self._roster is None else self._roster.counts(),
         )
 
     def _policy_of(self, cls: ClassSettings) -> ClassPolicy:
@@ -288,6 +335,8 @@ class Dispatcher:
         choice = Choice(spec, ask.class_id, self._sequence, degraded, self._serial, charged)
         self._held[self._serial] = slot
         self._accounts.reserved(choice, off_allocation=not has_weight)
+        if ask.charge is not None:
+            ask.charge.hold()
         return choice
 
     def _pump(self) -> None:
@@ -309,7 +358,10 @@ class Dispatcher:
             found = self._policies[ticket.ask.class_id].pick(ticket.ask)
             if isinstance(found, Slot):
                 self._admission.remove(ticket)
-                ticket.grant(self._reserve(ticket.ask, found))
+                choice = self._reserve(ticket.ask, found)
+                if ticket.ask.charge is not None:
+                    ticket.ask.charge.drop(0.0)
+                ticket.grant(choice)
                 return True
         return False
 
@@ -318,8 +370,36 @@ class Dispatcher:
         message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
         return Refusal(503, "no_instance", message, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))
 
-    def _refuse(self, class_id: ClassId | None, refusal: Refusal) -> Refusal:
+    def _charge(self, key: Key[Tenant], facts: RequestFacts, expected: float, now_s: float) -> Charge | Refusal | None:
+        """Charge a tenant; a request without a JSON body is no work for a model and costs no tokens."""
+        if self._roster is None:
+            return None
+        tokens = facts.body_bytes // BYTES_PER_TOKEN + expected if facts.valid else 0.0
+        return self._roster.admit(key.owner, tokens, now_s)
+
+    def _key_refusal(self, hints: Hints | Refusal, now_s: float) -> Refusal | None:
+        if isinstance(hints, Refusal):
+            return hints if hints.status == 401 else None
+        return check_key(hints.key, now_s) if hints.key is not None else None
+
+    def _refuse_key(self, refusal: Refusal) -> Refusal:
+        if self._roster is not None:
+            self._roster.count_refusal(None, refusal.reason)
+        return self._refuse(None, refusal)
+
+    def _turn_away(self, ask: Ask, refusal: Refusal) -> Refusal:
+        """Refuse a request that was accepted for routing."""
+        charge = ask.charge
+        if charge is not None:
+            charge.end_unless_held()
+            charge.refused(refusal.reason)
+            refusal = msgspec.structs.replace(refusal, fields=charge.told_fields())
+        return self._refuse(ask.class_id, refusal)
+
+    def _refuse(self, class_id: ClassId | None, refusal: Refusal, key: Key[Tenant] | None = None) -> Refusal:
         self._accounts.refused(class_id, refusal.reason)
+        if key is not None:
+            key.owner.counts.count_refusal(refusal.reason)
         return refusal
 
     def _table_view(self, now_s: float) -> TableView:
@@ -337,6 +417,12 @@ class Dispatcher:
             refused=refused,
             unknown_names=self._unknown_names,
         )
+
+
+def _settle(charge: Charge, tokens: Usage, *, is_known: bool) -> None:
+    """Correct a tenant's charge; it stands where the client left before anything told what it cost the engine."""
+    charge.count(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens)
+    charge.drop(tokens.input_tokens + tokens.output_tokens if is_known else charge.tokens)
 
 
 def _view(slot: Slot) -> InstanceView:

@@ -29,6 +29,8 @@ def families(snapshot: Snapshot) -> Iterator[Family]:
     yield from _instances(snapshot)
     yield from _table(snapshot)
     yield from _process(snapshot)
+    if snapshot.tenants:
+        yield from _tenants(snapshot)
 
 
 def _classes(snapshot: Snapshot) -> Iterator[Family]:
@@ -119,6 +121,22 @@ def _process(snapshot: Snapshot) -> Iterator[Family]:
         gauge = _gauge(name, f"{name.replace('_', ' ').capitalize()}.")
         gauge.add(value)
         yield gauge
+
+
+def _tenants(snapshot: Snapshot) -> Iterator[Family]:
+    requests = _counter("tenant_requests", "Requests admitted.", ("tenant",))
+    in_flight = _gauge("tenant_in_flight", "Requests admitted and not yet ended.", ("tenant",))
+    inputs = _counter("tenant_input_tokens", "Input tokens, as told by the engines or estimated.", ("tenant",))
+    outputs = _counter("tenant_output_tokens", "Output tokens, as told by the engines or estimated.", ("tenant",))
+    refused = _counter("tenant_refused", "Requests not served, by reason.", ("tenant", "reason"))
+    for counts in snapshot.tenants:
+        requests.add(counts.requests, counts.tenant)
+        in_flight.add(counts.in_flight, counts.tenant)
+        inputs.add(counts.input_tokens, counts.tenant)
+        outputs.add(counts.output_tokens, counts.tenant)
+        for reason, count in counts.refused.items():
+            refused.add(count, counts.tenant, reason)
+    yield from (requests, in_flight, inputs, outputs, refused)
 
 
 def _counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Family:

@@ -12,6 +12,7 @@ import msgspec
 
 from router.accounting import ClassCounts, Traffic, add_counts
 from router.ladder import TableState
+from router.tenants.counts import TenantCounts, merge_tenants
 
 SCHEMA_VERSION = 1
 _RUNGS = [TableState.FRESH.value, TableState.LAST_GOOD.value, TableState.STATIC.value]
@@ -54,6 +55,7 @@ class Snapshot(msgspec.Struct):
         unclassified: refusals of requests that have no class, by reason.
         counters: further counts, by name without prefix and ``_total``; summed over workers.
         gauges: further values, by name without prefix; the largest of the workers counts.
+        tenants: by label, at most as many as the settings allow; empty where there are no tenants.
     """
 
     now_s: float
@@ -66,6 +68,7 @@ class Snapshot(msgspec.Struct):
     unclassified: dict[str, int] = {}
     counters: dict[str, int] = {}
     gauges: dict[str, float] = {}
+    tenants: list[TenantCounts] = []
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
@@ -87,6 +90,7 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
         add_counts(whole.retries, other.retries)
         add_counts(whole.unclassified, other.unclassified)
         add_counts(whole.counters, other.counters)
+        merge_tenants(whole.tenants, other.tenants)
         for name, value in other.gauges.items():
             whole.gauges[name] = max(value, whole.gauges.get(name, value))
     return whole

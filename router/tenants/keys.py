@@ -56,7 +56,7 @@ class Key(Generic[Owner]):
         self.owner = owner
 
 
-class KeyRing(Generic[Owner]):
+class KnownKeys(Generic[Owner]):
     """Finds keys by their digests, in the same time for one key as for 100,000."""
 
     def __init__(self) -> None:

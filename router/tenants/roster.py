@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from router.exchange import Refusal
 from router.tenants.charge import Charge
 from router.tenants.counts import NO_TENANT, OTHER_TENANTS, RESERVED_NAMES, TenantCounts
-from router.tenants.keys import Key, KeyRing, presented_key
+from router.tenants.keys import Key, KnownKeys, presented_key
 from router.tenants.limits import Limits
 from router.tenants.tenant import Tenant, TenantSpec
 
@@ -45,7 +45,7 @@ class Roster:
         self._worker = worker
         self._max_labels = max_labels
         self._tenants: dict[str, Tenant] = {}
-        self._ring: KeyRing[Tenant] = KeyRing()
+        self._keys: KnownKeys[Tenant] = KnownKeys()
         self._counts: dict[str, TenantCounts] = {}
         self.apply(specs)
 
@@ -62,18 +62,14 @@ class Roster:
                 tenant.limits.allow(spec.allowance, worker=self._worker)
                 tenant.spec, tenant.counts = spec, counts
             self._tenants[spec.name] = tenant
-        self._ring.replace({tenant: tenant.spec.keys for tenant in self._tenants.values()})
+        self._keys.replace({tenant: tenant.spec.keys for tenant in self._tenants.values()})
 
     def identify(self, fields: Mapping[bytes, bytes]) -> Key[Tenant] | Refusal:
         """The known key among a head's fields; whether it is valid yet is for `check_key`, each time it is used."""
         presented = presented_key(fields)
         if presented is None:
             return _NO_KEY
-        return self._ring.find(presented) or _BAD_KEY
-
-    def check_key(self, key: Key[Tenant], now_s: float) -> Refusal | None:
-        """None while the key is valid: one that has ended is refused like one that was never known."""
-        return None if now_s < key.until_s else _BAD_KEY
+        return self._keys.find(presented) or _BAD_KEY
 
     def admit(self, tenant: Tenant, tokens: float, now_s: float) -> Charge | Refusal:
         """Charge a request of about that many tokens, or refuse it."""
@@ -109,3 +105,8 @@ class Roster:
         if found is None:
             found = self._counts[label] = TenantCounts(label)
         return found
+
+
+def check_key(key: Key[Tenant], now_s: float) -> Refusal | None:
+    """None while the key is valid: one that has ended is refused like one that was never known."""
+    return None if now_s < key.until_s else _BAD_KEY

@@ -7,13 +7,13 @@ import math
 
 import pytest
 
-from router.tenants.keys import Key, KeyDigest, KeyRing, digest_of, presented_key, read_digest, written
+from router.tenants.keys import Key, KeyDigest, KnownKeys, digest_of, presented_key, read_digest, written
 
 KEY = b"sk-0123456789abcdef0123456789abcdef"
 
 
-def ring(**owners: bytes) -> KeyRing[str]:
-    found: KeyRing[str] = KeyRing()
+def ring(**owners: bytes) -> KnownKeys[str]:
+    found: KnownKeys[str] = KnownKeys()
     found.replace({owner: (KeyDigest(digest_of(key)),) for owner, key in owners.items()})
     return found
 
@@ -70,7 +70,7 @@ def test_nothing_is_known_by_the_digest_itself() -> None:
 
 
 def test_one_owner_may_have_several_keys_with_ends_of_their_own() -> None:
-    some: KeyRing[str] = KeyRing()
+    some: KnownKeys[str] = KnownKeys()
     some.replace({"acme": (KeyDigest(digest_of(b"old"), 100.0), KeyDigest(digest_of(b"new")))})
     old, new = some.find(b"old"), some.find(b"new")
     assert old is not None
