@@ -1,9 +1,10 @@
-"""Heads seen before: clients and engines send the same head again and again, but for the length of the body."""
+"""Heads seen before: clients and engines send the same head again and again, but for a length and some identifiers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from router.http1.fields import CONTENT_LENGTH
 
@@ -12,25 +13,35 @@ MAX_HEAD_BYTES = 4096
 """Heads kept by one reader, and the length of the longest."""
 _SPELLINGS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _NAME_BYTES = len(_SPELLINGS[0])
+_IDENTIFIERS = re.compile(
+    rb"\r\n((?:[Xx]-[Rr]equest-[Ii][Dd]|[Xx]-[Cc]orrelation-[Ii][Dd]|[Tt]raceparent|[Tt]racestate)"
+    rb":[\t\x20-\x7e\x80-\xff]*+)(?=\r\n)"
+)
+"""Lines that differ from message to message and say nothing about the message itself."""
 
 
-class Framed(Protocol):
-    """What a head says of its body.
+class KnownHead(Protocol):
+    """What a reader must know of a head.
 
     Attributes:
         length: value of Content-Length, or None.
         is_chunked: the body comes in chunks.
+        names_fields: its Connection field takes other fields away, so a line cannot be looked at by itself.
     """
 
     length: int | None
     is_chunked: bool
+    names_fields: bool
+
+    def with_lines(self, lines: list[bytes]) -> Self:
+        """The same head with further field lines."""
 
 
-H = TypeVar("H", bound=Framed)
+H = TypeVar("H", bound=KnownHead)
 
 
 class KnownHeads(Generic[H]):
-    """Reads heads of one kind. Those read before, their Content-Length aside, cost one look.
+    """Reads heads of one kind. Those read before, their Content-Length and identifiers aside, cost one look.
 
     A head is known by its bytes without the line that gives the length. Putting such a line back between two lines
     of a head that states no framing of its own makes a head that states exactly this one, so nothing is guessed.
@@ -71,7 +82,15 @@ class KnownHeads(Generic[H]):
         return head, head.length
 
     def _learn(self, raw: bytes) -> H:
-        head = self._parse(raw)
+        """Read a head that is not known as it stands; without its identifiers it may be."""
+        parts = _IDENTIFIERS.split(raw)
+        if len(parts) == 1:
+            return self._keep(raw, self._parse(raw))
+        shape = b"".join(parts[::2])
+        head = self._known.get(shape) or self._keep(shape, self._parse(shape))
+        return self._keep(raw, self._parse(raw) if head.names_fields else head.with_lines(parts[1::2]))
+
+    def _keep(self, raw: bytes, head: H) -> H:
         if len(raw) <= MAX_HEAD_BYTES:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()

@@ -74,7 +74,9 @@ class RequestHead:
         is_chunked: the body comes in chunks.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
         is_head: the method is HEAD, so the answer has no body.
+        names_fields: its Connection field takes other fields away.
         hints: what routing reads of the fields, kept here by the data path; None until it was asked.
+        origin: the head this one was made from by `with_lines`.
     """
 
     __slots__ = (
@@ -90,6 +92,8 @@ class RequestHead:
         "length",
         "lines",
         "method",
+        "names_fields",
+        "origin",
         "target",
     )
 
@@ -98,6 +102,8 @@ class RequestHead:
         self.target = target
         self.is_http10 = is_http10
         self.hints: Any = None
+        self.origin: RequestHead | None = None
+        self.names_fields = False
         self.is_head = method == b"HEAD"
         self.fields = fields.values
         self.lines = fields.lines
@@ -152,7 +158,39 @@ class RequestHead:
             self.keep_alive = False
         named = options - _PLAIN_OPTIONS - NEVER_NAMED
         if named:
+            self.names_fields = True
             self.lines = without(self.lines, named)
+
+    def with_lines(self, lines: list[bytes]) -> RequestHead:
+        """The same head with further field lines, which go on to the engine."""
+        head: RequestHead = object.__new__(RequestHead)
+        head.method = self.method
+        head.target = self.target
+        head.is_http10 = self.is_http10
+        head.is_head = self.is_head
+        head.length = self.length
+        head.is_chunked = self.is_chunked
+        head.coding = self.coding
+        head.keep_alive = self.keep_alive
+        head.expects_continue = self.expects_continue
+        head.names_fields = self.names_fields
+        head.hints = self.hints
+        head.origin = self
+        head.lines = [*self.lines, *lines]
+        head.forwarded = b"%b%b\r\n" % (self.forwarded, b"\r\n".join(lines))
+        head.fields = fields = dict(self.fields)
+        for line in lines:
+            name, _, value = line.partition(b":")
+            name = name.lower()
+            value = value.strip(b" \t")
+            fields[name] = fields[name] + b", " + value if name in fields else value
+        return head
+
+    def keep_hints(self, hints: object) -> None:
+        """Keep what routing read, also for the heads to come that differ by such lines only."""
+        self.hints = hints
+        if self.origin is not None:
+            self.origin.hints = hints
 
 
 class RequestReader:

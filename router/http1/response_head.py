@@ -52,6 +52,7 @@ class ResponseHead:
         is_chunked: the body comes in chunks.
         is_bodiless: the status allows no body.
         keep_alive: the engine's connection may be used again after the body.
+        names_fields: its Connection field takes other fields away.
         is_event_stream: the body is a stream of server-sent events.
     """
 
@@ -62,6 +63,7 @@ class ResponseHead:
         "is_event_stream",
         "keep_alive",
         "length",
+        "names_fields",
         "start",
         "status",
     )
@@ -76,6 +78,7 @@ class ResponseHead:
         self.is_event_stream = values.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
         self._read_framing(is_http10=is_http10)
         self.keep_alive = not is_http10
+        self.names_fields = False
         connection = values.get(b"connection")
         if connection is not None:
             options = connection_options(connection)
@@ -83,6 +86,7 @@ class ResponseHead:
                 self.keep_alive = False
             named = options - _PLAIN_OPTIONS - NEVER_NAMED
             if named:
+                self.names_fields = True
                 lines = without(lines, named)
         self.start = b"\r\n".join([b"HTTP/1.1" + line[8:], *lines, b""])
 
@@ -95,6 +99,20 @@ class ResponseHead:
         self.is_chunked = coding is not None
         if coding is not None and (self.length is not None or is_http10 or coding.lower() != b"chunked"):
             raise AnswerError("the engine's answer has a transfer coding that contradicts the rest of its head")
+
+    def with_lines(self, lines: list[bytes]) -> ResponseHead:
+        """The same head with further field lines, which go on to the client."""
+        head: ResponseHead = object.__new__(ResponseHead)
+        head.status = self.status
+        head.fields = self.fields
+        head.length = self.length
+        head.is_chunked = self.is_chunked
+        head.is_bodiless = self.is_bodiless
+        head.is_event_stream = self.is_event_stream
+        head.keep_alive = self.keep_alive
+        head.names_fields = self.names_fields
+        head.start = b"%b%b\r\n" % (self.start, b"\r\n".join(lines))
+        return head
 
     def framing(self, length: int | None, *, to_head: bool) -> Framing:
         """How the body ends, given its length; `to_head` says that the answer is one to a HEAD request."""

@@ -111,7 +111,8 @@ class Gateway:
         received_s, wall_s = self.now_s(), self.wall_s()
         hints = head.hints
         if hints is None:
-            hints = head.hints = self.dispatcher.hints(head.fields)
+            hints = self.dispatcher.hints(head.fields)
+            head.keep_hints(hints)
         ask = self.dispatcher.ask(hints, read_facts(body or b""), wall_s)
         if isinstance(ask, Refusal):
             self.refuse(client, ask)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from router.http1.known_heads import MAX_HEADS, read_length
 from router.http1.request_head import HeadError, RequestHead, RequestReader
+from router.http1.response_head import ResponseReader
 
 FIELDS = [
     b"Host: a",
@@ -20,6 +21,12 @@ FIELDS = [
     b"Connection: close",
     b"X: Content-Length: 5",
     b" folded",
+    b"X-Request-Id: abc",
+    b"x-request-id:  def ",
+    b"traceparent: 00-1-2-01",
+    b"X-Request-Id: a\rb",
+    b"X-Request-Id : a",
+    b"Connection: x-request-id",
 ]
 
 
@@ -32,7 +39,7 @@ def said(reader: RequestReader, raw: bytes) -> tuple[object, ...]:
 
 
 def shape(head: RequestHead, length: int | None) -> tuple[object, ...]:
-    return head.forwarded, length, head.is_chunked, head.keep_alive
+    return sorted(head.forwarded.split(b"\r\n")), sorted(head.fields.items()), length, head.is_chunked, head.keep_alive
 
 
 @given(st.lists(st.lists(st.sampled_from(FIELDS), max_size=4), min_size=2, max_size=8))
@@ -49,6 +56,22 @@ def test_a_head_with_another_length_is_the_same_head() -> None:
     second, two = reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 22\r\n\r\n")
     assert first is second
     assert (one, two) == (1, 22)
+
+
+def test_hints_are_shared_by_heads_that_differ_by_an_identifier_only() -> None:
+    reader = RequestReader()
+    head, _ = reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 1\r\n\r\n")
+    head.keep_hints("hints")
+    assert reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 2\r\n\r\n")[0].hints == "hints"
+    assert reader.read(b"POST / HTTP/1.1\r\nHost: b\r\nX-Request-Id: 2\r\n\r\n")[0].hints is None
+
+
+def test_identifiers_of_answers_are_passed_on() -> None:
+    reader = ResponseReader()
+    for number in range(3):
+        head, length = reader.read(b"HTTP/1.1 200 OK\r\nx-request-id: %d\r\ncontent-length: 5\r\n\r\n" % number)
+        assert length == 5
+        assert head.start == b"HTTP/1.1 200 OK\r\nx-request-id: %d\r\n" % number
 
 
 def test_what_is_kept_is_bounded() -> None:
