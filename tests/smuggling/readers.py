@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -136,7 +136,7 @@ class Answers:
         return [answer.status for answer in self.answers]
 
 
-def h11_answers(raw: bytes, methods: Iterable[bytes], *, is_ended: bool, is_reset: bool = False) -> Answers:
+def h11_answers(raw: bytes, methods: Sequence[bytes], *, is_ended: bool, is_reset: bool = False) -> Answers:
     """The answers that h11 sees to requests of `methods`.
 
     Args:
@@ -145,20 +145,29 @@ def h11_answers(raw: bytes, methods: Iterable[bytes], *, is_ended: bool, is_rese
         is_ended: the connection ended after `raw`.
         is_reset: it ended by a reset, so an end of bytes is no end of an answer.
     """
+    found, is_refused = _read_answers(raw, methods)
+    if is_ended and not is_reset and not is_refused:
+        # The end of the bytes ends an answer without a length; one cut short stays incomplete.
+        found, _ = _read_answers(raw, methods, ends=True)
+    found.is_refused = is_refused
+    return found
+
+
+def _read_answers(raw: bytes, methods: Sequence[bytes], *, ends: bool = False) -> tuple[Answers, bool]:
+    """The answers, and whether the bytes hold something else."""
     found = Answers()
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=H11_MOST_BYTES)
     connection.receive_data(raw)
-    if is_ended and not is_reset:
+    if ends:
         connection.receive_data(b"")
     try:
         for method in methods:
             if not _read_answer(connection, found, method):
                 break
     except h11.RemoteProtocolError:
-        found.is_refused = True
-    if connection.trailing_data[0] and connection.their_state is not h11.SEND_BODY:
-        found.is_refused = True
-    return found
+        return found, True
+    is_over = all(answer.is_complete for answer in found.answers) and connection.their_state is not h11.SEND_RESPONSE
+    return found, is_over and bool(connection.trailing_data[0])
 
 
 def _read_answer(connection: h11.Connection, found: Answers, method: bytes) -> bool:
