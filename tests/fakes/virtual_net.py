@@ -242,7 +242,7 @@ class VirtualTransport(asyncio.Transport):
         self._loop = loop
         self._protocol = protocol
         self._socket = _Socket()
-        self._inbound: list[bytes | None | Exception] = []
+        self._inbound: list[bytes | Exception | None] = []
         self._outbound = bytearray()
         self._high = 65_536
         self._low = 16_384
