@@ -34,7 +34,7 @@ from router.settings import ClassSettings, RouterFile
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.tenants.charge import Charge
 from router.tenants.keys import Key
-from router.tenants.roster import Roster, check_key
+from router.tenants.roster import BAD_KEY, Roster
 from router.tenants.tenant import Tenant, TenantSpec
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
@@ -101,22 +101,22 @@ class Dispatcher:
 
     def check_key(self, hints: Hints | Refusal, now_s: float) -> Refusal | None:
         """Whether a request that the router answers itself, without `ask`, has to be refused for want of a key."""
-        refusal = self._key_refusal(hints, now_s)
-        if refusal is not None:
-            self._refuse_key(refusal)
-        return refusal
+        if isinstance(hints, Refusal):
+            return self._refuse_head(hints) if hints.status == BAD_KEY.status else None
+        if hints.key is not None and now_s >= hints.key.until_s:
+            return self._refuse_head(BAD_KEY)
+        return None
 
     def ask(self, hints: Hints | Refusal, facts: RequestFacts, now_s: float) -> Ask | Refusal:
         """Classify a request by its head and its body, and count it; a refusal of the head is counted here, too.
 
         A tenant's request is admitted here as well: held to its rights and charged to its limits.
         """
-        refusal = self._key_refusal(hints, now_s)
-        if refusal is not None:
-            return self._refuse_key(refusal)
         if isinstance(hints, Refusal):
-            return self._refuse(None, hints)
+            return self._refuse_head(hints)
         key = hints.key
+        if key is not None and now_s >= key.until_s:
+            return self._refuse_head(BAD_KEY)
         cls = self._classifier.class_of(hints, facts)
         if isinstance(cls, Refusal):
             return self._refuse(None, cls, key)
@@ -377,13 +377,8 @@ class Dispatcher:
         tokens = facts.body_bytes // BYTES_PER_TOKEN + expected if facts.valid else 0.0
         return self._roster.admit(key.owner, tokens, now_s)
 
-    def _key_refusal(self, hints: Hints | Refusal, now_s: float) -> Refusal | None:
-        if isinstance(hints, Refusal):
-            return hints if hints.status == 401 else None
-        return check_key(hints.key, now_s) if hints.key is not None else None
-
-    def _refuse_key(self, refusal: Refusal) -> Refusal:
-        if self._roster is not None:
+    def _refuse_head(self, refusal: Refusal) -> Refusal:
+        if self._roster is not None and refusal.status == BAD_KEY.status:
             self._roster.count_refusal(None, refusal.reason)
         return self._refuse(None, refusal)
 

@@ -21,13 +21,14 @@ _NO_KEY = Refusal(
     code="invalid_api_key",
     fields=b"www-authenticate: Bearer\r\n",
 )
-_BAD_KEY = Refusal(
+BAD_KEY = Refusal(
     401,
     "invalid_api_key",
     "the API key sent is not valid here; ask the operator of this router for one",
     code="invalid_api_key",
     fields=b"www-authenticate: Bearer\r\n",
 )
+"""A key that was never known, and one that has ended: nothing tells them apart."""
 
 
 class Roster:
@@ -65,11 +66,11 @@ class Roster:
         self._keys.replace({tenant: tenant.spec.keys for tenant in self._tenants.values()})
 
     def identify(self, fields: Mapping[bytes, bytes]) -> Key[Tenant] | Refusal:
-        """The known key among a head's fields; whether it is valid yet is for `check_key`, each time it is used."""
+        """The known key among a head's fields; whether it has ended is seen from its `until_s`, at each use."""
         presented = presented_key(fields)
         if presented is None:
             return _NO_KEY
-        return self._keys.find(presented) or _BAD_KEY
+        return self._keys.find(presented) or BAD_KEY
 
     def admit(self, tenant: Tenant, tokens: float, now_s: float) -> Charge | Refusal:
         """Charge a request of about that many tokens, or refuse it."""
@@ -105,8 +106,3 @@ class Roster:
         if found is None:
             found = self._counts[label] = TenantCounts(label)
         return found
-
-
-def check_key(key: Key[Tenant], now_s: float) -> Refusal | None:
-    """None while the key is valid: one that has ended is refused like one that was never known."""
-    return None if now_s < key.until_s else _BAD_KEY
