@@ -101,6 +101,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: so is its request."""
+        if self._phase is BODY:
+            self._gateway.clients_gone += 1
         self._phase = CLOSED
         self._buffer = b""
         self.let_body_go()
@@ -403,6 +405,8 @@ class ClientConnection(asyncio.Protocol):
         self.deadline_s = self._gateway.now_s() + LINGER_S
         fields = b"x-wattroute-reason: %b\r\n" % reason.encode("ascii")
         body = error_body(message, type_=error_type(status), code=status)
+        if self._gateway.observer is not None:
+            self._gateway.observer.rejected(self, status, reason)
         self.transport.write(answer(status, body, close=True, fields=fields))
         self._gateway.dispatcher.count_refusal(reason)
         if self.transport.can_write_eof():

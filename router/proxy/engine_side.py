@@ -66,6 +66,7 @@ class EngineConnection(asyncio.Protocol):
         """The transport is ready."""
         self.transport = cast(asyncio.Transport, transport)
         self._is_made = True
+        self._pool.open += 1
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes to the user; bytes that nobody asked for end the connection."""
@@ -76,6 +77,7 @@ class EngineConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the user, or leave the pool."""
+        self._pool.open -= 1
         user = self.user
         self.user = self.receive = None
         if user is None:
@@ -138,20 +140,24 @@ class EnginePool:
         keep_alive_s: idle time after which a connection is not used again. Less than the engine's own, else the engine
             closes just as a request is sent.
         dial: makes new connections.
+
+    Attributes:
+        open: connections that stand, idle or in use.
     """
 
     def __init__(self, keep_alive_s: float, dial: Dial) -> None:
-        self._keep_alive_s = keep_alive_s
+        self.keep_alive_s = keep_alive_s
+        self.open = 0
         self._dial = dial
-        self._idle: dict[Address, list[EngineConnection]] = {}
+        self._idle: dict[Address, dict[EngineConnection, None]] = {}
         self._connecting: set[asyncio.Task[None]] = set()
 
     def take(self, address: Address, now_s: float) -> EngineConnection | None:
         """An idle connection, or None."""
         idle = self._idle.get(address)
         while idle:
-            engine = idle.pop()
-            if now_s - engine.idle_since_s < self._keep_alive_s and not engine.transport.is_closing():
+            engine, _ = idle.popitem()
+            if now_s - engine.idle_since_s < self.keep_alive_s and not engine.transport.is_closing():
                 return engine
             engine.abort()
         return None
@@ -163,7 +169,14 @@ class EnginePool:
             engine.abort()
             return
         engine.park(now_s)
-        self._idle.setdefault(engine.address, []).append(engine)
+        idle = self._idle.get(engine.address)
+        if idle is None:
+            idle = self._idle[engine.address] = {}
+        idle[engine] = None
+
+    def idle(self) -> int:
+        """How many connections are idle."""
+        return sum(map(len, self._idle.values()))
 
     def connect(self, address: Address, user: EngineUser) -> asyncio.Task[None]:
         """Make a new connection and tell `user`; cancel the task to give up."""
@@ -191,17 +204,17 @@ class EnginePool:
     def forget(self, engine: EngineConnection) -> None:
         """An idle connection has ended."""
         idle = self._idle.get(engine.address)
-        if idle is not None and engine in idle:
-            idle.remove(engine)
+        if idle is not None:
+            idle.pop(engine, None)
 
     def sweep(self, now_s: float) -> None:
         """Close what has been idle for too long."""
         for address, idle in list(self._idle.items()):
-            expired = [engine for engine in idle if now_s - engine.idle_since_s >= self._keep_alive_s]
-            if expired:
-                idle[:] = idle[len(expired) :]
-                for engine in expired:
-                    engine.abort()
+            for engine in list(idle):
+                if now_s - engine.idle_since_s < self.keep_alive_s:
+                    break
+                del idle[engine]
+                engine.abort()
             if not idle:
                 del self._idle[address]
 

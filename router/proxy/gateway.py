@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from router.accounting import Histogram
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Outcome, Refusal
 from router.http1.content_coding import CodingError, is_coded, unpack
@@ -20,7 +22,7 @@ from router.proxy.errors import refusal_parts
 from router.proxy.models import ModelList
 from router.proxy.relay import Relay
 from router.proxy.told import Told
-from router.settings import LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
+from router.settings import LimitSettings, RouterSettings, TimeoutSettings
 from router.transport.dialing import Dialer
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ SWEEP_S = 0.1
 
 INLINE_BYTES = 262_144
 """A compressed body up to this size is unpacked at once; a larger one would keep the event loop."""
+
+OVERHEAD_BOUNDS_S = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
 
 COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
 """Targets known to be an engine's ordinary work, to spare them the look at their segments."""
@@ -41,6 +45,16 @@ class Clocks:
 
     wall_s: Callable[[], float]
     monotonic_s: Callable[[], float]
+
+
+class Observer(Protocol):
+    """What is told of requests that no engine was asked to serve."""
+
+    def refused(self, client: ClientConnection, refusal: Refusal) -> None:
+        """A request was read and refused."""
+
+    def rejected(self, client: ClientConnection, status: int, reason: str) -> None:
+        """A client's bytes were no request that is served."""
 
 
 class Gateway:
@@ -56,7 +70,12 @@ class Gateway:
         engines: connections to engines.
         is_draining: the router is stopping; connections close after their present answer.
         connections_made: connections that clients have opened so far.
+        clients_gone: clients that left before they had their answer.
+        overhead: time from receiving a request to sending it, waiting and failed attempts included.
         lag_s: how much later than meant the last sweep ran: a measure of how busy the event loop is.
+        max_lag_s: the most of it since it was last set back.
+        client_type, relay_type: what serves connections and requests; others where requests are observed.
+        observer: told of refusals, where requests are observed.
     """
 
     def __init__(
@@ -68,24 +87,39 @@ class Gateway:
         clocks: Clocks,
         dialer: Dialer | None = None,
     ) -> None:
-        self.timeouts: TimeoutSettings = settings.timeouts
-        self.limits: LimitSettings = settings.limits
-        self.retry: RetrySettings = settings.retry
         self.dispatcher = dispatcher
         self.engines = EnginePool(settings.timeouts.engine_keep_alive_s, (dialer or Dialer()).connect)
-        self.requests = RequestReader()
+        self.client_type: type[ClientConnection] = ClientConnection
+        self.relay_type: type[Relay] = Relay
+        self.observer: Observer | None = None
         self.answers = ResponseReader()
-        self.told = Told()
+        self.reconfigure(settings)
         self.held_body_bytes = 0
         self.clients: set[ClientConnection] = set()
         self.is_draining = False
         self.connections_made = 0
+        self.clients_gone = 0
+        self.overhead = Histogram.empty(OVERHEAD_BOUNDS_S)
         self.lag_s = 0.0
+        self.max_lag_s = 0.0
         self.wall_s = clocks.wall_s
         self.now_s = clocks.monotonic_s
         self._models = models
         self._unpacking: set[asyncio.Task[None]] = set()
         self._emptied: asyncio.Event | None = None
+
+    def reconfigure(self, settings: RouterSettings, dropped_fields: frozenset[bytes] = frozenset()) -> None:
+        """Go by other settings from now on, and forget what was kept under the old ones.
+
+        Args:
+            settings: of the router's process.
+            dropped_fields: lower-case names of request fields that do not go on to engines.
+        """
+        self.timeouts: TimeoutSettings = settings.timeouts
+        self.limits: LimitSettings = settings.limits
+        self.engines.keep_alive_s = settings.timeouts.engine_keep_alive_s
+        self.requests = RequestReader(dropped_fields)
+        self.told = Told()
 
     def admits_connection(self) -> bool:
         """Whether another client may connect."""
@@ -119,7 +153,7 @@ class Gateway:
             return
         if ask.engine_model is not None and body is not None:
             body = with_model(body, ask.engine_model)
-        relay = client.relay = Relay(self, client, head, body, ask, received_s)
+        relay = client.relay = self.relay_type(self, client, head, body, ask, received_s)
         relay.begin(wall_s)
 
     def _unpack(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray, coding: bytes) -> None:
@@ -175,6 +209,8 @@ class Gateway:
     def refuse(self, client: ClientConnection, refusal: Refusal) -> None:
         """Answer a request with a refusal."""
         log.debug("request refused", extra={"status": refusal.status, "reason": refusal.reason})
+        if self.observer is not None:
+            self.observer.refused(client, refusal)
         fields, body = refusal_parts(refusal)
         client.answer(refusal.status, body, fields=fields)
 
@@ -209,6 +245,7 @@ class Gateway:
             due_s = self.now_s() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
             self.lag_s = max(0.0, self.now_s() - due_s)
+            self.max_lag_s = max(self.max_lag_s, self.lag_s)
             self.sweep()
 
     def drain(self) -> None:

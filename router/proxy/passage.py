@@ -98,7 +98,7 @@ class Passage(ABC):
         if self._held:
             data = self._held + data
         end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
+        if end < 4 or end > self._gateway.limits.max_head_bytes:
             self._hold(data)
             return
         try:
@@ -182,10 +182,12 @@ class Passage(ABC):
         self._is_committed = True
         gateway = self._gateway
         self._close = self._framing is UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
+        overhead_s = self._sent_s - self._received_s
+        gateway.overhead.observe(overhead_s)
         head = client_head(
             response,
             length,
-            told=gateway.told.fields(choice, overhead_s=self._sent_s - self._received_s),
+            told=gateway.told.fields(choice, overhead_s=overhead_s),
             chunked=self._watcher is not None,
             close=self._close,
         )

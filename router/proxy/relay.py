@@ -35,6 +35,9 @@ class Relay(Passage):
 
     __slots__ = ("_ask", "_attempts", "_body", "_connecting", "_ticket", "_tried", "_was_reset_once")
 
+    extra = b""
+    """Field lines that the engine gets besides the client's, each ended by CRLF."""
+
     def __init__(
         self,
         gateway: Gateway,
@@ -103,11 +106,11 @@ class Relay(Passage):
         self._client.expect_within(self._gateway.timeouts.first_byte_s)
         body = self._body
         if body is None:
-            engine.transport.write(engine_head(self._head, None))
+            engine.transport.write(engine_head(self._head, None, self.extra))
         elif len(body) <= JOINED_BYTES:
-            engine.transport.write(engine_head(self._head, len(body)) + body)
+            engine.transport.write(engine_head(self._head, len(body), self.extra) + body)
         else:
-            engine.transport.write(engine_head(self._head, len(body)))
+            engine.transport.write(engine_head(self._head, len(body), self.extra))
             engine.transport.write(body)
 
     # What the engine's side tells.
@@ -220,6 +223,7 @@ class Relay(Passage):
 
     def client_gone(self) -> None:
         """Nobody waits any more: free the engine at once."""
+        self._gateway.clients_gone += 1
         if self._ticket is not None:
             self._gateway.dispatcher.cancel(self._ticket)
             self._ticket = None

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from router import clock
 from router.dispatch import Dispatcher
-from router.proxy.client_side import ClientConnection
 from router.proxy.gateway import Clocks, Gateway
 from router.proxy.models import Answer, ModelList
 from router.settings import RouterFile
@@ -70,7 +69,7 @@ async def running(*engines: FakeEngine, apart: bool = False, **sections: dict) -
     settings = settings_for(*([[url] for url in urls] if apart else [urls]), **sections)
     gateway = gateway_for(settings, Clocks(clock.wall_s, clock.monotonic_s))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: ClientConnection(gateway), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: gateway.client_type(gateway), "127.0.0.1", 0)
     sweeping = loop.create_task(gateway.sweep_forever())
     try:
         yield Running(server.sockets[0].getsockname()[1], gateway, gateway.dispatcher)
