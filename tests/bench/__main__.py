@@ -5,89 +5,103 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import basic, install, report
-from tests.bench.allocation import table_server
-from tests.bench.basic import Subject
+from tests.bench import about, report, suite
 from tests.bench.bench import Bench
 from tests.bench.engines import LOAD_CORE
 from tests.bench.processes import Processes
-from tests.bench.proxies import CLASS_NAMES, Nginx, Ours, Peer, peers, pool_names
+from tests.bench.proxies import Ours, peers
 from tests.bench.results import Results
-from tests.bench.targets import OURS_2X4, evaluate
+from tests.bench.suite import Plan
+from tests.bench.targets import evaluate
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs/reference/performance.md"
 PROGRAMS = {"nginx": "nginx", "wrk": "wrk", "gcc": "gcc libc6-dev", "taskset": "util-linux", "setpriv": "util-linux"}
 
 
 def main() -> int:
     options = _options()
-    absent = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
-    if absent or (os.cpu_count() or 1) <= LOAD_CORE:
-        problem = f"apt-get install {' '.join(absent)}" if absent else "two cores are needed: one for the proxy alone"
-        sys.stderr.write(f"bench: {problem}\n")
-        return 2
+    if options.read is not None:
+        results = Results.from_json(json.loads(options.read.read_text()))
+    else:
+        problem = _what_is_missing()
+        if problem is not None:
+            sys.stderr.write(f"bench: {problem}\n")
+            return 2
+        try:
+            results = _measured(options)
+        except KeyboardInterrupt:
+            sys.stderr.write("bench: interrupted; nothing is left running\n")
+            return 130
+    if options.json is not None:
+        options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    if options.doc:
+        DOCUMENT.write_text(report.filled(DOCUMENT.read_text(), results))
+    sys.stdout.write(report.whole(results))
+    return 1 if any(verdict.met is False for verdict in evaluate(results)) and options.strict else 0
+
+
+def _what_is_missing() -> str | None:
+    absent = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    if absent:
+        return f"programs are missing: apt-get install {' '.join(absent)}"
+    if (os.cpu_count() or 1) <= LOAD_CORE:
+        return "two cores are needed, one for the proxy alone"
+    return None
+
+
+def _measured(options: argparse.Namespace) -> Results:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.sched_setaffinity(0, {LOAD_CORE})
+    if options.real_time:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     results = Results()
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, Processes(Path(folder)) as processes:
-            _run(Bench(processes, options.build, results), options)
-            for name, count in processes.leaked.items():
-                results.note(name, f"left {count} processes behind when stopped")
-    except KeyboardInterrupt:
-        sys.stderr.write("bench: interrupted\n")
-        return 130
-    if options.json:
-        options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
-    sys.stdout.write(
-        "\n".join([report.side_by_side(results), report.targets(evaluate(results)), report.notes(results)])
-    )
-    return 0
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Processes(Path(folder)) as processes:
+        bench = Bench(processes, options.build.absolute(), results)
+        wanted = peers(bench.build)[: 1 if options.quick else None]
+        if options.peers_venv is None:
+            found = suite.installed_peers(bench, wanted)
+        else:
+            found = tuple(replace(peer, venv=options.peers_venv.absolute()) for peer in wanted)
+        results.about = about.run(ROOT, found, checkout=options.checkout)
+        ours = Ours(checkout=options.checkout and options.checkout.absolute())
+        names = options.only or (["basic"] if options.quick else list(suite.MEASURES))
+        suite.run(bench, Plan(ours, found, options.rounds, options.quick, options.requests), names)
+        for name, count in processes.leaked.items():
+            results.note(name, f"left {count} processes behind when it was stopped")
+    results.about["seconds"] = f"{bench.elapsed_s():.0f}"
+    return results
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="of each measure; medians count")
-    parser.add_argument("--quick", action="store_true", help="one short round of the main loads")
-    parser.add_argument("--peers-venv", type=Path, help="one environment that holds the peers already")
-    parser.add_argument("--build", type=Path, default=ROOT / ".bench", help="where programs are compiled to")
+    names = [*suite.MEASURES, *suite.APART]
+    parser.add_argument("--rounds", type=int, help="of each measure; medians count (default: 3, of --quick 1)")
+    parser.add_argument("--quick", action="store_true", help="short rounds of the main loads, with the main peers")
+    parser.add_argument("--only", action="append", choices=names, help="measure this alone; may be repeated")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="length of the soak")
     parser.add_argument("--json", type=Path, help="write all values to this file")
+    parser.add_argument("--read", type=Path, help="measure nothing, report on the values in this file")
+    parser.add_argument("--doc", action="store_true", help="write the tables into docs/reference/performance.md")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
+    parser.add_argument("--real-time", action="store_true", help="put all that runs before other work; needs root")
+    parser.add_argument("--build", type=Path, default=ROOT / ".bench", help="where programs and peers are kept")
+    parser.add_argument("--peers-venv", type=Path, help="one environment that holds the peers already")
     parser.add_argument("--checkout", type=Path, help="measure the router of this working tree instead of this one's")
-    return parser.parse_args()
-
-
-def _run(bench: Bench, options: argparse.Namespace) -> None:
-    with ExitStack() as stack:
-        table_url = stack.enter_context(table_server(pool_names(2), CLASS_NAMES))
-        ours = Ours(table_url=table_url, checkout=options.checkout)
-        subjects = [Subject(ours)]
-        if not options.quick:
-            subjects.append(Subject(replace(ours, name=OURS_2X4, pools=2), addresses=8))
-        subjects.append(Subject(Nginx()))
-        subjects += [Subject(peer) for peer in _peers(bench, options)]
-        for _ in range(1 if options.quick else options.rounds):
-            basic.measure_round(bench, subjects, quick=options.quick)
-
-
-def _peers(bench: Bench, options: argparse.Namespace) -> list[Peer]:
-    """The peers to measure; one that cannot be installed is noted and stays in the list, to be reported as absent."""
-    wanted = peers(options.build)[: 1 if options.quick else None]
-    if options.peers_venv is not None:
-        return [replace(peer, venv=options.peers_venv) for peer in wanted]
-    for peer in wanted:
-        problem = install.ensure(peer.requirement, peer.venv)
-        if problem is not None:
-            bench.unavailable.add(peer.name)
-            bench.results.note(peer.name, problem)
-    return wanted
+    options = parser.parse_args()
+    if options.rounds is None:
+        options.rounds = 1 if options.quick else 3
+    return options
 
 
 if __name__ == "__main__":

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tests.bench import loads
-from tests.bench.bench import Bench
+from tests.bench.bench import Bench, Subject
 from tests.bench.engines import Engine, RunningEngine
-from tests.bench.loads import Cost, Shape, Window
-from tests.bench.proxies import Proxy, RunningProxy, UnavailableError, running_proxy
-
-SYNCHRONOUS_S = 64 * 0.02
-"""What a stream lasts: all begin at once, so a window holds a whole number of them."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A proxy, and on how many addresses it sees the engine."""
-
-    proxy: Proxy
-    addresses: int = 1
+from tests.bench.loads import Cost, Window
+from tests.bench.proxies import RunningProxy, running_proxy
+from tests.bench.wrk import Shape
 
 
 def measure_round(bench: Bench, subjects: list[Subject], *, quick: bool) -> None:
     """Measure each subject once, one after the other."""
-    addresses = max(subject.addresses for subject in subjects)
-    with bench.engine(Engine(addresses=addresses)) as engine:
+    with bench.engine(Engine(addresses=bench.addresses(subjects))) as engine:
         if not quick:
             direct = loads.run_wrk(bench.processes, loads.SINGLE, engine.urls[0], seconds=3)
             bench.results.add("direct", single_p50_ms=direct.p50_ms, single_p99_ms=direct.p99_ms)
-        for subject in subjects:
+        for subject in bench.available(subjects, "requests and streams"):
             name = subject.proxy.name
-            if name in bench.unavailable:
-                continue
-            bench.say(name)
-            try:
-                with running_proxy(bench.processes, subject.proxy, engine.urls[: subject.addresses]) as proxy:
-                    _measure(bench, name, proxy, engine=engine, quick=quick)
-            except (UnavailableError, ValueError) as error:
-                bench.unavailable.add(name)
-                bench.results.note(name, f"not measured: {error}")
+            with (
+                bench.noting(name),
+                running_proxy(bench.processes, subject.proxy, engine.urls[: subject.addresses]) as proxy,
+            ):
+                _measure(bench, name, proxy, engine=engine, quick=quick)
 
 
 def _measure(bench: Bench, name: str, proxy: RunningProxy, *, engine: RunningEngine, quick: bool) -> None:
@@ -49,7 +32,7 @@ def _measure(bench: Bench, name: str, proxy: RunningProxy, *, engine: RunningEng
         return loads.measure(bench.processes, shape, proxy.url, pid=pid, engine=engine, window=window)
 
     plain = run(loads.PLAIN, Window(1.0, 3.0 if quick else 5.0))
-    stream = run(loads.STREAM, Window(1.5, SYNCHRONOUS_S * (3 if quick else 5)))
+    stream = run(loads.STREAM, Window(1.5, loads.STREAM_S * (3 if quick else 5)))
     costs = [plain, stream]
     if not quick:
         varied = run(loads.VARIED, Window(1.0, 4.0))

@@ -15,6 +15,8 @@ PLAIN = Shape("plain", 32)
 VARIED = Shape("varied", 32)
 STREAM = Shape("stream", 256)
 SINGLE = Shape("plain", 1)
+STREAM_S = 64 * 0.02
+"""What a stream lasts. All begin at once, so a window should hold a whole number of them."""
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,11 @@ class Results:
         values = self.values.get(subject, {}).get(metric)
         return Spread.of(values) if values else None
 
-    def ratio(self, subject: str, other: str, metric: str) -> Spread | None:
-        """One subject's value to another's, round by round, so that what slowed a whole round cancels out."""
-        ours = self.values.get(subject, {}).get(metric, [])
-        theirs = self.values.get(other, {}).get(metric, [])
-        ratios = [mine / its for mine, its in zip(ours, theirs, strict=False) if its > 0]
+    def ratio(self, figure: tuple[str, str], base: tuple[str, str]) -> Spread | None:
+        """One figure to another, each (subject, metric), round by round: what slowed a whole round cancels out."""
+        figures = self.values.get(figure[0], {}).get(figure[1], [])
+        bases = self.values.get(base[0], {}).get(base[1], [])
+        ratios = [mine / its for mine, its in zip(figures, bases, strict=False) if its > 0]
         return Spread.of(ratios) if ratios else None
 
     def as_json(self) -> dict[str, object]:

@@ -1,0 +1,58 @@
+"""What a reader must know of a run to judge or repeat it: date, machine, versions, command."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from tests.bench.proxies import Peer
+
+
+def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str, str]:
+    """Facts of this run, in the order in which they are shown."""
+    tree = checkout or root
+    ours = _first_line(["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=12"])
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": shlex.join(
+            ["make", "bench", f"ARGS={shlex.join(sys.argv[1:])}"] if sys.argv[1:] else ["make", "bench"]
+        ),
+        "machine": f"{_cpu_model()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_version()}, uvloop {metadata.version('uvloop')}",
+        "wattroute": f"{metadata.version('wattroute')} ({ours})" if ours else metadata.version("wattroute"),
+        "nginx": _first_line(["nginx", "-v"]).removeprefix("nginx version: nginx/"),
+        "wrk": _first_line(["wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
+        **{peer.name: _installed_version(peer) for peer in peers},
+    }
+
+
+def _installed_version(peer: Peer) -> str:
+    """The version that pip left in the peer's environment."""
+    name = re.split(r"[\[=<>]", peer.requirement)[0].replace("-", "_")
+    for folder in peer.venv.glob(f"lib/python*/site-packages/{name}-*.dist-info"):
+        return folder.name.removeprefix(f"{name}-").removesuffix(".dist-info")
+    return "not installed"
+
+
+def _cpu_model() -> str:
+    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return match[1].strip() if match else platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
+
+
+def _first_line(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = (done.stdout + done.stderr).splitlines()
+    return lines[0] if lines and (done.returncode == 0 or command[0] == "wrk") else ""

@@ -1,0 +1,69 @@
+"""Whether a request costs the same whatever the number of pools and instances, and how it grows with the prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tests.bench import loads
+from tests.bench.allocation import table_server
+from tests.bench.bench import Bench
+from tests.bench.engines import Engine, RunningEngine
+from tests.bench.loads import Window
+from tests.bench.processes import cpu_time
+from tests.bench.proxies import CLASS_NAMES, Ours, pool_names, running_proxy
+from tests.bench.wrk import Shape
+
+POOLS = (1, 8, 32)
+INSTANCES = (1, 16, 128, 512)
+PROMPTS = (1_000, 10_000, 100_000, 1_000_000)
+WINDOW = Window(1.0, 2.5)
+IDLE_S = 4.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One point of a sweep; `name` is its metric's."""
+
+    name: str
+    pools: int = 1
+    instances: int = 1
+    prompts: tuple[int, ...] = ()
+
+
+def cases() -> Iterator[Case]:
+    """All points."""
+    yield Case("one", prompts=PROMPTS)
+    for pools in POOLS[1:]:
+        yield Case(f"pools_{pools}", pools, pools)
+    for instances in INSTANCES[1:]:
+        yield Case(f"instances_{instances}", 1, instances)
+
+
+def measure_round(bench: Bench, ours: Ours) -> None:
+    """Measure our router once at each point."""
+    with bench.engine(Engine(addresses=max(INSTANCES))) as engine:
+        for case in cases():
+            bench.say(f"{ours.name}: {case.name}")
+            with bench.noting(ours.name), table_server(pool_names(case.pools), CLASS_NAMES) as url:
+                _measure(bench, replace(ours, pools=case.pools, table_url=url), case, engine=engine)
+
+
+def _measure(bench: Bench, ours: Ours, case: Case, *, engine: RunningEngine) -> None:
+    with running_proxy(bench.processes, ours, engine.urls[: case.instances]) as proxy:
+        pid = proxy.started.pid
+
+        def cost(shape: Shape) -> float:
+            return loads.measure(
+                bench.processes, shape, proxy.url, pid=pid, engine=engine, window=WINDOW
+            ).per_request_us
+
+        bench.results.add(ours.name, **{f"flat_{case.name}_cpu_us": cost(loads.PLAIN)})
+        for size in case.prompts:
+            # Few connections, so that what is under way fits the caches as it would with an engine behind.
+            shape = Shape("plain", 32 if size < 100_000 else 4, size)
+            bench.results.add(ours.name, **{f"prompt_{size}_cpu_us": cost(shape)})
+        before = cpu_time(pid)
+        time.sleep(IDLE_S)
+        bench.results.add(ours.name, **{f"idle_{case.name}_frac": (cpu_time(pid) - before).total_s / IDLE_S})
