@@ -27,11 +27,9 @@ async def the_same(server: Server, router: Router, method: str, target: str, bod
     for _ in range(ATTEMPTS if is_stream else 1):
         expected, found = await exchange(server.port, data), await exchange(router.port, data)
         assert found.get(b"x-wattroute-pool") == server.name.encode(), found
-        assert expected.is_whole
-        assert found.is_whole
+        assert (expected.is_whole, found.is_whole) == (True, True), found
         direct.append(expected.same())
         routed.append(found.same())
         if any(answer in direct for answer in routed):
             return found
-    assert routed[-1] == direct[-1]
-    return found
+    raise AssertionError(f"through the router:\n{routed[-1]}\nfrom the engine itself:\n{direct[-1]}")

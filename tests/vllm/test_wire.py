@@ -44,6 +44,12 @@ def test_what_the_router_adds_and_what_differs_anyway() -> None:
     assert direct.same() == routed.same()
 
 
+def test_fields_of_one_name_keep_their_order() -> None:
+    one, two, other = (b"a", b"1"), (b"a", b"2"), (b"b", b"3")
+    assert answer(one, two, other).same() == answer(other, one, two).same()
+    assert answer(one, two, other).same() != answer(two, one, other).same()
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -50,13 +50,16 @@ class Answer:
         return re.findall(rb"^data: (.*)$", self.body, re.MULTILINE)
 
     def same(self) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """What must be equal in an answer that came through the router and in one that did not."""
+        """What must be equal in an answer that came through the router and in one that did not.
+
+        Fields are ordered by their names, those of one name as they came: the router may put the length elsewhere.
+        """
         fields = [
             (name, _without_own_value(name, value))
             for name, value in self.fields
             if name != _OF_THE_CONNECTION and not name.startswith(b"x-wattroute-")
         ]
-        return self.status, fields, without_own_values(self.body)
+        return self.status, sorted(fields, key=lambda field: field[0]), without_own_values(self.body)
 
 
 def without_own_values(body: bytes) -> bytes:
