@@ -2,6 +2,8 @@
 
 Trailers are dropped where a body is taken apart: no engine reads those of a request, and fields that come after a
 body must not pass for fields of its head. Where an answer is passed on as it comes, its trailers go with it.
+
+No white space is taken around a size or an extension: nobody sends it, and llhttp does not take it either.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from router.http1.fields import TOKEN
 _PRIME = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 CR = 13
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-_EXTENDED = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*;[\t\x20-\x7e\x80-\xff]*")
-_TRAILER = re.compile(TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+")
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+_EXTENDED = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;%b++(?:=(?:%b++|%b))?+)++" % (TOKEN, TOKEN, _QUOTED))
+_TRAILER = re.compile(rb"(?!(?i:content-length|transfer-encoding):)%b++:[\t\x20-\x7e\x80-\xff]*+" % TOKEN)
 MAX_SIZE_DIGITS = 15
 """Digits of a chunk's size: more than any body has, less than overflows a 64-bit integer anywhere."""
 MAX_LINE_BYTES = 4096

@@ -246,17 +246,22 @@ def forward(method: bytes, target: bytes, lines: list[bytes]) -> bytes:
     return b"\r\n".join([method + b" " + target + b" HTTP/1.1", *lines, b""])
 
 
-def engine_head(head: RequestHead, body_length: int | None, extra: bytes = b"") -> bytes:
+def engine_message(head: RequestHead, body: bytes | bytearray | None, extra: bytes = b"") -> bytes:
+    """Head and body as the engine gets them; see `engine_head`."""
+    if body is None:
+        return b"%b%b\r\n" % (head.forwarded, extra)
+    return b"%b%bcontent-length: %d\r\n\r\n" % (head.forwarded, extra, len(body)) + body
+
+
+def engine_head(head: RequestHead, length: int, extra: bytes = b"") -> bytes:
     r"""The head as the engine gets it: same line and fields, less what ends at this hop, with a plain length.
 
     Args:
         head: the client's.
-        body_length: bytes of the body, None where the request has none.
+        length: bytes of the body.
         extra: further field lines, each ended by CRLF.
     """
-    if body_length is None:
-        return b"%b%b\r\n" % (head.forwarded, extra)
-    return b"%b%bcontent-length: %d\r\n\r\n" % (head.forwarded, extra, body_length)
+    return b"%b%bcontent-length: %d\r\n\r\n" % (head.forwarded, extra, length)
 
 
 def _refuse_twins(twins: list[bytes]) -> None:

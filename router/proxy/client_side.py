@@ -387,8 +387,7 @@ class ClientConnection(asyncio.Protocol):
         if head is None:
             return
         self._phase = SERVING
-        self.deadline_s = math.inf
-        self.has_moved = False
+        self.rest()
         self._gateway.serve(self, head, body)
 
     def _refuse_body(self) -> None:

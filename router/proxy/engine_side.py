@@ -121,7 +121,8 @@ class EngineConnection(asyncio.Protocol):
         self.receive = None
         self.is_reused = True
         self.idle_since_s = now_s
-        self.resume()
+        if self._is_paused:
+            self.resume()
 
     def _let_go(self) -> None:
         self.user = None

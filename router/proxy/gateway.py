@@ -10,7 +10,7 @@ from typing import Protocol
 
 from router.accounting import Histogram
 from router.dispatch import Dispatcher
-from router.exchange import Choice, Outcome, Refusal
+from router.exchange import Choice, Hints, Outcome, Refusal
 from router.http1.content_coding import CodingError, is_coded, unpack
 from router.http1.engine_verbs import is_engine_verb, segments
 from router.http1.request_head import RequestHead, RequestReader
@@ -134,19 +134,26 @@ class Gateway:
 
     def serve(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None) -> None:
         """Send a request on its way; `body` is None where it has none."""
-        if head.target not in COMMON_TARGETS and self._serve_here(client, head):
-            return
+        hints = head.hints
+        if hints is not None:
+            self._dispatch(client, head, body, hints)
+        elif head.target in COMMON_TARGETS and head.coding is None:
+            hints = self.dispatcher.hints(head.fields)
+            head.keep_hints(hints)
+            self._dispatch(client, head, body, hints)
+        elif head.target in COMMON_TARGETS or not self._serve_here(client, head):
+            self._serve_rare(client, head, body)
+
+    def _serve_rare(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None) -> None:
         if head.coding is not None and body:
             self._unpack(client, head, body, head.coding)
         else:
-            self._dispatch(client, head, body)
+            self._dispatch(client, head, body, self.dispatcher.hints(head.fields))
 
-    def _dispatch(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None) -> None:
+    def _dispatch(
+        self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None, hints: Hints | Refusal
+    ) -> None:
         received_s, wall_s = self.now_s(), self.wall_s()
-        hints = head.hints
-        if hints is None:
-            hints = self.dispatcher.hints(head.fields)
-            head.keep_hints(hints)
         ask = self.dispatcher.ask(hints, read_facts(body or b""), wall_s)
         if isinstance(ask, Refusal):
             self.refuse(client, ask)
@@ -169,7 +176,7 @@ class Gateway:
             else:
                 self._refuse_coding(client, error)
             return
-        self._dispatch(client, head, body)
+        self._dispatch(client, head, body, self.dispatcher.hints(head.fields))
 
     async def _unpack_aside(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
         try:
@@ -179,7 +186,7 @@ class Gateway:
                 self._refuse_coding(client, error)
             return
         if client.awaits(head) and client.hold(len(plain)):
-            self._dispatch(client, head, plain)
+            self._dispatch(client, head, plain, self.dispatcher.hints(head.fields))
 
     def _refuse_coding(self, client: ClientConnection, error: CodingError) -> None:
         reason = {413: "body_too_large", 415: "unsupported_coding"}.get(error.status, "bad_request")

@@ -110,11 +110,23 @@ class Passage(ABC):
             self._fail(ENGINE_ERROR, str(error))
             return
         rest = data[end:]
-        if response.status < 200:
+        status = response.status
+        if status == 200 and len(rest) == length and not self._head.is_head:
+            self._pass_whole(response, rest)
+        elif status < 200:
             self._pass_interim(response, rest)
-        elif response.status < 429 or not self._try_elsewhere(outcome_of(response.status), may_wait=False):
+        elif status < 429 or not self._try_elsewhere(outcome_of(status), may_wait=False):
             self._response = response
             self._begin_body(response, length, rest)
+
+    def _pass_whole(self, response: ResponseHead, body: bytes) -> None:
+        """Pass an answer on that came in one piece, as most plain ones do."""
+        self._response = response
+        self._framing = LENGTH
+        self._keeps_engine = response.keep_alive
+        self._tail = (body[-TAIL_BYTES:],)
+        self._commit(body, len(body))
+        self._complete()
 
     def _hold(self, data: bytes) -> None:
         self._held = data
@@ -141,11 +153,6 @@ class Passage(ABC):
         self._keeps_engine = response.keep_alive
         framing = self._framing = response.framing(length, to_head=self._head.is_head)
         if framing is LENGTH and length:
-            if len(rest) == length:
-                self._tail = (rest[-TAIL_BYTES:],)
-                self._commit(rest, length)
-                self._complete()
-                return
             self._left = length
             engine.receive = self._pass_length
         elif framing is CHUNKED:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from router.contract import InstanceId
 from router.exchange import Ask, Choice, Outcome, Refusal
-from router.http1.request_head import RequestHead, engine_head
+from router.http1.request_head import RequestHead, engine_head, engine_message
 from router.http1.response_head import UNTIL_CLOSE
 from router.openai import usage_in_tail
 from router.proxy.outcomes import FAILURES
@@ -47,7 +47,7 @@ class Relay(Passage):
         ask: Ask,
         received_s: float,
     ) -> None:
-        super().__init__(gateway, client, head, received_s)
+        Passage.__init__(self, gateway, client, head, received_s)
         self._ask = ask
         self._body = body
         self._ticket: object = None
@@ -61,7 +61,9 @@ class Relay(Passage):
     def begin(self, wall_s: float) -> None:
         """Choose an instance, or wait for a free one."""
         found = self._gateway.dispatcher.choose(self._ask, wall_s)
-        if found is None:
+        if isinstance(found, Choice):
+            self._attempt(found)
+        elif found is None:
             self._wait(wall_s)
         else:
             self._granted(found)
@@ -103,12 +105,12 @@ class Relay(Passage):
         self._engine = engine
         self._sent_s = now_s
         engine.receive = self.receive_head
-        self._client.expect_within(self._gateway.timeouts.first_byte_s)
+        client = self._client
+        client.patience_s = self._gateway.timeouts.first_byte_s
+        client.has_moved = True
         body = self._body
-        if body is None:
-            engine.transport.write(engine_head(self._head, None, self.extra))
-        elif len(body) <= JOINED_BYTES:
-            engine.transport.write(engine_head(self._head, len(body), self.extra) + body)
+        if body is None or len(body) <= JOINED_BYTES:
+            engine.transport.write(engine_message(self._head, body, self.extra))
         else:
             engine.transport.write(engine_head(self._head, len(body), self.extra))
             engine.transport.write(body)

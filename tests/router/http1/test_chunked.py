@@ -49,6 +49,15 @@ BROKEN = [
     b"g\r\n",
     b"f" * 17 + b"\r\n",
     b"5;a\0\r\nhello\r\n",
+    b"5;\r\nhello\r\n",
+    b"5 ;a\r\nhello\r\n",
+    b"5; a\r\nhello\r\n",
+    b"5;a =b\r\nhello\r\n",
+    b'5;a="b\r\nhello\r\n',
+    b'5;a="b"c\r\nhello\r\n',
+    b'5;a="b\\"\r\nhello\r\n',
+    b"0\r\nContent-Length: 5\r\n\r\n",
+    b"0\r\nx: 1\r\ntransfer-encoding: chunked\r\n\r\n",
     b"0\r\nbad trailer\r\n\r\n",
     b"0\r\n folded: 1\r\n\r\n",
     b"5;\nhello\r\n",
@@ -67,6 +76,13 @@ BROKEN = [
 def test_what_is_not_chunks_is_refused_however_it_arrives(data: bytes, size: int) -> None:
     with pytest.raises(ChunkError):
         decoded(data, size)
+
+
+@pytest.mark.parametrize(
+    "line", [b"5;a", b"5;a=b", b"005;a=b;c", b'5;a="b c;d"', b'5;a="b\\"c";d=e', b'5;a=""', b"5;content-length=5"]
+)
+def test_extensions_are_passed_over(line: bytes) -> None:
+    assert decoded(line + b"\r\nhello\r\n0;last\r\nx-content-length: 5\r\n\r\n", 3) == b"hello"
 
 
 @pytest.mark.parametrize("data", [b"5", b"5\r", b"5\r\nhel", b"5\r\nhello\r", b"0\r\n", b"0\r\nx: 1\r\n"])

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.http1.request_head import HeadError, RequestReader, engine_head, is_hopeless, parse_request_head
+from router.http1.request_head import HeadError, RequestReader, engine_message, is_hopeless, parse_request_head
 
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
 
@@ -37,8 +37,8 @@ def test_the_engine_gets_the_fields_as_they_came_less_what_ends_here() -> None:
             b"Content-Length: 4",
         )
     )
-    assert engine_head(found, 4) == (
-        LINE + b"Host: a\r\nX-A: 1\r\nx-a: 2\r\nAuthorization: Bearer k\r\ncontent-length: 4\r\n\r\n"
+    assert engine_message(found, b"{12}") == (
+        LINE + b"Host: a\r\nX-A: 1\r\nx-a: 2\r\nAuthorization: Bearer k\r\ncontent-length: 4\r\n\r\n{12}"
     )
 
 
@@ -46,17 +46,17 @@ def test_a_chunked_request_gets_a_length() -> None:
     found = parse_request_head(head(b"Host: a", b"Transfer-Encoding: Chunked"))
     assert found.is_chunked
     assert found.length is None
-    assert engine_head(found, 7) == LINE + b"Host: a\r\ncontent-length: 7\r\n\r\n"
+    assert engine_message(found, bytearray(b"{seven}")) == LINE + b"Host: a\r\ncontent-length: 7\r\n\r\n{seven}"
 
 
 def test_a_request_without_body_gets_no_length() -> None:
     found = parse_request_head(head(b"Host: a", line=b"GET /version HTTP/1.1\r\n"))
-    assert engine_head(found, None) == b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert engine_message(found, None) == b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def test_a_peer_cannot_take_the_fields_away_that_give_the_message_its_meaning() -> None:
     found = parse_request_head(head(b"Host: a", b"Connection: host, authorization", b"Authorization: k"))
-    assert engine_head(found, None) == LINE + b"Host: a\r\nAuthorization: k\r\n\r\n"
+    assert engine_message(found, None) == LINE + b"Host: a\r\nAuthorization: k\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -170,21 +170,21 @@ def test_what_goes_on_is_a_head_again(pairs: list[tuple[bytes, bytes]]) -> None:
         found = parse_request_head(head(b"Host: a", *(name + b": " + value for name, value in pairs)))
     except HeadError:
         return
-    again = parse_request_head(engine_head(found, None))
+    again = parse_request_head(engine_message(found, None))
     assert again.lines == found.lines
 
 
 def test_an_http10_client_without_host_gets_one_at_the_engine() -> None:
     found = parse_request_head(b"GET /version HTTP/1.0\r\nAccept: */*\r\n\r\n")
-    assert engine_head(found, None) == b"GET /version HTTP/1.1\r\nhost: engine\r\nAccept: */*\r\n\r\n"
+    assert engine_message(found, None) == b"GET /version HTTP/1.1\r\nhost: engine\r\nAccept: */*\r\n\r\n"
 
 
 def test_fields_may_be_added_and_dropped_on_the_way_to_the_engine() -> None:
     reader = RequestReader(dropped=frozenset({b"authorization"}))
-    found, length = reader.read(head(b"Host: a", b"Authorization: Bearer client", b"Content-Length: 2"))
+    found, _ = reader.read(head(b"Host: a", b"Authorization: Bearer client", b"Content-Length: 2"))
     assert found.fields[b"authorization"] == b"Bearer client"
-    assert engine_head(found, length, b"authorization: Bearer engine\r\n") == (
-        LINE + b"Host: a\r\nauthorization: Bearer engine\r\ncontent-length: 2\r\n\r\n"
+    assert engine_message(found, b"{}", b"authorization: Bearer engine\r\n") == (
+        LINE + b"Host: a\r\nauthorization: Bearer engine\r\ncontent-length: 2\r\n\r\n{}"
     )
 
 
