@@ -89,6 +89,11 @@ class Dispatcher:
         self._is_pumping = False
         self._obey(None)
 
+    @property
+    def has_tenants(self) -> bool:
+        """Whether a request needs a tenant's key; the key then goes no further than to the router."""
+        return self._roster is not None
+
     def hints(self, fields: Mapping[bytes, bytes]) -> Hints | Refusal:
         """What a head's fields (values by lower-case name) say; give the result to `ask`, once for every request.
 
