@@ -15,6 +15,7 @@ from router.contract import InstanceId
 from router.exchange import InstanceSpec
 from router.fleet import EngineLoad
 from router.settings import HealthSettings
+from router.tenants.engine_keys import NO_KEYS, EngineKeys
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Prober:
         sink: takes the results.
         wall_s: the wall clock.
         rng: spreads the probes.
+        keys: what the engines of each pool want to be shown.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Prober:
         sink: ProbeSink,
         wall_s: Callable[[], float],
         rng: random.Random,
+        keys: EngineKeys = NO_KEYS,
     ) -> None:
         self._session = session
         self._instances = tuple(instances)
@@ -99,6 +102,7 @@ class Prober:
         self._sink = sink
         self._wall_s = wall_s
         self._rng = rng
+        self._keys = keys
 
     async def run(self) -> None:
         """Probe for ever, one task an instance."""
@@ -134,11 +138,15 @@ class Prober:
             await asyncio.sleep(self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
 
     async def _is_healthy(self, instance: InstanceSpec) -> bool:
-        async with self._session.get(f"{instance.url}/health", allow_redirects=False) as answer:
+        async with self._session.get(
+            f"{instance.url}/health", headers=self._keys.headers(instance.pool_id), allow_redirects=False
+        ) as answer:
             return answer.status == 200
 
     async def _load(self, instance: InstanceSpec) -> EngineLoad | None:
-        async with self._session.get(f"{instance.url}/metrics", allow_redirects=False) as answer:
+        async with self._session.get(
+            f"{instance.url}/metrics", headers=self._keys.headers(instance.pool_id), allow_redirects=False
+        ) as answer:
             if answer.status != 200:
                 return None
             text = bytearray()

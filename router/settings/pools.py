@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -25,6 +26,11 @@ class PoolSettings(Group):
     tls: EngineTlsSettings | None = None
     """How the instances at https:// are verified, and who the router is to them. Absent: by the system's
     authorities, and without a certificate of its own."""
+    engine_key_file: Path | None = None
+    """File with the key the engines want (vLLM's --api-key), sent to them in place of the clients' own. It is read
+    again when the configuration is."""
+    engine_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)] | None = None
+    """Name of the environment variable that holds that key, instead of a file."""
     static_weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
     """Share of the traffic while no valid allocation is at hand, relative to the other pools."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
@@ -35,6 +41,12 @@ class PoolSettings(Group):
     def _tls_is_used(self) -> PoolSettings:
         if self.tls is not None and not any(parse_engine(url).is_tls for url in self.instances):
             raise ValueError(f"pool {self.name!r} has tls, but no instance at https://; write https:// or remove tls")
+        return self
+
+    @model_validator(mode="after")
+    def _one_engine_key(self) -> PoolSettings:
+        if self.engine_key_file is not None and self.engine_key_env is not None:
+            raise ValueError(f"pool {self.name!r} has engine_key_file and engine_key_env; remove one of them")
         return self
 
 

@@ -18,6 +18,7 @@ from router.exchange import InstanceSpec
 from router.fleet import EngineLoad
 from router.probes import MAX_METRICS_BYTES, Prober, read_load
 from router.settings import HealthSettings
+from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from tests.fakes.routing import NOW_S
 
 BUSY = b"""\
@@ -81,9 +82,11 @@ class Engine:
     def __init__(self) -> None:
         self.health = 200
         self.metrics: bytes | None = BUSY
+        self.shown: list[str | None] = []
         self.hangs = ""
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.shown.append(request.headers.get("authorization"))
         if request.path == self.hangs:
             await asyncio.sleep(60)
         if request.path == "/health":
@@ -119,7 +122,9 @@ async def serving(engine: Engine) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def prober(*ports: int, sink: Sink | None = None, timeout_s: float = 1.0) -> AsyncIterator[Prober]:
+async def prober(
+    *ports: int, sink: Sink | None = None, timeout_s: float = 1.0, keys: EngineKeys = NO_KEYS
+) -> AsyncIterator[Prober]:
     async with aiohttp.ClientSession() as session:
         yield Prober(
             session,
@@ -128,6 +133,7 @@ async def prober(*ports: int, sink: Sink | None = None, timeout_s: float = 1.0) 
             sink=sink or Sink(),
             wall_s=lambda: NOW_S,
             rng=random.Random(1),
+            keys=keys,
         )
 
 
@@ -137,6 +143,14 @@ async def test_a_healthy_engine_is_ok_and_tells_its_load() -> None:
     assert ok
     assert load is not None
     assert load.running == 4
+
+
+@pytest.mark.parametrize(("pool_id", "shown"), [("bf16", "Bearer k"), ("fp8", None)])
+async def test_the_key_of_its_pool_is_shown_to_an_engine(pool_id: str, shown: str | None) -> None:
+    engine = Engine()
+    async with serving(engine) as port, prober(port, keys=EngineKeys({PoolId(pool_id): "k"})) as some:
+        await some.probe(spec_of(port))
+    assert engine.shown == [shown, shown]
 
 
 async def test_a_sick_engine_is_not_asked_for_its_load() -> None:
