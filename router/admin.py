@@ -1,17 +1,14 @@
-"""The verbs of the admin port: /metrics, /healthz, /readyz, /state and /drain. Never reachable through the public port.
-
-Whoever reaches the admin port can read the fleet's addresses and take the router out of service: bind it to an
-address of the operator's network only.
-"""
+"""The admin port: /metrics, /healthz, /readyz, /state and /drain. Never reachable through the public port."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
+from aiohttp import web
 
-from router.admin_port import Handler, Request, Response, refusal
-from router.metrics import expose
+from router.openai import error_body
 from router.snapshot import Snapshot, state_document
 
 
@@ -28,56 +25,62 @@ class AdminSource(Protocol):
         """Take no new connection, let requests in flight end, then stop. Harmless when repeated."""
 
 
-class Admin:
-    """Answers the requests of the admin port.
+def build(source: AdminSource) -> web.Application:
+    """The aiohttp application of the admin port."""
+    app = web.Application(middlewares=[_errors_as_json])
+    admin = _Admin(source)
+    app.add_routes(
+        [
+            web.get("/metrics", admin.metrics),
+            web.get("/healthz", admin.healthz),
+            web.get("/readyz", admin.readyz),
+            web.get("/state", admin.state),
+            web.post("/drain", admin.drain),
+        ]
+    )
+    return app
 
-    Args:
-        source: what is told of and acted on.
-    """
 
+class _Admin:
     def __init__(self, source: AdminSource) -> None:
         self._source = source
-        self._verbs: dict[str, dict[str, Handler]] = {
-            "/metrics": {"GET": self._metrics},
-            "/healthz": {"GET": self._healthz},
-            "/readyz": {"GET": self._readyz},
-            "/state": {"GET": self._state},
-            "/drain": {"POST": self._drain},
-        }
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer one request; HEAD is GET without the body."""
-        methods = self._verbs.get(request.path)
-        if methods is None:
-            known = ", ".join(self._verbs)
-            return refusal(404, f"{request.method} {request.path}: not found; the admin port has {known}")
-        handler = methods.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            allowed = ", ".join(methods)
-            return refusal(405, f"{request.method} {request.path}: method not allowed; use {allowed}", allow=allowed)
-        return await handler(request)
+    async def metrics(self, request: web.Request) -> web.Response:
+        # The exposition's library is first needed, and loaded, when someone scrapes.
+        from router.metrics import expose
 
-    async def _metrics(self, request: Request) -> Response:
-        body, content_type = expose(await self._source.snapshot(), request.fields.get("accept", ""))
-        return Response(body, content_type=content_type)
+        body, content_type = expose(await self._source.snapshot(), request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
-    async def _healthz(self, _request: Request) -> Response:
+    async def healthz(self, _request: web.Request) -> web.Response:
         return _json({"status": "ok"})
 
-    async def _readyz(self, _request: Request) -> Response:
+    async def readyz(self, _request: web.Request) -> web.Response:
         if self._source.is_draining():
             return _json({"status": "draining"}, status=503)
         if not (await self._source.snapshot()).ready:
             return _json({"status": "no usable instance"}, status=503)
         return _json({"status": "ready"})
 
-    async def _state(self, _request: Request) -> Response:
+    async def state(self, _request: web.Request) -> web.Response:
         return _json(state_document(await self._source.snapshot()))
 
-    async def _drain(self, _request: Request) -> Response:
+    async def drain(self, _request: web.Request) -> web.Response:
         self._source.drain()
         return _json({"status": "draining"}, status=202)
 
 
-def _json(document: object, *, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), status)
+@web.middleware
+async def _errors_as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPError as error:
+        body = error_body(f"{request.method} {request.path}: {error.reason}", type_=error.reason, code=error.status)
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return web.Response(body=body, status=error.status, content_type="application/json", headers=allow)
+
+
+def _json(document: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), status=status, content_type="application/json")

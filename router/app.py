@@ -10,9 +10,9 @@ import signal
 from typing import Protocol
 
 import uvloop
+from aiohttp import web
 
-from router.admin import Admin
-from router.admin_port import AdminPort
+from router import admin
 from router.errors import ListenError
 from router.settings import RouterFile
 from router.snapshot import Snapshot
@@ -52,8 +52,8 @@ class Router:
 
     def __init__(self, settings: RouterFile) -> None:
         self._settings = settings
+        self._admin: web.AppRunner | None = None
         self.data_path: DataPath = Workers(settings) if settings.router.workers > 1 else Worker(settings)
-        self._admin = AdminPort(Admin(self.data_path))
         self.admin_port = 0
 
     @property
@@ -71,7 +71,9 @@ class Router:
         sock = bind(router.admin_host, router.admin_port, shared=False)
         try:
             await self.data_path.start()
-            await self._admin.start(sock)
+            self._admin = web.AppRunner(admin.build(self.data_path), access_log=None)
+            await self._admin.setup()
+            await web.SockSite(self._admin, sock).start()
         except OSError as error:
             raise ListenError(router.admin_host, router.admin_port, error.strerror or str(error)) from error
         except BaseException:
@@ -87,7 +89,8 @@ class Router:
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close both ports; the admin port goes last, so that the drain can be watched."""
         await self.data_path.stop()
-        await self._admin.close()
+        if self._admin is not None:
+            await self._admin.cleanup()
         log.info("router stopped")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pydantic import ValidationError
 
 from router import app as router_app
@@ -16,58 +15,40 @@ from router import config_file, logs
 from router.contract import Precision
 from router.errors import RouterError, SettingsError
 from router.settings import CONTROLLER_SECTIONS, RouterFile
+from router.tenants import hash_key
 from router.version import VERSION
 
 log = logging.getLogger(__name__)
 
-_ABOUT = "Route OpenAI-compatible requests to pools of engines. Options given here override the configuration file."
+cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("wattroute-router", description=_ABOUT, allow_abbrev=False)
-    add = parser.add_argument
-    add("--config", metavar="FILE", type=Path, help="configuration file")
-    add(
-        "--pool",
-        action="append",
-        default=[],
-        metavar="NAME[:PRECISION]=URL",
-        help="a pool and its instance; repeat it for more pools and instances",
-    )
-    add("--host", metavar="ADDRESS", help="address of the public port")
-    add("--port", metavar="N", type=_whole(0, 65535), help="the public port; 0 takes a free one")
-    add("--admin-port", metavar="N", type=_whole(0, 65535), help="port of metrics and state; never expose it")
-    add("--workers", metavar="N", type=_whole(1, 256), help="processes that share the public port")
-    add("--table-url", metavar="URL", help="where the controller gives its allocation")
-    add("--redis-url", metavar="URL", help="Redis that holds the allocation")
-    add("--log-level", metavar="LEVEL", default="info", help="debug, info, warning or error (default: info)")
-    add("--check", action="store_true", help="check the configuration and exit")
-    add("--version", action="version", version=f"%(prog)s {VERSION}")
-    return parser
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def router(options: argparse.Namespace) -> None:
-    """Serve, or only check the configuration.
-
-    Raises:
-        RouterError: the settings are wrong or an address cannot be listened on.
-    """
-    logs.to_stderr(_level(options.log_level))
-    changes = {name: getattr(options, name) for name in ("host", "port", "admin_port", "workers")}
-    settings = settings_from(
-        options.config, options.pool, router=_given(changes), table=_table(options.table_url, options.redis_url)
-    )
-    if options.check:
-        sys.stdout.write(f"{options.config or 'command line'}: ok\n")
+@cli.command()
+def router(  # noqa: PLR0913  typer makes an option of each parameter
+    config: Annotated[Path | None, typer.Option("--config", help="Configuration file.")] = None,
+    pool: Annotated[
+        list[str] | None,
+        typer.Option("--pool", help="NAME=URL or NAME:PRECISION=URL; repeat it for more pools and instances."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address of the public port.")] = None,
+    port: Annotated[int | None, typer.Option(help="The public port.", min=0, max=65535)] = None,
+    admin_port: Annotated[int | None, typer.Option(help="Port of metrics and state.", min=0, max=65535)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the public port.", min=1, max=256)] = None,
+    table_url: Annotated[str | None, typer.Option(help="Where the controller gives its allocation.")] = None,
+    redis_url: Annotated[str | None, typer.Option(help="Redis that holds the allocation.")] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    check: Annotated[bool, typer.Option("--check", help="Check the configuration and exit.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Route OpenAI-compatible requests to pools of engines. Options given here override the configuration file."""
+    if version:
+        typer.echo(f"wattroute-router {VERSION}")
+        return
+    logs.to_stderr(_level(log_level))
+    changes = {"host": host, "port": port, "admin_port": admin_port, "workers": workers}
+    settings = settings_from(config, pool or [], router=_given(changes), table=_table(table_url, redis_url))
+    if check:
+        typer.echo(f"{config or 'command line'}: ok")
         return
     router_app.run(settings)
 
@@ -146,12 +127,16 @@ def _level(name: str) -> int:
     return number
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of `wattroute-router`; exits with 2 where the command line or the configuration is wrong."""
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `wattroute-router`."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        router(_parser().parse_args(arguments))
+        if words[:1] == [hash_key.COMMAND]:
+            hash_key.run(words[1:])
+        else:
+            cli(words, prog_name="wattroute-router")
     except RouterError as error:
-        sys.stderr.write(f"wattroute-router: {error}\n")
+        typer.echo(f"wattroute-router: {error}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -1,157 +1,242 @@
-"""What Prometheus sees of a `Snapshot`; built when scraped, so that counting costs nothing more. Pure."""
+"""Exposition of a `Snapshot` in Prometheus' text format; built when scraped, so that counting costs nothing more.
+
+What is measured follows OpenTelemetry's metrics of generative AI servers (time to first token, time per output token,
+duration, tokens), by class and pool. Names carry their unit; labels take values from the configuration and from fixed
+lists only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from router.accounting import Histogram, Traffic
-from router.exposition import Family, exposition
 from router.ladder import TableState
-from router.snapshot import INSTANCE_STATES, Snapshot
+from router.snapshot import INSTANCE_STATES, InstanceView, Snapshot
+from router.version import VERSION
 
 PREFIX = "wattroute_router_"
 UNCLASSIFIED = "other"
 """Value of the label class_id for requests that name a class that is not configured."""
 
+_CLASS = ("class_id",)
 _TRAFFIC = ("class_id", "pool_id")
 _INSTANCE = ("instance_id", "pool_id")
+_TENANT = ("tenant",)
+
+_COUNTERS = {
+    "access_log_lines_dropped": "Lines of the access log that were lost, because they were not written fast enough.",
+    "access_log_lines_written": "Lines of the access log.",
+    "client_disconnects": "Clients that left before they had their answer.",
+    "connections": "Client connections accepted.",
+    "spans_dropped": "Spans that were lost, because the collector did not take them.",
+    "spans_written": "Spans that the collector took.",
+    "worker_restarts": "Worker processes that ended and were started again.",
+}
+_GAUGES = {
+    "event_loop_lag_seconds": "How late the event loop last ran; the largest of the workers.",
+    "event_loop_lag_max_seconds": "The most of that since the scrape before.",
+}
+_SUMS = {
+    "client_connections": "Client connections that stand.",
+    "held_body_bytes": "Bytes of request bodies that are held.",
+    "resident_memory_bytes": "Memory of all processes of the router.",
+}
 
 
 def expose(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
     """Body and content type that suit the scraper's Accept header."""
-    return exposition(families(snapshot), accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(SnapshotCollector(snapshot))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
-def families(snapshot: Snapshot) -> Iterator[Family]:
-    """All metrics; labels take values from the configuration and from fixed lists only."""
-    yield from _classes(snapshot)
-    yield from _traffic(snapshot)
-    yield from _instances(snapshot)
-    yield from _table(snapshot)
-    yield from _process(snapshot)
-    if snapshot.tenants:
-        yield from _tenants(snapshot)
+class SnapshotCollector(Collector):
+    """Gives a snapshot to prometheus_client."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics; see docs/reference/router.md."""
+        snapshot = self._snapshot
+        yield from _classes(snapshot)
+        yield from _traffic(snapshot.traffic)
+        yield from _instances(snapshot.instances)
+        yield from _table(snapshot)
+        yield from _process(snapshot)
+        yield from _config(snapshot)
+        if snapshot.tenants:
+            yield from _tenants(snapshot)
 
 
-def _classes(snapshot: Snapshot) -> Iterator[Family]:
-    requests = _counter("requests", "Requests accepted for routing.", ("class_id",))
-    finished = _counter("finished", "Requests answered to the end.", ("class_id",))
-    off = _counter("off_allocation", "Requests served by a pool without weight, as no other could.", ("class_id",))
-    refused = _counter("refused", "Requests not served, by reason.", ("class_id", "reason"))
-    queued = _gauge("queued", "Requests waiting for a slot.", ("class_id",))
+def _classes(snapshot: Snapshot) -> Iterator[Metric]:
+    requests = _counter("requests", "Requests accepted for routing.", _CLASS)
+    finished = _counter("finished", "Requests answered to the end.", _CLASS)
+    off = _counter("off_allocation", "Requests served by a pool without weight, as no other could.", _CLASS)
+    refused = _counter("refused", "Requests not served, by reason.", (*_CLASS, "reason"))
+    active = _gauge("active_requests", "Requests that hold a slot on an instance.", _CLASS)
+    queued = _gauge("queued", "Requests waiting for a slot.", _CLASS)
     for counts in snapshot.classes:
         label = [counts.class_id]
-        requests.add(counts.requests, *label)
-        finished.add(counts.finished, *label)
-        off.add(counts.off_allocation, *label)
-        queued.add(counts.queued, *label)
+        requests.add_metric(label, counts.requests)
+        finished.add_metric(label, counts.finished)
+        off.add_metric(label, counts.off_allocation)
+        active.add_metric(label, counts.in_flight)
+        queued.add_metric(label, counts.queued)
         for reason, count in counts.refused.items():
-            refused.add(count, counts.class_id, reason)
+            refused.add_metric([counts.class_id, reason], count)
     for reason, count in snapshot.unclassified.items():
-        refused.add(count, UNCLASSIFIED, reason)
-    yield from (requests, finished, off, refused, queued)
+        refused.add_metric([UNCLASSIFIED, reason], count)
+    yield from (requests, finished, off, refused, active, queued)
 
 
-def _traffic(snapshot: Snapshot) -> Iterator[Family]:
+def _traffic(traffic: list[Traffic]) -> Iterator[Metric]:
     attempts = _counter("attempts", "Attempts at engines that ended, by outcome.", (*_TRAFFIC, "outcome"))
     degraded = _counter("degraded", "Attempts at less than the best precision the class may have.", _TRAFFIC)
     inputs = _counter("input_tokens", "Input tokens, as told by the engines or estimated.", _TRAFFIC)
     outputs = _counter("output_tokens", "Output tokens, as told by the engines or estimated.", _TRAFFIC)
-    ttft = _histogram("ttft_seconds", "From a request's arrival to the first byte of its answer.")
-    itl = _histogram("itl_seconds", "Mean time between the events of one stream.")
-    duration = _histogram("duration_seconds", "From a request's arrival to the end of its answer.")
-    for item in snapshot.traffic:
+    for item in traffic:
         labels = [item.class_id, item.pool_id]
         for outcome, count in item.outcomes.items():
-            attempts.add(count, *labels, outcome)
-        degraded.add(item.degraded, *labels)
-        inputs.add(item.input_tokens, *labels)
-        outputs.add(item.output_tokens, *labels)
-        _add_histograms(item, ttft=ttft, itl=itl, duration=duration)
-    yield from (attempts, degraded, inputs, outputs, ttft, itl, duration)
+            attempts.add_metric([*labels, outcome], count)
+        degraded.add_metric(labels, item.degraded)
+        inputs.add_metric(labels, item.input_tokens)
+        outputs.add_metric(labels, item.output_tokens)
+    yield from (attempts, degraded, inputs, outputs)
+    for attribute, name, text in (
+        ("ttft", "ttft_seconds", "From a request's arrival to the first byte of its answer."),
+        ("itl", "itl_seconds", "Mean time between the events of one stream."),
+        ("duration", "duration_seconds", "From a request's arrival to the end of its answer."),
+    ):
+        family = _histogram(name, text, _TRAFFIC)
+        for item in traffic:
+            _add_histogram(family, [item.class_id, item.pool_id], getattr(item, attribute))
+        yield family
 
 
-def _instances(snapshot: Snapshot) -> Iterator[Family]:
+def _instances(instances: list[InstanceView]) -> Iterator[Metric]:
     in_flight = _gauge("in_flight", "Requests in flight on an instance.", _INSTANCE)
     cap = _gauge("max_in_flight", "Most requests that may be in flight on an instance.", _INSTANCE)
     draining = _gauge("instance_draining", "1 while an instance gets no new request.", _INSTANCE)
     state = _gauge("instance_state", "1 for the state an instance is in.", (*_INSTANCE, "state"))
-    for instance in snapshot.instances:
+    age = _gauge("instance_probe_age_seconds", "Time since the instance last answered a probe.", _INSTANCE)
+    for instance in instances:
         labels = [instance.instance_id, instance.pool_id]
-        in_flight.add(instance.in_flight, *labels)
-        cap.add(instance.max_in_flight, *labels)
-        draining.add(float(instance.draining), *labels)
+        in_flight.add_metric(labels, instance.in_flight)
+        cap.add_metric(labels, instance.max_in_flight)
+        draining.add_metric(labels, float(instance.draining))
         for name in INSTANCE_STATES:
-            state.add(float(instance.state == name), *labels, name)
-    yield from (in_flight, cap, draining, state)
+            state.add_metric([*labels, name], float(instance.state == name))
+        if instance.probe_age_s is not None:  # never probed has no age: absent, not zero
+            age.add_metric(labels, instance.probe_age_s)
+    yield from (in_flight, cap, draining, state, age)
 
 
-def _table(snapshot: Snapshot) -> Iterator[Family]:
+def _table(snapshot: Snapshot) -> Iterator[Metric]:
     table = snapshot.table
     sequence = _gauge("table_sequence", "Sequence of the allocation table obeyed, -1 for static weights.")
-    sequence.add(table.sequence)
+    sequence.add_metric([], table.sequence)
     state = _gauge("table_state", "1 for the rung of the ladder the router stands on.", ("state",))
     for rung in TableState:
-        state.add(float(table.state == rung.value), rung.value)
+        state.add_metric([rung.value], float(table.state == rung.value))
     refused = _counter("tables_refused", "Allocation tables that were not obeyed, by reason.", ("reason",))
     for reason, count in table.refused.items():
-        refused.add(count, reason)
+        refused.add_metric([reason], count)
     unknown = _gauge("table_unknown_names", "Names in the table obeyed that the router does not know.")
-    unknown.add(table.unknown_names)
+    unknown.add_metric([], table.unknown_names)
     yield from (sequence, state, refused, unknown)
     if table.issued_at_s is not None:  # no table has no age: absent, not zero
         age = _gauge("table_age_seconds", "Time since the table obeyed was issued.")
-        age.add(max(0.0, snapshot.now_s - table.issued_at_s))
+        age.add_metric([], max(0.0, snapshot.now_s - table.issued_at_s))
         yield age
 
 
-def _process(snapshot: Snapshot) -> Iterator[Family]:
+def _process(snapshot: Snapshot) -> Iterator[Metric]:
     retries = _counter("retries", "Attempts tried again elsewhere, by the outcome that caused it.", ("reason",))
     for reason, count in snapshot.retries.items():
-        retries.add(count, reason)
-    yield retries
-    ready = _gauge("ready", "1 while any instance can take a request.")
-    ready.add(float(snapshot.ready))
-    yield ready
+        retries.add_metric([reason], count)
+    ready = _gauge("ready", "1 while any instance can take a request and the router is not draining.")
+    ready.add_metric([], float(snapshot.ready))
+    draining = _gauge("draining", "1 while the router is going out of service.")
+    draining.add_metric([], float(snapshot.draining))
+    build = _gauge("build_info", "1, with the version as its label.", ("version",))
+    build.add_metric([VERSION], 1.0)
+    engines = _gauge("engine_connections", "Connections to engines that stand.", ("state",))
+    for name, number in sorted(snapshot.engine_connections.items()):
+        engines.add_metric([name], number)
+    yield from (retries, ready, draining, build, engines)
+    if snapshot.overhead is not None:
+        overhead = _histogram(
+            "overhead_seconds", "From a request's receipt until it was sent to the engine, waits too."
+        )
+        _add_histogram(overhead, [], snapshot.overhead)
+        yield overhead
     for name, total in sorted(snapshot.counters.items()):
-        counter = _counter(name, f"{name.replace('_', ' ').capitalize()}.")
-        counter.add(total)
+        counter = _counter(name, _COUNTERS.get(name) or f"{name.replace('_', ' ').capitalize()}.")
+        counter.add_metric([], total)
         yield counter
-    for name, value in sorted(snapshot.gauges.items()):
-        gauge = _gauge(name, f"{name.replace('_', ' ').capitalize()}.")
-        gauge.add(value)
-        yield gauge
+    for texts, values in ((_GAUGES, snapshot.gauges), (_SUMS, snapshot.sums)):
+        for name, value in sorted(values.items()):
+            gauge = _gauge(name, texts[name])
+            gauge.add_metric([], value)
+            yield gauge
 
 
-def _tenants(snapshot: Snapshot) -> Iterator[Family]:
-    requests = _counter("tenant_requests", "Requests admitted.", ("tenant",))
-    in_flight = _gauge("tenant_in_flight", "Requests admitted and not yet ended.", ("tenant",))
-    inputs = _counter("tenant_input_tokens", "Input tokens, as told by the engines or estimated.", ("tenant",))
-    outputs = _counter("tenant_output_tokens", "Output tokens, as told by the engines or estimated.", ("tenant",))
-    refused = _counter("tenant_refused", "Requests not served, by reason.", ("tenant", "reason"))
+def _config(snapshot: Snapshot) -> Iterator[Metric]:
+    config = snapshot.config
+    info = _gauge("config_workers", "Processes that go by the configuration of this hash.", ("hash",))
+    for digest, number in config.workers_by_hash.items():
+        info.add_metric([digest], number)
+    reloads = _counter("config_reloads", "Attempts to take a changed configuration, by result.", ("result",))
+    for result, count in config.reloads.items():
+        reloads.add_metric([result], count)
+    yield from (info, reloads)
+    if config.loaded_at_s is not None:
+        loaded = _gauge("config_loaded_timestamp_seconds", "When the configuration obeyed was taken.")
+        loaded.add_metric([], config.loaded_at_s)
+        yield loaded
+
+
+def _tenants(snapshot: Snapshot) -> Iterator[Metric]:
+    requests = _counter("tenant_requests", "Requests admitted.", _TENANT)
+    in_flight = _gauge("tenant_in_flight", "Requests admitted and not yet ended.", _TENANT)
+    inputs = _counter("tenant_input_tokens", "Input tokens, as told by the engines or estimated.", _TENANT)
+    outputs = _counter("tenant_output_tokens", "Output tokens, as told by the engines or estimated.", _TENANT)
+    refused = _counter("tenant_refused", "Requests not served, by reason.", (*_TENANT, "reason"))
     for counts in snapshot.tenants:
-        requests.add(counts.requests, counts.tenant)
-        in_flight.add(counts.in_flight, counts.tenant)
-        inputs.add(counts.input_tokens, counts.tenant)
-        outputs.add(counts.output_tokens, counts.tenant)
+        label = [counts.tenant]
+        requests.add_metric(label, counts.requests)
+        in_flight.add_metric(label, counts.in_flight)
+        inputs.add_metric(label, counts.input_tokens)
+        outputs.add_metric(label, counts.output_tokens)
         for reason, count in counts.refused.items():
-            refused.add(count, counts.tenant, reason)
+            refused.add_metric([counts.tenant, reason], count)
     yield from (requests, in_flight, inputs, outputs, refused)
 
 
-def _counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Family:
-    return Family(PREFIX + name, "counter", text, labels)
+def _counter(name: str, text: str, labels: tuple[str, ...] = ()) -> CounterMetricFamily:
+    return CounterMetricFamily(PREFIX + name, text, labels=labels)
 
 
-def _gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Family:
-    return Family(PREFIX + name, "gauge", text, labels)
+def _gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=labels)
 
 
-def _histogram(name: str, text: str) -> Family:
-    return Family(PREFIX + name, "histogram", text, _TRAFFIC)
+def _histogram(name: str, text: str, labels: tuple[str, ...] = ()) -> HistogramMetricFamily:
+    return HistogramMetricFamily(PREFIX + name, text, labels=labels)
 
 
-def _add_histograms(item: Traffic, **families: Family) -> None:
-    for name, family in families.items():
-        histogram: Histogram = getattr(item, name)
-        family.add_buckets(histogram.bounds, histogram.counts, histogram.total, item.class_id, item.pool_id)
+def _add_histogram(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    """Cumulative counts by upper bound, as Prometheus has them."""
+    buckets: list[tuple[str, float]] = []
+    running = 0
+    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+        running += count
+        buckets.append(("+Inf" if bound == float("inf") else repr(float(bound)), float(running)))
+    family.add_metric(labels, buckets, histogram.total)

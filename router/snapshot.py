@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from router.accounting import ClassCounts, Traffic, add_counts
+from router.accounting import ClassCounts, Histogram, Traffic, add_counts
 from router.ladder import TableState
 from router.tenants.counts import TenantCounts, merge_tenants
 
@@ -33,7 +33,11 @@ class TableView(msgspec.Struct):
 
 
 class InstanceView(msgspec.Struct):
-    """One instance: `in_flight` is this worker's, `max_in_flight` holds for all workers together."""
+    """One instance: `in_flight` is this worker's, `max_in_flight` holds for all workers together.
+
+    Attributes:
+        probe_age_s: time since it last answered a probe, None if it never did.
+    """
 
     instance_id: str
     pool_id: str
@@ -43,6 +47,25 @@ class InstanceView(msgspec.Struct):
     in_flight: int
     max_in_flight: int
     draining: bool
+    probe_age_s: float | None = None
+
+
+class ConfigView(msgspec.Struct):
+    """The configuration obeyed.
+
+    Attributes:
+        workers_by_hash: how many processes go by the configuration of each hash; one hash where all agree.
+        loaded_at_s: wall clock when the latest was taken, None while the one of the start holds.
+        reloads: attempts to take a changed one, by result.
+        error: why the last attempt failed, None if it did not.
+        needs_restart: keys that were changed in the file but hold only from the next start on.
+    """
+
+    workers_by_hash: dict[str, int] = {}
+    loaded_at_s: float | None = None
+    reloads: dict[str, int] = {}
+    error: str | None = None
+    needs_restart: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct):
@@ -50,12 +73,17 @@ class Snapshot(msgspec.Struct):
 
     Attributes:
         now_s: wall clock.
-        ready: whether any instance could take a request.
+        ready: whether any instance could take a request and the router is not draining.
         retries: attempts tried again, by the outcome that caused it.
         unclassified: refusals of requests that have no class, by reason.
         counters: further counts, by name without prefix and ``_total``; summed over workers.
         gauges: further values, by name without prefix; the largest of the workers counts.
+        sums: further values, by name without prefix; summed over workers.
         tenants: by label, at most as many as the settings allow; empty where there are no tenants.
+        draining: whether the router is going out of service.
+        engine_connections: connections to engines, ``busy`` and ``idle``.
+        overhead: time from receiving a request to sending it to the engine that answered.
+        config: the configuration obeyed.
     """
 
     now_s: float
@@ -68,7 +96,12 @@ class Snapshot(msgspec.Struct):
     unclassified: dict[str, int] = {}
     counters: dict[str, int] = {}
     gauges: dict[str, float] = {}
+    sums: dict[str, float] = {}
     tenants: list[TenantCounts] = []
+    draining: bool = False
+    engine_connections: dict[str, int] = {}
+    overhead: Histogram | None = None
+    config: ConfigView = msgspec.field(default_factory=ConfigView)
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
@@ -91,9 +124,27 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
         add_counts(whole.unclassified, other.unclassified)
         add_counts(whole.counters, other.counters)
         merge_tenants(whole.tenants, other.tenants)
-        for name, value in other.gauges.items():
-            whole.gauges[name] = max(value, whole.gauges.get(name, value))
+        _merge_process(whole, other)
     return whole
+
+
+def _merge_process(whole: Snapshot, other: Snapshot) -> None:
+    for name, value in other.gauges.items():
+        whole.gauges[name] = max(value, whole.gauges.get(name, value))
+    for name, value in other.sums.items():
+        whole.sums[name] = value + whole.sums.get(name, 0.0)
+    whole.draining = whole.draining or other.draining
+    add_counts(whole.engine_connections, other.engine_connections)
+    if whole.overhead is None:
+        whole.overhead = other.overhead
+    elif other.overhead is not None:
+        whole.overhead.add(other.overhead)
+    mine, theirs = whole.config, other.config
+    add_counts(mine.workers_by_hash, theirs.workers_by_hash)
+    add_counts(mine.reloads, theirs.reloads)
+    mine.loaded_at_s = max(filter(None, (mine.loaded_at_s, theirs.loaded_at_s)), default=None)
+    mine.error = mine.error or theirs.error
+    mine.needs_restart = tuple(dict.fromkeys((*mine.needs_restart, *theirs.needs_restart)))
 
 
 def _merge_tables(mine: TableView, theirs: TableView) -> TableView:
@@ -131,38 +182,73 @@ def _merge_instances(whole: list[InstanceView], others: list[InstanceView]) -> N
         mine.in_flight += other.in_flight
         mine.max_in_flight = max(mine.max_in_flight, other.max_in_flight)
         mine.draining = mine.draining and other.draining
+        ages = [age for age in (mine.probe_age_s, other.probe_age_s) if age is not None]
+        mine.probe_age_s = min(ages, default=None)
         mine.state = max(mine.state, other.state, key=INSTANCE_STATES.index)
 
 
 def state_document(snapshot: Snapshot) -> dict[str, Any]:
-    """The answer to ``GET /state``, read by the controller."""
-    table = snapshot.table
+    """The answer to ``GET /state``, for people and for the controller."""
     tokens: dict[str, list[Traffic]] = {}
     for item in snapshot.traffic:
         tokens.setdefault(item.class_id, []).append(item)
     return {
         "schema_version": SCHEMA_VERSION,
         "now_s": snapshot.now_s,
-        "table": {
-            "state": table.state,
-            "sequence": table.sequence,
-            "issuer": table.issuer,
-            "expires_at_s": table.expires_at_s,
-        },
+        "ready": snapshot.ready,
+        "draining": snapshot.draining,
+        "table": _table_document(snapshot.table, snapshot.now_s),
         "classes": [_class_document(counts, tokens.get(counts.class_id, [])) for counts in snapshot.classes],
-        "instances": [
-            {
-                "instance_id": instance.instance_id,
-                "pool_id": instance.pool_id,
-                "url": instance.url,
-                "state": instance.state,
-                "in_flight": instance.in_flight,
-                "max_in_flight": instance.max_in_flight,
-                "draining": instance.draining,
-            }
-            for instance in snapshot.instances
-        ],
+        "pools": _pool_documents(snapshot.instances),
+        "instances": [msgspec.structs.asdict(instance) for instance in snapshot.instances],
+        "connections": {
+            "clients": int(snapshot.sums.get("client_connections", 0)),
+            "engines": dict(snapshot.engine_connections),
+        },
+        "config": _config_document(snapshot.config, snapshot.now_s),
     }
+
+
+def _table_document(table: TableView, now_s: float) -> dict[str, Any]:
+    return {
+        "state": table.state,
+        "sequence": table.sequence,
+        "issuer": table.issuer,
+        "issued_at_s": table.issued_at_s,
+        "expires_at_s": table.expires_at_s,
+        "age_s": None if table.issued_at_s is None else max(0.0, now_s - table.issued_at_s),
+        "unknown_names": table.unknown_names,
+        "refused": dict(table.refused),
+    }
+
+
+def _config_document(config: ConfigView, now_s: float) -> dict[str, Any]:
+    return {
+        "workers_by_hash": dict(config.workers_by_hash),
+        "age_s": None if config.loaded_at_s is None else max(0.0, now_s - config.loaded_at_s),
+        "reloads": dict(config.reloads),
+        "error": config.error,
+        "needs_restart": list(config.needs_restart),
+    }
+
+
+def _pool_documents(instances: list[InstanceView]) -> list[dict[str, Any]]:
+    pools: dict[str, dict[str, Any]] = {}
+    for view in instances:
+        pool = pools.setdefault(
+            view.pool_id,
+            {
+                "pool_id": view.pool_id,
+                "precision": view.precision,
+                "instances": dict.fromkeys((*INSTANCE_STATES, "draining"), 0),
+                "in_flight": 0,
+                "max_in_flight": 0,
+            },
+        )
+        pool["instances"]["draining" if view.draining else view.state] += 1
+        pool["in_flight"] += view.in_flight
+        pool["max_in_flight"] += view.max_in_flight
+    return list(pools.values())
 
 
 def _class_document(counts: ClassCounts, traffic: list[Traffic]) -> dict[str, Any]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
-from router.admin import Admin
-from router.admin_port import AdminPort
+from router.admin import build
 from router.dispatch import Dispatcher
 from router.snapshot import Snapshot, state_document
 from tests.fakes.routing import NOW_S, router_file, table
@@ -34,13 +32,9 @@ class Source:
 
 
 @contextlib.asynccontextmanager
-async def serving(source: Source) -> AsyncIterator[aiohttp.ClientSession]:
-    port = AdminPort(Admin(source))
-    sock = socket.create_server(("127.0.0.1", 0))
-    await port.start(sock)
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{sock.getsockname()[1]}") as client:
+async def serving(source: Source) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+    async with TestClient(TestServer(build(source))) as client:
         yield client
-    await port.close()
 
 
 async def test_metrics_are_told_in_prometheus_form() -> None:

@@ -7,9 +7,10 @@ import json
 import msgspec
 import pytest
 
+from router.accounting import Histogram
 from router.dispatch import Dispatcher, Outcome
 from router.exchange import Ask, Choice
-from router.snapshot import Snapshot, merge, state_document
+from router.snapshot import ConfigView, Snapshot, merge, state_document
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 
 SETTINGS = router_file({"bf16": 1, "fp8": 1}, cap=10)
@@ -110,24 +111,68 @@ def test_a_snapshot_passes_between_processes() -> None:
 def test_the_document_has_exactly_the_agreed_keys() -> None:
     dispatcher = worker(0)
     dispatcher.apply_table(table({"standard": {"bf16": 1.0}}, sequence=42), NOW_S)
-    document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S))))
-    assert set(document) == {"schema_version", "now_s", "table", "classes", "instances"}
-    assert document["schema_version"] == 1
+    document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
+    assert set(document) == {
+        *("schema_version", "now_s", "ready", "draining", "table", "classes", "pools", "instances"),
+        *("connections", "config"),
+    }
+    assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
     assert document["table"] == {
         "state": "fresh",
         "sequence": 42,
         "issuer": "controller-a",
+        "issued_at_s": NOW_S,
         "expires_at_s": NOW_S + 30,
+        "age_s": 2.0,
+        "unknown_names": 0,
+        "refused": {},
     }
     assert document["instances"][0] == {
         "instance_id": "bf16-0",
         "pool_id": "bf16",
+        "precision": "bf16",
         "url": "http://127.0.0.1:9000",
         "state": "up",
         "in_flight": 0,
         "max_in_flight": 10,
         "draining": False,
+        "probe_age_s": None,
     }
+    assert document["pools"][0] == {
+        "pool_id": "bf16",
+        "precision": "bf16",
+        "instances": {"up": 1, "suspect": 0, "ejected": 0, "asleep": 0, "draining": 0},
+        "in_flight": 0,
+        "max_in_flight": 10,
+    }
+    assert document["connections"] == {"clients": 0, "engines": {}}
+    assert document["config"] == {
+        "workers_by_hash": {},
+        "age_s": None,
+        "reloads": {},
+        "error": None,
+        "needs_restart": [],
+    }
+
+
+def test_what_processes_hold_is_summed_and_the_worst_of_their_configurations_shown() -> None:
+    one, two = worker(0).state(NOW_S), worker(1).state(NOW_S)
+    one.sums, two.sums = {"client_connections": 3.0}, {"client_connections": 4.0}
+    one.engine_connections, two.engine_connections = {"busy": 1, "idle": 2}, {"busy": 5}
+    two.overhead = Histogram((0.1,), [1, 2], 3.0)
+    two.draining = True
+    one.config = ConfigView({"aa": 1}, loaded_at_s=NOW_S)
+    two.config = ConfigView({"aa": 1}, reloads={"refused": 1}, error="f.yaml:3: no", needs_restart=("router.port",))
+    one.instances[0].probe_age_s, two.instances[0].probe_age_s = 3.0, 1.0
+    whole = merge([one, two, merge([one, two])])
+    document = state_document(whole)
+    assert document["draining"]
+    assert document["connections"] == {"clients": 14, "engines": {"busy": 12, "idle": 4}}
+    assert document["instances"][0]["probe_age_s"] == 1.0
+    assert document["config"]["workers_by_hash"] == {"aa": 4}
+    assert document["config"]["error"] == "f.yaml:3: no"
+    assert document["config"]["needs_restart"] == ["router.port"]
+    assert whole.overhead == Histogram((0.1,), [2, 4], 6.0)
 
 
 def test_without_workers_there_is_no_state() -> None:
