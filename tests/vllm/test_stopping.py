@@ -13,7 +13,7 @@ import pytest
 
 from tests.vllm.load import COMPLETIONS, filled, long
 from tests.vllm.router import Router, running_router
-from tests.vllm.servers import MAX_SEQUENCES, Pair, Server
+from tests.vllm.servers import MAX_SEQUENCES, MODEL, Pair, Server
 from tests.vllm.wire import Answer, Call, call, exchange, request
 
 pytestmark = pytest.mark.vllm
@@ -22,6 +22,13 @@ LIMITS = {"first_byte_s": 10.0, "inter_chunk_s": 3.0}
 SHORT = 400
 """Tokens of an answer that comes well within the time for a first byte, though not at once."""
 LONG = 4000
+MESSAGES = [{"role": "user", "content": "hello"}]
+STREAMS = (
+    (COMPLETIONS, long(4, stream=True)),
+    ("/v1/chat/completions", {"model": MODEL, "messages": MESSAGES, "max_tokens": 4, "stream": True}),
+    ("/v1/messages", {"model": MODEL, "messages": MESSAGES, "max_tokens": 4, "stream": True}),
+)
+"""Streams that do not begin before the engine admits them."""
 
 
 def completion(tokens: int, *, is_stream: bool) -> bytes:
@@ -52,18 +59,18 @@ async def test_a_killed_worker(pair: Pair, tmp_path: Path) -> None:
         async with stream_begun(router, server, LONG) as begun, filled(server, MAX_SEQUENCES - 2, besides=1):
             plain = asyncio.create_task(exchange(router.port, completion(SHORT, is_stream=False)))
             await asyncio.to_thread(server.until, lambda: server.running() == MAX_SEQUENCES, "the plain request runs")
-            queued = asyncio.create_task(exchange(router.port, completion(4, is_stream=True)))
-            await asyncio.to_thread(server.until, lambda: server.waiting() == 1, "a stream waits")
+            queued = [asyncio.create_task(exchange(router.port, request("POST", *stream))) for stream in STREAMS]
+            await asyncio.to_thread(server.until, lambda: server.waiting() == len(STREAMS), "streams wait")
             server.signal_worker(signal.SIGKILL)
             told = await begun.rest()
             assert await begun.is_closed()
-            answers = [await plain, await queued]
+            answers = [await plain, *[await stream for stream in queued]]
         # vLLM itself tells the client of a stream, and then closes it as if it were complete.
         assert json.loads(told.events()[-2])["error"]["code"] == 500
         assert told.events()[-1] == b"[DONE]"
-        assert [(answer.status, answer.is_whole, pool(answer)) for answer in answers] == [(200, True, b"int8")] * 2
+        assert [(answer.status, answer.is_whole, pool(answer)) for answer in answers] == [(200, True, b"int8")] * 4
         assert b'"finish_reason":"length"' in answers[0].body
-        assert b'"error"' not in answers[1].body
+        assert not [answer.body for answer in answers if b'"error"' in answer.body]
         await others_are_served(router, b"int8")
         await asyncio.to_thread(server.ends)
         router.until({"bf16": "ejected", "int8": "up"})
