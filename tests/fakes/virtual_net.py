@@ -18,6 +18,8 @@ from typing import Any
 KERNEL_BYTES = 16_384
 """Bytes on their way to a peer that does not read, before the router's transport begins to hold them itself."""
 MOST_TURNS = 10_000
+RESETS = struct.pack("ii", 1, 0)
+"""SO_LINGER as set for an end by reset."""
 
 
 class _NoSelector(selectors.BaseSelector):
@@ -126,17 +128,6 @@ class Listener:
         self._waiting.clear()
 
 
-class _Socket:
-    """As much of a socket as tells an orderly end from a reset."""
-
-    def __init__(self) -> None:
-        self.resets_on_close = False
-
-    def setsockopt(self, level: int, option: int, value: object) -> None:
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
-            self.resets_on_close = value == struct.pack("ii", 1, 0)
-
-
 class Peer:
     """The test's end of a connection.
 
@@ -241,7 +232,8 @@ class VirtualTransport(asyncio.Transport):
         super().__init__()
         self._loop = loop
         self._protocol = protocol
-        self._socket = _Socket()
+        # A real one that is connected to nothing, so that any option can be set.
+        self._socket = socket.socket()
         self._inbound: list[bytes | Exception | None] = []
         self._outbound = bytearray()
         self._high = 65_536
@@ -399,11 +391,17 @@ class VirtualTransport(asyncio.Transport):
         self._is_lost = True
         self._loop.call_soon(self._protocol.connection_lost, error)
         self._loop.transports.discard(self)
+        lingers_not = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(RESETS)) == RESETS
+        self.dispose()
         # A socket closed with bytes in it that nobody read says so by a reset.
-        if self._socket.resets_on_close or error is not None or any(isinstance(item, bytes) for item in self._inbound):
+        if lingers_not or error is not None or any(isinstance(item, bytes) for item in self._inbound):
             self.peer.broken()
         else:
             self.peer.end()
+
+    def dispose(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
 
 
 @contextlib.contextmanager
@@ -421,4 +419,6 @@ def close(loop: VirtualLoop) -> None:
     for task in asyncio.all_tasks(loop):
         task.cancel()
     loop.settle()
+    for transport in loop.transports:
+        transport.dispose()
     loop.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import h11
 import httptools
 
 H11_MOST_BYTES = 1 << 20
+_TAB_AFTER_CODING = re.compile(rb"chunked ?\t", re.IGNORECASE)
 
 
 class Message(NamedTuple):
@@ -28,40 +30,46 @@ class Reading:
         requests: whole requests.
         is_refused: the bytes are not HTTP from there on.
         is_closing: the connection ends after these requests.
+        is_limited: what the parser could not read next says nothing about framing: a method it does not know, another
+            protocol.
     """
 
     requests: list[Message] = field(default_factory=list)
     is_refused: bool = False
     is_closing: bool = False
+    is_limited: bool = False
 
 
 def h11_requests(raw: bytes) -> Reading:
-    """The requests that h11 sees."""
+    """The requests that h11 sees; empty lines before a request are skipped, RFC 9112 §2.2, which h11 does not do."""
     reading = Reading()
+    while raw and not reading.is_refused and not reading.is_closing:
+        left = _h11_request(raw.lstrip(b"\r\n") if raw.startswith(b"\r\n") else raw, reading)
+        if left is None:
+            break
+        raw = left
+    return reading
+
+
+def _h11_request(raw: bytes, reading: Reading) -> bytes | None:
+    """Read one request; what follows it, or None where it is not whole."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=H11_MOST_BYTES)
     connection.receive_data(raw)
     head: Any = None
     body = b""
     try:
-        while True:
-            event = connection.next_event()
+        for event in _events(connection):
             if isinstance(event, h11.Request):
-                head, body = event, b""
+                head = event
             elif isinstance(event, h11.Data):
                 body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                reading.requests.append(Message(head.method, head.target, body))
-                connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
-                connection.send(h11.EndOfMessage())
-                if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
-                    reading.is_closing = True
-                    return reading
-                connection.start_next_cycle()
             else:
-                return reading
+                reading.requests.append(Message(head.method, head.target, body))
+                reading.is_closing = connection.their_state not in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)
+                return connection.trailing_data[0]
     except h11.RemoteProtocolError:
         reading.is_refused = True
-    return reading
+    return None
 
 
 class _Llhttp:
@@ -87,15 +95,20 @@ class _Llhttp:
 
 
 def llhttp_requests(raw: bytes) -> Reading:
-    """The requests that llhttp sees; an upgrade is taken for the end."""
+    """The requests that llhttp sees, up to one that asks for another protocol."""
     reading = Reading()
     protocol = _Llhttp(reading)
     parser = protocol.parser = httptools.HttpRequestParser(protocol)
     try:
         parser.feed_data(raw)
     except httptools.HttpParserUpgrade:
-        reading.is_closing = True
+        del reading.requests[-1:]
+        reading.is_limited = True
+    except httptools.HttpParserInvalidMethodError:
+        reading.is_limited = True
     except httptools.HttpParserError:
+        # It takes a tab for white space anywhere but after a transfer coding.
+        reading.is_limited = _TAB_AFTER_CODING.search(raw) is not None
         reading.is_refused = not reading.is_closing
     protocol.parser = None
     return reading
@@ -157,7 +170,8 @@ def _read_answers(raw: bytes, methods: Sequence[bytes], *, ends: bool = False) -
     """The answers, and whether the bytes hold something else."""
     found = Answers()
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=H11_MOST_BYTES)
-    connection.receive_data(raw)
+    if raw:
+        connection.receive_data(raw)
     if ends:
         connection.receive_data(b"")
     try:

@@ -45,6 +45,18 @@ class Arrival:
         return self.raw.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
 
 
+def take_arrival(received: bytearray, start: int, connection: int) -> Arrival | None:
+    """The request that begins at `start` of what a connection brought, read in the plainest way; None if unfinished."""
+    end = received.find(b"\r\n\r\n", start) + 4
+    if end < 4:
+        return None
+    length = _LENGTH.search(received, start, end)
+    stop = end + (int(length[1]) if length else 0)
+    if len(received) < stop:
+        return None
+    return Arrival(bytes(received[start:stop]), bytes(received[end:stop]), connection)
+
+
 @dataclass(frozen=True)
 class Reply:
     """What the engine sends: pieces that arrive apart, and what it does with its connection then."""
@@ -104,22 +116,10 @@ class _EngineSide(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._raw += data
-        while arrival := self._next():
+        while (arrival := take_arrival(self._raw, self._taken, self._number)) is not None:
+            self._taken += len(arrival.raw)
             self._engine.arrivals.append(arrival)
             self._play(self._engine.script(arrival), 0)
-
-    def _next(self) -> Arrival | None:
-        end = self._raw.find(b"\r\n\r\n", self._taken) + 4
-        if end < 4:
-            return None
-        length = _LENGTH.search(self._raw, self._taken, end)
-        stop = end + (int(length[1]) if length else 0)
-        if len(self._raw) < stop:
-            return None
-        raw = bytes(self._raw[self._taken : stop])
-        body = bytes(self._raw[end:stop])
-        self._taken = stop
-        return Arrival(raw, body, self._number)
 
     def _play(self, reply: Reply, number: int) -> None:
         if number < len(reply.pieces):
