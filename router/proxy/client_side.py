@@ -162,7 +162,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._phase is HEAD and self._buffer and not self.is_write_paused:
             self._refuse(408, "head_timeout", "the request's head did not arrive in time")
         elif self._phase is HEAD and self.transport.get_write_buffer_size() == 0:
-            self.transport.close()
+            self._close()
         else:
             self.transport.abort()
 
@@ -213,7 +213,7 @@ class ClientConnection(asyncio.Protocol):
             return
         close = close or not self.keeps_alive()
         is_head = self._head is not None and self._head.is_head
-        self.transport.write(answer(status, body, close=close, fields=fields, is_head=is_head))
+        self._gateway.post(self.transport, answer(status, body, close=close, fields=fields, is_head=is_head))
         self.finish(close=close)
 
     def keeps_alive(self) -> bool:
@@ -233,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
         if close:
             self._phase = LINGERING
             self.patience_s = gateway.timeouts.inter_chunk_s
-            self.transport.close()
+            self._close()
             return
         self._phase = HEAD
         self.patience_s = gateway.timeouts.keep_alive_s
@@ -244,6 +244,7 @@ class ClientConnection(asyncio.Protocol):
     def cut(self) -> None:
         """End the connection so that the client sees a broken answer, not a complete one."""
         self.relay = None
+        self._gateway.flush()
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -252,7 +253,12 @@ class ClientConnection(asyncio.Protocol):
     def drain(self) -> None:
         """The router is stopping: close now if nothing is in progress."""
         if self._phase is HEAD and not self._buffer:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when everything posted has been sent."""
+        self._gateway.flush()
+        self.transport.close()
 
     # Taking a request.
 
@@ -342,7 +348,7 @@ class ClientConnection(asyncio.Protocol):
         if data:
             self._take_body(data)
         elif head.expects_continue:
-            self.transport.write(CONTINUE)
+            self._gateway.post(self.transport, CONTINUE)
 
     def _take_body(self, data: bytes) -> None:
         if self._decoder is not None:
@@ -406,7 +412,8 @@ class ClientConnection(asyncio.Protocol):
         body = error_body(message, type_=error_type(status), code=status)
         if self._gateway.observer is not None:
             self._gateway.observer.rejected(self, status, reason)
-        self.transport.write(answer(status, body, close=True, fields=fields))
+        self._gateway.post(self.transport, answer(status, body, close=True, fields=fields))
+        self._gateway.flush()
         self._gateway.dispatcher.count_refusal(reason)
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -20,6 +20,7 @@ from router.proxy.client_side import ClientConnection
 from router.proxy.engine_side import EnginePool
 from router.proxy.errors import refusal_parts
 from router.proxy.models import ModelList
+from router.proxy.outbox import Outbox
 from router.proxy.relay import Relay
 from router.proxy.told import Told
 from router.settings import LimitSettings, RouterSettings, TimeoutSettings
@@ -61,6 +62,7 @@ class Gateway:
     """The public port of one worker.
 
     Attributes:
+        post: writes to a transport at the end of the present pass of the event loop; `flush` does so now.
         requests: reads the heads of requests.
         answers: reads the heads of engines' answers.
         told: makes the field lines added to answers.
@@ -89,6 +91,9 @@ class Gateway:
     ) -> None:
         self.dispatcher = dispatcher
         self.engines = EnginePool(settings.timeouts.engine_keep_alive_s, (dialer or Dialer()).connect)
+        outbox = Outbox()
+        self.post = outbox.post
+        self.flush = outbox.flush
         self.client_type: type[ClientConnection] = ClientConnection
         self.relay_type: type[Relay] = Relay
         self.observer: Observer | None = None

@@ -137,7 +137,7 @@ class Passage(ABC):
     def _pass_interim(self, response: ResponseHead, rest: bytes) -> None:
         # The router itself answered Expect, so the engine's own 100 is nothing to the client.
         if response.status != 100 and not self._head.is_http10:
-            self._client.transport.write(client_head(response, None))
+            self._gateway.post(self._client.transport, client_head(response, None))
         self._held = b""
         if self._engine is not None:
             # It has read the request, so a loss from now on is no harmless race for an idle connection.
@@ -199,10 +199,10 @@ class Passage(ABC):
             close=self._close,
         )
         if len(data) <= JOINED_BYTES:
-            client.transport.write(head + data)
+            gateway.post(client.transport, head + data)
         else:
-            client.transport.write(head)
-            client.transport.write(data)
+            gateway.post(client.transport, head)
+            gateway.post(client.transport, data)
         if response.is_event_stream:
             self._ttft_s = gateway.now_s() - self._received_s
             gateway.dispatcher.first_byte(choice, self._ttft_s)
@@ -223,7 +223,7 @@ class Passage(ABC):
             return
         if self._is_committed:
             client = self._client
-            client.transport.write(data)
+            self._gateway.post(client.transport, data)
             client.has_moved = True
         else:
             self._commit(data)
@@ -240,8 +240,9 @@ class Passage(ABC):
             left = 0
             self._keeps_engine = False
         if self._is_committed:
-            self._client.transport.write(data)
-            self._client.has_moved = True
+            client = self._client
+            self._gateway.post(client.transport, data)
+            client.has_moved = True
         else:
             self._commit(data, self._left)
         self._left = left
@@ -251,8 +252,9 @@ class Passage(ABC):
 
     def _pass_until_close(self, data: bytes) -> None:
         if self._is_committed:
-            self._client.transport.write(data)
-            self._client.has_moved = True
+            client = self._client
+            self._gateway.post(client.transport, data)
+            client.has_moved = True
         else:
             self._commit(data)
         self._note(data)
@@ -312,7 +314,7 @@ class Passage(ABC):
         response, watcher, client = self._response, self._watcher, self._client
         is_stream = response is not None and response.is_event_stream
         if is_stream and watcher is not None and not watcher.is_complete and watcher.is_between_chunks():
-            client.transport.write(error_chunk(reason, starts_line=self._ends_an_event()))
+            self._gateway.post(client.transport, error_chunk(reason, starts_line=self._ends_an_event()))
         self._drop_engine()
         self._release(outcome, self._gateway.now_s())
         if watcher is None and self._framing is not LENGTH:

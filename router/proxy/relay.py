@@ -108,12 +108,12 @@ class Relay(Passage):
         client = self._client
         client.patience_s = self._gateway.timeouts.first_byte_s
         client.has_moved = True
-        body = self._body
+        body, post = self._body, self._gateway.post
         if body is None or len(body) <= JOINED_BYTES:
-            engine.transport.write(engine_message(self._head, body, self.extra))
+            post(engine.transport, engine_message(self._head, body, self.extra))
         else:
-            engine.transport.write(engine_head(self._head, len(body), self.extra))
-            engine.transport.write(body)
+            post(engine.transport, engine_head(self._head, len(body), self.extra))
+            post(engine.transport, body)
 
     # What the engine's side tells.
 
