@@ -84,6 +84,10 @@ class Router:
             "router listens",
             extra={"host": router.host, "port": self.port, "admin_port": self.admin_port, "workers": router.workers},
         )
+        if self._settings.tenants is None:
+            log.warning(
+                "router is open: whoever can reach its port may use it", extra={"remedy": "write a section tenants"}
+            )
         return self
 
     async def __aexit__(self, *_: object) -> None:

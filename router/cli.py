@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from router.contract import Precision
 from router.errors import RouterError, SettingsError
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from router.tenants import hash_key
+from router.tenants.engine_keys import read_engine_keys
+from router.tenants.source import read_tenants
 from router.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -40,13 +43,20 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
     check: Annotated[bool, typer.Option("--check", help="Check the configuration and exit.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Route OpenAI-compatible requests to pools of engines. Options given here override the configuration file."""
+    """Route OpenAI-compatible requests to pools of engines. Options given here override the configuration file.
+
+    'wattroute-router hash-key' prints the digest of an API key, for the file of tenants.
+    """
     if version:
         typer.echo(f"wattroute-router {VERSION}")
         return
     logs.to_stderr(_level(log_level))
     changes = {"host": host, "port": port, "admin_port": admin_port, "workers": workers}
     settings = settings_from(config, pool or [], router=_given(changes), table=_table(table_url, redis_url))
+    if check or settings.router.workers > 1:
+        # Each worker reads them for itself; here a fault is told once and before anything listens.
+        read_tenants(settings)
+        read_engine_keys(settings.pools, os.environ)
     if check:
         typer.echo(f"{config or 'command line'}: ok")
         return

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import signal
 import socket
@@ -181,3 +182,35 @@ def test_what_only_some_routers_need_is_not_loaded_by_all() -> None:
     show = f"import sys, router.cli; print(*[name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []
+
+
+def test_checking_covers_tenants_and_keys_of_engines(file: Path, tmp_path: Path) -> None:
+    file.write_text(FILE + f"tenants: {{tenants_file: {tmp_path / 'absent'}}}\n")
+    done = run("--check", "--config", str(file))
+    assert done.returncode == 2
+    assert "the tenants' file cannot be read" in done.stderr
+    file.write_text(FILE.replace("9001]", "9001], engine_key_env: ABSENT_KEY"))
+    done = run("--check", "--config", str(file))
+    assert done.returncode == 2
+    assert "engine_key_env ABSENT_KEY: holds no key" in done.stderr
+
+
+def test_a_digest_is_printed_for_a_key_on_standard_input() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "router.cli", "hash-key"],
+        input="sk-0123456789abcdef\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"sha256:{hashlib.sha256(b'sk-0123456789abcdef').hexdigest()}\n"
+    short = subprocess.run(
+        [sys.executable, "-m", "router.cli", "hash-key"],
+        input="short",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (short.returncode, short.stdout) == (2, "")
