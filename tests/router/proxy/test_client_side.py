@@ -1,8 +1,10 @@
 import asyncio
 import json
+from typing import cast
 
 import pytest
 
+from router.proxy.client_side import ClientConnection
 from tests.fakes.fake_engine import FakeEngine, Request, Wire, completion
 from tests.fakes.running import RawClient, running, until
 
@@ -299,3 +301,26 @@ async def test_a_client_that_leaves_within_its_body_frees_what_it_held() -> None
             await client.send(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
             await until(lambda: router.gateway.held_body_bytes == 5)
         await until(lambda: router.gateway.held_body_bytes == 0)
+
+
+# Clients that read slowly.
+
+
+class Draining:
+    """A transport that has sent more each time it is looked at, until it is stuck."""
+
+    def __init__(self, *sizes: int) -> None:
+        self.sizes = iter(sizes)
+
+    def get_write_buffer_size(self) -> int:
+        return next(self.sizes)
+
+
+async def test_a_client_that_reads_slowly_reads_on_and_one_that_stopped_does_not() -> None:
+    async with FakeEngine() as engine, running(engine) as router:
+        connection = ClientConnection(router.gateway)
+        connection.transport = cast(asyncio.Transport, Draining(100, 60, 10, 10))
+        connection.pause_writing()
+        assert connection.reads_on()
+        assert connection.reads_on()
+        assert not connection.reads_on()
