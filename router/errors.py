@@ -4,7 +4,8 @@ RouterError
 ├── SettingsError        the configuration file or a command-line value is wrong
 ├── ListenError          an address cannot be listened on
 ├── CertificateError     a certificate, key or list of authorities cannot be used
-└── TableSourceError     the allocation could not be fetched
+├── TableSourceError     the allocation could not be fetched
+└── WorkersError         the worker processes do not come up
 """
 
 from router.transport.addresses import shown
@@ -52,3 +53,9 @@ class TableSourceError(RouterError):
         super().__init__(f"allocation from {source}: {reason}")
         self.source = source
         self.reason = reason
+
+
+class WorkersError(RouterError):
+    """The worker processes do not come up."""
+
+    exit_code = 4

@@ -128,6 +128,25 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
     return whole
 
 
+def counts_of(ended: Snapshot) -> Snapshot:
+    """What remains of a worker that has ended: what it had counted, and nothing of how it was."""
+    counts = Snapshot(
+        now_s=ended.now_s,
+        ready=False,
+        table=msgspec.structs.replace(ended.table, refused=dict(ended.table.refused)),
+        classes=[msgspec.structs.replace(item, in_flight=0, queued=0) for item in ended.classes],
+        traffic=ended.traffic,
+        instances=[],
+        retries=ended.retries,
+        unclassified=ended.unclassified,
+        counters=ended.counters,
+        tenants=[msgspec.structs.replace(item, in_flight=0) for item in ended.tenants],
+        overhead=ended.overhead,
+    )
+    counts.config.reloads = ended.config.reloads
+    return counts
+
+
 def _merge_process(whole: Snapshot, other: Snapshot) -> None:
     for name, value in other.gauges.items():
         whole.gauges[name] = max(value, whole.gauges.get(name, value))

@@ -1,12 +1,10 @@
-"""The data path of one process: public port, dispatcher, probes and table, from start to drained stop."""
+"""The data path of one process: public port and dispatcher, from start to drained stop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import random
 import socket
 from collections.abc import Sequence
 
@@ -15,14 +13,12 @@ import aiohttp
 from router import clock
 from router.dispatch import Dispatcher
 from router.errors import ListenError
-from router.probes import Prober
 from router.proxy.client_side import ClientConnection
 from router.proxy.gateway import Clocks, Gateway
 from router.proxy.models import Answer, ModelList
 from router.settings import RouterFile
 from router.snapshot import INSTANCE_STATES, Snapshot
-from router.table_redis import RedisTableSource
-from router.table_source import HttpTableSource
+from router.sources import Sources, report_end
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +68,12 @@ class Worker:
         self._workers = workers
         self._server: asyncio.Server | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher)
+        self._sweeping: asyncio.Task[None] | None = None
         self.port = 0
 
     async def start(self) -> None:
-        """Listen and begin to probe.
+        """Listen; one that is alone asks engines and source itself, several are told by their parent.
 
         Raises:
             ListenError: the address cannot be listened on.
@@ -92,42 +89,10 @@ class Worker:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=MODELS_TIMEOUT_S)
         )
-        runs = {"sweep": self.gateway.sweep_forever(), "probes": self._prober(self._session).run()}
-        source = self._table_source(self._session)
-        if source is not None:
-            runs["table"] = source.run()
-        for name, run in runs.items():
-            task = loop.create_task(run, name=name)
-            task.add_done_callback(_report_end)
-            self._tasks.append(task)
-
-    def _prober(self, session: aiohttp.ClientSession) -> Prober:
-        return Prober(
-            session,
-            self.dispatcher.instances(),
-            self._settings.router.health,
-            sink=self.dispatcher,
-            wall_s=clock.wall_s,
-            rng=random.Random(),
-        )
-
-    def _table_source(self, session: aiohttp.ClientSession) -> HttpTableSource | RedisTableSource | None:
-        table = self._settings.table
-        if table.url is not None:
-            return HttpTableSource(
-                session, table.url, table, sink=self.dispatcher, wall_s=clock.wall_s, rng=random.Random()
-            )
-        if table.redis_url is not None:
-            password = os.environ.get("REDIS_PASSWORD")
-            return RedisTableSource(
-                table.redis_url,
-                table,
-                sink=self.dispatcher,
-                wall_s=clock.wall_s,
-                rng=random.Random(),
-                password=password,
-            )
-        return None
+        self._sweeping = loop.create_task(self.gateway.sweep_forever(), name="sweep")
+        self._sweeping.add_done_callback(report_end)
+        if self._workers == 1:
+            self._sources.start()
 
     def _accept(self) -> ClientConnection:
         return ClientConnection(self.gateway)
@@ -142,9 +107,10 @@ class Worker:
         if self.gateway.clients:
             log.warning("drain time is over", extra={"connections": len(self.gateway.clients)})
         self.gateway.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sources.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
@@ -184,8 +150,3 @@ class Worker:
                 return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionError(f"{url}: {error}") from error
-
-
-def _report_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("a part of the router has failed", extra={"part": task.get_name()}, exc_info=task.exception())

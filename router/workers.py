@@ -1,52 +1,85 @@
 """Several worker processes on one public port: starting, watching and stopping them, and summing what they count.
 
-The parent serves the admin port. It starts each worker with its settings on standard input, and reads from its
-standard output one snapshot for each line that asks for one. A worker whose standard input ends has lost its parent,
-and stops.
+The parent serves the admin port, probes the engines and follows the allocation's source for all workers
+(`router.worker_news`). What is said between the processes is in `router.worker_messages`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
-import os
 import signal
 import sys
-from typing import Any
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
 
 import msgspec
-import uvloop
 
-from router import clock, logs
+from router import clock
+from router.accounting import add_counts
+from router.discovery.static import list_instances
+from router.errors import WorkersError
 from router.settings import RouterFile
-from router.snapshot import Snapshot, merge
-from router.worker import Worker, bind
+from router.shared_memory import CapsMemory
+from router.snapshot import Snapshot, counts_of, merge
+from router.sources import Sources, report_end
+from router.worker import bind
+from router.worker_messages import (
+    MAX_LINE_BYTES,
+    Begin,
+    Drain,
+    Report,
+    Serve,
+    line_of,
+    read_by_parent,
+)
+from router.worker_news import News
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 0.5
 """Longest wait for the workers' reports."""
 START_S = 60.0
-"""Longest wait for all workers' first snapshots."""
-MAX_LINE_BYTES = 16 << 20
+"""Longest wait for all workers to serve."""
+MAX_FALSE_STARTS = 3
+"""A router of which a worker ends so often before all serve does not start."""
+HANG_S = 30.0
+"""A worker that reports nothing for so long has hung: it is killed and replaced."""
+LOOK_S = 1.0
+"""Time between two looks for workers that have hung."""
+LEAVE_S = 10.0
+"""How much longer than its drain a worker may take to end."""
 CALM_S = 30.0
 """A worker that lived this long is restarted at once when it dies."""
 MAX_BACKOFF_S = 10.0
 
 
-class Task(msgspec.Struct):
-    """What a worker is told on its standard input.
+@dataclass(eq=False)
+class Member:
+    """A running worker process.
 
     Attributes:
-        settings: JSON of the settings, with the port decided.
+        report: what it last told, undecoded; None until it serves.
+        asked: done when it tells again.
+        silent_s: time since it told anything, as far as the parent itself was running.
     """
 
-    settings: str
-    worker: int
-    workers: int
-    log_level: int
+    process: Process
+    report: bytes | None = None
+    asked: asyncio.Future[None] | None = None
+    silent_s: float = 0.0
+
+    def tell(self, line: bytes) -> None:
+        """Write to it; what a dead one is told is lost."""
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(line)
+
+    def answered(self) -> None:
+        """Let those who wait for its report go on."""
+        if self.asked is not None and not self.asked.done():
+            self.asked.set_result(None)
+        self.asked = None
 
 
 class Workers:
@@ -59,14 +92,15 @@ class Workers:
     def __init__(self, settings: RouterFile) -> None:
         self._settings = settings
         self._count = settings.router.workers
-        self._latest: dict[int, Snapshot] = {}
-        self._reported: dict[int, asyncio.Future[None]] = {}
+        self._memory = CapsMemory.create(self._count)
+        self._members: dict[int, Member] = {}
         self._ended: Snapshot | None = None
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._watches: list[asyncio.Task[None]] = []
         self._is_draining = False
         self._is_stopping = False
-        self._all_report = asyncio.Event()
+        self._started: asyncio.Future[None] | None = None
+        self._news = News(settings.table, self._tell_all)
+        self._sources = Sources(settings, list_instances(settings.pools), self._news)
         self.port = 0
 
     async def start(self) -> None:
@@ -74,7 +108,7 @@ class Workers:
 
         Raises:
             ListenError: the address cannot be listened on.
-            TimeoutError: a worker does not come up.
+            WorkersError: a worker does not come up.
         """
         router = self._settings.router
         # A first, unshared binding finds another program on the port, which a shared one would join silently.
@@ -83,32 +117,42 @@ class Workers:
         self._held = bind(router.host, router.port, shared=True)
         self.port = self._held.getsockname()[1]
         loop = asyncio.get_running_loop()
+        self._started = loop.create_future()
+        self._sources.start()
         self._watches = [loop.create_task(self._watch(worker)) for worker in range(self._count)]
-        await asyncio.wait_for(self._all_report.wait(), START_S)
+        self._hunting = loop.create_task(self._hunt_hung())
+        for task in (*self._watches, self._hunting):
+            task.add_done_callback(report_end)
+        try:
+            await asyncio.wait_for(self._started, START_S)
+        except TimeoutError as error:
+            raise WorkersError(f"not all workers serve within {START_S:g} s; see their messages") from error
+        finally:
+            if self.reporting() < self._count:
+                await self._end()
 
     async def stop(self) -> None:
-        """Let every worker drain, then end it."""
+        """Let every worker drain, then end it; cancelled, it ends them at once."""
         self._is_draining = self._is_stopping = True
-        for process in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        await asyncio.gather(*self._watches, return_exceptions=True)
-        self._held.close()
+        for member in self._members.values():
+            _signal(member.process, signal.SIGTERM)
+        try:
+            await asyncio.wait(self._watches, timeout=self._settings.router.timeouts.drain_s + LEAVE_S)
+        finally:
+            await self._end()
 
     def pids(self) -> list[int]:
         """Process ids of the workers that run."""
-        return [process.pid for process in self._processes.values()]
+        return [member.process.pid for member in self._members.values()]
 
     def reporting(self) -> int:
         """How many workers have told that they serve."""
-        return len(self._latest)
+        return sum(member.report is not None for member in self._members.values())
 
     def drain(self) -> None:
         """Tell every worker to drain."""
         self._is_draining = True
-        for process in self._processes.values():
-            if process.stdin is not None:
-                process.stdin.write(b"drain\n")
+        self._tell_all(line_of(Drain()))
 
     def is_draining(self) -> bool:
         """Whether `drain` or `stop` was called."""
@@ -119,131 +163,138 @@ class Workers:
 
         A worker too busy to report in time counts with its last report.
         """
-        waits = [self._ask_report(worker, process) for worker, process in self._processes.items()]
+        waits = [self._ask_report(member) for member in self._members.values() if member.report is not None]
         if waits:
             await asyncio.wait(waits, timeout=REPORT_S)
-        live = list(self._latest.values())
-        if self._ended is None:
-            return merge(live)
-        if not live:
-            return self._ended
-        return merge([*live, _as_history(self._ended, live[0])])
+        live = [_read(member.report) for member in self._members.values() if member.report is not None]
+        past = self._ended
+        if past is not None and live:
+            live.append(_as_history(past, live[0]))
+        elif past is not None:
+            live = [past]
+        whole = merge(live)
+        add_counts(whole.table.refused, self._news.refused)
+        return whole
 
-    def _ask_report(self, worker: int, process: asyncio.subprocess.Process) -> asyncio.Future[None]:
-        reported = self._reported.get(worker)
-        if reported is None:
-            reported = self._reported[worker] = asyncio.get_running_loop().create_future()
-            if process.stdin is not None:
-                process.stdin.write(b"report\n")
-        return reported
+    def _ask_report(self, member: Member) -> asyncio.Future[None]:
+        if member.asked is None:
+            member.asked = asyncio.get_running_loop().create_future()
+            member.tell(line_of(Report()))
+        return member.asked
 
-    def _take_report(self, worker: int, line: bytes) -> None:
-        self._latest[worker] = msgspec.json.decode(line, type=Snapshot)
-        reported = self._reported.pop(worker, None)
-        if reported is not None:
-            reported.set_result(None)
-        if len(self._latest) == self._count:
-            self._all_report.set()
+    def _tell_all(self, line: bytes) -> None:
+        for member in self._members.values():
+            member.tell(line)
 
     async def _watch(self, worker: int) -> None:
+        """Keep one worker running until stopped."""
         failures = 0
         while not self._is_stopping:
             began_s = clock.monotonic_s()
-            code = await self._run(worker)
+            try:
+                end = f"exit code {await self._run(worker)}"
+            except (OSError, ValueError, msgspec.MsgspecError) as error:
+                end = f"{type(error).__name__}: {error}"
             if self._is_stopping:
                 return
             failures = 0 if clock.monotonic_s() - began_s > CALM_S else failures + 1
+            if failures >= MAX_FALSE_STARTS and self._started is not None and not self._started.done():
+                self._started.set_exception(WorkersError(f"worker {worker} does not start: {end}; see its messages"))
             delay_s = min(MAX_BACKOFF_S, 0.1 * 2.0**failures)
-            log.error("worker ended", extra={"worker": worker, "exit_code": code, "restart_in_s": delay_s})
+            log.error("worker ended", extra={"worker": worker, "reason": end, "restart_in_s": delay_s})
             await asyncio.sleep(delay_s)
 
     async def _run(self, worker: int) -> int:
+        fds = (self._memory.fd, *self._memory.wake_fds)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "router.workers",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            "router.worker_process",
+            stdin=PIPE,
+            stdout=PIPE,
             limit=MAX_LINE_BYTES,
+            pass_fds=fds,
         )
-        self._processes[worker] = process
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("a worker has no pipes")
-        router = self._settings.router.model_copy(update={"port": self.port})
-        settings = self._settings.model_copy(update={"router": router}).model_dump_json()
-        task = Task(settings, worker, self._count, logging.getLogger().getEffectiveLevel())
-        process.stdin.write(msgspec.json.encode(task) + b"\n")
-        async for line in process.stdout:
-            self._take_report(worker, line)
-        code = await process.wait()
-        del self._processes[worker]
-        self._retire(worker)
+        member = self._members[worker] = Member(process)
+        try:
+            if self._is_stopping:
+                process.kill()
+            member.tell(self._first_lines(worker))
+            await self._listen_to(member)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LEAVE_S)
+        finally:
+            _signal(process, signal.SIGKILL)
+            code = await process.wait()
+            del self._members[worker]
+            self._memory.forget(worker)
+            self._retire(member)
         return code
 
-    def _retire(self, worker: int) -> None:
+    def _first_lines(self, worker: int) -> bytes:
+        router = self._settings.router.model_copy(update={"port": self.port})
+        begin = Begin(
+            settings=self._settings.model_copy(update={"router": router}).model_dump_json(),
+            worker=worker,
+            workers=self._count,
+            log_level=logging.getLogger().getEffectiveLevel(),
+            memory_fd=self._memory.fd,
+            wake_fds=self._memory.wake_fds,
+        )
+        drain = line_of(Drain()) if self._is_draining else b""
+        return line_of(begin) + self._news.catch_up(clock.wall_s()) + drain + line_of(Serve())
+
+    async def _listen_to(self, member: Member) -> None:
+        """Take reports until the worker's output ends; a line that its death cut short says nothing."""
+        if member.process.stdout is None:
+            raise RuntimeError("a worker has no pipe")
+        async for line in member.process.stdout:
+            if line.endswith(b"\n"):
+                member.report = bytes(read_by_parent(line).snapshot)
+                member.silent_s = 0.0
+                member.answered()
+                if self._started is not None and not self._started.done() and self.reporting() == self._count:
+                    self._started.set_result(None)
+
+    async def _hunt_hung(self) -> None:
+        """Kill workers that are silent for too long. Time in which this process stood still does not count."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for worker, member in self._members.items():
+                member.silent_s += LOOK_S
+                if member.report is not None and member.silent_s > HANG_S:
+                    log.error("worker hangs and is killed", extra={"worker": worker, "silent_s": member.silent_s})
+                    _signal(member.process, signal.SIGKILL)
+
+    def _retire(self, member: Member) -> None:
         """Keep what an ended worker had counted, so that no counter goes back."""
-        reported = self._reported.pop(worker, None)
-        if reported is not None:
-            reported.set_result(None)
-        last = self._latest.pop(worker, None)
-        if last is None:
+        member.answered()
+        if member.report is None:
             return
-        last.instances = []
-        last.ready = False
-        for counts in last.classes:
-            counts.in_flight = counts.queued = 0
+        last = counts_of(_read(member.report))
         self._ended = last if self._ended is None else merge([self._ended, last])
+
+    async def _end(self) -> None:
+        """End everything that still runs, at once."""
+        self._is_stopping = True
+        for member in self._members.values():
+            _signal(member.process, signal.SIGKILL)
+        self._hunting.cancel()
+        await self._sources.stop()
+        await asyncio.gather(*self._watches, self._hunting, return_exceptions=True)
+        self._held.close()
+        self._memory.close()
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def _read(report: bytes) -> Snapshot:
+    return msgspec.json.decode(report, type=Snapshot)
 
 
 def _as_history(ended: Snapshot, live: Snapshot) -> Snapshot:
     """Counts of the past under the present's table."""
     return msgspec.structs.replace(ended, now_s=live.now_s, table=msgspec.structs.replace(live.table, refused={}))
-
-
-async def work(task: Task) -> None:
-    """Be a worker until told to stop."""
-    worker = Worker(RouterFile.model_validate_json(task.settings), worker=task.worker, workers=task.workers)
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await worker.start()
-    listening = loop.create_task(_obey(worker, stop))
-    await stop.wait()
-    await worker.stop()
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
-
-
-async def _obey(worker: Worker, stop: asyncio.Event) -> None:
-    """Do what the parent asks for on standard input; report once unasked, to say that the worker serves."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-    pipe, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
-    pipe.write(_report(worker))
-    async for line in reader:
-        if line == b"drain\n":
-            worker.drain()
-        elif line == b"report\n":
-            pipe.write(_report(worker))
-    stop.set()
-
-
-def _report(worker: Worker) -> bytes:
-    return msgspec.json.encode(worker.report()) + b"\n"
-
-
-def main() -> None:
-    """Entry point of a worker process."""
-    line: Any = sys.stdin.buffer.readline()
-    if not line:
-        os._exit(0)
-    task = msgspec.json.decode(line, type=Task)
-    logs.to_stderr(task.log_level)
-    gc.freeze()
-    uvloop.run(work(task))
-
-
-if __name__ == "__main__":
-    main()

@@ -52,7 +52,7 @@ def main() -> None:
             caps.give(row, len(mine))
         if rng.random() < 0.05:
             time.sleep(rng.random() * 2e-3)
-    print(taken)
+    sys.stdout.write(f"{taken}\n")
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ class Game:
 
 
 def play(cap: int, scripts: list[list[bool]], order: list[tuple[int, bool]], locks: Callable[[World], Locks]) -> Game:
-    """Run the scripts, one memory access at a time in the order told; a kill ends a worker and starts its script anew."""
+    """Run the scripts one memory access at a time as ordered; a kill ends a worker and starts its script anew."""
     game = Game(cap, locks)
     players = [game.start(worker, script) for worker, script in enumerate(scripts)]
     for worker, is_kill in order:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.errors import ListenError, RouterError, SettingsError, TableSourceError
+from router.errors import ListenError, RouterError, SettingsError, TableSourceError, WorkersError
 
 
 def test_each_error_is_a_router_error_with_its_exit_code() -> None:
@@ -12,6 +12,7 @@ def test_each_error_is_a_router_error_with_its_exit_code() -> None:
         (SettingsError("wattroute.yaml:3: pools: required"), 2),
         (ListenError("127.0.0.1", 8080, "address in use"), 3),
         (TableSourceError("http://c/v1/allocation", "answered 503"), 1),
+        (WorkersError("worker 0 does not start"), 4),
     ]
     assert [error.exit_code for error, _ in errors] == [code for _, code in errors]
 

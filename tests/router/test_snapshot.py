@@ -10,7 +10,7 @@ import pytest
 from router.accounting import Histogram
 from router.dispatch import Dispatcher, Outcome
 from router.exchange import Ask, Choice
-from router.snapshot import ConfigView, Snapshot, merge, state_document
+from router.snapshot import ConfigView, Snapshot, counts_of, merge, state_document
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 
 SETTINGS = router_file({"bf16": 1, "fp8": 1}, cap=10)
@@ -173,6 +173,23 @@ def test_what_processes_hold_is_summed_and_the_worst_of_their_configurations_sho
     assert document["config"]["error"] == "f.yaml:3: no"
     assert document["config"]["needs_restart"] == ["router.port"]
     assert whole.overhead == Histogram((0.1,), [2, 4], 6.0)
+
+
+def test_of_an_ended_worker_the_counts_remain_and_nothing_else() -> None:
+    one, two = worker(0), worker(1)
+    serve(one, 4, left_open=2)
+    ended = one.state(NOW_S)
+    ended.counters, ended.gauges, ended.sums = {"connections": 3}, {"event_loop_lag_seconds": 9.0}, {"x": 5.0}
+    ended.engine_connections = {"busy": 2}
+    ended.config.reloads, ended.config.workers_by_hash = {"taken": 1}, {"abc": 1}
+    past = counts_of(ended)
+    assert (past.ready, past.gauges, past.sums, past.engine_connections) == (False, {}, {}, {})
+    assert (past.config.reloads, past.config.workers_by_hash) == ({"taken": 1}, {})
+    whole = merge([two.state(NOW_S), past])
+    assert (whole.classes[0].requests, whole.classes[0].finished, whole.classes[0].in_flight) == (6, 4, 0)
+    assert whole.counters == {"connections": 3}
+    assert {view.in_flight for view in whole.instances} == {0}
+    assert ended.classes[0].in_flight == 2, "the report itself is left as it was"
 
 
 def test_without_workers_there_is_no_state() -> None:

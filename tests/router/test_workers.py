@@ -1,14 +1,19 @@
 import asyncio
+import logging
 import os
 import signal
 import socket
+from collections import Counter
 
 import pytest
 
-from router.errors import ListenError
+from router import workers as workers_module
+from router.contract import encode
+from router.errors import ListenError, WorkersError
 from router.settings import RouterFile
 from router.workers import Workers
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave, chat
+from tests.fakes.routing import table
 from tests.fakes.running import RawClient, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
@@ -55,12 +60,178 @@ async def test_a_worker_that_dies_is_replaced_and_its_counts_stay() -> None:
         await workers.stop()
 
 
+async def test_no_count_goes_back_however_often_workers_are_killed() -> None:
+    async with FakeEngine() as engine:
+        workers = Workers(two(engine.url))
+        await workers.start()
+        seen = [0]
+        for _ in range(3):
+            await ask(workers.port, 6)
+            report = await workers.snapshot()
+            assert sum(report.traffic[0].outcomes.values()) == report.classes[0].finished
+            seen.append(report.classes[0].finished)
+            for victim in workers.pids():
+                os.kill(victim, signal.SIGKILL)
+            killed = set(workers.pids())
+            async with asyncio.timeout(30):
+                while killed & set(workers.pids()) or workers.reporting() < 2:
+                    await asyncio.sleep(0.02)
+                    if workers.reporting():
+                        seen.append((await workers.snapshot()).classes[0].finished)
+        assert seen == sorted(seen)
+        assert seen[-1] == 18
+        await workers.stop()
+
+
+async def test_a_report_that_death_cut_short_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeEngine() as engine:
+        workers = Workers(two(engine.url))
+        await workers.start()
+        member = next(iter(workers._members.values()))
+        await ask(workers.port, 4)
+        before = await workers.snapshot()
+        assert member.process.stdout is not None
+        member.process.stdout.feed_data(b'{"type":"reported","snapshot":{"now_s":1')
+        os.kill(member.process.pid, signal.SIGKILL)
+        await until(lambda: workers.reporting() < 2, seconds=30)
+        await until(lambda: workers.reporting() == 2, seconds=30)
+        assert (await workers.snapshot()).classes[0].requests == before.classes[0].requests == 4
+        assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["worker ended"]
+        await workers.stop()
+
+
+async def test_a_killed_workers_requests_end_and_the_others_go_on() -> None:
+    async def slow(request: Request, wire: Wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await chat(request, wire, tokens=60, pause_s=0.02)
+        else:
+            await behave(request, wire)
+
+    async def stream(port: int) -> bool:
+        async with RawClient.to(port) as client:
+            await client.post(b'{"model":"qwen","messages":[],"stream":true}', "Connection: close")
+            await client.head()
+            return (await client.rest()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+    async with FakeEngine(slow) as engine:
+        workers = Workers(two(engine.url))
+        await workers.start()
+        streams = [asyncio.create_task(stream(workers.port)) for _ in range(24)]
+        await until(lambda: sum(request.method == "POST" for request in engine.requests) == 24)
+        os.kill(workers.pids()[0], signal.SIGKILL)
+        ended = Counter(await asyncio.gather(*streams))
+        assert ended[True] > 0, ended
+        assert ended[False] > 0, ended
+        await workers.stop()
+
+
+async def test_a_worker_that_hangs_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers_module, "LOOK_S", 0.25)
+    monkeypatch.setattr(workers_module, "HANG_S", 3.0)
+    async with FakeEngine() as engine:
+        workers = Workers(two(engine.url))
+        await workers.start()
+        hung = workers.pids()[1]
+        os.kill(hung, signal.SIGSTOP)
+        await until(lambda: hung not in workers.pids() and workers.reporting() == 2, seconds=30)
+        assert "worker hangs and is killed" in caplog.messages
+        await ask(workers.port, 6)
+        await workers.stop()
+
+
+async def test_engines_and_source_are_asked_once_for_all_workers() -> None:
+    new = encode(table({"standard": {"bf16": 1.0}}, sequence=7, issued_at_s=1e9, ttl_s=2e9))
+
+    async def controller(request: Request, wire: Wire) -> None:
+        await wire.answer(200, new)
+
+    async def asleep(request: Request, wire: Wire) -> None:
+        if request.target != "/metrics":
+            await behave(request, wire)
+            return
+        gauges = (b"num_requests_running{} 0", b"num_requests_waiting{} 0", b"kv_cache_usage_perc{} 0")
+        state = b'engine_sleep_state{sleep_state="awake"} 0'
+        await wire.answer(200, b"".join(b"vllm:" + line + b"\n" for line in (*gauges, state)))
+
+    async with FakeEngine(asleep) as sleeping, FakeEngine() as awake, FakeEngine(controller) as source:
+        settings = settings_for([sleeping.url, awake.url], port=0, workers=3, health={"probe_interval_s": 1.0})
+        where = settings.table.model_copy(update={"url": f"{source.url}/v1/allocation"})
+        workers = Workers(settings.model_copy(update={"table": where}))
+        await workers.start()
+        async with asyncio.timeout(20):
+            while (await workers.snapshot()).table.sequence != 7:
+                await asyncio.sleep(0.02)
+            while [view.state for view in (await workers.snapshot()).instances] != ["asleep", "up"]:
+                await asyncio.sleep(0.02)
+        await until(lambda: sum(request.target == "/health" for request in awake.requests) >= 3)
+        await until(lambda: len(source.requests) >= 3)
+        assert sleeping.connections + awake.connections <= 4
+        assert source.connections == 1
+        # A worker that comes later knows at once what the others know.
+        os.kill(workers.pids()[0], signal.SIGKILL)
+        await until(lambda: workers.reporting() < 3, seconds=30)
+        await until(lambda: workers.reporting() == 3, seconds=30)
+        assert (await workers.snapshot()).table.sequence == 7
+        async with RawClient.to(workers.port) as client:
+            await client.post(PLAIN)
+            assert (await client.reply()).get("x-wattroute-allocation") == "7"
+        await workers.stop()
+
+
+async def test_tables_refused_are_counted_once() -> None:
+    async def controller(request: Request, wire: Wire) -> None:
+        await wire.answer(200, b"{}")
+
+    async with FakeEngine() as engine, FakeEngine(controller) as source:
+        settings = two(engine.url)
+        where = settings.table.model_copy(update={"url": f"{source.url}/v1/allocation", "poll_interval_s": 600.0})
+        workers = Workers(settings.model_copy(update={"table": where}))
+        await workers.start()
+        await until(lambda: source.requests)
+        await until(lambda: workers._news.refused)
+        assert (await workers.snapshot()).table.refused == {"malformed": 1}
+        await workers.stop()
+
+
+async def test_workers_that_cannot_serve_end_the_start() -> None:
+    settings = settings_for(["http://127.0.0.1:1"], port=0, workers=2)
+    workers = Workers(settings)
+    workers._settings = settings.model_copy(update={"classes": ()})
+    with pytest.raises(WorkersError, match="does not start: exit code 1"):
+        await workers.start()
+    assert workers.pids() == []
+
+
+async def test_a_stop_that_is_interrupted_ends_the_workers_at_once() -> None:
+    async def endless(request: Request, wire: Wire) -> None:
+        await wire.wait_gone()
+
+    async with FakeEngine(endless) as engine:
+        workers = Workers(settings_for([engine.url], port=0, workers=2, timeouts={"drain_s": 600.0}))
+        await workers.start()
+        async with RawClient.to(workers.port) as client:
+            await client.post(PLAIN)
+            await until(lambda: any(request.method == "POST" for request in engine.requests))
+            stopping = asyncio.create_task(workers.stop())
+            await asyncio.sleep(0.2)
+            assert not stopping.done()
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+            assert workers.pids() == []
+            assert await client.rest() == b""
+
+
 async def test_draining_reaches_every_worker() -> None:
     async with FakeEngine() as engine:
         workers = Workers(two(engine.url))
         await workers.start()
         workers.drain()
         assert workers.is_draining()
+        os.kill(workers.pids()[0], signal.SIGKILL)  # its successor drains, too
+        await until(lambda: workers.reporting() < 2, seconds=30)
+        await until(lambda: workers.reporting() == 2, seconds=30)
         async with asyncio.timeout(10):
             while (await workers.snapshot()).ready:
                 await asyncio.sleep(0.02)

@@ -1,0 +1,93 @@
+"""What a router asks of others all the time: probes of its engines, and the allocation table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol
+
+import aiohttp
+
+from router import clock
+from router.exchange import InstanceSpec
+from router.probes import Prober, ProbeSink
+from router.settings import RouterFile
+from router.table_source import HttpTableSource, TableSink
+from router.tenants.engine_keys import read_engine_keys
+
+log = logging.getLogger(__name__)
+
+
+class SourceSink(ProbeSink, TableSink, Protocol):
+    """What takes probes and tables: the dispatcher, or `router.worker_news.News` for those of several workers."""
+
+
+class Sources:
+    """Asks until stopped.
+
+    Args:
+        settings: the router's sections of the configuration file.
+        instances: whom to probe.
+        sink: takes what is heard.
+    """
+
+    def __init__(self, settings: RouterFile, instances: Sequence[InstanceSpec], sink: SourceSink) -> None:
+        self._settings = settings
+        self._instances = instances
+        self._sink = sink
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        for name, run in self._runs(self._session).items():
+            task = asyncio.get_running_loop().create_task(run, name=name)
+            task.add_done_callback(report_end)
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def _runs(self, session: aiohttp.ClientSession) -> dict[str, Coroutine[Any, Any, None]]:
+        prober = Prober(
+            session,
+            self._instances,
+            self._settings.router.health,
+            sink=self._sink,
+            wall_s=clock.wall_s,
+            rng=random.Random(),
+            keys=read_engine_keys(self._settings.pools, os.environ),
+        )
+        table = self._table(session)
+        return {"probes": prober.run()} if table is None else {"probes": prober.run(), "table": table}
+
+    def _table(self, session: aiohttp.ClientSession) -> Coroutine[Any, Any, None] | None:
+        table = self._settings.table
+        if table.url is not None:
+            return HttpTableSource(
+                session, table.url, table, sink=self._sink, wall_s=clock.wall_s, rng=random.Random()
+            ).run()
+        if table.redis_url is not None:
+            # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
+            from router.table_redis import RedisTableSource
+
+            password = os.environ.get("REDIS_PASSWORD")
+            return RedisTableSource(
+                table.redis_url, table, sink=self._sink, wall_s=clock.wall_s, rng=random.Random(), password=password
+            ).run()
+        return None
+
+
+def report_end(task: asyncio.Task[None]) -> None:
+    """Log the fault that ended a task which should go on for ever."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("a part of the router has failed", extra={"part": task.get_name()}, exc_info=task.exception())

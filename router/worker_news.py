@@ -1,0 +1,81 @@
+"""What the parent of several workers learns for all of them: probes of the engines and the allocation table.
+
+Engines and source are asked once, however many workers there are, and every worker is told the same at the same time.
+A worker that starts later is told what the others know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from router.contract import AllocationTable, InstanceId, encode
+from router.fleet import EngineLoad
+from router.ladder import Ladder
+from router.settings import TableSettings
+from router.worker_messages import Probe, Probes, Table, TableConfirmed, line_of
+
+GATHER_S = 0.02
+"""How long results of probes wait for others, so that a large fleet's are not told one by one."""
+
+
+class News:
+    """Takes probes and tables as `router.dispatch.Dispatcher` does, and passes them on.
+
+    Args:
+        table: bounds of the tables obeyed.
+        tell: writes a line to every worker.
+    """
+
+    def __init__(self, table: TableSettings, tell: Callable[[bytes], None]) -> None:
+        self._ladder = Ladder(table)
+        self._tell = tell
+        self._known: dict[InstanceId, Probe] = {}
+        self._untold: list[Probe] = []
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Tables that no worker was told of, by reason."""
+        return dict(self._ladder.refused)
+
+    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+        """Pass the result of a probe on; the workers take the time of its arrival, milliseconds later, for its own."""
+        probe = self._known[instance_id] = Probe(instance_id, ok, load)
+        if not self._untold:
+            asyncio.get_running_loop().call_later(GATHER_S, self._tell_probes)
+        self._untold.append(probe)
+
+    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+        """Pass a table on, unless it is refused; True if it is new."""
+        is_new = self._ladder.offer(table, now_s)
+        if is_new:
+            self._tell(_table_line(table))
+        elif self._ladder.table == table:
+            self._tell(line_of(TableConfirmed()))
+        return is_new
+
+    def refuse_table(self, reason: str) -> None:
+        """Count a table that could not be read."""
+        self._ladder.refused[reason] += 1
+
+    def forget_others(self, instance_ids: Iterable[InstanceId]) -> None:
+        """Keep what is known of these instances only."""
+        kept = set(instance_ids)
+        self._known = {name: probe for name, probe in self._known.items() if name in kept}
+
+    def catch_up(self, now_s: float) -> bytes:
+        """Lines for a worker that starts now."""
+        self._ladder.drop_expired(now_s)
+        table = b"" if self._ladder.table is None else _table_line(self._ladder.table)
+        return table + line_of(Probes(tuple(self._known.values())))
+
+    def _tell_probes(self) -> None:
+        line = line_of(Probes(tuple(self._untold)))
+        self._untold.clear()
+        self._tell(line)
+
+
+def _table_line(table: AllocationTable) -> bytes:
+    return line_of(Table(msgspec.Raw(encode(table))))

@@ -1,0 +1,134 @@
+"""A worker process: obeys its parent's lines on standard input, and reports on standard output.
+
+A worker whose standard input ends has lost its parent, and stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+
+import msgspec
+import uvloop
+
+from router import clock, contract, logs
+from router.contract import AllocationTable
+from router.settings import RouterFile
+from router.worker import Worker
+from router.worker_messages import (
+    MAX_LINE_BYTES,
+    Begin,
+    Drain,
+    Probes,
+    Report,
+    Reported,
+    Serve,
+    Table,
+    TableConfirmed,
+    ToWorker,
+    line_of,
+    read_by_worker,
+)
+
+REPORT_INTERVAL_S = 1.0
+"""Time between reports that nobody asked for: a worker that is killed loses no more than this of its counts."""
+
+
+class Obedience:
+    """Does what the parent says.
+
+    Args:
+        begin: who this worker is.
+    """
+
+    def __init__(self, begin: Begin) -> None:
+        settings = RouterFile.model_validate_json(begin.settings)
+        self.worker = Worker(settings, worker=begin.worker, workers=begin.workers)
+        self._table: AllocationTable | None = None
+        self._reporting: asyncio.Task[None] | None = None
+
+    async def follow(self, lines: asyncio.StreamReader, answers: asyncio.WriteTransport) -> None:
+        """Obey until the lines end."""
+        async for line in lines:
+            await self.obey(read_by_worker(line), answers)
+
+    async def obey(self, message: ToWorker, answers: asyncio.WriteTransport) -> None:
+        """Do what one message says."""
+        match message:
+            case Probes(probes):
+                now_s = clock.wall_s()
+                for probe in probes:
+                    self.worker.dispatcher.probed(probe.instance_id, ok=probe.ok, load=probe.load, now_s=now_s)
+            case Table(table):
+                self._table = contract.decode(bytes(table))
+                self.worker.dispatcher.apply_table(self._table, clock.wall_s())
+            case TableConfirmed() if self._table is not None:
+                self.worker.dispatcher.apply_table(self._table, clock.wall_s())
+            case Drain():
+                self.worker.drain()
+            case Serve():
+                await self.worker.start()
+                self._reporting = asyncio.get_running_loop().create_task(self._report_forever(answers))
+            case Report():
+                self._report(answers)
+
+    async def stop(self) -> None:
+        """Drain and end."""
+        await self.worker.stop()
+        if self._reporting is not None:
+            self._reporting.cancel()
+
+    async def _report_forever(self, answers: asyncio.WriteTransport) -> None:
+        while True:
+            # A parent that reads nothing is spared a heap of old reports.
+            if answers.get_write_buffer_size() == 0:
+                self._report(answers)
+            await asyncio.sleep(REPORT_INTERVAL_S)
+
+    def _report(self, answers: asyncio.WriteTransport) -> None:
+        answers.write(line_of(Reported(msgspec.Raw(msgspec.json.encode(self.worker.report())))))
+
+
+async def work() -> None:
+    """Be a worker until told to stop, by a signal or by the parent's end."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    lines = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin.buffer)
+    answers, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
+    first = await lines.readline()
+    if not first:
+        return
+    obedience = Obedience(_begin_of(first))
+    following = loop.create_task(obedience.follow(lines, answers))
+    following.add_done_callback(lambda _: stop.set())
+    await stop.wait()
+    await obedience.stop()
+    following.cancel()
+    # A fault in what was obeyed ends the process with its traceback; the parent starts another.
+    with contextlib.suppress(asyncio.CancelledError):
+        await following
+
+
+def _begin_of(line: bytes) -> Begin:
+    begin = read_by_worker(line)
+    if not isinstance(begin, Begin):
+        raise TypeError(f"{type(begin).__name__} comes before Begin; workers are started by wattroute-router only")
+    logs.to_stderr(begin.log_level)
+    return begin
+
+
+def main() -> None:
+    """Entry point of a worker process."""
+    # What is imported stays for life: the collector need not look at it again and again while requests wait.
+    gc.freeze()
+    uvloop.run(work())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What a router asks of others: engines, and the source of the allocation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from redis.asyncio import Redis
+
+from router.contract import AllocationTable, InstanceId, encode
+from router.discovery.static import list_instances
+from router.fleet import EngineLoad
+from router.settings import RouterFile
+from router.sources import Sources, report_end
+from tests.fakes.fake_engine import FakeEngine, Request, Wire
+from tests.fakes.redis_server import running_redis
+from tests.fakes.routing import NOW_S, table
+from tests.fakes.running import settings_for, until
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.healthy: list[InstanceId] = []
+        self.tables: list[AllocationTable] = []
+        self.refused: list[str] = []
+
+    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+        if ok:
+            self.healthy.append(instance_id)
+
+    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+        self.tables.append(table)
+        return True
+
+    def refuse_table(self, reason: str) -> None:
+        self.refused.append(reason)
+
+
+def with_table(settings: RouterFile, **where: str) -> RouterFile:
+    return settings.model_copy(update={"table": settings.table.model_copy(update=where)})
+
+
+def sources_of(settings: RouterFile, sink: Sink) -> Sources:
+    return Sources(settings, list_instances(settings.pools), sink)
+
+
+async def test_engines_are_probed_until_it_stops() -> None:
+    sink = Sink()
+    async with FakeEngine() as one, FakeEngine() as two:
+        sources = sources_of(settings_for([one.url, two.url], health={"probe_interval_s": 0.02}), sink)
+        sources.start()
+        await until(lambda: sink.healthy.count(InstanceId("bf16-0")) > 1 and InstanceId("bf16-1") in sink.healthy)
+        await sources.stop()
+        asked = len(one.requests)
+        await asyncio.sleep(0.1)
+        assert len(one.requests) == asked
+
+
+async def test_the_table_comes_over_http_where_the_settings_say_so() -> None:
+    new = table({"standard": {"bf16": 1.0}}, sequence=3)
+
+    async def controller(request: Request, wire: Wire) -> None:
+        await wire.answer(200, encode(new))
+
+    sink = Sink()
+    async with FakeEngine(controller) as source:
+        sources = sources_of(with_table(settings_for([source.url]), url=f"{source.url}/v1/allocation"), sink)
+        sources.start()
+        await until(lambda: sink.tables == [new])
+        await sources.stop()
+
+
+async def test_the_table_comes_from_redis_where_the_settings_say_so() -> None:
+    sink = Sink()
+    async with running_redis() as redis, FakeEngine() as engine:
+        sources = sources_of(with_table(settings_for([engine.url]), redis_url=redis.url), sink)
+        async with Redis.from_url(redis.url) as client:
+            await client.set("wattroute:allocation", encode(table(sequence=4, issued_at_s=NOW_S)))
+        sources.start()
+        await until(lambda: sink.tables)
+        assert sink.tables[0].sequence == 4
+        await sources.stop()
+
+
+async def test_one_that_was_never_started_can_be_stopped() -> None:
+    await sources_of(settings_for(["http://127.0.0.1:1"]), Sink()).stop()
+
+
+async def test_a_part_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ValueError("boom")
+
+    task = asyncio.create_task(fail(), name="probes")
+    task.add_done_callback(report_end)
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0)
+    [record] = caplog.records
+    assert (record.levelno, record.__dict__["part"]) == (logging.CRITICAL, "probes")

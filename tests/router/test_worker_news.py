@@ -1,0 +1,104 @@
+"""What a parent learns once and tells all its workers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from router import contract
+from router.contract import AllocationTable, InstanceId
+from router.fleet import EngineLoad
+from router.settings import TableSettings
+from router.worker_messages import Probe, Probes, Table, TableConfirmed, ToWorker, read_by_worker
+from router.worker_news import News
+from tests.fakes.routing import NOW_S, table
+
+LOAD = EngineLoad(running=3, waiting=1, kv_cache_usage_frac=0.25, awake=True)
+ONE, TWO = InstanceId("bf16-0"), InstanceId("bf16-1")
+
+
+class Told:
+    """A worker's standard input."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.news = News(TableSettings(max_ttl_s=60.0), self.lines.append)
+
+    def messages(self) -> list[ToWorker]:
+        found = [read_by_worker(line) for line in self.lines]
+        self.lines.clear()
+        return found
+
+    async def probes(self) -> list[Probe]:
+        async with asyncio.timeout(10):
+            while not self.lines:
+                await asyncio.sleep(0.005)
+        (message,) = self.messages()
+        assert isinstance(message, Probes)
+        return list(message.probes)
+
+
+def read(message: ToWorker) -> AllocationTable:
+    assert isinstance(message, Table)
+    return contract.decode(bytes(message.table))
+
+
+def caught_up(news: News, now_s: float = NOW_S) -> list[ToWorker]:
+    return [read_by_worker(line) for line in news.catch_up(now_s).splitlines()]
+
+
+async def test_probes_that_come_together_are_told_together_and_once() -> None:
+    told = Told()
+    told.news.probed(ONE, ok=True, load=LOAD, now_s=NOW_S)
+    told.news.probed(TWO, ok=False, load=None, now_s=NOW_S)
+    assert await told.probes() == [Probe(ONE, True, LOAD), Probe(TWO, False, None)]
+    told.news.probed(ONE, ok=False, load=None, now_s=NOW_S)
+    assert await told.probes() == [Probe(ONE, False, None)]
+
+
+async def test_a_worker_that_starts_later_is_told_the_last_of_each_instance() -> None:
+    told = Told()
+    assert caught_up(told.news) == [Probes(())]
+    told.news.probed(ONE, ok=False, load=None, now_s=NOW_S)
+    told.news.probed(TWO, ok=False, load=None, now_s=NOW_S)
+    told.news.probed(ONE, ok=True, load=LOAD, now_s=NOW_S)
+    assert caught_up(told.news) == [Probes((Probe(ONE, True, LOAD), Probe(TWO, False, None)))]
+
+
+async def test_instances_that_are_gone_are_told_to_none() -> None:
+    told = Told()
+    told.news.probed(ONE, ok=True, load=None, now_s=NOW_S)
+    told.news.probed(TWO, ok=True, load=None, now_s=NOW_S)
+    told.news.forget_others([TWO])
+    assert caught_up(told.news) == [Probes((Probe(TWO, True, None),))]
+
+
+def test_a_table_is_told_once_and_then_confirmed() -> None:
+    told = Told()
+    new = table({"standard": {"bf16": 1.0}}, sequence=7, caps={"bf16-0": 5}, draining=("bf16-1",))
+    assert told.news.apply_table(new, NOW_S)
+    assert not told.news.apply_table(new, NOW_S + 1)
+    first, second = told.messages()
+    assert read(first) == new
+    assert second == TableConfirmed()
+
+
+def test_a_table_that_is_refused_is_told_to_none_and_counted() -> None:
+    told = Told()
+    told.news.apply_table(table({"standard": {"bf16": 1.0}}, sequence=7), NOW_S)
+    told.messages()
+    assert not told.news.apply_table(table({"standard": {"bf16": 1.0}}, sequence=6), NOW_S)
+    assert not told.news.apply_table(table({"standard": {"fp8": 1.0}}, sequence=7), NOW_S)
+    assert not told.news.apply_table(table(sequence=8, ttl_s=1.0), NOW_S + 2)
+    told.news.refuse_table("malformed")
+    assert told.messages() == []
+    assert told.news.refused == {"older": 1, "altered": 1, "expired": 1, "malformed": 1}
+
+
+def test_a_worker_that_starts_later_obeys_the_table_of_the_others_until_it_expires() -> None:
+    told = Told()
+    new = table({"standard": {"bf16": 1.0}}, sequence=7, ttl_s=30.0)
+    told.news.apply_table(new, NOW_S)
+    first, probes = caught_up(told.news, NOW_S + 29)
+    assert read(first) == new
+    assert probes == Probes(())
+    assert caught_up(told.news, NOW_S + 31) == [Probes(())]
