@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -148,6 +149,9 @@ class FakeEngine:
         requests: all requests seen.
         connections: connections accepted so far.
         is_closing_idle: the connection is closed right after each answer without a word of it in the head.
+        host: where it listens.
+        path: of a Unix socket to listen on instead.
+        tls: what it speaks, None for plain HTTP.
     """
 
     script: Script = behave
@@ -155,13 +159,19 @@ class FakeEngine:
     connections: int = 0
     is_closing_idle: bool = False
     port: int = 0
+    host: str = "127.0.0.1"
+    path: str | None = None
+    tls: ssl.SSLContext | None = None
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task] = field(default_factory=set)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        if self.path is not None:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     async def __aenter__(self) -> FakeEngine:
         await self.start()
@@ -172,7 +182,10 @@ class FakeEngine:
 
     async def start(self) -> None:
         """Listen, on the earlier port if there was one."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        if self.path is not None:
+            self._server = await asyncio.start_unix_server(self._serve, self.path, ssl=self.tls)
+            return
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def kill(self) -> None:

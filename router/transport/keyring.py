@@ -1,0 +1,105 @@
+"""All the TLS credentials of one process, and the watch over their files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from router.settings import ClientTlsSettings, PoolSettings, RouterFile
+from router.transport.addresses import Address, parse_engine
+from router.transport.credentials import Credentials
+
+LOOK_S = 1.0
+"""Time between two looks at the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTls:
+    """How one engine is verified.
+
+    Attributes:
+        server_name: what its certificate must be made out to.
+    """
+
+    credentials: Credentials
+    server_name: str
+
+
+class Keyring:
+    """All credentials of one process.
+
+    Args:
+        settings: the router's sections of the configuration file.
+        wall_s: the wall clock.
+
+    Attributes:
+        server: of the public port; None where it is plain HTTP.
+        table: for the source of the allocation; None where that is plain.
+        engines: by address; an engine that is not in it is plain.
+
+    Raises:
+        CertificateError: a file cannot be used.
+    """
+
+    def __init__(self, settings: RouterFile, wall_s: Callable[[], float]) -> None:
+        self._wall_s = wall_s
+        tls, table = settings.router.tls, settings.table
+        self.server = None if tls is None else Credentials("router.tls", tls, wall_s)
+        self.table: Credentials | None = None
+        if (table.url or "").startswith("https://") or table.tls is not None:
+            self.table = Credentials("table.tls", table.tls or ClientTlsSettings(), wall_s)
+        self.engines: Mapping[Address, EngineTls] = self._for_engines(settings.pools)
+
+    def use(self, pools: Iterable[PoolSettings]) -> None:
+        """Go over to other pools.
+
+        Raises:
+            CertificateError: a file cannot be used; the old pools' credentials stay.
+        """
+        self.engines = self._for_engines(pools)
+
+    def refresh(self, *, always: bool = False) -> None:
+        """Take files that have changed, or all of them."""
+        for credentials in self._all():
+            credentials.refresh(always=always)
+
+    async def watch(self) -> None:
+        """Look at the files again and again until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.refresh()
+
+    def counters(self) -> dict[str, int]:
+        """Counts for the metrics; none where there is no TLS."""
+        every = self._all()
+        if not every:
+            return {}
+        return {
+            "tls_certificates_renewed": sum(credentials.renewed for credentials in every),
+            "tls_certificates_refused": sum(credentials.refused for credentials in every),
+        }
+
+    def first_expiry_s(self) -> float | None:
+        """Wall-clock time at which the first of the router's own certificates expires; None without any."""
+        return min((c.until_s for c in self._all() if c.until_s is not None), default=None)
+
+    def _all(self) -> list[Credentials]:
+        unique = {id(tls.credentials): tls.credentials for tls in self.engines.values()}
+        return [credentials for credentials in (self.server, self.table, *unique.values()) if credentials is not None]
+
+    def _for_engines(self, pools: Iterable[PoolSettings]) -> dict[Address, EngineTls]:
+        """Pools with the same files share one context: that of the system's authorities takes a megabyte."""
+        made: dict[ClientTlsSettings, Credentials] = {}
+        engines = {}
+        for pool in pools:
+            tls = pool.tls
+            for engine in map(parse_engine, pool.instances):
+                if not engine.is_tls:
+                    continue
+                files = ClientTlsSettings() if tls is None else tls.files()
+                if files not in made:
+                    made[files] = Credentials(f"pools.{pool.name}.tls", files, self._wall_s)
+                name = engine.host if tls is None or tls.server_name is None else tls.server_name
+                engines[engine.address] = EngineTls(made[files], name)
+        return engines

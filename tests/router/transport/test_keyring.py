@@ -1,0 +1,97 @@
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router.errors import CertificateError
+from router.settings import RouterFile
+from router.transport import keyring as keyring_module
+from router.transport.keyring import Keyring
+from tests.fakes.certificates import Authority
+from tests.fakes.running import until
+
+
+def settings(*pools: dict[str, Any], **sections: Any) -> RouterFile:
+    named = [{"name": f"p{n}", "precision": "bf16", **pool} for n, pool in enumerate(pools)]
+    return RouterFile.model_validate({"pools": named, **sections})
+
+
+PLAIN = {"instances": ["http://h:1", "unix:/run/h"]}
+
+
+def test_without_tls_there_is_nothing() -> None:
+    keyring = Keyring(settings(PLAIN), time.time)
+    assert keyring.server is None
+    assert keyring.table is None
+    assert not keyring.engines
+    assert keyring.counters() == {}
+    assert keyring.first_expiry_s() is None
+
+
+def test_each_engine_behind_tls_has_its_name(tmp_path: Path) -> None:
+    ca_file = str(Authority(tmp_path).file)
+    keyring = Keyring(
+        settings(
+            {"instances": ["https://one:1", "http://two:1"], "tls": {"ca_file": ca_file}},
+            {"instances": ["https://three:1"], "tls": {"ca_file": ca_file, "server_name": "engines"}},
+            {"instances": ["https://four:1"]},
+        ),
+        time.time,
+    )
+    assert {address: tls.server_name for address, tls in keyring.engines.items()} == {
+        ("one", 1): "one",
+        ("three", 1): "engines",
+        ("four", 1): "four",
+    }
+    one, three, four = (keyring.engines[name, 1].credentials for name in ("one", "three", "four"))
+    assert one is three, "the same files make one context"
+    assert four is not one
+
+
+def test_the_setting_at_fault_is_named(tmp_path: Path) -> None:
+    absent = {"ca_file": str(tmp_path / "absent.pem")}
+    with pytest.raises(CertificateError, match=r"pools\.p0\.tls\.ca_file: .*absent\.pem"):
+        Keyring(settings({"instances": ["https://h:1"], "tls": absent}), time.time)
+    with pytest.raises(CertificateError, match=r"table\.tls\.ca_file"):
+        Keyring(settings(PLAIN, table={"url": "https://c/t", "tls": absent}), time.time)
+
+
+def test_a_table_behind_tls_is_believed_by_the_systems_authorities_unless_said_otherwise() -> None:
+    assert Keyring(settings(PLAIN, table={"url": "https://c/t"}), time.time).table is not None
+    assert Keyring(settings(PLAIN, table={"url": "http://c/t"}), time.time).table is None
+
+
+def test_other_pools_take_the_place_of_the_old_ones(tmp_path: Path) -> None:
+    ca_file = str(Authority(tmp_path).file)
+    pool = {"instances": ["https://one:1"], "tls": {"ca_file": ca_file}}
+    keyring = Keyring(settings(pool), time.time)
+    keyring.use(settings({**pool, "instances": ["https://two:1"]}).pools)
+    assert [*keyring.engines] == [("two", 1)]
+    with pytest.raises(CertificateError):
+        keyring.use(settings({**pool, "tls": {"ca_file": "absent.pem"}}).pools)
+    assert [*keyring.engines] == [("two", 1)]
+
+
+async def test_changes_are_noticed_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring_module, "LOOK_S", 0.01)
+    authority = Authority(tmp_path)
+    pair = authority.issue("router")
+    pool = {"instances": ["https://one:1"], "tls": {"ca_file": str(authority.file)}}
+    keyring = Keyring(settings(pool, router={"tls": pair.settings()}), time.time)
+    assert keyring.server is not None
+    assert keyring.first_expiry_s() == keyring.server.until_s
+    watching = asyncio.get_running_loop().create_task(keyring.watch())
+    authority.issue("router")
+    await until(lambda: keyring.counters()["tls_certificates_renewed"] >= 1)
+    authority.expired("router")
+    await until(lambda: keyring.counters()["tls_certificates_refused"] >= 1)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_all_files_can_be_read_again(tmp_path: Path) -> None:
+    keyring = Keyring(settings(PLAIN, router={"tls": Authority(tmp_path).issue("router").settings()}), time.time)
+    keyring.refresh(always=True)
+    assert keyring.counters() == {"tls_certificates_renewed": 1, "tls_certificates_refused": 0}
