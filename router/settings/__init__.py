@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from router.settings.fields import Group, Name, Port, Seconds, refuse_twins
+from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.pools import ClassSettings, PoolSettings
 from router.settings.process import HealthSettings, LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
 from router.settings.table import TableSettings
@@ -20,6 +21,7 @@ from router.transport.addresses import parse_engine, shown
 
 __all__ = [
     "CONTROLLER_SECTIONS",
+    "AccessLogSettings",
     "ClassSettings",
     "ClientTlsSettings",
     "EngineTlsSettings",
@@ -38,6 +40,7 @@ __all__ = [
     "TenantSettings",
     "TenantsSettings",
     "TimeoutSettings",
+    "TracingSettings",
 ]
 
 CONTROLLER_SECTIONS = ("site", "plan", "signals", "controller", "emulator")

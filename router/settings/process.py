@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from router.settings.fields import Group, Host, Mode, Port, Seconds, UnixAddress
+from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.tls import ServerTlsSettings
 
 
@@ -91,10 +93,19 @@ class RouterSettings(Group):
     admin_host: Host = "127.0.0.1"
     """Address of the admin port."""
     admin_port: Port = 8081
-    """Metrics, health, state and drain; never the public port."""
+    """Metrics, health, state and drain; never the public port. Whoever reaches it can read the fleet's addresses: expose
+    it to the operator's network only."""
+    admin_token_file: Path | None = None
+    """File with the token that POST requests to the admin port must bear (Authorization: Bearer TOKEN). Absent: none."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that share the public port, by SO_REUSEPORT or by one Unix socket."""
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     retry: RetrySettings = RetrySettings()
+    access_log: AccessLogSettings | None = None
+    """A line for each request. Absent: none."""
+    tracing: TracingSettings | None = None
+    """Spans for an OpenTelemetry collector. Absent: a caller's traceparent goes on to the engine as it is."""
+    reload: bool = False
+    """Whether a change of the configuration file is obeyed when it is seen, within a second. SIGHUP always is."""
