@@ -6,11 +6,12 @@ Plain integers on the hot path; exposition and sums over workers are made from `
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 
 import msgspec
 
 from router.contract import ClassId, PoolId
-from router.exchange import Ask, Choice, Outcome
+from router.exchange import Ask, Outcome
 from router.openai import Usage
 
 BYTES_PER_TOKEN = 4
@@ -19,6 +20,10 @@ BYTES_PER_TOKEN = 4
 TTFT_BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 ITL_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 2.5)
 DURATION_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 480.0, 960.0)
+
+
+_OK = Outcome.OK  # an enumeration's members are slow to reach
+_NO_TOKENS = Usage(0, 0)
 
 
 class Histogram(msgspec.Struct):
@@ -81,6 +86,31 @@ class Traffic(msgspec.Struct):
             Histogram.empty(DURATION_BOUNDS_S),
         )
 
+    def ended(self, outcome: Outcome, tokens: Usage, *, degraded: bool) -> None:
+        """An attempt ended."""
+        name = "ok" if outcome is _OK else outcome.value
+        try:
+            self.outcomes[name] += 1
+        except KeyError:
+            self.outcomes[name] = 1
+        self.input_tokens += tokens.input_tokens
+        self.output_tokens += tokens.output_tokens
+        if degraded:
+            self.degraded += 1
+
+    def timed(self, duration_s: float, ttft_s: float | None, chunks: int) -> None:
+        """An answer ended well: its duration, and the mean time between its chunks."""
+        duration = self.duration
+        duration.counts[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
+        duration.total += duration_s
+        if ttft_s is not None and chunks > 1:
+            gap_s = (duration_s - ttft_s) / (chunks - 1)
+            if gap_s < 0.0:
+                gap_s = 0.0
+            itl = self.itl
+            itl.counts[bisect_left(ITL_BOUNDS_S, gap_s)] += 1
+            itl.total += gap_s
+
     def add(self, other: Traffic) -> None:
         """Add another worker's counts."""
         add_counts(self.outcomes, other.outcomes)
@@ -136,8 +166,8 @@ def tokens_of(ask: Ask, outcome: Outcome, *, usage: Usage | None, chunks: int) -
     """
     if usage is not None:
         return usage
-    if not ask.facts.stream or (chunks == 0 and outcome is not Outcome.OK):
-        return Usage(0, 0)
+    if not ask.facts.stream or (chunks == 0 and outcome is not _OK):
+        return _NO_TOKENS
     return Usage(ask.facts.body_bytes // BYTES_PER_TOKEN, chunks)
 
 
@@ -147,63 +177,28 @@ class Accounts:
     Attributes:
         classes: by class.
         unclassified: refusals of requests that have no class, by reason.
-        traffic: by class and pool, made on first use.
         retries: attempts tried again, by the outcome that caused it.
     """
 
-    def __init__(self, class_ids: tuple[ClassId, ...]) -> None:
+    def __init__(self, class_ids: Iterable[ClassId]) -> None:
         self.classes = {name: ClassCounts(name) for name in class_ids}
         self.unclassified: dict[str, int] = {}
-        self.traffic: dict[tuple[ClassId, PoolId], Traffic] = {}
         self.retries: dict[str, int] = {}
+        self._traffic: dict[tuple[ClassId, PoolId], Traffic] = {}
 
-    def asked(self, class_id: ClassId) -> None:
-        """A request was classified."""
-        self.classes[class_id].requests += 1
+    def traffic_of(self, class_id: ClassId, pool_id: PoolId) -> Traffic:
+        """Where to count what a class has of a pool."""
+        return self._traffic.setdefault((class_id, pool_id), Traffic.empty(class_id, pool_id))
+
+    def traffic(self) -> list[Traffic]:
+        """What classes had of pools; those that had nothing yet are left out."""
+        return [item for item in self._traffic.values() if item.outcomes or any(item.ttft.counts)]
 
     def refused(self, class_id: ClassId | None, reason: str) -> None:
-        """A request was not served; `class_id` is None if it has no class."""
+        """Count a request that was not served; `class_id` is None if it has no class."""
         refused = self.unclassified if class_id is None else self.classes[class_id].refused
         refused[reason] = refused.get(reason, 0) + 1
 
-    def reserved(self, choice: Choice, *, off_allocation: bool) -> None:
-        """A slot was taken."""
-        counts = self.classes[choice.class_id]
-        counts.in_flight += 1
-        if off_allocation:
-            counts.off_allocation += 1
-
     def retried(self, outcome: Outcome) -> None:
-        """An attempt is tried again."""
+        """Count an attempt that is tried again."""
         self.retries[outcome.value] = self.retries.get(outcome.value, 0) + 1
-
-    def first_byte(self, choice: Choice, ttft_s: float) -> None:
-        """An answer began."""
-        self._of(choice).ttft.observe(ttft_s)
-
-    def released(self, choice: Choice, outcome: Outcome, tokens: Usage) -> None:
-        """An attempt ended."""
-        counts = self.classes[choice.class_id]
-        counts.in_flight -= 1
-        if outcome is Outcome.OK:
-            counts.finished += 1
-        traffic = self._of(choice)
-        traffic.outcomes[outcome.value] = traffic.outcomes.get(outcome.value, 0) + 1
-        traffic.input_tokens += tokens.input_tokens
-        traffic.output_tokens += tokens.output_tokens
-        if choice.degraded:
-            traffic.degraded += 1
-
-    def timed(self, choice: Choice, *, duration_s: float, ttft_s: float | None, chunks: int) -> None:
-        """An answer ended well: its duration, and the mean time between its chunks."""
-        traffic = self._of(choice)
-        traffic.duration.observe(duration_s)
-        if ttft_s is not None and chunks > 1:
-            traffic.itl.observe(max(0.0, duration_s - ttft_s) / (chunks - 1))
-
-    def _of(self, choice: Choice) -> Traffic:
-        key = (choice.class_id, choice.spec.pool_id)
-        found = self.traffic.get(key)
-        if found is None:
-            found = self.traffic[key] = Traffic.empty(*key)
-        return found

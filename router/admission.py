@@ -1,7 +1,8 @@
 """Requests that wait for a slot: bounded queues, in order of arrival. Pure.
 
-A class has one line per precision pinned, and one for requests that pin none, so that a request waiting for a full
-pool does not hold up those that may go elsewhere. The bound holds for the class as a whole.
+A class has one line for each precision pinned and for each set of instances that failed the request before, and one
+for requests that may go anywhere, so that a request waiting for a full pool does not hold up those that may go
+elsewhere. The bounds hold for the class as a whole.
 """
 
 from __future__ import annotations
@@ -9,27 +10,31 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from router.contract import ClassId, Precision
+from router.contract import ClassId, InstanceId, Precision
 from router.exchange import Ask, Choice, Refusal
 from router.settings import ClassSettings
 
 Grant = Callable[[Choice | Refusal], None]
-_Line = tuple[ClassId, Precision | None]
+_Line = tuple[ClassId, Precision | None, tuple[InstanceId, ...]]
 
 
 class Ticket:
     """A place in a queue.
 
     Attributes:
+        tried: instances that are no choice, as they have failed the request.
         serial: order of arrival.
         expires_at_s: when it is refused.
     """
 
-    __slots__ = ("ask", "expires_at_s", "grant", "serial")
+    __slots__ = ("ask", "expires_at_s", "grant", "serial", "tried")
 
-    def __init__(self, ask: Ask, grant: Grant, *, serial: int, expires_at_s: float) -> None:
+    def __init__(
+        self, ask: Ask, grant: Grant, tried: tuple[InstanceId, ...], *, serial: int, expires_at_s: float
+    ) -> None:
         self.ask = ask
         self.grant = grant
+        self.tried = tried
         self.serial = serial
         self.expires_at_s = expires_at_s
 
@@ -44,6 +49,7 @@ class Admission:
     def __init__(self, classes: Iterable[ClassSettings]) -> None:
         self._settings = {ClassId(cls.name): cls for cls in classes}
         self._queued = dict.fromkeys(self._settings, 0)
+        self._bytes = dict.fromkeys(self._settings, 0)
         self._lines: dict[_Line, OrderedDict[int, Ticket]] = {}
         self._serial = 0
         self.waiting = 0
@@ -52,37 +58,44 @@ class Admission:
         """Tickets of one class."""
         return self._queued[class_id]
 
-    def push(self, ask: Ask, now_s: float, grant: Grant) -> Ticket | None:
-        """Join the queue's end; None if the class's queue is full."""
-        settings = self._settings[ask.class_id]
-        if self._queued[ask.class_id] >= settings.max_queued:
+    def push(self, ask: Ask, now_s: float, grant: Grant, tried: tuple[InstanceId, ...] = ()) -> Ticket | None:
+        """Join the queue's end; None if the class's queue has too many requests, or would hold too many bytes."""
+        class_id = ask.class_id
+        settings = self._settings[class_id]
+        size = self._bytes[class_id] + ask.facts.body_bytes
+        if self._queued[class_id] >= settings.max_queued or size > settings.max_queued_bytes:
             return None
         self._serial += 1
-        ticket = Ticket(ask, grant, serial=self._serial, expires_at_s=now_s + settings.max_wait_s)
-        self._lines.setdefault((ask.class_id, ask.precision), OrderedDict())[ticket.serial] = ticket
-        self._queued[ask.class_id] += 1
+        ticket = Ticket(ask, grant, tried, serial=self._serial, expires_at_s=now_s + settings.max_wait_s)
+        self._lines.setdefault(_line_of(ticket), OrderedDict())[ticket.serial] = ticket
+        self._queued[class_id] += 1
+        self._bytes[class_id] = size
         self.waiting += 1
         return ticket
 
     def remove(self, ticket: Ticket) -> bool:
         """Leave the queue; False if the ticket is not in it any more."""
-        line = self._lines.get((ticket.ask.class_id, ticket.ask.precision))
+        name = _line_of(ticket)
+        line = self._lines.get(name)
         if line is None or line.pop(ticket.serial, None) is None:
             return False
+        if not line:
+            del self._lines[name]
         self._queued[ticket.ask.class_id] -= 1
+        self._bytes[ticket.ask.class_id] -= ticket.ask.facts.body_bytes
         self.waiting -= 1
         return True
 
     def heads(self) -> list[Ticket]:
         """First of each line, longest waiting first."""
-        heads = [next(iter(line.values())) for line in self._lines.values() if line]
+        heads = [next(iter(line.values())) for line in self._lines.values()]
         heads.sort(key=lambda ticket: ticket.serial)
         return heads
 
     def expired(self, now_s: float) -> list[Ticket]:
         """Tickets that waited too long, taken out of their queues."""
         late: list[Ticket] = []
-        for line in self._lines.values():
+        for line in list(self._lines.values()):
             while line:
                 ticket = next(iter(line.values()))
                 if ticket.expires_at_s > now_s:
@@ -91,3 +104,7 @@ class Admission:
                 late.append(ticket)
         late.sort(key=lambda ticket: ticket.serial)
         return late
+
+
+def _line_of(ticket: Ticket) -> _Line:
+    return ticket.ask.class_id, ticket.ask.precision, ticket.tried

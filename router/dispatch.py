@@ -17,25 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from router.accounting import BYTES_PER_TOKEN, Accounts, tokens_of
+from router.accounting import Accounts, tokens_of
 from router.admission import Admission, Grant, Ticket
-from router.classify import Classifier
 from router.contract import AllocationTable, ClassId, InstanceId, PoolId, Precision
 from router.discovery.static import list_instances
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.failover import RetryBudget
-from router.fleet import EngineLoad, Fleet, Slot
+from router.fleet import EngineLoad, Fleet
+from router.health import HealthState
+from router.intake import Intake
 from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
-from router.policy import ClassPolicy, Unavailable
+from router.policy import ClassPolicy, Lane, Unavailable
+from router.pool import Slot
 from router.settings import ClassSettings, RouterFile
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.tenants.charge import Charge
-from router.tenants.keys import Key
-from router.tenants.roster import BAD_KEY, Roster
-from router.tenants.tenant import Tenant, TenantSpec
+from router.tenants.roster import Roster
+from router.tenants.tenant import TenantSpec
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
 
@@ -45,6 +44,9 @@ UNUSABLE_RETRY_S = 5.0
 """Retry-After where no instance can serve: a few probes' time."""
 
 _RANK = {precision: rank for rank, precision in enumerate(Precision)}
+# An enumeration's members are slow to reach.
+_OK = Outcome.OK
+_UP = HealthState.UP
 
 
 class Dispatcher:
@@ -68,21 +70,18 @@ class Dispatcher:
             workers=workers,
             worker=worker,
         )
-        self._classifier = Classifier(settings)
         self._admission = Admission(settings.classes)
         self._budget = RetryBudget(settings.router.retry)
         self._ladder = Ladder(settings.table)
+        self._accounts = Accounts([ClassId(cls.name) for cls in settings.classes])
         self._policies = {ClassId(cls.name): self._policy_of(cls) for cls in settings.classes}
-        self._best_rank = {
-            class_id: min(_RANK[pool.precision] for pool in policy.pools) for class_id, policy in self._policies.items()
-        }
-        self._accounts = Accounts(tuple(self._policies))
-        self._roster = (
+        roster = (
             None
             if settings.tenants is None
             else Roster(tenants, max_labels=settings.tenants.max_tenant_labels, workers=workers, worker=worker)
         )
-        self._held: dict[int, Slot] = {}
+        self._intake = Intake(settings, self._policies, self._accounts, roster)
+        self._held: dict[int, tuple[Slot, Lane]] = {}
         self._serial = 0
         self._sequence = -1
         self._unknown_names = 0
@@ -92,85 +91,60 @@ class Dispatcher:
     @property
     def has_tenants(self) -> bool:
         """Whether a request needs a tenant's key; the key then goes no further than to the router."""
-        return self._roster is not None
+        return self._intake.has_tenants
 
     def hints(self, fields: Mapping[bytes, bytes]) -> Hints | Refusal:
         """What a head's fields (values by lower-case name) say; give the result to `ask`, once for every request.
 
         A pure reading that counts nothing, so that the data path may keep the result with a head it has seen before.
         """
-        if self._roster is None:
-            return self._classifier.hints(fields)
-        key = self._roster.identify(fields)
-        return key if isinstance(key, Refusal) else self._classifier.hints(fields, key)
+        return self._intake.hints(fields)
 
     def check_key(self, hints: Hints | Refusal, now_s: float) -> Refusal | None:
         """Whether a request that the router answers itself, without `ask`, has to be refused for want of a key."""
-        if isinstance(hints, Refusal):
-            return self._refuse_head(hints) if hints.status == BAD_KEY.status else None
-        if hints.key is not None and now_s >= hints.key.until_s:
-            return self._refuse_head(BAD_KEY)
-        return None
+        return self._intake.check_key(hints, now_s)
 
     def ask(self, hints: Hints | Refusal, facts: RequestFacts, now_s: float) -> Ask | Refusal:
         """Classify a request by its head and its body, and count it; a refusal of the head is counted here, too.
 
         A tenant's request is admitted here as well: held to its rights and charged to its limits.
         """
-        if isinstance(hints, Refusal):
-            return self._refuse_head(hints)
-        key = hints.key
-        if key is not None and now_s >= key.until_s:
-            return self._refuse_head(BAD_KEY)
-        cls = self._classifier.class_of(hints, facts)
-        if isinstance(cls, Refusal):
-            return self._refuse(None, cls, key)
-        class_id = ClassId(cls.name)
-        pin = self._classifier.pin_of(hints, facts)
-        if isinstance(pin, Refusal):
-            return self._refuse(class_id, pin, key)
-        precision, engine_model = pin
-        if precision is not None:
-            refusal = self._classifier.check_pin(cls, precision, key)
-            if refusal is not None:
-                return self._refuse(class_id, refusal, key)
-        expected = self._policies[class_id].expected_tokens
-        if facts.max_tokens is not None:
-            expected = min(expected, float(facts.max_tokens))
-        charge = None if key is None else self._charge(key, facts, expected, now_s)
-        if isinstance(charge, Refusal):
-            return self._refuse(class_id, charge, key)
-        self._accounts.asked(class_id)
-        session_key = hints.session_key or facts.session_key
-        return Ask(facts, class_id, precision, session_key, engine_model, expected, charge)
+        return self._intake.ask(hints, facts, now_s)
 
     def choose(self, ask: Ask, now_s: float, tried: tuple[InstanceId, ...] = ()) -> Choice | Refusal | None:
-        """Pick an instance that is not in `tried` and reserve a slot; None if all are at their caps: then `enqueue`."""
+        """Pick an instance that is not in `tried` and reserve a slot; None if all are at their caps: then `enqueue`.
+
+        A refusal is counted, except where instances were tried already: then the caller knows better why the request
+        fails, and counts that.
+        """
         if now_s >= self._ladder.expires_at_s:
             self._drop_expired(now_s)
+        policy = self._policies[ask.class_id]
+        found = policy.pick(ask, tried)
         if not tried:
-            self._budget.note_request(now_s)
-        found = self._policies[ask.class_id].pick(ask, tried)
-        if isinstance(found, Slot):
-            return self._reserve(ask, found)
+            self._budget.new_requests += 1
+        if type(found) is Slot:
+            return self._reserve(ask, policy, found)
         if found is Unavailable.FULL:
             return None
-        return self._turn_away(ask, self._nothing_usable(ask, now_s))
+        refusal = self._nothing_usable(ask, now_s)
+        return refusal if tried else self._intake.turn_away(ask, refusal)
 
-    def enqueue(self, ask: Ask, now_s: float, grant: Grant) -> Ticket | Refusal:
-        """Wait for a slot; gives a ticket, or a Refusal if the queue is full (then `grant` is never called).
+    def enqueue(self, ask: Ask, now_s: float, grant: Grant, tried: tuple[InstanceId, ...] = ()) -> Ticket | Refusal:
+        """Wait for a slot of an instance that is not in `tried`.
 
-        `grant` is called at most once, synchronously from within another method (`release`, `probed`,
-        `apply_table`, `expire`), never from within `enqueue`.
+        Gives a ticket, or a Refusal if the queue is full (then `grant` is never called). `grant` is called at most
+        once, synchronously from within another method (`release`, `probed`, `apply_table`, `expire`), never from
+        within `enqueue`.
         """
-        ticket = self._admission.push(ask, now_s, grant)
+        ticket = self._admission.push(ask, now_s, grant, tried)
         if ticket is not None:
             if ask.charge is not None:
                 ask.charge.hold()
             return ticket
         message = f"{self._admission.queued(ask.class_id)} requests of class '{ask.class_id}' wait already; retry later"
         retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
-        return self._turn_away(ask, Refusal(429, "queue_full", message, retry_after_s))
+        return self._intake.turn_away(ask, Refusal(429, "queue_full", message, retry_after_s))
 
     def cancel(self, ticket: object) -> None:
         """The waiting client left; its `grant` is not called any more. Harmless after the grant."""
@@ -178,14 +152,15 @@ class Dispatcher:
             ticket.ask.charge.drop(0.0)
 
     def expire(self, now_s: float) -> None:
-        """Refuse those who waited too long and drop an expired table. Call about four times a second."""
+        """Refuse those who waited too long, drop an expired table, age the budget. Call several times a second."""
+        self._budget.fold(now_s)
         self._drop_expired(now_s)
         for ticket in self._admission.expired(now_s):
             message = f"no slot became free for class '{ticket.ask.class_id}' in time; retry later"
             retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
             if ticket.ask.charge is not None:
                 ticket.ask.charge.drop(0.0)
-            ticket.grant(self._turn_away(ticket.ask, Refusal(503, "wait_too_long", message, retry_after_s)))
+            ticket.grant(self._intake.turn_away(ticket.ask, Refusal(503, "wait_too_long", message, retry_after_s)))
 
     def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether a request of which no answer byte was passed on may be tried again after `attempts` attempts.
@@ -199,7 +174,9 @@ class Dispatcher:
 
     def first_byte(self, choice: Choice, ttft_s: float) -> None:
         """The first bytes of the answer's body came `ttft_s` after the request."""
-        self._accounts.first_byte(choice, ttft_s)
+        held = self._held.get(choice.serial)
+        if held is not None:
+            held[1].traffic.ttft.observe(ttft_s)
 
     def release(
         self,
@@ -225,21 +202,27 @@ class Dispatcher:
             now_s: wall clock.
             ttft_s: as given to `first_byte`, for the inter-token latency.
         """
-        slot = self._held.pop(choice.serial, None)
-        if slot is None:
+        held = self._held.pop(choice.serial, None)
+        if held is None:
             return
-        self._fleet.give(slot, outcome)
-        tokens = tokens_of(ask, outcome, usage=usage, chunks=chunks)
+        slot, lane = held
         policy = self._policies[choice.class_id]
+        counts, traffic = policy.counts, lane.traffic
+        slot.pool.count(slot, -1)
+        if outcome is not _OK or slot.health.failed_requests or slot.health.state is not _UP:
+            self._fleet.ended(slot, outcome)
+        tokens = tokens_of(ask, outcome, usage=None, chunks=chunks) if usage is None else usage
         if choice.charged_tokens:
-            policy.settle(slot.pool, charged_tokens=choice.charged_tokens, output_tokens=float(tokens.output_tokens))
-        self._accounts.released(choice, outcome, tokens)
-        if ask.charge is not None:
-            _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
-        if outcome is Outcome.OK:
-            self._accounts.timed(choice, duration_s=duration_s, ttft_s=ttft_s, chunks=chunks)
+            policy.charge(lane, tokens.output_tokens - choice.charged_tokens)
+        counts.in_flight -= 1
+        traffic.ended(outcome, tokens, degraded=choice.degraded)
+        if outcome is _OK:
+            counts.finished += 1
+            traffic.timed(duration_s, ttft_s, chunks)
             if tokens.output_tokens:
                 policy.learn_length(tokens.output_tokens)
+        if ask.charge is not None:
+            _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if self._admission.waiting:
             self._pump()
 
@@ -261,8 +244,7 @@ class Dispatcher:
 
         A head that was refused for want of a key may be known now: the data path must forget such heads.
         """
-        if self._roster is not None:
-            self._roster.apply(tenants)
+        self._intake.apply_tenants(tenants)
 
     def refuse_table(self, reason: str) -> None:
         """Count a table that the source could not read; `reason` is a word of a fixed list."""
@@ -295,27 +277,38 @@ class Dispatcher:
             ready=self.has_usable(),
             table=self._table_view(now_s),
             classes=list(self._accounts.classes.values()),
-            traffic=list(self._accounts.traffic.values()),
+            traffic=self._accounts.traffic(),
             instances=[_view(slot) for slot in self._fleet.slots.values()],
             retries=self._accounts.retries,
             unclassified=self._accounts.unclassified,
-            tenants=[] if self._roster is None else self._roster.counts(),
+            tenants=self._intake.tenant_counts(),
         )
 
     def _policy_of(self, cls: ClassSettings) -> ClassPolicy:
+        class_id = ClassId(cls.name)
         pools = [pool for pool in self._fleet.pools.values() if not cls.precisions or pool.precision in cls.precisions]
-        return ClassPolicy(pools, cls.expected_output_tokens)
+        best = min(_RANK[pool.precision] for pool in pools)
+        lanes = [
+            Lane(
+                pool,
+                self._accounts.traffic_of(class_id, pool.pool_id),
+                is_degraded=_RANK[pool.precision] > best,
+            )
+            for pool in pools
+        ]
+        return ClassPolicy(self._fleet, lanes, self._accounts.classes[class_id], cls.expected_output_tokens)
 
     def _obey(self, table: AllocationTable | None) -> None:
         """Follow a table, or the static settings; names the router does not know are counted and left aside."""
         weights = {entry.class_id: entry.pools for entry in table.weights} if table is not None else {}
         unknown = sum(class_id not in self._policies for class_id in weights)
         for class_id, policy in self._policies.items():
-            known = {pool.pool_id for pool in policy.pools}
+            pools = [lane.pool for lane in policy.lanes]
+            known = {pool.pool_id for pool in pools}
             told = {entry.pool_id: entry.weight for entry in weights.get(class_id, ())}
             unknown += sum(pool_id not in known for pool_id in told)
-            shares = [told.get(pool.pool_id, 0.0) for pool in policy.pools]
-            policy.set_weights(shares if any(shares) else [pool.static_weight for pool in policy.pools])
+            shares = [told.get(pool.pool_id, 0.0) for pool in pools]
+            policy.set_weights(shares if any(shares) else [pool.static_weight for pool in pools])
         caps = {cap.instance_id: cap.max_in_flight for cap in table.caps} if table is not None else {}
         draining = frozenset(table.draining) if table is not None else frozenset()
         unknown += len((caps.keys() | draining) - self._fleet.slots.keys())
@@ -328,21 +321,23 @@ class Dispatcher:
             self._obey(None)
             self._pump()
 
-    def _reserve(self, ask: Ask, slot: Slot) -> Choice:
-        self._serial += 1
-        policy = self._policies[ask.class_id]
+    def _reserve(self, ask: Ask, policy: ClassPolicy, slot: Slot) -> Choice:
+        serial = self._serial = self._serial + 1
         pool = slot.pool
-        self._fleet.take(slot, self._serial)
-        has_weight = policy.has_weight(pool)
-        charged = policy.charge(pool, ask.expected_tokens) if has_weight else 0.0
-        spec = slot.spec
-        degraded = ask.precision is None and _RANK[spec.precision] > self._best_rank[ask.class_id]
-        choice = Choice(spec, ask.class_id, self._sequence, degraded, self._serial, charged)
-        self._held[self._serial] = slot
-        self._accounts.reserved(choice, off_allocation=not has_weight)
+        lane = policy.lane_of[pool.number]
+        pool.count(slot, 1)
+        policy.counts.in_flight += 1
+        charged = 0.0
+        if lane.share:
+            charged = ask.expected_tokens
+            policy.charge(lane, charged)
+        else:
+            policy.counts.off_allocation += 1
+        self._held[serial] = (slot, lane)
         if ask.charge is not None:
             ask.charge.hold()
-        return choice
+        degraded = lane.is_degraded and ask.precision is None
+        return Choice(slot.spec, ask.class_id, self._sequence, degraded, serial, charged)
 
     def _pump(self) -> None:
         """Grant free slots to those who wait, longest first, until no line's head can be served.
@@ -360,12 +355,14 @@ class Dispatcher:
 
     def _grant_one(self) -> bool:
         for ticket in self._admission.heads():
-            found = self._policies[ticket.ask.class_id].pick(ticket.ask)
-            if isinstance(found, Slot):
+            ask = ticket.ask
+            policy = self._policies[ask.class_id]
+            found = policy.pick(ask, ticket.tried)
+            if type(found) is Slot:
                 self._admission.remove(ticket)
-                choice = self._reserve(ticket.ask, found)
-                if ticket.ask.charge is not None:
-                    ticket.ask.charge.drop(0.0)
+                choice = self._reserve(ask, policy, found)
+                if ask.charge is not None:
+                    ask.charge.drop(0.0)
                 ticket.grant(choice)
                 return True
         return False
@@ -374,33 +371,6 @@ class Dispatcher:
         at = f" at {ask.precision.value}" if ask.precision is not None else ""
         message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
         return Refusal(503, "no_instance", message, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))
-
-    def _charge(self, key: Key[Tenant], facts: RequestFacts, expected: float, now_s: float) -> Charge | Refusal | None:
-        """Charge a tenant; a request without a JSON body is no work for a model and costs no tokens."""
-        if self._roster is None:
-            return None
-        tokens = facts.body_bytes // BYTES_PER_TOKEN + expected if facts.valid else 0.0
-        return self._roster.admit(key.owner, tokens, now_s)
-
-    def _refuse_head(self, refusal: Refusal) -> Refusal:
-        if self._roster is not None and refusal.status == BAD_KEY.status:
-            self._roster.count_refusal(None, refusal.reason)
-        return self._refuse(None, refusal)
-
-    def _turn_away(self, ask: Ask, refusal: Refusal) -> Refusal:
-        """Refuse a request that was accepted for routing."""
-        charge = ask.charge
-        if charge is not None:
-            charge.end_unless_held()
-            charge.refused(refusal.reason)
-            refusal = msgspec.structs.replace(refusal, fields=charge.told_fields())
-        return self._refuse(ask.class_id, refusal)
-
-    def _refuse(self, class_id: ClassId | None, refusal: Refusal, key: Key[Tenant] | None = None) -> Refusal:
-        self._accounts.refused(class_id, refusal.reason)
-        if key is not None:
-            key.owner.counts.count_refusal(refusal.reason)
-        return refusal
 
     def _table_view(self, now_s: float) -> TableView:
         table = self._ladder.table

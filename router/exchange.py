@@ -6,6 +6,7 @@ The records are msgspec structs: they are made once or more per request, and cos
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import final
 
 import msgspec
 
@@ -53,6 +54,7 @@ class InstanceSpec(msgspec.Struct, frozen=True):
     max_in_flight: int
 
 
+@final
 class Hints(msgspec.Struct, frozen=True, gc=False):
     """What a request's head says to routing; the same for every request with that head.
 
@@ -76,19 +78,21 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
         facts: what was read of its body.
         class_id: its class.
         precision: precision it is pinned to, or None.
-        session_key: requests with one key stay together, or None.
         engine_model: model name to send to the engine in place of ``name@precision`` (see `openai.with_model`), or
             None where the body goes on unchanged.
         expected_tokens: output tokens expected of it.
+        position: requests with one position belong together (see `affinity`), None for one that belongs to none.
+        is_session: they are of one session and keep their precision, too; else their prompts begin alike.
         charge: what it costs its tenant, or None where there are no tenants.
     """
 
     facts: RequestFacts
     class_id: ClassId
     precision: Precision | None
-    session_key: str | None
     engine_model: str | None
     expected_tokens: float
+    position: int | None = None
+    is_session: bool = False
     charge: Charge | None = None
 
 
@@ -111,6 +115,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     charged_tokens: float
 
 
+@final
 class Refusal(msgspec.Struct, frozen=True):
     """Why a request is not served.
 

@@ -14,29 +14,26 @@ from router.settings import RetrySettings
 
 WINDOW_S = 10.0
 """Time constant of what counts as recent."""
-_FOLD_S = 0.5
 
 _GONE = frozenset({Outcome.CONNECT_FAILED, Outcome.RESET})
 _RETRYABLE = _GONE | {Outcome.ENGINE_BUSY, Outcome.ENGINE_ERROR, Outcome.TIMED_OUT}
 
 
 class RetryBudget:
-    """Requests and retries of the recent past, fading with `WINDOW_S`."""
+    """Requests and retries of the recent past, fading with `WINDOW_S`.
 
-    __slots__ = ("_folded_at_s", "_new_requests", "_requests", "_retries", "_settings")
+    Attributes:
+        new_requests: requests since the last `fold`; whoever lets one in adds it here. Its retries do not count.
+    """
+
+    __slots__ = ("_folded_at_s", "_requests", "_retries", "_settings", "new_requests")
 
     def __init__(self, settings: RetrySettings) -> None:
         self._settings = settings
+        self.new_requests = 0
         self._folded_at_s = -math.inf
-        self._new_requests = 0
         self._requests = 0.0
         self._retries = 0.0
-
-    def note_request(self, now_s: float) -> None:
-        """Count a request, not its retries."""
-        if now_s - self._folded_at_s > _FOLD_S:
-            self._fold(now_s)
-        self._new_requests += 1
 
     def may_retry(self, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; True spends budget.
@@ -47,16 +44,17 @@ class RetryBudget:
             return False
         if outcome in _GONE:
             return True
-        self._fold(now_s)
+        self.fold(now_s)
         allowed = self._settings.budget_frac * self._requests + self._settings.budget_min_per_s * WINDOW_S
         if self._retries + 1 > allowed:
             return False
         self._retries += 1
         return True
 
-    def _fold(self, now_s: float) -> None:
+    def fold(self, now_s: float) -> None:
+        """Let what was counted fade with time. Call it several times a second: what came since the last call is new."""
         faded = math.exp(-max(0.0, now_s - self._folded_at_s) / WINDOW_S)
-        self._requests = (self._requests + self._new_requests) * faded
+        self._requests = self._requests * faded + self.new_requests
         self._retries *= faded
-        self._new_requests = 0
+        self.new_requests = 0
         self._folded_at_s = now_s

@@ -24,6 +24,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         max_tokens: most output tokens the client accepts.
         service_tier: OpenAI's ``service_tier``.
         session_key: ``prompt_cache_key``, else ``user``: requests with one key share a prefix.
+        prefix: position of the beginning of its prompt (see `affinity`), where it was read.
         body_bytes: size of the body.
         valid: whether the body is a JSON object; all else is None or False where it is not.
     """
@@ -34,6 +35,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     max_tokens: int | None = None
     service_tier: str | None = None
     session_key: str | None = None
+    prefix: int | None = None
     body_bytes: int = 0
     valid: bool = False
 

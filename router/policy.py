@@ -1,15 +1,14 @@
 """Filter, score, pick: the pool by its share of the tokens, the instance by its load. Pure.
 
-**Pool.** Each class keeps a credit per pool, in output tokens. A request of c expected tokens gives every pool that
-can serve c * w_i / sum(w) and takes c from the pool that gets it: the one with most credit. When the answer's true
-length is known the difference is settled the same way. Credits always add up to nothing, so a pool's credit is
-exactly what it was promised and has not served, and the share served follows the weights with an error of a few
-requests however long they are (smooth weighted round robin with lengths; deficit round robin of Shreedhar and
-Varghese 1995). A pool that cannot serve gathers no credit, and a change of weights only changes what is promised from
-then on: neither is followed by a burst.
+**Pool.** Each class counts the output tokens it had of each pool, divided by the pool's share of them: the pool's
+*pass*. A request goes to the pool with the smallest one, and its expected tokens are counted at once; when the answer's
+true length is known the difference is counted the same way (stride scheduling: Waldspurger 1995, with the deficits of
+Shreedhar and Varghese 1995). The mean of the passes by share is what every pool was *promised*, and a pool's distance
+from it times its share is its *credit*: what it was promised and has not served. Credits add up to nothing, so the
+share served follows the weights with an error of a few requests however long they are. A pool that cannot serve
+gathers no credit, and a change of weights only changes what is promised from then on: neither is followed by a burst.
 
-**Instance.** Least load: own requests in flight, plus those of others as of the last probe, then KV cache usage,
-then turns. Requests of a session keep to an instance within the bounds of `affinity`.
+**Instance.** The one with the least load: see `pool`. Requests that belong together keep to one: see `affinity`.
 """
 
 from __future__ import annotations
@@ -17,14 +16,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from router.affinity import hash_key, pick_bounded, pick_weighted
-from router.contract import InstanceId
+from router.accounting import ClassCounts, Traffic
+from router.affinity import hash_node, pick_weighted
+from router.contract import InstanceId, Precision
 from router.exchange import Ask
-from router.fleet import Pool, Slot
+from router.fleet import Fleet
+from router.pool import Pool, Slot
 
 CATCH_UP_REQUESTS = 64.0
 """Requests' worth of credit after which a pool that is full gathers no more."""
+AHEAD_REQUESTS = 8.0
+"""Requests' worth by which a pool may have had more than its share because prompts that begin alike go there."""
+MAX_HOMES = 4096
+"""Sessions and prefixes whose pool is remembered rather than found again."""
 _LENGTH_GAIN = 0.02
+_LEAD_REQUESTS = 0.75
+# Where lanes of small share have their turn the others wait, by (1 + cv^2) / 2 requests' worth on the mean if cv is the
+# lengths' coefficient of variation, as an answer begun takes a lane past its turn. Who has less to wait starts ahead.
 
 
 class Unavailable(Enum):
@@ -36,37 +44,80 @@ class Unavailable(Enum):
     """No instance can serve."""
 
 
+class Lane:
+    """What one class has of one pool.
+
+    Attributes:
+        traffic: its counts.
+        is_degraded: the class may have better precisions than this.
+        multiplier: for hashing.
+        share: of the class's tokens, all lanes' shares adding up to one; all 0 while the allocation names none of them.
+        inverse: one over `share`.
+        credit: tokens promised and not served, as of the last change of weights or of the instances at hand.
+        at: index among the lanes with a share whose pools can serve, or -1.
+    """
+
+    __slots__ = ("at", "credit", "inverse", "is_degraded", "multiplier", "pool", "share", "traffic")
+
+    def __init__(self, pool: Pool, traffic: Traffic, *, is_degraded: bool) -> None:
+        self.pool = pool
+        self.traffic = traffic
+        self.is_degraded = is_degraded
+        self.multiplier = hash_node(pool.pool_id)
+        self.share = 0.0
+        self.inverse = 0.0
+        self.credit = 0.0
+        self.at = -1
+
+
 class ClassPolicy:
     """Picks for the requests of one class.
 
     Args:
-        pools: the pools whose precision the class allows, in the order of the configuration.
+        fleet: of the pools.
+        lanes: to the pools whose precision the class allows, in the order of the configuration.
+        counts: the class's.
         expected_tokens: output tokens of a request before any answer has ended.
 
     Attributes:
         expected_tokens: moving mean of the output tokens of answered requests.
-        weights: share of each pool, adding up to one; all zero while the allocation names none of them.
+        lanes: in the order of the configuration.
+        lane_of: by the number of the pool.
     """
 
-    def __init__(self, pools: Sequence[Pool], expected_tokens: float) -> None:
-        self.pools = tuple(pools)
+    def __init__(self, fleet: Fleet, lanes: Sequence[Lane], counts: ClassCounts, expected_tokens: float) -> None:
+        self._fleet = fleet
+        self.lanes = tuple(lanes)
+        self._by_precision: dict[Precision, list[Lane]] = {}
+        self.lane_of = {lane.pool.number: lane for lane in lanes}
+        self.counts = counts
         self.expected_tokens = expected_tokens
-        self.weights = [0.0] * len(self.pools)
-        self._credits = [0.0] * len(self.pools)
-        self._weighted: tuple[int, ...] = ()
-        self._index = {pool.pool_id: index for index, pool in enumerate(self.pools)}
+        for lane in lanes:
+            self._by_precision.setdefault(lane.pool.precision, []).append(lane)
+        self._live: list[Lane] = []
+        self._passes: list[float] = []
+        self._promised = 0.0
+        self._lead = 0.0
+        self._live_share = 1.0
+        self._homes: dict[int, Lane] = {}
+        self._changes = -1
 
     def set_weights(self, weights: Sequence[float]) -> None:
-        """Follow other weights from now on; what a pool that keeps a weight was still owed stays, nothing is added."""
+        """Follow other weights from now on, one for each lane.
+
+        What a pool that keeps a weight was still owed stays, nothing is added.
+        """
         total = sum(weights)
         shares = [weight / total if total > 0 else 0.0 for weight in weights]
-        if shares == self.weights:
+        if shares == [lane.share for lane in self.lanes]:
             return
-        kept = [credit if share > 0 else 0.0 for credit, share in zip(self._credits, shares, strict=True)]
-        excess = sum(kept)
-        self.weights = shares
-        self._credits = [credit - excess * share for credit, share in zip(kept, shares, strict=True)]
-        self._weighted = tuple(index for index, share in enumerate(shares) if share > 0)
+        self._note_credits()
+        excess = sum(lane.credit for lane, share in zip(self.lanes, shares, strict=True) if share > 0)
+        for lane, share in zip(self.lanes, shares, strict=True):
+            lane.credit = lane.credit - excess * share if share > 0 else 0.0
+            lane.share = share
+            lane.inverse = 1.0 / share if share > 0 else 0.0
+        self._start_passes()
 
     def pick(self, ask: Ask, tried: Sequence[InstanceId] = ()) -> Slot | Unavailable:
         """The instance for a request, without reserving it.
@@ -74,115 +125,99 @@ class ClassPolicy:
         Pools without weight get a request only when none with weight has an instance that can serve, and a pool that
         is merely full is waited for: availability comes before the allocation, speed does not.
         """
-        key = None if ask.session_key is None else hash_key(ask.session_key)
-        if not tried and ask.precision is None:
-            pool = self._neediest(ask.expected_tokens) if key is None else self._home(key)
-            if pool is not None and pool.free:
-                return _instance_in(pool.ready, key)
-        usable = self._usable(self._weighted, ask, tried) or self._usable(range(len(self.pools)), ask, tried)
-        if not usable:
-            return Unavailable.NOTHING_USABLE
-        free = {index: slots for index, slots in usable.items() if any(slot.in_flight < slot.cap for slot in slots)}
-        if not free:
-            return Unavailable.FULL
-        return _instance_in(free[self._pool_of(ask, usable, free, key)], key)
+        if self._changes != self._fleet.changes:
+            self._note_credits()
+            self._start_passes()
+        passes = self._passes
+        if passes and not tried and ask.precision is None:
+            position = ask.position
+            if position is None:
+                pool = self._live[passes.index(min(passes))].pool
+                if pool.free:
+                    return pool.emptiest()
+            else:
+                pool = self._home_of(position, is_session=ask.is_session).pool
+                if pool.free:
+                    return pool.near(position)
+        return self._search(ask, tried)
 
-    def has_weight(self, pool: Pool) -> bool:
-        """Whether the allocation gives a pool any of this class."""
-        return self.weights[self._index[pool.pool_id]] > 0
-
-    def charge(self, pool: Pool, tokens: float) -> float:
-        """Count tokens as served by a pool, more or (negative) fewer; gives what was counted: 0 without weight."""
-        chosen = self._index[pool.pool_id]
-        weights, credit = self.weights, self._credits
-        if weights[chosen] <= 0:
-            return 0.0
-        bound = CATCH_UP_REQUESTS * self.expected_tokens
-        sharers = [
-            index
-            for index in self._weighted
-            if self.pools[index].free or index == chosen or (self.pools[index].ready and credit[index] < bound)
-        ]
-        per_weight = tokens / sum([weights[index] for index in sharers])
-        for index in sharers:
-            credit[index] += weights[index] * per_weight
-        credit[chosen] -= tokens
-        return tokens
-
-    def settle(self, pool: Pool, *, charged_tokens: float, output_tokens: float) -> None:
-        """Correct what was charged in advance, once the answer's length is known."""
-        self.charge(pool, output_tokens - charged_tokens)
+    def charge(self, lane: Lane, tokens: float) -> None:
+        """Count tokens as served by a pool with a share, more or (negative) fewer."""
+        at = lane.at
+        if at >= 0:
+            self._passes[at] += tokens * lane.inverse
+        else:
+            lane.credit -= tokens
+        self._promised += tokens
 
     def learn_length(self, output_tokens: float) -> None:
         """Move the expected length towards that of an answer."""
         self.expected_tokens += _LENGTH_GAIN * (output_tokens - self.expected_tokens)
 
-    def _neediest(self, tokens: float) -> Pool | None:
-        best, best_credit = None, 0.0
-        for index in self._weighted:
-            pool = self.pools[index]
-            if pool.free:
-                credit = self._credits[index] + tokens * self.weights[index]
-                if best is None or credit > best_credit:
-                    best, best_credit = pool, credit
-        return best
+    def credit_of(self, lane: Lane) -> float:
+        """Tokens promised to a pool and not served."""
+        if lane.at < 0:
+            return lane.credit
+        return lane.share * (self._promised / self._live_share - self._passes[lane.at]) + self._lead
 
-    def _usable(self, indices: Sequence[int], ask: Ask, tried: Sequence[InstanceId]) -> dict[int, list[Slot]]:
-        """Instances that can serve the request, at their caps or not, by pool."""
-        found = {}
-        for index in indices:
-            pool = self.pools[index]
-            if ask.precision is None or pool.precision is ask.precision:
-                slots = pool.untried(tried)
-                if slots:
-                    found[index] = slots
-        return found
+    def _note_credits(self) -> None:
+        for lane in self._live:
+            lane.credit = self.credit_of(lane)
 
-    def _home(self, key: int) -> Pool | None:
-        """The pool a session belongs to, among those with weight that can serve."""
-        indices = [index for index in self._weighted if self.pools[index].ready]
-        return self.pools[indices[self._home_of(key, indices)]] if indices else None
+    def _start_passes(self) -> None:
+        """Begin to count anew from the credits, among the lanes whose pools can serve."""
+        for lane in self.lanes:
+            lane.at = -1
+        self._live = [lane for lane in self.lanes if lane.share > 0 and lane.pool.ready]
+        for at, lane in enumerate(self._live):
+            lane.at = at
+        self._lead = lead = _LEAD_REQUESTS * self.expected_tokens
+        self._passes = [(lead - lane.credit) * lane.inverse for lane in self._live]
+        self._promised = 0.0
+        self._live_share = sum(lane.share for lane in self._live) or 1.0
+        self._homes.clear()
+        self._changes = self._fleet.changes
 
-    def _home_of(self, key: int, indices: Sequence[int]) -> int:
-        weights = [self.weights[index] for index in indices]
-        return pick_weighted(key, [self.pools[index].multiplier for index in indices], weights)
+    def _home_of(self, position: int, *, is_session: bool) -> Lane:
+        """The lane a key belongs to among those whose pools can serve; a prefix leaves one that had far too much."""
+        home = self._homes.get(position)
+        if home is None:
+            if len(self._homes) >= MAX_HOMES:
+                self._homes.clear()
+            home = self._homes[position] = _home_among(self._live, position)
+        if not is_session and self.credit_of(home) < -AHEAD_REQUESTS * self.expected_tokens:
+            return self._live[self._passes.index(min(self._passes))]
+        return home
 
-    def _pool_of(self, ask: Ask, usable: dict[int, list[Slot]], free: dict[int, list[Slot]], key: int | None) -> int:
-        """A session's own pool if it has a free slot; else the one owed most, or the least full if none is owed."""
-        if not any(self.weights[index] for index in free):
-            return min(free, key=lambda index: _fill_frac(free[index]))
-        if key is not None:
-            indices = list(usable)
-            home = indices[self._home_of(key, indices)]
+    def _search(self, ask: Ask, tried: Sequence[InstanceId]) -> Slot | Unavailable:
+        """Pick where the first look finds nothing or does not apply: pins, retries, full pools, none with weight."""
+        lanes = self.lanes if ask.precision is None else self._by_precision.get(ask.precision, ())
+        usable = [lane for lane in lanes if lane.share > 0 and lane.pool.can_serve(tried)]
+        if not usable:
+            unweighted = [lane.pool for lane in lanes if lane.pool.can_serve(tried)]
+            pools = [pool for pool in unweighted if pool.has_room(tried)]
+            if pools:
+                return min(pools, key=lambda pool: pool.fill_frac(tried)).pick(ask.position, tried)
+            return Unavailable.FULL if unweighted else Unavailable.NOTHING_USABLE
+        free = [lane for lane in usable if lane.pool.has_room(tried)]
+        if not tried:
+            self._bound_credits(usable)
+        if not free:
+            return Unavailable.FULL
+        best = min(free, key=lambda lane: self._passes[lane.at])
+        if ask.position is not None and ask.is_session:
+            home = _home_among(usable, ask.position)
             if home in free:
-                return home
-        return max(free, key=lambda index: self._credits[index] + ask.expected_tokens * self.weights[index])
+                best = home
+        return best.pool.pick(ask.position, tried)
+
+    def _bound_credits(self, lanes: Sequence[Lane]) -> None:
+        """Keep pools that are full from gathering more than they may catch up on."""
+        bound = CATCH_UP_REQUESTS * self.expected_tokens
+        for lane in lanes:
+            if not lane.pool.free and (excess := self.credit_of(lane) - bound) > 0:
+                self.charge(lane, excess)
 
 
-def _instance_in(slots: Sequence[Slot], key: int | None) -> Slot:
-    """The instance for a request, among instances of which at least one has a free slot."""
-    if key is None:
-        return _least_loaded(slots)
-    free = [slot for slot in slots if slot.in_flight < slot.cap]
-    return free[pick_bounded(key, [slot.multiplier for slot in free], [slot.in_flight for slot in free])]
-
-
-def _fill_frac(slots: Sequence[Slot]) -> float:
-    return sum(slot.in_flight for slot in slots) / sum(slot.cap for slot in slots)
-
-
-def _least_loaded(slots: Sequence[Slot]) -> Slot:
-    """The free instance with the least load."""
-    best, best_load = slots[0], -1
-    for slot in slots:
-        if slot.in_flight < slot.cap:
-            load = slot.in_flight + slot.foreign
-            if best_load < 0 or load < best_load or (load == best_load and _before(slot, best)):
-                best, best_load = slot, load
-    return best
-
-
-def _before(slot: Slot, other: Slot) -> bool:
-    if slot.kv_cache_usage_frac != other.kv_cache_usage_frac:
-        return slot.kv_cache_usage_frac < other.kv_cache_usage_frac
-    return slot.picked < other.picked
+def _home_among(lanes: Sequence[Lane], position: int) -> Lane:
+    return lanes[pick_weighted(position, [lane.multiplier for lane in lanes], [lane.share for lane in lanes])]

@@ -13,7 +13,14 @@ from pydantic import Field, model_validator
 from router.settings.fields import Group, Name, Port, Seconds, refuse_twins
 from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.pools import ClassSettings, PoolSettings
-from router.settings.process import HealthSettings, LimitSettings, RetrySettings, RouterSettings, TimeoutSettings
+from router.settings.process import (
+    Affinity,
+    HealthSettings,
+    LimitSettings,
+    RetrySettings,
+    RouterSettings,
+    TimeoutSettings,
+)
 from router.settings.table import TableSettings
 from router.settings.tenants import TenantSettings, TenantsSettings
 from router.settings.tls import ClientTlsSettings, EngineTlsSettings, ServerTlsSettings
@@ -22,6 +29,7 @@ from router.transport.addresses import parse_engine, shown
 __all__ = [
     "CONTROLLER_SECTIONS",
     "AccessLogSettings",
+    "Affinity",
     "ClassSettings",
     "ClientTlsSettings",
     "EngineTlsSettings",

@@ -66,5 +66,7 @@ class ClassSettings(Group):
     max_queued: Annotated[int, Field(ge=0, le=100_000)] = 1024
     """Most requests of this class that wait in one worker for a free in-flight slot; further ones are refused with
     429."""
+    max_queued_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 256 << 20
+    """Most bytes that the bodies of these waiting requests may have together; further ones are refused with 429."""
     max_wait_s: Seconds = 30.0
     """Longest such wait; then 503 with Retry-After."""

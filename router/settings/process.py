@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -77,6 +78,17 @@ class RetrySettings(Group):
     """Retries always allowed per second, so that a quiet router can still fail over."""
 
 
+class Affinity(StrEnum):
+    """Which requests are sent to one instance as long as its load allows."""
+
+    NONE = "none"
+    """Every request goes to the instance with the least load, and sessions are not told apart."""
+    SESSION = "session"
+    """Requests of one session stay together, at one precision."""
+    PREFIX = "prefix"
+    """So do they, and requests without a session whose prompts begin alike."""
+
+
 class RouterSettings(Group):
     """The router process."""
 
@@ -103,6 +115,9 @@ class RouterSettings(Group):
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
     retry: RetrySettings = RetrySettings()
+    affinity: Affinity = Affinity.PREFIX
+    """none, session or prefix: which requests go to one instance, where the engine still has their KV cache, as long as
+    that has at most 1.25 times the mean load."""
     access_log: AccessLogSettings | None = None
     """A line for each request. Absent: none."""
     tracing: TracingSettings | None = None

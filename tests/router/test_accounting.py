@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from router.accounting import Accounts, ClassCounts, Histogram, Traffic, add_counts, tokens_of
-from router.contract import ClassId, InstanceId, PoolId, Precision
-from router.exchange import Ask, Choice, InstanceSpec, Outcome
+from router.accounting import Accounts, Histogram, Traffic, add_counts, tokens_of
+from router.contract import ClassId, PoolId
+from router.exchange import Ask, Outcome
 from router.openai import RequestFacts, Usage
 
 STANDARD = ClassId("standard")
 
 
 def ask(*, stream: bool = True, body_bytes: int = 400) -> Ask:
-    return Ask(RequestFacts(stream=stream, body_bytes=body_bytes, valid=True), STANDARD, None, None, None, 256.0)
-
-
-def choice(pool: str = "bf16", *, degraded: bool = False) -> Choice:
-    spec = InstanceSpec(
-        InstanceId(f"{pool}-0"), PoolId(pool), Precision.BF16, ("127.0.0.1", 1), "http://127.0.0.1:1", 8
-    )
-    return Choice(spec, STANDARD, -1, degraded, 1, 256.0)
+    return Ask(RequestFacts(stream=stream, body_bytes=body_bytes, valid=True), STANDARD, None, None, 256.0)
 
 
 def test_the_engines_own_count_comes_first() -> None:
@@ -45,34 +38,42 @@ def test_a_plain_answer_without_usage_counts_no_tokens() -> None:
     assert tokens_of(ask(stream=False), Outcome.OK, usage=None, chunks=3) == Usage(0, 0)
 
 
-def test_a_requests_life_is_counted_by_class_and_pool() -> None:
+def test_attempts_are_counted_by_class_and_pool() -> None:
     accounts = Accounts((STANDARD, ClassId("flex")))
-    accounts.asked(STANDARD)
-    accounts.reserved(choice(), off_allocation=False)
-    accounts.released(choice(), Outcome.RESET, Usage(0, 0))
+    failed, served = accounts.traffic_of(STANDARD, PoolId("bf16")), accounts.traffic_of(STANDARD, PoolId("fp8"))
+    failed.ended(Outcome.RESET, Usage(0, 0), degraded=False)
+    served.ended(Outcome.OK, Usage(10, 20), degraded=True)
+    served.ended(Outcome.OK, Usage(1, 2), degraded=False)
+    served.timed(2.3, 0.3, 21)
     accounts.retried(Outcome.RESET)
-    accounts.reserved(choice("fp8", degraded=True), off_allocation=True)
-    assert accounts.classes[STANDARD].in_flight == 1
-    accounts.first_byte(choice("fp8"), 0.3)
-    accounts.released(choice("fp8", degraded=True), Outcome.OK, Usage(10, 20))
-    accounts.timed(choice("fp8"), duration_s=2.3, ttft_s=0.3, chunks=21)
-
-    assert accounts.classes[STANDARD] == ClassCounts("standard", requests=1, finished=1, off_allocation=1)
-    assert accounts.classes[ClassId("flex")] == ClassCounts("flex")
     assert accounts.retries == {"reset": 1}
-    assert accounts.traffic[STANDARD, PoolId("bf16")].outcomes == {"reset": 1}
-    served = accounts.traffic[STANDARD, PoolId("fp8")]
-    assert (served.outcomes, served.degraded, served.input_tokens, served.output_tokens) == ({"ok": 1}, 1, 10, 20)
-    assert (served.ttft.total, served.duration.total) == (0.3, 2.3)
+    assert failed.outcomes == {"reset": 1}
+    assert (served.outcomes, served.degraded, served.input_tokens, served.output_tokens) == ({"ok": 2}, 1, 11, 22)
+    assert served.duration.total == 2.3
     assert served.itl.total == pytest.approx(0.1)
+    assert accounts.traffic_of(STANDARD, PoolId("fp8")) is served
+
+
+def test_what_had_no_traffic_is_not_told() -> None:
+    accounts = Accounts((STANDARD,))
+    items = [accounts.traffic_of(STANDARD, PoolId(name)) for name in ("bf16", "fp8", "int4")]
+    assert accounts.traffic() == []
+    items[0].ended(Outcome.CLIENT_GONE, Usage(0, 0), degraded=False)
+    items[1].ttft.observe(0.1)
+    assert accounts.traffic() == items[:2], "an answer that has begun counts though it has not ended"
 
 
 @pytest.mark.parametrize(("ttft_s", "chunks"), [(None, 20), (0.3, 1), (0.3, 0)])
 def test_what_has_no_gaps_between_tokens_has_no_itl(ttft_s: float | None, chunks: int) -> None:
-    accounts = Accounts((STANDARD,))
-    accounts.timed(choice(), duration_s=1.0, ttft_s=ttft_s, chunks=chunks)
-    served = accounts.traffic[STANDARD, PoolId("bf16")]
+    served = Traffic.empty("standard", "bf16")
+    served.timed(1.0, ttft_s, chunks)
     assert (sum(served.itl.counts), sum(served.duration.counts)) == (0, 1)
+
+
+def test_a_clock_that_goes_back_makes_no_negative_itl() -> None:
+    served = Traffic.empty("standard", "bf16")
+    served.timed(1.0, 1.5, 11)
+    assert (served.itl.total, served.itl.counts[0]) == (0.0, 1)
 
 
 def test_refusals_are_counted_by_reason_also_without_a_class() -> None:

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from router.admission import Admission, Ticket
-from router.contract import ClassId, Precision
+from router.contract import ClassId, InstanceId, Precision
 from router.exchange import Ask
 from router.openai import RequestFacts
 from router.settings import ClassSettings
 from tests.fakes.routing import NOW_S
 
 CLASSES = (ClassSettings(name="standard", max_queued=3, max_wait_s=10), ClassSettings(name="flex", max_queued=2))
-ASK = Ask(RequestFacts(), ClassId("standard"), None, None, None, 256.0)
+ASK = Ask(RequestFacts(body_bytes=1000), ClassId("standard"), None, None, 256.0)
 FLEX = msgspec.structs.replace(ASK, class_id=ClassId("flex"))
 PINNED = msgspec.structs.replace(ASK, precision=Precision.BF16)
 
@@ -38,6 +38,29 @@ def test_each_class_has_its_own_bound_over_all_its_lines() -> None:
     assert queues.push(PINNED, NOW_S, ignore) is None
     push(queues, FLEX)
     assert (queues.waiting, queues.queued(ClassId("standard")), queues.queued(ClassId("flex"))) == (4, 3, 1)
+
+
+def test_the_bodies_that_wait_are_bounded_by_their_bytes() -> None:
+    queues = Admission([ClassSettings(name="standard", max_queued_bytes=2500)])
+    first = push(queues)
+    push(queues)
+    assert queues.push(ASK, NOW_S, ignore) is None, "3000 bytes"
+    small = msgspec.structs.replace(ASK, facts=RequestFacts(body_bytes=500))
+    push(queues, small)
+    assert queues.push(small, NOW_S, ignore) is None
+    assert queues.remove(first)
+    push(queues)
+
+
+def test_who_has_tried_an_instance_waits_in_a_line_of_its_own() -> None:
+    queues = Admission(CLASSES)
+    failed = queues.push(ASK, NOW_S, ignore, (InstanceId("bf16-0"),))
+    fresh = push(queues)
+    assert failed is not None
+    assert (failed.tried, fresh.tried) == (("bf16-0",), ())
+    assert queues.heads() == [failed, fresh]
+    assert queues.remove(failed)
+    assert queues.heads() == [fresh]
 
 
 def test_a_class_with_no_queue_refuses_at_once() -> None:

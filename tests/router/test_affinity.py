@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from router.affinity import LOAD_FACTOR, hash_key, hash_node, pick_bounded, pick_weighted
+from router.affinity import POINTS, Ring, hash_node, pick_weighted, position_of
 
-KEYS = [hash_key(f"session-{number}") for number in range(20_000)]
+KEYS = [position_of(f"session-{number}") for number in range(20_000)]
 POOLS = [hash_node(name) for name in ("bf16", "fp8", "int8", "int4")]
 
 
@@ -18,8 +18,9 @@ def shares(weights: list[float]) -> list[float]:
 
 
 def test_the_hash_is_the_same_in_every_process() -> None:
-    assert hash_key("user-1") == 9863422088627006618
-    assert hash_key("\ud800") != hash_key("")
+    assert position_of("user-1") == 2116437524
+    assert hash_node("bf16") == 12022951447570460801
+    assert position_of("\ud800") != position_of("")
 
 
 @pytest.mark.parametrize("weights", [[0.25, 0.25, 0.25, 0.25], [0.7, 0.2, 0.1, 0.0], [1.0, 2.0, 3.0, 94.0]])
@@ -45,32 +46,39 @@ def test_weights_in_another_unit_change_nothing() -> None:
     ]
 
 
-def test_instances_that_leave_move_only_their_own_sessions() -> None:
-    instances = [hash_node(f"bf16-{number}") for number in range(5)]
-    idle = [0] * 5
-    for key in KEYS[:2000]:
-        home = pick_bounded(key, instances, idle)
-        if home != 4:
-            assert pick_bounded(key, instances[:4], idle[:4]) == home
+def ring(*numbers: int) -> Ring[int]:
+    return Ring.of({f"bf16-{number}": number for number in numbers})
 
 
-def test_a_session_leaves_an_instance_that_has_more_than_its_share() -> None:
-    instances = [hash_node(f"bf16-{number}") for number in range(4)]
-    key = KEYS[0]
-    home = pick_bounded(key, instances, [10] * 4)
-    loads = [10] * 4
-    loads[home] = 16
-    assert pick_bounded(key, instances, loads) != home
-    loads[home] = 12
-    assert pick_bounded(key, instances, loads) == home
+def home(some: Ring[int], key: int) -> int:
+    return some.nodes[some.index(key)]
 
 
-def test_one_busy_session_never_fills_an_instance_beyond_the_bound() -> None:
-    instances = [hash_node(f"bf16-{number}") for number in range(4)]
-    loads = [0] * 4
-    for placed in range(1, 401):
-        loads[pick_bounded(KEYS[1], instances, loads)] += 1
-        assert max(loads) <= LOAD_FACTOR * placed / 4 + 1
+def test_the_ring_spreads_keys_evenly() -> None:
+    some = ring(*range(8))
+    counts = Counter(home(some, key) for key in KEYS)
+    assert all(0.6 / 8 < count / len(KEYS) < 1.4 / 8 for count in counts.values())
+
+
+def test_a_position_beyond_the_last_point_belongs_to_the_first() -> None:
+    some = ring(*range(5))
+    assert home(some, (1 << 32) - 1) == home(some, 0) == some.nodes[0]
+
+
+def test_instances_that_leave_move_only_their_own_keys() -> None:
+    whole = ring(*range(5))
+    fewer = whole.only(lambda number: number != 4)
+    assert fewer.nodes == ring(0, 1, 2, 3).nodes
+    moved = [key for key in KEYS if home(fewer, key) != home(whole, key)]
+    assert {home(whole, key) for key in moved} == {4}
+    assert {home(fewer, key) for key in moved} == {0, 1, 2, 3}, "they spread over all that are left"
+
+
+def test_a_ring_of_one_instance_has_only_that() -> None:
+    some = ring(7)
+    assert {home(some, key) for key in KEYS[:100]} == {7}
+    assert len(set(some.nodes)) == 1
+    assert len(some.nodes) >= POINTS
 
 
 def test_a_node_without_weight_is_not_picked() -> None:

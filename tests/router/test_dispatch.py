@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from router.affinity import position_of
 from router.contract import EventNotice, EventState, InstanceId
 from router.dispatch import Ask, Choice, Dispatcher, Outcome, Refusal
 from router.fleet import EngineLoad
@@ -79,7 +80,7 @@ def test_an_ask_carries_what_routing_needs() -> None:
     facts = RequestFacts(model="qwen@bf16", session_key="u1", max_tokens=16, valid=True)
     request = ask(dispatcher, facts, x_wattroute_class="premium")
     assert (request.class_id, request.precision, request.engine_model) == ("premium", "bf16", "qwen")
-    assert (request.session_key, request.expected_tokens) == ("u1", 16.0)
+    assert (request.position, request.is_session, request.expected_tokens) == (position_of("u1"), True, 16.0)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +122,16 @@ def test_every_reason_is_in_the_reference(module: str) -> None:
 def test_the_session_of_the_head_comes_before_that_of_the_body() -> None:
     dispatcher = build()
     facts = RequestFacts(session_key="user-1", valid=True)
-    assert ask(dispatcher, facts, x_session_id="s1").session_key == "s1"
-    assert ask(dispatcher, facts).session_key == "user-1"
-    assert ask(dispatcher).session_key is None
+    found = [ask(dispatcher, facts, x_session_id="s1"), ask(dispatcher, facts), ask(dispatcher)]
+    assert [request.position for request in found] == [position_of("s1"), position_of("user-1"), None]
+    assert [request.is_session for request in found] == [True, True, False]
+
+
+def test_without_affinity_no_request_belongs_to_another() -> None:
+    dispatcher = build(router={"affinity": "none"})
+    facts = RequestFacts(session_key="user-1", valid=True)
+    assert ask(dispatcher, facts, x_session_id="s1", x_wattroute_precision="bf16").position is None
+    assert ask(dispatcher, facts).position is None
 
 
 def test_hints_kept_by_the_data_path_count_with_every_request() -> None:

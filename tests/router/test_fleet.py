@@ -7,7 +7,8 @@ import pytest
 from router.contract import InstanceId, PoolId
 from router.discovery.static import list_instances
 from router.exchange import Outcome
-from router.fleet import EngineLoad, Fleet, Slot, share_of
+from router.fleet import EngineLoad, Fleet, extra_load, share_of
+from router.pool import Slot
 from router.settings import HealthSettings
 from tests.fakes.routing import NOW_S, router_file
 
@@ -54,11 +55,11 @@ def test_free_counts_the_instances_with_a_slot() -> None:
     pool = some.pools[PoolId("bf16")]
     first = slots_of(some)[0]
     assert pool.free == 3
-    some.take(first, 1)
+    pool.count(first, 1)
     assert pool.free == 3
-    some.take(first, 2)
+    pool.count(first, 1)
     assert pool.free == 2
-    some.give(first, Outcome.OK)
+    pool.count(first, -1)
     assert (pool.free, first.in_flight) == (3, 1)
 
 
@@ -66,12 +67,12 @@ def test_a_cap_lowered_below_what_is_in_flight_gives_no_slot_until_enough_have_e
     some = fleet(cap=4)
     pool = some.pools[PoolId("bf16")]
     first = slots_of(some)[0]
-    for serial in range(4):
-        some.take(first, serial)
+    for _ in range(4):
+        pool.count(first, 1)
     some.constrain({first.spec.instance_id: 2}, frozenset())
     free = []
     for _ in range(3):
-        some.give(first, Outcome.OK)
+        pool.count(first, -1)
         free.append(pool.free)
     assert free == [2, 2, 3]
 
@@ -89,10 +90,9 @@ def test_suspects_are_used_only_when_none_is_up() -> None:
     some = fleet()
     pool = some.pools[PoolId("bf16")]
     for slot in slots_of(some)[:2]:
-        some.take(slot, 1)
-        some.give(slot, Outcome.RESET)
+        some.ended(slot, Outcome.RESET)
     assert ids(pool.ready) == ["bf16-2"]
-    assert ids(pool.untried((InstanceId("bf16-2"),))) == ["bf16-0", "bf16-1"]
+    assert pool.pick(None, (InstanceId("bf16-2"),)).spec.instance_id in ("bf16-0", "bf16-1")
     some.probed(slots_of(some)[2], ok=False, load=None, now_s=NOW_S)
     assert len(pool.ready) == 3, "all are suspect"
 
@@ -125,11 +125,27 @@ def test_an_instance_that_never_reported_gets_nothing_once_another_is_known_to_b
 def test_the_load_of_others_is_what_the_engine_has_beyond_ones_own() -> None:
     some = fleet()
     first = slots_of(some)[0]
-    some.take(first, 1)
+    first.pool.count(first, 1)
     some.probed(first, ok=True, load=EngineLoad(5, 2, 0.4), now_s=NOW_S)
-    assert (first.foreign, first.kv_cache_usage_frac) == (6, 0.4)
+    assert (first.extra, first.load) == (6, 7)
     some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0), now_s=NOW_S)
-    assert first.foreign == 0
+    assert (first.extra, first.load) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("load", "in_flight", "expected"),
+    [
+        (EngineLoad(10, 0, 0.5), 10, 0),
+        (EngineLoad(10, 0, 0.9), 10, 4),
+        (EngineLoad(10, 10, 1.0), 4, 16 + 10),
+        (EngineLoad(0, 0, 1.0), 3, 0),
+        (EngineLoad(1, 0, 0.8), 5, 0),
+    ],
+)
+def test_a_kv_cache_more_than_half_full_counts_as_more_requests(
+    load: EngineLoad, in_flight: int, expected: int
+) -> None:
+    assert extra_load(load, in_flight) == expected
 
 
 def test_stale_load_figures_are_forgotten_and_fresh_ones_kept() -> None:
@@ -137,9 +153,21 @@ def test_stale_load_figures_are_forgotten_and_fresh_ones_kept() -> None:
     first = slots_of(some)[0]
     some.probed(first, ok=True, load=EngineLoad(5, 2, 0.4, awake=False), now_s=NOW_S)
     some.probed(first, ok=True, load=None, now_s=NOW_S + 9)
-    assert (first.foreign, first.sleeping) == (7, True)
+    assert (first.extra, first.sleeping) == (7, True)
     some.probed(first, ok=True, load=None, now_s=NOW_S + 11)
-    assert (first.foreign, first.kv_cache_usage_frac, first.sleeping) == (0, 0.0, False)
+    assert (first.extra, first.sleeping) == (0, False)
+
+
+def test_changes_of_the_ready_instances_are_counted() -> None:
+    some = fleet()
+    first = slots_of(some)[0]
+    some.probed(first, ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S)
+    before = some.changes
+    some.ended(first, Outcome.OK)
+    some.probed(first, ok=True, load=EngineLoad(9, 0, 0.9, awake=True), now_s=NOW_S)
+    assert some.changes == before
+    some.ended(first, Outcome.RESET)
+    assert some.changes == before + 1
 
 
 def test_an_ejected_sleeper_shows_as_ejected() -> None:

@@ -8,16 +8,19 @@ from collections import Counter
 import msgspec
 import pytest
 
+from router.accounting import ClassCounts, Traffic
+from router.affinity import position_of
 from router.contract import ClassId, InstanceId, PoolId, Precision
 from router.discovery.static import list_instances
-from router.exchange import Ask, Outcome
-from router.fleet import EngineLoad, Fleet, Slot
+from router.exchange import Ask
+from router.fleet import EngineLoad, Fleet
 from router.openai import RequestFacts
-from router.policy import CATCH_UP_REQUESTS, ClassPolicy, Unavailable
+from router.policy import AHEAD_REQUESTS, CATCH_UP_REQUESTS, MAX_HOMES, ClassPolicy, Lane, Unavailable
+from router.pool import Slot
 from router.settings import HealthSettings
 from tests.fakes.routing import NOW_S, router_file
 
-ASK = Ask(RequestFacts(), ClassId("standard"), None, None, None, 256.0)
+ASK = Ask(RequestFacts(), ClassId("standard"), None, None, 256.0)
 
 
 def build(numbers: dict[str, int] | None = None, *, cap: int = 1000) -> tuple[Fleet, ClassPolicy]:
@@ -29,7 +32,22 @@ def build(numbers: dict[str, int] | None = None, *, cap: int = 1000) -> tuple[Fl
         workers=1,
         worker=0,
     )
-    return fleet, ClassPolicy(list(fleet.pools.values()), 256.0)
+    lanes = [Lane(pool, Traffic.empty("standard", pool.pool_id), is_degraded=False) for pool in fleet.pools.values()]
+    return fleet, ClassPolicy(fleet, lanes, ClassCounts("standard"), 256.0)
+
+
+def of_session(name: str) -> Ask:
+    return msgspec.structs.replace(ASK, position=position_of(name), is_session=True)
+
+
+def of_prefix(name: str) -> Ask:
+    return msgspec.structs.replace(ASK, position=position_of(name))
+
+
+def charge(policy: ClassPolicy, slot: Slot, tokens: float = 256.0) -> None:
+    lane = policy.lane_of[slot.pool.number]
+    if lane.share:
+        policy.charge(lane, tokens)
 
 
 def picked(policy: ClassPolicy, ask: Ask = ASK, tried: tuple[str, ...] = ()) -> Slot:
@@ -40,8 +58,8 @@ def picked(policy: ClassPolicy, ask: Ask = ASK, tried: tuple[str, ...] = ()) -> 
 
 def take(fleet: Fleet, policy: ClassPolicy, ask: Ask = ASK) -> Slot:
     slot = picked(policy, ask)
-    fleet.take(slot, 0)
-    policy.charge(slot.pool, ask.expected_tokens)
+    slot.pool.count(slot, 1)
+    charge(policy, slot, ask.expected_tokens)
     return slot
 
 
@@ -49,11 +67,11 @@ def shares_after(policy: ClassPolicy, lengths: list[int], *, expected: float = 2
     """Share of the tokens by pool when each answer ends before the next request comes."""
     served: Counter[str] = Counter()
     for length in lengths:
-        pool = picked(policy, msgspec.structs.replace(ASK, expected_tokens=expected)).pool
-        charged = policy.charge(pool, expected)
-        policy.settle(pool, charged_tokens=charged, output_tokens=length)
-        served[pool.pool_id] += length
-    return [served[pool.pool_id] / sum(lengths) for pool in policy.pools]
+        slot = picked(policy, msgspec.structs.replace(ASK, expected_tokens=expected))
+        charge(policy, slot, expected)
+        charge(policy, slot, length - expected)
+        served[slot.pool.pool_id] += length
+    return [served[lane.pool.pool_id] / sum(lengths) for lane in policy.lanes]
 
 
 @pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [0.7, 0.2, 0.1], [0.97, 0.02, 0.01]])
@@ -71,9 +89,9 @@ def test_requests_of_one_length_alternate_rather_than_cluster() -> None:
     policy.set_weights([3.0, 1.0])
     order = []
     for _ in range(8):
-        pool = picked(policy).pool
-        policy.charge(pool, 256.0)
-        order.append(pool.pool_id)
+        slot = picked(policy)
+        charge(policy, slot)
+        order.append(slot.pool.pool_id)
     assert order[:4] == order[4:]
     assert order[:4].count(PoolId("bf16")) == 3
 
@@ -81,13 +99,12 @@ def test_requests_of_one_length_alternate_rather_than_cluster() -> None:
 def test_long_answers_in_one_pool_are_made_up_for() -> None:
     _, policy = build({"bf16": 1, "fp8": 1})
     policy.set_weights([1.0, 1.0])
-    first = picked(policy).pool
-    policy.settle(first, charged_tokens=policy.charge(first, 256.0), output_tokens=2560.0)
+    first = picked(policy)
+    charge(policy, first, 2560.0)
     following = []
     for _ in range(9):
-        pool = picked(policy).pool
-        policy.charge(pool, 256.0)
-        following.append(pool)
+        following.append(picked(policy))
+        charge(policy, following[-1])
     assert first not in following
 
 
@@ -111,8 +128,7 @@ def test_availability_comes_before_the_allocation() -> None:
     fleet.constrain({}, frozenset({InstanceId("bf16-0")}))
     counts = Counter(take(fleet, policy).spec.instance_id for _ in range(10))
     assert counts == {"fp8-0": 5, "fp8-1": 5}
-    assert not policy.has_weight(fleet.pools[PoolId("fp8")])
-    assert policy.charge(fleet.pools[PoolId("fp8")], 256.0) == 0.0
+    assert policy.lane_of[1].share == 0.0
 
 
 def test_off_the_allocation_the_emptier_pool_is_taken() -> None:
@@ -178,8 +194,7 @@ def test_weights_that_change_all_the_time_are_followed_on_the_mean() -> None:
 def test_a_pool_that_lost_its_weight_keeps_no_claim() -> None:
     _, policy = build({"bf16": 1, "fp8": 1, "int4": 1})
     policy.set_weights([1.0, 1.0, 1.0])
-    fp8 = policy.pools[1]
-    policy.charge(fp8, 100_000.0)
+    policy.charge(policy.lanes[1], 100_000.0)
     policy.set_weights([1.0, 0.0, 1.0])
     policy.set_weights([1.0, 1.0, 1.0])
     assert shares_after(policy, [256] * 30)[1] == pytest.approx(1 / 3, abs=0.05)
@@ -189,16 +204,15 @@ def test_a_pin_keeps_to_its_precision_and_counts_for_the_class() -> None:
     _, policy = build({"bf16": 1, "fp8": 1})
     policy.set_weights([0.5, 0.5])
     pinned = msgspec.structs.replace(ASK, precision=Precision.BF16)
-    pools = [picked(policy, pinned).pool for _ in range(10)]
-    assert {pool.pool_id for pool in pools} == {"bf16"}
-    for pool in pools:
-        policy.charge(pool, 256.0)
+    slots = [picked(policy, pinned) for _ in range(10)]
+    assert {slot.pool.pool_id for slot in slots} == {"bf16"}
+    for slot in slots:
+        charge(policy, slot)
     after = []
-    for _ in range(10):
-        pool = picked(policy).pool
-        policy.charge(pool, 256.0)
-        after.append(pool.pool_id)
-    assert after == ["fp8"] * 10
+    for _ in range(9):
+        after.append(picked(policy))
+        charge(policy, after[-1])
+    assert {slot.pool.pool_id for slot in after} == {"fp8"}
 
 
 def test_a_pin_to_a_pool_without_weight_is_served_there() -> None:
@@ -211,17 +225,17 @@ def test_a_session_keeps_its_precision_and_its_instance() -> None:
     _, policy = build({"bf16": 3, "fp8": 3})
     policy.set_weights([0.5, 0.5])
     for number in range(50):
-        ask = msgspec.structs.replace(ASK, session_key=f"s{number}")
+        ask = of_session(f"s{number}")
         slots = []
         for _ in range(20):
             slots.append(picked(policy, ask))
-            policy.charge(slots[-1].pool, 256.0)
+            charge(policy, slots[-1])
         assert len(set(slots)) == 1
 
 
 def test_sessions_move_with_a_new_table_and_no_more_than_needed() -> None:
     _, policy = build({"bf16": 1, "fp8": 1})
-    asks = [msgspec.structs.replace(ASK, session_key=f"s{number}") for number in range(3000)]
+    asks = [of_session(f"s{number}") for number in range(3000)]
     policy.set_weights([0.7, 0.3])
     before = [picked(policy, ask).pool.pool_id for ask in asks]
     policy.set_weights([0.6, 0.4])
@@ -236,20 +250,69 @@ def test_sessions_do_not_spoil_the_shares_of_the_rest() -> None:
     policy.set_weights([0.5, 0.5])
     served: Counter[str] = Counter()
     for number in range(2000):
-        ask = msgspec.structs.replace(ASK, session_key="one big session") if number % 3 == 0 else ASK
-        pool = picked(policy, ask).pool
-        policy.charge(pool, 256.0)
-        served[pool.pool_id] += 1
+        slot = picked(policy, of_session("one big session") if number % 3 == 0 else ASK)
+        charge(policy, slot)
+        served[slot.pool.pool_id] += 1
     assert served["bf16"] / 2000 == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_session_whose_pool_is_full_is_served_elsewhere_and_returns() -> None:
     fleet, policy = build({"bf16": 1, "fp8": 1}, cap=1)
     policy.set_weights([0.5, 0.5])
-    ask = msgspec.structs.replace(ASK, session_key="s")
+    ask = of_session("s")
     home = take(fleet, policy, ask)
     assert take(fleet, policy, ask).pool is not home.pool
-    fleet.give(home, Outcome.OK)
+    home.pool.count(home, -1)
+    assert picked(policy, ask) is home
+
+
+def test_prompts_that_begin_alike_go_to_one_instance_while_their_pool_has_not_had_too_much() -> None:
+    _, policy = build({"bf16": 4, "fp8": 4})
+    policy.set_weights([0.5, 0.5])
+    served: Counter[Slot] = Counter()
+    for _ in range(1000):
+        slot = picked(policy, of_prefix("You are a helpful assistant."))
+        charge(policy, slot)
+        served[slot] += 1
+    assert len(served) == 2, "one instance of each pool, as all requests are alike"
+    first, second = served.values()
+    assert abs(first - second) <= 2 * AHEAD_REQUESTS + 2
+
+
+def test_prompts_of_many_kinds_keep_to_their_pools() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.7, 0.3])
+    rng = random.Random(5)
+    pools: dict[int, set[str]] = {}
+    counts: Counter[str] = Counter()
+    strayed = 0
+    for _ in range(5000):
+        kind = rng.randrange(500)
+        slot = picked(policy, of_prefix(f"prompt {kind}"))
+        charge(policy, slot)
+        counts[slot.pool.pool_id] += 1
+        strayed += slot.pool.pool_id not in pools.setdefault(kind, {slot.pool.pool_id})
+    assert counts["bf16"] / 5000 == pytest.approx(0.7, abs=2 * AHEAD_REQUESTS / 5000)
+    assert strayed / 5000 < 0.15
+
+
+def test_what_is_remembered_of_sessions_is_bounded_and_changes_nothing() -> None:
+    _, policy = build({"bf16": 2, "fp8": 2})
+    policy.set_weights([0.5, 0.5])
+    before = {number: picked(policy, of_session(f"s{number}")) for number in range(100)}
+    for number in range(100, 2 * MAX_HOMES):
+        picked(policy, of_session(f"s{number}"))
+    assert {number: picked(policy, of_session(f"s{number}")) for number in range(100)} == before
+
+
+def test_a_session_returns_to_its_pool_when_that_can_serve_again() -> None:
+    fleet, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.5, 0.5])
+    ask = of_session("s")
+    home = picked(policy, ask)
+    fleet.constrain({}, frozenset({home.spec.instance_id}))
+    assert picked(policy, ask).pool is not home.pool
+    fleet.constrain({}, frozenset())
     assert picked(policy, ask) is home
 
 
@@ -257,7 +320,7 @@ def test_a_pinned_session_is_spread_by_its_key_within_the_pin() -> None:
     fleet, policy = build({"bf16": 4, "fp8": 1})
     policy.set_weights([0.5, 0.5])
     for number in range(20):
-        ask = msgspec.structs.replace(ASK, session_key=f"s{number}", precision=Precision.BF16)
+        ask = msgspec.structs.replace(of_session(f"s{number}"), precision=Precision.BF16)
         slots = {picked(policy, ask) for _ in range(5)}
         assert len(slots) == 1
         assert slots.pop().pool is fleet.pools[PoolId("bf16")]
@@ -269,19 +332,20 @@ def test_the_instance_with_the_least_load_is_taken() -> None:
     slots = list(fleet.slots.values())
     for slot, load in zip(slots, [EngineLoad(9, 0, 0.1), EngineLoad(2, 3, 0.9), EngineLoad(4, 1, 0.2)], strict=True):
         fleet.probed(slot, ok=True, load=load, now_s=NOW_S)
-    assert picked(policy) is slots[2], "equal load, more room for KV cache"
-    fleet.take(slots[2], 1)
+    assert picked(policy) is slots[2], "as many requests, more room for KV cache"
+    for _ in range(2):
+        fleet.pools[PoolId("bf16")].count(slots[2], 1)
     assert picked(policy) is slots[1]
 
 
 def test_equals_take_turns() -> None:
-    fleet, policy = build({"bf16": 3})
+    _, policy = build({"bf16": 3})
     policy.set_weights([1.0])
     order = []
-    for serial in range(1, 7):
+    for _ in range(6):
         slot = picked(policy)
-        fleet.take(slot, serial)
-        fleet.give(slot, Outcome.OK)
+        slot.pool.count(slot, 1)
+        slot.pool.count(slot, -1)
         order.append(slot.spec.instance_id)
     assert order == ["bf16-0", "bf16-1", "bf16-2"] * 2
 

@@ -1,0 +1,259 @@
+"""One pool's instances, and which of them is the emptiest, found without looking at the others. Pure.
+
+The instances with a free slot lie in buckets by load. A request that begins or ends moves its instance by one bucket,
+and the emptiest one is the first of the lowest bucket: neither costs more with more instances. Who enters a bucket goes
+to its end, so that equals take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from router.affinity import LOAD_FACTOR, WALK, Ring
+from router.contract import InstanceId, PoolId, Precision
+from router.exchange import InstanceSpec
+from router.health import Health, HealthState
+
+
+@final
+class Slot:
+    """One instance.
+
+    Attributes:
+        ordinal: position in the configuration, from 0.
+        cap: most requests that this worker may have on it; 0 closes the instance.
+        max_in_flight: most requests that all workers together may have on it.
+        in_flight: requests of this worker on it.
+        extra: its load that is not this worker's, in requests, as of the last probe.
+        load: `in_flight` + `extra`.
+        load_at_s: when it last told its load.
+        proven: it has told its load at least once.
+        withheld: it has not, while another instance is known to be awake.
+        ready: it is among its pool's instances to choose from.
+        free: it is ready and below its cap, and so lies in a bucket.
+    """
+
+    __slots__ = (
+        "cap",
+        "draining",
+        "extra",
+        "free",
+        "health",
+        "in_flight",
+        "load",
+        "load_at_s",
+        "max_in_flight",
+        "ordinal",
+        "pool",
+        "proven",
+        "ready",
+        "sleeping",
+        "spec",
+        "withheld",
+    )
+
+    def __init__(self, spec: InstanceSpec, pool: Pool, health: Health, ordinal: int) -> None:
+        self.spec = spec
+        self.pool = pool
+        self.health = health
+        self.ordinal = ordinal
+        self.cap = 0
+        self.max_in_flight = 0
+        self.in_flight = 0
+        self.extra = 0
+        self.load = 0
+        self.load_at_s = 0.0
+        self.sleeping = False
+        self.draining = False
+        self.proven = False
+        self.withheld = False
+        self.ready = False
+        self.free = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may get requests at all, health aside."""
+        return self.cap > 0 and not self.draining and not self.sleeping and not self.withheld
+
+    @property
+    def state(self) -> str:
+        """For people and the controller: ``up``, ``suspect``, ``ejected`` or ``asleep``."""
+        if self.health.state is not HealthState.EJECTED and self.sleeping:
+            return "asleep"
+        return self.health.state.value
+
+
+class Pool:
+    """The instances of one pool.
+
+    Attributes:
+        number: position in the configuration, from 0.
+        slots: all of them.
+        ready: open instances to choose from: those that are up, or the suspect ones while none is up.
+        free: how many of these are below their caps.
+        load: sum of the loads of those below their caps.
+    """
+
+    __slots__ = (
+        "_buckets",
+        "_full_ring",
+        "_lowest",
+        "_ring",
+        "free",
+        "load",
+        "number",
+        "pool_id",
+        "precision",
+        "ready",
+        "slots",
+        "static_weight",
+    )
+
+    def __init__(self, pool_id: PoolId, precision: Precision, *, number: int, static_weight: float) -> None:
+        self.pool_id = pool_id
+        self.precision = precision
+        self.number = number
+        self.static_weight = static_weight
+        self.slots: list[Slot] = []
+        self.ready: list[Slot] = []
+        self.free = 0
+        self.load = 0
+        self._buckets: dict[int, dict[Slot, None]] = {}
+        self._lowest = 0
+        self._full_ring: Ring[Slot] | None = None
+        self._ring: Ring[Slot] | None = None
+
+    def refresh(self) -> None:
+        """Find anew which instances are ready and free, after a change of health, cap, draining or sleep."""
+        self.ready = _usable(self.slots)
+        self.free = self.load = 0
+        self._buckets.clear()
+        self._ring = None
+        for slot in self.slots:
+            slot.ready = slot.free = False
+        for slot in self.ready:
+            slot.ready = True
+            if slot.in_flight < slot.cap:
+                self._enter(slot)
+
+    def count(self, slot: Slot, change: int) -> None:
+        """Count one request more (1) or less (-1) on an instance of this pool."""
+        load = slot.load
+        slot.load = to = load + change
+        slot.in_flight = in_flight = slot.in_flight + change
+        if not slot.free:
+            if slot.ready and in_flight < slot.cap:
+                self._enter(slot)
+            return
+        if in_flight >= slot.cap:
+            self._leave(slot, load)
+            return
+        self.load += change
+        buckets = self._buckets
+        bucket = buckets[load]
+        other = buckets.get(to)
+        if len(bucket) > 1:
+            del bucket[slot]
+            if to < self._lowest:
+                self._lowest = to
+        else:
+            del buckets[load]
+            if to < self._lowest or load == self._lowest:
+                self._lowest = to
+            if other is None:
+                buckets[to] = bucket
+                return
+        if other is None:
+            buckets[to] = {slot: None}
+        else:
+            other[slot] = None
+
+    def set_extra(self, slot: Slot, extra: int) -> None:
+        """Take note of an instance's load that is not this worker's."""
+        if extra == slot.extra:
+            return
+        if slot.free:
+            self._leave(slot, slot.load)
+        slot.extra = extra
+        slot.load = slot.in_flight + extra
+        if slot.ready and slot.in_flight < slot.cap:
+            self._enter(slot)
+
+    def emptiest(self) -> Slot:
+        """The free instance with the least load; there must be one."""
+        return next(iter(self._buckets[self._lowest]))
+
+    def near(self, position: int) -> Slot:
+        """The free instance that a key at `position` belongs to, unless its load is above the bound; there must be one.
+
+        With the request to be placed an instance has at most `LOAD_FACTOR` times the mean of the free ones, rounded
+        up. Consistent hashing with bounded loads: Mirrokni, Thorup and Zadimoghaddam 2016.
+        """
+        ring = self._ring
+        if ring is None:
+            ring = self._make_ring()
+        bound = LOAD_FACTOR * (self.load + 1) / self.free
+        at = ring.index(position)
+        nodes = ring.nodes
+        slot = nodes[at]
+        if slot.free and slot.load < bound:
+            return slot
+        for slot in nodes[at + 1 : at + WALK]:
+            if slot.free and slot.load < bound:
+                return slot
+        return self.emptiest()
+
+    def can_serve(self, tried: Sequence[InstanceId] = ()) -> bool:
+        """Whether there are instances to choose from, apart from those in `tried`."""
+        return bool(self._untried(tried) if tried else self.ready)
+
+    def has_room(self, tried: Sequence[InstanceId] = ()) -> bool:
+        """Whether one of these is free."""
+        return any(slot.in_flight < slot.cap for slot in self._untried(tried)) if tried else self.free > 0
+
+    def pick(self, position: int | None, tried: Sequence[InstanceId] = ()) -> Slot:
+        """The free instance for a request, apart from those in `tried`; there must be one."""
+        if tried:
+            return min((slot for slot in self._untried(tried) if slot.in_flight < slot.cap), key=lambda slot: slot.load)
+        return self.emptiest() if position is None else self.near(position)
+
+    def fill_frac(self, tried: Sequence[InstanceId] = ()) -> float:
+        """Share of the slots taken of the instances to choose from, apart from those in `tried`."""
+        slots = self._untried(tried) if tried else self.ready
+        return sum(slot.in_flight for slot in slots) / sum(slot.cap for slot in slots)
+
+    def _untried(self, tried: Sequence[InstanceId]) -> list[Slot]:
+        return _usable([slot for slot in self.slots if slot.spec.instance_id not in tried])
+
+    def _make_ring(self) -> Ring[Slot]:
+        if self._full_ring is None:
+            self._full_ring = Ring.of({slot.spec.instance_id: slot for slot in self.slots})
+        self._ring = ring = self._full_ring.only(lambda slot: slot.ready)
+        return ring
+
+    def _enter(self, slot: Slot) -> None:
+        load = slot.load
+        if not self._buckets or load < self._lowest:
+            self._lowest = load
+        self._buckets.setdefault(load, {})[slot] = None
+        slot.free = True
+        self.free += 1
+        self.load += load
+
+    def _leave(self, slot: Slot, load: int) -> None:
+        """Take a slot out of its bucket, in which it lies for its former `load`."""
+        bucket = self._buckets[load]
+        del bucket[slot]
+        if not bucket:
+            del self._buckets[load]
+            if load == self._lowest and self._buckets:
+                self._lowest = min(self._buckets)
+        slot.free = False
+        self.free -= 1
+        self.load -= load
+
+
+def _usable(slots: list[Slot]) -> list[Slot]:
+    opened = [slot for slot in slots if slot.is_open and slot.health.state is not HealthState.EJECTED]
+    return [slot for slot in opened if slot.health.state is HealthState.UP] or opened
