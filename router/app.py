@@ -16,7 +16,8 @@ from router import admin
 from router.errors import ListenError
 from router.settings import RouterFile
 from router.snapshot import Snapshot
-from router.worker import Worker, bind
+from router.transport.listening import bind
+from router.worker import Worker
 from router.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -80,10 +81,9 @@ class Router:
             sock.close()
             raise
         self.admin_port = sock.getsockname()[1]
-        log.info(
-            "router listens",
-            extra={"host": router.host, "port": self.port, "admin_port": self.admin_port, "workers": router.workers},
-        )
+        where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
+        also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
+        log.info("router listens", extra={**where, **also})
         if self._settings.tenants is None:
             log.warning(
                 "router is open: whoever can reach its port may use it", extra={"remedy": "write a section tenants"}
@@ -110,6 +110,7 @@ def run(settings: RouterFile) -> None:
 
     Raises:
         ListenError: an address cannot be listened on.
+        CertificateError: a file of TLS cannot be used.
     """
     # What is imported stays for life: the collector need not look at it again and again while requests wait.
     gc.freeze()

@@ -16,6 +16,7 @@ from router.exchange import InstanceSpec
 from router.fleet import EngineLoad
 from router.settings import HealthSettings
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
+from router.transport.asking import EngineSession
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Prober:
     """Probes every instance at its own pace until cancelled.
 
     Args:
-        session: for all requests.
+        engines: asks them.
         instances: whom to ask.
         settings: intervals and limits.
         sink: takes the results.
@@ -85,7 +86,7 @@ class Prober:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        engines: EngineSession,
         instances: Sequence[InstanceSpec],
         settings: HealthSettings,
         *,
@@ -94,7 +95,7 @@ class Prober:
         rng: random.Random,
         keys: EngineKeys = NO_KEYS,
     ) -> None:
-        self._session = session
+        self._engines = engines
         self._instances = tuple(instances)
         self._interval_s = settings.probe_interval_s
         # A probe that outlasts the interval would be late for the next one.
@@ -138,15 +139,13 @@ class Prober:
             await asyncio.sleep(self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
 
     async def _is_healthy(self, instance: InstanceSpec) -> bool:
-        async with self._session.get(
-            f"{instance.url}/health", headers=self._keys.headers(instance.pool_id), allow_redirects=False
-        ) as answer:
+        headers = self._keys.headers(instance.pool_id)
+        async with self._engines.get(instance.url, "/health", headers=headers) as answer:
             return answer.status == 200
 
     async def _load(self, instance: InstanceSpec) -> EngineLoad | None:
-        async with self._session.get(
-            f"{instance.url}/metrics", headers=self._keys.headers(instance.pool_id), allow_redirects=False
-        ) as answer:
+        headers = self._keys.headers(instance.pool_id)
+        async with self._engines.get(instance.url, "/metrics", headers=headers) as answer:
             if answer.status != 200:
                 return None
             text = bytearray()

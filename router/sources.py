@@ -17,6 +17,8 @@ from router.probes import Prober, ProbeSink
 from router.settings import RouterFile
 from router.table_source import HttpTableSource, TableSink
 from router.tenants.engine_keys import read_engine_keys
+from router.transport.asking import EngineSession
+from router.transport.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +34,23 @@ class Sources:
         settings: the router's sections of the configuration file.
         instances: whom to probe.
         sink: takes what is heard.
+        keyring: says how those behind TLS are verified.
     """
 
-    def __init__(self, settings: RouterFile, instances: Sequence[InstanceSpec], sink: SourceSink) -> None:
+    def __init__(
+        self, settings: RouterFile, instances: Sequence[InstanceSpec], sink: SourceSink, keyring: Keyring
+    ) -> None:
         self._settings = settings
         self._instances = instances
         self._sink = sink
+        self._keyring = keyring
+        self._engines = EngineSession(keyring)
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to ask."""
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        for name, run in self._runs(self._session).items():
+        for name, run in self._runs().items():
             task = asyncio.get_running_loop().create_task(run, name=name)
             task.add_done_callback(report_end)
             self._tasks.append(task)
@@ -54,12 +60,13 @@ class Sources:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._engines.close()
         if self._session is not None:
             await self._session.close()
 
-    def _runs(self, session: aiohttp.ClientSession) -> dict[str, Coroutine[Any, Any, None]]:
+    def _runs(self) -> dict[str, Coroutine[Any, Any, None]]:
         prober = Prober(
-            session,
+            self._engines,
             self._instances,
             self._settings.router.health,
             sink=self._sink,
@@ -67,14 +74,21 @@ class Sources:
             rng=random.Random(),
             keys=read_engine_keys(self._settings.pools, os.environ),
         )
-        table = self._table(session)
+        table = self._table()
         return {"probes": prober.run()} if table is None else {"probes": prober.run(), "table": table}
 
-    def _table(self, session: aiohttp.ClientSession) -> Coroutine[Any, Any, None] | None:
+    def _table(self) -> Coroutine[Any, Any, None] | None:
         table = self._settings.table
         if table.url is not None:
+            self._session = aiohttp.ClientSession()
             return HttpTableSource(
-                session, table.url, table, sink=self._sink, wall_s=clock.wall_s, rng=random.Random()
+                self._session,
+                table.url,
+                table,
+                sink=self._sink,
+                wall_s=clock.wall_s,
+                rng=random.Random(),
+                credentials=self._keyring.table,
             ).run()
         if table.redis_url is not None:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import aiohttp
 from router.contract import MAX_ENCODED_BYTES, AllocationTable, ContractError, decode
 from router.errors import TableSourceError
 from router.settings import TableSettings
+from router.transport.credentials import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class HttpTableSource:
         sink: takes the tables.
         wall_s: the wall clock.
         rng: spreads the polls.
+        credentials: how a controller behind TLS is verified; None for a plain one.
     """
 
     def __init__(
@@ -90,11 +93,13 @@ class HttpTableSource:
         sink: TableSink,
         wall_s: Callable[[], float],
         rng: random.Random,
+        credentials: Credentials | None = None,
     ) -> None:
         self._session = session
         self._url = url
         self._interval_s = settings.poll_interval_s
         self._rng = rng
+        self._credentials = credentials
         self._reporter = TableReporter(url, sink, wall_s)
         self._etag: str | None = None
         self._table: AllocationTable | None = None
@@ -118,7 +123,7 @@ class HttpTableSource:
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
-                self._session.get(self._url, headers=headers, allow_redirects=False) as answer,
+                self._session.get(self._url, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
             ):
                 if answer.status == 304 and self._table is not None:
                     self._reporter.confirm(self._table)
@@ -135,6 +140,9 @@ class HttpTableSource:
         self._etag = self._table = None
         self._table = self._reporter.deliver(raw)
         self._etag = etag
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        return True if self._credentials is None else self._credentials.context
 
 
 async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Sequence
 
@@ -19,35 +20,16 @@ from router.proxy.models import Answer, ModelList
 from router.settings import RouterFile
 from router.snapshot import INSTANCE_STATES, Snapshot
 from router.sources import Sources, report_end
+from router.tenants.engine_keys import read_engine_keys
+from router.tenants.source import read_tenants
+from router.transport.asking import EngineSession
+from router.transport.dialing import Dialer
+from router.transport.keyring import Keyring
+from router.transport.listening import Handshakes, Listener, PublicSocket
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 4096
 MODELS_TIMEOUT_S = 5.0
-
-
-def bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A socket bound to the first address of `host`; `shared` lets other processes of this router bind it, too.
-
-    Raises:
-        ListenError: it cannot be bound.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ListenError(host, port, error.strerror or str(error)) from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        raise ListenError(host, port, error.strerror or str(error)) from error
-    return sock
 
 
 class Worker:
@@ -57,19 +39,33 @@ class Worker:
         settings: the router's sections of the configuration file.
         worker: number of this process, from 0.
         workers: how many there are.
+        sock: what the public port listens on where the parent has bound it.
+
+    Raises:
+        SettingsError: a key of engines or tenants cannot be read.
+        CertificateError: a file of TLS cannot be used.
     """
 
-    def __init__(self, settings: RouterFile, *, worker: int = 0, workers: int = 1) -> None:
+    def __init__(
+        self, settings: RouterFile, *, worker: int = 0, workers: int = 1, sock: socket.socket | None = None
+    ) -> None:
         self._settings = settings
-        self.dispatcher = Dispatcher(settings, workers=workers, worker=worker)
+        keys = read_engine_keys(settings.pools, os.environ)
+        self.dispatcher = Dispatcher(settings, workers=workers, worker=worker, tenants=read_tenants(settings))
+        self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
-        self.gateway = Gateway(settings.router, dispatcher=self.dispatcher, models=models, clocks=clocks)
+        self.keyring = Keyring(settings, clock.wall_s)
+        self.gateway = Gateway(
+            settings.router, dispatcher=self.dispatcher, models=models, clocks=clocks, dialer=Dialer(self.keyring)
+        )
         self._workers = workers
-        self._server: asyncio.Server | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._given = sock
+        self._public: PublicSocket | None = None
+        self._listener = Listener(self._accept, self._handshakes())
+        self._engines = EngineSession(self.keyring, MODELS_TIMEOUT_S)
+        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring)
+        self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
     async def start(self) -> None:
@@ -80,27 +76,41 @@ class Worker:
         """
         router = self._settings.router
         loop = asyncio.get_running_loop()
-        sock = bind(router.host, router.port, shared=self._workers > 1)
+        sock = self._given
+        if sock is None:
+            self._public = PublicSocket(router, shared=self._workers > 1)
+            sock, self.port = self._public.sock, self._public.port
         try:
-            self._server = await loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
+            await self._listener.start(sock)
         except OSError as error:
             raise ListenError(router.host, router.port, error.strerror or str(error)) from error
-        self.port = sock.getsockname()[1]
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=MODELS_TIMEOUT_S)
-        )
-        self._sweeping = loop.create_task(self.gateway.sweep_forever(), name="sweep")
-        self._sweeping.add_done_callback(report_end)
+        for name, run in {"sweep": self.gateway.sweep_forever(), "certificates": self.keyring.watch()}.items():
+            task = loop.create_task(run, name=name)
+            task.add_done_callback(report_end)
+            self._tasks.append(task)
         if self._workers == 1:
             self._sources.start()
 
+    def _handshakes(self) -> Handshakes | None:
+        tls, credentials, router = self._settings.router.tls, self.keyring.server, self._settings.router
+        if tls is None or credentials is None:
+            return None
+        return Handshakes(
+            credentials,
+            handshake_s=tls.handshake_s,
+            # A closed connection may have bytes to send to a slow reader still: as long as within an answer.
+            shutdown_s=router.timeouts.inter_chunk_s,
+            most=router.limits.max_connections,
+        )
+
     def _accept(self) -> ClientConnection:
-        return ClientConnection(self.gateway)
+        return self.gateway.client_type(self.gateway)
 
     async def stop(self) -> None:
         """Accept no more, let requests in flight end within `drain_s`, then close what is left."""
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
+        if self._public is not None:
+            self._public.remove()
         self.gateway.drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.gateway.wait_empty(), self._settings.router.timeouts.drain_s)
@@ -108,11 +118,10 @@ class Worker:
             log.warning("drain time is over", extra={"connections": len(self.gateway.clients)})
         self.gateway.close()
         await self._sources.stop()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._engines.close()
 
     def drain(self) -> None:
         """Report not ready and close connections after their present answer; go on serving until stopped."""
@@ -130,9 +139,16 @@ class Worker:
         """State and counts of this process."""
         snapshot = self.dispatcher.state(clock.wall_s())
         snapshot.ready = snapshot.ready and not self.gateway.is_draining
-        snapshot.counters = {**snapshot.counters, "connections": self.gateway.connections_made}
+        snapshot.counters = {**snapshot.counters, "connections": self.gateway.connections_made, **self._tls_counts()}
         snapshot.gauges = {**snapshot.gauges, "event_loop_lag_seconds": self.gateway.lag_s}
+        expires_at_s = self.keyring.first_expiry_s()
+        if expires_at_s is not None:
+            snapshot.gauges["tls_certificate_expires_at_seconds"] = expires_at_s
         return snapshot
+
+    def _tls_counts(self) -> dict[str, int]:
+        counts = self.keyring.counters()
+        return counts if self.keyring.server is None else {**counts, "tls_handshakes_failed": self._listener.failed}
 
     def _urls_by_pool(self) -> Sequence[Sequence[str]]:
         """Engines of each pool, those in the best state first."""
@@ -142,11 +158,9 @@ class Worker:
         return [[url for _, url in sorted(urls, key=lambda item: item[0])] for urls in by_pool.values()]
 
     async def _fetch_models(self, url: str, authorization: str | None) -> Answer:
-        if self._session is None:
-            raise ConnectionError("the router is not started")
-        headers = {} if authorization is None else {"authorization": authorization}
+        headers = self._headers_by_url.get(url) or ({} if authorization is None else {"authorization": authorization})
         try:
-            async with self._session.get(f"{url}/v1/models", headers=headers) as response:
+            async with self._engines.get(url, "/v1/models", headers=headers) as response:
                 return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionError(f"{url}: {error}") from error

@@ -23,6 +23,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     Attributes:
         settings: JSON of the settings, with the port decided.
         memory_fd, wake_fds: the descriptors of `router.shared_memory.CapsMemory`.
+        listen_fd: the descriptor of the Unix socket to listen on; None for a port, which each worker binds itself.
     """
 
     settings: str
@@ -31,6 +32,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     log_level: int
     memory_fd: int
     wake_fds: tuple[int, ...]
+    listen_fd: int | None = None
 
 
 class Serve(msgspec.Struct, frozen=True, tag="serve"):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import socket
 import sys
 
 import msgspec
@@ -46,7 +47,8 @@ class Obedience:
 
     def __init__(self, begin: Begin) -> None:
         settings = RouterFile.model_validate_json(begin.settings)
-        self.worker = Worker(settings, worker=begin.worker, workers=begin.workers)
+        sock = None if begin.listen_fd is None else socket.socket(fileno=begin.listen_fd)
+        self.worker = Worker(settings, worker=begin.worker, workers=begin.workers, sock=sock)
         self._table: AllocationTable | None = None
         self._reporting: asyncio.Task[None] | None = None
 

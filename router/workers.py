@@ -24,7 +24,8 @@ from router.settings import RouterFile
 from router.shared_memory import CapsMemory
 from router.snapshot import Snapshot, counts_of, merge
 from router.sources import Sources, report_end
-from router.worker import bind
+from router.transport.keyring import Keyring
+from router.transport.listening import PublicSocket
 from router.worker_messages import (
     MAX_LINE_BYTES,
     Begin,
@@ -100,7 +101,8 @@ class Workers:
         self._is_stopping = False
         self._started: asyncio.Future[None] | None = None
         self._news = News(settings.table, self._tell_all)
-        self._sources = Sources(settings, list_instances(settings.pools), self._news)
+        self._keyring = Keyring(settings, clock.wall_s)
+        self._sources = Sources(settings, list_instances(settings.pools), self._news, self._keyring)
         self.port = 0
 
     async def start(self) -> None:
@@ -111,17 +113,19 @@ class Workers:
             WorkersError: a worker does not come up.
         """
         router = self._settings.router
-        # A first, unshared binding finds another program on the port, which a shared one would join silently.
-        bind(router.host, router.port, shared=False).close()
-        # The second one is held for life, so that a port chosen by the system stays this router's.
-        self._held = bind(router.host, router.port, shared=True)
-        self.port = self._held.getsockname()[1]
+        if router.listen is None:
+            # An unshared binding finds another program on the port, which a shared one would join silently.
+            PublicSocket(router, shared=False).sock.close()
+        # Held for life, so that a port chosen by the system stays this router's.
+        self._public = PublicSocket(router, shared=True)
+        self.port = self._public.port
         loop = asyncio.get_running_loop()
         self._started = loop.create_future()
         self._sources.start()
         self._watches = [loop.create_task(self._watch(worker)) for worker in range(self._count)]
         self._hunting = loop.create_task(self._hunt_hung())
-        for task in (*self._watches, self._hunting):
+        self._following = loop.create_task(self._keyring.watch(), name="certificates")
+        for task in (*self._watches, self._hunting, self._following):
             task.add_done_callback(report_end)
         try:
             await asyncio.wait_for(self._started, START_S)
@@ -134,6 +138,7 @@ class Workers:
     async def stop(self) -> None:
         """Let every worker drain, then end it; cancelled, it ends them at once."""
         self._is_draining = self._is_stopping = True
+        self._public.remove()
         for member in self._members.values():
             _signal(member.process, signal.SIGTERM)
         try:
@@ -205,7 +210,7 @@ class Workers:
             await asyncio.sleep(delay_s)
 
     async def _run(self, worker: int) -> int:
-        fds = (self._memory.fd, *self._memory.wake_fds)
+        fds = (self._memory.fd, *self._memory.wake_fds, *self._listen_fds())
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -231,6 +236,10 @@ class Workers:
             self._retire(member)
         return code
 
+    def _listen_fds(self) -> tuple[int, ...]:
+        """A Unix socket cannot be bound by each worker, as a port can; it is handed to them."""
+        return () if self._settings.router.listen is None else (self._public.sock.fileno(),)
+
     def _first_lines(self, worker: int) -> bytes:
         router = self._settings.router.model_copy(update={"port": self.port})
         begin = Begin(
@@ -240,6 +249,7 @@ class Workers:
             log_level=logging.getLogger().getEffectiveLevel(),
             memory_fd=self._memory.fd,
             wake_fds=self._memory.wake_fds,
+            listen_fd=next(iter(self._listen_fds()), None),
         )
         drain = line_of(Drain()) if self._is_draining else b""
         return line_of(begin) + self._news.catch_up(clock.wall_s()) + drain + line_of(Serve())
@@ -280,9 +290,10 @@ class Workers:
         for member in self._members.values():
             _signal(member.process, signal.SIGKILL)
         self._hunting.cancel()
+        self._following.cancel()
         await self._sources.stop()
-        await asyncio.gather(*self._watches, self._hunting, return_exceptions=True)
-        self._held.close()
+        await asyncio.gather(*self._watches, self._hunting, self._following, return_exceptions=True)
+        self._public.sock.close()
         self._memory.close()
 
 

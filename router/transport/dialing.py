@@ -37,7 +37,7 @@ class Dialer:
     """Connects to engines.
 
     Args:
-        keyring: says which engines speak TLS, and how; None where none does.
+        keyring: knows the engines and which of them speak TLS; None takes every address for a plain one.
         names: looks hosts up.
     """
 
@@ -83,7 +83,8 @@ class Dialer:
 
     async def _open(self, factory: Factory, address: Address, **where: Any) -> None:
         secured: dict[str, Any] = {}
-        if self._keyring is not None and (tls := self._keyring.engines.get(address)) is not None:
+        tls = None if self._keyring is None else self._keyring.of_engine(address)
+        if tls is not None:
             secured = {"ssl": tls.credentials.context, "server_hostname": tls.server_name}
         transport, _ = await asyncio.get_running_loop().create_connection(factory, **where, **secured)
         _keep_alive(transport)

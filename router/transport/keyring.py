@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from router.settings import ClientTlsSettings, PoolSettings, RouterFile
-from router.transport.addresses import Address, parse_engine
+from router.transport.addresses import Address, parse_engine, shown
 from router.transport.credentials import Credentials
 
 LOOK_S = 1.0
@@ -36,7 +36,6 @@ class Keyring:
     Attributes:
         server: of the public port; None where it is plain HTTP.
         table: for the source of the allocation; None where that is plain.
-        engines: by address; an engine that is not in it is plain.
 
     Raises:
         CertificateError: a file cannot be used.
@@ -49,7 +48,7 @@ class Keyring:
         self.table: Credentials | None = None
         if (table.url or "").startswith("https://") or table.tls is not None:
             self.table = Credentials("table.tls", table.tls or ClientTlsSettings(), wall_s)
-        self.engines: Mapping[Address, EngineTls] = self._for_engines(settings.pools)
+        self._engines: Mapping[Address, EngineTls | None] = self._for_engines(settings.pools)
 
     def use(self, pools: Iterable[PoolSettings]) -> None:
         """Go over to other pools.
@@ -57,7 +56,18 @@ class Keyring:
         Raises:
             CertificateError: a file cannot be used; the old pools' credentials stay.
         """
-        self.engines = self._for_engines(pools)
+        self._engines = self._for_engines(pools)
+
+    def of_engine(self, address: Address) -> EngineTls | None:
+        """How an engine is verified; None for one that is plain.
+
+        Raises:
+            ConnectionError: it is none of the pools', so it is not known whether a request may go out in the clear.
+        """
+        try:
+            return self._engines[address]
+        except KeyError as error:
+            raise ConnectionError(f"{shown(*address)} is no engine of the pools") from error
 
     def refresh(self, *, always: bool = False) -> None:
         """Take files that have changed, or all of them."""
@@ -85,19 +95,20 @@ class Keyring:
         return min((c.until_s for c in self._all() if c.until_s is not None), default=None)
 
     def _all(self) -> list[Credentials]:
-        unique = {id(tls.credentials): tls.credentials for tls in self.engines.values()}
+        unique = {id(tls.credentials): tls.credentials for tls in self._engines.values() if tls is not None}
         return [credentials for credentials in (self.server, self.table, *unique.values()) if credentials is not None]
 
-    def _for_engines(self, pools: Iterable[PoolSettings]) -> dict[Address, EngineTls]:
+    def _for_engines(self, pools: Iterable[PoolSettings]) -> dict[Address, EngineTls | None]:
         """Pools with the same files share one context: that of the system's authorities takes a megabyte."""
         made: dict[ClientTlsSettings, Credentials] = {}
-        engines = {}
+        engines: dict[Address, EngineTls | None] = {}
         for pool in pools:
             tls = pool.tls
+            files = ClientTlsSettings() if tls is None else tls.files()
             for engine in map(parse_engine, pool.instances):
+                engines[engine.address] = None
                 if not engine.is_tls:
                     continue
-                files = ClientTlsSettings() if tls is None else tls.files()
                 if files not in made:
                     made[files] = Credentials(f"pools.{pool.name}.tls", files, self._wall_s)
                 name = engine.host if tls is None or tls.server_name is None else tls.server_name

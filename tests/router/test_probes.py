@@ -8,7 +8,6 @@ import logging
 import random
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
@@ -19,6 +18,7 @@ from router.fleet import EngineLoad
 from router.probes import MAX_METRICS_BYTES, Prober, read_load
 from router.settings import HealthSettings
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
+from router.transport.asking import EngineSession
 from tests.fakes.routing import NOW_S
 
 BUSY = b"""\
@@ -125,16 +125,17 @@ async def serving(engine: Engine) -> AsyncIterator[int]:
 async def prober(
     *ports: int, sink: Sink | None = None, timeout_s: float = 1.0, keys: EngineKeys = NO_KEYS
 ) -> AsyncIterator[Prober]:
-    async with aiohttp.ClientSession() as session:
-        yield Prober(
-            session,
-            [spec_of(port, number) for number, port in enumerate(ports)],
-            HealthSettings(probe_interval_s=1.0, probe_timeout_s=timeout_s),
-            sink=sink or Sink(),
-            wall_s=lambda: NOW_S,
-            rng=random.Random(1),
-            keys=keys,
-        )
+    engines = EngineSession()
+    yield Prober(
+        engines,
+        [spec_of(port, number) for number, port in enumerate(ports)],
+        HealthSettings(probe_interval_s=1.0, probe_timeout_s=timeout_s),
+        sink=sink or Sink(),
+        wall_s=lambda: NOW_S,
+        rng=random.Random(1),
+        keys=keys,
+    )
+    await engines.close()
 
 
 async def test_a_healthy_engine_is_ok_and_tells_its_load() -> None:

@@ -8,11 +8,13 @@ import logging
 import pytest
 from redis.asyncio import Redis
 
+from router import clock
 from router.contract import AllocationTable, InstanceId, encode
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile
 from router.sources import Sources, report_end
+from router.transport.keyring import Keyring
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
 from tests.fakes.redis_server import running_redis
 from tests.fakes.routing import NOW_S, table
@@ -42,7 +44,7 @@ def with_table(settings: RouterFile, **where: str) -> RouterFile:
 
 
 def sources_of(settings: RouterFile, sink: Sink) -> Sources:
-    return Sources(settings, list_instances(settings.pools), sink)
+    return Sources(settings, list_instances(settings.pools), sink, Keyring(settings, clock.wall_s))
 
 
 async def test_engines_are_probed_until_it_stops() -> None:

@@ -1,34 +1,13 @@
 import json
-import socket
 
 import aiohttp
 import pytest
 
-from router.errors import ListenError
-from router.worker import Worker, bind
+from router.worker import Worker
 from tests.fakes.fake_engine import FakeEngine, behave, chat
 from tests.fakes.running import RawClient, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
-
-
-def test_a_taken_port_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ListenError, match=f"127.0.0.1:{port}"):
-            bind("127.0.0.1", port, shared=True)
-
-
-def test_a_host_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ListenError, match=r"host\.invalid"):
-        bind("host.invalid", 0, shared=False)
-
-
-def test_a_shared_port_can_be_bound_twice() -> None:
-    with bind("127.0.0.1", 0, shared=True) as one, bind("127.0.0.1", one.getsockname()[1], shared=True) as two:
-        assert one.getsockname() == two.getsockname()
 
 
 async def test_a_worker_serves_probes_and_reports() -> None:

@@ -21,7 +21,7 @@ from router.fleet import EngineLoad
 from router.settings import RouterFile
 from router.shared_memory import CapsMemory
 from router.snapshot import Snapshot
-from router.worker import bind
+from router.transport.listening import bind
 from router.worker_messages import (
     Begin,
     Drain,

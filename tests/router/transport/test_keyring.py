@@ -25,7 +25,8 @@ def test_without_tls_there_is_nothing() -> None:
     keyring = Keyring(settings(PLAIN), time.time)
     assert keyring.server is None
     assert keyring.table is None
-    assert not keyring.engines
+    assert keyring.of_engine(("h", 1)) is None
+    assert keyring.of_engine(("/run/h", 0)) is None
     assert keyring.counters() == {}
     assert keyring.first_expiry_s() is None
 
@@ -40,14 +41,19 @@ def test_each_engine_behind_tls_has_its_name(tmp_path: Path) -> None:
         ),
         time.time,
     )
-    assert {address: tls.server_name for address, tls in keyring.engines.items()} == {
-        ("one", 1): "one",
-        ("three", 1): "engines",
-        ("four", 1): "four",
-    }
-    one, three, four = (keyring.engines[name, 1].credentials for name in ("one", "three", "four"))
-    assert one is three, "the same files make one context"
-    assert four is not one
+    one, two, three, four = (keyring.of_engine((name, 1)) for name in ("one", "two", "three", "four"))
+    assert two is None
+    assert one is not None
+    assert three is not None
+    assert four is not None
+    assert (one.server_name, three.server_name, four.server_name) == ("one", "engines", "four")
+    assert one.credentials is three.credentials, "the same files make one context"
+    assert four.credentials is not one.credentials
+
+
+def test_an_engine_that_is_not_known_is_not_taken_for_a_plain_one() -> None:
+    with pytest.raises(ConnectionError, match="other:1 is no engine of the pools"):
+        Keyring(settings(PLAIN), time.time).of_engine(("other", 1))
 
 
 def test_the_setting_at_fault_is_named(tmp_path: Path) -> None:
@@ -68,10 +74,11 @@ def test_other_pools_take_the_place_of_the_old_ones(tmp_path: Path) -> None:
     pool = {"instances": ["https://one:1"], "tls": {"ca_file": ca_file}}
     keyring = Keyring(settings(pool), time.time)
     keyring.use(settings({**pool, "instances": ["https://two:1"]}).pools)
-    assert [*keyring.engines] == [("two", 1)]
+    with pytest.raises(ConnectionError):
+        keyring.of_engine(("one", 1))
     with pytest.raises(CertificateError):
         keyring.use(settings({**pool, "tls": {"ca_file": "absent.pem"}}).pools)
-    assert [*keyring.engines] == [("two", 1)]
+    assert keyring.of_engine(("two", 1)) is not None
 
 
 async def test_changes_are_noticed_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
