@@ -16,8 +16,9 @@ from pathlib import Path
 from tests.bench import about, report, suite
 from tests.bench.bench import Bench
 from tests.bench.engines import LOAD_CORE
+from tests.bench.ours import Ours
+from tests.bench.peers import peers
 from tests.bench.processes import Processes
-from tests.bench.proxies import Ours, peers
 from tests.bench.results import Results
 from tests.bench.suite import Plan
 from tests.bench.targets import evaluate

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from tests.bench.proxies import Peer
+from tests.bench.peers import Peer
 
 
 def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether a request costs the same whatever the number of pools and instances, and how it grows with the prompt."""
+"""Whether a request costs the same whatever the number of pools, instances and tenants, and how with its prompt."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from tests.bench import loads
 from tests.bench.allocation import table_server
 from tests.bench.bench import Bench
 from tests.bench.engines import Engine, RunningEngine
-from tests.bench.loads import Window
+from tests.bench.loads import Cost, Window
+from tests.bench.ours import CLASS_NAMES, Ours, pool_names
 from tests.bench.processes import cpu_time
-from tests.bench.proxies import CLASS_NAMES, Ours, pool_names, running_proxy
+from tests.bench.proxies import running_proxy
 from tests.bench.wrk import Shape
 
 POOLS = (1, 8, 32)
 INSTANCES = (1, 16, 128, 512)
+TENANTS = (1, 100, 10_000)
 PROMPTS = (1_000, 10_000, 100_000, 1_000_000)
 WINDOW = Window(1.0, 2.5)
 IDLE_S = 4.0
@@ -29,6 +31,7 @@ class Case:
     name: str
     pools: int = 1
     instances: int = 1
+    tenants: int = 0
     prompts: tuple[int, ...] = ()
 
 
@@ -38,7 +41,9 @@ def cases() -> Iterator[Case]:
     for pools in POOLS[1:]:
         yield Case(f"pools_{pools}", pools, pools)
     for instances in INSTANCES[1:]:
-        yield Case(f"instances_{instances}", 1, instances)
+        yield Case(f"instances_{instances}", instances=instances)
+    for tenants in TENANTS:
+        yield Case(f"tenants_{tenants}", tenants=tenants)
 
 
 def measure_round(bench: Bench, ours: Ours) -> None:
@@ -46,24 +51,26 @@ def measure_round(bench: Bench, ours: Ours) -> None:
     with bench.engine(Engine(addresses=max(INSTANCES))) as engine:
         for case in cases():
             bench.say(f"{ours.name}: {case.name}")
-            with bench.noting(ours.name), table_server(pool_names(case.pools), CLASS_NAMES) as url:
-                _measure(bench, replace(ours, pools=case.pools, table_url=url), case, engine=engine)
+            with bench.noting(f"{ours.name}, {case.name}"), table_server(pool_names(case.pools), CLASS_NAMES) as url:
+                subject = replace(ours, pools=case.pools, tenants=case.tenants, table_url=url)
+                _measure(bench, subject, case, engine=engine)
 
 
 def _measure(bench: Bench, ours: Ours, case: Case, *, engine: RunningEngine) -> None:
     with running_proxy(bench.processes, ours, engine.urls[: case.instances]) as proxy:
         pid = proxy.started.pid
 
-        def cost(shape: Shape) -> float:
-            return loads.measure(
-                bench.processes, shape, proxy.url, pid=pid, engine=engine, window=WINDOW
-            ).per_request_us
+        def cost(shape: Shape) -> Cost:
+            return loads.measure(bench.processes, shape, proxy.url, pid=pid, engine=engine, window=WINDOW)
 
-        bench.results.add(ours.name, **{f"flat_{case.name}_cpu_us": cost(loads.PLAIN)})
+        # Each request carries the key of another tenant.
+        main = cost(replace(loads.PLAIN, kind="tenants", tenants=case.tenants) if case.tenants else loads.PLAIN)
+        figures = {f"flat_{case.name}_cpu_us": main.per_request_us, f"flat_{case.name}_rss_mb": main.rss_kb / 1024}
         for size in case.prompts:
             # Few connections, so that what is under way fits the caches as it would with an engine behind.
             shape = Shape("plain", 32 if size < 100_000 else 4, size)
-            bench.results.add(ours.name, **{f"prompt_{size}_cpu_us": cost(shape)})
+            figures[f"prompt_{size}_cpu_us"] = cost(shape).per_request_us
         before = cpu_time(pid)
         time.sleep(IDLE_S)
-        bench.results.add(ours.name, **{f"idle_{case.name}_frac": (cpu_time(pid) - before).total_s / IDLE_S})
+        figures[f"idle_{case.name}_frac"] = (cpu_time(pid) - before).total_s / IDLE_S
+        bench.results.add(ours.name, **figures)

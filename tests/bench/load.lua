@@ -1,7 +1,8 @@
--- The requests that wrk sends: load.lua KIND PROMPT_BYTES
+-- The requests that wrk sends: load.lua KIND PROMPT_BYTES TENANTS
 --   plain    one chat completion, the same bytes each time
 --   stream   the same as a stream with usage
 --   varied   the head an OpenAI client sends, in which id, trace and length differ from request to request
+--   tenants  plain, each with the key of one of TENANTS tenants, drawn at random
 local kind, prompt
 local count = 0
 
@@ -36,6 +37,14 @@ function init(arguments)
       request = varied
       return
    end
-   local whole = wrk.format("POST", nil, {["Content-Type"] = "application/json", ["Host"] = wrk.host .. ":" .. wrk.port}, body_of(prompt))
-   request = function() return whole end
+   local headers = {["Content-Type"] = "application/json", ["Host"] = wrk.host .. ":" .. wrk.port}
+   local wholes = {}
+   for n = 1, math.max(1, tonumber(arguments[3])) do
+      if kind == "tenants" then
+         headers["Authorization"] = string.format("Bearer sk-bench-0123456789abcdef-%05d", n - 1)
+      end
+      wholes[n] = wrk.format("POST", nil, headers, body_of(prompt))
+   end
+   local last = #wholes
+   request = function() return wholes[math.random(last)] end
 end

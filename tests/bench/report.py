@@ -33,8 +33,11 @@ FURTHER = (
 OWN = (
     ("Start to /readyz, s", "ready_s"),
     ("RSS after the start, MB", "rss_idle_mb"),
+    ("CPU µs / request, 1 pool of 1 instance", "flat_one_cpu_us"),
     *((f"CPU µs / request, {n} pools", f"flat_pools_{n}_cpu_us") for n in (8, 32)),
     *((f"CPU µs / request, {n} instances", f"flat_instances_{n}_cpu_us") for n in (16, 128, 512)),
+    *((f"CPU µs / request, {n:,} tenants", f"flat_tenants_{n}_cpu_us") for n in (1, 100, 10_000)),
+    ("RSS MB, 10,000 tenants", "flat_tenants_10000_rss_mb"),
     ("CPU of a core without requests, 1 instance", "idle_one_frac"),
     ("CPU of a core without requests, 512 instances", "idle_instances_512_frac"),
     *((f"CPU µs / request, prompt of {n:,} KB", f"prompt_{n}000_cpu_us") for n in (1, 10, 100, 1000)),

@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.bench.bench import Bench
 from tests.bench.engines import Engine
 from tests.bench.load import parse, running_load
+from tests.bench.ours import Ours
 from tests.bench.processes import free_port, rss_kb
-from tests.bench.proxies import Ours, RunningProxy, running_proxy
+from tests.bench.proxies import RunningProxy, running_proxy
 
 EARLY = 100_000
 ENGINE = Engine(chunks=8, interval_us=1000, delay_us=1000, addresses=8)

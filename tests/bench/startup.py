@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from tests.bench.bench import Bench, Subject
 from tests.bench.engines import Engine
+from tests.bench.ours import Ours
 from tests.bench.processes import Started, free_port
-from tests.bench.proxies import PATIENCE_S, PROXY_CORE, REQUEST, Ours, Place, UnavailableError
+from tests.bench.proxies import PATIENCE_S, PROXY_CORE, REQUEST, Place, UnavailableError
 
 POLL_S = 0.002
 COMPLETION = (

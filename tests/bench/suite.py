@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from tests.bench import basic, flatness, install, latency, memory, soak, startup
 from tests.bench.allocation import table_server
 from tests.bench.bench import Bench, Subject
-from tests.bench.proxies import CLASS_NAMES, Nginx, Ours, Peer, pool_names
+from tests.bench.ours import CLASS_NAMES, Ours, pool_names
+from tests.bench.peers import Nginx, Peer
 from tests.bench.targets import OURS_2X4
 
 POOLS_2X4 = 2

@@ -47,8 +47,8 @@ class Verdict:
         return None if self.spread is None else self.spread.median <= self.target.limit
 
 
-def _flat(title: str, case: str) -> Target:
-    return Target(title, f"flat_{case}_cpu_us", FLAT, "x", base="flat_one_cpu_us")
+def _flat(title: str, case: str, base: str = "one") -> Target:
+    return Target(f"CPU per request, {title}", f"flat_{case}_cpu_us", FLAT, "x", base=f"flat_{base}_cpu_us")
 
 
 TARGETS = (
@@ -64,11 +64,13 @@ TARGETS = (
     Target("Added TTFT at half load, p50", "added_ttft_p50_ms", 0.25, "ms"),
     Target("Added TTFT at half load, p99", "added_ttft_p99_ms", 1.0, "ms"),
     Target("Added time between chunks at half load, p99", "added_gap_p99_ms", 1.0, "ms"),
-    _flat("CPU per request, 8 pools to one", "pools_8"),
-    _flat("CPU per request, 32 pools to one", "pools_32"),
-    _flat("CPU per request, 16 instances to one", "instances_16"),
-    _flat("CPU per request, 128 instances to one", "instances_128"),
-    _flat("CPU per request, 512 instances to one", "instances_512"),
+    _flat("8 pools to one", "pools_8"),
+    _flat("32 pools to one", "pools_32"),
+    _flat("16 instances to one", "instances_16"),
+    _flat("128 instances to one", "instances_128"),
+    _flat("512 instances to one", "instances_512"),
+    _flat("100 tenants to one", "tenants_100", "tenants_1"),
+    _flat("10,000 tenants to one", "tenants_10000", "tenants_1"),
     Target("CPU per request with a prompt of 1 MB", "prompt_1000000_cpu_us", 1500.0, "µs"),
     Target("Choosing an instance, 8 pools of 16", "choose_8x16_us", 5.0, "µs"),
     Target("Requests failed", "failed", 0.0, ""),

@@ -15,14 +15,16 @@ class Shape:
     """A closed loop of requests.
 
     Attributes:
-        kind: `plain`, `stream` or `varied`, as load.lua explains.
+        kind: `plain`, `stream`, `varied` or `tenants`, as load.lua explains.
         connections: each has one request under way at a time.
         prompt_bytes: length of the prompt within the body.
+        tenants: whose keys the requests carry, of kind `tenants`.
     """
 
     kind: str
     connections: int
     prompt_bytes: int = 900
+    tenants: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class WrkReport:
 
 def command(shape: Shape, url: str, *, seconds: float) -> list[str]:
     """The words that start wrk."""
+    arguments = (shape.kind, str(shape.prompt_bytes), str(shape.tenants))
     return [
         *("wrk", "-t1", f"-c{shape.connections}", f"-d{seconds:.0f}s", "--timeout", "20s", "--latency"),
-        *("-s", str(SCRIPT), f"{url}/v1/chat/completions", "--", shape.kind, str(shape.prompt_bytes)),
+        *("-s", str(SCRIPT), f"{url}/v1/chat/completions", "--", *arguments),
     ]
 
 
