@@ -33,9 +33,12 @@ TAIL_PIECES = 6
 """Pieces of a stream that are kept: vLLM sends usage, ``[DONE]`` and the last chunk one by one."""
 JOINED_BYTES = 65_536
 """Head and body up to this size go out together: copying costs less than a second system call."""
-_FAILED_EVENT = re.compile(rb'[0-9a-fA-F]{1,8}\r\ndata: \{"error":[^\n]{0,2000}"code": ?5[0-9][0-9]\b')
+_FAILED_EVENT = re.compile(
+    rb'[0-9a-fA-F]{1,8}\r\n(?:data: \{"error":[^\n]{0,2000}"code": ?5[0-9][0-9]\b'
+    rb'|event: error\ndata: \{"type":"error","error":\{"type":"internal_error")'
+)
 """First event of a stream that an engine opened while the request was in its queue, and then could not serve: vLLM
-says so in an event, after ``200``, and ends the stream in good order."""
+says so in an event, after ``200``, and ends the stream in good order. The second form is that of /v1/messages."""
 
 
 class Passage(ABC):

@@ -318,18 +318,22 @@ def failed_event(code: int) -> bytes:
     return b"data: " + event + b"\n\n"
 
 
-def fail_in_queue(code: int):
+MESSAGES_FAILED = b'event: error\ndata: {"type":"error","error":{"type":"internal_error","message":"no"}}\n\n'
+
+
+def fail_in_queue(event: bytes):
     async def script(request: Request, wire: Wire) -> None:
         await wire.begin_stream()
-        await wire.chunk(failed_event(code))
+        await wire.chunk(event)
         await wire.chunk(b"data: [DONE]\n\n")
         await wire.end()
 
     return script
 
 
-async def test_a_stream_that_failed_in_the_engines_queue_is_tried_elsewhere() -> None:
-    async with FakeEngine(fail_in_queue(500)) as bad, FakeEngine() as good, running(bad, good, apart=True) as router:
+@pytest.mark.parametrize("event", [failed_event(500), MESSAGES_FAILED], ids=["OpenAI", "Anthropic"])
+async def test_a_stream_that_failed_in_the_engines_queue_is_tried_elsewhere(event: bytes) -> None:
+    async with FakeEngine(fail_in_queue(event)) as bad, FakeEngine() as good, running(bad, good, apart=True) as router:
         for _ in range(4):
             async with RawClient.to(router.port) as client:
                 await client.post(STREAM)
@@ -342,7 +346,11 @@ async def test_a_stream_that_failed_in_the_engines_queue_is_tried_elsewhere() ->
 
 @pytest.mark.parametrize(("code", "outcome"), [(500, "engine_error"), (400, "ok")])
 async def test_a_failed_stream_without_another_engine_is_passed_on_as_it_is(code: int, outcome: str) -> None:
-    async with FakeEngine(fail_in_queue(code)) as bad, running(bad) as router, RawClient.to(router.port) as client:
+    async with (
+        FakeEngine(fail_in_queue(failed_event(code))) as bad,
+        running(bad) as router,
+        RawClient.to(router.port) as client,
+    ):
         await client.post(STREAM)
         reply = await client.reply()
         assert reply.status == 200
