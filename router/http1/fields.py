@@ -27,6 +27,8 @@ NEVER_NAMED = frozenset({b"host", b"content-length", b"content-type", b"authoriz
 """Fields that a peer's Connection field cannot take away, because the message means something else without them."""
 
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+MAX_FIELDS = 256
+"""Field lines of one head; real clients send some twenty."""
 MAX_KNOWN_LINES = 2048
 MAX_KNOWN_BYTES = 512
 """Lines kept by one reader, and the length of the longest."""
@@ -36,6 +38,10 @@ _LINE = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([\t\x20-\x7e\x80-\xff]*)")
 
 class MalformedLineError(ValueError):
     """A field line outside the grammar: a bare CR or LF, a NUL, folding, white space before the colon."""
+
+
+class TooManyLinesError(ValueError):
+    """More field lines than any sender needs."""
 
 
 class Line(NamedTuple):
@@ -79,7 +85,10 @@ class FieldReader:
 
         Raises:
             MalformedLineError: one of them is outside the grammar.
+            TooManyLinesError: there are more than `MAX_FIELDS`.
         """
+        if len(block) > MAX_FIELDS:
+            raise TooManyLinesError(f"more than {MAX_FIELDS} fields in the head")
         passing, known = self._passing, self._known
         values: dict[bytes, bytes] = {}
         lines: list[bytes] = []

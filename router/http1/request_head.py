@@ -16,6 +16,7 @@ from router.http1.fields import (
     FieldReader,
     Fields,
     MalformedLineError,
+    TooManyLinesError,
     connection_options,
     without,
 )
@@ -224,6 +225,8 @@ class RequestReader:
             fields = self._fields.read(block)
         except MalformedLineError as error:
             raise HeadError(_why_not(raw)) from error
+        except TooManyLinesError as error:
+            raise HeadError(str(error), status=431) from error
         return RequestHead(method, target, is_http10=minor == b"0", fields=fields)
 
 

@@ -11,6 +11,7 @@ from router.http1.fields import (
     FieldReader,
     Fields,
     MalformedLineError,
+    TooManyLinesError,
     connection_options,
     without,
 )
@@ -143,7 +144,7 @@ class ResponseReader:
             raise AnswerError("the engine's answer has a malformed head")
         try:
             fields = self._fields.read(block)
-        except MalformedLineError as error:
+        except (MalformedLineError, TooManyLinesError) as error:
             raise AnswerError("the engine's answer has a malformed head") from error
         return ResponseHead(line, int(match[2]), is_http10=match[1] == b"0", fields=fields)
 

@@ -163,6 +163,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(408, "head_timeout", "the request's head did not arrive in time")
         elif self._phase is HEAD and self.transport.get_write_buffer_size() == 0:
             self._close()
+        elif self._phase is LINGERING and self.reads_on():
+            self.expect_within(self._gateway.timeouts.inter_chunk_s)
         else:
             self.transport.abort()
 
@@ -231,9 +233,7 @@ class ClientConnection(asyncio.Protocol):
         gateway = self._gateway
         self.has_moved = True
         if close:
-            self._phase = LINGERING
-            self.patience_s = gateway.timeouts.inter_chunk_s
-            self._close()
+            self._linger()
             return
         self._phase = HEAD
         self.patience_s = gateway.timeouts.keep_alive_s
@@ -254,6 +254,24 @@ class ClientConnection(asyncio.Protocol):
         """The router is stopping: close now if nothing is in progress."""
         if self._phase is HEAD and not self._buffer:
             self._close()
+
+    def _linger(self) -> None:
+        """End the connection, but let the client read the answer first, also where it is still sending.
+
+        Bytes that arrive at a closed socket are answered by a reset, which can cost the client the end of the answer:
+        RFC 9112 §9.6. So only the sending half is closed, and what still comes is thrown away for a while.
+        """
+        gateway, transport = self._gateway, self.transport
+        self._phase = LINGERING
+        self._buffer = b""
+        gateway.flush()
+        if transport.can_write_eof():
+            transport.write_eof()
+            transport.resume_reading()
+        else:
+            transport.close()
+        self._unread_bytes = transport.get_write_buffer_size()
+        self.expect_within(gateway.timeouts.inter_chunk_s if self._unread_bytes else LINGER_S)
 
     def _close(self) -> None:
         """Close when everything posted has been sent."""
@@ -401,19 +419,13 @@ class ClientConnection(asyncio.Protocol):
         self._refuse(413, "body_too_large", f"the request's body exceeds {limit} bytes")
 
     def _refuse(self, status: int, reason: str, message: str) -> None:
-        """Answer and close, leaving the client time to read the answer while it may still be sending."""
-        self._buffer = b""
+        """Answer and close."""
         self.let_body_go()
         self._decoder = None
-        self._phase = LINGERING
-        self.has_moved = False
-        self.deadline_s = self._gateway.now_s() + LINGER_S
         fields = b"x-wattroute-reason: %b\r\n" % reason.encode("ascii")
         body = error_body(message, type_=error_type(status), code=status)
         if self._gateway.observer is not None:
             self._gateway.observer.rejected(self, status, reason)
         self._gateway.post(self.transport, answer(status, body, close=True, fields=fields))
-        self._gateway.flush()
         self._gateway.dispatcher.count_refusal(reason)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self._linger()

@@ -33,12 +33,18 @@ TAIL_PIECES = 6
 """Pieces of a stream that are kept: vLLM sends usage, ``[DONE]`` and the last chunk one by one."""
 JOINED_BYTES = 65_536
 """Head and body up to this size go out together: copying costs less than a second system call."""
+MAX_INTERIM = 16
+"""Interim answers (1xx) before the final one; engines send at most one."""
+MAX_PROLOGUE_BYTES = 16_384
+_OPENING_EVENT = rb"(?:[0-9a-fA-F]{1,8}\r\nevent: response\.(?:created|in_progress)\ndata: [^\r\n]*+\n\n\r\n)"
+_PROLOGUE = re.compile(_OPENING_EVENT + rb"{1,2}")
+"""Events that vLLM sends on /v1/responses as soon as it has read the request, while that waits in its queue."""
 _FAILED_EVENT = re.compile(
-    rb'[0-9a-fA-F]{1,8}\r\n(?:data: \{"error":[^\n]{0,2000}"code": ?5[0-9][0-9]\b'
-    rb'|event: error\ndata: \{"type":"error","error":\{"type":"internal_error")'
+    _OPENING_EVENT + rb'{0,2}[0-9a-fA-F]{1,8}\r\n(?:data: \{"error":[^\n]{0,2000}"code": ?5[0-9][0-9]\b'
+    rb'|event: error\ndata: \{"type":"error","error":\{"type":"(?:internal_error|api_error|overloaded_error)")'
 )
 """First event of a stream that an engine opened while the request was in its queue, and then could not serve: vLLM
-says so in an event, after ``200``, and ends the stream in good order. The second form is that of /v1/messages."""
+says so in an event, after ``200``, and ends the stream in good order."""
 
 
 class Passage(ABC):
@@ -100,24 +106,35 @@ class Passage(ABC):
         """Take bytes of the answer's head."""
         if self._held:
             data = self._held + data
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4 or end > self._gateway.limits.max_head_bytes:
-            self._hold(data)
-            return
-        try:
-            response, length = self._gateway.answers.read(data[:end])
+        for _ in range(1 + MAX_INTERIM):
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > self._gateway.limits.max_head_bytes:
+                self._hold(data)
+                return
+            try:
+                response, length = self._gateway.answers.read(data[:end])
+            except AnswerError as error:
+                self._misunderstand(str(error))
+                return
+            data = data[end:]
+            if response.status >= 200:
+                self._take_answer(response, length, data)
+                return
+            self._held = b""
             if response.status == 101:
-                raise AnswerError("the engine switched protocols unasked")
-        except AnswerError as error:
-            self._drop_engine()
-            self._fail(ENGINE_ERROR, str(error))
-            return
-        rest = data[end:]
+                self._misunderstand("it switched protocols unasked")
+                return
+            self._pass_interim(response)
+        self._misunderstand("too many interim answers")
+
+    def _misunderstand(self, reason: str) -> None:
+        self._drop_engine()
+        self._fail(ENGINE_ERROR, reason)
+
+    def _take_answer(self, response: ResponseHead, length: int | None, rest: bytes) -> None:
         status = response.status
         if status == 200 and len(rest) == length and not self._head.is_head:
             self._pass_whole(response, rest)
-        elif status < 200:
-            self._pass_interim(response, rest)
         elif status < 429 or not self._try_elsewhere(outcome_of(status), may_wait=False):
             self._response = response
             self._begin_body(response, length, rest)
@@ -134,19 +151,15 @@ class Passage(ABC):
     def _hold(self, data: bytes) -> None:
         self._held = data
         if len(data) > self._gateway.limits.max_head_bytes:
-            self._drop_engine()
-            self._fail(ENGINE_ERROR, "its head is too large")
+            self._misunderstand("its head is too large")
 
-    def _pass_interim(self, response: ResponseHead, rest: bytes) -> None:
+    def _pass_interim(self, response: ResponseHead) -> None:
         # The router itself answered Expect, so the engine's own 100 is nothing to the client.
         if response.status != 100 and not self._head.is_http10:
             self._gateway.post(self._client.transport, client_head(response, None))
-        self._held = b""
         if self._engine is not None:
             # It has read the request, so a loss from now on is no harmless race for an idle connection.
             self._engine.is_reused = False
-        if rest:
-            self.receive_head(rest)
 
     def _begin_body(self, response: ResponseHead, length: int | None, rest: bytes) -> None:
         engine = self._engine
@@ -185,10 +198,6 @@ class Passage(ABC):
         response, choice, client = self._response, self._choice, self._client
         if response is None or choice is None:
             return
-        if response.is_event_stream and _FAILED_EVENT.match(data):
-            self._has_failed = True
-            if self._try_elsewhere(ENGINE_ERROR, may_wait=False):
-                return
         self._is_committed = True
         gateway = self._gateway
         self._close = self._framing is UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
@@ -228,13 +237,27 @@ class Passage(ABC):
             client = self._client
             self._gateway.post(client.transport, data)
             client.has_moved = True
+        elif self._response is not None and self._response.is_event_stream:
+            if not self._begin_events(data):
+                return
         else:
             self._commit(data)
-            if not self._is_committed:
-                return
         self._note(data)
         if watcher.is_complete:
             self._complete()
+
+    def _begin_events(self, data: bytes) -> bool:
+        """Commit to a stream at the first event that shows that the engine works on it; True if committed."""
+        held = self._held = self._held + data
+        if len(held) < MAX_PROLOGUE_BYTES and _PROLOGUE.fullmatch(held):
+            return False
+        if _FAILED_EVENT.match(held):
+            self._has_failed = True
+            if self._try_elsewhere(ENGINE_ERROR, may_wait=False):
+                return False
+        self._held = b""
+        self._commit(held)
+        return True
 
     def _pass_length(self, data: bytes) -> None:
         left = self._left - len(data)

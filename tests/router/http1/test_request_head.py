@@ -134,6 +134,7 @@ def test_ambiguous_heads_are_refused(raw: bytes) -> None:
         ([b"Transfer-Encoding: identity"], LINE, 501),
         ([b"Expect: 200-ok", b"Content-Length: 1"], LINE, 417),
         ([], b"TRACE / HTTP/1.1\r\n", 405),
+        ([b"a: b"] * 300, LINE, 431),
         ([], b"CONNECT /x HTTP/1.1\r\n", 405),
     ],
 )

@@ -57,6 +57,7 @@ def test_whether_the_engine_keeps_its_connection(raw: bytes, kept: bool) -> None
         head(line=b"HTTP/2 200 OK"),
         head(line=b"HTTP/1.1 20 OK"),
         head(b"X : 1"),
+        head(*[b"a: b"] * 300),
         b"HTTP/1.1 200 OK\nX: 1\r\n\r\n",
         b"nonsense\r\n\r\n",
     ],

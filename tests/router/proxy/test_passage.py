@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tests.fakes.fake_engine import FakeEngine, Request, Wire, chat, completion, delta
-from tests.fakes.running import RawClient, running
+from tests.fakes.running import RawClient, running, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
 STREAM = b'{"model":"qwen","messages":[],"stream":true}'
@@ -358,3 +358,107 @@ async def test_a_failed_stream_without_another_engine_is_passed_on_as_it_is(code
         assert reply.body.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         [traffic] = router.dispatcher.state(0.0).traffic
         assert traffic.outcomes == {outcome: 1}
+
+
+# Streams that an engine opens before it works on them.
+
+CREATED = b'event: response.created\ndata: {"type":"response.created"}\n\n'
+IN_PROGRESS = b'event: response.in_progress\ndata: {"type":"response.in_progress"}\n\n'
+MESSAGE_FAILED = b'event: error\ndata: {"type":"error","error":{"type":"internal_error","message":"no"}}\n\n'
+
+
+def open_and(last: bytes, *, opening: tuple[bytes, ...] = (CREATED, IN_PROGRESS), pause_s: float = 0.0):
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.begin_stream()
+        for event in opening:
+            await wire.chunk(event)
+            await asyncio.sleep(pause_s)
+        if not last:
+            wire.reset()
+            return
+        await wire.chunk(last)
+        await wire.end()
+
+    return script
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.02])
+@pytest.mark.parametrize("last", [b"", failed_event(500), MESSAGE_FAILED])
+async def test_a_stream_that_was_only_opened_is_tried_elsewhere(last: bytes, pause_s: float) -> None:
+    async with (
+        FakeEngine(open_and(last, pause_s=pause_s)) as bad,
+        FakeEngine() as good,
+        running(bad, good, apart=True) as router,
+    ):
+        for _ in range(2):
+            async with RawClient.to(router.port) as client:
+                await client.post(STREAM)
+                reply = await client.reply()
+                assert b"response.created" not in reply.body
+                assert b"[DONE]" in reply.body
+        assert bad.requests
+
+
+async def test_what_was_held_back_of_an_opened_stream_arrives_with_its_first_event() -> None:
+    delta_event = b'event: response.output_text.delta\ndata: {"delta":"x"}\n\n'
+    async with (
+        FakeEngine(open_and(delta_event, pause_s=0.02)) as engine,
+        running(engine) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(STREAM)
+        body = (await client.reply()).body
+        assert body.index(CREATED) < body.index(IN_PROGRESS) < body.index(delta_event)
+        assert body.endswith(b"0\r\n\r\n")
+
+
+async def test_a_failure_of_a_message_without_another_engine_is_passed_on() -> None:
+    script = open_and(MESSAGE_FAILED, opening=())
+    async with FakeEngine(script) as bad, running(bad) as router, RawClient.to(router.port) as client:
+        await client.post(STREAM)
+        assert MESSAGE_FAILED in (await client.reply()).body
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: %d", "X-Nothing: %d"])
+async def test_a_failed_event_outside_of_chunks_is_no_reason_to_try_again(framing: str) -> None:
+    body = b"5d\r\n" + failed_event(500)
+
+    async def script(request: Request, wire: Wire) -> None:
+        head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + framing % len(body) + "\r\n\r\n"
+        await wire.send(head.encode() + body)
+        wire.writer.close()
+
+    async with FakeEngine(script) as engine, FakeEngine(script) as other, running(engine, other) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(STREAM)
+            assert (await client.head()).status == 200
+            assert await client.reader.readexactly(len(body)) == body
+        await until(lambda: router.in_flight() == 0)
+        assert len(engine.requests) + len(other.requests) == 1
+
+
+async def test_interim_answers_without_end_are_refused() -> None:
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 102 Processing\r\n\r\n" * 2000)
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN)
+        statuses = [(await client.head()).status for _ in range(16)]
+        assert set(statuses) == {102}
+
+
+# The end of a connection.
+
+
+async def test_a_client_that_still_sends_gets_its_last_answer_whole() -> None:
+    answer = b"x" * 200_000
+
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(200, answer)
+
+    async with FakeEngine(script) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(PLAIN, "Connection: close")
+        await client.send(b"POST /more HTTP/1.1\r\n" * 10_000)
+        reply = await client.reply()
+        assert reply.body == answer
+        await until(lambda: len(engine.requests) == 1)
