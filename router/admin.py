@@ -19,10 +19,13 @@ class AdminSource(Protocol):
         """The state now, summed over workers."""
 
     def is_draining(self) -> bool:
-        """Whether the router is going down and takes no new connection."""
+        """Whether the router is going out of service."""
 
     def drain(self) -> None:
-        """Take no new connection, let requests in flight end, then stop. Harmless when repeated."""
+        """Report not ready, close connections after their answers, end what is left after the drain time.
+
+        Harmless when repeated.
+        """
 
 
 def build(source: AdminSource) -> web.Application:

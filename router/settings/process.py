@@ -105,10 +105,10 @@ class RouterSettings(Group):
     admin_host: Host = "127.0.0.1"
     """Address of the admin port."""
     admin_port: Port = 8081
-    """Metrics, health, state and drain; never the public port. Whoever reaches it can read the fleet's addresses: expose
-    it to the operator's network only."""
+    """Metrics, health, state and drain; never the public port. Whoever reaches it can read the addresses of the fleet:
+    expose it to the operators' network only."""
     admin_token_file: Path | None = None
-    """File with the token that POST requests to the admin port must bear (Authorization: Bearer TOKEN). Absent: none."""
+    """File with the token that POST requests to the admin port must bear (Authorization: Bearer TOKEN)."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that share the public port, by SO_REUSEPORT or by one Unix socket."""
     timeouts: TimeoutSettings = TimeoutSettings()

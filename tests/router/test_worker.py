@@ -107,3 +107,50 @@ async def test_the_models_of_an_engine_that_is_gone_are_left_out() -> None:
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             assert [model["id"] for model in (await answer.json())["data"]] == ["qwen"]
         await worker.stop()
+
+
+async def test_a_drain_serves_on_until_its_time_is_over_and_then_closes_the_port() -> None:
+    async def endless(request, wire) -> None:
+        if request.target == "/hang":
+            await wire.wait_gone()
+        else:
+            await behave(request, wire)
+
+    async with FakeEngine(endless) as engine:
+        worker = Worker(settings_for([engine.url], port=0, timeouts={"drain_s": 0.3}))
+        await worker.start()
+        async with RawClient.to(worker.port) as hanging, RawClient.to(worker.port) as late:
+            await hanging.post(PLAIN, target="/hang")
+            await until(lambda: "/hang" in [request.target for request in engine.requests])
+            worker.drain()
+            worker.drain()
+            assert not worker.report().ready
+            assert worker.report().draining
+            async with RawClient.to(worker.port) as client:
+                await client.post(PLAIN)
+                reply = await client.reply()
+                assert (reply.status, reply.get("connection")) == (200, "close")
+            assert await late.rest() == b""
+            assert await hanging.rest() == b""
+        with pytest.raises(OSError, match=str(worker.port)):
+            async with RawClient.to(worker.port):
+                pass
+        assert worker.report().draining
+        await worker.stop()
+
+
+async def test_an_access_log_is_written_while_serving(tmp_path) -> None:
+    path = tmp_path / "access.log"
+    async with FakeEngine() as engine:
+        worker = Worker(settings_for([engine.url], port=0, access_log={"path": str(path)}))
+        await worker.start()
+        async with RawClient.to(worker.port) as client:
+            await client.post(PLAIN, "Authorization: Bearer sk-secret")
+            assert (await client.reply()).status == 200
+        await worker.stop()
+        (line,) = path.read_text().splitlines()
+        record = json.loads(line)
+        assert (record["status"], record["outcome"], record["pool"]) == (200, "ok", "bf16")
+        assert "secret" not in line
+        assert "messages" not in line
+        assert worker.report().counters["access_log_lines_written"] == 1

@@ -1,0 +1,169 @@
+"""Taking a changed configuration while requests go on: validated first, and the old one kept where it is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from router.errors import SettingsError
+from router.settings import RouterFile
+from router.snapshot import ConfigView
+
+log = logging.getLogger(__name__)
+
+POLL_S = 1.0
+"""Time between two looks at the file."""
+SETTLE_S = 0.25
+"""How long a changed file must stay as it is before it is read."""
+TAKEN, REFUSED, UNCHANGED = "taken", "refused", "unchanged"
+
+_FIXED = (
+    "router.host",
+    "router.port",
+    "router.listen",
+    "router.listen_mode",
+    "router.tls",
+    "router.admin_host",
+    "router.admin_port",
+    "router.admin_token_file",
+    "router.workers",
+    "router.access_log",
+    "router.tracing",
+    "table.url",
+    "table.redis_url",
+    "table.redis_key",
+)
+"""Keys that hold from the start of the process to its end: what is listened on, and where things come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """Where settings come from.
+
+    Attributes:
+        path: of the configuration file, None where there is none.
+        load: reads it, with what the command line overrides; raises SettingsError.
+    """
+
+    path: Path | None
+    load: Callable[[], RouterFile]
+
+
+def digest_of(settings: RouterFile) -> str:
+    """Twelve hexadecimal digits that differ where settings do."""
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:12]
+
+
+def keep_fixed(new: RouterFile, old: RouterFile) -> tuple[RouterFile, tuple[str, ...]]:
+    """New settings with the old values of what cannot change, and the keys of which the new values wait for a start."""
+    sections: dict[str, dict[str, Any]] = {"router": {}, "table": {}}
+    for key in _FIXED:
+        section, _, name = key.partition(".")
+        kept = getattr(getattr(old, section), name)
+        if getattr(getattr(new, section), name) != kept:
+            sections[section][name] = kept
+    changes = {name: getattr(new, name).model_copy(update=kept) for name, kept in sections.items() if kept}
+    names = tuple(f"{section}.{name}" for section, kept in sections.items() for name in kept)
+    return (new.model_copy(update=changes) if changes else new), names
+
+
+class Reloader:
+    """Follows the configuration file.
+
+    Args:
+        source: where settings come from.
+        settings: those of the start.
+        apply: obeys others from now on; raises SettingsError and leaves everything as it was where it cannot.
+        wall_s: the wall clock.
+
+    Attributes:
+        settings: those obeyed.
+    """
+
+    def __init__(
+        self,
+        source: ConfigSource,
+        settings: RouterFile,
+        *,
+        apply: Callable[[RouterFile], Awaitable[None]],
+        wall_s: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._apply = apply
+        self._wall_s = wall_s
+        self._asked = asyncio.Event()
+        self._view = ConfigView(reloads={TAKEN: 0, REFUSED: 0, UNCHANGED: 0})
+        self._mark = self._read_mark()
+        self.settings = settings
+
+    def view(self) -> ConfigView:
+        """What became of the attempts so far."""
+        return self._view
+
+    def ask(self) -> None:
+        """Look at the file now, for SIGHUP."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled: when asked, and if the settings say so, when the file changes."""
+        while True:
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._asked.wait()
+            except TimeoutError:
+                if not self.settings.router.reload or not await self._has_settled():
+                    continue
+            self._asked.clear()
+            await self.reload()
+
+    async def reload(self) -> str:
+        """Read the file and obey it; gives the result, which is counted and logged, too."""
+        self._mark = self._read_mark()
+        try:
+            # Beside the event loop: a large file takes a while, and requests must not wait for it.
+            found = await asyncio.to_thread(self._source.load)
+            result = await self._take(found)
+        except SettingsError as error:
+            self._view.error = str(error)
+            result = REFUSED
+            log.error("configuration refused; the old one stays", extra={"reason": str(error)})
+        self._view.reloads[result] += 1
+        return result
+
+    async def _take(self, found: RouterFile) -> str:
+        settings, needs_restart = keep_fixed(found, self.settings)
+        self._view.error = None
+        if needs_restart != self._view.needs_restart and needs_restart:
+            log.warning("a changed setting needs a restart", extra={"keys": ", ".join(needs_restart)})
+        self._view.needs_restart = needs_restart
+        if settings == self.settings:
+            log.info("configuration unchanged")
+            return UNCHANGED
+        await self._apply(settings)
+        self.settings = settings
+        self._view.loaded_at_s = self._wall_s()
+        log.info("configuration taken", extra={"hash": digest_of(settings)})
+        return TAKEN
+
+    async def _has_settled(self) -> bool:
+        """Whether the file differs from the one last read and stays as it is: whoever writes it may not be done."""
+        mark = self._read_mark()
+        if mark in (None, self._mark):
+            return False
+        await asyncio.sleep(SETTLE_S)
+        return mark == self._read_mark()
+
+    def _read_mark(self) -> tuple[int, ...] | None:
+        """What tells one state of the file from another; a link is followed, so that it may be turned elsewhere."""
+        if self._source.path is None:
+            return None
+        try:
+            found = self._source.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
