@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import socket
 from collections.abc import Sequence
 
@@ -14,9 +15,12 @@ import aiohttp
 from router import clock
 from router.dispatch import Dispatcher
 from router.errors import ListenError
+from router.observe.observer import DROPPED_WHEN_TRACING, observe
 from router.proxy.client_side import ClientConnection
 from router.proxy.gateway import Clocks, Gateway
 from router.proxy.models import Answer, ModelList
+from router.proxy.observed import install
+from router.reload import digest_of
 from router.settings import RouterFile
 from router.snapshot import INSTANCE_STATES, Snapshot
 from router.sources import Sources, report_end
@@ -26,6 +30,7 @@ from router.transport.asking import EngineSession
 from router.transport.dialing import Dialer
 from router.transport.keyring import Keyring
 from router.transport.listening import Handshakes, Listener, PublicSocket
+from router.worker_report import WorkerReport
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,13 @@ class Worker:
         self.gateway = Gateway(
             settings.router, dispatcher=self.dispatcher, models=models, clocks=clocks, dialer=Dialer(self.keyring)
         )
+        self._dropped_fields = frozenset[bytes]() if settings.router.tracing is None else DROPPED_WHEN_TRACING
+        self.gateway.reconfigure(settings.router, self._dropped_fields)
+        self._observation = observe(settings.router, random.Random())
+        if self._observation is not None:
+            install(self.gateway, self._observation.observer)
+        self._report = WorkerReport(self.gateway, self._observation)
+        self._config_hash = digest_of(settings)
         self._workers = workers
         self._given = sock
         self._public: PublicSocket | None = None
@@ -122,10 +134,26 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._engines.close()
+        if self._observation is not None:
+            await asyncio.to_thread(self._observation.close)
 
     def drain(self) -> None:
-        """Report not ready and close connections after their present answer; go on serving until stopped."""
+        """Report not ready, and close connections after their present answer.
+
+        New connections are still served, as a balancer needs a moment to see that the router is not ready. After
+        `drain_s` the public port closes, and what is then in flight ends. The process goes on until it is stopped.
+        """
+        if not self.gateway.is_draining:
+            drain_s = self._settings.router.timeouts.drain_s
+            log.info("router drains", extra={"drain_s": drain_s})
+            asyncio.get_running_loop().call_later(drain_s, self._end_drain)
         self.gateway.drain()
+
+    def _end_drain(self) -> None:
+        self._listener.close()
+        if self.gateway.clients:
+            log.warning("drain time is over", extra={"connections": len(self.gateway.clients)})
+        self.gateway.close()
 
     def is_draining(self) -> bool:
         """Whether `drain` or `stop` was called."""
@@ -137,10 +165,8 @@ class Worker:
 
     def report(self) -> Snapshot:
         """State and counts of this process."""
-        snapshot = self.dispatcher.state(clock.wall_s())
-        snapshot.ready = snapshot.ready and not self.gateway.is_draining
-        snapshot.counters = {**snapshot.counters, "connections": self.gateway.connections_made, **self._tls_counts()}
-        snapshot.gauges = {**snapshot.gauges, "event_loop_lag_seconds": self.gateway.lag_s}
+        snapshot = self._report.take(self._config_hash, clock.wall_s())
+        snapshot.counters |= self._tls_counts()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:
             snapshot.gauges["tls_certificate_expires_at_seconds"] = expires_at_s
