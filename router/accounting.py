@@ -86,30 +86,35 @@ class Traffic(msgspec.Struct):
             Histogram.empty(DURATION_BOUNDS_S),
         )
 
-    def ended(self, outcome: Outcome, tokens: Usage, *, degraded: bool) -> None:
-        """An attempt ended."""
-        name = "ok" if outcome is _OK else outcome.value
+    def answered(self, tokens: Usage, *, degraded: bool, duration_s: float, ttft_s: float | None, chunks: int) -> None:
+        """Count an attempt that ended well, its duration and the mean time between its chunks."""
         try:
-            self.outcomes[name] += 1
+            self.outcomes["ok"] += 1
         except KeyError:
-            self.outcomes[name] = 1
+            self.outcomes["ok"] = 1
         self.input_tokens += tokens.input_tokens
         self.output_tokens += tokens.output_tokens
         if degraded:
             self.degraded += 1
-
-    def timed(self, duration_s: float, ttft_s: float | None, chunks: int) -> None:
-        """An answer ended well: its duration, and the mean time between its chunks."""
-        duration = self.duration
-        duration.counts[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
-        duration.total += duration_s
+        # As `Histogram.observe`, without the calls.
+        histogram = self.duration
+        histogram.counts[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
+        histogram.total += duration_s
         if ttft_s is not None and chunks > 1:
             gap_s = (duration_s - ttft_s) / (chunks - 1)
             if gap_s < 0.0:
                 gap_s = 0.0
-            itl = self.itl
-            itl.counts[bisect_left(ITL_BOUNDS_S, gap_s)] += 1
-            itl.total += gap_s
+            histogram = self.itl
+            histogram.counts[bisect_left(ITL_BOUNDS_S, gap_s)] += 1
+            histogram.total += gap_s
+
+    def failed(self, outcome: Outcome, tokens: Usage, *, degraded: bool) -> None:
+        """Count an attempt that ended otherwise."""
+        self.outcomes[outcome.value] = self.outcomes.get(outcome.value, 0) + 1
+        self.input_tokens += tokens.input_tokens
+        self.output_tokens += tokens.output_tokens
+        if degraded:
+            self.degraded += 1
 
     def add(self, other: Traffic) -> None:
         """Add another worker's counts."""

@@ -28,7 +28,7 @@ from router.health import HealthState
 from router.intake import Intake
 from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
-from router.policy import ClassPolicy, Lane, Unavailable
+from router.policy import LENGTH_GAIN, ClassPolicy, Lane, Unavailable
 from router.pool import Slot
 from router.settings import ClassSettings, RouterFile
 from router.snapshot import InstanceView, Snapshot, TableView
@@ -212,15 +212,16 @@ class Dispatcher:
         if outcome is not _OK or slot.health.failed_requests or slot.health.state is not _UP:
             self._fleet.ended(slot, outcome)
         tokens = tokens_of(ask, outcome, usage=None, chunks=chunks) if usage is None else usage
-        if choice.charged_tokens:
+        if choice.charged_tokens and lane.share:
             policy.charge(lane, tokens.output_tokens - choice.charged_tokens)
         counts.in_flight -= 1
-        traffic.ended(outcome, tokens, degraded=choice.degraded)
         if outcome is _OK:
             counts.finished += 1
-            traffic.timed(duration_s, ttft_s, chunks)
+            traffic.answered(tokens, degraded=choice.degraded, duration_s=duration_s, ttft_s=ttft_s, chunks=chunks)
             if tokens.output_tokens:
-                policy.learn_length(tokens.output_tokens)
+                policy.expected_tokens += LENGTH_GAIN * (tokens.output_tokens - policy.expected_tokens)
+        else:
+            traffic.failed(outcome, tokens, degraded=choice.degraded)
         if ask.charge is not None:
             _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if self._admission.waiting:

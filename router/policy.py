@@ -29,7 +29,8 @@ AHEAD_REQUESTS = 8.0
 """Requests' worth by which a pool may have had more than its share because prompts that begin alike go there."""
 MAX_HOMES = 4096
 """Sessions and prefixes whose pool is remembered rather than found again."""
-_LENGTH_GAIN = 0.02
+LENGTH_GAIN = 0.02
+"""How far the expected length moves towards that of an answer."""
 _LEAD_REQUESTS = 0.75
 # Where lanes of small share have their turn the others wait, by (1 + cv^2) / 2 requests' worth on the mean if cv is the
 # lengths' coefficient of variation, as an answer begun takes a lane past its turn. Who has less to wait starts ahead.
@@ -80,7 +81,8 @@ class ClassPolicy:
         expected_tokens: output tokens of a request before any answer has ended.
 
     Attributes:
-        expected_tokens: moving mean of the output tokens of answered requests.
+        expected_tokens: moving mean of the output tokens of answered requests; whoever learns of one moves it by
+            `LENGTH_GAIN` of the difference.
         lanes: in the order of the configuration.
         lane_of: by the number of the pool.
     """
@@ -149,10 +151,6 @@ class ClassPolicy:
         else:
             lane.credit -= tokens
         self._promised += tokens
-
-    def learn_length(self, output_tokens: float) -> None:
-        """Move the expected length towards that of an answer."""
-        self.expected_tokens += _LENGTH_GAIN * (output_tokens - self.expected_tokens)
 
     def credit_of(self, lane: Lane) -> float:
         """Tokens promised to a pool and not served."""

@@ -1,8 +1,8 @@
 """One pool's instances, and which of them is the emptiest, found without looking at the others. Pure.
 
-The instances with a free slot lie in buckets by load. A request that begins or ends moves its instance by one bucket,
-and the emptiest one is the first of the lowest bucket: neither costs more with more instances. Who enters a bucket goes
-to its end, so that equals take turns.
+The instances with a free slot stand in circles, one for each load. A request that begins or ends moves its instance by
+one circle, and the emptiest one is the first of the circle with the lowest load: neither costs more with more
+instances. Who enters a circle goes to its end, so that equals take turns.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ class Slot:
         proven: it has told its load at least once.
         withheld: it has not, while another instance is known to be awake.
         ready: it is among its pool's instances to choose from.
-        free: it is ready and below its cap, and so lies in a bucket.
+        free: it is ready and below its cap, and so stands in a circle.
+        after, before: its neighbours there.
     """
 
     __slots__ = (
+        "after",
+        "before",
         "cap",
         "draining",
         "extra",
@@ -70,6 +73,7 @@ class Slot:
         self.withheld = False
         self.ready = False
         self.free = False
+        self.after = self.before = self
 
     @property
     def is_open(self) -> bool:
@@ -96,7 +100,7 @@ class Pool:
     """
 
     __slots__ = (
-        "_buckets",
+        "_firsts",
         "_full_ring",
         "_lowest",
         "_ring",
@@ -119,7 +123,7 @@ class Pool:
         self.ready: list[Slot] = []
         self.free = 0
         self.load = 0
-        self._buckets: dict[int, dict[Slot, None]] = {}
+        self._firsts: dict[int, Slot] = {}
         self._lowest = 0
         self._full_ring: Ring[Slot] | None = None
         self._ring: Ring[Slot] | None = None
@@ -128,7 +132,7 @@ class Pool:
         """Find anew which instances are ready and free, after a change of health, cap, draining or sleep."""
         self.ready = _usable(self.slots)
         self.free = self.load = 0
-        self._buckets.clear()
+        self._firsts.clear()
         self._ring = None
         for slot in self.slots:
             slot.ready = slot.free = False
@@ -150,24 +154,29 @@ class Pool:
             self._leave(slot, load)
             return
         self.load += change
-        buckets = self._buckets
-        bucket = buckets[load]
-        other = buckets.get(to)
-        if len(bucket) > 1:
-            del bucket[slot]
-            if to < self._lowest:
-                self._lowest = to
-        else:
-            del buckets[load]
+        # As `_leave` and `_enter`, in fewer steps, as this happens twice a request.
+        firsts = self._firsts
+        after = slot.after
+        if after is slot:
+            del firsts[load]
             if to < self._lowest or load == self._lowest:
                 self._lowest = to
-            if other is None:
-                buckets[to] = bucket
-                return
-        if other is None:
-            buckets[to] = {slot: None}
         else:
-            other[slot] = None
+            before = slot.before
+            before.after = after
+            after.before = before
+            if firsts[load] is slot:
+                firsts[load] = after
+            if to < self._lowest:
+                self._lowest = to
+        first = firsts.get(to)
+        if first is None:
+            firsts[to] = slot.after = slot.before = slot
+        else:
+            last = first.before
+            last.after = first.before = slot
+            slot.before = last
+            slot.after = first
 
     def set_extra(self, slot: Slot, extra: int) -> None:
         """Take note of an instance's load that is not this worker's."""
@@ -182,7 +191,7 @@ class Pool:
 
     def emptiest(self) -> Slot:
         """The free instance with the least load; there must be one."""
-        return next(iter(self._buckets[self._lowest]))
+        return self._firsts[self._lowest]
 
     def near(self, position: int) -> Slot:
         """The free instance that a key at `position` belongs to, unless its load is above the bound; there must be one.
@@ -233,22 +242,30 @@ class Pool:
         return ring
 
     def _enter(self, slot: Slot) -> None:
+        """Put a slot at the end of the circle of its load."""
         load = slot.load
-        if not self._buckets or load < self._lowest:
+        if not self._firsts or load < self._lowest:
             self._lowest = load
-        self._buckets.setdefault(load, {})[slot] = None
+        first = self._firsts.setdefault(load, slot)
+        last = slot if first is slot else first.before
+        last.after = first.before = slot
+        slot.before = last
+        slot.after = first
         slot.free = True
         self.free += 1
         self.load += load
 
     def _leave(self, slot: Slot, load: int) -> None:
-        """Take a slot out of its bucket, in which it lies for its former `load`."""
-        bucket = self._buckets[load]
-        del bucket[slot]
-        if not bucket:
-            del self._buckets[load]
-            if load == self._lowest and self._buckets:
-                self._lowest = min(self._buckets)
+        """Take a slot out of its circle, in which it stands for its former `load`."""
+        if slot.after is slot:
+            del self._firsts[load]
+            if load == self._lowest and self._firsts:
+                self._lowest = min(self._firsts)
+        else:
+            slot.before.after = slot.after
+            slot.after.before = slot.before
+            if self._firsts[load] is slot:
+                self._firsts[load] = slot.after
         slot.free = False
         self.free -= 1
         self.load -= load

@@ -41,15 +41,14 @@ def test_a_plain_answer_without_usage_counts_no_tokens() -> None:
 def test_attempts_are_counted_by_class_and_pool() -> None:
     accounts = Accounts((STANDARD, ClassId("flex")))
     failed, served = accounts.traffic_of(STANDARD, PoolId("bf16")), accounts.traffic_of(STANDARD, PoolId("fp8"))
-    failed.ended(Outcome.RESET, Usage(0, 0), degraded=False)
-    served.ended(Outcome.OK, Usage(10, 20), degraded=True)
-    served.ended(Outcome.OK, Usage(1, 2), degraded=False)
-    served.timed(2.3, 0.3, 21)
+    failed.failed(Outcome.RESET, Usage(0, 0), degraded=False)
+    served.answered(Usage(10, 20), degraded=True, duration_s=2.3, ttft_s=0.3, chunks=21)
+    served.answered(Usage(1, 2), degraded=False, duration_s=0.1, ttft_s=None, chunks=0)
     accounts.retried(Outcome.RESET)
     assert accounts.retries == {"reset": 1}
     assert failed.outcomes == {"reset": 1}
     assert (served.outcomes, served.degraded, served.input_tokens, served.output_tokens) == ({"ok": 2}, 1, 11, 22)
-    assert served.duration.total == 2.3
+    assert served.duration.total == pytest.approx(2.4)
     assert served.itl.total == pytest.approx(0.1)
     assert accounts.traffic_of(STANDARD, PoolId("fp8")) is served
 
@@ -58,7 +57,7 @@ def test_what_had_no_traffic_is_not_told() -> None:
     accounts = Accounts((STANDARD,))
     items = [accounts.traffic_of(STANDARD, PoolId(name)) for name in ("bf16", "fp8", "int4")]
     assert accounts.traffic() == []
-    items[0].ended(Outcome.CLIENT_GONE, Usage(0, 0), degraded=False)
+    items[0].failed(Outcome.CLIENT_GONE, Usage(0, 0), degraded=False)
     items[1].ttft.observe(0.1)
     assert accounts.traffic() == items[:2], "an answer that has begun counts though it has not ended"
 
@@ -66,13 +65,13 @@ def test_what_had_no_traffic_is_not_told() -> None:
 @pytest.mark.parametrize(("ttft_s", "chunks"), [(None, 20), (0.3, 1), (0.3, 0)])
 def test_what_has_no_gaps_between_tokens_has_no_itl(ttft_s: float | None, chunks: int) -> None:
     served = Traffic.empty("standard", "bf16")
-    served.timed(1.0, ttft_s, chunks)
+    served.answered(Usage(1, 2), degraded=False, duration_s=1.0, ttft_s=ttft_s, chunks=chunks)
     assert (sum(served.itl.counts), sum(served.duration.counts)) == (0, 1)
 
 
 def test_a_clock_that_goes_back_makes_no_negative_itl() -> None:
     served = Traffic.empty("standard", "bf16")
-    served.timed(1.0, 1.5, 11)
+    served.answered(Usage(1, 2), degraded=False, duration_s=1.0, ttft_s=1.5, chunks=11)
     assert (served.itl.total, served.itl.counts[0]) == (0.0, 1)
 
 

@@ -510,3 +510,14 @@ def test_refusals_of_the_data_path_are_counted_too() -> None:
 
 def test_every_instance_is_told_for_probing() -> None:
     assert [spec.instance_id for spec in build({"bf16": 2, "fp8": 1}).instances()] == ["bf16-0", "bf16-1", "fp8-0"]
+
+
+def test_the_expected_length_follows_the_answers_with_tokens() -> None:
+    dispatcher = build({"bf16": 1})
+    for _ in range(300):
+        request = ask(dispatcher)
+        finish(dispatcher, choose(dispatcher, request), request, output_tokens=1000)
+    for tokens in (0, None):
+        request = ask(dispatcher, RequestFacts(valid=True))
+        finish(dispatcher, choose(dispatcher, request), request, output_tokens=tokens)
+    assert ask(dispatcher).expected_tokens == pytest.approx(1000.0, rel=0.01)

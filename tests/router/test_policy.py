@@ -356,10 +356,3 @@ def test_instances_already_tried_are_left_out() -> None:
     assert picked(policy, tried=("bf16-0",)).spec.instance_id == "bf16-1"
     assert picked(policy, tried=("bf16-0", "bf16-1")).spec.instance_id == "fp8-0"
     assert policy.pick(ASK, tuple(map(InstanceId, ("bf16-0", "bf16-1", "fp8-0")))) is Unavailable.NOTHING_USABLE
-
-
-def test_the_expected_length_follows_the_answers() -> None:
-    _, policy = build()
-    for _ in range(300):
-        policy.learn_length(1000.0)
-    assert policy.expected_tokens == pytest.approx(1000.0, rel=0.01)

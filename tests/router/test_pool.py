@@ -1,4 +1,4 @@
-"""Buckets and ring of one pool: always the emptiest, in turns, and never above the bound."""
+"""Circles and ring of one pool: always the emptiest, in turns, and never above the bound."""
 
 from __future__ import annotations
 
