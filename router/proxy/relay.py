@@ -70,7 +70,7 @@ class Relay(Passage):
 
     def _wait(self, wall_s: float) -> None:
         self._client.rest()
-        ticket = self._gateway.dispatcher.enqueue(self._ask, wall_s, self._granted)
+        ticket = self._gateway.dispatcher.enqueue(self._ask, wall_s, self._granted, self._tried)
         if isinstance(ticket, Refusal):
             self._granted(ticket)
         else:
