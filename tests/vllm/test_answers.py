@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from typing import Any
 
 import pytest
@@ -150,6 +152,22 @@ async def test_a_body_in_chunks(server: Server, router: Router) -> None:
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:], b""))
     chunked = b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunks])
     expected, found = await exchange(server.port, whole), await exchange(router.port, chunked)
+    assert found.same() == expected.same()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_compressed_body_is_unpacked_for_the_engine(server: Server, router: Router, coding: str) -> None:
+    """vLLM itself refuses it."""
+    target, document = CASES["chat"]
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[coding]
+    fields = (pinned(server), "Content-Type: application/json", f"Content-Encoding: {coding}")
+    packed = request("POST", target, pack(json.dumps(document).encode()), *fields)
+    assert (await exchange(server.port, packed)).status == 400
+    expected, found = (
+        await exchange(server.port, request("POST", target, document)),
+        await exchange(router.port, packed),
+    )
+    assert found.status == 200
     assert found.same() == expected.same()
 
 

@@ -96,3 +96,12 @@ async def test_an_engine_that_is_full(pair: Pair, router: Router) -> None:
         assert b"currently busy" in answer.body
         answers = [await exchange(router.port, request("POST", CHAT, BODY)) for _ in range(4)]
         assert {(found.status, found.get(b"x-wattroute-pool")) for found in answers} == {(200, b"bf16")}
+
+
+async def test_a_compressed_body_that_cannot_be_unpacked(pair: Pair, router: Router) -> None:
+    """Refused by the router, in the form of the engine's errors."""
+    for coding, status, reason in (("gzip", 400, b"bad_request"), ("br", 415, b"unsupported_coding")):
+        fields = (JSON, f"Content-Encoding: {coding}")
+        answer = await exchange(router.port, request("POST", CHAT, json.dumps(BODY).encode(), *fields))
+        assert (answer.status, answer.get(b"x-wattroute-reason")) == (status, reason)
+        assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
