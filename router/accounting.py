@@ -19,6 +19,9 @@ BYTES_PER_TOKEN = 4
 
 TTFT_BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 ITL_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 2.5)
+QUEUE_WAIT_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+TOKEN_BOUNDS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576)
+"""As OpenTelemetry has them for gen_ai.client.token.usage, less the largest."""
 DURATION_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 480.0, 960.0)
 
 
@@ -61,6 +64,8 @@ class Traffic(msgspec.Struct):
     Attributes:
         outcomes: attempts that ended, by outcome.
         degraded: attempts at a lower precision than the best the request might have had.
+        queue_wait: of the requests that had to wait for a slot.
+        input_sizes, output_sizes: tokens of one answer that has any.
         input_tokens, output_tokens: as told by the engines, else estimated.
     """
 
@@ -70,6 +75,9 @@ class Traffic(msgspec.Struct):
     ttft: Histogram
     itl: Histogram
     duration: Histogram
+    queue_wait: Histogram
+    input_sizes: Histogram
+    output_sizes: Histogram
     degraded: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -84,6 +92,9 @@ class Traffic(msgspec.Struct):
             Histogram.empty(TTFT_BOUNDS_S),
             Histogram.empty(ITL_BOUNDS_S),
             Histogram.empty(DURATION_BOUNDS_S),
+            Histogram.empty(QUEUE_WAIT_BOUNDS_S),
+            Histogram.empty(TOKEN_BOUNDS),
+            Histogram.empty(TOKEN_BOUNDS),
         )
 
     def answered(self, tokens: Usage, *, degraded: bool, duration_s: float, ttft_s: float | None, chunks: int) -> None:
@@ -107,6 +118,13 @@ class Traffic(msgspec.Struct):
             histogram = self.itl
             histogram.counts[bisect_left(ITL_BOUNDS_S, gap_s)] += 1
             histogram.total += gap_s
+        if tokens.output_tokens:
+            histogram = self.input_sizes
+            histogram.counts[bisect_left(TOKEN_BOUNDS, tokens.input_tokens)] += 1
+            histogram.total += tokens.input_tokens
+            histogram = self.output_sizes
+            histogram.counts[bisect_left(TOKEN_BOUNDS, tokens.output_tokens)] += 1
+            histogram.total += tokens.output_tokens
 
     def failed(self, outcome: Outcome, tokens: Usage, *, degraded: bool) -> None:
         """Count an attempt that ended otherwise."""
@@ -122,6 +140,9 @@ class Traffic(msgspec.Struct):
         self.ttft.add(other.ttft)
         self.itl.add(other.itl)
         self.duration.add(other.duration)
+        self.queue_wait.add(other.queue_wait)
+        self.input_sizes.add(other.input_sizes)
+        self.output_sizes.add(other.output_sizes)
         self.degraded += other.degraded
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
@@ -134,7 +155,7 @@ class ClassCounts(msgspec.Struct):
         requests: accepted for routing.
         finished: answered to the end.
         in_flight: slots held now.
-        queued: waiting now.
+        queued, queued_bytes: waiting now, and the bytes of their bodies.
         off_allocation: served by a pool without weight, because none with weight could.
         refused: not served, by reason.
     """
@@ -144,6 +165,7 @@ class ClassCounts(msgspec.Struct):
     finished: int = 0
     in_flight: int = 0
     queued: int = 0
+    queued_bytes: int = 0
     off_allocation: int = 0
     refused: dict[str, int] = {}
 
@@ -153,6 +175,7 @@ class ClassCounts(msgspec.Struct):
         self.finished += other.finished
         self.in_flight += other.in_flight
         self.queued += other.queued
+        self.queued_bytes += other.queued_bytes
         self.off_allocation += other.off_allocation
         add_counts(self.refused, other.refused)
 
@@ -190,6 +213,14 @@ class Accounts:
         self.unclassified: dict[str, int] = {}
         self.retries: dict[str, int] = {}
         self._traffic: dict[tuple[ClassId, PoolId], Traffic] = {}
+
+    def keep(self, class_ids: Iterable[ClassId], pool_ids: Iterable[PoolId]) -> None:
+        """Count for these classes and pools from now on; what was counted for others is forgotten."""
+        kept, pools = list(class_ids), set(pool_ids)
+        self.classes = {name: self.classes.get(name) or ClassCounts(name) for name in kept}
+        self._traffic = {
+            key: item for key, item in self._traffic.items() if key[0] in self.classes and key[1] in pools
+        }
 
     def traffic_of(self, class_id: ClassId, pool_id: PoolId) -> Traffic:
         """Where to count what a class has of a pool."""

@@ -35,6 +35,13 @@ class RetryBudget:
         self._requests = 0.0
         self._retries = 0.0
 
+    def adopt(self, old: RetryBudget) -> None:
+        """Take over what was counted under other settings."""
+        self.new_requests = old.new_requests
+        self._folded_at_s = old._folded_at_s
+        self._requests = old._requests
+        self._retries = old._retries
+
     def may_retry(self, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; True spends budget.
 

@@ -46,6 +46,13 @@ class Health:
         self.failed_requests = 0
         self.failed_probes = 0
 
+    def adopt(self, old: Health) -> None:
+        """Stand where another one stood, for settings that have changed meanwhile."""
+        self.state = old.state
+        self.failed_requests = old.failed_requests
+        self.failed_probes = old.failed_probes
+        self._good_probes = old._good_probes
+
     def request_ended(self, outcome: Outcome) -> bool:
         """Take the end of an attempt into account; True if the state changed."""
         before = self.state

@@ -45,6 +45,10 @@ class Ladder:
         self.expires_at_s = math.inf
         self.refused: Counter[str] = Counter()
 
+    def reconfigure(self, settings: TableSettings) -> None:
+        """Go by other settings from the next table on."""
+        self._settings = settings
+
     def offer(self, table: AllocationTable, now_s: float) -> bool:
         """Take a table from the source; True if it is to be obeyed from now on, False if it is refused or known.
 

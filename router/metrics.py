@@ -82,6 +82,7 @@ def _classes(snapshot: Snapshot) -> Iterator[Metric]:
     refused = _counter("refused", "Requests not served, by reason.", (*_CLASS, "reason"))
     active = _gauge("active_requests", "Requests that hold a slot on an instance.", _CLASS)
     queued = _gauge("queued", "Requests waiting for a slot.", _CLASS)
+    queued_bytes = _gauge("queued_bytes", "Bytes of the bodies of requests waiting for a slot.", _CLASS)
     for counts in snapshot.classes:
         label = [counts.class_id]
         requests.add_metric(label, counts.requests)
@@ -89,11 +90,12 @@ def _classes(snapshot: Snapshot) -> Iterator[Metric]:
         off.add_metric(label, counts.off_allocation)
         active.add_metric(label, counts.in_flight)
         queued.add_metric(label, counts.queued)
+        queued_bytes.add_metric(label, counts.queued_bytes)
         for reason, count in counts.refused.items():
             refused.add_metric([counts.class_id, reason], count)
     for reason, count in snapshot.unclassified.items():
         refused.add_metric([UNCLASSIFIED, reason], count)
-    yield from (requests, finished, off, refused, active, queued)
+    yield from (requests, finished, off, refused, active, queued, queued_bytes)
 
 
 def _traffic(traffic: list[Traffic]) -> Iterator[Metric]:
@@ -113,6 +115,9 @@ def _traffic(traffic: list[Traffic]) -> Iterator[Metric]:
         ("ttft", "ttft_seconds", "From a request's arrival to the first byte of its answer."),
         ("itl", "itl_seconds", "Mean time between the events of one stream."),
         ("duration", "duration_seconds", "From a request's arrival to the end of its answer."),
+        ("queue_wait", "queue_wait_seconds", "Time that requests waited for a slot, those that had to."),
+        ("input_sizes", "request_input_tokens", "Input tokens of an answered request."),
+        ("output_sizes", "request_output_tokens", "Output tokens of an answered request."),
     ):
         family = _histogram(name, text, _TRAFFIC)
         for item in traffic:

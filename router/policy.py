@@ -121,6 +121,18 @@ class ClassPolicy:
             lane.inverse = 1.0 / share if share > 0 else 0.0
         self._start_passes()
 
+    def adopt(self, old: ClassPolicy) -> None:
+        """Take over the lengths learnt and what is owed to pools of the same names; `old` picks no more."""
+        self.expected_tokens = old.expected_tokens
+        old._note_credits()
+        before = {lane.pool.pool_id: lane for lane in old.lanes}
+        for lane in old.lanes:
+            lane.at = -1
+        for lane in self.lanes:
+            known = before.get(lane.pool.pool_id)
+            if known is not None:
+                lane.share, lane.inverse, lane.credit = known.share, known.inverse, known.credit
+
     def pick(self, ask: Ask, tried: Sequence[InstanceId] = ()) -> Slot | Unavailable:
         """The instance for a request, without reserving it.
 

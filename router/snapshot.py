@@ -134,7 +134,7 @@ def counts_of(ended: Snapshot) -> Snapshot:
         now_s=ended.now_s,
         ready=False,
         table=msgspec.structs.replace(ended.table, refused=dict(ended.table.refused)),
-        classes=[msgspec.structs.replace(item, in_flight=0, queued=0) for item in ended.classes],
+        classes=[msgspec.structs.replace(item, in_flight=0, queued=0, queued_bytes=0) for item in ended.classes],
         traffic=ended.traffic,
         instances=[],
         retries=ended.retries,
@@ -280,5 +280,6 @@ def _class_document(counts: ClassCounts, traffic: list[Traffic]) -> dict[str, An
         "refused": sum(counts.refused.values()),
         "in_flight": counts.in_flight,
         "queued": counts.queued,
+        "queued_bytes": counts.queued_bytes,
         "output_tokens_by_pool": {item.pool_id: float(item.output_tokens) for item in traffic},
     }

@@ -47,6 +47,7 @@ def test_counts_of_workers_are_summed() -> None:
         "refused": 0,
         "in_flight": 3,
         "queued": 0,
+        "queued_bytes": 0,
         "output_tokens_by_pool": {"bf16": 500.0, "fp8": 500.0},
     }
     assert sum(instance["in_flight"] for instance in document["instances"]) == 3
