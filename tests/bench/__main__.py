@@ -17,7 +17,7 @@ from tests.bench import about, report, suite
 from tests.bench.bench import Bench
 from tests.bench.engines import LOAD_CORE
 from tests.bench.ours import Ours
-from tests.bench.peers import peers
+from tests.bench.peers import Peer, peers
 from tests.bench.processes import Processes
 from tests.bench.results import Results
 from tests.bench.suite import Plan
@@ -42,6 +42,8 @@ def main() -> int:
         except KeyboardInterrupt:
             sys.stderr.write("bench: interrupted; nothing is left running\n")
             return 130
+    if options.keep and options.json is not None:
+        results = Results.from_json(json.loads(options.json.read_text())).overlaid(results)
     if options.json is not None:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n")
     if options.doc:
@@ -69,19 +71,30 @@ def _measured(options: argparse.Namespace) -> Results:
     results = Results()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Processes(Path(folder)) as processes:
         bench = Bench(processes, options.build.absolute(), results)
-        wanted = peers(bench.build)[: 1 if options.quick else None]
-        if options.peers_venv is None:
-            found = suite.installed_peers(bench, wanted)
-        else:
-            found = tuple(replace(peer, venv=options.peers_venv.absolute()) for peer in wanted)
+        names = options.only or (["basic"] if options.quick else list(suite.MEASURES))
+        found = _peers(bench, options, names)
         results.about = about.run(ROOT, found, checkout=options.checkout)
         ours = Ours(checkout=options.checkout and options.checkout.absolute())
-        names = options.only or (["basic"] if options.quick else list(suite.MEASURES))
-        suite.run(bench, Plan(ours, found, options.rounds, options.quick, options.requests), names)
+        wanted = frozenset(options.subject or ())
+        plan = Plan(ours, found, options.rounds, options.quick, options.requests, wanted)
+        suite.run(bench, plan, names)
         for name, count in processes.leaked.items():
             results.note(name, f"left {count} processes behind when it was stopped")
     results.about["seconds"] = f"{bench.elapsed_s():.0f}"
     return results
+
+
+def _peers(bench: Bench, options: argparse.Namespace, names: list[str]) -> tuple[Peer, ...]:
+    """The peers that this run measures, installed."""
+    if not suite.BESIDE_PEERS & {*names}:
+        return ()
+    wanted = peers(bench.build)[: 1 if options.quick else None]
+    if options.subject:
+        wanted = [peer for peer in wanted if peer.name in options.subject]
+    if options.peers_venv is not None:
+        return tuple(replace(peer, venv=options.peers_venv.absolute()) for peer in wanted)
+    suite.install_peers(bench, wanted)
+    return tuple(wanted)
 
 
 def _options() -> argparse.Namespace:
@@ -90,8 +103,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of each measure; medians count (default: 3, of --quick 1)")
     parser.add_argument("--quick", action="store_true", help="short rounds of the main loads, with the main peers")
     parser.add_argument("--only", action="append", choices=names, help="measure this alone; may be repeated")
+    parser.add_argument("--subject", action="append", help="measure this proxy alone; may be repeated")
     parser.add_argument("--requests", type=int, default=1_000_000, help="length of the soak")
     parser.add_argument("--json", type=Path, help="write all values to this file")
+    parser.add_argument("--keep", action="store_true", help="keep what that file holds and this run does not measure")
     parser.add_argument("--read", type=Path, help="measure nothing, report on the values in this file")
     parser.add_argument("--doc", action="store_true", help="write the tables into docs/reference/performance.md")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ class Bench:
         except UnavailableError as error:
             self.unavailable.add(name)
             self.results.note(name, f"not measured: {error}")
-        except ValueError as error:
+        except (ValueError, OSError, subprocess.SubprocessError) as error:
             self.results.note(name, f"a measure failed: {error}")
 
     def elapsed_s(self) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.bench import wrk
 from tests.bench.engines import LOAD_CORE, Counts, RunningEngine
-from tests.bench.processes import CpuTime, Processes, cpu_time, rss_kb
+from tests.bench.processes import CpuTime, Processes, Started, cpu_time, rss_kb
 from tests.bench.wrk import Shape, WrkReport
 
 PLAIN = Shape("plain", 32)
@@ -69,11 +69,14 @@ def run_wrk(processes: Processes, shape: Shape, url: str, *, seconds: float) -> 
     """Run a load to its end.
 
     Raises:
-        ValueError: wrk did not report.
+        ValueError: wrk did not report, or nothing was answered.
     """
     with processes.running("wrk", wrk.command(shape, url, seconds=seconds), core=LOAD_CORE) as started:
-        started.process.wait(seconds + 30)
-    return wrk.parse(started.log.read_text())
+        _wait(started, seconds + 30)
+    report = wrk.parse(started.log.read_text())
+    if report.requests == 0:
+        raise ValueError(f"no request was answered in {seconds:.0f} s")
+    return report
 
 
 def measure(processes: Processes, shape: Shape, url: str, *, pid: int, engine: RunningEngine, window: Window) -> Cost:
@@ -89,10 +92,14 @@ def measure(processes: Processes, shape: Shape, url: str, *, pid: int, engine: R
         time.sleep(window.measured_s)
         used, served, seconds = cpu_time(pid) - cpu, engine.counts() - counts, time.monotonic() - begun_s
         rss = rss_kb(pid)
-        try:
-            started.process.wait(whole_s + 30)
-        except subprocess.TimeoutExpired as error:
-            raise ValueError(f"wrk did not end: {started.last_words()}") from error
+        _wait(started, whole_s + 30)
     if served.requests == 0:
         raise ValueError(f"nothing was served in {seconds:.1f} s")
     return Cost(seconds, served, used, rss, wrk.parse(started.log.read_text()))
+
+
+def _wait(started: Started, within_s: float) -> None:
+    try:
+        started.process.wait(within_s)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"wrk did not end: {started.last_words()}") from error

@@ -66,20 +66,20 @@ class Processes:
         self.leaked: dict[str, int] = {}
         self._running: list[Started] = []
         self._count = 0
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+        self._others = frozenset(descendants(os.getpid()))
 
     def __enter__(self) -> Processes:
+        _adopt_orphans(True)
         return self
 
     def __exit__(self, *_: object) -> None:
         for started in self._running:
             _signal(started.pid, signal.SIGKILL)
-        for pid in descendants(os.getpid())[1:]:
+        for pid in {*descendants(os.getpid())} - self._others:
             _signal(pid, signal.SIGKILL)
         for started in self._running:
             started.process.wait()
+        _adopt_orphans(False)
 
     def start(self, name: str, command: list[str], *, core: int, env: Mapping[str, str] | None = None) -> Started:
         """Start a command on one core; both of its outputs go to a log in the run's folder."""
@@ -184,6 +184,13 @@ def wait_for(path: Path, started: Started, *, seconds: float = 5.0) -> str:
             break
         time.sleep(0.005)
     raise TimeoutError(f"{started.process.args!r} wrote nothing; see {path}")
+
+
+def _adopt_orphans(adopt: bool) -> None:
+    """Make this process, or not, the parent of descendants whose own parent ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def _signal(pid: int, number: int) -> None:

@@ -59,6 +59,17 @@ class Results:
         ratios = [mine / its for mine, its in zip(figures, bases, strict=False) if its > 0]
         return Spread.of(ratios) if ratios else None
 
+    def overlaid(self, later: Results) -> Results:
+        """These results, with those of a later run in place of what both hold."""
+        subjects = dict.fromkeys([*self.values, *later.values])
+        values = {name: {**self.values.get(name, {}), **later.values.get(name, {})} for name in subjects}
+        notes = {name: [*self.notes.get(name, [])] for name in self.notes}
+        both = Results(values, notes, {**self.about, f"then, {later.about['date']}": later.about["command"]})
+        for subject, found in later.notes.items():
+            for note in found:
+                both.note(subject, note)
+        return both
+
     def as_json(self) -> dict[str, object]:
         """For a file."""
         return {"about": self.about, "notes": self.notes, "values": self.values}

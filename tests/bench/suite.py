@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from tests.bench import basic, flatness, install, latency, memory, soak, startup
@@ -27,6 +27,7 @@ class Plan:
         rounds: of each measure.
         quick: one short round.
         soak_requests: length of the soak.
+        names: measure these subjects alone; empty means all.
     """
 
     ours: Ours
@@ -34,31 +35,36 @@ class Plan:
     rounds: int
     quick: bool
     soak_requests: int
-
-    @property
-    def ours_2x4(self) -> Subject:
-        """Our router before two pools of four."""
-        return Subject(replace(self.ours, name=OURS_2X4, pools=POOLS_2X4), ADDRESSES_2X4)
+    names: frozenset[str] = frozenset()
 
     def few(self) -> list[Subject]:
-        """Ours, the limit and the closest peer."""
-        return [Subject(self.ours), Subject(Nginx()), *(Subject(peer) for peer in self.peers[:1])]
+        """Ours, and those it has targets against."""
+        return self._wanted([Subject(self.ours), Subject(Nginx()), *map(Subject, self.peers[:1])])
+
+    def more(self) -> list[Subject]:
+        """The few, and ours before two pools of four."""
+        two_pools = Subject(replace(self.ours, name=OURS_2X4, pools=POOLS_2X4), ADDRESSES_2X4)
+        return self._wanted([Subject(self.ours), two_pools, Subject(Nginx()), *map(Subject, self.peers[:1])])
 
     def all(self) -> list[Subject]:
         """Everything that can be measured."""
-        ours, nginx, *_ = self.few()
-        return [ours, self.ours_2x4, nginx, *(Subject(peer) for peer in self.peers)]
+        return [*self.more(), *self._wanted([*map(Subject, self.peers[1:])])]
+
+    def _wanted(self, subjects: list[Subject]) -> list[Subject]:
+        return [subject for subject in subjects if not self.names or subject.proxy.name in self.names]
 
 
 def _basic(bench: Bench, plan: Plan) -> None:
-    for _ in range(plan.rounds):
-        basic.measure_round(bench, plan.few() if plan.quick else plan.all(), quick=plan.quick)
+    for number in range(plan.rounds):
+        # There is no target against the slower peers: one round of them will do.
+        all_or_more = plan.all() if number == 0 else plan.more()
+        subjects = plan.few() if plan.quick else all_or_more
+        basic.measure_round(bench, subjects, quick=plan.quick)
 
 
 def _start(bench: Bench, plan: Plan) -> None:
     for number in range(1 if plan.quick else 5):
-        # Peers take seconds; their figure is for orientation, ours has a target.
-        startup.measure_round(bench, plan.few() if number < plan.rounds else [Subject(plan.ours)])
+        startup.measure_round(bench, plan.few() if number < plan.rounds else plan.few()[:1])
 
 
 def _memory(bench: Bench, plan: Plan) -> None:
@@ -104,21 +110,22 @@ MEASURES: dict[str, Callable[[Bench, Plan], None]] = {
 """What a full run measures, in this order."""
 APART: dict[str, Callable[[Bench, Plan], None]] = {"soak": _soak}
 """What is measured only when asked for."""
+BESIDE_PEERS = frozenset({"basic", "start", "memory", "latency"})
+"""Measures that need the peers."""
 
 
 def run(bench: Bench, plan: Plan, names: list[str]) -> None:
-    """Run some measures; what the peers need is there already."""
+    """Run some measures."""
     with table_server(pool_names(POOLS_2X4), CLASS_NAMES) as url:
         plan = replace(plan, ours=replace(plan.ours, table_url=url))
         for name in names:
             {**MEASURES, **APART}[name](bench, plan)
 
 
-def installed_peers(bench: Bench, wanted: list[Peer]) -> tuple[Peer, ...]:
-    """Install peers; one that cannot be is noted and stays in the list, to be reported as absent."""
+def install_peers(bench: Bench, wanted: Iterable[Peer]) -> None:
+    """Install peers; one that cannot be is noted, and reported as not measured."""
     for peer in wanted:
         problem = install.ensure(peer.requirement, peer.venv)
         if problem is not None:
             bench.unavailable.add(peer.name)
-            bench.results.note(peer.name, problem)
-    return tuple(wanted)
+            bench.results.note(peer.name, f"not measured: {problem}")
