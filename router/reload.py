@@ -13,8 +13,12 @@ from typing import Any
 from router.errors import SettingsError
 from router.settings import RouterFile
 from router.snapshot import ConfigView
+from router.tenants.source import secret_files
 
 log = logging.getLogger(__name__)
+
+Mark = tuple[int, int, int, int]
+Marks = tuple[Mark | None, ...]
 
 POLL_S = 1.0
 """Time between two looks at the file."""
@@ -73,7 +77,7 @@ def keep_fixed(new: RouterFile, old: RouterFile) -> tuple[RouterFile, tuple[str,
 
 
 class Reloader:
-    """Follows the configuration file.
+    """Follows the configuration file, and the files of tenants and of engines' keys that it names.
 
     Args:
         source: where settings come from.
@@ -98,8 +102,9 @@ class Reloader:
         self._wall_s = wall_s
         self._asked = asyncio.Event()
         self._view = ConfigView(reloads={TAKEN: 0, REFUSED: 0, UNCHANGED: 0})
-        self._mark = self._read_mark()
         self.settings = settings
+        self._seen = self._look()
+        self._secrets = _marks(secret_files(settings))
 
     def view(self) -> ConfigView:
         """What became of the attempts so far."""
@@ -110,7 +115,7 @@ class Reloader:
         self._asked.set()
 
     async def run(self) -> None:
-        """Follow until cancelled: when asked, and if the settings say so, when the file changes."""
+        """Follow until cancelled: when asked, and if the settings say so, when one of the files changes."""
         while True:
             try:
                 async with asyncio.timeout(POLL_S):
@@ -123,7 +128,7 @@ class Reloader:
 
     async def reload(self) -> str:
         """Read the file and obey it; gives the result, which is counted and logged, too."""
-        self._mark = self._read_mark()
+        self._seen = self._look()
         try:
             # Beside the event loop: a large file takes a while, and requests must not wait for it.
             found = await asyncio.to_thread(self._source.load)
@@ -141,29 +146,40 @@ class Reloader:
         if needs_restart != self._view.needs_restart and needs_restart:
             log.warning("a changed setting needs a restart", extra={"keys": ", ".join(needs_restart)})
         self._view.needs_restart = needs_restart
-        if settings == self.settings:
+        secrets = _marks(secret_files(settings))
+        if settings == self.settings and secrets == self._secrets:
             log.info("configuration unchanged")
             return UNCHANGED
         await self._apply(settings)
         self.settings = settings
+        self._secrets = secrets
+        self._seen = (self._seen[0], secrets)
         self._view.loaded_at_s = self._wall_s()
         log.info("configuration taken", extra={"hash": digest_of(settings)})
         return TAKEN
 
     async def _has_settled(self) -> bool:
-        """Whether the file differs from the one last read and stays as it is: whoever writes it may not be done."""
-        mark = self._read_mark()
-        if mark in (None, self._mark):
+        """Whether a file differs from the one last read and stays as it is: whoever writes it may not be done."""
+        found = self._look()
+        if found == self._seen or None in found[0]:
             return False
         await asyncio.sleep(SETTLE_S)
-        return mark == self._read_mark()
+        return found == self._look()
 
-    def _read_mark(self) -> tuple[int, ...] | None:
-        """What tells one state of the file from another; a link is followed, so that it may be turned elsewhere."""
-        if self._source.path is None:
-            return None
-        try:
-            found = self._source.path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    def _look(self) -> tuple[Marks, Marks]:
+        """At the configuration file, and at the files that it names."""
+        config = () if self._source.path is None else (self._source.path,)
+        return _marks(config), _marks(secret_files(self.settings))
+
+
+def _marks(files: tuple[Path, ...]) -> Marks:
+    """What tells one state of each file from another; a link is followed, so that it may be turned elsewhere."""
+    return tuple(map(_mark, files))
+
+
+def _mark(file: Path) -> Mark | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

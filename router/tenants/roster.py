@@ -50,6 +50,11 @@ class Roster:
         self._counts: dict[str, TenantCounts] = {}
         self.apply(specs)
 
+    def reconfigure(self, specs: Sequence[TenantSpec], *, max_labels: int) -> None:
+        """As `apply`, with another bound on the labels."""
+        self._max_labels = max_labels
+        self.apply(specs)
+
     def apply(self, specs: Sequence[TenantSpec]) -> None:
         """Know these tenants and their keys and no others; what a tenant has used stays used."""
         old, self._tenants = self._tenants, {}

@@ -47,6 +47,14 @@ def read_tenants(settings: RouterFile) -> tuple[TenantSpec, ...]:
     return tuple(spec for _, spec in found)
 
 
+def secret_files(settings: RouterFile) -> tuple[Path, ...]:
+    """Files that hold tenants and keys of engines: what they say may change while the settings stay as they are."""
+    section = settings.tenants
+    tenants = () if section is None or section.tenants_file is None else (section.tenants_file,)
+    keys = (pool.engine_key_file for pool in settings.pools)
+    return (*tenants, *(path for path in keys if path is not None))
+
+
 def spec_of(tenant: TenantSettings) -> TenantSpec:
     """A tenant's settings in the form that is kept: an eighth of the memory."""
     return TenantSpec(

@@ -192,3 +192,36 @@ async def test_a_refused_file_is_not_read_again_until_it_changes(rig: Rig) -> No
     rig.path.write_text(FILE.replace("static_weight: 1", "static_weight: 2"))
     await until(lambda: rig.taken)
     running.cancel()
+
+
+@pytest.mark.parametrize("setting", ["tenants: {{tenants_file: {path}}}", "pools: [{pool}]"], ids=["tenants", "key"])
+async def test_a_changed_file_of_tenants_or_keys_is_taken_with_the_same_settings(setting: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("one")
+    config = tmp_path / "wattroute.yaml"
+    rig = Rig(config)
+    pool = f"{{name: bf16, precision: bf16, instances: [http://127.0.0.1:9001], engine_key_file: {secret}}}"
+    text = setting.format(path=secret, pool=pool)
+    config.write_text((FILE if "tenants" in setting else "router: {port: 7000, reload: true}\n") + text + "\n")
+    assert await rig.reloader.reload() == TAKEN
+    assert await rig.reloader.reload() == UNCHANGED
+    task = asyncio.create_task(rig.reloader.run())
+    secret.write_text("another")
+    await until(lambda: len(rig.taken) == 2)
+    task.cancel()
+    assert rig.taken[0] == rig.taken[1]
+    assert await rig.reloader.reload() == UNCHANGED
+
+
+async def test_a_changed_file_of_tenants_that_cannot_be_obeyed_is_tried_again(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("one")
+    rig = Rig(tmp_path / "wattroute.yaml")
+    rig.path.write_text(FILE + f"tenants: {{tenants_file: {secret}}}\n")
+    assert await rig.reloader.reload() == TAKEN
+    secret.write_text("broken")
+    rig.trouble = SettingsError("broken")
+    assert await rig.reloader.reload() == REFUSED
+    assert await rig.reloader.reload() == REFUSED
+    rig.trouble = None
+    assert await rig.reloader.reload() == TAKEN

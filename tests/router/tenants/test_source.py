@@ -16,7 +16,7 @@ from router.errors import SettingsError
 from router.settings import RouterFile
 from router.tenants.keys import KeyDigest, digest_of, written
 from router.tenants.limits import Allowance
-from router.tenants.source import read_tenants
+from router.tenants.source import read_tenants, secret_files
 from router.tenants.tenant import TenantSpec
 from tests.fakes.routing import router_file
 
@@ -190,3 +190,12 @@ def test_ten_thousand_tenants_and_no_more(tmp_path: Path) -> None:
     many = [tenant(f"t{number}") for number in range(10_000)]
     assert len(read_tenants(in_file(tmp_path, lines(*many)))) == 10_000
     assert "10001 tenants" in error_of(in_file(tmp_path, lines(*many, tenant("one-more"))))
+
+
+def test_the_files_whose_change_is_a_change_of_the_configuration(tmp_path: Path) -> None:
+    assert secret_files(router_file()) == ()
+    assert secret_files(settings(list=[FULL])) == ()
+    found = settings(tenants_file=str(tmp_path / "tenants"))
+    pool = found.pools[0].model_copy(update={"engine_key_file": tmp_path / "key"})
+    with_key = found.model_copy(update={"pools": (pool, *found.pools[1:])})
+    assert secret_files(with_key) == (tmp_path / "tenants", tmp_path / "key")
