@@ -98,10 +98,10 @@ def prepare(folder: Path, *, given: Path | None, say: Callable[[str], None]) -> 
         UnavailableError: it cannot be had or run here.
         subprocess.CalledProcessError: a step failed for any other reason.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    venv = given or folder / "venv"
     if given is not None and not (given / "bin" / "vllm").exists():
         raise FileNotFoundError(f"{given} has no bin/vllm; name an environment with vLLM in it, or none at all")
+    folder.mkdir(parents=True, exist_ok=True)
+    venv = given or folder / "venv"
     is_installed = given is not None or _is_current(venv, LOCK, Path(__file__))
     machine = this_machine(folder)
     reason = reason_against(machine, is_installed=is_installed)

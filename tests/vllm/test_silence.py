@@ -110,14 +110,12 @@ async def test_a_sleeping_engine(pair: Pair, impatient: Router, level: int) -> N
     """It says it is healthy; its metrics say that it sleeps, and the router sends it nothing."""
     pair.bf16.order(f"/sleep?level={level}&mode=abort")
     assert seems_healthy(pair.bf16)
-    if level > 0:
-        impatient.until({"bf16": "asleep", "int8": "up"})
+    impatient.until({"bf16": "asleep", "int8": "up"})
     answer = await exchange(impatient.port, completion(4, is_stream=True))
     assert is_complete(answer, is_stream=True)
     assert answer.get(b"x-wattroute-pool") == b"int8"
     refusal = await exchange(impatient.port, completion(4, pinned(pair.bf16), is_stream=True))
-    assert refusal.status in (503, 504)
-    assert refusal.get(b"x-wattroute-reason") in (b"no_instance", b"engine_timeout")
+    assert (refusal.status, refusal.get(b"x-wattroute-reason")) == (503, b"no_instance")
     pair.bf16.order("/wake_up")
     impatient.until({"bf16": "up"})
     woken = await exchange(impatient.port, completion(4, is_stream=True))
