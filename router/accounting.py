@@ -218,9 +218,7 @@ class Accounts:
         """Count for these classes and pools from now on; what was counted for others is forgotten."""
         kept, pools = list(class_ids), set(pool_ids)
         self.classes = {name: self.classes.get(name) or ClassCounts(name) for name in kept}
-        self._traffic = {
-            key: item for key, item in self._traffic.items() if key[0] in self.classes and key[1] in pools
-        }
+        self._traffic = {key: item for key, item in self._traffic.items() if key[0] in self.classes and key[1] in pools}
 
     def traffic_of(self, class_id: ClassId, pool_id: PoolId) -> Traffic:
         """Where to count what a class has of a pool."""
