@@ -22,6 +22,7 @@ from router.proxy.models import Answer, ModelList
 from router.proxy.observed import install
 from router.reload import digest_of
 from router.settings import RouterFile
+from router.shared_slots import SlotBook
 from router.snapshot import INSTANCE_STATES, Snapshot
 from router.sources import Sources, report_end
 from router.tenants.engine_keys import read_engine_keys
@@ -45,6 +46,7 @@ class Worker:
         worker: number of this process, from 0.
         workers: how many there are.
         sock: what the public port listens on where the parent has bound it.
+        book: where several workers share the instances' slots.
 
     Raises:
         SettingsError: a key of engines or tenants cannot be read.
@@ -52,11 +54,18 @@ class Worker:
     """
 
     def __init__(
-        self, settings: RouterFile, *, worker: int = 0, workers: int = 1, sock: socket.socket | None = None
+        self,
+        settings: RouterFile,
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        sock: socket.socket | None = None,
+        book: SlotBook | None = None,
     ) -> None:
         self._settings = settings
         keys = read_engine_keys(settings.pools, os.environ)
-        self.dispatcher = Dispatcher(settings, workers=workers, worker=worker, tenants=read_tenants(settings))
+        tenants = read_tenants(settings)
+        self.dispatcher = Dispatcher(settings, workers=workers, worker=worker, book=book, tenants=tenants)
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
@@ -65,7 +74,7 @@ class Worker:
             settings.router, dispatcher=self.dispatcher, models=models, clocks=clocks, dialer=Dialer(self.keyring)
         )
         self._dropped_fields = frozenset[bytes]() if settings.router.tracing is None else DROPPED_WHEN_TRACING
-        self.gateway.reconfigure(settings.router, self._dropped_fields)
+        self.gateway.reconfigure(settings.router, keys, self._dropped_fields)
         self._observation = observe(settings.router, random.Random())
         if self._observation is not None:
             install(self.gateway, self._observation.observer)
@@ -100,6 +109,27 @@ class Worker:
             task = loop.create_task(run, name=name)
             task.add_done_callback(report_end)
             self._tasks.append(task)
+        if self._workers == 1:
+            self._sources.start()
+
+    async def reload(self, settings: RouterFile) -> None:
+        """Go by other settings from now on; requests in flight and waiting go on.
+
+        Raises:
+            SettingsError: a key of engines or tenants cannot be read; the old settings stay.
+            CertificateError: a file of TLS cannot be used; the old settings stay.
+        """
+        # Beside the event loop: many tenants take a while to read.
+        tenants = await asyncio.to_thread(read_tenants, settings)
+        keys = read_engine_keys(settings.pools, os.environ)
+        self.keyring.use(settings.pools)
+        self._settings = settings
+        self._config_hash = digest_of(settings)
+        self.dispatcher.reconfigure(settings, tenants)
+        self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
+        self.gateway.reconfigure(settings.router, keys, self._dropped_fields)
+        await self._sources.stop()
+        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring)
         if self._workers == 1:
             self._sources.start()
 

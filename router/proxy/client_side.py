@@ -9,11 +9,11 @@ import struct
 from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 
+from router.exchange import Refusal
 from router.http1.answers import CONTINUE, answer
 from router.http1.chunked import ChunkDecoder, ChunkError
 from router.http1.request_head import HeadError, RequestHead, is_hopeless
-from router.openai import error_body
-from router.proxy.errors import error_type
+from router.proxy.errors import refusal_parts
 
 if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
@@ -352,6 +352,12 @@ class ClientConnection(asyncio.Protocol):
         if length is not None and length > gateway.limits.max_body_bytes:
             self._refuse_body()
             return
+        if gateway.dispatcher.has_tenants:
+            # Before the body is read: nobody without a key makes the router hold anything.
+            refusal = gateway.key_refusal(head)
+            if refusal is not None:
+                self._turn_away(refusal)
+                return
         if length is not None and not self.hold(length):
             return
         data, self._buffer = self._buffer, b""
@@ -419,13 +425,16 @@ class ClientConnection(asyncio.Protocol):
         self._refuse(413, "body_too_large", f"the request's body exceeds {limit} bytes")
 
     def _refuse(self, status: int, reason: str, message: str) -> None:
+        """Refuse what is no request that is served, and count it."""
+        self._turn_away(Refusal(status, reason, message))
+        self._gateway.dispatcher.count_refusal(reason)
+
+    def _turn_away(self, refusal: Refusal) -> None:
         """Answer and close."""
         self.let_body_go()
         self._decoder = None
-        fields = b"x-wattroute-reason: %b\r\n" % reason.encode("ascii")
-        body = error_body(message, type_=error_type(status), code=status)
+        fields, body = refusal_parts(refusal)
         if self._gateway.observer is not None:
-            self._gateway.observer.rejected(self, status, reason)
-        self._gateway.post(self.transport, answer(status, body, close=True, fields=fields))
-        self._gateway.dispatcher.count_refusal(reason)
+            self._gateway.observer.rejected(self, refusal.status, refusal.reason)
+        self._gateway.post(self.transport, answer(refusal.status, body, close=True, fields=fields))
         self._linger()

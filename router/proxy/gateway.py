@@ -24,6 +24,8 @@ from router.proxy.outbox import Outbox
 from router.proxy.relay import Relay
 from router.proxy.told import Told
 from router.settings import LimitSettings, RouterSettings, TimeoutSettings
+from router.tenants.engine_keys import NO_KEYS, EngineKeys
+from router.tenants.keys import CREDENTIAL_FIELDS
 from router.transport.dialing import Dialer
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,8 @@ class Gateway:
         requests: reads the heads of requests.
         answers: reads the heads of engines' answers.
         told: makes the field lines added to answers.
+        engine_keys: shown to engines; None where no pool has one.
+        keeps_credentials: whether clients' keys go no further than to the router.
         held_body_bytes: bytes of request bodies that are held now.
         clients: connections that stand.
         dispatcher: decides about requests.
@@ -88,6 +92,7 @@ class Gateway:
         models: ModelList,
         clocks: Clocks,
         dialer: Dialer | None = None,
+        engine_keys: EngineKeys = NO_KEYS,
     ) -> None:
         self.dispatcher = dispatcher
         self.engines = EnginePool(settings.timeouts.engine_keep_alive_s, (dialer or Dialer()).connect)
@@ -98,7 +103,7 @@ class Gateway:
         self.relay_type: type[Relay] = Relay
         self.observer: Observer | None = None
         self.answers = ResponseReader()
-        self.reconfigure(settings)
+        self.reconfigure(settings, engine_keys)
         self.held_body_bytes = 0
         self.clients: set[ClientConnection] = set()
         self.is_draining = False
@@ -113,17 +118,25 @@ class Gateway:
         self._unpacking: set[asyncio.Task[None]] = set()
         self._emptied: asyncio.Event | None = None
 
-    def reconfigure(self, settings: RouterSettings, dropped_fields: frozenset[bytes] = frozenset()) -> None:
+    def reconfigure(
+        self,
+        settings: RouterSettings,
+        engine_keys: EngineKeys = NO_KEYS,
+        dropped_fields: frozenset[bytes] = frozenset(),
+    ) -> None:
         """Go by other settings from now on, and forget what was kept under the old ones.
 
         Args:
             settings: of the router's process.
-            dropped_fields: lower-case names of request fields that do not go on to engines.
+            engine_keys: shown to engines in place of the clients' keys, which then go no further.
+            dropped_fields: lower-case names of further request fields that do not go on to engines.
         """
         self.timeouts: TimeoutSettings = settings.timeouts
         self.limits: LimitSettings = settings.limits
         self.engines.keep_alive_s = settings.timeouts.engine_keep_alive_s
-        self.requests = RequestReader(dropped_fields)
+        self.engine_keys = engine_keys or None
+        self.keeps_credentials = bool(engine_keys) or self.dispatcher.has_tenants
+        self.requests = RequestReader(dropped_fields | CREDENTIAL_FIELDS if self.keeps_credentials else dropped_fields)
         self.told = Told()
 
     def admits_connection(self) -> bool:
@@ -198,6 +211,8 @@ class Gateway:
         self.refuse_here(client, Refusal(error.status, reason, str(error)))
 
     def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
+        if self.dispatcher.has_tenants and self._lacks_key(client, head):
+            return True
         if is_engine_verb(head.target):
             self.refuse_here(client, Refusal(404, "not_served", "this path is not served here"))
             return True
@@ -208,9 +223,24 @@ class Gateway:
             self._answer_health(client)
             return True
         if path == ["v1", "models"]:
-            self._models.ask(head.fields.get(b"authorization"), lambda answer: client.answer(*answer))
+            authorization = None if self.keeps_credentials else head.fields.get(b"authorization")
+            self._models.ask(authorization, lambda answer: client.answer(*answer))
             return True
         return False
+
+    def _lacks_key(self, client: ClientConnection, head: RequestHead) -> bool:
+        """Refuse a request to any path but /health without a tenant's key; True if it was."""
+        if segments(head.target) == ["health"]:
+            return False
+        refusal = self.key_refusal(head)
+        if refusal is None:
+            return False
+        self.refuse(client, refusal)
+        return True
+
+    def key_refusal(self, head: RequestHead) -> Refusal | None:
+        """Why a request is refused for want of a tenant's key."""
+        return self.dispatcher.check_key(self.dispatcher.hints(head.fields), self.wall_s())
 
     def _answer_health(self, client: ClientConnection) -> None:
         if self.dispatcher.has_usable():

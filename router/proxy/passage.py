@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
-from router.exchange import Choice, Outcome
+from router.exchange import Ask, Choice, Outcome
 from router.http1.chunked import ChunkDecoder, ChunkError, ChunkWatcher
 from router.http1.request_head import RequestHead
 from router.http1.response_head import (
@@ -56,6 +56,7 @@ class Passage(ABC):
     """
 
     __slots__ = (
+        "_ask",
         "_choice",
         "_chunks",
         "_client",
@@ -78,10 +79,13 @@ class Passage(ABC):
         "_watcher",
     )
 
-    def __init__(self, gateway: Gateway, client: ClientConnection, head: RequestHead, received_s: float) -> None:
+    def __init__(
+        self, gateway: Gateway, client: ClientConnection, head: RequestHead, ask: Ask, received_s: float
+    ) -> None:
         self._gateway = gateway
         self._client = client
         self._head = head
+        self._ask = ask
         self._received_s = received_s
         self._sent_s = received_s
         self._ttft_s: float | None = None
@@ -203,10 +207,13 @@ class Passage(ABC):
         self._close = self._framing is UNTIL_CLOSE or self._decoder is not None or not client.keeps_alive()
         overhead_s = self._sent_s - self._received_s
         gateway.overhead.observe(overhead_s)
+        told = gateway.told.fields(choice, overhead_s=overhead_s)
+        if self._ask.charge is not None:
+            told += self._ask.charge.told_fields()
         head = client_head(
             response,
             length,
-            told=gateway.told.fields(choice, overhead_s=overhead_s),
+            told=told,
             chunked=self._watcher is not None,
             close=self._close,
         )

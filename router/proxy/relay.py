@@ -33,7 +33,7 @@ class Relay(Passage):
         received_s: monotonic time at which it was complete.
     """
 
-    __slots__ = ("_ask", "_attempts", "_body", "_connecting", "_ticket", "_tried", "_was_reset_once")
+    __slots__ = ("_attempts", "_body", "_connecting", "_ticket", "_tried", "_was_reset_once")
 
     extra = b""
     """Field lines that the engine gets besides the client's, each ended by CRLF."""
@@ -47,8 +47,7 @@ class Relay(Passage):
         ask: Ask,
         received_s: float,
     ) -> None:
-        Passage.__init__(self, gateway, client, head, received_s)
-        self._ask = ask
+        Passage.__init__(self, gateway, client, head, ask, received_s)
         self._body = body
         self._ticket: object = None
         self._tried: tuple[InstanceId, ...] = ()
@@ -108,11 +107,14 @@ class Relay(Passage):
         client = self._client
         client.patience_s = self._gateway.timeouts.first_byte_s
         client.has_moved = True
-        body, post = self._body, self._gateway.post
+        body, post, extra = self._body, self._gateway.post, self.extra
+        keys = self._gateway.engine_keys
+        if keys is not None and self._choice is not None:
+            extra += keys.line(self._choice.spec.pool_id)
         if body is None or len(body) <= JOINED_BYTES:
-            post(engine.transport, engine_message(self._head, body, self.extra))
+            post(engine.transport, engine_message(self._head, body, extra))
         else:
-            post(engine.transport, engine_head(self._head, len(body), self.extra))
+            post(engine.transport, engine_head(self._head, len(body), extra))
             post(engine.transport, body)
 
     # What the engine's side tells.
@@ -191,7 +193,10 @@ class Relay(Passage):
         status, code, message = FAILURES[outcome]
         where = "" if choice is None else f" ({choice.spec.instance_id}: {reason})"
         self._client.relay = None
-        self._gateway.refuse_here(self._client, Refusal(status, code, message + where, 1.0 if status == 503 else None))
+        charge = self._ask.charge
+        told = b"" if charge is None else charge.told_fields()
+        retry_after_s = 1.0 if status == 503 else None
+        self._gateway.refuse_here(self._client, Refusal(status, code, message + where, retry_after_s, fields=told))
 
     def _release(self, outcome: Outcome, now_s: float) -> None:
         choice, self._choice = self._choice, None
