@@ -38,7 +38,8 @@ async def observed(
     async with running(*engines, **sections) as router:
         observer = Observer((heard,), tracing=tracing, tells_client_address=True, rng=random.Random(1))
         if tracing is not None:
-            router.gateway.reconfigure(settings_for(["http://127.0.0.1:1"], **sections).router, DROPPED_WHEN_TRACING)
+            settings = settings_for(["http://127.0.0.1:1"], **sections).router
+            router.gateway.reconfigure(settings, dropped_fields=DROPPED_WHEN_TRACING)
         install(router.gateway, observer)
         yield router, heard.records
 
