@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from router.contract import InstanceId, PoolId
 from router.exchange import InstanceSpec
 from router.settings import PoolSettings
+from router.transport.addresses import parse_engine
 
 
 def list_instances(pools: Iterable[PoolSettings]) -> tuple[InstanceSpec, ...]:
@@ -16,14 +16,11 @@ def list_instances(pools: Iterable[PoolSettings]) -> tuple[InstanceSpec, ...]:
 
 
 def _spec(pool: PoolSettings, number: int, url: str) -> InstanceSpec:
-    parts = urlsplit(url)
-    if parts.hostname is None or parts.port is None:
-        raise ValueError(f"{url!r} is not an engine's address; write http://HOST:PORT")
     return InstanceSpec(
         instance_id=InstanceId(f"{pool.name}-{number}"),
         pool_id=PoolId(pool.name),
         precision=pool.precision,
-        address=(parts.hostname, parts.port),
+        address=parse_engine(url).address,
         url=url,
         max_in_flight=pool.max_in_flight,
     )

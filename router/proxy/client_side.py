@@ -14,6 +14,7 @@ from router.http1.answers import CONTINUE, answer
 from router.http1.chunked import ChunkDecoder, ChunkError
 from router.http1.request_head import HeadError, RequestHead, is_hopeless
 from router.proxy.errors import refusal_parts
+from router.transport.unsent import unsent_bytes
 
 if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
@@ -139,7 +140,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: take no more from the engine."""
         self.is_write_paused = True
-        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread_bytes = unsent_bytes(self.transport)
         if self.relay is not None:
             self.relay.pause()
 
@@ -163,8 +164,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(408, "head_timeout", "the request's head did not arrive in time")
         elif self._phase is HEAD and self.transport.get_write_buffer_size() == 0:
             self._close()
-        elif self._phase is LINGERING and self.reads_on():
-            self.expect_within(self._gateway.timeouts.inter_chunk_s)
+        elif self._phase is LINGERING and (self.reads_on() or self._has_unsent_since_shortly()):
+            self.expect_within(self._gateway.timeouts.inter_chunk_s if self._unread_bytes else LINGER_S)
         else:
             self.transport.abort()
 
@@ -182,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
 
     def reads_on(self) -> bool:
         """Whether a client that reads slowly has read anything since it was last asked."""
-        before, self._unread_bytes = self._unread_bytes, self.transport.get_write_buffer_size()
+        before, self._unread_bytes = self._unread_bytes, unsent_bytes(self.transport)
         return self._unread_bytes < before
 
     def hold(self, size: int) -> bool:
@@ -232,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
             self.let_body_go()
         gateway = self._gateway
         self.has_moved = True
-        if close:
+        if close or gateway.is_draining:
             self._linger()
             return
         self._phase = HEAD
@@ -270,13 +271,21 @@ class ClientConnection(asyncio.Protocol):
             transport.resume_reading()
         else:
             transport.close()
-        self._unread_bytes = transport.get_write_buffer_size()
-        self.expect_within(gateway.timeouts.inter_chunk_s if self._unread_bytes else LINGER_S)
+        self._unread_bytes = unsent_bytes(transport)
+        self.expect_within(gateway.timeouts.inter_chunk_s if transport.get_write_buffer_size() else LINGER_S)
+
+    def _has_unsent_since_shortly(self) -> bool:
+        """Whether a slow reader of an ended connection is yet to have the time that it has within an answer."""
+        return self._unread_bytes > 0 and self.patience_s < self._gateway.timeouts.inter_chunk_s
 
     def _close(self) -> None:
         """Close when everything posted has been sent."""
-        self._gateway.flush()
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self._gateway.flush()
+            self.transport.close()
+        else:
+            # By TLS a client is told of the end and has to confirm it, which one that is idle may never do.
+            self._linger()
 
     # Taking a request.
 

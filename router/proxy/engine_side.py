@@ -38,6 +38,7 @@ class EngineConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_has_ended",
         "_is_made",
         "_is_paused",
         "_pool",
@@ -52,6 +53,7 @@ class EngineConnection(asyncio.Protocol):
 
     def __init__(self, pool: EnginePool, address: Address) -> None:
         self._pool = pool
+        self._has_ended = False
         self._is_made = False
         self._is_paused = False
         self.address = address
@@ -75,9 +77,16 @@ class EngineConnection(asyncio.Protocol):
         else:
             self.receive(data)
 
+    def eof_received(self) -> None:
+        """The engine has said that nothing more comes."""
+        self._has_ended = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the user, or leave the pool."""
         self._pool.open -= 1
+        if exc is None and not self._has_ended and not self.transport.can_write_eof():
+            # An end of the connection that TLS does not confirm may be anybody's doing, RFC 8446 §6.1.
+            exc = ConnectionResetError("the connection ended without TLS's end")
         user = self.user
         self.user = self.receive = None
         if user is None:

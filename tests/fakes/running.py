@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -105,12 +106,25 @@ class RawClient:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def to(cls, port: int, limit: int = 1 << 16) -> AsyncIterator[RawClient]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    async def to(
+        cls,
+        port: int,
+        limit: int = 1 << 16,
+        *,
+        host: str = "127.0.0.1",
+        path: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> AsyncIterator[RawClient]:
+        """Connect to a port, or to the Unix socket at `path`."""
+        if path is None:
+            reader, writer = await asyncio.open_connection(host, port, limit=limit, ssl=tls)
+        else:
+            reader, writer = await asyncio.open_unix_connection(path, limit=limit)
         try:
             yield cls(reader, writer)
         finally:
             writer.transport.abort()
+            await asyncio.sleep(0)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)

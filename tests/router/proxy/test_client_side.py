@@ -315,6 +315,9 @@ class Draining:
     def get_write_buffer_size(self) -> int:
         return next(self.sizes)
 
+    def can_write_eof(self) -> bool:
+        return True
+
 
 async def test_a_client_that_reads_slowly_reads_on_and_one_that_stopped_does_not() -> None:
     async with FakeEngine() as engine, running(engine) as router:
