@@ -1,15 +1,26 @@
-"""The admin port: /metrics, /healthz, /readyz, /state and /drain. Never reachable through the public port."""
+"""The admin port: /metrics, /healthz, /readyz, /state and /drain. Never reachable through the public port.
+
+Whoever reaches it can read the addresses of the fleet and, without a token, take the router out of service: it is for
+the operators' network only.
+"""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
+from router.errors import SettingsError
 from router.openai import error_body
 from router.snapshot import Snapshot, state_document
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class AdminSource(Protocol):
@@ -28,9 +39,21 @@ class AdminSource(Protocol):
         """
 
 
-def build(source: AdminSource) -> web.Application:
-    """The aiohttp application of the admin port."""
-    app = web.Application(middlewares=[_errors_as_json])
+def build(source: AdminSource, token_file: Path | None = None) -> web.Application:
+    """The aiohttp application of the admin port.
+
+    Args:
+        source: what is told of and acted on.
+        token_file: holds the token that POST requests must bear; read at each, so that it may be replaced.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds no token.
+    """
+    middlewares: list[Middleware] = [_errors_as_json]
+    if token_file is not None:
+        read_token(token_file)
+        middlewares.append(_bearing(token_file))
+    app = web.Application(middlewares=middlewares)
     admin = _Admin(source)
     app.add_routes(
         [
@@ -73,16 +96,48 @@ class _Admin:
         return _json({"status": "draining"}, status=202)
 
 
+def read_token(file: Path) -> str:
+    """The token in a file, without the white space around it.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds no token.
+    """
+    try:
+        token = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"router.admin_token_file {file}: cannot be read: {reason}") from error
+    if not token:
+        raise SettingsError(f"router.admin_token_file {file}: holds no token; write one line into it")
+    return token
+
+
+def _bearing(file: Path) -> Middleware:
+    """Let POST requests through only with the file's token."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method not in _SAFE:
+            try:
+                token = read_token(file)
+            except SettingsError as error:
+                raise web.HTTPServiceUnavailable(reason="the admin token cannot be read") from error
+            presented = request.headers.get("Authorization", "")
+            if not hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), f"Bearer {token}".encode()):
+                raise web.HTTPUnauthorized(reason="Unauthorized", headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    return check
+
+
 @web.middleware
-async def _errors_as_json(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPError as error:
         body = error_body(f"{request.method} {request.path}: {error.reason}", type_=error.reason, code=error.status)
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return web.Response(body=body, status=error.status, content_type="application/json", headers=allow)
+        kept = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
+        return web.Response(body=body, status=error.status, content_type="application/json", headers=kept)
 
 
 def _json(document: object, *, status: int = 200) -> web.Response:

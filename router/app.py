@@ -12,12 +12,15 @@ from typing import Protocol
 import uvloop
 from aiohttp import web
 
-from router import admin
+from router import admin, clock
 from router.errors import ListenError
+from router.reload import ConfigSource, Reloader
 from router.settings import RouterFile
 from router.snapshot import Snapshot
+from router.sources import report_end
 from router.transport.listening import bind
 from router.worker import Worker
+from router.worker_report import resident_memory
 from router.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,10 @@ class DataPath(Protocol):
         """Whether it is going down."""
 
     def drain(self) -> None:
-        """Report not ready."""
+        """Report not ready, and end what is in flight within the drain time."""
+
+    async def reload(self, settings: RouterFile) -> None:
+        """Go by other settings from now on."""
 
 
 class Router:
@@ -49,13 +55,45 @@ class Router:
 
     Args:
         settings: the router's sections of the configuration file.
+        source: where they come from and may be read again; None for settings that do not change.
+
+    Raises:
+        SettingsError: a key of engines or tenants cannot be read, or what tracing needs is not installed.
     """
 
-    def __init__(self, settings: RouterFile) -> None:
+    def __init__(self, settings: RouterFile, source: ConfigSource | None = None) -> None:
         self._settings = settings
         self._admin: web.AppRunner | None = None
-        self.data_path: DataPath = Workers(settings) if settings.router.workers > 1 else Worker(settings)
+        self._is_alone = settings.router.workers == 1
+        self.data_path: DataPath = Worker(settings) if self._is_alone else Workers(settings)
+        self._reloader = Reloader(
+            source or ConfigSource(None, lambda: settings), settings, apply=self.data_path.reload, wall_s=clock.wall_s
+        )
+        self._following: asyncio.Task[None] | None = None
         self.admin_port = 0
+
+    def reload(self) -> None:
+        """Read the configuration again, and obey it if it is valid."""
+        self._reloader.ask()
+
+    async def snapshot(self) -> Snapshot:
+        """State and counts of all processes."""
+        whole = await self.data_path.snapshot()
+        view, config = self._reloader.view(), whole.config
+        config.loaded_at_s, config.reloads = view.loaded_at_s, dict(view.reloads)
+        config.error, config.needs_restart = view.error, view.needs_restart
+        if not self._is_alone:
+            for name, value in resident_memory().items():
+                whole.sums[name] = whole.sums.get(name, 0.0) + value
+        return whole
+
+    def is_draining(self) -> bool:
+        """Whether the router is going out of service."""
+        return self.data_path.is_draining()
+
+    def drain(self) -> None:
+        """Go out of service: see `admin.AdminSource`."""
+        self.data_path.drain()
 
     @property
     def port(self) -> int:
@@ -72,7 +110,7 @@ class Router:
         sock = bind(router.admin_host, router.admin_port, shared=False)
         try:
             await self.data_path.start()
-            self._admin = web.AppRunner(admin.build(self.data_path), access_log=None)
+            self._admin = web.AppRunner(admin.build(self, router.admin_token_file), access_log=None)
             await self._admin.setup()
             await web.SockSite(self._admin, sock).start()
         except OSError as error:
@@ -81,6 +119,8 @@ class Router:
             sock.close()
             raise
         self.admin_port = sock.getsockname()[1]
+        self._following = asyncio.get_running_loop().create_task(self._reloader.run(), name="configuration")
+        self._following.add_done_callback(report_end)
         where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
@@ -92,20 +132,29 @@ class Router:
 
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close both ports; the admin port goes last, so that the drain can be watched."""
+        if self._following is not None:
+            self._following.cancel()
         await self.data_path.stop()
         if self._admin is not None:
             await self._admin.cleanup()
         log.info("router stopped")
 
 
-async def serve(settings: RouterFile, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set."""
-    async with Router(settings):
-        await stop.wait()
-        log.info("router drains", extra={"drain_s": settings.router.timeouts.drain_s})
+async def serve(settings: RouterFile, stop: asyncio.Event, source: ConfigSource | None = None) -> None:
+    """Serve until `stop` is set; SIGHUP has the configuration read again."""
+    loop = asyncio.get_running_loop()
+    async with Router(settings, source) as router:
+        loop.add_signal_handler(signal.SIGHUP, router.reload)
+        try:
+            await stop.wait()
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+            # Until the process ends a further SIGHUP has nothing to say.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        log.info("router stops", extra={"drain_s": settings.router.timeouts.drain_s})
 
 
-def run(settings: RouterFile) -> None:
+def run(settings: RouterFile, source: ConfigSource | None = None) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends the drain.
 
     Raises:
@@ -115,10 +164,10 @@ def run(settings: RouterFile) -> None:
     # What is imported stays for life: the collector need not look at it again and again while requests wait.
     gc.freeze()
     with contextlib.suppress(asyncio.CancelledError):
-        uvloop.run(_until_signal(settings))
+        uvloop.run(_until_signal(settings, source))
 
 
-async def _until_signal(settings: RouterFile) -> None:
+async def _until_signal(settings: RouterFile, source: ConfigSource | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -130,4 +179,4 @@ async def _until_signal(settings: RouterFile) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    await serve(settings, stop)
+    await serve(settings, stop, source)

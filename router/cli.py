@@ -15,6 +15,7 @@ from router import app as router_app
 from router import config_file, logs
 from router.contract import Precision
 from router.errors import RouterError, SettingsError
+from router.reload import ConfigSource
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from router.tenants import hash_key
 from router.tenants.engine_keys import read_engine_keys
@@ -52,7 +53,11 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
         return
     logs.to_stderr(_level(log_level))
     changes = {"host": host, "port": port, "admin_port": admin_port, "workers": workers}
-    settings = settings_from(config, pool or [], router=_given(changes), table=_table(table_url, redis_url))
+
+    def load() -> RouterFile:
+        return settings_from(config, pool or [], router=_given(changes), table=_table(table_url, redis_url))
+
+    settings = load()
     if check or settings.router.workers > 1:
         # Each worker reads them for itself; here a fault is told once and before anything listens.
         read_tenants(settings)
@@ -60,7 +65,7 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
     if check:
         typer.echo(f"{config or 'command line'}: ok")
         return
-    router_app.run(settings)
+    router_app.run(settings, ConfigSource(config, load))
 
 
 def settings_from(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from router.errors import SettingsError
+from router.errors import RouterError
 from router.settings import RouterFile
 from router.snapshot import ConfigView
 from router.tenants.source import secret_files
@@ -82,7 +82,7 @@ class Reloader:
     Args:
         source: where settings come from.
         settings: those of the start.
-        apply: obeys others from now on; raises SettingsError and leaves everything as it was where it cannot.
+        apply: obeys others from now on; raises RouterError and leaves everything as it was where it cannot.
         wall_s: the wall clock.
 
     Attributes:
@@ -128,12 +128,14 @@ class Reloader:
 
     async def reload(self) -> str:
         """Read the file and obey it; gives the result, which is counted and logged, too."""
+        if self._source.path is None:
+            log.warning("there is no configuration file to read again", extra={"remedy": "start with --config FILE"})
         self._seen = self._look()
         try:
             # Beside the event loop: a large file takes a while, and requests must not wait for it.
             found = await asyncio.to_thread(self._source.load)
             result = await self._take(found)
-        except SettingsError as error:
+        except RouterError as error:
             self._view.error = str(error)
             result = REFUSED
             log.error("configuration refused; the old one stays", extra={"reason": str(error)})

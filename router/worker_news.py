@@ -7,7 +7,7 @@ A worker that starts later is told what the others know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
@@ -60,10 +60,11 @@ class News:
         """Count a table that could not be read."""
         self._ladder.refused[reason] += 1
 
-    def forget_others(self, instance_ids: Iterable[InstanceId]) -> None:
-        """Keep what is known of these instances only."""
-        kept = set(instance_ids)
-        self._known = {name: probe for name, probe in self._known.items() if name in kept}
+    def reconfigure(self, table: TableSettings) -> None:
+        """Go by other settings, and forget what engines said: under these, their names may mean others."""
+        self._ladder.reconfigure(table)
+        self._known.clear()
+        self._untold.clear()
 
     def catch_up(self, now_s: float) -> bytes:
         """Lines for a worker that starts now."""
@@ -72,6 +73,8 @@ class News:
         return table + line_of(Probes(tuple(self._known.values())))
 
     def _tell_probes(self) -> None:
+        if not self._untold:
+            return
         line = line_of(Probes(tuple(self._untold)))
         self._untold.clear()
         self._tell(line)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
+import os
 import signal
 import socket
 import sys
@@ -17,7 +19,10 @@ import uvloop
 
 from router import clock, contract, logs
 from router.contract import AllocationTable
+from router.errors import RouterError
 from router.settings import RouterFile
+from router.shared_caps import SharedCaps
+from router.shared_memory import CapsMemory, FileLocks
 from router.worker import Worker
 from router.worker_messages import (
     MAX_LINE_BYTES,
@@ -27,12 +32,15 @@ from router.worker_messages import (
     Report,
     Reported,
     Serve,
+    Settings,
     Table,
     TableConfirmed,
     ToWorker,
     line_of,
     read_by_worker,
 )
+
+log = logging.getLogger(__name__)
 
 REPORT_INTERVAL_S = 1.0
 """Time between reports that nobody asked for: a worker that is killed loses no more than this of its counts."""
@@ -48,9 +56,17 @@ class Obedience:
     def __init__(self, begin: Begin) -> None:
         settings = RouterFile.model_validate_json(begin.settings)
         sock = None if begin.listen_fd is None else socket.socket(fileno=begin.listen_fd)
-        self.worker = Worker(settings, worker=begin.worker, workers=begin.workers, sock=sock)
+        memory = CapsMemory(begin.workers, begin.memory_fd, begin.wake_fds)
+        book = SharedCaps(memory, begin.worker, FileLocks(memory.fd))
+        self.worker = Worker(settings, worker=begin.worker, workers=begin.workers, sock=sock, book=book)
+        self._wake_fd = begin.wake_fds[begin.worker]
+        asyncio.get_running_loop().add_reader(self._wake_fd, self._woken)
         self._table: AllocationTable | None = None
         self._reporting: asyncio.Task[None] | None = None
+
+    def _woken(self) -> None:
+        os.eventfd_read(self._wake_fd)
+        self.worker.dispatcher.woken()
 
     async def follow(self, lines: asyncio.StreamReader, answers: asyncio.WriteTransport) -> None:
         """Obey until the lines end."""
@@ -69,6 +85,8 @@ class Obedience:
                 self.worker.dispatcher.apply_table(self._table, clock.wall_s())
             case TableConfirmed() if self._table is not None:
                 self.worker.dispatcher.apply_table(self._table, clock.wall_s())
+            case Settings(settings):
+                await self._reload(settings)
             case Drain():
                 self.worker.drain()
             case Serve():
@@ -76,6 +94,13 @@ class Obedience:
                 self._reporting = asyncio.get_running_loop().create_task(self._report_forever(answers))
             case Report():
                 self._report(answers)
+
+    async def _reload(self, settings: str) -> None:
+        """Obey other settings, or keep the old ones: what the parent could read may be gone at this moment."""
+        try:
+            await self.worker.reload(RouterFile.model_validate_json(settings))
+        except RouterError as error:
+            log.error("configuration refused; the old one stays", extra={"reason": str(error)})
 
     async def stop(self) -> None:
         """Drain and end."""
@@ -129,6 +154,8 @@ def main() -> None:
     """Entry point of a worker process."""
     # What is imported stays for life: the collector need not look at it again and again while requests wait.
     gc.freeze()
+    # A terminal that hangs up tells every process; what that means for the workers is the parent's to say.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     uvloop.run(work())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -24,6 +25,8 @@ from router.settings import RouterFile
 from router.shared_memory import CapsMemory
 from router.snapshot import Snapshot, counts_of, merge
 from router.sources import Sources, report_end
+from router.tenants.engine_keys import read_engine_keys
+from router.tenants.source import read_tenants
 from router.transport.keyring import Keyring
 from router.transport.listening import PublicSocket
 from router.worker_messages import (
@@ -32,6 +35,7 @@ from router.worker_messages import (
     Drain,
     Report,
     Serve,
+    Settings,
     line_of,
     read_by_parent,
 )
@@ -146,6 +150,28 @@ class Workers:
         finally:
             await self._end()
 
+    async def reload(self, settings: RouterFile) -> None:
+        """Have every worker go by other settings from now on, and those that start later.
+
+        Raises:
+            SettingsError: a key of engines or tenants cannot be read; the old settings stay.
+            CertificateError: a file of TLS cannot be used; the old settings stay.
+        """
+        await asyncio.to_thread(read_tenants, settings)
+        read_engine_keys(settings.pools, os.environ)
+        self._keyring.use(settings.pools)
+        self._settings = settings
+        await self._sources.stop()
+        self._news.reconfigure(settings.table)
+        self._tell_all(line_of(Settings(self._settings_json())))
+        self._sources = Sources(settings, list_instances(settings.pools), self._news, self._keyring)
+        self._sources.start()
+
+    def _settings_json(self) -> str:
+        """What workers go by: the settings with the port decided."""
+        router = self._settings.router.model_copy(update={"port": self.port})
+        return self._settings.model_copy(update={"router": router}).model_dump_json()
+
     def pids(self) -> list[int]:
         """Process ids of the workers that run."""
         return [member.process.pid for member in self._members.values()]
@@ -241,9 +267,8 @@ class Workers:
         return () if self._settings.router.listen is None else (self._public.sock.fileno(),)
 
     def _first_lines(self, worker: int) -> bytes:
-        router = self._settings.router.model_copy(update={"port": self.port})
         begin = Begin(
-            settings=self._settings.model_copy(update={"router": router}).model_dump_json(),
+            settings=self._settings_json(),
             worker=worker,
             workers=self._count,
             log_level=logging.getLogger().getEffectiveLevel(),

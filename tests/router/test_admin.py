@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from router.admin import build
 from router.dispatch import Dispatcher
+from router.errors import SettingsError
 from router.snapshot import Snapshot, state_document
 from tests.fakes.routing import NOW_S, router_file, table
 
@@ -32,8 +34,8 @@ class Source:
 
 
 @contextlib.asynccontextmanager
-async def serving(source: Source) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
-    async with TestClient(TestServer(build(source))) as client:
+async def serving(source: Source, token_file: Path | None = None) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+    async with TestClient(TestServer(build(source, token_file))) as client:
         yield client
 
 
@@ -82,3 +84,31 @@ async def test_other_paths_are_404_in_the_usual_shape(path: str) -> None:
         answer = await client.get(path)
         assert answer.status == 404
         assert (await answer.json())["error"]["code"] == 404
+
+
+async def test_with_a_token_what_acts_needs_it_and_what_tells_does_not(tmp_path: Path) -> None:
+    file, source = tmp_path / "token", Source()
+    file.write_text(" sesame-1\n")
+    async with serving(source, file) as client:
+        assert (await client.get("/state")).status == 200
+        for wrong in ({}, {"Authorization": "Bearer sesame"}, {"Authorization": "Bearer \xe4\udcff"}):
+            refused = await client.post("/drain", headers=wrong)
+            assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert "sesame" not in await refused.text()
+        assert source.drains == 0
+        assert (await client.post("/drain", headers={"Authorization": "Bearer sesame-1"})).status == 202
+        file.write_text("sesame-2")
+        assert (await client.post("/drain", headers={"Authorization": "Bearer sesame-1"})).status == 401
+        assert (await client.post("/drain", headers={"Authorization": "Bearer sesame-2"})).status == 202
+        file.unlink()
+        assert (await client.post("/drain", headers={"Authorization": "Bearer sesame-2"})).status == 503
+        assert source.drains == 2
+
+
+@pytest.mark.parametrize("text", [None, "", " \n"])
+def test_a_token_file_without_a_token_is_refused_at_start(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "token"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SettingsError, match="admin_token_file"):
+        build(Source(), file)

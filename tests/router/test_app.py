@@ -1,14 +1,19 @@
 import asyncio
 import json
+import os
+import signal
 import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from router.app import Router, serve
-from router.errors import ListenError
+from router.errors import ListenError, SettingsError
+from router.reload import ConfigSource
+from router.settings import RouterFile
 from tests.fakes.fake_engine import FakeEngine
-from tests.fakes.running import RawClient, settings_for
+from tests.fakes.running import RawClient, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
 
@@ -70,3 +75,74 @@ async def test_several_workers_behind_one_admin_port() -> None:
             assert reply.status == 503
             assert reply.get("x-wattroute-reason") in ("engine_unreachable", "no_instance")
         assert "wattroute_router_connections_total 1.0" in (await fetch(router.admin_port, "/metrics"))[1]
+
+
+class Changing:
+    """Settings that a test changes."""
+
+    def __init__(self, settings: RouterFile) -> None:
+        self.settings = settings
+        self.source = ConfigSource(Path("wattroute.yaml"), self.load)
+        self.fault: str | None = None
+
+    def load(self) -> RouterFile:
+        if self.fault is not None:
+            raise SettingsError(self.fault)
+        return self.settings
+
+
+async def state(router: Router) -> dict:
+    return json.loads((await fetch(router.admin_port, "/state"))[1])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_changed_configuration_is_obeyed_by_every_worker_and_shown(workers: int) -> None:
+    async with FakeEngine() as old, FakeEngine() as new:
+        changing = Changing(settings_for([old.url], port=0, admin_port=0, workers=workers))
+        async with Router(changing.settings, changing.source) as router:
+            before = (await state(router))["config"]
+            assert list(before["workers_by_hash"].values()) == [workers]
+            changing.settings = settings_for([new.url], port=0, admin_port=0, workers=workers)
+            router.reload()
+            async with asyncio.timeout(20):
+                while (after := (await state(router))["config"])["reloads"]["taken"] == 0 or (
+                    len(after["workers_by_hash"]) > 1 or after["workers_by_hash"] == before["workers_by_hash"]
+                ):
+                    await asyncio.sleep(0.02)
+            assert list(after["workers_by_hash"].values()) == [workers]
+            for _ in range(8):
+                async with RawClient.to(router.port) as client:
+                    await client.post(PLAIN)
+                    assert (await client.reply()).status == 200
+            assert "/v1/chat/completions" not in [request.target for request in old.requests]
+            changing.fault = "wattroute.yaml:7: pools: no"
+            router.reload()
+            async with asyncio.timeout(20):
+                while (await state(router))["config"]["error"] is None:
+                    await asyncio.sleep(0.02)
+            told = (await state(router))["config"]
+            assert (told["error"], told["reloads"]["refused"]) == ("wattroute.yaml:7: pools: no", 1)
+            assert told["workers_by_hash"] == after["workers_by_hash"]
+            metrics = (await fetch(router.admin_port, "/metrics"))[1]
+            assert 'wattroute_router_config_reloads_total{result="refused"} 1.0' in metrics
+
+
+async def test_a_signal_has_the_configuration_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeEngine() as engine:
+        changing = Changing(settings_for([engine.url], port=0, admin_port=0))
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(changing.settings, stop, changing.source))
+        await until(lambda: [record for record in caplog.records if record.message.startswith("router is open")])
+        changing.fault = "wattroute.yaml:1: no"
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: [record for record in caplog.records if "old one stays" in record.message])
+        stop.set()
+        async with asyncio.timeout(10):
+            await serving
+
+
+async def test_memory_of_all_processes_is_told() -> None:
+    async with FakeEngine() as engine:
+        settings = settings_for([engine.url], port=0, admin_port=0, workers=2)
+        async with Router(settings) as router:
+            assert (await router.snapshot()).sums["resident_memory_bytes"] > 3 * 20e6

@@ -64,12 +64,13 @@ async def test_a_worker_that_starts_later_is_told_the_last_of_each_instance() ->
     assert caught_up(told.news) == [Probes((Probe(ONE, True, LOAD), Probe(TWO, False, None)))]
 
 
-async def test_instances_that_are_gone_are_told_to_none() -> None:
+async def test_under_other_settings_what_engines_said_is_told_to_none() -> None:
     told = Told()
     told.news.probed(ONE, ok=True, load=None, now_s=NOW_S)
+    told.news.reconfigure(TableSettings())
+    assert caught_up(told.news) == [Probes(())]
     told.news.probed(TWO, ok=True, load=None, now_s=NOW_S)
-    told.news.forget_others([TWO])
-    assert caught_up(told.news) == [Probes((Probe(TWO, True, None),))]
+    assert await told.probes() == [Probe(TWO, True, None)]
 
 
 def test_a_table_is_told_once_and_then_confirmed() -> None:
