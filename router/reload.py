@@ -41,6 +41,7 @@ _FIXED = (
     "table.url",
     "table.redis_url",
     "table.redis_key",
+    "table.tls",
 )
 """Keys that hold from the start of the process to its end: what is listened on, and where things come from."""
 
