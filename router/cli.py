@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from router import app as router_app
-from router import config_file, logs
+from router import clock, config_file, logs
 from router.contract import Precision
 from router.errors import RouterError, SettingsError
 from router.reload import ConfigSource
@@ -20,6 +20,7 @@ from router.settings import CONTROLLER_SECTIONS, RouterFile
 from router.tenants import hash_key
 from router.tenants.engine_keys import read_engine_keys
 from router.tenants.source import read_tenants
+from router.transport.keyring import Keyring
 from router.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
         read_tenants(settings)
         read_engine_keys(settings.pools, os.environ)
     if check:
+        Keyring(settings, clock.wall_s)
         typer.echo(f"{config or 'command line'}: ok")
         return
     router_app.run(settings, ConfigSource(config, load))
