@@ -13,7 +13,7 @@ from router.transport.certificates import Loaded, client_context, server_context
 
 log = logging.getLogger(__name__)
 
-Fingerprint = tuple[tuple[int, int, int] | None, ...]
+Mark = tuple[int, int, int, int]
 
 
 class Credentials:
@@ -45,10 +45,10 @@ class Credentials:
         self.renewed = 0
         self.refused = 0
 
-    def refresh(self, *, always: bool = False) -> None:
-        """Take the files if they have changed, or `always`; what cannot be used is refused, logged and counted."""
+    def refresh(self) -> None:
+        """Take the files if they have changed; what cannot be used is refused, logged and counted."""
         seen = self._look()
-        if seen == self._seen and not always:
+        if seen == self._seen:
             return
         self._seen = seen
         try:
@@ -67,9 +67,9 @@ class Credentials:
             return server_context(self._tls, self._setting, self._wall_s())
         return client_context(self._tls, self._setting, self._wall_s())
 
-    def _look(self) -> Fingerprint:
-        """What tells the files' present state from others: a swapped link leads to another inode."""
-        return tuple(_fingerprint(path) for path in self._files)
+    def _look(self) -> tuple[Mark | None, ...]:
+        """What tells the files' present state from others."""
+        return tuple(map(_mark, self._files))
 
 
 def _files(tls: ServerTlsSettings | ClientTlsSettings) -> Iterator[Path]:
@@ -79,9 +79,10 @@ def _files(tls: ServerTlsSettings | ClientTlsSettings) -> Iterator[Path]:
             yield path
 
 
-def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+def _mark(path: Path) -> Mark | None:
+    """A link that is turned elsewhere leads to another inode; a mode that is put right changes the ctime."""
     try:
         state = path.stat()
     except OSError:
         return None
-    return state.st_mtime_ns, state.st_ino, state.st_size
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -69,10 +69,10 @@ class Keyring:
         except KeyError as error:
             raise ConnectionError(f"{shown(*address)} is no engine of the pools") from error
 
-    def refresh(self, *, always: bool = False) -> None:
-        """Take files that have changed, or all of them."""
+    def refresh(self) -> None:
+        """Take files that have changed."""
         for credentials in self._all():
-            credentials.refresh(always=always)
+            credentials.refresh()
 
     async def watch(self) -> None:
         """Look at the files again and again until cancelled."""

@@ -97,9 +97,11 @@ def test_a_link_that_is_swapped_is_followed(tmp_path: Path) -> None:
     assert held.until_s == UNTIL.timestamp()
 
 
-def test_all_can_be_asked_for_though_nothing_has_changed(authority: Authority) -> None:
-    held = credentials(authority.issue("router"))
-    held.refresh(always=True)
+def test_a_file_whose_mode_is_put_right_is_taken(authority: Authority) -> None:
+    pair = authority.issue("router")
+    held = credentials(pair)
+    pair.key_file.chmod(0o600)
+    held.refresh()
     assert held.renewed == 1
 
 

@@ -96,9 +96,3 @@ async def test_changes_are_noticed_and_counted(tmp_path: Path, monkeypatch: pyte
     await until(lambda: keyring.counters()["tls_certificates_refused"] >= 1)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
-
-
-def test_all_files_can_be_read_again(tmp_path: Path) -> None:
-    keyring = Keyring(settings(PLAIN, router={"tls": Authority(tmp_path).issue("router").settings()}), time.time)
-    keyring.refresh(always=True)
-    assert keyring.counters() == {"tls_certificates_renewed": 1, "tls_certificates_refused": 0}
