@@ -202,6 +202,11 @@ class ClientConnection(asyncio.Protocol):
         """Whether the client still waits for this request, and nothing has been done for it yet."""
         return self._phase is SERVING and self._head is head and self.relay is None
 
+    def forget_hints(self) -> None:
+        """Settings have changed: what routing read of a head whose body is still coming means nothing any more."""
+        if self._head is not None:
+            self._head.hints = None
+
     def let_body_go(self) -> None:
         """The request's body is not needed any more."""
         if self._body:

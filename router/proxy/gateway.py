@@ -103,9 +103,9 @@ class Gateway:
         self.relay_type: type[Relay] = Relay
         self.observer: Observer | None = None
         self.answers = ResponseReader()
+        self.clients: set[ClientConnection] = set()
         self.reconfigure(settings, engine_keys)
         self.held_body_bytes = 0
-        self.clients: set[ClientConnection] = set()
         self.is_draining = False
         self.connections_made = 0
         self.clients_gone = 0
@@ -138,6 +138,8 @@ class Gateway:
         self.keeps_credentials = bool(engine_keys) or self.dispatcher.has_tenants
         self.requests = RequestReader(dropped_fields | CREDENTIAL_FIELDS if self.keeps_credentials else dropped_fields)
         self.told = Told()
+        for client in self.clients:
+            client.forget_hints()
 
     def admits_connection(self) -> bool:
         """Whether another client may connect."""
