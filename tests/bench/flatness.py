@@ -21,7 +21,10 @@ INSTANCES = (1, 16, 128, 512)
 TENANTS = (1, 100, 10_000)
 PROMPTS = (1_000, 10_000, 100_000, 1_000_000)
 WINDOW = Window(1.0, 2.5)
+SETTLE_S = 1.0
 IDLE_S = 4.0
+"""Two rounds of probes. What a router does without requests is measured on its own and taken off a request's cost,
+as it would otherwise depend on how many requests share it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Case:
     pools: int = 1
     instances: int = 1
     tenants: int = 0
+    access_log: bool = False
     prompts: tuple[int, ...] = ()
 
 
@@ -44,6 +48,7 @@ def cases() -> Iterator[Case]:
         yield Case(f"instances_{instances}", instances=instances)
     for tenants in TENANTS:
         yield Case(f"tenants_{tenants}", tenants=tenants)
+    yield Case("access_log", access_log=True)
 
 
 def measure_round(bench: Bench, ours: Ours) -> None:
@@ -52,7 +57,9 @@ def measure_round(bench: Bench, ours: Ours) -> None:
         for case in cases():
             bench.say(f"{ours.name}: {case.name}")
             with bench.noting(f"{ours.name}, {case.name}"), table_server(pool_names(case.pools), CLASS_NAMES) as url:
-                subject = replace(ours, pools=case.pools, tenants=case.tenants, table_url=url)
+                subject = replace(
+                    ours, pools=case.pools, tenants=case.tenants, access_log=case.access_log, table_url=url
+                )
                 _measure(bench, subject, case, engine=engine)
 
 
@@ -63,14 +70,19 @@ def _measure(bench: Bench, ours: Ours, case: Case, *, engine: RunningEngine) -> 
         def cost(shape: Shape) -> Cost:
             return loads.measure(bench.processes, shape, proxy.url, pid=pid, engine=engine, window=WINDOW)
 
+        time.sleep(SETTLE_S)
+        before = cpu_time(pid)
+        time.sleep(IDLE_S)
+        idle_frac = (cpu_time(pid) - before).total_s / IDLE_S
         # Each request carries the key of another tenant.
         main = cost(replace(loads.PLAIN, kind="tenants", tenants=case.tenants) if case.tenants else loads.PLAIN)
-        figures = {f"flat_{case.name}_cpu_us": main.per_request_us, f"flat_{case.name}_rss_mb": main.rss_kb / 1024}
+        figures = {
+            f"idle_{case.name}_frac": idle_frac,
+            f"flat_{case.name}_cpu_us": main.per_request_us - idle_frac * main.seconds / main.served.requests * 1e6,
+            f"flat_{case.name}_rss_mb": main.rss_kb / 1024,
+        }
         for size in case.prompts:
             # Few connections, so that what is under way fits the caches as it would with an engine behind.
             shape = Shape("plain", 32 if size < 100_000 else 4, size)
             figures[f"prompt_{size}_cpu_us"] = cost(shape).per_request_us
-        before = cpu_time(pid)
-        time.sleep(IDLE_S)
-        figures[f"idle_{case.name}_frac"] = (cpu_time(pid) - before).total_s / IDLE_S
         bench.results.add(ours.name, **figures)

@@ -34,6 +34,7 @@ class Ours:
         pools: how many, the engines shared evenly among them.
         table_url: the allocation; without it the static weights hold.
         tenants: how many have a key and limits; 0 leaves the router open.
+        access_log: write a line for each request.
         checkout: measure the router of this working tree; None takes the installed one.
     """
 
@@ -41,6 +42,7 @@ class Ours:
     pools: int = 1
     table_url: str | None = None
     tenants: int = 0
+    access_log: bool = False
     admin_port: int | None = None
     checkout: Path | None = None
 
@@ -68,12 +70,18 @@ class Ours:
             }
             for n, name in enumerate(pool_names(self.pools))
         ]
-        admin_port = free_port() if self.admin_port is None else self.admin_port
+        router: dict[str, object] = {
+            "port": place.port,
+            "admin_port": free_port() if self.admin_port is None else self.admin_port,
+            "timeouts": {"drain_s": 1.0},
+        }
+        if self.access_log:
+            router["access_log"] = {"path": str(place.folder / "access.jsonl")}
         return {
             "model": "m",
             "pools": pools,
             "classes": CLASSES,
-            "router": {"port": place.port, "admin_port": admin_port, "timeouts": {"drain_s": 1.0}},
+            "router": router,
             "table": {} if self.table_url is None else {"url": self.table_url},
         }
 

@@ -21,7 +21,7 @@ SIDE_BY_SIDE = (
 )
 FURTHER = (
     ("first answer s", "first_served_s", 2),
-    ("RSS KB / stream", "rss_stream_kb", 1),
+    ("RSS KB / stream = MB / 1,024", "rss_stream_kb", 1),
     ("RSS MB, 5,000 streams", "rss_many_mb", 0),
     ("half load, streams/s", "half_load_per_s", 0),
     ("busy", "half_load_busy_frac", 2),
@@ -37,6 +37,7 @@ OWN = (
     *((f"CPU µs / request, {n} pools", f"flat_pools_{n}_cpu_us") for n in (8, 32)),
     *((f"CPU µs / request, {n} instances", f"flat_instances_{n}_cpu_us") for n in (16, 128, 512)),
     *((f"CPU µs / request, {n:,} tenants", f"flat_tenants_{n}_cpu_us") for n in (1, 100, 10_000)),
+    ("CPU µs / request, each written to an access log", "flat_access_log_cpu_us"),
     ("RSS MB, 10,000 tenants", "flat_tenants_10000_rss_mb"),
     ("CPU of a core without requests, 1 instance", "idle_one_frac"),
     ("CPU of a core without requests, 512 instances", "idle_instances_512_frac"),

@@ -78,7 +78,9 @@ def test_each_target_of_a_sweep_has_its_case() -> None:
     assert {name for name in wanted if name.startswith("flat_")} <= made
 
 
-@pytest.mark.parametrize("ours", [Ours(), Ours(pools=4, table_url="http://127.0.0.1:1/t"), Ours(tenants=3)])
+@pytest.mark.parametrize(
+    "ours", [Ours(), Ours(pools=4, table_url="http://127.0.0.1:1/t"), Ours(tenants=3), Ours(access_log=True)]
+)
 def test_our_router_accepts_its_configuration(ours: Ours, tmp_path: Path) -> None:
     engines = [f"http://127.0.0.{n}:9001" for n in range(1, 9)]
     file = Path(ours.command(Place(8080, tmp_path, engines))[-1])
