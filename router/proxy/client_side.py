@@ -119,7 +119,7 @@ class ClientConnection(asyncio.Protocol):
         gone; a request nobody waits for costs more than this rare form of half-closing is worth.
         """
         if self._phase is SERVING:
-            self.transport.abort()
+            self.reset()
 
     def data_received(self, data: bytes) -> None:
         """Take a request's bytes."""
@@ -251,6 +251,10 @@ class ClientConnection(asyncio.Protocol):
         """End the connection so that the client sees a broken answer, not a complete one."""
         self.relay = None
         self._gateway.flush()
+        self.reset()
+
+    def reset(self) -> None:
+        """End the connection by a reset: an orderly end would make an answer without a length look complete."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -450,5 +454,6 @@ class ClientConnection(asyncio.Protocol):
         fields, body = refusal_parts(refusal)
         if self._gateway.observer is not None:
             self._gateway.observer.rejected(self, refusal.status, refusal.reason)
-        self._gateway.post(self.transport, answer(refusal.status, body, close=True, fields=fields))
+        is_head = self._head is not None and self._head.is_head
+        self._gateway.post(self.transport, answer(refusal.status, body, close=True, fields=fields, is_head=is_head))
         self._linger()

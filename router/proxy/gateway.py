@@ -307,5 +307,5 @@ class Gateway:
     def close(self) -> None:
         """End every connection at once."""
         for client in list(self.clients):
-            client.transport.abort()
+            client.reset()
         self.engines.close()

@@ -245,7 +245,7 @@ class Relay(Passage):
             if client.reads_on():
                 client.expect_within(timeouts.inter_chunk_s)
             else:
-                client.transport.abort()
+                client.reset()
             return
         if self._connecting is not None:
             self._give_up_connecting()

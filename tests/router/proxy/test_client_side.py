@@ -327,3 +327,32 @@ async def test_a_client_that_reads_slowly_reads_on_and_one_that_stopped_does_not
         assert connection.reads_on()
         assert connection.reads_on()
         assert not connection.reads_on()
+
+
+# Ends that must not look orderly.
+
+
+async def test_a_client_that_half_closes_within_an_answer_without_length_is_reset() -> None:
+    begun = asyncio.Event()
+
+    async def endless(request: Request, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\n\r\nbegun")
+        begun.set()
+        await wire.wait_gone()
+
+    async with FakeEngine(endless) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(BODY)
+        assert (await client.head()).status == 200
+        await begun.wait()
+        client.writer.write_eof()
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
+        await until(lambda: router.in_flight() == 0)
+
+
+async def test_a_refusal_of_a_head_request_has_no_body() -> None:
+    limits = {"max_body_bytes": 1024}
+    async with FakeEngine() as engine, running(engine, limits=limits) as router, RawClient.to(router.port) as client:
+        await client.send(b"HEAD /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n")
+        assert (await client.head()).status == 413
+        assert await client.reader.read() == b""
