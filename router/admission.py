@@ -24,19 +24,21 @@ class Ticket:
     Attributes:
         tried: instances that are no choice, as they have failed the request.
         serial: order of arrival.
+        since_s: when it came.
         expires_at_s: when it is refused.
     """
 
-    __slots__ = ("ask", "expires_at_s", "grant", "serial", "tried")
+    __slots__ = ("ask", "expires_at_s", "grant", "serial", "since_s", "tried")
 
     def __init__(
-        self, ask: Ask, grant: Grant, tried: tuple[InstanceId, ...], *, serial: int, expires_at_s: float
+        self, ask: Ask, grant: Grant, tried: tuple[InstanceId, ...], *, serial: int, since_s: float, wait_s: float
     ) -> None:
         self.ask = ask
         self.grant = grant
         self.tried = tried
         self.serial = serial
-        self.expires_at_s = expires_at_s
+        self.since_s = since_s
+        self.expires_at_s = since_s + wait_s
 
 
 class Admission:
@@ -66,7 +68,7 @@ class Admission:
         if self._queued[class_id] >= settings.max_queued or size > settings.max_queued_bytes:
             return None
         self._serial += 1
-        ticket = Ticket(ask, grant, tried, serial=self._serial, expires_at_s=now_s + settings.max_wait_s)
+        ticket = Ticket(ask, grant, tried, serial=self._serial, since_s=now_s, wait_s=settings.max_wait_s)
         self._lines.setdefault(_line_of(ticket), OrderedDict())[ticket.serial] = ticket
         self._queued[class_id] += 1
         self._bytes[class_id] = size
@@ -91,6 +93,10 @@ class Admission:
         heads = [next(iter(line.values())) for line in self._lines.values()]
         heads.sort(key=lambda ticket: ticket.serial)
         return heads
+
+    def since_s(self) -> float:
+        """When the ticket came that waits longest; 0 if none does."""
+        return min((next(iter(line.values())).since_s for line in self._lines.values()), default=0.0)
 
     def expired(self, now_s: float) -> list[Ticket]:
         """Tickets that waited too long, taken out of their queues."""

@@ -31,6 +31,7 @@ from router.openai import RequestFacts, Usage
 from router.policy import LENGTH_GAIN, ClassPolicy, Lane, Unavailable
 from router.pool import Slot
 from router.settings import ClassSettings, RouterFile
+from router.shared_slots import SharedSlots, SlotBook
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.tenants.charge import Charge
 from router.tenants.roster import Roster
@@ -54,22 +55,28 @@ class Dispatcher:
 
     Args:
         settings: the router's sections of the configuration file.
-        workers: how many workers share the port; in-flight caps are divided among them.
+        workers: how many workers share the port; tenants' limits are divided among them.
         worker: number of this one, from 0.
+        book: where several workers share the instances' slots; None for one that is alone.
         tenants: who may use the router where the settings have a section on tenants: see `tenants.source`.
     """
 
     def __init__(
-        self, settings: RouterFile, *, workers: int = 1, worker: int = 0, tenants: Sequence[TenantSpec] = ()
+        self,
+        settings: RouterFile,
+        *,
+        workers: int = 1,
+        worker: int = 0,
+        book: SlotBook | None = None,
+        tenants: Sequence[TenantSpec] = (),
     ) -> None:
         self._specs = list_instances(settings.pools)
         self._fleet = Fleet(
             self._specs,
             {PoolId(pool.name): pool.static_weight for pool in settings.pools},
             health=settings.router.health,
-            workers=workers,
-            worker=worker,
         )
+        self._shared = None if book is None else SharedSlots(self._fleet, book)
         self._admission = Admission(settings.classes)
         self._budget = RetryBudget(settings.router.retry)
         self._ladder = Ladder(settings.table)
@@ -123,6 +130,8 @@ class Dispatcher:
         found = policy.pick(ask, tried)
         if not tried:
             self._budget.new_requests += 1
+        if self._shared is not None:
+            found = self._take_shared(ask, policy, found, tried, self._shared)
         if type(found) is Slot:
             return self._reserve(ask, policy, found)
         if found is Unavailable.FULL:
@@ -141,6 +150,8 @@ class Dispatcher:
         if ticket is not None:
             if ask.charge is not None:
                 ask.charge.hold()
+            if self._shared is not None:
+                self._shared.begin_to_wait(now_s)
             return ticket
         message = f"{self._admission.queued(ask.class_id)} requests of class '{ask.class_id}' wait already; retry later"
         retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
@@ -155,6 +166,10 @@ class Dispatcher:
         """Refuse those who waited too long, drop an expired table, age the budget. Call several times a second."""
         self._budget.fold(now_s)
         self._drop_expired(now_s)
+        if self._shared is not None:
+            self._fleet.forget_old_loads(now_s)
+            self._shared.look()
+            self._pump()
         for ticket in self._admission.expired(now_s):
             message = f"no slot became free for class '{ticket.ask.class_id}' in time; retry later"
             retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
@@ -224,8 +239,16 @@ class Dispatcher:
             traffic.failed(outcome, tokens, degraded=choice.degraded)
         if ask.charge is not None:
             _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
-        if self._admission.waiting:
+        if self._shared is not None:
+            self._give_shared(slot, self._shared)
+        elif self._admission.waiting:
             self._pump()
+
+    def woken(self) -> None:
+        """Look for free slots: another worker says that there may be one, see `router.shared_slots`."""
+        if self._shared is not None:
+            self._shared.look()
+            self._take_turn(self._shared)
 
     def apply_table(self, table: AllocationTable, now_s: float) -> bool:
         """Obey a table, or note that the one obeyed is still the source's; True if the table is new.
@@ -353,12 +376,17 @@ class Dispatcher:
                 pass
         finally:
             self._is_pumping = False
+            if self._shared is not None:
+                self._shared.wait_since(self._admission.since_s())
 
     def _grant_one(self) -> bool:
         for ticket in self._admission.heads():
             ask = ticket.ask
             policy = self._policies[ask.class_id]
             found = policy.pick(ask, ticket.tried)
+            if self._shared is not None:
+                while type(found) is Slot and not self._shared.take(found, yields=False):
+                    found = policy.pick(ask, ticket.tried)
             if type(found) is Slot:
                 self._admission.remove(ticket)
                 choice = self._reserve(ask, policy, found)
@@ -367,6 +395,39 @@ class Dispatcher:
                 ticket.grant(choice)
                 return True
         return False
+
+    def _take_shared(
+        self,
+        ask: Ask,
+        policy: ClassPolicy,
+        found: Slot | Unavailable,
+        tried: tuple[InstanceId, ...],
+        shared: SharedSlots,
+    ) -> Slot | Unavailable:
+        """Take a slot that all workers agree on, or find that there is none, after one look at what they hold."""
+        has_looked = False
+        while True:
+            if type(found) is Slot and shared.take(found, yields=True):
+                return found
+            if found is Unavailable.NOTHING_USABLE or (found is Unavailable.FULL and has_looked):
+                return found
+            if not has_looked:
+                shared.look()
+                has_looked = True
+            found = policy.pick(ask, tried)
+
+    def _give_shared(self, slot: Slot, shared: SharedSlots) -> None:
+        if shared.give(slot):
+            if shared.is_first():
+                self._take_turn(shared)
+            else:
+                shared.wake_first()
+
+    def _take_turn(self, shared: SharedSlots) -> None:
+        """Serve those who wait here, and leave what they cannot use to the next worker in turn."""
+        since_s = shared.since_s
+        self._pump()
+        shared.hand_on(since_s)
 
     def _nothing_usable(self, ask: Ask, now_s: float) -> Refusal:
         at = f" at {ask.precision.value}" if ask.precision is not None else ""

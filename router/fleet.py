@@ -11,7 +11,7 @@ from router.health import Health
 from router.pool import Pool, Slot
 from router.settings import HealthSettings
 
-__all__ = ["EngineLoad", "Fleet", "InstanceSpec", "extra_load", "share_of"]
+__all__ = ["EngineLoad", "Fleet", "InstanceSpec", "extra_load"]
 
 ROOMY_FRAC = 0.5
 """KV cache usage up to which an instance's load is the number of its requests."""
@@ -34,7 +34,7 @@ class EngineLoad:
 
 
 def extra_load(load: EngineLoad, in_flight: int) -> int:
-    """What an engine's own report adds to the `in_flight` requests of one worker, in requests.
+    """What an engine's own report adds to the `in_flight` requests that are known of, in requests.
 
     Requests of others count as such. Usage of the KV cache beyond `ROOMY_FRAC` adds that share of all its requests:
     they are longer ones, whose steps take longer and for whose followers there is less room.
@@ -44,19 +44,6 @@ def extra_load(load: EngineLoad, in_flight: int) -> int:
     return max(0, total - in_flight) + round(pressure)
 
 
-def share_of(cap: int, *, workers: int, worker: int, ordinal: int) -> int:
-    """Part of an instance's cap that one worker may use.
-
-    The parts add up to the cap. Which workers get the odd ones turns with the instance's `ordinal`, and no worker is
-    left without a slot of an open instance: a cap below the number of workers is exceeded rather than starving those
-    connections that happen to be theirs.
-    """
-    if cap <= 0:
-        return 0
-    part = cap // workers + ((worker + ordinal) % workers < cap % workers)
-    return max(1, part)
-
-
 class Fleet:
     """All pools of one worker.
 
@@ -64,8 +51,6 @@ class Fleet:
         specs: every instance, in the order of the configuration.
         static_weights: weight of each pool while no allocation is at hand.
         health: thresholds of the instances' states.
-        workers: workers that share the caps.
-        worker: number of this one.
 
     Attributes:
         changes: how often the pools' ready instances were found anew.
@@ -77,12 +62,8 @@ class Fleet:
         static_weights: dict[PoolId, float],
         *,
         health: HealthSettings,
-        workers: int,
-        worker: int,
     ) -> None:
         self._stale_s = health.metrics_stale_s
-        self._workers = workers
-        self._worker = worker
         self._any_awake = False
         self.changes = 0
         self.pools: dict[PoolId, Pool] = {}
@@ -102,7 +83,7 @@ class Fleet:
         """Set the caps and the draining instances of a table; those it does not name go by the settings."""
         for slot in self.slots.values():
             slot.max_in_flight = caps.get(slot.spec.instance_id, slot.spec.max_in_flight)
-            slot.cap = share_of(slot.max_in_flight, workers=self._workers, worker=self._worker, ordinal=slot.ordinal)
+            slot.cap = max(0, slot.max_in_flight - slot.others)
             slot.draining = slot.spec.instance_id in draining
         self._refresh(*self.pools.values())
 
@@ -114,19 +95,30 @@ class Fleet:
     def probed(self, slot: Slot, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
         """Learn from a probe; load figures older than allowed are forgotten."""
         changed = slot.health.probed(ok)
+        if load is None:
+            self._forget_old_load(slot, now_s)
         sleeping, extra = slot.sleeping, slot.extra
         if load is not None:
-            extra = extra_load(load, slot.in_flight)
+            extra = slot.others + extra_load(load, slot.in_flight + slot.others)
             slot.sleeping = load.awake is False
             slot.load_at_s = now_s
-        elif now_s - slot.load_at_s > self._stale_s:
-            extra = 0
-            slot.sleeping = False
         slot.pool.set_extra(slot, extra)
         if changed or sleeping is not slot.sleeping:
             self._refresh(slot.pool)
         if load is not None and not slot.proven:
             self._prove(slot, is_awake=not slot.sleeping)
+
+    def forget_old_loads(self, now_s: float) -> None:
+        """Forget load figures older than allowed, for a worker that hears of no probes any more."""
+        for slot in self.slots.values():
+            self._forget_old_load(slot, now_s)
+
+    def _forget_old_load(self, slot: Slot, now_s: float) -> None:
+        if now_s - slot.load_at_s > self._stale_s:
+            slot.pool.set_extra(slot, slot.others)
+            if slot.sleeping:
+                slot.sleeping = False
+                self._refresh(slot.pool)
 
     def _prove(self, slot: Slot, *, is_awake: bool) -> None:
         """Note an instance's first report; once one is known to be awake, those that gave none are withheld.

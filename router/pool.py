@@ -22,10 +22,12 @@ class Slot:
 
     Attributes:
         ordinal: position in the configuration, from 0.
-        cap: most requests that this worker may have on it; 0 closes the instance.
-        max_in_flight: most requests that all workers together may have on it.
+        cap: most requests that this worker may have on it: what the others leave of `max_in_flight`.
+        max_in_flight: most requests that all workers together may have on it; 0 closes the instance.
         in_flight: requests of this worker on it.
-        extra: its load that is not this worker's, in requests, as of the last probe.
+        others: requests of the other workers on it, as of the last look; they count in `extra`.
+        row: where the workers' shared book has it.
+        extra: its load that is not this worker's, in requests, as of the last probe and the last look.
         load: `in_flight` + `extra`.
         load_at_s: when it last told its load.
         proven: it has told its load at least once.
@@ -48,9 +50,11 @@ class Slot:
         "load_at_s",
         "max_in_flight",
         "ordinal",
+        "others",
         "pool",
         "proven",
         "ready",
+        "row",
         "sleeping",
         "spec",
         "withheld",
@@ -64,6 +68,8 @@ class Slot:
         self.cap = 0
         self.max_in_flight = 0
         self.in_flight = 0
+        self.others = 0
+        self.row = -1
         self.extra = 0
         self.load = 0
         self.load_at_s = 0.0
@@ -78,7 +84,7 @@ class Slot:
     @property
     def is_open(self) -> bool:
         """Whether it may get requests at all, health aside."""
-        return self.cap > 0 and not self.draining and not self.sleeping and not self.withheld
+        return self.max_in_flight > 0 and not self.draining and not self.sleeping and not self.withheld
 
     @property
     def state(self) -> str:
@@ -187,6 +193,21 @@ class Pool:
         slot.extra = extra
         slot.load = slot.in_flight + extra
         if slot.ready and slot.in_flight < slot.cap:
+            self._enter(slot)
+
+    def set_others(self, slot: Slot, others: int) -> None:
+        """Take note of the other workers' requests on an instance, which count against its cap and as its load."""
+        change = others - slot.others
+        cap = max(0, slot.max_in_flight - others)
+        if change == 0 and cap == slot.cap:
+            return
+        if slot.free:
+            self._leave(slot, slot.load)
+        slot.others = others
+        slot.cap = cap
+        slot.extra += change
+        slot.load += change
+        if slot.ready and slot.in_flight < cap:
             self._enter(slot)
 
     def emptiest(self) -> Slot:

@@ -15,6 +15,7 @@ from router.fleet import EngineLoad
 from router.openai import RequestFacts
 from router.snapshot import InstanceView
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
+from tests.fakes.shared_workers import shared_workers
 
 CLASSES: list[dict[str, Any]] = [
     {"name": "standard", "max_queued": 3, "max_wait_s": 10},
@@ -201,10 +202,12 @@ def test_a_second_release_does_nothing() -> None:
     assert (counts.in_flight, counts.finished) == (0, 2)
 
 
-def test_two_workers_divide_the_caps() -> None:
-    settings = router_file({"bf16": 1}, cap=5)
-    workers = [Dispatcher(settings, workers=2, worker=number) for number in (0, 1)]
-    assert sorted(len(fill(worker, ask(worker))) for worker in workers) == [2, 3]
+def test_a_cap_holds_for_all_workers_together() -> None:
+    with shared_workers(router_file({"bf16": 1}, cap=5), 2) as workers:
+        one, two = workers.dispatchers
+        choose(one, ask(one))
+        assert len(fill(two, ask(two))) == 4
+        assert fill(one, ask(one)) == []
 
 
 # Waiting

@@ -7,20 +7,18 @@ import pytest
 from router.contract import InstanceId, PoolId
 from router.discovery.static import list_instances
 from router.exchange import Outcome
-from router.fleet import EngineLoad, Fleet, extra_load, share_of
+from router.fleet import EngineLoad, Fleet, extra_load
 from router.pool import Slot
 from router.settings import HealthSettings
 from tests.fakes.routing import NOW_S, router_file
 
 
-def fleet(numbers: dict[str, int] | None = None, *, cap: int = 4, workers: int = 1, worker: int = 0) -> Fleet:
+def fleet(numbers: dict[str, int] | None = None, *, cap: int = 4) -> Fleet:
     settings = router_file(numbers or {"bf16": 3}, cap=cap)
     return Fleet(
         list_instances(settings.pools),
         {PoolId(pool.name): pool.static_weight for pool in settings.pools},
         health=HealthSettings(),
-        workers=workers,
-        worker=worker,
     )
 
 
@@ -30,24 +28,6 @@ def slots_of(some: Fleet) -> list[Slot]:
 
 def ids(slots: list[Slot]) -> list[str]:
     return [slot.spec.instance_id for slot in slots]
-
-
-@pytest.mark.parametrize(("cap", "workers"), [(128, 1), (128, 3), (7, 4), (4, 4), (1_000_001, 64)])
-def test_the_workers_parts_add_up_to_the_cap(cap: int, workers: int) -> None:
-    for ordinal in range(5):
-        parts = [share_of(cap, workers=workers, worker=worker, ordinal=ordinal) for worker in range(workers)]
-        assert sum(parts) == cap
-        assert max(parts) - min(parts) <= 1
-
-
-def test_the_odd_slots_of_several_instances_go_to_different_workers() -> None:
-    parts = [[share_of(5, workers=4, worker=worker, ordinal=ordinal) for ordinal in range(4)] for worker in range(4)]
-    assert {sum(mine) for mine in parts} == {5}
-
-
-def test_no_worker_is_starved_by_a_cap_below_the_number_of_workers() -> None:
-    assert [share_of(2, workers=4, worker=worker, ordinal=0) for worker in range(4)] == [1, 1, 1, 1]
-    assert share_of(0, workers=4, worker=0, ordinal=0) == 0
 
 
 def test_free_counts_the_instances_with_a_slot() -> None:

@@ -29,8 +29,6 @@ def build(numbers: dict[str, int] | None = None, *, cap: int = 1000) -> tuple[Fl
         list_instances(settings.pools),
         {PoolId(pool.name): 1.0 for pool in settings.pools},
         health=HealthSettings(),
-        workers=1,
-        worker=0,
     )
     lanes = [Lane(pool, Traffic.empty("standard", pool.pool_id), is_degraded=False) for pool in fleet.pools.values()]
     return fleet, ClassPolicy(fleet, lanes, ClassCounts("standard"), 256.0)

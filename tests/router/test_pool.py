@@ -21,7 +21,7 @@ from tests.fakes.routing import router_file
 
 def fleet(instances: int, *, cap: int = 1000) -> Fleet:
     pools = router_file({"bf16": instances}, cap=cap).pools
-    return Fleet(list_instances(pools), {PoolId("bf16"): 1.0}, health=HealthSettings(), workers=1, worker=0)
+    return Fleet(list_instances(pools), {PoolId("bf16"): 1.0}, health=HealthSettings())
 
 
 def pool_of(instances: int, *, cap: int = 1000) -> Pool:

@@ -1,0 +1,232 @@
+"""Slots that several workers share: what a worker believes, what the book says, and to whom a slot is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from router.contract import InstanceId, PoolId
+from router.discovery.static import list_instances
+from router.dispatch import Choice, Dispatcher, Refusal
+from router.fleet import EngineLoad, Fleet
+from router.settings import HealthSettings, RouterFile
+from router.shared_caps import SharedCaps
+from router.shared_memory import CapsMemory, FileLocks
+from router.shared_slots import SharedSlots
+from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
+from tests.fakes.shared_workers import SharedWorkers, shared_workers
+
+ONE = InstanceId("bf16-0")
+
+
+@pytest.fixture
+def three() -> Iterator[SharedWorkers]:
+    with shared_workers(router_file({"bf16": 1}, cap=2), 3) as workers:
+        yield workers
+
+
+class Waiting:
+    """A client in a queue."""
+
+    def __init__(self, dispatcher: Dispatcher, since_s: float = 0.0) -> None:
+        self.request = ask(dispatcher)
+        self.choice: Choice | None = None
+        assert dispatcher.choose(self.request, NOW_S + since_s) is None
+        self.ticket = dispatcher.enqueue(self.request, NOW_S + since_s, self.granted)
+
+    def granted(self, grant: Choice | Refusal) -> None:
+        assert isinstance(grant, Choice)
+        self.choice = grant
+
+
+def in_flight(dispatcher: Dispatcher) -> int:
+    return dispatcher.state(NOW_S).instances[0].in_flight
+
+
+def held(*dispatchers: Dispatcher) -> list[tuple[Dispatcher, Choice]]:
+    return [(dispatcher, choose(dispatcher, ask(dispatcher))) for dispatcher in dispatchers]
+
+
+def give(dispatcher: Dispatcher, choice: Choice) -> None:
+    finish(dispatcher, choice, ask(dispatcher))
+
+
+def test_a_slot_that_another_worker_frees_goes_to_who_waits(three: SharedWorkers) -> None:
+    a, b, c = three.dispatchers
+    (_, taken), _ = held(a, b)
+    waiting = Waiting(c)
+    three.deliver()
+    assert waiting.choice is None
+    give(a, taken)
+    assert waiting.choice is None, "it is the other worker's to take"
+    assert three.deliver() == 1
+    assert waiting.choice is not None
+    assert [in_flight(dispatcher) for dispatcher in three.dispatchers] == [0, 1, 1]
+
+
+def test_who_waits_longest_comes_first_in_whatever_worker(three: SharedWorkers) -> None:
+    a, b, c = three.dispatchers
+    (_, one), (_, two) = held(a, b)
+    late, early, middle = Waiting(a, 3.0), Waiting(c, 1.0), Waiting(b, 2.0)
+    three.deliver()
+    give(a, one)
+    three.deliver()
+    assert (early.choice is not None, middle.choice, late.choice) == (True, None, None)
+    give(b, two)
+    three.deliver()
+    assert (middle.choice is not None, late.choice) == (True, None)
+    assert early.choice is not None
+    give(c, early.choice)
+    three.deliver()
+    assert late.choice is not None
+
+
+def test_a_worker_that_waits_itself_and_is_first_needs_no_call(three: SharedWorkers) -> None:
+    a, b, _ = three.dispatchers
+    (_, taken), _ = held(a, b)
+    waiting = Waiting(a)
+    three.deliver()
+    give(a, taken)
+    assert waiting.choice is not None
+    assert three.called() == []
+
+
+def test_who_has_just_come_leaves_the_last_slot_to_who_waits(three: SharedWorkers) -> None:
+    a, b, c = three.dispatchers
+    (_, taken), _ = held(a, b)
+    waiting = Waiting(c)
+    three.deliver()
+    give(a, taken)
+    pusher = Waiting(a, 1.0)
+    three.deliver()
+    assert (waiting.choice is not None, pusher.choice) == (True, None)
+
+
+def test_what_the_first_cannot_use_is_handed_on(three: SharedWorkers) -> None:
+    settings = router_file({"bf16": 1, "int4": 1}, cap=1)
+    with shared_workers(settings, 3) as workers:
+        a, b, c = workers.dispatchers
+        bf16, int4 = (choose(a, ask(a, x_wattroute_precision=name)) for name in ("bf16", "int4"))
+        first, second = Pinned(b, "int4", 1.0), Pinned(c, "bf16", 2.0)
+        workers.deliver()
+        finish(a, bf16, ask(a))
+        assert workers.called() == [1], "the one that waits longest"
+        b.woken()
+        assert workers.called() == [2]
+        c.woken()
+        assert (first.choice, second.choice is not None) == (None, True)
+        finish(a, int4, ask(a))
+        workers.deliver()
+        assert first.choice is not None
+
+
+class Pinned(Waiting):
+    def __init__(self, dispatcher: Dispatcher, precision: str, since_s: float) -> None:
+        self.request = ask(dispatcher, x_wattroute_precision=precision)
+        self.choice = None
+        assert dispatcher.choose(self.request, NOW_S + since_s) is None
+        self.ticket = dispatcher.enqueue(self.request, NOW_S + since_s, self.granted)
+
+
+def test_nobody_is_called_for_a_slot_of_an_instance_that_was_not_full() -> None:
+    with shared_workers(router_file({"bf16": 1, "int4": 1}, cap=20), 2) as workers:
+        a, b = workers.dispatchers
+        for _ in range(20):
+            choose(a, ask(a, x_wattroute_precision="int4"))
+        others = [choose(a, ask(a, x_wattroute_precision="bf16")) for _ in range(10)]
+        Pinned(b, "int4", 1.0)
+        workers.deliver()
+        for choice in others:
+            finish(a, choice, ask(a))
+        assert workers.called() == []
+
+
+def test_the_slots_of_a_worker_that_dies_go_to_who_waits(three: SharedWorkers) -> None:
+    a, b, _ = three.dispatchers
+    held(b, b)
+    waiting = Waiting(a)
+    three.deliver()
+    three.kill(1)
+    three.deliver()
+    assert waiting.choice is not None
+
+
+def test_a_sweep_finds_what_no_call_told(three: SharedWorkers) -> None:
+    a, b, c = three.dispatchers
+    (_, taken), _ = held(a, b)
+    waiting = Waiting(c)
+    three.deliver()
+    give(a, taken)
+    assert three.called() == [2], "and the call is lost"
+    c.expire(NOW_S + 0.1)
+    assert waiting.choice is not None
+
+
+def test_workers_that_wait_no_more_are_not_called(three: SharedWorkers) -> None:
+    a, b, c = three.dispatchers
+    (_, taken), _ = held(a, b)
+    waiting = Waiting(c)
+    three.deliver()
+    c.cancel(waiting.ticket)
+    c.expire(NOW_S + 0.1)
+    give(a, taken)
+    assert three.called() == []
+
+
+def test_full_of_others_is_waited_for_and_closed_is_not(three: SharedWorkers) -> None:
+    a, b, _ = three.dispatchers
+    held(b, b)
+    a.expire(NOW_S)
+    assert a.has_usable()
+    assert a.choose(ask(a), NOW_S) is None
+    a.apply_table(table(caps={ONE: 0}), NOW_S)
+    found = a.choose(ask(a), NOW_S)
+    assert isinstance(found, Refusal)
+    assert found.status == 503
+
+
+def test_load_counts_the_requests_of_other_workers_at_once() -> None:
+    with shared_workers(router_file({"bf16": 2}, cap=100), 2) as workers:
+        a, b = workers.dispatchers
+        taken = [choose(a, ask(a)).spec.instance_id for _ in range(4)]
+        assert sorted(taken) == ["bf16-0", "bf16-0", "bf16-1", "bf16-1"]
+        first = choose(a, ask(a)).spec.instance_id
+        b.expire(NOW_S)
+        other = choose(b, ask(b)).spec.instance_id
+        assert other != first
+        # An engine's own count holds those of all workers, which are not counted twice.
+        b.probed(first, ok=True, load=EngineLoad(3, 0, 0.0), now_s=NOW_S)
+        b.probed(other, ok=True, load=EngineLoad(3, 0, 0.0), now_s=NOW_S)
+        assert {choose(b, ask(b)).spec.instance_id for _ in range(2)} == {first, other}
+
+
+def test_a_worker_that_hears_of_no_probes_forgets_what_it_heard(three: SharedWorkers) -> None:
+    a = three.dispatchers[0]
+    a.probed(ONE, ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
+    a.expire(NOW_S + 9)
+    assert a.state(NOW_S).instances[0].state == "asleep"
+    a.expire(NOW_S + 11)
+    assert a.state(NOW_S).instances[0].state == "up"
+
+
+def test_instances_keep_their_rows_when_the_settings_change() -> None:
+    def fleet_of(settings: RouterFile) -> Fleet:
+        weights = {PoolId(pool.name): 1.0 for pool in settings.pools}
+        return Fleet(list_instances(settings.pools), weights, health=HealthSettings())
+
+    memory = CapsMemory.create(2)
+    mine = SharedSlots(fleet_of(router_file({"bf16": 3})), SharedCaps(memory, 0, FileLocks(memory.fd)))
+    small = router_file({"bf16": 3})
+    urls = small.pools[0].instances
+    changed = small.model_copy(update={"pools": (small.pools[0].model_copy(update={"instances": urls[1:]}),)})
+    theirs = fleet_of(small)
+    other = SharedSlots(theirs, SharedCaps(memory, 1, FileLocks(memory.fd)))
+    for slot in theirs.slots.values():
+        assert other.take(slot, yields=False)
+        slot.pool.count(slot, 1)
+    fleet = fleet_of(changed)
+    mine.follow(fleet)
+    assert [slot.row for slot in fleet.slots.values()] == [1, 2]
+    assert [slot.others for slot in fleet.slots.values()] == [1, 1]
+    memory.close()
