@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import json
+import socket
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -356,3 +359,63 @@ async def test_a_refusal_of_a_head_request_has_no_body() -> None:
         await client.send(b"HEAD /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n")
         assert (await client.head()).status == 413
         assert await client.reader.read() == b""
+
+
+class Encrypting:
+    """A transport of TLS: it does not tell what it has passed on, and closes when the peer agrees."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.is_aborted = False
+
+    def get_extra_info(self, name: str) -> socket.socket:
+        assert name == "socket"
+        return self.sock
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+@contextlib.asynccontextmanager
+async def lingering_by_tls() -> AsyncIterator[tuple[ClientConnection, Encrypting, socket.socket]]:
+    """A client whose last answer the system has not delivered yet."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        async with FakeEngine() as engine, running(engine) as router:
+            connection, transport = ClientConnection(router.gateway), Encrypting(ours)
+            connection.connection_made(cast(asyncio.Transport, transport))
+            ours.send(b"x" * 1000)
+            connection.finish(close=True)
+            yield connection, transport, theirs
+            router.gateway.clients.discard(connection)
+
+
+async def test_a_client_by_tls_that_reads_slowly_has_the_time_it_has_within_an_answer() -> None:
+    async with lingering_by_tls() as (connection, transport, theirs):
+        connection.on_deadline(0.0)
+        assert connection.patience_s == 60.0
+        theirs.recv(1000)
+        connection.on_deadline(0.0)
+        assert not transport.is_aborted
+        connection.on_deadline(0.0)
+        assert transport.is_aborted, "all is read, and it does not confirm the end"
+
+
+async def test_a_client_by_tls_that_stopped_reading_is_cut() -> None:
+    async with lingering_by_tls() as (connection, transport, _):
+        connection.on_deadline(0.0)
+        assert not transport.is_aborted
+        connection.on_deadline(0.0)
+        assert transport.is_aborted

@@ -283,28 +283,6 @@ async def test_a_slow_reader_over_tls_gets_all_of_an_answer_that_closes(tmp_path
         assert got == body
 
 
-async def test_a_slow_reader_over_tls_has_the_time_it_has_within_an_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_side, "LINGER_S", 0.05)
-    body = bytes(range(256)) * (64 << 10)
-
-    async def large(request: Request, wire: Wire) -> None:
-        await wire.answer(200, body)
-
-    async with served("tls", tmp_path, on_chat(large)) as found, found.client(limit=1 << 12) as client:
-        await client.post(PLAIN, "Connection: close")
-        await client.head()
-        got = bytearray()
-        while busy(found):
-            got += await client.reader.read(1 << 16)
-        # The engine is done, part of its answer still with the router; the client pauses longer than it lingers.
-        await asyncio.sleep(0.5)
-        while more := await client.reader.read(1 << 16):
-            got += more
-        assert got == body
-
-
 async def test_a_reader_over_tls_that_stopped_is_cut_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
