@@ -1,0 +1,206 @@
+"""A tenant never gets more than its rates and its burst, and no correction loses or makes up anything."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from router.dispatch import Ask, Choice, Dispatcher, Outcome, Refusal
+from router.openai import RequestFacts
+from router.tenants.keys import KeyDigest, digest_of
+from router.tenants.limits import Allowance, Limits
+from router.tenants.tenant import TenantSpec
+from tests.fakes.routing import NOW_S, finish, router_file
+
+SLACK = 1e-3
+"""For rounding: the clock has about seven digits after the point, the buckets six."""
+
+gaps_s = st.one_of(st.just(0.0), st.floats(0, 2), st.floats(0, 300))
+
+
+@given(
+    per_minute=st.floats(0.5, 6000),
+    burst=st.none() | st.integers(1, 500),
+    workers=st.integers(1, 4),
+    arrivals=st.lists(st.tuples(gaps_s, st.integers(1, 60), st.integers(0, 3)), max_size=40),
+)
+def test_requests_within_any_time_are_no_more_than_rate_and_burst(
+    per_minute: float, burst: int | None, workers: int, arrivals: list[tuple[float, int, int]]
+) -> None:
+    allowance = Allowance(requests_per_minute=per_minute, burst=burst)
+    parts = [Limits(allowance, workers=workers, worker=number) for number in range(workers)]
+    # What all workers let pass at once: the burst, but one request each at least.
+    most = max(float(workers), per_minute if burst is None else float(burst))
+    now_s = NOW_S
+    admitted: list[float] = []
+    for gap_s, number, worker in arrivals:
+        now_s += gap_s
+        for _ in range(number):
+            if parts[worker % workers].admit(0.0, now_s) is None:
+                admitted.append(now_s)
+    for first, since_s in enumerate(admitted):
+        for last in range(first, len(admitted)):
+            passed = last - first + 1
+            assert passed <= most + per_minute / 60 * (admitted[last] - since_s) + SLACK
+
+
+@given(
+    per_minute=st.integers(60, 100_000),
+    steps=st.lists(st.tuples(gaps_s, st.floats(0, 2), st.floats(0, 3), st.integers(0, 9)), max_size=60),
+)
+def test_tokens_follow_what_was_used_and_nothing_is_lost(
+    per_minute: int, steps: list[tuple[float, float, float, int]]
+) -> None:
+    limits = Limits(Allowance(tokens_per_minute=per_minute))
+    began_s = now_s = NOW_S
+    flying: list[float] = []
+    used = 0.0
+    for gap_s, size, actual, pick in steps:
+        now_s += gap_s
+        tokens = size * per_minute / 4
+        if limits.admit(tokens, now_s) is None:
+            flying.append(tokens)
+            # What has ended counts as it was, what is in flight as it was charged.
+            assert used + sum(flying) <= per_minute + per_minute / 60 * (now_s - began_s) + SLACK * per_minute
+        if flying and pick < 6:
+            charged = flying.pop(pick % len(flying))
+            limits.leave(charged, charged * actual)
+            used += charged * actual
+    for charged in flying:
+        limits.leave(charged, 0.0)
+    assert limits.in_flight == 0
+    # All of what was used is paid off after that long, and then the whole allowance is there again.
+    now_s += used / per_minute * 60 + 1
+    assert limits.admit(per_minute, now_s) is None
+    refused = limits.admit(per_minute, now_s)
+    assert refused is not None
+    assert refused.retry_after_s == pytest.approx(60, rel=1e-3)
+
+
+@given(per_minute=st.floats(1, 600), burst=st.integers(2, 50), hours=st.integers(1, 3))
+@settings(max_examples=30)
+def test_who_comes_when_told_gets_the_whole_rate(per_minute: float, burst: int, hours: int) -> None:
+    limits = Limits(Allowance(requests_per_minute=per_minute, burst=burst))
+    now_s, passed = NOW_S, 0
+    end_s = NOW_S + min(hours * 3600, 1000 / per_minute * 60)
+    while now_s < end_s:
+        refused = limits.admit(0.0, now_s)
+        if refused is None:
+            passed += 1
+        else:
+            assert refused.retry_after_s is not None
+            now_s += max(refused.retry_after_s, 1e-3)  # no clock tells less
+    assert passed >= burst + per_minute / 60 * (end_s - NOW_S) - 2
+
+
+MOST = 6
+KEY = b"key of acme"
+
+
+class Client:
+    """An admitted request, from its arrival to its end."""
+
+    def __init__(self, request: Ask) -> None:
+        self.ask = request
+        self.ticket: object = None
+        self.choice: Choice | None = None
+
+    def granted(self, grant: Choice | Refusal) -> None:
+        self.ticket = None
+        if isinstance(grant, Choice):
+            self.choice = grant
+
+    def is_live(self) -> bool:
+        return self.ticket is not None or self.choice is not None
+
+
+class Charges(RuleBasedStateMachine):
+    """Whatever becomes of requests, the tenant is charged for those in flight and for nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sections = {"tenants": {"list": [{"name": "acme", "keys": ["sha256:" + "0" * 64]}]}}
+        allowance = Allowance(max_in_flight=MOST)
+        self.dispatcher = Dispatcher(
+            router_file(
+                {"bf16": 1, "fp8": 1},
+                classes=[{"name": "standard", "max_queued": 3, "max_wait_s": 5}],
+                cap=1,
+                **sections,
+            ),
+            tenants=[TenantSpec("acme", (KeyDigest(digest_of(KEY)),), allowance=allowance)],
+        )
+        self.now_s = NOW_S
+        self.clients: list[Client] = []
+
+    @rule()
+    def arrive(self) -> None:
+        hints = self.dispatcher.hints({b"x-api-key": KEY})
+        found = self.dispatcher.ask(hints, RequestFacts(stream=True, valid=True, body_bytes=400), self.now_s)
+        live = sum(client.is_live() for client in self.clients)
+        if isinstance(found, Refusal):
+            assert (found.reason, live >= MOST) == ("tenant_in_flight", True)
+            return
+        assert live < MOST
+        client = Client(found)
+        self.clients.append(client)
+        self.place(client, ())
+
+    def place(self, client: Client, tried: tuple[object, ...]) -> None:
+        found = self.dispatcher.choose(client.ask, self.now_s, tried)  # type: ignore[arg-type]
+        if found is None:
+            ticket = self.dispatcher.enqueue(client.ask, self.now_s, client.granted)
+            client.ticket = None if isinstance(ticket, Refusal) else ticket
+        elif isinstance(found, Choice):
+            client.choice = found
+
+    @precondition(lambda self: any(client.choice for client in self.clients))
+    @rule(outcome=st.sampled_from(Outcome), seed=st.integers(0, 1000))
+    def end(self, outcome: Outcome, seed: int) -> None:
+        client = random.Random(seed).choice([client for client in self.clients if client.choice])
+        choice, client.choice = client.choice, None
+        assert choice is not None
+        finish(self.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
+        finish(self.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
+
+    @precondition(lambda self: any(client.choice for client in self.clients))
+    @rule(seed=st.integers(0, 1000), keeps_old=st.booleans())
+    def try_elsewhere(self, seed: int, keeps_old: bool) -> None:
+        client = random.Random(seed).choice([client for client in self.clients if client.choice])
+        old, client.choice = client.choice, None
+        assert old is not None
+        if not keeps_old:
+            finish(self.dispatcher, old, client.ask, outcome=Outcome.RESET, output_tokens=None, now_s=self.now_s)
+        self.place(client, (old.spec.instance_id,))
+        if keeps_old:
+            finish(self.dispatcher, old, client.ask, outcome=Outcome.RESET, output_tokens=None, now_s=self.now_s)
+
+    @precondition(lambda self: any(client.ticket for client in self.clients))
+    @rule(seed=st.integers(0, 1000))
+    def leave_the_queue(self, seed: int) -> None:
+        client = random.Random(seed).choice([client for client in self.clients if client.ticket])
+        for _ in range(2):
+            self.dispatcher.cancel(client.ticket)
+        client.ticket = None
+
+    @rule(instance=st.sampled_from(["bf16-0", "fp8-0"]), ok=st.booleans())
+    def probe(self, instance: str, ok: bool) -> None:
+        self.dispatcher.probed(instance, ok=ok, load=None, now_s=self.now_s)  # type: ignore[arg-type]
+
+    @rule(seconds=st.floats(0, 4))
+    def pass_time(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.dispatcher.expire(self.now_s)
+
+    @invariant()
+    def in_flight_are_those_that_wait_or_are_served(self) -> None:
+        [counts] = [item for item in self.dispatcher.state(self.now_s).tenants if item.tenant == "acme"]
+        assert counts.in_flight == sum(client.is_live() for client in self.clients)
+
+
+TestCharges = Charges.TestCase
+TestCharges.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
