@@ -17,24 +17,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from router.accounting import Accounts, tokens_of
-from router.admission import Admission, Grant, Ticket
-from router.contract import AllocationTable, ClassId, InstanceId, PoolId, Precision
-from router.discovery.static import list_instances
+from router.accounting import tokens_of
+from router.admission import Grant, Ticket
+from router.contract import AllocationTable, ClassId, InstanceId
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
-from router.failover import RetryBudget
-from router.fleet import EngineLoad, Fleet
+from router.fleet import EngineLoad
 from router.health import HealthState
-from router.intake import Intake
 from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
-from router.policy import LENGTH_GAIN, ClassPolicy, Lane, Unavailable
+from router.parts import Held, Parts, Share, make_parts, succeed
+from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
 from router.pool import Slot
-from router.settings import ClassSettings, RouterFile
+from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.tenants.charge import Charge
-from router.tenants.roster import Roster
 from router.tenants.tenant import TenantSpec
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
@@ -44,7 +41,6 @@ QUEUE_FULL_RETRY_S = 1.0
 UNUSABLE_RETRY_S = 5.0
 """Retry-After where no instance can serve: a few probes' time."""
 
-_RANK = {precision: rank for rank, precision in enumerate(Precision)}
 # An enumeration's members are slow to reach.
 _OK = Outcome.OK
 _UP = HealthState.UP
@@ -59,6 +55,9 @@ class Dispatcher:
         worker: number of this one, from 0.
         book: where several workers share the instances' slots; None for one that is alone.
         tenants: who may use the router where the settings have a section on tenants: see `tenants.source`.
+
+    Attributes:
+        read_facts: reads of a request's body what `ask` needs; never raises.
     """
 
     def __init__(
@@ -70,30 +69,41 @@ class Dispatcher:
         book: SlotBook | None = None,
         tenants: Sequence[TenantSpec] = (),
     ) -> None:
-        self._specs = list_instances(settings.pools)
-        self._fleet = Fleet(
-            self._specs,
-            {PoolId(pool.name): pool.static_weight for pool in settings.pools},
-            health=settings.router.health,
-        )
+        self._share = Share(worker, workers)
+        self._take_parts(make_parts(settings, tenants, self._share))
         self._shared = None if book is None else SharedSlots(self._fleet, book)
-        self._admission = Admission(settings.classes)
-        self._budget = RetryBudget(settings.router.retry)
         self._ladder = Ladder(settings.table)
-        self._accounts = Accounts([ClassId(cls.name) for cls in settings.classes])
-        self._policies = {ClassId(cls.name): self._policy_of(cls) for cls in settings.classes}
-        roster = (
-            None
-            if settings.tenants is None
-            else Roster(tenants, max_labels=settings.tenants.max_tenant_labels, workers=workers, worker=worker)
-        )
-        self._intake = Intake(settings, self._policies, self._accounts, roster)
-        self._held: dict[int, tuple[Slot, Lane]] = {}
+        self._held: Held = {}
         self._serial = 0
+        # Of the last call that told the time and may end somebody's waiting.
+        self._now_s = 0.0
         self._sequence = -1
         self._unknown_names = 0
         self._is_pumping = False
         self._obey(None)
+
+    def _take_parts(self, parts: Parts) -> None:
+        self._parts = parts
+        self._fleet = parts.fleet
+        self._admission = parts.admission
+        self._budget = parts.budget
+        self._accounts = parts.accounts
+        self._policies = parts.policies
+        self._intake = parts.intake
+        self.read_facts = parts.intake.read_facts
+
+    def reconfigure(self, settings: RouterFile, tenants: Sequence[TenantSpec] = ()) -> None:
+        """Go by other settings from now on; requests in flight and waiting go on, see `parts.succeed`.
+
+        What the data path keeps of `hints` must be forgotten.
+        """
+        parts, self._held = succeed(self._parts, self._held, settings, tenants, self._share)
+        self._take_parts(parts)
+        self._ladder.reconfigure(settings.table)
+        if self._shared is not None:
+            self._shared.follow(self._fleet)
+        self._obey(self._ladder.table)
+        self._pump()
 
     @property
     def has_tenants(self) -> bool:
@@ -164,6 +174,7 @@ class Dispatcher:
 
     def expire(self, now_s: float) -> None:
         """Refuse those who waited too long, drop an expired table, age the budget. Call several times a second."""
+        self._now_s = now_s
         self._budget.fold(now_s)
         self._drop_expired(now_s)
         if self._shared is not None:
@@ -240,8 +251,10 @@ class Dispatcher:
         if ask.charge is not None:
             _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if self._shared is not None:
+            self._now_s = now_s
             self._give_shared(slot, self._shared)
         elif self._admission.waiting:
+            self._now_s = now_s
             self._pump()
 
     def woken(self) -> None:
@@ -256,6 +269,7 @@ class Dispatcher:
         Give every table the source gives, also one that did not change: that is what keeps it fresh. A table that
         has expired, is older than the one obeyed or differs from it under the same sequence is counted and left.
         """
+        self._now_s = now_s
         before = self._ladder.table
         is_new = self._ladder.offer(table, now_s)
         if is_new or self._ladder.table is not before:
@@ -280,13 +294,17 @@ class Dispatcher:
 
     def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
         """Take a probe of an instance into account."""
-        self._fleet.probed(self._fleet.slots[instance_id], ok=ok, load=load, now_s=now_s)
+        slot = self._fleet.slots.get(instance_id)
+        if slot is None:
+            return  # it left the configuration while it was being asked
+        self._now_s = now_s
+        self._fleet.probed(slot, ok=ok, load=load, now_s=now_s)
         if self._admission.waiting:
             self._pump()
 
     def instances(self) -> tuple[InstanceSpec, ...]:
         """Every instance, for probes and for merging /v1/models."""
-        return self._specs
+        return self._parts.specs
 
     def has_usable(self) -> bool:
         """Whether any instance could take a request now, caps aside."""
@@ -296,31 +314,18 @@ class Dispatcher:
         """Everything this worker has to tell on the admin port."""
         for class_id, counts in self._accounts.classes.items():
             counts.queued = self._admission.queued(class_id)
+            counts.queued_bytes = self._admission.queued_bytes(class_id)
         return Snapshot(
             now_s=now_s,
             ready=self.has_usable(),
             table=self._table_view(now_s),
             classes=list(self._accounts.classes.values()),
             traffic=self._accounts.traffic(),
-            instances=[_view(slot) for slot in self._fleet.slots.values()],
+            instances=[_view(slot, now_s) for slot in self._fleet.slots.values()],
             retries=self._accounts.retries,
             unclassified=self._accounts.unclassified,
             tenants=self._intake.tenant_counts(),
         )
-
-    def _policy_of(self, cls: ClassSettings) -> ClassPolicy:
-        class_id = ClassId(cls.name)
-        pools = [pool for pool in self._fleet.pools.values() if not cls.precisions or pool.precision in cls.precisions]
-        best = min(_RANK[pool.precision] for pool in pools)
-        lanes = [
-            Lane(
-                pool,
-                self._accounts.traffic_of(class_id, pool.pool_id),
-                is_degraded=_RANK[pool.precision] > best,
-            )
-            for pool in pools
-        ]
-        return ClassPolicy(self._fleet, lanes, self._accounts.classes[class_id], cls.expected_output_tokens)
 
     def _obey(self, table: AllocationTable | None) -> None:
         """Follow a table, or the static settings; names the router does not know are counted and left aside."""
@@ -390,6 +395,8 @@ class Dispatcher:
             if type(found) is Slot:
                 self._admission.remove(ticket)
                 choice = self._reserve(ask, policy, found)
+                _, lane = self._held[choice.serial]
+                lane.traffic.queue_wait.observe(max(0.0, self._now_s - ticket.since_s))
                 if ask.charge is not None:
                     ask.charge.drop(0.0)
                 ticket.grant(choice)
@@ -457,7 +464,7 @@ def _settle(charge: Charge, tokens: Usage, *, is_known: bool) -> None:
     charge.drop(tokens.input_tokens + tokens.output_tokens if is_known else charge.tokens)
 
 
-def _view(slot: Slot) -> InstanceView:
+def _view(slot: Slot, now_s: float) -> InstanceView:
     return InstanceView(
         instance_id=slot.spec.instance_id,
         pool_id=slot.spec.pool_id,
@@ -467,4 +474,5 @@ def _view(slot: Slot) -> InstanceView:
         in_flight=slot.in_flight,
         max_in_flight=slot.max_in_flight,
         draining=slot.draining,
+        probe_age_s=None if slot.probed_at_s is None else max(0.0, now_s - slot.probed_at_s),
     )

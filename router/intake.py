@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from router.affinity import position_of
 from router.classify import Classifier
 from router.contract import ClassId
 from router.exchange import Ask, Hints, Refusal
-from router.openai import RequestFacts
+from router.openai import RequestFacts, read_facts, read_facts_and_prefix
 from router.policy import ClassPolicy
 from router.settings import Affinity, RouterFile
 from router.tenants.charge import Charge
@@ -29,6 +29,9 @@ class Intake:
         policies: of every class.
         accounts: where to count.
         roster: who may use the router, or None where everybody may.
+
+    Attributes:
+        read_facts: reads of a body what `ask` needs.
     """
 
     def __init__(
@@ -43,7 +46,12 @@ class Intake:
         self._policies = policies
         self._accounts = accounts
         self._roster = roster
-        self._keeps_sessions = settings.router.affinity is not Affinity.NONE
+        affinity, instances = settings.router.affinity, sum(len(pool.instances) for pool in settings.pools)
+        self._keeps_sessions = affinity is not Affinity.NONE
+        reads_prefix = affinity is Affinity.PREFIX and instances > 1
+        self.read_facts: Callable[[bytes | bytearray], RequestFacts] = (
+            read_facts_and_prefix if reads_prefix else read_facts
+        )
 
     @property
     def has_tenants(self) -> bool:

@@ -6,9 +6,18 @@ Nothing here changes what passes through: requests are read once, answers only a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
+from zlib import crc32
 
 import msgspec
+
+PREFIX_BYTES = 2048
+"""How much of each message tells prompts apart: about the 512 tokens of a cache's block."""
+PREFIX_MESSAGES = 8
+"""How many messages are looked at for the first one of the user."""
+_MAX_LISTED_BYTES = 65_536
+_BRACKET = ord("[")
 
 _COMPACT_USAGE = b'"usage":{'
 _LOOSE_USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -66,6 +75,17 @@ class _Fields(msgspec.Struct, gc=False):
     user: str | None = None
 
 
+class _Message(msgspec.Struct, gc=False):
+    role: str | None = None
+    content: msgspec.Raw = msgspec.Raw()
+
+
+class _PromptFields(_Fields, gc=False):
+    messages: list[_Message] | None = None
+    prompt: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+
+
 class _LooseFields(msgspec.Struct):
     # Any rather than exact types: a wrongly typed field is the engine's to refuse, and must not hide the others.
     model: Any = None
@@ -91,6 +111,8 @@ class _UsageFields(msgspec.Struct):
 
 
 _request_decoder = msgspec.json.Decoder(_Fields)
+_prompt_decoder = msgspec.json.Decoder(_PromptFields)
+_messages_decoder = msgspec.json.Decoder(list[_Message])
 _loose_decoder = msgspec.json.Decoder(_LooseFields)
 _usage_decoder = msgspec.json.Decoder(_UsageFields)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -105,6 +127,22 @@ def read_facts(body: bytes | bytearray) -> RequestFacts:
         fields = _request_decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _read_loosely(body)
+    return _facts_of(fields, len(body), None)
+
+
+def read_facts_and_prefix(body: bytes | bytearray) -> RequestFacts:
+    """As `read_facts`, with the position of the prompt's beginning where the body has a prompt."""
+    try:
+        fields = _prompt_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return read_facts(body)
+    messages, size = fields.messages, len(body)
+    if messages is None:
+        return _facts_of(fields, size, _prefix_of_prompt(fields.prompt, fields.input))
+    return _facts_of(fields, size, _prefix_of(messages, size))
+
+
+def _facts_of(fields: _Fields, body_bytes: int, prefix: int | None) -> RequestFacts:
     options, max_tokens = fields.stream_options, fields.max_completion_tokens
     if max_tokens is None:
         max_tokens = fields.max_tokens if fields.max_tokens is not None else fields.max_output_tokens
@@ -115,9 +153,39 @@ def read_facts(body: bytes | bytearray) -> RequestFacts:
         max_tokens=max_tokens,
         service_tier=fields.service_tier or None,
         session_key=fields.prompt_cache_key or fields.user or None,
-        body_bytes=len(body),
+        prefix=prefix,
+        body_bytes=body_bytes,
         valid=True,
     )
+
+
+def _prefix_of(messages: Sequence[_Message], body_bytes: int) -> int | None:
+    """Position of what comes first: all up to the user's first message, which every later turn of a chat repeats.
+
+    So the turns of one chat have one position. Chats with one system prompt and different questions have different
+    ones: a system prompt that many use is soon in every instance's cache, and must not draw them all to one instance.
+    """
+    position = 0
+    is_short = body_bytes <= PREFIX_BYTES  # then no message has to be cut, and that takes as long as the hash
+    for message in messages[:PREFIX_MESSAGES]:
+        content = message.content
+        position = crc32(content if is_short else memoryview(content)[:PREFIX_BYTES], position)
+        if message.role == "user":
+            break
+    return position if messages else None
+
+
+def _prefix_of_prompt(prompt: msgspec.Raw, responses_input: msgspec.Raw) -> int | None:
+    """Position of the beginning of a text completion's prompt or of a response's input: a text, or messages."""
+    raw = memoryview(prompt) or memoryview(responses_input)
+    if not raw:
+        return None
+    if raw[0] == _BRACKET and raw.nbytes <= _MAX_LISTED_BYTES:
+        try:
+            return _prefix_of(_messages_decoder.decode(raw), raw.nbytes)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # a list of texts or tokens
+    return crc32(raw[:PREFIX_BYTES])
 
 
 def _read_loosely(body: bytes | bytearray) -> RequestFacts:

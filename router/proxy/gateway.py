@@ -15,7 +15,7 @@ from router.http1.content_coding import CodingError, is_coded, unpack
 from router.http1.engine_verbs import is_engine_verb, segments
 from router.http1.request_head import RequestHead, RequestReader
 from router.http1.response_head import ResponseReader
-from router.openai import read_facts, with_model
+from router.openai import with_model
 from router.proxy.client_side import ClientConnection
 from router.proxy.engine_side import EnginePool
 from router.proxy.errors import refusal_parts
@@ -174,7 +174,7 @@ class Gateway:
         self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None, hints: Hints | Refusal
     ) -> None:
         received_s, wall_s = self.now_s(), self.wall_s()
-        ask = self.dispatcher.ask(hints, read_facts(body or b""), wall_s)
+        ask = self.dispatcher.ask(hints, self.dispatcher.read_facts(body or b""), wall_s)
         if isinstance(ask, Refusal):
             self.refuse(client, ask)
             return

@@ -55,3 +55,13 @@ def test_a_named_class_comes_before_the_default() -> None:
     assert ask(dispatcher).class_id == "flex"
     assert ask(dispatcher, x_wattroute_class="standard").class_id == "standard"
     assert isinstance(dispatcher.ask(dispatcher.hints({}), RequestFacts(), NOW_S), Ask)
+
+
+@pytest.mark.parametrize(
+    ("affinity", "instances", "reads"),
+    [("prefix", 2, True), ("prefix", 1, False), ("session", 2, False), ("none", 2, False)],
+)
+def test_the_prompt_is_looked_at_only_where_that_makes_a_difference(affinity: str, instances: int, reads: bool) -> None:
+    dispatcher = Dispatcher(router_file({"bf16": instances}, router={"affinity": affinity}))
+    facts = dispatcher.read_facts(b'{"messages":[{"role":"user","content":"hi"}]}')
+    assert (ask(dispatcher, facts).position is not None) is reads

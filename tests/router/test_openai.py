@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from router.openai import RequestFacts, Usage, error_body, read_facts, usage_in_tail, with_model
+from router.openai import (
+    PREFIX_BYTES,
+    RequestFacts,
+    Usage,
+    error_body,
+    read_facts,
+    read_facts_and_prefix,
+    usage_in_tail,
+    with_model,
+)
 
 
 def facts_of(**members: Any) -> RequestFacts:
@@ -84,6 +93,92 @@ def test_the_cache_key_names_the_session_before_the_user() -> None:
 
 def test_the_last_of_two_equal_members_counts_as_in_the_engine() -> None:
     assert read_facts(b'{"model":"a","model":"b"}').model == "b"
+
+
+SYSTEM = {"role": "system", "content": "You are helpful. " * 20}
+QUESTION = {"role": "user", "content": "Why is the sky blue?"}
+ANSWER = {"content": "Because of Rayleigh.", "role": "assistant"}
+FOLLOW_UP = {"role": "user", "content": [{"type": "text", "text": "And at sunset?"}]}
+
+
+def prefix_of(*, pretty: bool = False, **members: Any) -> int | None:
+    return read_facts_and_prefix(json.dumps(members, indent=2 if pretty else None).encode()).prefix
+
+
+@pytest.mark.parametrize("size", [1, 50, 2 * PREFIX_BYTES])
+def test_all_turns_of_a_chat_have_one_position(size: int) -> None:
+    question = {**QUESTION, "content": "why " * size}
+    first = prefix_of(messages=[SYSTEM, question])
+    assert first is not None
+    assert prefix_of(messages=[SYSTEM, question, ANSWER, FOLLOW_UP]) == first
+    assert prefix_of(messages=[SYSTEM, question, ANSWER, FOLLOW_UP, ANSWER, QUESTION], stream=True) == first
+    assert prefix_of(pretty=True, messages=[SYSTEM, question, ANSWER]) == first
+
+
+def test_chats_that_begin_otherwise_have_other_positions() -> None:
+    other_system, other_question = {**SYSTEM, "content": "Be terse."}, {**QUESTION, "content": "Why not?"}
+    found = [
+        prefix_of(messages=messages)
+        for messages in ([SYSTEM, QUESTION], [other_system, QUESTION], [SYSTEM, other_question], [QUESTION], [SYSTEM])
+    ]
+    assert None not in found
+    assert len(set(found)) == len(found)
+
+
+def test_what_follows_the_first_two_kilobytes_of_a_message_tells_nothing() -> None:
+    long = "x" * PREFIX_BYTES
+    assert prefix_of(messages=[{"role": "user", "content": long + "a"}]) == prefix_of(
+        messages=[{"role": "user", "content": long + "b"}]
+    )
+
+
+@pytest.mark.parametrize("key", ["prompt", "input"])
+def test_other_prompts_are_told_apart_by_their_beginning(key: str) -> None:
+    long = "once upon a time " * 200
+    assert prefix_of(**{key: long + "a"}) == prefix_of(**{key: long + "b"}) is not None
+    assert prefix_of(**{key: "a"}) != prefix_of(**{key: "b"})
+    assert prefix_of(**{key: [1, 2, 3]}) != prefix_of(**{key: [1, 2, 4]})
+    assert prefix_of(**{key: ["a", "b"]}) is not None
+
+
+def test_the_messages_of_a_response_are_read_as_those_of_a_chat() -> None:
+    assert prefix_of(input=[SYSTEM, QUESTION]) == prefix_of(input=[SYSTEM, QUESTION, ANSWER, FOLLOW_UP])
+    assert prefix_of(input=[SYSTEM, QUESTION]) == prefix_of(messages=[SYSTEM, QUESTION])
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"messages": []},
+        {"messages": "hi"},
+        {"messages": [1]},
+        {"messages": [{"role": 1, "content": "x"}]},
+        {"messages": None},
+    ],
+    ids=repr,
+)
+def test_where_there_is_no_prompt_there_is_no_position_and_nothing_else_is_hidden(members: dict[str, Any]) -> None:
+    body = json.dumps({"model": "m", "max_tokens": 3, **members}).encode()
+    assert read_facts_and_prefix(body) == read_facts(body)
+    assert read_facts_and_prefix(body).max_tokens == 3
+
+
+def test_messages_without_content_do_no_harm() -> None:
+    assert prefix_of(messages=[{"role": "user"}, {"content": None}]) is not None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"\xff", b'{"messages":' + b"[" * 100_000], ids=lambda body: body[:9]
+)
+def test_reading_the_prefix_never_raises(body: bytes) -> None:
+    assert read_facts_and_prefix(body) == RequestFacts(body_bytes=len(body))
+
+
+def test_a_buffer_that_was_read_may_grow_again() -> None:
+    body = bytearray(json.dumps({"messages": [SYSTEM, QUESTION]}).encode())
+    read_facts_and_prefix(body)
+    body += b" "
 
 
 def test_the_model_is_replaced_and_nothing_else() -> None:
