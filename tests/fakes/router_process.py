@@ -7,7 +7,7 @@ import contextlib
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import yaml
 
 from tests.fakes.fake_engine import FakeEngine
 
-_LISTENS = re.compile(r"router listens .*\bport=(\d+) admin_port=(\d+)")
+_LISTENS = re.compile(r"router listens (?:.*\bport=(\d+) )?(?:.* )?admin_port=(\d+)")
 
 
 @dataclass
@@ -38,14 +38,29 @@ class RouterProcess:
 
 @contextlib.asynccontextmanager
 async def router_process(
-    folder: Path, *engines: FakeEngine, workers: int = 1, **router: dict
+    folder: Path,
+    *engines: FakeEngine,
+    workers: int = 1,
+    pool: Mapping[str, object] | None = None,
+    sections: Mapping[str, object] | None = None,
+    **router: dict,
 ) -> AsyncIterator[RouterProcess]:
-    """Start the router in front of one pool of `engines`; on leaving it must stop with exit code 0."""
+    """Start the router in front of one pool of `engines`; on leaving it must stop with exit code 0.
+
+    Args:
+        folder: for its configuration file.
+        engines: instances of the pool.
+        workers: processes.
+        pool: further settings of the pool.
+        sections: further sections of the file.
+        router: further settings of the section `router`.
+    """
     file = folder / "wattroute.yaml"
-    pool = {"name": "bf16", "precision": "bf16", "instances": [engine.url for engine in engines]}
+    urls = [engine.url for engine in engines]
+    listed = {"name": "bf16", "precision": "bf16", "instances": urls, **(pool or {})}
     section = {"port": 0, "admin_port": 0, "workers": workers, **router}
     section["timeouts"] = {"drain_s": 2.0, **router.get("timeouts", {})}
-    file.write_text(yaml.safe_dump({"pools": [pool], "router": section}))
+    file.write_text(yaml.safe_dump({"pools": [listed], "router": section, **(sections or {})}))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "router.cli", "--config", str(file), stderr=asyncio.subprocess.PIPE
     )
@@ -59,7 +74,7 @@ async def router_process(
         match = _LISTENS.search(line)
     reading = asyncio.create_task(_read(process.stderr, log))
     try:
-        yield RouterProcess(int(match[1]), int(match[2]), process.pid, log)
+        yield RouterProcess(int(match[1] or 0), int(match[2]), process.pid, log)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
