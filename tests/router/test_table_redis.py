@@ -6,14 +6,21 @@ import asyncio
 import contextlib
 import logging
 import random
+from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import unused_port
+from redis.asyncio import Redis
 
-from router.settings import TableSettings
-from router.table_redis import RedisTableSource, without_credentials
-from tests.fakes.routing import NOW_S
+from router.contract import encode
+from router.settings import ClientTlsSettings, TableSettings
+from router.table_redis import RedisTableSource, tls_options, without_credentials
+from tests.fakes.certificates import Authority
+from tests.fakes.redis_server import running_redis
+from tests.fakes.routing import NOW_S, table
+from tests.fakes.running import until
 from tests.fakes.table_sink import RecordingSink
+from tests.fakes.tls_front import tls_front
 
 
 @pytest.mark.parametrize(
@@ -62,3 +69,33 @@ async def test_an_address_redis_does_not_understand_is_trouble_and_no_crash(capl
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def test_tls_is_always_verified_where_redis_is_asked_by_it(tmp_path: Path) -> None:
+    assert tls_options("redis://r:6379", None) == {}
+    assert tls_options("rediss://r:6379", None) == {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    tls = ClientTlsSettings(ca_file=Path("ca.pem"), certificate_file=Path("c.pem"), key_file=Path("k.pem"))
+    options = tls_options("rediss://r:6379", tls)
+    assert (options["ssl_ca_certs"], options["ssl_certfile"], options["ssl_keyfile"]) == ("ca.pem", "c.pem", "k.pem")
+
+
+@pytest.mark.parametrize("case", ["believed", "other authority", "other name", "stranger"])
+async def test_a_redis_behind_tls(case: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    server = authority.issue("redis", "elsewhere.test") if case == "other name" else authority.issue("redis")
+    client = (other if case == "stranger" else authority).issue("router", "router.test")
+    tls = {"ca_file": (other if case == "other authority" else authority).file, **client.settings()}
+    async with running_redis() as redis, tls_front(redis.port, server.server(clients=authority)) as port:
+        async with Redis.from_url(redis.url) as writer:
+            await writer.set("wattroute:allocation", encode(table()))
+        url = f"rediss://127.0.0.1:{port}/0"
+        settings = TableSettings.model_validate({"redis_url": url, "tls": tls})
+        sink = RecordingSink()
+        source = RedisTableSource(url, settings, sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1))
+        task = asyncio.create_task(source.run())
+        try:
+            await until(lambda: sink.tables or caplog.records)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert bool(sink.tables) is (case == "believed"), caplog.records

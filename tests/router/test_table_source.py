@@ -7,16 +7,21 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from router import clock
 from router.contract import MAX_ENCODED_BYTES, AllocationTable, encode
 from router.errors import TableSourceError
-from router.settings import TableSettings
+from router.settings import ClientTlsSettings, TableSettings
 from router.table_source import HttpTableSource
+from router.transport.credentials import Credentials
+from tests.fakes.certificates import Authority
+from tests.fakes.fake_engine import FakeEngine, Request, Wire
 from tests.fakes.routing import NOW_S, table
 from tests.fakes.table_sink import RecordingSink
 
@@ -177,3 +182,37 @@ async def test_a_304_that_was_not_asked_for_is_an_error(controller: tuple[Contro
     async with source_of(url, RecordingSink()) as source:
         with pytest.raises(TableSourceError, match="answered 304"):
             await source.poll()
+
+
+# A controller behind TLS.
+
+
+async def give_table(request: Request, wire: Wire) -> None:
+    await wire.answer(200, encode(table({"standard": {"bf16": 1.0}})))
+
+
+@pytest.mark.parametrize("whose", ["its own", "another"])
+async def test_a_controller_behind_tls_is_verified(whose: str, tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    believed = ClientTlsSettings(ca_file=(authority if whose == "its own" else other).file)
+    sink = RecordingSink()
+    async with (
+        FakeEngine(give_table, tls=authority.issue("controller").server()) as controller,
+        aiohttp.ClientSession() as session,
+    ):
+        source = HttpTableSource(
+            session,
+            f"{controller.url}/v1/allocation",
+            SETTINGS,
+            sink=sink,
+            wall_s=lambda: NOW_S,
+            rng=random.Random(1),
+            credentials=Credentials("table.tls", believed, clock.wall_s),
+        )
+        if whose == "its own":
+            await source.poll()
+            assert len(sink.tables) == 1
+        else:
+            with pytest.raises(TableSourceError, match="CertificateError"):
+                await source.poll()
+            assert not controller.requests
