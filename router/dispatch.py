@@ -277,13 +277,6 @@ class Dispatcher:
             self._pump()
         return is_new
 
-    def apply_tenants(self, tenants: Sequence[TenantSpec]) -> None:
-        """Know these tenants from now on; keys that are gone end at once, even for heads kept by the data path.
-
-        A head that was refused for want of a key may be known now: the data path must forget such heads.
-        """
-        self._intake.apply_tenants(tenants)
-
     def refuse_table(self, reason: str) -> None:
         """Count a table that the source could not read; `reason` is a word of a fixed list."""
         self._ladder.refused[reason] += 1

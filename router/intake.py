@@ -139,11 +139,6 @@ class Intake:
             key.owner.counts.count_refusal(refusal.reason)
         return refusal
 
-    def apply_tenants(self, tenants: Sequence[TenantSpec]) -> None:
-        """See `Dispatcher.apply_tenants`."""
-        if self._roster is not None:
-            self._roster.apply(tenants)
-
     def tenant_counts(self) -> list[TenantCounts]:
         """What is counted by tenant."""
         return [] if self._roster is None else self._roster.counts()

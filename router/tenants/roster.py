@@ -44,19 +44,17 @@ class Roster:
     def __init__(self, specs: Sequence[TenantSpec], *, max_labels: int, workers: int = 1, worker: int = 0) -> None:
         self._workers = workers
         self._worker = worker
-        self._max_labels = max_labels
         self._tenants: dict[str, Tenant] = {}
         self._keys: KnownKeys[Tenant] = KnownKeys()
         self._counts: dict[str, TenantCounts] = {}
-        self.apply(specs)
+        self.reconfigure(specs, max_labels=max_labels)
 
     def reconfigure(self, specs: Sequence[TenantSpec], *, max_labels: int) -> None:
-        """As `apply`, with another bound on the labels."""
-        self._max_labels = max_labels
-        self.apply(specs)
+        """Know these tenants and their keys and no others; what a tenant has used stays used.
 
-    def apply(self, specs: Sequence[TenantSpec]) -> None:
-        """Know these tenants and their keys and no others; what a tenant has used stays used."""
+        Keys that are gone end at once, wherever they were found before.
+        """
+        self._max_labels = max_labels
         old, self._tenants = self._tenants, {}
         for spec in specs:
             counts = self._counts_of(self._label_of(spec.name))

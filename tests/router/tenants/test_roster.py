@@ -117,7 +117,7 @@ def test_only_so_many_tenants_have_a_label() -> None:
 def test_labels_stay_bounded_however_often_the_tenants_change() -> None:
     some = roster(spec("first"), max_labels=3)
     for number in range(20):
-        some.apply([spec(f"t{number}"), spec("first")])
+        some.reconfigure([spec(f"t{number}"), spec("first")], max_labels=3)
     assert {counts.tenant for counts in some.counts()} == {"first", "t0", "t1", "other"}
     some.admit(identify(some, "key of first").owner, 0, NOW_S)
     assert next(counts for counts in some.counts() if counts.tenant == "first").requests == 1
@@ -128,7 +128,7 @@ def test_a_changed_list_ends_keys_that_are_gone_and_keeps_what_was_used() -> Non
     old, kept, gone = identify(some, "old"), identify(some, "kept"), identify(some, "key of globex")
     for _ in range(10):
         some.admit(kept.owner, 0, NOW_S)
-    some.apply([spec("acme", "kept", "new", requests_per_minute=12)])
+    some.reconfigure([spec("acme", "kept", "new", requests_per_minute=12)], max_labels=100)
     assert (old.until_s, gone.until_s, kept.until_s) == (-math.inf, -math.inf, math.inf)
     assert identify(some, "new").owner is kept.owner
     passed = [isinstance(some.admit(kept.owner, 0, NOW_S), Charge) for _ in range(3)]
