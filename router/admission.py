@@ -56,9 +56,21 @@ class Admission:
         self._serial = 0
         self.waiting = 0
 
+    def adopt(self, old: Admission) -> None:
+        """Take over those who wait, each with its place and its time; none is sent away for a bound that shrank."""
+        self._serial = old._serial
+        self._lines = old._lines
+        self._queued.update(old._queued)
+        self._bytes.update(old._bytes)
+        self.waiting = old.waiting
+
     def queued(self, class_id: ClassId) -> int:
         """Tickets of one class."""
         return self._queued[class_id]
+
+    def queued_bytes(self, class_id: ClassId) -> int:
+        """Bytes of the bodies of one class's tickets."""
+        return self._bytes[class_id]
 
     def push(self, ask: Ask, now_s: float, grant: Grant, tried: tuple[InstanceId, ...] = ()) -> Ticket | None:
         """Join the queue's end; None if the class's queue has too many requests, or would hold too many bytes."""

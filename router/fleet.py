@@ -87,6 +87,28 @@ class Fleet:
             slot.draining = slot.spec.instance_id in draining
         self._refresh(*self.pools.values())
 
+    def adopt(self, old: Fleet) -> dict[Slot, Slot]:
+        """Take over what is known of engines that stay under other settings, and the requests on them.
+
+        An engine is recognised by its address. The caps of a table are to be set again by `constrain`.
+
+        Returns:
+            The new instance by the old one, for those that stay.
+        """
+        before = {slot.spec.url: slot for slot in old.slots.values()}
+        stayed: dict[Slot, Slot] = {}
+        for slot in self.slots.values():
+            known = before.get(slot.spec.url)
+            if known is not None:
+                slot.adopt(known)
+                stayed[known] = slot
+        # Of a fleet that was wholly replaced nothing is known, and nothing may be withheld.
+        self._any_awake = any(slot.proven and not slot.sleeping for slot in self.slots.values())
+        for slot in self.slots.values():
+            slot.withheld = self._any_awake and not slot.proven
+        self._refresh(*self.pools.values())
+        return stayed
+
     def ended(self, slot: Slot, outcome: Outcome) -> None:
         """Learn from how an attempt ended; one that ended well tells nothing new of an instance that `is_well`."""
         if slot.health.request_ended(outcome):
@@ -95,6 +117,8 @@ class Fleet:
     def probed(self, slot: Slot, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
         """Learn from a probe; load figures older than allowed are forgotten."""
         changed = slot.health.probed(ok)
+        if ok:
+            slot.probed_at_s = now_s
         if load is None:
             self._forget_old_load(slot, now_s)
         sleeping, extra = slot.sleeping, slot.extra

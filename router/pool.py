@@ -30,6 +30,7 @@ class Slot:
         extra: its load that is not this worker's, in requests, as of the last probe and the last look.
         load: `in_flight` + `extra`.
         load_at_s: when it last told its load.
+        probed_at_s: when it last answered a probe, None if it never did.
         proven: it has told its load at least once.
         withheld: it has not, while another instance is known to be awake.
         ready: it is among its pool's instances to choose from.
@@ -52,6 +53,7 @@ class Slot:
         "ordinal",
         "others",
         "pool",
+        "probed_at_s",
         "proven",
         "ready",
         "row",
@@ -73,6 +75,7 @@ class Slot:
         self.extra = 0
         self.load = 0
         self.load_at_s = 0.0
+        self.probed_at_s: float | None = None
         self.sleeping = False
         self.draining = False
         self.proven = False
@@ -80,6 +83,18 @@ class Slot:
         self.ready = False
         self.free = False
         self.after = self.before = self
+
+    def adopt(self, old: Slot) -> None:
+        """Take over what is known of the same engine under other settings, and its requests; its pool is to refresh."""
+        self.health.adopt(old.health)
+        self.in_flight = old.in_flight
+        self.others = old.others
+        self.extra = old.extra
+        self.load = old.load
+        self.load_at_s = old.load_at_s
+        self.probed_at_s = old.probed_at_s
+        self.sleeping = old.sleeping
+        self.proven = old.proven
 
     @property
     def is_open(self) -> bool:
