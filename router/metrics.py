@@ -7,7 +7,7 @@ lists only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -28,23 +28,28 @@ _TRAFFIC = ("class_id", "pool_id")
 _INSTANCE = ("instance_id", "pool_id")
 _TENANT = ("tenant",)
 
-_COUNTERS = {
+COUNTERS = {
     "access_log_lines_dropped": "Lines of the access log that were lost, because they were not written fast enough.",
     "access_log_lines_written": "Lines of the access log.",
     "client_disconnects": "Clients that left before they had their answer.",
     "connections": "Client connections accepted.",
     "spans_dropped": "Spans that were lost, because the collector did not take them.",
     "spans_written": "Spans that the collector took.",
+    "tls_certificates_refused": "Changed certificates that could not be used, so that the old ones stay.",
+    "tls_certificates_renewed": "Changed certificates that were taken.",
+    "tls_handshakes_failed": "TLS handshakes on the public port that failed, were cut or found no room.",
     "worker_restarts": "Worker processes that ended and were started again.",
 }
-_GAUGES = {
+GAUGES = {
     "event_loop_lag_seconds": "How late the event loop last ran; the largest of the workers.",
-    "event_loop_lag_max_seconds": "The most of that since the scrape before.",
+    "event_loop_lag_max_seconds": "The most of that within the last minute.",
+    "tls_certificate_expires_at_seconds": "When the first of the router's own certificates expires.",
 }
-_SUMS = {
+SUMS = {
     "client_connections": "Client connections that stand.",
     "held_body_bytes": "Bytes of request bodies that are held.",
     "resident_memory_bytes": "Memory of all processes of the router.",
+    "workers": "Worker processes that serve.",
 }
 
 
@@ -183,12 +188,12 @@ def _process(snapshot: Snapshot) -> Iterator[Metric]:
         _add_histogram(overhead, [], snapshot.overhead)
         yield overhead
     for name, total in sorted(snapshot.counters.items()):
-        counter = _counter(name, _COUNTERS.get(name) or f"{name.replace('_', ' ').capitalize()}.")
+        counter = _counter(name, _text_of(name, COUNTERS))
         counter.add_metric([], total)
         yield counter
-    for texts, values in ((_GAUGES, snapshot.gauges), (_SUMS, snapshot.sums)):
+    for texts, values in ((GAUGES, snapshot.gauges), (SUMS, snapshot.sums)):
         for name, value in sorted(values.items()):
-            gauge = _gauge(name, texts[name])
+            gauge = _gauge(name, _text_of(name, texts))
             gauge.add_metric([], value)
             yield gauge
 
@@ -223,6 +228,10 @@ def _tenants(snapshot: Snapshot) -> Iterator[Metric]:
         for reason, count in counts.refused.items():
             refused.add_metric([counts.tenant, reason], count)
     yield from (requests, in_flight, inputs, outputs, refused)
+
+
+def _text_of(name: str, texts: Mapping[str, str]) -> str:
+    return texts.get(name) or f"{name.replace('_', ' ').capitalize()}."
 
 
 def _counter(name: str, text: str, labels: tuple[str, ...] = ()) -> CounterMetricFamily:

@@ -246,7 +246,7 @@ def _config_document(config: ConfigView, now_s: float) -> dict[str, Any]:
         "workers_by_hash": dict(config.workers_by_hash),
         "age_s": None if config.loaded_at_s is None else max(0.0, now_s - config.loaded_at_s),
         "reloads": dict(config.reloads),
-        "error": config.error,
+        "last_error": config.error,
         "needs_restart": list(config.needs_restart),
     }
 

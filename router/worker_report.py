@@ -55,6 +55,7 @@ class WorkerReport:
         snapshot.sums = {
             "client_connections": float(len(gateway.clients)),
             "held_body_bytes": float(gateway.held_body_bytes),
+            "workers": 1.0,
             **resident_memory(),
         }
         idle = gateway.engines.idle()

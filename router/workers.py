@@ -101,6 +101,7 @@ class Workers:
         self._members: dict[int, Member] = {}
         self._ended: Snapshot | None = None
         self._watches: list[asyncio.Task[None]] = []
+        self._restarts = 0
         self._is_draining = False
         self._is_stopping = False
         self._started: asyncio.Future[None] | None = None
@@ -204,6 +205,7 @@ class Workers:
         elif past is not None:
             live = [past]
         whole = merge(live)
+        whole.counters["worker_restarts"] = self._restarts
         add_counts(whole.table.refused, self._news.refused)
         return whole
 
@@ -228,6 +230,7 @@ class Workers:
                 end = f"{type(error).__name__}: {error}"
             if self._is_stopping:
                 return
+            self._restarts += 1
             failures = 0 if clock.monotonic_s() - began_s > CALM_S else failures + 1
             if failures >= MAX_FALSE_STARTS and self._started is not None and not self._started.done():
                 self._started.set_exception(WorkersError(f"worker {worker} does not start: {end}; see its messages"))

@@ -94,16 +94,16 @@ async def test_a_file_that_changes_is_seen_and_a_wrong_one_refused(tmp_path: Pat
     async with FakeEngine() as engine, router_process(tmp_path, engine, reload=True) as router:  # type: ignore[arg-type]
         rewrite(tmp_path, lambda document: document["pools"][0].update(static_weight="much"))
         async with asyncio.timeout(30):
-            while (await state(router))["config"]["error"] is None:
+            while (await state(router))["config"]["last_error"] is None:
                 await asyncio.sleep(0.05)
         refused = (await state(router))["config"]
-        assert "wattroute.yaml:" in refused["error"]
-        assert "static_weight" in refused["error"]
+        assert "wattroute.yaml:" in refused["last_error"]
+        assert "static_weight" in refused["last_error"]
         rewrite(tmp_path, lambda document: document["pools"][0].update(static_weight=2, max_in_flight=7))
         await taken(router, 1, 1)
         after = await state(router)
         assert after["instances"][0]["max_in_flight"] == 7
-        assert after["config"]["error"] is None
+        assert after["config"]["last_error"] is None
         async with RawClient.to(router.port) as client:
             await client.post(PLAIN)
             assert (await client.reply()).status == 200

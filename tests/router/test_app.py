@@ -118,10 +118,10 @@ async def test_a_changed_configuration_is_obeyed_by_every_worker_and_shown(worke
             changing.fault = "wattroute.yaml:7: pools: no"
             router.reload()
             async with asyncio.timeout(20):
-                while (await state(router))["config"]["error"] is None:
+                while (await state(router))["config"]["last_error"] is None:
                     await asyncio.sleep(0.02)
             told = (await state(router))["config"]
-            assert (told["error"], told["reloads"]["refused"]) == ("wattroute.yaml:7: pools: no", 1)
+            assert (told["last_error"], told["reloads"]["refused"]) == ("wattroute.yaml:7: pools: no", 1)
             assert told["workers_by_hash"] == after["workers_by_hash"]
             metrics = (await fetch(router.admin_port, "/metrics"))[1]
             assert 'wattroute_router_config_reloads_total{result="refused"} 1.0' in metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from router.fleet import EngineLoad
 from router.metrics import PREFIX, expose
 from router.openai import RequestFacts
 from router.snapshot import Snapshot
+from router.version import VERSION
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
+from tests.fakes.snapshots import full_snapshot
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "router.md"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -153,12 +156,38 @@ def test_no_value_is_infinite_or_missing(dispatcher: Dispatcher) -> None:
     assert all(math.isfinite(number) for number in samples_of(dispatcher.state(NOW_S)).values())
 
 
-def test_every_metric_is_in_the_reference(dispatcher: Dispatcher) -> None:
-    dispatcher.apply_table(table({"standard": {"bf16": 1.0}}), NOW_S)
-    body, _ = expose(dispatcher.state(NOW_S))
-    text = REFERENCE.read_text()
-    names = [
+def shown_names() -> set[str]:
+    """Names as the reference writes them: counters with their suffix, histograms without any."""
+    body, _ = expose(full_snapshot())
+    return {
         family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
         for family in text_string_to_metric_families(body.decode())
-    ]
-    assert [name for name in names if f"`{name}`" not in text] == []
+    }
+
+
+def test_the_reference_lists_exactly_the_metrics_there_are() -> None:
+    section = REFERENCE.read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = [name for cell in rows for name in re.findall(r"`(\w+)`", cell)]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == shown_names()
+
+
+def test_a_value_that_nobody_described_is_shown_all_the_same(dispatcher: Dispatcher) -> None:
+    snapshot = dispatcher.state(NOW_S)
+    snapshot.counters, snapshot.gauges, snapshot.sums = {"new_things": 2}, {"new_level": 0.5}, {"new_sum": 3.0}
+    samples = samples_of(snapshot)
+    assert value(samples, "new_things_total") == 2
+    assert (value(samples, "new_level"), value(samples, "new_sum")) == (0.5, 3.0)
+
+
+def test_the_process_and_its_configuration() -> None:
+    samples = samples_of(full_snapshot())
+    assert value(samples, "build_info", version=VERSION) == 1
+    assert value(samples, "config_workers", hash="0123456789ab") == 1
+    assert value(samples, "config_reloads_total", result="refused") == 0
+    assert value(samples, "engine_connections", state="idle") == 1
+    assert value(samples, "overhead_seconds_bucket", le="0.001") == 1
+    assert value(samples, "overhead_seconds_count") == 2
+    assert value(samples, "instance_probe_age_seconds", instance_id="bf16-0", pool_id="bf16") == 0
+    assert value(samples, "tenant_refused_total", tenant="team-a", reason="rate_limited") == 1

@@ -151,7 +151,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
         "workers_by_hash": {},
         "age_s": None,
         "reloads": {},
-        "error": None,
+        "last_error": None,
         "needs_restart": [],
     }
 
@@ -171,7 +171,7 @@ def test_what_processes_hold_is_summed_and_the_worst_of_their_configurations_sho
     assert document["connections"] == {"clients": 14, "engines": {"busy": 12, "idle": 4}}
     assert document["instances"][0]["probe_age_s"] == 1.0
     assert document["config"]["workers_by_hash"] == {"aa": 4}
-    assert document["config"]["error"] == "f.yaml:3: no"
+    assert document["config"]["last_error"] == "f.yaml:3: no"
     assert document["config"]["needs_restart"] == ["router.port"]
     assert whole.overhead == Histogram((0.1,), [2, 4], 6.0)
 

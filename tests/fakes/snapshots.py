@@ -1,0 +1,32 @@
+"""A snapshot in which every metric of the router has a value."""
+
+from __future__ import annotations
+
+from router.accounting import Histogram
+from router.contract import InstanceId
+from router.dispatch import Dispatcher, Outcome
+from router.metrics import COUNTERS, GAUGES, SUMS
+from router.snapshot import ConfigView, Snapshot
+from router.tenants.counts import TenantCounts
+from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
+
+
+def full_snapshot() -> Snapshot:
+    dispatcher = Dispatcher(router_file({"bf16": 1, "fp8": 1}))
+    request = ask(dispatcher)
+    finish(dispatcher, choose(dispatcher, request), request, output_tokens=50)
+    fail(dispatcher, request, Outcome.RESET)
+    dispatcher.may_retry(request, Outcome.RESET, 1, NOW_S)
+    dispatcher.apply_table(table({"standard": {"bf16": 1.0}}), NOW_S)
+    dispatcher.refuse_table("malformed")
+    dispatcher.count_refusal("bad_request")
+    dispatcher.probed(InstanceId("bf16-0"), ok=True, load=None, now_s=NOW_S)
+    snapshot = dispatcher.state(NOW_S)
+    snapshot.counters = dict.fromkeys(COUNTERS, 1)
+    snapshot.gauges = dict.fromkeys(GAUGES, 0.5)
+    snapshot.sums = dict.fromkeys(SUMS, 2.0)
+    snapshot.engine_connections = {"busy": 1, "idle": 1}
+    snapshot.overhead = Histogram((0.001, 0.1), [1, 1, 0], 0.05)
+    snapshot.config = ConfigView({"0123456789ab": 1}, NOW_S, {"taken": 1, "refused": 0, "unchanged": 0})
+    snapshot.tenants = [TenantCounts("team-a", requests=1, refused={"rate_limited": 1})]
+    return snapshot
