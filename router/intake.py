@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -18,7 +18,7 @@ from router.tenants.charge import Charge
 from router.tenants.counts import TenantCounts
 from router.tenants.keys import Key
 from router.tenants.roster import BAD_KEY, Roster
-from router.tenants.tenant import Tenant, TenantSpec
+from router.tenants.tenant import Tenant
 
 
 class Intake:
