@@ -72,12 +72,11 @@ class SharedCaps:
         finally:
             self._locks.release(_REGISTRY)
 
-    def take(self, row: int, own: int, cap: int, *, yields: bool = False) -> bool:
+    def take(self, row: int, cap: int, *, yields: bool = False) -> bool:
         """Reserve a slot if fewer than `cap` are taken by all workers together.
 
         Args:
             row: of the instance.
-            own: how many this worker has taken of it so far.
             cap: most that all may have.
             yields: leave the last slot to another worker whose requests wait already.
         """
@@ -88,14 +87,14 @@ class SharedCaps:
             total = sum(self._counts[first : first + self._workers])
             if total >= cap or (yields and total + 1 == cap and self._others_wait()):
                 return False
-            self._counts[first + self._worker] = own + 1
+            self._counts[first + self._worker] += 1
             return True
         finally:
             self._locks.release(row)
 
-    def give(self, row: int, own: int) -> None:
-        """Return a slot; `own` is how many this worker keeps."""
-        self._counts[row * self._workers + self._worker] = own
+    def give(self, row: int) -> None:
+        """Return a slot."""
+        self._counts[row * self._workers + self._worker] -= 1
 
     def others(self, rows: Iterable[int]) -> list[int]:
         """How many slots of each row the other workers hold at the moment."""

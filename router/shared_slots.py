@@ -23,10 +23,10 @@ class SlotBook(Protocol):
     def claim(self, instances: Sequence[str]) -> list[int]:
         """Rows of instances."""
 
-    def take(self, row: int, own: int, cap: int, *, yields: bool = False) -> bool:
+    def take(self, row: int, cap: int, *, yields: bool = False) -> bool:
         """Reserve a slot, unless all workers together have `cap`."""
 
-    def give(self, row: int, own: int) -> None:
+    def give(self, row: int) -> None:
         """Return a slot."""
 
     def others(self, rows: Iterable[int]) -> list[int]:
@@ -76,7 +76,7 @@ class SharedSlots:
 
     def take(self, slot: Slot, *, yields: bool) -> bool:
         """Reserve a slot of an instance that looks free; if it is not, it looks full from now on."""
-        if self._book.take(slot.row, slot.in_flight, slot.max_in_flight, yields=yields):
+        if self._book.take(slot.row, slot.max_in_flight, yields=yields):
             return True
         slot.pool.set_others(slot, slot.max_in_flight - slot.in_flight)
         self._was_refused = True
@@ -84,7 +84,7 @@ class SharedSlots:
 
     def give(self, slot: Slot) -> bool:
         """Return a slot that is no longer counted here; True if somebody may be waiting for it."""
-        self._book.give(slot.row, slot.in_flight)
+        self._book.give(slot.row)
         return self._book.anyone_waits() and (self._since_s > 0 or self._book.was_full(slot.row, slot.max_in_flight))
 
     def look(self) -> None:

@@ -43,13 +43,13 @@ def main() -> None:
     mine: set[int] = set()
     taken = 0
     while time.monotonic() < end_s:
-        if caps.take(row, len(mine), cap):
+        if caps.take(row, cap):
             mine.add(enter(witness_fd, cap, mine))
             taken += 1
         if mine and rng.random() < 0.5:
             number = mine.pop()
             fcntl.lockf(witness_fd, fcntl.LOCK_UN, 1, number)
-            caps.give(row, len(mine))
+            caps.give(row)
         if rng.random() < 0.05:
             time.sleep(rng.random() * 2e-3)
     sys.stdout.write(f"{taken}\n")

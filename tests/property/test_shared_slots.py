@@ -166,13 +166,13 @@ class Game:
             own = 0
             try:
                 for takes in actions:
-                    if takes and caps.take(ROW, own, self.world.cap):
+                    if takes and caps.take(ROW, self.world.cap):
                         own += 1
                         self.world.truth[worker] = own
                     elif not takes and own:
                         own -= 1
                         self.world.truth[worker] = own
-                        caps.give(ROW, own)
+                        caps.give(ROW)
                     assert sum(self.world.truth) <= self.world.cap
             except AssertionError as error:
                 self.world.failures.append(error)
@@ -234,7 +234,7 @@ def test_no_order_of_steps_and_kills_exceeds_the_cap(
 
 
 def test_without_locks_the_model_finds_the_way_to_exceed_it() -> None:
-    both_read_before_either_writes = [(0, False)] * 4 + [(1, False)] * 5 + [(0, False)]
+    both_read_before_either_writes = [(0, False)] * 5 + [(1, False)] * 6 + [(0, False)]
     game = play(1, [[True], [True], []], both_read_before_either_writes, NoLocks)
     with pytest.raises(AssertionError):
         raise game.world.failures[0]

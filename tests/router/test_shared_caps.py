@@ -42,24 +42,24 @@ def test_a_cap_holds_for_all_workers_together(workers: list[SharedCaps]) -> None
     a, b, c = workers
     for worker in workers:
         (row,) = worker.claim(["x"])
-    assert a.take(row, 0, 2)
-    assert b.take(row, 0, 2)
-    assert not c.take(row, 0, 2)
-    assert not a.take(row, 1, 2)
-    a.give(row, 0)
-    assert c.take(row, 0, 2)
+    assert a.take(row, 2)
+    assert b.take(row, 2)
+    assert not c.take(row, 2)
+    assert not a.take(row, 2)
+    a.give(row)
+    assert c.take(row, 2)
     assert [worker.others([row]) for worker in workers] == [[2], [1], [1]]
 
 
 def test_a_lowered_cap_gives_no_slot_until_enough_have_ended(workers: list[SharedCaps]) -> None:
     a, b, _ = workers
     (row,) = a.claim(["x"])
-    assert all(a.take(row, own, 3) for own in range(3))
-    a.give(row, 2)
-    assert not b.take(row, 0, 2)
-    a.give(row, 1)
-    assert b.take(row, 0, 2)
-    assert not b.take(row, 1, 0)
+    assert all(a.take(row, 3) for _ in range(3))
+    a.give(row)
+    assert not b.take(row, 2)
+    a.give(row)
+    assert b.take(row, 2)
+    assert not b.take(row, 0)
 
 
 def test_workers_that_name_instances_in_other_orders_mean_the_same_rows(workers: list[SharedCaps]) -> None:
@@ -74,18 +74,18 @@ def test_a_row_is_used_anew_once_no_worker_has_its_instance(workers: list[Shared
     a, b, _ = workers
     x, y = a.claim(["x", "y"])
     b.claim(["x"])
-    assert b.take(x, 0, 5)
+    assert b.take(x, 5)
     assert a.claim(["z"]) == [y]
     b.claim([])
     assert a.claim(["z", "v"]) == [y, 2], "a request is in flight on x still"
-    b.give(x, 0)
+    b.give(x)
     assert a.claim(["z", "v", "u"]) == [y, 2, x]
 
 
 def test_an_instance_that_comes_back_gets_its_old_row(workers: list[SharedCaps]) -> None:
     a = workers[0]
     x, _ = a.claim(["x", "y"])
-    assert a.take(x, 0, 9)
+    assert a.take(x, 9)
     a.claim(["y"])
     assert a.claim(["y", "x"]) == [1, x]
 
@@ -106,7 +106,7 @@ class StuckLocks:
 
 def test_a_lock_that_cannot_be_had_means_full(memory: CapsMemory) -> None:
     stuck = SharedCaps(memory, 0, StuckLocks())
-    assert not stuck.take(0, 0, 5)
+    assert not stuck.take(0, 5)
     with pytest.raises(BlockingIOError, match="stopped"):
         stuck.claim(["x"])
 
@@ -114,15 +114,16 @@ def test_a_lock_that_cannot_be_had_means_full(memory: CapsMemory) -> None:
 def test_the_last_slot_is_left_to_workers_that_wait(workers: list[SharedCaps]) -> None:
     a, b, _ = workers
     (row,) = a.claim(["x"])
-    assert a.take(row, 0, 2, yields=True)
+    assert a.take(row, 2, yields=True)
     assert not b.anyone_waits()
     b.wait_since(10.0)
     assert a.anyone_waits()
-    assert not a.take(row, 1, 2, yields=True)
-    assert a.take(row, 1, 3, yields=True), "two are free"
-    assert a.take(row, 2, 3), "one that was woken does not yield"
-    a.give(row, 1)
-    assert b.take(row, 0, 2, yields=True), "none waits but oneself"
+    assert not a.take(row, 2, yields=True)
+    assert a.take(row, 3, yields=True), "two are free"
+    assert a.take(row, 3), "one that was woken does not yield"
+    for _ in range(2):
+        a.give(row)
+    assert b.take(row, 2, yields=True), "none waits but oneself"
 
 
 def test_turns_go_from_the_longest_wait_to_the_shortest_and_end(workers: list[SharedCaps], memory: CapsMemory) -> None:
@@ -159,9 +160,10 @@ def test_equal_waits_take_turns_by_number(workers: list[SharedCaps], memory: Cap
 def test_only_the_return_of_a_slot_that_others_may_wait_for_counts(workers: list[SharedCaps]) -> None:
     a = workers[0]
     (row,) = a.claim(["x"])
-    for own in range(10):
-        assert a.take(row, own, 10)
-    a.give(row, 9)
+    for _ in range(10):
+        assert a.take(row, 10)
+    a.give(row)
     assert a.was_full(row, 10)
-    a.give(row, 6)
+    for _ in range(3):
+        a.give(row)
     assert not a.was_full(row, 10)

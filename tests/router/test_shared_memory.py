@@ -77,15 +77,15 @@ def test_a_process_that_is_stopped_does_not_stop_those_who_want_its_lock(memory:
     with holder_of_lock_3(memory) as process:
         process.send_signal(signal.SIGSTOP)
         assert not FileLocks(memory.fd).acquire(3)
-        assert not SharedCaps(memory, 0, FileLocks(memory.fd)).take(3, 0, 100)
+        assert not SharedCaps(memory, 0, FileLocks(memory.fd)).take(3, 100)
 
 
 def test_a_dead_worker_is_forgotten_and_those_who_wait_are_woken(memory: CapsMemory) -> None:
     mine, dead = (SharedCaps(memory, worker, FileLocks(memory.fd)) for worker in range(2))
     (row,) = mine.claim(["a"])
     dead.claim(["a"])
-    assert dead.take(row, 0, 2)
-    assert mine.take(row, 0, 2)
+    assert dead.take(row, 2)
+    assert mine.take(row, 2)
     mine.wait_since(5.0)
     dead.wait_since(4.0)
     memory.forget(1)

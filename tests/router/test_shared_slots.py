@@ -230,3 +230,21 @@ def test_instances_keep_their_rows_when_the_settings_change() -> None:
     assert [slot.row for slot in fleet.slots.values()] == [1, 2]
     assert [slot.others for slot in fleet.slots.values()] == [1, 1]
     memory.close()
+
+
+def test_an_engine_that_left_and_came_back_has_its_old_requests_counted_still() -> None:
+    both = router_file({"bf16": 2}, cap=2)
+    one = both.model_copy(
+        update={"pools": (both.pools[0].model_copy(update={"instances": both.pools[0].instances[:1]}),)}
+    )
+    with shared_workers(both, 2) as workers:
+        a, b = workers.dispatchers
+        old = [choose(a, ask(a)) for _ in range(4)]
+        a.reconfigure(one)
+        a.reconfigure(both)
+        assert a.choose(ask(a), NOW_S) is None, "the engines have them still"
+        assert b.choose(ask(b), NOW_S) is None
+        for choice in old:
+            finish(a, choice, ask(a))
+        assert sum(workers.memory.counts[:4]) == 0
+        assert [choose(b, ask(b)).spec.instance_id for _ in range(4)] == ["bf16-0", "bf16-1", "bf16-0", "bf16-1"]
