@@ -23,6 +23,8 @@ from router.shared_memory import MAX_ROWS, CapsMemory
 
 _REGISTRY = MAX_ROWS
 """The lock that guards the naming of rows."""
+_REGISTRY_TRIES = 1000
+"""Some seconds' worth."""
 
 
 class Locks(Protocol):
@@ -65,7 +67,8 @@ class SharedCaps:
             BlockingIOError: another worker has been stopped while it named rows.
             OverflowError: there are more instances than `MAX_ROWS`.
         """
-        if not self._locks.acquire(_REGISTRY):
+        # Naming the rows of a large fleet takes milliseconds, and workers that start together all do it.
+        if not any(self._locks.acquire(_REGISTRY) for _ in range(_REGISTRY_TRIES)):
             raise BlockingIOError("another worker process is stopped while it claims instances; continue or kill it")
         try:
             return self._claim([_digest(name) for name in instances])

@@ -8,14 +8,15 @@ of ``flock``. Where nobody else wants one, taking it and letting go costs 1.4 µ
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
 import time
 from collections.abc import Sequence
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
 
 MAX_ROWS = 64 * 512
 """As many instances as a configuration can have. Untouched rows take no memory."""
+_TRY = LOCK_EX | LOCK_NB
 _PAUSES_S = (0.0,) * 20 + (1e-4,) * 20
 """Between tries for a lock. It is held for about 2 µs, longer only if its holder was put off the processor; one that
 was stopped must not stop its siblings, so the tries end."""
@@ -33,24 +34,23 @@ class FileLocks:
 
     def acquire(self, number: int) -> bool:
         """Take a lock; False if its holder does not let go of it within some milliseconds."""
-        if self._try(number):
-            return True
-        for pause_s in _PAUSES_S:
-            time.sleep(pause_s)
-            if self._try(number):
-                return True
-        return False
+        try:
+            lockf(self._fd, _TRY, 1, number)
+        except (BlockingIOError, PermissionError):
+            return self._acquire_later(number)
+        return True
 
     def release(self, number: int) -> None:
         """Let go of a lock."""
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, number)
+        lockf(self._fd, LOCK_UN, 1, number)
 
-    def _try(self, number: int) -> bool:
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
+    def _acquire_later(self, number: int) -> bool:
+        for pause_s in _PAUSES_S:
+            time.sleep(pause_s)
+            with contextlib.suppress(BlockingIOError, PermissionError):
+                lockf(self._fd, _TRY, 1, number)
+                return True
+        return False
 
 
 class CapsMemory:
