@@ -21,7 +21,6 @@ from router.sources import report_end
 from router.transport.listening import bind
 from router.worker import Worker
 from router.worker_report import resident_memory
-from router.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class Router:
         self._settings = settings
         self._admin: web.AppRunner | None = None
         self._is_alone = settings.router.workers == 1
-        self.data_path: DataPath = Worker(settings) if self._is_alone else Workers(settings)
+        self.data_path: DataPath = Worker(settings) if self._is_alone else _workers(settings)
         self._reloader = Reloader(
             source or ConfigSource(None, lambda: settings), settings, apply=self.data_path.reload, wall_s=clock.wall_s
         )
@@ -138,6 +137,13 @@ class Router:
         if self._admin is not None:
             await self._admin.cleanup()
         log.info("router stopped")
+
+
+def _workers(settings: RouterFile) -> DataPath:
+    # A router that is alone needs none of what holds several processes together.
+    from router.workers import Workers
+
+    return Workers(settings)
 
 
 async def serve(settings: RouterFile, stop: asyncio.Event, source: ConfigSource | None = None) -> None:
