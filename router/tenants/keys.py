@@ -28,7 +28,7 @@ CREDENTIAL_FIELDS = frozenset({b"authorization", b"x-api-key", b"api-key"})
 Owner = TypeVar("Owner")
 
 
-class KeyDigest(msgspec.Struct, frozen=True):
+class KeyDigest(msgspec.Struct, frozen=True, gc=False):
     """What is kept of a key.
 
     Attributes:

@@ -22,7 +22,7 @@ IN_FLIGHT_RETRY_S = 1.0
 """Retry-After where the tenant's own requests have to end first: nobody knows when they do."""
 
 
-class Allowance(msgspec.Struct, frozen=True):
+class Allowance(msgspec.Struct, frozen=True, gc=False):
     """What a tenant may have of the whole router; None is no limit.
 
     Attributes:

@@ -10,7 +10,7 @@ from router.tenants.keys import KeyDigest
 from router.tenants.limits import Allowance, Limits
 
 
-class TenantSpec(msgspec.Struct, frozen=True):
+class TenantSpec(msgspec.Struct, frozen=True, gc=False):
     """A tenant as configured.
 
     Attributes:
