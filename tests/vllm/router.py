@@ -17,7 +17,9 @@ import yaml
 from tests.fakes.system import ROOT, free_ports, get
 from tests.vllm.servers import MODEL, WAIT_S, Pair
 
-PROBE_S = 0.3
+HEALTH = {"probe_interval_s": 0.5, "eject_after": 8}
+"""Probes that see changes soon, and an engine that stands still for some seconds is not given up for it: making its
+OpenAPI document, say, stops a server that long on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def running_router(
         }
         for server in (pair.bf16, pair.int8)
     ]
-    settings = {"port": port, "admin_port": admin_port, "health": {"probe_interval_s": PROBE_S}}
+    settings = {"port": port, "admin_port": admin_port, "health": HEALTH}
     settings["timeouts"] = {"drain_s": 2.0, **(timeouts or {})}
     document = {"model": MODEL, "pools": pools, "router": settings, "table": table or {}}
     file, log = folder / "router.yaml", folder / "router.log"

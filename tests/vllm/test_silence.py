@@ -11,7 +11,7 @@ from tests.fakes.system import get
 from tests.vllm.load import COMPLETIONS, filled, long
 from tests.vllm.router import Router, running_router
 from tests.vllm.same import pinned
-from tests.vllm.servers import MAX_SEQUENCES, Pair, Server
+from tests.vllm.servers import MAX_SEQUENCES, MODEL, Pair, Server
 from tests.vllm.wire import Answer, call, exchange, request
 
 pytestmark = pytest.mark.vllm
@@ -132,6 +132,19 @@ async def test_a_request_in_the_engines_queue_moves(pair: Pair, impatient: Route
         answer = await exchange(impatient.port, completion(4, is_stream=is_stream))
     assert is_complete(answer, is_stream=is_stream)
     assert answer.get(b"x-wattroute-pool") == b"int8"
+
+
+async def test_a_stream_that_says_it_has_begun_in_the_engines_queue_moves(pair: Pair, impatient: Router) -> None:
+    """vLLM sends the first two events of /v1/responses before it admits the request."""
+    body = {"model": MODEL, "input": "hello", "max_output_tokens": 4, "stream": True}
+    async with filled(pair.bf16, MAX_SEQUENCES):
+        async with call(pair.bf16.port, request("POST", "/v1/responses", body)) as direct:
+            await direct.head()
+            assert b"response.created" in await direct.chunk()
+        answer = await exchange(impatient.port, request("POST", "/v1/responses", body))
+    assert (answer.status, answer.is_whole, answer.get(b"x-wattroute-pool")) == (200, True, b"int8")
+    assert answer.body.count(b"event: response.created") == 1
+    assert b"event: response.completed" in answer.body
 
 
 @FORMS
