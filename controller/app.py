@@ -11,9 +11,10 @@ import contextlib
 import functools
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -30,7 +31,7 @@ from controller.dashboard.board import Board
 from controller.dashboard.pages import Pages
 from controller.errors import ListenError
 from controller.model.fleet import Site
-from controller.ports import Actuator
+from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import events
 from controller.signals.collect import Collector, Sources
@@ -51,14 +52,21 @@ _SHUTDOWN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the controller reads and acts; None and empty mean that there is none."""
+    """Where the controller reads and acts; None and empty mean that there is none.
 
+    Attributes:
+        engines: asks the engines of the pools.
+        redis_tls: what redis-py is told of TLS.
+    """
+
+    engines: EngineClient
     dcgm_urls: tuple[str, ...] = ()
     router_urls: tuple[str, ...] = ()
     supervisor_url: str | None = None
     redis_url: str | None = None
     redis_key: str = "wattroute:allocation"
     redis_password: str | None = None
+    redis_tls: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +129,16 @@ async def assemble(
         restored = book.restore((record.payload for record in kept), clock.wall_s())
         if restored:
             log.info("events restored", extra={"count": restored})
-        engines = EngineSource(session, site, supervisor_url=endpoints.supervisor_url, timeout_s=options.timeout_s)
+        observed = EngineSource(
+            session,
+            site,
+            engines=endpoints.engines,
+            supervisor_url=endpoints.supervisor_url,
+            timeout_s=options.timeout_s,
+        )
         sources = Sources(
             gpus=DcgmSource(session, endpoints.dcgm_urls, options.timeout_s),
-            engines=engines,
+            engines=observed,
             routers=RouterSource(session, endpoints.router_urls, options.timeout_s),
             price_usd_per_mwh=price_usd_per_mwh,
             carbon_kg_per_mwh=carbon_kg_per_mwh,
@@ -134,17 +148,22 @@ async def assemble(
         publishers: list[Actuator] = [allocation]
         if endpoints.redis_url is not None:
             redis = RedisPublisher(
-                endpoints.redis_url, clock, key=endpoints.redis_key, password=endpoints.redis_password
+                endpoints.redis_url,
+                clock,
+                key=endpoints.redis_key,
+                password=endpoints.redis_password,
+                tls=endpoints.redis_tls,
             )
             stack.push_async_callback(redis.close)
             publishers.append(redis)
         telemetry = Telemetry(site)
-        board = Board(site, policy.mode.value, engines.latency.quantiles)
+        driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
+        board = Board(site, policy.mode.value, observed.latency.quantiles)
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s, stale_s=options.stale_s),
             decide=functools.partial(decide, site, policy, planner),
             publishers=tuple(publishers),
-            instances=InstanceTasks(_drivers(session, site, clock, endpoints=endpoints, options=options), clock),
+            instances=InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock),
             recorder=ledger,
             telemetry=telemetry,
             clock=clock,
@@ -200,12 +219,11 @@ async def serve(service: Service, host: str, port: int, *, on_listening: Callabl
 
 
 def _drivers(
-    session: aiohttp.ClientSession, site: Site, clock: Clock, *, endpoints: Endpoints, options: ServiceOptions
+    engines: EngineDriver, endpoints: Endpoints, *, supervisor: aiohttp.ClientSession
 ) -> tuple[InstanceDriver, ...]:
-    engines = EngineDriver(session, site, clock, sleep_level=options.sleep_level, model=options.model)
     if endpoints.supervisor_url is None:
         return (engines,)
-    return engines, SupervisorDriver(session, endpoints.supervisor_url)
+    return engines, SupervisorDriver(supervisor, endpoints.supervisor_url)
 
 
 @contextlib.contextmanager

@@ -142,6 +142,8 @@ def build_emulated(settings: Settings, site: Site) -> tuple[tuple[EmulatedInstan
             )
         for n, instance in enumerate(pool.instances):
             url = urlsplit(instance.url)
+            if url.scheme != "http":
+                raise ConfigError(f"{instance.url}: engines are emulated at http:// only; write http://HOST:PORT")
             emulated.append(
                 EmulatedInstance(
                     instance_id=instance.instance_id,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import aiohttp
 
 from controller.model.observation import Observation
 from controller.model.plan import Commands
@@ -13,6 +16,19 @@ class ObservationSource(Protocol):
 
     async def read(self, now_s: float) -> Observation:
         """Read all signals; never raises for one that fails."""
+
+
+class EngineClient(Protocol):
+    """Asks engines, by whatever way each is reached: TCP, TLS or a Unix socket."""
+
+    def request(
+        self, method: str, url: str, path: str, **options: Any
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The answer of the engine whose configured address is `url`, to be entered; `options` are aiohttp's.
+
+        Raises:
+            OSError: the engine is none of the configured ones.
+        """
 
 
 class Actuator(Protocol):

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
 
 import uvloop
 
 from controller.app import Endpoints, ServiceOptions, assemble, serve
-from controller.clock import SystemClock
+from controller.clock import Clock, SystemClock
 from controller.compose import build_emulated, build_feed, build_policy, build_site
 from controller.dashboard.access import load_token
+from controller.errors import ConfigError
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.runner import RunnerOptions
 from controller.settings import Settings
 from controller.simulation.emulator import run_emulator
+from router.errors import CertificateError
+from router.transport.asking import EngineSession
+from router.transport.keyring import Keyring
+from router.transport.redis_tls import redis_options
 
 log = logging.getLogger(__name__)
 
@@ -47,32 +54,57 @@ async def _controller(settings: Settings) -> None:
     clock = SystemClock()
     signals, own = settings.signals, settings.controller
     started_at_s = clock.wall_s()
-    async with assemble(
-        site,
-        build_policy(settings),
-        CvxpyPlanner(clock.monotonic_s),
-        endpoints=Endpoints(
-            dcgm_urls=signals.dcgm_urls,
-            router_urls=signals.router_urls,
-            supervisor_url=own.supervisor_url,
-            redis_url=settings.table.redis_url,
-            redis_key=settings.table.redis_key,
-            redis_password=os.environ.get("REDIS_PASSWORD"),
-        ),
-        price_usd_per_mwh=build_feed("price_usd_per_mwh", signals.price_usd_per_mwh, started_at_s),
-        carbon_kg_per_mwh=build_feed("carbon_kg_per_mwh", signals.carbon_kg_per_mwh, started_at_s),
-        options=ServiceOptions(
-            data_dir=own.data_dir,
-            token=load_token(own.token_file, dict(os.environ)),
-            model=settings.model,
-            sleep_level=own.sleep_level,
-            timeout_s=signals.timeout_s,
-            stale_s=signals.stale_s,
-            pace=RunnerOptions(tick_s=own.tick_s),
-        ),
-        clock=clock,
-    ) as service:
+    async with (
+        engines_of(settings, clock) as engines,
+        assemble(
+            site,
+            build_policy(settings),
+            CvxpyPlanner(clock.monotonic_s),
+            endpoints=Endpoints(
+                engines=engines,
+                dcgm_urls=signals.dcgm_urls,
+                router_urls=signals.router_urls,
+                supervisor_url=own.supervisor_url,
+                redis_url=settings.table.redis_url,
+                redis_key=settings.table.redis_key,
+                redis_password=os.environ.get("REDIS_PASSWORD"),
+                redis_tls=redis_options(settings.table.redis_url or "", settings.table.tls),
+            ),
+            price_usd_per_mwh=build_feed("price_usd_per_mwh", signals.price_usd_per_mwh, started_at_s),
+            carbon_kg_per_mwh=build_feed("carbon_kg_per_mwh", signals.carbon_kg_per_mwh, started_at_s),
+            options=ServiceOptions(
+                data_dir=own.data_dir,
+                token=load_token(own.token_file, dict(os.environ)),
+                model=settings.model,
+                sleep_level=own.sleep_level,
+                timeout_s=signals.timeout_s,
+                stale_s=signals.stale_s,
+                pace=RunnerOptions(tick_s=own.tick_s),
+            ),
+            clock=clock,
+        ) as service,
+    ):
         await serve(service, own.host, own.port)
+
+
+@contextlib.asynccontextmanager
+async def engines_of(settings: Settings, clock: Clock) -> AsyncIterator[EngineSession]:
+    """A client for the engines of the pools, which follows the files of their TLS.
+
+    Raises:
+        ConfigError: a file of TLS cannot be used.
+    """
+    try:
+        keyring = Keyring(settings, clock.wall_s)
+    except CertificateError as error:
+        raise ConfigError(str(error)) from error
+    watching = asyncio.get_running_loop().create_task(keyring.watch())
+    try:
+        async with EngineSession(keyring) as engines:
+            yield engines
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def _emulator(settings: Settings) -> None:

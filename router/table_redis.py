@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from router.errors import TableSourceError
-from router.settings import ClientTlsSettings, TableSettings
+from router.settings import TableSettings
 from router.table_source import JITTER_FRAC, TableReporter, TableSink
+from router.transport.redis_tls import redis_options
 
 TIMEOUT_S = 3.0
 MIN_BACK_OFF_S = 0.25
@@ -45,7 +45,7 @@ class RedisTableSource:
         self._name = without_credentials(url)
         self._url = url
         self._password = password or urlsplit(url).password
-        self._tls = tls_options(url, settings.tls)
+        self._tls = redis_options(url, settings.tls)
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._rng = rng
@@ -106,20 +106,6 @@ class RedisTableSource:
 
     def _jittered_s(self) -> float:
         return self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC)
-
-
-def tls_options(url: str, tls: ClientTlsSettings | None) -> dict[str, Any]:
-    """What the client for Redis is told of TLS; it reads the files anew for each connection."""
-    if urlsplit(url).scheme != "rediss":
-        return {}
-    files = (
-        {}
-        if tls is None
-        else {"ssl_ca_certs": tls.ca_file, "ssl_certfile": tls.certificate_file, "ssl_keyfile": tls.key_file}
-    )
-    named = {name: str(path) for name, path in files.items() if path is not None}
-    # Said though it is the default: of some versions it is not.
-    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **named}
 
 
 def without_credentials(url: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis.asyncio
@@ -18,7 +21,11 @@ _PASSWORD = re.compile(r"(?<=://)[^@/]*@")
 
 
 class RedisPublisher:
-    """Writes tables into Redis. The password is an argument, so that it need not stand in the configuration file."""
+    """Writes tables into Redis.
+
+    The password is an argument, so that it need not stand in the configuration file; `tls` is what redis-py is told of
+    TLS.
+    """
 
     def __init__(
         self,
@@ -27,6 +34,7 @@ class RedisPublisher:
         *,
         key: str = "wattroute:allocation",
         password: str | None = None,
+        tls: Mapping[str, Any] = MappingProxyType({}),
         timeout_s: float = 2.0,
     ) -> None:
         self._target = _PASSWORD.sub("", url)
@@ -41,6 +49,7 @@ class RedisPublisher:
             # on Python 3.11.
             socket_timeout=None,
             max_connections=4,
+            **tls,
         )
         self._announced: int | None = None
 

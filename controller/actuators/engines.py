@@ -16,6 +16,7 @@ from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
+from controller.ports import EngineClient
 
 CANARY = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 """A completion of one token; vLLM takes its only model when none is named."""
@@ -38,7 +39,7 @@ class EngineDriver:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        engines: EngineClient,
         site: Site,
         clock: Clock,
         *,
@@ -46,7 +47,7 @@ class EngineDriver:
         model: str | None = None,
         deadlines: EngineDeadlines = EngineDeadlines(),
     ) -> None:
-        self._session = session
+        self._engines = engines
         self._urls = {
             instance.instance_id: instance.url.rstrip("/") for pool in site.pools for instance in pool.instances
         }
@@ -90,16 +91,16 @@ class EngineDriver:
     async def _sleep(self, base: str) -> str:
         if await self._is_sleeping(base):
             return "already asleep"
-        await self._post(f"{base}/sleep?level={self._sleep_level}&mode=wait", self._deadlines.sleep_s)
+        await self._post(base, f"/sleep?level={self._sleep_level}&mode=wait", self._deadlines.sleep_s)
         await self._until(lambda: self._is_sleeping(base))
         return f"asleep at level {self._sleep_level}"
 
     async def _wake(self, base: str) -> str:
         was_asleep = await self._is_sleeping(base)
         if was_asleep:
-            await self._post(f"{base}/wake_up", self._deadlines.wake_s)
+            await self._post(base, "/wake_up", self._deadlines.wake_s)
         await self._until(lambda: self._is_serving(base))
-        await self._post(f"{base}/v1/completions", self._deadlines.canary_s, body=self._canary)
+        await self._post(base, "/v1/completions", self._deadlines.canary_s, body=self._canary)
         return "awake, canary answered" if was_asleep else "already awake, canary answered"
 
     async def _until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
@@ -110,12 +111,14 @@ class EngineDriver:
     async def _is_serving(self, base: str) -> bool:
         if await self._is_sleeping(base):
             return False
-        async with self._session.get(f"{base}/health", timeout=self._timeout(self._deadlines.answer_s)) as response:
+        timeout = self._timeout(self._deadlines.answer_s)
+        async with self._engines.request("GET", base, "/health", timeout=timeout) as response:
             return response.status == 200
 
     async def _is_sleeping(self, base: str) -> bool:
         url = f"{base}/is_sleeping"
-        async with self._session.get(url, timeout=self._timeout(self._deadlines.answer_s)) as response:
+        timeout = self._timeout(self._deadlines.answer_s)
+        async with self._engines.request("GET", base, "/is_sleeping", timeout=timeout) as response:
             if response.status == 404:
                 raise _Refused(f"{url} is absent; start vLLM with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode")
             if response.status != 200:
@@ -129,12 +132,13 @@ class EngineDriver:
                 raise _Refused(f"{url}: no is_sleeping in the answer")
             return value
 
-    async def _post(self, url: str, timeout_s: float, body: dict[str, object] | None = None) -> None:
-        async with self._session.post(url, json=body, timeout=self._timeout(timeout_s)) as response:
+    async def _post(self, base: str, path: str, timeout_s: float, *, body: dict[str, object] | None = None) -> None:
+        timeout = self._timeout(timeout_s)
+        async with self._engines.request("POST", base, path, json=body, timeout=timeout) as response:
             answer = await response.content.read(_MAX_ANSWER_BYTES)
             if response.status != 200:
                 text = answer[:200].decode(errors="replace")
-                raise _Refused(f"{url}: status {response.status}: {text}")
+                raise _Refused(f"{base}{path}: status {response.status}: {text}")
 
     @staticmethod
     def _timeout(total_s: float) -> aiohttp.ClientTimeout:

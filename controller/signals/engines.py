@@ -19,7 +19,8 @@ import aiohttp
 from controller.errors import SignalError
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceObservation, InstanceState
-from controller.signals.http_client import get, get_json, get_text
+from controller.ports import EngineClient
+from controller.signals.http_client import ask_engine, get_json
 from controller.signals.latency import Histogram, LatencyWindow
 from controller.signals.prometheus_text import parse
 from router.contract import InstanceId
@@ -112,11 +113,13 @@ class EngineSource:
         session: aiohttp.ClientSession,
         site: Site,
         *,
+        engines: EngineClient,
         supervisor_url: str | None = None,
         timeout_s: float = 1.5,
         latency_window_s: float = 30.0,
     ) -> None:
         self._session = session
+        self._engines = engines
         self._targets = tuple((pool, instance) for pool in site.pools for instance in pool.instances)
         self._supervisor_url = supervisor_url
         self._timeout_s = timeout_s
@@ -155,9 +158,9 @@ class EngineSource:
     async def _probe(self, instance: Instance) -> _Found:
         base = instance.url.rstrip("/")
         results = await asyncio.gather(
-            get_text(self._session, f"{base}/metrics", self._timeout_s),
+            ask_engine(self._engines, base, "/metrics", self._timeout_s),
             self._is_sleeping(base),
-            get(self._session, f"{base}/health", self._timeout_s),
+            ask_engine(self._engines, base, "/health", self._timeout_s),
             return_exceptions=True,
         )
         for result in results:
@@ -165,11 +168,12 @@ class EngineSource:
                 return _Found(InstanceState.UNREACHABLE, reason=str(result))
             if isinstance(result, BaseException):
                 raise result
-        text, asleep, (health, _) = results  # type: ignore[misc]  # no exception is left among them
-        if health != 200:
-            return _Found(InstanceState.UNREACHABLE, reason=f"{base}/health: status {health}")
+        (status, body), asleep, (health, _) = results  # type: ignore[misc]  # no exception is left among them
+        for path, found in (("/metrics", status), ("/health", health)):
+            if found != 200:
+                return _Found(InstanceState.UNREACHABLE, reason=f"{base}{path}: status {found}")
         try:
-            metrics = engine_metrics(str(text))
+            metrics = engine_metrics(body.decode())
         except ValueError as error:
             return _Found(InstanceState.UNREACHABLE, reason=f"{base}/metrics: {error}")
         sleeping = metrics.is_sleeping if asleep is None else asleep
@@ -177,7 +181,7 @@ class EngineSource:
 
     async def _is_sleeping(self, base: str) -> bool | None:
         """The engine's own answer; None where the endpoint is absent."""
-        status, body = await get(self._session, f"{base}/is_sleeping", self._timeout_s)
+        status, body = await ask_engine(self._engines, base, "/is_sleeping", self._timeout_s)
         if status != 200:
             return None
         try:

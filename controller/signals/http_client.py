@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
 
 from controller.errors import SignalError
+from controller.ports import EngineClient
 
 MAX_BODY_BYTES = 16 << 20
 
@@ -47,8 +49,32 @@ async def get(session: aiohttp.ClientSession, url: str, timeout_s: float) -> tup
         SignalError: no connection, no answer in time, or a body larger than `MAX_BODY_BYTES`.
     """
     timeout = aiohttp.ClientTimeout(total=timeout_s)
+    return await read(session.get(url, timeout=timeout, allow_redirects=False), url, timeout_s)
+
+
+async def ask_engine(engines: EngineClient, engine: str, path: str, timeout_s: float) -> tuple[int, bytes]:
+    """Status and body of an engine's answer to GET.
+
+    Raises:
+        SignalError: as for `get`.
+    """
     try:
-        async with session.get(url, timeout=timeout, allow_redirects=False) as response:
+        answer = engines.request("GET", engine, path, timeout=aiohttp.ClientTimeout(total=timeout_s))
+    except OSError as error:
+        raise SignalError(f"{engine}{path}", str(error)) from error
+    return await read(answer, f"{engine}{path}", timeout_s)
+
+
+async def read(
+    answer: AbstractAsyncContextManager[aiohttp.ClientResponse], url: str, timeout_s: float
+) -> tuple[int, bytes]:
+    """Status and body of an answer that is to come.
+
+    Raises:
+        SignalError: as for `get`.
+    """
+    try:
+        async with answer as response:
             body = bytearray()
             async for chunk in response.content.iter_chunked(1 << 16):
                 body += chunk

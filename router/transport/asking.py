@@ -53,6 +53,12 @@ class EngineSession:
             self._session = self._new(aiohttp.TCPConnector(limit=0))
         return self._session.request(method, f"{url}{path}", allow_redirects=False, **options)
 
+    async def __aenter__(self) -> EngineSession:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def close(self) -> None:
         """Close every connection."""
         for session in (self._session, *self._by_path.values()):

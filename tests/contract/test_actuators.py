@@ -18,12 +18,13 @@ from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
 from tests.fakes.controller_parts import NOW_S, commands, pool, site
 from tests.fakes.http_stub import closed_url, http_stub
+from tests.fakes.plain_engines import PlainEngines
 
 SHORT = EngineDeadlines(answer_s=0.3, sleep_s=0.5, wake_s=0.5, canary_s=0.3, poll_s=0.01)
 
 
 def engine_driver(session, url):
-    return EngineDriver(session, site(pool("a", (url,))), SystemClock(), deadlines=SHORT)
+    return EngineDriver(PlainEngines(session), site(pool("a", (url,))), SystemClock(), deadlines=SHORT)
 
 
 def supervisor_driver(session, url):

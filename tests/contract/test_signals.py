@@ -16,6 +16,7 @@ from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Repla
 from controller.signals.routers import RouterSource
 from tests.fakes.controller_parts import NOW_S, pool, site
 from tests.fakes.http_stub import closed_url, http_stub
+from tests.fakes.plain_engines import PlainEngines
 
 
 def dcgm(session, url):
@@ -23,7 +24,9 @@ def dcgm(session, url):
 
 
 def engines(session, url):
-    return EngineSource(session, site(pool("a", (url,))), supervisor_url=url, timeout_s=0.3)
+    return EngineSource(
+        session, site(pool("a", (url,))), engines=PlainEngines(session), supervisor_url=url, timeout_s=0.3
+    )
 
 
 def routers(session, url):

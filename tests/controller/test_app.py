@@ -15,6 +15,7 @@ from controller.store.ledger import Ledger, verify_file
 from controller.tick import Mode, TickPolicy
 from tests.fakes.controller_parts import pool, site
 from tests.fakes.http_stub import closed_url
+from tests.fakes.plain_engines import PlainEngines
 
 
 class NoPlanner:
@@ -30,15 +31,20 @@ class NoPlanner:
 @contextlib.asynccontextmanager
 async def assembled(folder, **more):
     dead = closed_url()
-    async with assemble(
-        site(pool("bf16", (dead,))),
-        TickPolicy(mode=Mode.ACT),
-        NoPlanner(),
-        endpoints=Endpoints(dcgm_urls=(f"{dead}/metrics",), router_urls=(dead,), supervisor_url=dead, **more),
-        price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
-        carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
-        options=ServiceOptions(data_dir=folder, timeout_s=0.5, pace=RunnerOptions(tick_s=0.2, sample_s=0.1)),
-    ) as service:
+    async with (
+        aiohttp.ClientSession() as session,
+        assemble(
+            site(pool("bf16", (dead,))),
+            TickPolicy(mode=Mode.ACT),
+            NoPlanner(),
+            endpoints=Endpoints(
+                PlainEngines(session), dcgm_urls=(f"{dead}/metrics",), router_urls=(dead,), supervisor_url=dead, **more
+            ),
+            price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
+            carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+            options=ServiceOptions(data_dir=folder, timeout_s=0.5, pace=RunnerOptions(tick_s=0.2, sample_s=0.1)),
+        ) as service,
+    ):
         yield service
 
 

@@ -40,6 +40,16 @@ def test_more_instances_on_than_there_are_is_refused() -> None:
         build_emulated(settings, build_site(settings))
 
 
+@pytest.mark.parametrize("url", ["https://127.0.0.1:9001", "unix:/run/engine.sock"])
+def test_engines_are_emulated_at_plain_ports_only(url: str) -> None:
+    text = POOL.replace("http://127.0.0.1:9001", url) + (
+        "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}}\n"
+    )
+    settings = config_file.parse(text, Settings, "inline")
+    with pytest.raises(ConfigError, match=f"{url}: engines are emulated at http:// only"):
+        build_emulated(settings, build_site(settings))
+
+
 def test_every_gpu_belongs_to_one_instance() -> None:
     for name in ("laptop.yaml", "production.yaml"):
         uuids = [u for p in build_site(load(EXAMPLES / name)).pools for i in p.instances for u in i.gpu_uuids]

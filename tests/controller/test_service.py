@@ -6,8 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from controller.actuators.engines import EngineDriver
+from controller.clock import SystemClock
+from controller.errors import ConfigError
+from controller.model.observation import InstanceState
+from controller.model.plan import InstanceCommand, Verb
+from controller.service import engines_of
+from controller.settings import Settings
+from controller.signals.engines import EngineSource
+from router.contract import InstanceId
+from tests.fakes.certificates import Authority
+from tests.fakes.controller_parts import NOW_S, pool, site
+from tests.fakes.fake_engine import FakeEngine, Request, Wire
 from tests.fakes.system import get, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
@@ -61,3 +74,48 @@ def test_a_token_file_that_is_absent_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(AssertionError, match="no-token"), running(tmp_path, "controller", change=guarded) as system:
         pytest.fail(f"started all the same: {system.api}")
+
+
+def settings_with(*instances: str, **tls: str) -> Settings:
+    pool = {"name": "bf16", "precision": "bf16", "instances": list(instances), **({"tls": tls} if tls else {})}
+    return Settings.model_validate({"pools": [pool]})
+
+
+async def test_engines_behind_tls_and_at_unix_sockets_are_observed_and_put_to_sleep(tmp_path: Path) -> None:
+    async def obey(request: Request, wire: Wire) -> None:
+        path = request.target.partition("?")[0]
+        if path == "/is_sleeping":
+            await wire.answer(200, b'{"is_sleeping": true}')
+        else:
+            await wire.answer(200, b"vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n")
+
+    authority = Authority(tmp_path)
+    async with (
+        FakeEngine(obey, tls=authority.issue("engine").server()) as secured,
+        FakeEngine(obey, path=str(tmp_path / "engine.sock")) as local,
+        aiohttp.ClientSession() as session,
+        engines_of(settings_with(secured.url, local.url, ca_file=str(authority.file)), SystemClock()) as engines,
+    ):
+        fleet = site(pool("bf16", (secured.url, local.url)))
+        seen = await EngineSource(session, fleet, engines=engines).read(NOW_S)
+        assert [one.state for one in seen] == [InstanceState.SLEEPING] * 2
+        driver = EngineDriver(engines, fleet, SystemClock())
+        for name in ("bf16-0", "bf16-1"):
+            told = await driver.carry_out(InstanceCommand(Verb.SLEEP, InstanceId(name), "a test"))
+            assert told == "already asleep"
+
+
+async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        engines_of(settings_with("http://127.0.0.1:1"), SystemClock()) as engines,
+    ):
+        (seen,) = await EngineSource(session, site(pool("a", ("http://127.0.0.1:2",))), engines=engines).read(NOW_S)
+    assert seen.state is InstanceState.UNREACHABLE
+
+
+async def test_a_file_of_tls_that_is_absent_is_named(tmp_path: Path) -> None:
+    settings = settings_with("https://127.0.0.1:1", ca_file=str(tmp_path / "no-ca.pem"))
+    with pytest.raises(ConfigError, match=r"pools\.bf16\.tls\.ca_file: .*no-ca\.pem: there is no such file"):
+        async with engines_of(settings, SystemClock()):
+            pass

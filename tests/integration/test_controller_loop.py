@@ -28,6 +28,7 @@ from controller.store.ledger import Ledger, verify_file
 from router.contract import InstanceId, PoolId, Precision, decode
 from tests.fakes.controller_parts import curves, pool, site
 from tests.fakes.http_stub import HttpStub, http_stub
+from tests.fakes.plain_engines import PlainEngines
 
 pytestmark = pytest.mark.timeout(120)
 CURVES = dataclasses.replace(curves(), wake_s=0.3, sleep_s=0.2)
@@ -110,7 +111,7 @@ async def running(
                 fleet,
                 TickPolicy(**{"mode": Mode.ACT, "warmup_s": 1e9, "slow_interval_s": 2.0, "steps": 3, **policy}),
                 CvxpyPlanner(clock.monotonic_s),
-                endpoints=Endpoints((f"{control}/metrics",), (router.url,), control),
+                endpoints=Endpoints(PlainEngines(session), (f"{control}/metrics",), (router.url,), control),
                 price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
                 carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
                 options=ServiceOptions(data_dir=folder, pace=RunnerOptions(tick_s=0.5, sample_s=0.25)),

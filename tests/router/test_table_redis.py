@@ -13,8 +13,8 @@ from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
 from router.contract import encode
-from router.settings import ClientTlsSettings, TableSettings
-from router.table_redis import RedisTableSource, tls_options, without_credentials
+from router.settings import TableSettings
+from router.table_redis import RedisTableSource, without_credentials
 from tests.fakes.certificates import Authority
 from tests.fakes.redis_server import running_redis
 from tests.fakes.routing import NOW_S, table
@@ -69,14 +69,6 @@ async def test_an_address_redis_does_not_understand_is_trouble_and_no_crash(capl
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def test_tls_is_always_verified_where_redis_is_asked_by_it(tmp_path: Path) -> None:
-    assert tls_options("redis://r:6379", None) == {}
-    assert tls_options("rediss://r:6379", None) == {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
-    tls = ClientTlsSettings(ca_file=Path("ca.pem"), certificate_file=Path("c.pem"), key_file=Path("k.pem"))
-    options = tls_options("rediss://r:6379", tls)
-    assert (options["ssl_ca_certs"], options["ssl_certfile"], options["ssl_keyfile"]) == ("ca.pem", "c.pem", "k.pem")
 
 
 @pytest.mark.parametrize("case", ["believed", "other authority", "other name", "stranger"])

@@ -12,6 +12,7 @@ from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
 from tests.fakes.controller_parts import pool, site
 from tests.fakes.http_stub import closed_url, http_stub
+from tests.fakes.plain_engines import PlainEngines
 
 QUICK = EngineDeadlines(answer_s=0.5, sleep_s=1.0, wake_s=1.0, canary_s=0.5, poll_s=0.01)
 
@@ -47,7 +48,7 @@ class Engine:
 @contextlib.asynccontextmanager
 async def driver_for(url, **options):
     async with aiohttp.ClientSession() as session:
-        yield EngineDriver(session, site(pool("a", (url,))), SystemClock(), deadlines=QUICK, **options)
+        yield EngineDriver(PlainEngines(session), site(pool("a", (url,))), SystemClock(), deadlines=QUICK, **options)
 
 
 def command(verb: Verb, name: str = "a-0") -> InstanceCommand:

@@ -9,6 +9,7 @@ from controller.model.observation import InstanceState
 from controller.signals.engines import EngineSource, engine_metrics
 from tests.fakes.controller_parts import NOW_S, pool, site
 from tests.fakes.http_stub import closed_url, http_stub
+from tests.fakes.plain_engines import PlainEngines
 
 LABELS = 'engine="{}",model_name="m"'
 
@@ -42,7 +43,13 @@ def set_engine(stub, *, text=None, sleeping=False, health=200):
 
 
 async def observe(stub, session, supervisor_url=None):
-    source = EngineSource(session, site(pool("a", (stub.url,))), supervisor_url=supervisor_url, timeout_s=1.0)
+    source = EngineSource(
+        session,
+        site(pool("a", (stub.url,))),
+        engines=PlainEngines(session),
+        supervisor_url=supervisor_url,
+        timeout_s=1.0,
+    )
     (seen,) = await source.read(NOW_S)
     return seen
 
@@ -94,7 +101,7 @@ async def test_an_engine_that_hangs_is_unreachable():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         set_engine(stub)
         stub.set("/metrics", never)
-        source = EngineSource(session, site(pool("a", (stub.url,))), timeout_s=0.2)
+        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session), timeout_s=0.2)
         (seen,) = await source.read(NOW_S)
     assert seen.state is InstanceState.UNREACHABLE
 
@@ -111,7 +118,9 @@ async def test_an_engine_that_hangs_is_unreachable():
 async def test_a_refused_connection_is_what_the_supervisor_says(told, state):
     async with http_stub() as supervisor, aiohttp.ClientSession() as session:
         supervisor.set("/instances", [{"instance_id": "a-0", "state": told}] if told else [])
-        source = EngineSource(session, site(pool("a", (closed_url(),))), supervisor_url=supervisor.url)
+        source = EngineSource(
+            session, site(pool("a", (closed_url(),))), engines=PlainEngines(session), supervisor_url=supervisor.url
+        )
         (seen,) = await source.read(NOW_S)
     assert seen.state is state
 
@@ -132,7 +141,7 @@ async def test_waking_by_the_supervisor_goes_before_asleep_by_the_engine():
 async def test_since_when_and_counters_outlast_a_lost_connection():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         set_engine(stub)
-        source = EngineSource(session, site(pool("a", (stub.url,))))
+        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session))
         (first,) = await source.read(NOW_S)
         (second,) = await source.read(NOW_S + 1)
         stub.set("/health", 503)
@@ -145,7 +154,7 @@ async def test_since_when_and_counters_outlast_a_lost_connection():
 
 async def test_latency_over_the_window():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        source = EngineSource(session, site(pool("a", (stub.url,))))
+        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session))
         for now_s, count in ((NOW_S, 10), (NOW_S + 1, 30)):
             set_engine(stub, text=metrics(ttft={"0.1": 0, "0.2": count, "+Inf": count}))
             await source.read(now_s)
