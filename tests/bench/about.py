@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,10 +23,9 @@ def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str
     ours = _first_line(["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=12"])
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": shlex.join(
-            ["make", "bench", f"ARGS={shlex.join(sys.argv[1:])}"] if sys.argv[1:] else ["make", "bench"]
-        ),
+        "command": _command(sys.argv[1:]),
         "machine": f"{_cpu_model()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
+        "load average at the start": f"{os.getloadavg()[0]:.1f}",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_version()}, uvloop {metadata.version('uvloop')}",
         "wattroute": f"{metadata.version('wattroute')} ({ours})" if ours else metadata.version("wattroute"),
@@ -33,6 +33,12 @@ def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str
         "wrk": _first_line(["wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
         **{peer.name: _installed_version(peer) for peer in peers},
     }
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """What to type; of absolute paths, which mean nothing elsewhere, the last part."""
+    shown = [Path(word).name if Path(word).is_absolute() else word for word in arguments]
+    return f"make bench ARGS={shlex.quote(shlex.join(shown))}" if shown else "make bench"
 
 
 def _installed_version(peer: Peer) -> str:
@@ -44,7 +50,8 @@ def _installed_version(peer: Peer) -> str:
 
 
 def _cpu_model() -> str:
-    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    cpus = Path("/proc/cpuinfo")
+    match = re.search(r"model name\s*: (.*)", cpus.read_text()) if cpus.exists() else None
     return match[1].strip() if match else platform.machine()
 
 
@@ -53,6 +60,8 @@ def _memory_gib() -> float:
 
 
 def _first_line(command: list[str]) -> str:
+    if shutil.which(command[0]) is None:
+        return ""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
     return lines[0] if lines and (done.returncode == 0 or command[0] == "wrk") else ""

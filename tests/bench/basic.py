@@ -19,7 +19,7 @@ def measure_round(bench: Bench, subjects: list[Subject], *, quick: bool) -> None
         for subject in bench.available(subjects, "requests and streams"):
             name = subject.proxy.name
             with (
-                bench.noting(name),
+                bench.noting(name, "requests and streams"),
                 running_proxy(bench.processes, subject.proxy, engine.urls[: subject.addresses]) as proxy,
             ):
                 _measure(bench, name, proxy, engine=engine, quick=quick)
@@ -46,6 +46,13 @@ def _measure(bench: Bench, name: str, proxy: RunningProxy, *, engine: RunningEng
     if not quick:
         single = loads.run_wrk(bench.processes, loads.SINGLE, proxy.url, seconds=3)
         add(single_p50_ms=single.p50_ms, single_p99_ms=single.p99_ms)
+        varied = run(loads.VARIED, Window(1.0, 4.0))
+        add(
+            varied_cpu_us=varied.per_request_us,
+            varied_system_frac=varied.system_frac,
+            varied_failed=float(varied.report.failed),
+        )
+    # Last, as a proxy may still be at work on streams that nobody reads any more.
     stream = run(loads.STREAM, Window(1.5, loads.STREAM_S * (3 if quick else 5)))
     add(
         chunk_cpu_us=stream.per_chunk_us,
@@ -53,10 +60,3 @@ def _measure(bench: Bench, name: str, proxy: RunningProxy, *, engine: RunningEng
         rss_mb=stream.rss_kb / 1024,
         stream_failed=float(stream.report.failed),
     )
-    if not quick:
-        varied = run(loads.VARIED, Window(1.0, 4.0))
-        add(
-            varied_cpu_us=varied.per_request_us,
-            varied_system_frac=varied.system_frac,
-            varied_failed=float(varied.report.failed),
-        )

@@ -61,7 +61,7 @@ class Bench:
                 yield subject
 
     @contextlib.contextmanager
-    def noting(self, name: str) -> Iterator[None]:
+    def noting(self, name: str, doing: str) -> Iterator[None]:
         """Note why a subject could not be measured, and go on with the others."""
         try:
             yield
@@ -69,7 +69,7 @@ class Bench:
             self.unavailable.add(name)
             self.results.note(name, f"not measured: {error}")
         except (ValueError, OSError, subprocess.SubprocessError) as error:
-            self.results.note(name, f"a measure failed: {error}")
+            self.results.note(name, f"{doing}: not measured: {error}")
 
     def elapsed_s(self) -> float:
         """Since the run began."""

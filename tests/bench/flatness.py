@@ -56,7 +56,8 @@ def measure_round(bench: Bench, ours: Ours) -> None:
     with bench.engine(Engine(addresses=max(INSTANCES))) as engine:
         for case in cases():
             bench.say(f"{ours.name}: {case.name}")
-            with bench.noting(f"{ours.name}, {case.name}"), table_server(pool_names(case.pools), CLASS_NAMES) as url:
+            names = pool_names(case.pools)
+            with bench.noting(f"{ours.name}, {case.name}", "CPU per request"), table_server(names, CLASS_NAMES) as url:
                 subject = replace(
                     ours, pools=case.pools, tenants=case.tenants, access_log=case.access_log, table_url=url
                 )

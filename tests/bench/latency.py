@@ -32,7 +32,7 @@ def measure_round(bench: Bench, subjects: list[Subject], *, seconds: float) -> N
         for subject in bench.available(subjects, "added latency"):
             name = subject.proxy.name
             with (
-                bench.noting(name),
+                bench.noting(name, "added latency"),
                 running_proxy(bench.processes, subject.proxy, engine.urls[: subject.addresses]) as proxy,
             ):
                 rate_per_s = TRIAL_PER_S

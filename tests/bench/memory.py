@@ -21,7 +21,7 @@ def measure_round(bench: Bench, subjects: list[Subject]) -> None:
     for subject in bench.available(subjects, "memory"):
         name = subject.proxy.name
         with (
-            bench.noting(name),
+            bench.noting(name, "memory"),
             bench.engine(SLOW) as engine,
             running_proxy(bench.processes, subject.proxy, engine.urls) as proxy,
         ):

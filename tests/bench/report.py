@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tests.bench.results import Results, Spread
 from tests.bench.targets import OURS, Verdict, evaluate
@@ -50,7 +50,6 @@ OWN = (
     ("Soak: slope of RSS, KB per 100,000 requests", "soak_slope_kb"),
     ("Soak: open files more than at the start", "soak_files_left"),
 )
-MET = {True: "met", False: "MISSED", None: "not measured"}
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 
 
@@ -81,18 +80,22 @@ def filled(document: str, results: Results) -> str:
     return f"{before}{BEGIN}\n{whole(results)}\n{END}{after}"
 
 
-def targets(verdicts: Iterable[Verdict]) -> str:
-    """The targets, measured value and verdict."""
+def targets(verdicts: Sequence[Verdict]) -> str:
+    """The targets, measured value and verdict; then those that were not measured."""
     rows = [
         [
             verdict.target.title,
             _range(verdict.spread),
             f"≤ {verdict.target.limit:g} {verdict.target.unit}".strip(),
-            MET[verdict.met],
+            "met" if verdict.met else "MISSED",
         ]
         for verdict in verdicts
+        if verdict.spread is not None
     ]
-    return table(["target", "median (least to most)", "limit", ""], rows)
+    absent = [verdict.target.title for verdict in verdicts if verdict.spread is None]
+    return (table(["target", "median (least to most)", "limit", ""], rows) if rows else "") + (
+        f"\nTargets not measured: {'; '.join(absent)}.\n" if absent else ""
+    )
 
 
 def side_by_side(results: Results, columns: Sequence[tuple[str, str, int]]) -> str:
@@ -123,9 +126,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _range(spread: Spread | None) -> str:
-    if spread is None:
-        return "-"
+def _range(spread: Spread) -> str:
     return f"{_figure(spread.median)} ({_figure(spread.least)} to {_figure(spread.most)})"
 
 

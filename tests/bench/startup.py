@@ -28,7 +28,7 @@ def measure_round(bench: Bench, subjects: list[Subject]) -> None:
             name, proxy = subject.proxy.name, subject.proxy
             if isinstance(proxy, Ours):
                 proxy = replace(proxy, admin_port=free_port())
-            with bench.noting(name):
+            with bench.noting(name, "start"):
                 port = free_port()
                 folder = bench.processes.folder / f"start-{port}"
                 folder.mkdir()

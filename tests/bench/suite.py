@@ -96,7 +96,8 @@ def _choose(bench: Bench, plan: Plan) -> None:
 
 
 def _soak(bench: Bench, plan: Plan) -> None:
-    soak.measure(bench, replace(plan.ours, pools=POOLS_2X4), requests=plan.soak_requests)
+    with bench.noting(plan.ours.name, "soak"):
+        soak.measure(bench, replace(plan.ours, pools=POOLS_2X4), requests=plan.soak_requests)
 
 
 MEASURES: dict[str, Callable[[Bench, Plan], None]] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.bench import report
+from tests.bench import about, report
 from tests.bench.results import Results
 from tests.bench.targets import OURS, evaluate
 
@@ -19,11 +21,11 @@ def some_results() -> Results:
 
 
 def test_targets_are_told_met_missed_or_not_measured() -> None:
-    lines = report.targets(evaluate(some_results())).splitlines()
-    said = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in lines[2:]}
+    told, _, absent = report.targets(evaluate(some_results())).partition("\nTargets not measured: ")
+    said = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in told.splitlines()[2:]}
     assert said["CPU per plain request, to vllm-router's"] == "met"
     assert said["CPU per request, 8 pools to one"] == "MISSED"
-    assert said["CPU per plain request, to nginx's"] == "not measured"
+    assert "CPU per plain request, to nginx's; " in absent
 
 
 def test_peers_stand_beside_ours() -> None:
@@ -58,3 +60,10 @@ def test_tables_go_between_the_marks_and_nowhere_else() -> None:
 def test_a_document_without_marks_is_left_alone(document: str) -> None:
     with pytest.raises(ValueError, match="measured: begin"):
         report.filled(document, some_results())
+
+
+def test_the_command_names_no_path_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "--quick", "--checkout", str(tmp_path / "tree"), "--json", "a/b.json"])
+    told = about.run(Path(__file__).parents[2], [], checkout=None)
+    assert told["command"] == "make bench ARGS='--quick --checkout tree --json a/b.json'"
+    assert str(tmp_path) not in "".join(told.values())
