@@ -71,6 +71,7 @@ class RequestHead:
         forwarded: request line and `lines` as the engine gets them, each ended by CRLF.
         keep_alive: the client's connection stays open after the answer.
         length: Content-Length, None without one.
+        dropped: lower-case names of fields that do not go on to the engine, besides those that never do.
         coding: Content-Encoding, None without one; the body goes on without it.
         is_chunked: the body comes in chunks.
         expects_continue: the client waits for ``100 Continue`` before it sends the body.
@@ -82,6 +83,7 @@ class RequestHead:
 
     __slots__ = (
         "coding",
+        "dropped",
         "expects_continue",
         "fields",
         "forwarded",
@@ -102,6 +104,7 @@ class RequestHead:
         self.method = method
         self.target = target
         self.is_http10 = is_http10
+        self.dropped: frozenset[bytes] = frozenset()
         self.hints: Any = None
         self.origin: RequestHead | None = None
         self.names_fields = False
@@ -163,7 +166,9 @@ class RequestHead:
             self.lines = without(self.lines, named)
 
     def with_lines(self, lines: list[bytes]) -> RequestHead:
-        """The same head with further field lines, which go on to the engine."""
+        """The same head with further field lines, which go on to the engine unless they are `dropped`."""
+        dropped = self.dropped
+        going = [line for line in lines if line.partition(b":")[0].lower() not in dropped] if dropped else lines
         head: RequestHead = object.__new__(RequestHead)
         head.method = self.method
         head.target = self.target
@@ -177,8 +182,9 @@ class RequestHead:
         head.names_fields = self.names_fields
         head.hints = self.hints
         head.origin = self
-        head.lines = [*self.lines, *lines]
-        head.forwarded = b"%b%b\r\n" % (self.forwarded, b"\r\n".join(lines))
+        head.dropped = dropped
+        head.lines = [*self.lines, *going]
+        head.forwarded = b"%b%b\r\n" % (self.forwarded, b"\r\n".join(going)) if going else self.forwarded
         head.fields = fields = dict(self.fields)
         for line in lines:
             name, _, value = line.partition(b":")
@@ -202,6 +208,7 @@ class RequestReader:
     """
 
     def __init__(self, dropped: frozenset[bytes] = frozenset()) -> None:
+        self._dropped = dropped
         self._fields = FieldReader(_READ, _DROPPED | dropped)
         self.read = KnownHeads(self.parse).read
         """Head and length of the body by the head's bytes; raises HeadError with the status and reason to answer."""
@@ -227,7 +234,9 @@ class RequestReader:
             raise HeadError(_why_not(raw)) from error
         except TooManyLinesError as error:
             raise HeadError(str(error), status=431) from error
-        return RequestHead(method, target, is_http10=minor == b"0", fields=fields)
+        head = RequestHead(method, target, is_http10=minor == b"0", fields=fields)
+        head.dropped = self._dropped
+        return head
 
 
 def parse_request_head(raw: bytes) -> RequestHead:

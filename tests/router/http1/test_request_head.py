@@ -201,3 +201,14 @@ def test_ambiguous_heads_are_refused_whatever_was_read_before(raw: bytes) -> Non
     for _ in range(2):
         with pytest.raises(HeadError):
             reader.read(raw)
+
+
+def test_fields_that_are_dropped_do_not_go_on_with_a_head_that_was_seen_before() -> None:
+    reader = RequestReader(frozenset({b"traceparent"}))
+    for number in range(3):
+        lines = (b"Host: a", b"Traceparent: 00-%d" % number, b"X-Request-Id: %d" % number, b"Content-Length: 2")
+        head, _ = reader.read(b"\r\n".join((b"POST /v1 HTTP/1.1", *lines, b"", b"")))
+        assert head.fields[b"traceparent"] == b"00-%d" % number
+        assert head.forwarded == b"POST /v1 HTTP/1.1\r\nHost: a\r\nX-Request-Id: %d\r\n" % number
+    only = b"GET / HTTP/1.1\r\nHost: a\r\ntraceparent: 00-9\r\n\r\n"
+    assert reader.read(only)[0].forwarded == b"GET / HTTP/1.1\r\nHost: a\r\n"
