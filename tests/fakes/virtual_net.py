@@ -15,8 +15,6 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-KERNEL_BYTES = 16_384
-"""Bytes on their way to a peer that does not read, before the router's transport begins to hold them itself."""
 MOST_TURNS = 10_000
 RESETS = struct.pack("ii", 1, 0)
 """SO_LINGER as set for an end by reset."""
@@ -49,6 +47,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     Attributes:
         now_s: what the loop takes for the time.
         listeners: who takes the connections that the router makes, by host and port.
+        kernel_bytes: bytes on their way to a peer that does not read, before the router's transport holds them itself.
         problems: what the loop's exception handler was told.
         transports: the router's ends of all connections that are not closed.
     """
@@ -57,6 +56,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_NoSelector())
         self.now_s = 1_000.0
         self.listeners: dict[tuple[str, int], Listener] = {}
+        self.kernel_bytes = 16_384
         self.problems: list[dict[str, Any]] = []
         self.transports: set[VirtualTransport] = set()
         self.set_exception_handler(lambda _, context: self.problems.append(context))
@@ -92,7 +92,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         transport = VirtualTransport(self, protocol)
         made = self.create_future()
         self.call_soon(protocol.connection_made, transport)
-        self.call_soon(made.set_result, None)
+        self.call_soon(lambda: made.done() or made.set_result(None))
         listener.accepted(transport.peer)
         await made
         return transport, protocol
@@ -177,7 +177,11 @@ class Peer:
         """Close: what was sent still arrives, what comes later meets nobody."""
         self.is_gone = True
         self.deliver()
-        self._transport.arrive_end()
+        if self._unread:
+            # A socket closed with bytes in it that nobody read says so by a reset.
+            self._transport.arrive_reset()
+        else:
+            self._transport.arrive_end()
 
     def reset(self) -> None:
         """Break the connection; undelivered bytes are lost."""
@@ -199,12 +203,17 @@ class Peer:
         self._note_end()
         self._loop.call_soon(self._transport.writable)
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether the router has still to read something that was delivered."""
+        return self._transport.has_inbound
+
     # What the network does.
 
     @property
     def room(self) -> int:
         """Bytes the network takes now."""
-        return 1 << 30 if self.is_reading else KERNEL_BYTES - len(self._unread)
+        return 1 << 30 if self.is_reading else self._loop.kernel_bytes - len(self._unread)
 
     def take(self, data: bytes) -> None:
         if self.is_reading:
@@ -250,6 +259,10 @@ class VirtualTransport(asyncio.Transport):
 
     # What the network brings.
 
+    @property
+    def has_inbound(self) -> bool:
+        return bool(self._inbound) and not self._is_lost
+
     def arrive(self, data: bytes) -> None:
         self._inbound.append(data)
         self._wake()
@@ -259,8 +272,13 @@ class VirtualTransport(asyncio.Transport):
         self._wake()
 
     def arrive_reset(self) -> None:
-        self._inbound.append(ConnectionResetError(104, "Connection reset by peer"))
-        self._wake()
+        error = ConnectionResetError(104, "Connection reset by peer")
+        if self._outbound:
+            # Whoever waits to write learns of it at once, even where reading is paused.
+            self._loop.call_soon(self._fail, error)
+        else:
+            self._inbound.append(error)
+            self._wake()
 
     def _wake(self) -> None:
         if self._inbound and self._is_reading and not self._is_pumping and not self._is_closing:
@@ -278,7 +296,11 @@ class VirtualTransport(asyncio.Transport):
             if not self._protocol.eof_received():
                 self.close()
         else:
-            self._protocol.data_received(item)
+            try:
+                self._protocol.data_received(item)
+            except Exception as error:
+                self._loop.call_exception_handler({"message": "data_received failed", "exception": error})
+                self._fail(error)
         self._wake()
 
     def writable(self) -> None:
@@ -393,7 +415,7 @@ class VirtualTransport(asyncio.Transport):
         self._loop.transports.discard(self)
         lingers_not = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(RESETS)) == RESETS
         self.dispose()
-        # A socket closed with bytes in it that nobody read says so by a reset.
+        # See Peer.close.
         if lingers_not or error is not None or any(isinstance(item, bytes) for item in self._inbound):
             self.peer.broken()
         else:

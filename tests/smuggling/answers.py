@@ -26,7 +26,7 @@ class AnswerCase:
         body: of a whole answer.
         status: of a whole answer.
         end: what the engine does afterwards: keep, close or reset its connection.
-        is_reused: whether the engine's connection carries the next request.
+        is_reused: whether the engine's connection carries the next request; None where it may or may not.
         method: of the request.
         version: of the client.
         absent: lower-case names of fields that must not reach the client.
@@ -40,7 +40,7 @@ class AnswerCase:
     body: bytes = b""
     status: int = 200
     end: str = "keep"
-    is_reused: bool = False
+    is_reused: bool | None = False
     method: bytes = b"GET"
     version: bytes = b"1.1"
     absent: tuple[bytes, ...] = ()
@@ -144,6 +144,9 @@ def bodiless_answers() -> Iterator[AnswerCase]:
     yield whole("103 in pieces", hints[:20], hints[20:] + final[:10], final[10:], interim=(103,))
     yield whole("100, 103, 102", interim + hints + head(line=b"HTTP/1.1 102 P") + final, interim=(103, 102))
     yield whole("103 with a length", head(LENGTH, line=b"HTTP/1.1 103 E") + final, interim=(103,))
+    either = frozenset({Gets.WHOLE, Gets.FAILED})
+    yield AnswerCase("2,000 interim answers", (interim * 2000 + final,), either, b"hello", is_reused=None)
+    yield AnswerCase("1 KB of hints", (hints * 20 + final,), either, b"hello", interim=(103,) * 20, is_reused=None)
     yield failed("103 with a body", head(LENGTH, line=b"HTTP/1.1 103 E") + b"hello" + final)
     yield failed("101", head(b"Upgrade: x", b"Connection: upgrade", line=b"HTTP/1.1 101 S"))
     yield failed("100 and nothing", interim, end="close")

@@ -59,6 +59,7 @@ def check(served: Bench, case: AnswerCase) -> None:
     assert [answer.status for answer in found.answers[1:]] == [200] * len(after)
     assert all(answer.body == b"{}" and answer.is_complete for answer in found.answers[1:])
     check_next(served, case, used)
+    assert not served.problems
 
 
 def is_whole(raw: bytes, case: AnswerCase) -> bool:
@@ -96,7 +97,5 @@ def check_next(served: Bench, case: AnswerCase, used: int) -> None:
         (arrival,) = ask(served, client)
         (answer,) = h11_answers(client.received, [b"GET"], is_ended=True).answers
     assert (answer.status, answer.body) == (200, b"{}")
-    if case.is_reused:
-        assert arrival.connection == used
-    else:
-        assert arrival.connection != used
+    if case.is_reused is not None:
+        assert (arrival.connection == used) is case.is_reused

@@ -80,7 +80,7 @@ class VirtualRouter:
         until_s = self.loop.now_s + seconds
         while self.loop.now_s < until_s:
             self.loop.now_s = min(until_s, self.loop.now_s + SWEEP_S)
-            self.gateway.sweep()
+            self.loop.call_soon(self.gateway.sweep)
             self.settle()
 
     def in_flight(self) -> int:
