@@ -216,6 +216,7 @@ def state_document(snapshot: Snapshot) -> dict[str, Any]:
         "now_s": snapshot.now_s,
         "ready": snapshot.ready,
         "draining": snapshot.draining,
+        "workers": int(snapshot.sums.get("workers", 0)),
         "table": _table_document(snapshot.table, snapshot.now_s),
         "classes": [_class_document(counts, tokens.get(counts.class_id, [])) for counts in snapshot.classes],
         "pools": _pool_documents(snapshot.instances),

@@ -102,6 +102,7 @@ async def test_a_changed_configuration_is_obeyed_by_every_worker_and_shown(worke
         async with Router(changing.settings, changing.source) as router:
             before = (await state(router))["config"]
             assert list(before["workers_by_hash"].values()) == [workers]
+            assert (await state(router))["workers"] == workers
             changing.settings = settings_for([new.url], port=0, admin_port=0, workers=workers)
             router.reload()
             async with asyncio.timeout(20):

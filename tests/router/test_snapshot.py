@@ -114,7 +114,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
     dispatcher.apply_table(table({"standard": {"bf16": 1.0}}, sequence=42), NOW_S)
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
-        *("schema_version", "now_s", "ready", "draining", "table", "classes", "pools", "instances"),
+        *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
         *("connections", "config"),
     }
     assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
