@@ -78,7 +78,7 @@ class RequestHead:
         is_head: the method is HEAD, so the answer has no body.
         names_fields: its Connection field takes other fields away.
         hints: what routing reads of the fields, kept here by the data path; None until it was asked.
-        origin: the head this one was made from by `with_lines`.
+        origin: a head of which routing reads the same: by `with_lines`, the one this was made from.
     """
 
     __slots__ = (
@@ -167,8 +167,38 @@ class RequestHead:
 
     def with_lines(self, lines: list[bytes]) -> RequestHead:
         """The same head with further field lines, which go on to the engine unless they are `dropped`."""
+        head = self._copy()
         dropped = self.dropped
         going = [line for line in lines if line.partition(b":")[0].lower() not in dropped] if dropped else lines
+        head.hints = self.hints
+        head.origin = self
+        head.lines = [*self.lines, *going]
+        head.forwarded = b"%b%b\r\n" % (self.forwarded, b"\r\n".join(going)) if going else self.forwarded
+        fields = head.fields
+        for line in lines:
+            name, _, value = line.partition(b":")
+            name = name.lower()
+            value = value.strip(b" \t")
+            fields[name] = fields[name] + b", " + value if name in fields else value
+        return head
+
+    def with_field(self, name: bytes, value: bytes, *, alike: RequestHead | None = None) -> RequestHead:
+        """The same head with a further field, which does not go on to the engine.
+
+        Args:
+            name: in lower case; a field that this head does not have.
+            value: its value.
+            alike: a head of which routing reads the same.
+        """
+        head = self._copy()
+        head.fields[name] = value
+        head.origin = alike
+        head.hints = None if alike is None else alike.hints
+        head.lines = self.lines
+        head.forwarded = self.forwarded
+        return head
+
+    def _copy(self) -> RequestHead:
         head: RequestHead = object.__new__(RequestHead)
         head.method = self.method
         head.target = self.target
@@ -180,17 +210,8 @@ class RequestHead:
         head.keep_alive = self.keep_alive
         head.expects_continue = self.expects_continue
         head.names_fields = self.names_fields
-        head.hints = self.hints
-        head.origin = self
-        head.dropped = dropped
-        head.lines = [*self.lines, *going]
-        head.forwarded = b"%b%b\r\n" % (self.forwarded, b"\r\n".join(going)) if going else self.forwarded
-        head.fields = fields = dict(self.fields)
-        for line in lines:
-            name, _, value = line.partition(b":")
-            name = name.lower()
-            value = value.strip(b" \t")
-            fields[name] = fields[name] + b", " + value if name in fields else value
+        head.dropped = self.dropped
+        head.fields = dict(self.fields)
         return head
 
     def keep_hints(self, hints: object) -> None:

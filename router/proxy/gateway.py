@@ -13,6 +13,7 @@ from router.dispatch import Dispatcher
 from router.exchange import Choice, Hints, Outcome, Refusal
 from router.http1.content_coding import CodingError, is_coded, unpack
 from router.http1.engine_verbs import is_engine_verb, segments
+from router.http1.keyed_heads import KeyedReader
 from router.http1.request_head import RequestHead, RequestReader
 from router.http1.response_head import ResponseReader
 from router.openai import with_model
@@ -136,7 +137,9 @@ class Gateway:
         self.engines.keep_alive_s = settings.timeouts.engine_keep_alive_s
         self.engine_keys = engine_keys or None
         self.keeps_credentials = bool(engine_keys) or self.dispatcher.has_tenants
-        self.requests = RequestReader(dropped_fields | CREDENTIAL_FIELDS if self.keeps_credentials else dropped_fields)
+        self.requests = (
+            KeyedReader(dropped_fields | CREDENTIAL_FIELDS) if self.keeps_credentials else RequestReader(dropped_fields)
+        )
         self.told = Told()
         for client in self.clients:
             client.forget_hints()
