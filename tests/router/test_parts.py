@@ -13,6 +13,8 @@ from router.fleet import EngineLoad
 from router.openai import RequestFacts, Usage
 from router.parts import Share, make_parts
 from router.settings import RouterFile
+from router.tenants.keys import digest_of, written
+from router.tenants.source import read_tenants
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, table
 
 URLS = {"a": "http://127.0.0.1:9001", "b": "http://127.0.0.1:9002", "c": "http://127.0.0.1:9003"}
@@ -286,3 +288,25 @@ def test_the_age_of_a_probe_is_told() -> None:
     dispatcher.probed(InstanceId("bf16-0"), ok=True, load=None, now_s=NOW_S)
     dispatcher.probed(InstanceId("bf16-0"), ok=False, load=None, now_s=NOW_S + 3)
     assert dispatcher.state(NOW_S + 5).instances[0].probe_age_s == 5
+
+
+def test_tenants_come_change_and_go() -> None:
+    def tenants(*names: str) -> RouterFile:
+        listed = [{"name": name, "keys": [written(digest_of(f"sk-{name}".encode()))]} for name in names]
+        return settings(pool("bf16", "a"), tenants={"list": listed})
+
+    def answer(dispatcher: Dispatcher, name: str) -> str:
+        hints = dispatcher.hints({b"authorization": f"Bearer sk-{name}".encode()})
+        found = dispatcher.ask(hints, RequestFacts(valid=True), NOW_S)
+        return found.reason if isinstance(found, Refusal) else "served"
+
+    open_ = settings(pool("bf16", "a"))
+    dispatcher = Dispatcher(open_)
+    assert answer(dispatcher, "nobody") == "served"
+    dispatcher.reconfigure(tenants("ann"), read_tenants(tenants("ann")))
+    assert [answer(dispatcher, name) for name in ("nobody", "ann")] == ["invalid_api_key", "served"]
+    dispatcher.reconfigure(tenants("bob"), read_tenants(tenants("bob")))
+    assert [answer(dispatcher, name) for name in ("ann", "bob")] == ["invalid_api_key", "served"]
+    assert {counts.tenant for counts in dispatcher.state(NOW_S).tenants} >= {"ann", "bob"}
+    dispatcher.reconfigure(open_)
+    assert answer(dispatcher, "nobody") == "served"
