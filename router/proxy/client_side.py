@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from router.exchange import Refusal
 from router.http1.answers import CONTINUE, answer
+from router.http1.body import BodyPieces
 from router.http1.chunked import ChunkDecoder, ChunkError
 from router.http1.request_head import HeadError, RequestHead, is_hopeless
 from router.proxy.errors import refusal_parts
@@ -73,7 +74,7 @@ class ClientConnection(asyncio.Protocol):
         self._phase = HEAD
         self._buffer = b""
         self._head: RequestHead | None = None
-        self._body = bytearray()
+        self._body: BodyPieces | None = None
         self._left = 0
         self._decoder: ChunkDecoder | None = None
         self._is_advancing = False
@@ -209,8 +210,7 @@ class ClientConnection(asyncio.Protocol):
 
     def let_body_go(self) -> None:
         """The request's body is not needed any more."""
-        if self._body:
-            self._body = bytearray()
+        self._body = None
         if self._reserved_bytes:
             self._gateway.held_body_bytes -= self._reserved_bytes
             self._reserved_bytes = 0
@@ -383,6 +383,7 @@ class ClientConnection(asyncio.Protocol):
         self.patience_s = gateway.timeouts.body_s
         self.has_moved = False
         self.deadline_s = gateway.now_s() + self.patience_s
+        self._body = BodyPieces()
         if length is None:
             self._decoder = ChunkDecoder()
         else:
@@ -393,42 +394,40 @@ class ClientConnection(asyncio.Protocol):
             self._gateway.post(self.transport, CONTINUE)
 
     def _take_body(self, data: bytes) -> None:
+        self.has_moved = True
+        body = self._body
+        if body is None:
+            return
         if self._decoder is not None:
-            self._take_chunks(self._decoder, data)
+            self._take_chunks(self._decoder, body, data)
             return
         size = len(data)
         if size < self._left:
             self._left -= size
-            self._body += data
-            self.has_moved = True
+            body.add(data)
             return
-        body: bytes | bytearray = data if size == self._left else data[: self._left]
+        body.add(data if size == self._left else data[: self._left])
         self._buffer = data[self._left :]
-        if self._body:
-            self._body += body
-            body, self._body = self._body, bytearray()
-        self._serve(body)
+        self._serve(body.take())
 
-    def _take_chunks(self, decoder: ChunkDecoder, data: bytes) -> None:
-        self.has_moved = True
+    def _take_chunks(self, decoder: ChunkDecoder, body: BodyPieces, data: bytes) -> None:
         try:
             pieces = decoder.feed(data)
         except ChunkError as error:
             self._refuse(400, "bad_request", str(error))
             return
         size = sum(map(len, pieces))
-        if len(self._body) + size > self._gateway.limits.max_body_bytes:
+        if body.size + size > self._gateway.limits.max_body_bytes:
             self._refuse_body()
             return
         if not self.hold(size):
             return
         for piece in pieces:
-            self._body += piece
+            body.add(piece)
         if decoder.is_complete:
             self._decoder = None
             self._buffer = decoder.rest
-            body, self._body = self._body, bytearray()
-            self._serve(body)
+            self._serve(body.take())
 
     def _serve(self, body: bytes | bytearray | None) -> None:
         head = self._head
