@@ -7,13 +7,9 @@ The parent serves the admin port, probes the engines and follows the allocation'
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass
 
 import msgspec
 
@@ -29,16 +25,8 @@ from router.tenants.engine_keys import read_engine_keys
 from router.tenants.source import read_tenants
 from router.transport.keyring import Keyring
 from router.transport.listening import PublicSocket
-from router.worker_messages import (
-    MAX_LINE_BYTES,
-    Begin,
-    Drain,
-    Report,
-    Serve,
-    Settings,
-    line_of,
-    read_by_parent,
-)
+from router.worker_child import LEAVE_S, Child
+from router.worker_messages import Begin, Drain, Serve, Settings, line_of
 from router.worker_news import News
 
 log = logging.getLogger(__name__)
@@ -53,38 +41,9 @@ HANG_S = 30.0
 """A worker that reports nothing for so long has hung: it is killed and replaced."""
 LOOK_S = 1.0
 """Time between two looks for workers that have hung."""
-LEAVE_S = 10.0
-"""How much longer than its drain a worker may take to end."""
 CALM_S = 30.0
 """A worker that lived this long is restarted at once when it dies."""
 MAX_BACKOFF_S = 10.0
-
-
-@dataclass(eq=False)
-class Member:
-    """A running worker process.
-
-    Attributes:
-        report: what it last told, undecoded; None until it serves.
-        asked: done when it tells again.
-        silent_s: time since it told anything, as far as the parent itself was running.
-    """
-
-    process: Process
-    report: bytes | None = None
-    asked: asyncio.Future[None] | None = None
-    silent_s: float = 0.0
-
-    def tell(self, line: bytes) -> None:
-        """Write to it; what a dead one is told is lost."""
-        if self.process.stdin is not None and not self.process.stdin.is_closing():
-            self.process.stdin.write(line)
-
-    def answered(self) -> None:
-        """Let those who wait for its report go on."""
-        if self.asked is not None and not self.asked.done():
-            self.asked.set_result(None)
-        self.asked = None
 
 
 class Workers:
@@ -92,13 +51,18 @@ class Workers:
 
     Args:
         settings: the router's sections of the configuration file.
+
+    Raises:
+        WorkersError: this system cannot do it.
     """
 
     def __init__(self, settings: RouterFile) -> None:
+        if not hasattr(os, "memfd_create"):
+            raise WorkersError("several workers need Linux; set router.workers to 1")
         self._settings = settings
         self._count = settings.router.workers
         self._memory = CapsMemory.create(self._count)
-        self._members: dict[int, Member] = {}
+        self._children: dict[int, Child] = {}
         self._ended: Snapshot | None = None
         self._watches: list[asyncio.Task[None]] = []
         self._restarts = 0
@@ -144,8 +108,8 @@ class Workers:
         """Let every worker drain, then end it; cancelled, it ends them at once."""
         self._is_draining = self._is_stopping = True
         self._public.remove()
-        for member in self._members.values():
-            _signal(member.process, signal.SIGTERM)
+        for child in self._children.values():
+            child.signal(signal.SIGTERM)
         try:
             await asyncio.wait(self._watches, timeout=self._settings.router.timeouts.drain_s + LEAVE_S)
         finally:
@@ -175,11 +139,11 @@ class Workers:
 
     def pids(self) -> list[int]:
         """Process ids of the workers that run."""
-        return [member.process.pid for member in self._members.values()]
+        return [child.pid for child in self._children.values()]
 
     def reporting(self) -> int:
         """How many workers have told that they serve."""
-        return sum(member.report is not None for member in self._members.values())
+        return sum(child.serves for child in self._children.values())
 
     def drain(self) -> None:
         """Tell every worker to drain."""
@@ -195,10 +159,10 @@ class Workers:
 
         A worker too busy to report in time counts with its last report.
         """
-        waits = [self._ask_report(member) for member in self._members.values() if member.report is not None]
+        waits = [child.ask() for child in self._children.values() if child.serves]
         if waits:
             await asyncio.wait(waits, timeout=REPORT_S)
-        live = [_read(member.report) for member in self._members.values() if member.report is not None]
+        live = [report for child in self._children.values() if (report := child.report) is not None]
         past = self._ended
         if past is not None and live:
             live.append(_as_history(past, live[0]))
@@ -209,15 +173,9 @@ class Workers:
         add_counts(whole.table.refused, self._news.refused)
         return whole
 
-    def _ask_report(self, member: Member) -> asyncio.Future[None]:
-        if member.asked is None:
-            member.asked = asyncio.get_running_loop().create_future()
-            member.tell(line_of(Report()))
-        return member.asked
-
     def _tell_all(self, line: bytes) -> None:
-        for member in self._members.values():
-            member.tell(line)
+        for child in self._children.values():
+            child.tell(line)
 
     async def _watch(self, worker: int) -> None:
         """Keep one worker running until stopped."""
@@ -239,30 +197,18 @@ class Workers:
             await asyncio.sleep(delay_s)
 
     async def _run(self, worker: int) -> int:
-        fds = (self._memory.fd, *self._memory.wake_fds, *self._listen_fds())
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "router.worker_process",
-            stdin=PIPE,
-            stdout=PIPE,
-            limit=MAX_LINE_BYTES,
-            pass_fds=fds,
-        )
-        member = self._members[worker] = Member(process)
+        child = await Child.start((self._memory.fd, *self._memory.wake_fds, *self._listen_fds()))
+        self._children[worker] = child
         try:
             if self._is_stopping:
-                process.kill()
-            member.tell(self._first_lines(worker))
-            await self._listen_to(member)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), LEAVE_S)
+                child.signal(signal.SIGKILL)
+            child.tell(self._first_lines(worker))
+            await child.listen(self._on_report)
         finally:
-            _signal(process, signal.SIGKILL)
-            code = await process.wait()
-            del self._members[worker]
+            code = await child.end()
+            del self._children[worker]
             self._memory.forget(worker)
-            self._retire(member)
+            self._retire(child)
         return code
 
     def _listen_fds(self) -> tuple[int, ...]:
@@ -282,56 +228,37 @@ class Workers:
         drain = line_of(Drain()) if self._is_draining else b""
         return line_of(begin) + self._news.catch_up(clock.wall_s()) + drain + line_of(Serve())
 
-    async def _listen_to(self, member: Member) -> None:
-        """Take reports until the worker's output ends; a line that its death cut short says nothing."""
-        if member.process.stdout is None:
-            raise RuntimeError("a worker has no pipe")
-        async for line in member.process.stdout:
-            if line.endswith(b"\n"):
-                member.report = bytes(read_by_parent(line).snapshot)
-                member.silent_s = 0.0
-                member.answered()
-                if self._started is not None and not self._started.done() and self.reporting() == self._count:
-                    self._started.set_result(None)
+    def _on_report(self) -> None:
+        if self._started is not None and not self._started.done() and self.reporting() == self._count:
+            self._started.set_result(None)
 
     async def _hunt_hung(self) -> None:
         """Kill workers that are silent for too long. Time in which this process stood still does not count."""
         while True:
             await asyncio.sleep(LOOK_S)
-            for worker, member in self._members.items():
-                member.silent_s += LOOK_S
-                if member.report is not None and member.silent_s > HANG_S:
-                    log.error("worker hangs and is killed", extra={"worker": worker, "silent_s": member.silent_s})
-                    _signal(member.process, signal.SIGKILL)
+            for worker, child in self._children.items():
+                child.silent_s += LOOK_S
+                if child.silent_s > (HANG_S if child.serves else START_S):
+                    log.error("worker hangs and is killed", extra={"worker": worker, "silent_s": child.silent_s})
+                    child.signal(signal.SIGKILL)
 
-    def _retire(self, member: Member) -> None:
+    def _retire(self, child: Child) -> None:
         """Keep what an ended worker had counted, so that no counter goes back."""
-        member.answered()
-        if member.report is None:
-            return
-        last = counts_of(_read(member.report))
-        self._ended = last if self._ended is None else merge([self._ended, last])
+        if child.report is not None:
+            last = counts_of(child.report)
+            self._ended = last if self._ended is None else merge([self._ended, last])
 
     async def _end(self) -> None:
         """End everything that still runs, at once."""
         self._is_stopping = True
-        for member in self._members.values():
-            _signal(member.process, signal.SIGKILL)
+        for child in self._children.values():
+            child.signal(signal.SIGKILL)
         self._hunting.cancel()
         self._following.cancel()
         await self._sources.stop()
         await asyncio.gather(*self._watches, self._hunting, self._following, return_exceptions=True)
         self._public.sock.close()
         self._memory.close()
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
-
-
-def _read(report: bytes) -> Snapshot:
-    return msgspec.json.decode(report, type=Snapshot)
 
 
 def _as_history(ended: Snapshot, live: Snapshot) -> Snapshot:

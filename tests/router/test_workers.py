@@ -1,5 +1,4 @@
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -80,23 +79,6 @@ async def test_no_count_goes_back_however_often_workers_are_killed() -> None:
                         seen.append((await workers.snapshot()).classes[0].finished)
         assert seen == sorted(seen)
         assert seen[-1] == 18
-        await workers.stop()
-
-
-async def test_a_report_that_death_cut_short_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    async with FakeEngine() as engine:
-        workers = Workers(two(engine.url))
-        await workers.start()
-        member = next(iter(workers._members.values()))
-        await ask(workers.port, 4)
-        before = await workers.snapshot()
-        assert member.process.stdout is not None
-        member.process.stdout.feed_data(b'{"type":"reported","snapshot":{"now_s":1')
-        os.kill(member.process.pid, signal.SIGKILL)
-        await until(lambda: workers.reporting() < 2, seconds=30)
-        await until(lambda: workers.reporting() == 2, seconds=30)
-        assert (await workers.snapshot()).classes[0].requests == before.classes[0].requests == 4
-        assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["worker ended"]
         await workers.stop()
 
 
@@ -239,6 +221,12 @@ async def test_draining_reaches_every_worker() -> None:
             await client.post(PLAIN)
             assert (await client.reply()).get("connection") == "close"
         await workers.stop()
+
+
+def test_where_the_system_cannot_share_memory_one_worker_is_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    with pytest.raises(WorkersError, match=r"set router\.workers to 1"):
+        Workers(two("http://127.0.0.1:1"))
 
 
 async def test_a_port_that_another_program_holds_is_not_joined() -> None:
