@@ -1,4 +1,4 @@
-"""A request's body as it arrives: each byte is copied once more at most, and small pieces cost no memory of their own."""
+"""A request's body as it arrives: a byte is copied once more at most, and small pieces cost no memory of their own."""
 
 from __future__ import annotations
 
