@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test bench bench-soak lint schema images clean
+.PHONY: demo test fuzz bench bench-soak lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,14 @@ bench: $(STAMP)  ## what the router costs, beside its peers
 bench-soak: $(STAMP)  ## a million requests, and what memory they leave taken
 	$(BIN)/python -m tests.bench --only soak $(ARGS)
 
+.fuzz/bin/.installed: pyproject.toml
+	test -x .fuzz/bin/python || $(PYTHON) -m venv .fuzz
+	.fuzz/bin/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	touch $@
+
+fuzz: .fuzz/bin/.installed  ## heads and chunked bodies that nobody thought of, a minute for each target
+	nice .fuzz/bin/python -m tests.fuzz.run $(ARGS)
+
 lint: $(STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +46,4 @@ images: $(STAMP)  ## take the documentation's pictures anew, from a running demo
 	$(BIN)/python docs/images/make.py
 
 clean:
-	rm -rf $(VENV) .bench wattroute-data
+	rm -rf $(VENV) .bench .fuzz wattroute-data

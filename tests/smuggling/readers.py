@@ -11,6 +11,20 @@ import h11
 import httptools
 
 H11_MOST_BYTES = 1 << 20
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_NEVER_NAMED = frozenset({b"content-length", b"content-type", b"host", b"authorization"})
 _TAB_AFTER_CODING = re.compile(rb"chunked ?\t", re.IGNORECASE)
 
 
@@ -213,3 +227,10 @@ def _events(connection: h11.Connection) -> Iterator[Any]:
         yield event
         if isinstance(event, h11.EndOfMessage):
             return
+
+
+def end_to_end(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Fields, names in lower case, that go past a proxy, RFC 9110 §7.6.1; without lengths, which it may write anew."""
+    named = {option.strip().lower() for name, value in fields if name == b"connection" for option in value.split(b",")}
+    gone = _HOP_BY_HOP | (named - _NEVER_NAMED) | {b"content-length"}
+    return sorted((name, value) for name, value in fields if name not in gone)

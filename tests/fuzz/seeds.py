@@ -1,0 +1,23 @@
+"""Where fuzzing begins: the corpus of ambiguous messages, and what fuzzing has found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.fuzz.found import FOUND
+from tests.smuggling.answers import ANSWERS
+from tests.smuggling.requests import CASES
+
+MOST_BYTES = 4096
+"""Larger seeds would slow a fuzzer down more than they teach it."""
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """Inputs for one of the targets."""
+    raws = [b"".join(case.pieces) for case in ANSWERS] if target == "answers" else [case.raw for case in CASES]
+    if target == "chunks":
+        raws = [raw.partition(b"\r\n\r\n")[2] for raw in (*raws, *(b"".join(case.pieces) for case in ANSWERS))]
+    yield from sorted({raw for raw in raws if raw and len(raw) <= MOST_BYTES})
+    # One reader reads these one after the other.
+    yield b"".join(raw for raw in raws if len(raw) <= 300)[:MOST_BYTES]
+    yield from FOUND.get(target, ())
