@@ -173,9 +173,11 @@ class Dispatcher:
             ticket.ask.charge.drop(0.0)
 
     def expire(self, now_s: float) -> None:
-        """Refuse those who waited too long, drop an expired table, age the budget. Call several times a second."""
+        """Refuse those who waited too long, drop an expired table, age what was learnt. Call several times a second."""
         self._now_s = now_s
         self._budget.fold(now_s)
+        for policy in self._policies.values():
+            policy.keep_pace()
         self._drop_expired(now_s)
         if self._shared is not None:
             self._fleet.forget_old_loads(now_s)

@@ -32,8 +32,11 @@ MAX_HOMES = 4096
 LENGTH_GAIN = 0.02
 """How far the expected length moves towards that of an answer."""
 _LEAD_REQUESTS = 0.75
-# Where lanes of small share have their turn the others wait, by (1 + cv^2) / 2 requests' worth on the mean if cv is the
-# lengths' coefficient of variation, as an answer begun takes a lane past its turn. Who has less to wait starts ahead.
+"""Requests' worth that every pool starts with as if it had had them, which weighs more where the share is small.
+
+Without them a pool of small share would be ahead of its promise on the mean, by half a request of constant length
+and more of varied ones (the inspection paradox: half of E[L^2] / E[L]), all of it at the cost of the large ones.
+"""
 
 
 class Unavailable(Enum):
@@ -163,6 +166,12 @@ class ClassPolicy:
         else:
             lane.credit -= tokens
         self._promised += tokens
+
+    def keep_pace(self) -> None:
+        """Follow the expected length where it has moved far. Call it several times a second."""
+        if not 0.8 <= self._lead / (_LEAD_REQUESTS * self.expected_tokens) <= 1.25:
+            self._note_credits()
+            self._start_passes()
 
     def credit_of(self, lane: Lane) -> float:
         """Tokens promised to a pool and not served."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from router.accounting import Histogram
+from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Hints, Outcome, Refusal
 from router.http1.content_coding import CodingError, is_coded, unpack
@@ -261,9 +262,9 @@ class Gateway:
         fields, body = refusal_parts(refusal)
         client.answer(refusal.status, body, fields=fields)
 
-    def refuse_here(self, client: ClientConnection, refusal: Refusal) -> None:
-        """Answer a request with a refusal that is not the dispatcher's, and count it."""
-        self.dispatcher.count_refusal(refusal.reason)
+    def refuse_here(self, client: ClientConnection, refusal: Refusal, class_id: ClassId | None = None) -> None:
+        """Answer a request with a refusal that is not the dispatcher's, and count it, under its class if it has one."""
+        self.dispatcher.count_refusal(refusal.reason, class_id)
         self.refuse(client, refusal)
 
     def attempt_failed(self, choice: Choice | None, outcome: Outcome, reason: str) -> None:

@@ -196,7 +196,8 @@ class Relay(Passage):
         charge = self._ask.charge
         told = b"" if charge is None else charge.told_fields()
         retry_after_s = 1.0 if status == 503 else None
-        self._gateway.refuse_here(self._client, Refusal(status, code, message + where, retry_after_s, fields=told))
+        refusal = Refusal(status, code, message + where, retry_after_s, fields=told)
+        self._gateway.refuse_here(self._client, refusal, self._ask.class_id)
 
     def _release(self, outcome: Outcome, now_s: float) -> None:
         choice, self._choice = self._choice, None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.contract import ClassId
 from router.dispatch import Choice, Dispatcher
 from router.exchange import Ask
-from tests.fakes.routing import ask, choose, finish, router_file, table
+from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
 
 NAMES = ("bf16", "fp8", "int8", "int4")
 REQUESTS = 1000
@@ -35,7 +37,7 @@ def test_the_share_of_tokens_is_within_one_percent_after_a_thousand_requests(
 ) -> None:
     rng = random.Random(seed)
     dispatcher = Dispatcher(router_file(dict.fromkeys(NAMES, 2), cap=100_000))
-    dispatcher.apply_table(table({"standard": weights}), 1_800_000_000.0)
+    dispatcher.apply_table(table({"standard": weights}), NOW_S)
     lengths: list[int] = []
     open_requests: list[tuple[Choice, Ask]] = []
 
@@ -48,14 +50,15 @@ def test_the_share_of_tokens_is_within_one_percent_after_a_thousand_requests(
     for _ in range(REQUESTS):
         request = ask(dispatcher)
         open_requests.append((choose(dispatcher, request), request))
+        dispatcher.expire(NOW_S)
         while len(open_requests) >= concurrency:
             end_one()
     while open_requests:
         end_one()
 
-    (standard, *_) = dispatcher.state(1_800_000_000.0).classes
+    (standard, *_) = dispatcher.state(NOW_S).classes
     assert standard.class_id == ClassId("standard")
-    served = {item.pool_id: item.output_tokens for item in dispatcher.state(1_800_000_000.0).traffic}
+    served = {item.pool_id: item.output_tokens for item in dispatcher.state(NOW_S).traffic}
     total_tokens, total_weight = sum(served.values()), sum(weights.values())
     # Lengths are not known in advance: a single answer longer than the tolerance may miss it, and the next make up.
     tolerance = max(0.01, 2 * max(lengths) / total_tokens)
@@ -63,3 +66,57 @@ def test_the_share_of_tokens_is_within_one_percent_after_a_thousand_requests(
         share = served.get(name, 0) / total_tokens
         assert abs(share - weights[name] / total_weight) <= tolerance
         assert weights[name] > 0 or name not in served
+
+
+CLASSES = {
+    "standard": {"bf16": 0.7, "fp8": 0.2, "int8": 0.1, "int4": 0.0},
+    "premium": {"bf16": 0.5, "fp8": 0.3, "int8": 0.1, "int4": 0.1},
+    "flex": {"bf16": 0.05, "fp8": 0.05, "int8": 0.45, "int4": 0.45},
+}
+
+
+def serve_mixed(seed: int, requests: int, checks: dict[int, float]) -> None:
+    """Serve requests of all classes with mixed lengths, 12 at a time, and check each class's shares on the way.
+
+    Args:
+        seed: of lengths and classes.
+        requests: how many of each class.
+        checks: most the shares may be off, by the number of requests of a class that have ended.
+    """
+    rng = random.Random(seed)
+    dispatcher = Dispatcher(
+        router_file(dict.fromkeys(NAMES, 2), cap=100_000, classes=[{"name": name} for name in CLASSES])
+    )
+    dispatcher.apply_table(table(CLASSES), NOW_S)
+    ended: Counter[str] = Counter()
+    running: list[tuple[Choice, Ask]] = []
+    for number in range(requests * len(CLASSES) + 12):
+        if number < requests * len(CLASSES):
+            request = ask(dispatcher, x_wattroute_class=list(CLASSES)[number % len(CLASSES)])
+            running.append((choose(dispatcher, request), request))
+        if len(running) <= 12 and number < requests * len(CLASSES):
+            continue
+        if not running:
+            break
+        choice, request = running.pop(rng.randrange(len(running)))
+        finish(dispatcher, choice, request, output_tokens=min(2048, max(1, round(rng.lognormvariate(5.0, 0.8)))))
+        ended[choice.class_id] += 1
+        if ended[choice.class_id] in checks:
+            served = {
+                item.pool_id: item.output_tokens
+                for item in dispatcher.state(NOW_S).traffic
+                if item.class_id == choice.class_id
+            }
+            for pool_id, weight in CLASSES[choice.class_id].items():
+                share = served.get(pool_id, 0) / sum(served.values())
+                assert abs(share - weight) <= checks[ended[choice.class_id]], (choice.class_id, pool_id, share)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_a_thousand_requests_of_mixed_lengths_the_shares_are_within_one_percent(seed: int) -> None:
+    serve_mixed(seed, 1000, {1000: 0.01})
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_after_twenty_thousand_they_are_within_a_fifth_of_a_percent(seed: int) -> None:
+    serve_mixed(seed, 20_000, {10_000: 0.004, 20_000: 0.002})

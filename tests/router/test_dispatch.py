@@ -254,6 +254,43 @@ def test_a_full_queue_refuses_with_429() -> None:
     assert refusals(dispatcher) == {"queue_full": 1}
 
 
+def test_large_bodies_fill_a_queue_before_many_requests_do() -> None:
+    classes = [{"name": "flex", "max_queued": 100, "max_queued_bytes": 10_000}]
+    dispatcher = Dispatcher(router_file({"bf16": 1}, classes=classes, cap=1))
+    small = ask(dispatcher, RequestFacts(body_bytes=1_000, valid=True))
+    large = ask(dispatcher, RequestFacts(body_bytes=8_000, valid=True))
+    (held,) = fill(dispatcher, small)
+    first, _ = wait(dispatcher, large)
+    second, _ = wait(dispatcher, small)
+    refusal = dispatcher.enqueue(large, NOW_S, Waiting())
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.reason) == (429, "queue_full")
+    finish(dispatcher, held, small)
+    third, _ = wait(dispatcher, large)
+    assert (len(first.grants), second.grants, third.grants) == (1, [], [])
+
+
+def test_those_who_wait_are_served_in_the_order_of_their_arrival() -> None:
+    dispatcher = build({"bf16": 2}, cap=1)
+    flex = ask(dispatcher, x_wattroute_class="flex")
+    held = fill(dispatcher, flex)
+    order: list[int] = []
+
+    def queue(number: int) -> None:
+        def granted(grant: Choice | Refusal) -> None:
+            assert isinstance(grant, Choice)
+            order.append(number)
+            held.append(grant)
+
+        assert not isinstance(dispatcher.enqueue(flex, NOW_S, granted), Refusal)
+
+    for number in range(50):
+        queue(number)
+    while held:
+        finish(dispatcher, held.pop(0), flex)
+    assert order == list(range(50))
+
+
 def test_who_waits_too_long_is_refused_with_503() -> None:
     dispatcher = build({"bf16": 1}, cap=1)
     request = ask(dispatcher)
@@ -363,6 +400,35 @@ def test_a_retry_may_leave_the_allocation_rather_than_fail() -> None:
     dispatcher.apply_table(table({"standard": {"bf16": 1.0}}), NOW_S)
     assert choose(dispatcher, ask(dispatcher), tried=("bf16-0",)).spec.instance_id == "fp8-0"
     assert dispatcher.state(NOW_S).classes[0].off_allocation == 1
+
+
+def test_a_request_that_waits_after_a_failure_goes_to_no_instance_that_failed_it() -> None:
+    dispatcher = build({"bf16": 2}, cap=1)
+    request = ask(dispatcher)
+    first, second = fill(dispatcher, request)
+    tried = (first.spec.instance_id,)
+    finish(dispatcher, first, request, outcome=Outcome.ENGINE_BUSY)
+    other = choose(dispatcher, request)
+    assert other.spec.instance_id == first.spec.instance_id
+    waiting, fresh = Waiting(), Waiting()
+    assert not isinstance(dispatcher.enqueue(request, NOW_S, waiting, tried), Refusal)
+    assert not isinstance(dispatcher.enqueue(request, NOW_S, fresh), Refusal)
+    finish(dispatcher, other, request)
+    assert waiting.grants == []
+    assert fresh.choice.spec.instance_id == first.spec.instance_id, "it does not hold up who may go there"
+    finish(dispatcher, second, request)
+    assert waiting.choice.spec.instance_id == second.spec.instance_id
+
+
+def test_a_request_that_fails_for_good_is_left_to_the_caller_to_count() -> None:
+    dispatcher = build({"bf16": 1})
+    request = ask(dispatcher)
+    choice = choose(dispatcher, request)
+    assert dispatcher.may_retry(request, Outcome.RESET, 1, NOW_S)
+    assert isinstance(dispatcher.choose(request, NOW_S, (choice.spec.instance_id,)), Refusal)
+    assert refusals(dispatcher) == {}
+    dispatcher.count_refusal("engine_reset", request.class_id)
+    assert refusals(dispatcher) == {"engine_reset": 1}
 
 
 def test_where_nothing_can_serve_503_is_said() -> None:

@@ -82,6 +82,16 @@ def test_the_share_of_tokens_follows_the_weights_whatever_the_lengths(weights: l
     assert shares_after(policy, lengths) == pytest.approx(expected, abs=0.01)
 
 
+def test_the_shares_are_right_though_the_lengths_are_far_from_what_was_expected() -> None:
+    _, policy = build({"bf16": 1, "fp8": 1, "int4": 1})
+    policy.set_weights([0.9, 0.06, 0.04])
+    for _ in range(30):
+        shares_after(policy, [10] * 10, expected=policy.expected_tokens)
+        policy.expected_tokens += 0.2 * (10 - policy.expected_tokens)
+        policy.keep_pace()
+    assert shares_after(policy, [10] * 700, expected=10.0) == pytest.approx([0.9, 0.06, 0.04], abs=0.005)
+
+
 def test_requests_of_one_length_alternate_rather_than_cluster() -> None:
     _, policy = build({"bf16": 1, "fp8": 1})
     policy.set_weights([3.0, 1.0])
