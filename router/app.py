@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 from typing import Protocol
@@ -15,6 +14,7 @@ from aiohttp import web
 from router import admin, clock
 from router.errors import ListenError
 from router.reload import ConfigSource, Reloader
+from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
 from router.snapshot import Snapshot
 from router.sources import report_end
@@ -167,8 +167,8 @@ def run(settings: RouterFile, source: ConfigSource | None = None) -> None:
         ListenError: an address cannot be listened on.
         CertificateError: a file of TLS cannot be used.
     """
-    # What is imported stays for life: the collector need not look at it again and again while requests wait.
-    gc.freeze()
+    raise_file_limit(settings.router.limits.max_connections)
+    calm_collector()
     with contextlib.suppress(asyncio.CancelledError):
         uvloop.run(_until_signal(settings, source))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ import uvloop
 from router import clock, contract, logs
 from router.contract import AllocationTable
 from router.errors import RouterError
+from router.runtime import calm_collector
 from router.settings import RouterFile
 from router.shared_caps import SharedCaps
 from router.shared_memory import CapsMemory, FileLocks
@@ -153,7 +153,7 @@ def _begin_of(line: bytes) -> Begin:
 def main() -> None:
     """Entry point of a worker process."""
     # What is imported stays for life: the collector need not look at it again and again while requests wait.
-    gc.freeze()
+    calm_collector()
     # A terminal that hangs up tells every process; what that means for the workers is the parent's to say.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     uvloop.run(work())
