@@ -20,6 +20,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 NEEDS_AN_ENGINE = ("VLLM_SERVER_DEV_MODE",)
 """Beginnings of commands that need a GPU."""
 SERVERS = ("wattroute-router", "wattroute router", "wattroute controller", "wattroute-controller", "wattroute emulate")
+ENDS_BY_ITSELF = re.compile(r" hash-key\b| --check\b")
+"""Of a command that begins like a server's."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -49,7 +51,7 @@ def kind_of(command: str) -> str:
         return "make"
     if "wattroute demo" in command:
         return "demo"
-    if command.startswith(SERVERS):
+    if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
         return "server"
     return "client"
 
