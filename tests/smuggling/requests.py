@@ -891,6 +891,8 @@ def sizes() -> Iterator[Case]:
     yield refused("a head without an end", get()[:-2] + b"X: y\r\n" * 11_700, 431)
     yield refused("a name without an end", get()[:-2] + b"X" * 70_000, 400, 431)
     yield refused("70,000 empty lines' bytes in a field", get(b"X:" + b" " * 70_000), 431)
+    yield refused("1,000 fields", get(*[b"X-%d: y" % i for i in range(1000)]), 400, 431)
+    yield refused("1,000 times the same field", get(*[b"X: y"] * 1000), 400, 431)
     big = [b"X-%d: %b" % (i, b"y" * 500) for i in range(100)]
     yield passed("100 fields of 500 bytes", get(*big), Sent(b"GET", b"/v1/x", b""), present=(big[0], big[-1]))
 

@@ -40,6 +40,21 @@ def test_the_same_byte_by_byte(served: Bench, case: Case) -> None:
         check(served, case, [case.raw[at : at + 1] for at in range(len(case.raw))])
 
 
+@pytest.mark.parametrize(
+    ("framing", "status"),
+    [
+        (b"Content-Length: 99999999999\r\n\r\n", 413),
+        (b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    ],
+)
+def test_a_refusal_of_head_has_no_body(served: Bench, framing: bytes, status: int) -> None:
+    with Client(served.port) as client:
+        client.send([b"HEAD /v1/x HTTP/1.1\r\nHost: a\r\n" + framing])
+        found = h11_answers(client.read(), [b"HEAD"], is_ended=True)
+    assert not found.is_refused
+    assert found.statuses == [status]
+
+
 def check(served: Bench, case: Case, pieces: list[bytes]) -> None:
     engine = served.engine
     before = len(engine.arrivals)
