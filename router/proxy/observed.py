@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.accounting import tokens_of
-from router.exchange import Ask, Choice, Outcome, Refusal
+from router.exchange import Ask, Choice, Hints, Outcome, Refusal
 from router.http1.request_head import RequestHead
 from router.observe.observer import Observer
 from router.observe.served import Attempt, Served
@@ -114,6 +114,9 @@ class ObservedClient(ClientConnection):
         """The present request is answered with a refusal."""
         if self.record is not None:
             self.record.reason = refusal.reason
+            hints = None if self._head is None else self._head.hints
+            if isinstance(hints, Hints) and hints.key is not None:
+                self.record.tenant = hints.key.owner.spec.name
 
     def rejected(self, status: int, reason: str) -> None:
         """What the client sent is no request that could be served."""
@@ -161,6 +164,7 @@ class ObservedRelay(Relay):
             facts = ask.facts
             record.received_s = received_s
             record.class_id = ask.class_id
+            record.tenant = None if ask.charge is None else ask.charge.tenant
             record.model = facts.model
             record.stream = facts.stream if facts.valid else None
             record.max_tokens = facts.max_tokens

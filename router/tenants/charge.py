@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from router.tenants.counts import TenantCounts
-from router.tenants.limits import Limits
+from router.tenants.tenant import Tenant
 
 
 class Charge:
@@ -15,14 +14,17 @@ class Charge:
     its last place and is taken up by another is counted again.
 
     Attributes:
+        tenant: name of the tenant.
         tokens: charged in advance: the estimate of its input and the output expected.
     """
 
-    __slots__ = ("_counts", "_holds", "_is_open", "_limits", "tokens")
+    __slots__ = ("_counts", "_holds", "_is_open", "_limits", "tenant", "tokens")
 
-    def __init__(self, limits: Limits, counts: TenantCounts, tokens: float) -> None:
-        self._limits = limits
-        self._counts = counts
+    def __init__(self, tenant: Tenant, tokens: float) -> None:
+        self.tenant = tenant.spec.name
+        self._limits = tenant.limits
+        # A changed configuration may count the tenant elsewhere; what began here ends here.
+        self._counts = counts = tenant.counts
         self._holds = 0
         self._is_open = True
         self.tokens = tokens

@@ -79,7 +79,7 @@ class Roster:
         """Charge a request of about that many tokens, or refuse it."""
         denial = tenant.limits.admit(tokens, now_s)
         if denial is None:
-            return Charge(tenant.limits, tenant.counts, tokens)
+            return Charge(tenant, tokens)
         told = tenant.limits.told_fields()
         return Refusal(
             429,

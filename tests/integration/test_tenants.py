@@ -231,6 +231,26 @@ async def test_counts_by_tenant(router: RouterProcess) -> None:
     assert not [line for line in router.log if "is open" in line]
 
 
+async def test_the_access_log_names_tenants_and_no_key(engine: FakeEngine, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    tenants = {"list": [tenant("acme", requests_per_minute=1, burst=1)]}
+    async with router_process(
+        tmp_path, engine, sections={"tenants": tenants}, access_log={"path": str(path)}
+    ) as running:
+        async with client_of(running, key_of("acme")) as client:
+            await ask(client)
+            with pytest.raises(openai.RateLimitError):
+                await ask(client)
+        async with client_of(running, "sk-of-nobody") as client:
+            with pytest.raises(openai.AuthenticationError):
+                await ask(client)
+    text = path.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["status"], line.get("tenant")) for line in lines] == [(200, "acme"), (429, "acme"), (401, None)]
+    assert key_of("acme") not in text
+    assert "sk-of-nobody" not in text
+
+
 async def test_several_workers_share_the_limits(engine: FakeEngine, tmp_path: Path) -> None:
     tenants = {"list": [tenant("acme", requests_per_minute=1, burst=4)]}
     async with router_process(tmp_path, engine, workers=2, sections={"tenants": tenants}) as running:

@@ -7,6 +7,7 @@ import pytest
 from router.tenants.charge import Charge
 from router.tenants.counts import TenantCounts
 from router.tenants.limits import Allowance, Limits
+from router.tenants.tenant import Tenant, TenantSpec
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def limits() -> Limits:
 def charged(limits: Limits, tokens: float = 100.0) -> tuple[Charge, TenantCounts]:
     assert limits.admit(tokens, 0.0) is None
     counts = TenantCounts("acme")
-    return Charge(limits, counts, tokens), counts
+    return Charge(Tenant(TenantSpec("acme", ()), limits, counts), tokens), counts
 
 
 def left(limits: Limits) -> int:
@@ -79,3 +80,15 @@ def test_what_is_counted(limits: Limits) -> None:
     charge.refused("queue_full")
     assert (counts.input_tokens, counts.output_tokens, counts.refused) == (7, 3, {"queue_full": 2})
     assert charge.told_fields() == limits.told_fields() != b""
+
+
+def test_it_ends_where_it_began_even_if_its_tenant_is_counted_elsewhere_by_then(limits: Limits) -> None:
+    counts = TenantCounts("other")
+    tenant = Tenant(TenantSpec("acme", ()), limits, counts)
+    assert limits.admit(1.0, 0.0) is None
+    charge = Charge(tenant, 1.0)
+    assert charge.tenant == "acme"
+    tenant.counts = TenantCounts("acme")
+    charge.hold()
+    charge.drop(1.0)
+    assert (counts.in_flight, tenant.counts.in_flight) == (0, 0)
