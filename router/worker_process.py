@@ -137,7 +137,7 @@ async def work() -> None:
     await stop.wait()
     await obedience.stop()
     following.cancel()
-    # A fault in what was obeyed ends the process with its traceback; the parent starts another.
+    # A fault in what was obeyed ends the process; the parent starts another.
     with contextlib.suppress(asyncio.CancelledError):
         await following
 
@@ -156,7 +156,11 @@ def main() -> None:
     calm_collector()
     # A terminal that hangs up tells every process; what that means for the workers is the parent's to say.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    uvloop.run(work())
+    try:
+        uvloop.run(work())
+    except RouterError as error:
+        log.critical("worker ends", extra={"reason": str(error)})
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":
