@@ -105,3 +105,16 @@ def test_coming_and_going_behind_a_stuck_head_holds_no_memory(rounds: int) -> No
         queues.remove(push(queues))
     assert queues.heads() == [stuck]
     assert queues.waiting == 1
+
+
+def test_since_when_the_first_waits() -> None:
+    queues = Admission(CLASSES)
+    assert queues.since_s() == 0.0
+    late = push(queues, PINNED, NOW_S + 2)
+    early = push(queues, FLEX, NOW_S + 1)
+    push(queues, ASK, NOW_S + 3)
+    assert queues.since_s() == NOW_S + 1
+    queues.remove(early)
+    assert queues.since_s() == NOW_S + 2
+    queues.remove(late)
+    assert queues.since_s() == NOW_S + 3
