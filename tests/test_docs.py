@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -12,7 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.router_process import router_process
 from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
@@ -22,6 +26,8 @@ NEEDS_AN_ENGINE = ("VLLM_SERVER_DEV_MODE",)
 SERVERS = ("wattroute-router", "wattroute router", "wattroute controller", "wattroute-controller", "wattroute emulate")
 ENDS_BY_ITSELF = re.compile(r" hash-key\b| --check\b")
 """Of a command that begins like a server's."""
+NEEDS_THE_GUIDE = re.compile(r"^openssl |--cacert |--unix-socket ")
+"""Of a command that docs/how-to/tls.md shows: it needs the files and the router of that guide."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -53,11 +59,18 @@ def kind_of(command: str) -> str:
         return "demo"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
         return "server"
-    return "client"
+    return "guide" if NEEDS_THE_GUIDE.search(command) else "client"
 
 
 def test_the_documentation_shows_commands_of_each_kind() -> None:
-    assert {kind_of(command) for _, command in shown_commands()} == {"engine", "make", "demo", "server", "client"}
+    assert {kind_of(command) for _, command in shown_commands()} == {
+        "engine",
+        "make",
+        "demo",
+        "server",
+        "client",
+        "guide",
+    }
 
 
 @pytest.mark.parametrize("command", cases("make"))
@@ -105,6 +118,39 @@ def test_client_commands_succeed_against_the_running_system(tmp_path: Path) -> N
             assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
             if command.startswith("curl"):
                 assert '"error"' not in result.stdout, f"{command}\n{result.stdout}"
+
+
+async def test_the_guide_to_tls_can_be_followed(tmp_path: Path) -> None:
+    commands = [str(case.values[0]) for case in cases("guide")]
+    for command in commands:
+        if command.startswith("openssl"):
+            subprocess.run(shlex.split(command), cwd=tmp_path, check=True, capture_output=True)
+    by_tls, by_socket = (
+        yaml.safe_load(block)
+        for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/how-to/tls.md").read_text(), re.DOTALL)
+        if "instances" in block and "https" not in block
+    )
+    files = {name: str(tmp_path / file) for name, file in by_tls["router"]["tls"].items()}
+    async with FakeEngine() as engine, router_process(tmp_path, engine, tls=files) as router:
+        await answers([c for c in commands if "--cacert" in c], tmp_path, "127.0.0.1:8443", f"127.0.0.1:{router.port}")
+    path = str(tmp_path / "router.sock")
+    shown = by_socket["router"]["listen"].removeprefix("unix:")
+    section = {**by_socket["router"], "listen": f"unix:{path}"}
+    async with FakeEngine(path=str(tmp_path / "0.sock")) as engine, router_process(tmp_path, engine, **section):
+        await answers([c for c in commands if "--unix-socket" in c], tmp_path, shown, path)
+
+
+async def answers(commands: list[str], folder: Path, shown: str, true: str) -> None:
+    """Each command prints the list of models."""
+    assert commands
+    for command in commands:
+        assert shown in command
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(command.replace(shown, true)), cwd=folder, stdout=subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0, command
+        assert json.loads(out)["data"], command
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
