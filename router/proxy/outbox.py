@@ -10,6 +10,9 @@ import asyncio
 
 MAX_POSTED = 64
 """Writes that wait at most: the first of them is not to wait for a long pass to end."""
+LARGE_BYTES = 16_384
+"""A write of this size goes out at once: only then does a slow reader halt the engine within the pass, of which one can
+bring megabytes."""
 
 
 class Outbox:
@@ -24,7 +27,7 @@ class Outbox:
         if not posted:
             asyncio.get_running_loop().call_soon(self.flush)
         posted.append((transport, data))
-        if len(posted) >= MAX_POSTED:
+        if len(posted) >= MAX_POSTED or len(data) >= LARGE_BYTES:
             self.flush()
 
     def flush(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from router.proxy.outbox import MAX_POSTED, Outbox
+from router.proxy.outbox import LARGE_BYTES, MAX_POSTED, Outbox
 
 
 class Recorder:
@@ -53,6 +53,14 @@ async def test_no_write_waits_for_more_than_a_bounded_number_of_others() -> None
     for number in range(MAX_POSTED):
         outbox.post(transport(log), b"%d" % number)
     assert len(log) == MAX_POSTED
+
+
+async def test_a_large_write_goes_out_at_once_and_after_what_was_posted_before() -> None:
+    log: list[tuple[str, bytes]] = []
+    outbox = Outbox()
+    outbox.post(transport(log), b"1")
+    outbox.post(transport(log), bytes(LARGE_BYTES))
+    assert log == [("a", b"1"), ("a", bytes(LARGE_BYTES))]
 
 
 async def test_a_transport_closed_meanwhile_is_passed_over() -> None:
