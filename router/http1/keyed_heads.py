@@ -43,21 +43,23 @@ class KeyedReader(RequestReader):
                 break
         else:
             return self._read_any(raw)
-        opening, name = found
         end = raw.find(b"\r\n", at + 2)
-        value = raw[at + len(opening) : end]
-        if not _VALUE.fullmatch(value):
-            return self._read_any(raw)
+        line = raw[at:end]
         head, length = self._read_any(raw[:at] + raw[end:])
-        if head.names_fields or name in head.fields:
-            return self._read_any(raw)
         root = head.origin or head
-        key = (root, raw[at:end])
-        known = self._keyed.get(key)
+        known = self._keyed.get((root, line)) or self._learn(root, line, *found)
         if known is None:
-            if len(self._keyed) >= MAX_KEYED:
-                self._keyed.clear()
-            known = self._keyed[key] = root.with_field(name, value)
+            return self._read_any(raw)
         if root is head:
             return known, length
-        return head.with_field(name, value, alike=known), length
+        name = found[1]
+        return head.with_field(name, known.fields[name], alike=known), length
+
+    def _learn(self, root: RequestHead, line: bytes, opening: bytes, name: bytes) -> RequestHead | None:
+        value = line[len(opening) :]
+        if root.names_fields or name in root.fields or not _VALUE.fullmatch(value):
+            return None
+        if len(self._keyed) >= MAX_KEYED:
+            self._keyed.clear()
+        known = self._keyed[root, line] = root.with_field(name, value)
+        return known
