@@ -1,11 +1,12 @@
 """What one worker counts: requests, tokens, refusals and latencies, by class and pool. Pure.
 
-Plain integers on the hot path; exposition and sums over workers are made from `Snapshot` when asked for.
+Answers are only noted as they end and counted many at a time, which takes half as long; exposition and sums over
+workers are made from `Snapshot` when asked for.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 import msgspec
@@ -27,6 +28,7 @@ DURATION_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0
 
 _OK = Outcome.OK  # an enumeration's members are slow to reach
 _NO_TOKENS = Usage(0, 0)
+_FEW = 8
 
 
 class Histogram(msgspec.Struct):
@@ -51,6 +53,23 @@ class Histogram(msgspec.Struct):
         """Add one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_all(self, values: list[float] | list[int]) -> None:
+        """Add observations, and maybe sort the list."""
+        if len(values) < _FEW:
+            for value in values:
+                self.observe(value)
+            return
+        values.sort()
+        self.total += sum(values)
+        counts, seen = self.counts, 0
+        for number, bound in enumerate(self.bounds):
+            if seen == len(values):
+                return
+            within = bisect_right(values, bound, seen)
+            counts[number] += within - seen
+            seen = within
+        counts[-1] += len(values) - seen
 
     def add(self, other: Histogram) -> None:
         """Add all observations of a histogram with the same bounds."""
@@ -97,35 +116,6 @@ class Traffic(msgspec.Struct):
             Histogram.empty(TOKEN_BOUNDS),
         )
 
-    def answered(self, tokens: Usage, *, degraded: bool, duration_s: float, ttft_s: float | None, chunks: int) -> None:
-        """Count an attempt that ended well, its duration and the mean time between its chunks."""
-        try:
-            self.outcomes["ok"] += 1
-        except KeyError:
-            self.outcomes["ok"] = 1
-        self.input_tokens += tokens.input_tokens
-        self.output_tokens += tokens.output_tokens
-        if degraded:
-            self.degraded += 1
-        # As `Histogram.observe`, without the calls.
-        histogram = self.duration
-        histogram.counts[bisect_left(DURATION_BOUNDS_S, duration_s)] += 1
-        histogram.total += duration_s
-        if ttft_s is not None and chunks > 1:
-            gap_s = (duration_s - ttft_s) / (chunks - 1)
-            if gap_s < 0.0:
-                gap_s = 0.0
-            histogram = self.itl
-            histogram.counts[bisect_left(ITL_BOUNDS_S, gap_s)] += 1
-            histogram.total += gap_s
-        if tokens.output_tokens:
-            histogram = self.input_sizes
-            histogram.counts[bisect_left(TOKEN_BOUNDS, tokens.input_tokens)] += 1
-            histogram.total += tokens.input_tokens
-            histogram = self.output_sizes
-            histogram.counts[bisect_left(TOKEN_BOUNDS, tokens.output_tokens)] += 1
-            histogram.total += tokens.output_tokens
-
     def failed(self, outcome: Outcome, tokens: Usage, *, degraded: bool) -> None:
         """Count an attempt that ended otherwise."""
         self.outcomes[outcome.value] = self.outcomes.get(outcome.value, 0) + 1
@@ -146,6 +136,65 @@ class Traffic(msgspec.Struct):
         self.degraded += other.degraded
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """An attempt that ended well.
+
+    Attributes:
+        chunks: events of a stream that were passed on.
+        degraded: at a lower precision than the best the request might have had.
+    """
+
+    tokens: Usage
+    duration_s: float
+    ttft_s: float | None
+    chunks: int
+    degraded: bool
+
+
+class Tally:
+    """What one class had of one pool, as it comes.
+
+    Attributes:
+        traffic: what was counted, as of the last `settle`, but for what did not end well, which is there at once.
+        answers: that ended since.
+        ttfts_s: of answers that began since.
+    """
+
+    __slots__ = ("answers", "traffic", "ttfts_s")
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.answers: list[Answer] = []
+        self.ttfts_s: list[float] = []
+
+    def settle(self) -> None:
+        """Count what came since the last time. Call it several times a second."""
+        if self.ttfts_s:
+            self.traffic.ttft.observe_all(self.ttfts_s)
+            self.ttfts_s.clear()
+        if self.answers:
+            self._count(self.answers)
+            self.answers.clear()
+
+    def _count(self, answers: list[Answer]) -> None:
+        traffic = self.traffic
+        traffic.outcomes["ok"] = traffic.outcomes.get("ok", 0) + len(answers)
+        traffic.degraded += sum([answer.degraded for answer in answers])
+        traffic.input_tokens += sum([answer.tokens.input_tokens for answer in answers])
+        traffic.output_tokens += sum([answer.tokens.output_tokens for answer in answers])
+        traffic.duration.observe_all([answer.duration_s for answer in answers])
+        traffic.itl.observe_all(
+            [
+                max(0.0, answer.duration_s - answer.ttft_s) / (answer.chunks - 1)
+                for answer in answers
+                if answer.ttft_s is not None and answer.chunks > 1
+            ]
+        )
+        usages = [answer.tokens for answer in answers if answer.tokens.output_tokens]
+        traffic.input_sizes.observe_all([usage.input_tokens for usage in usages])
+        traffic.output_sizes.observe_all([usage.output_tokens for usage in usages])
 
 
 class ClassCounts(msgspec.Struct):
@@ -212,21 +261,33 @@ class Accounts:
         self.classes = {name: ClassCounts(name) for name in class_ids}
         self.unclassified: dict[str, int] = {}
         self.retries: dict[str, int] = {}
-        self._traffic: dict[tuple[ClassId, PoolId], Traffic] = {}
+        self._tallies: dict[tuple[ClassId, PoolId], Tally] = {}
 
     def keep(self, class_ids: Iterable[ClassId], pool_ids: Iterable[PoolId]) -> None:
         """Count for these classes and pools from now on; what was counted for others is forgotten."""
         kept, pools = list(class_ids), set(pool_ids)
         self.classes = {name: self.classes.get(name) or ClassCounts(name) for name in kept}
-        self._traffic = {key: item for key, item in self._traffic.items() if key[0] in self.classes and key[1] in pools}
+        self._tallies = {
+            key: tally for key, tally in self._tallies.items() if key[0] in self.classes and key[1] in pools
+        }
 
-    def traffic_of(self, class_id: ClassId, pool_id: PoolId) -> Traffic:
+    def tally_of(self, class_id: ClassId, pool_id: PoolId) -> Tally:
         """Where to count what a class has of a pool."""
-        return self._traffic.setdefault((class_id, pool_id), Traffic.empty(class_id, pool_id))
+        found = self._tallies.get((class_id, pool_id))
+        if found is None:
+            found = self._tallies[class_id, pool_id] = Tally(Traffic.empty(class_id, pool_id))
+        return found
+
+    def settle(self) -> None:
+        """Count what was noted. Call it several times a second, so that not much is noted at a time."""
+        for tally in self._tallies.values():
+            tally.settle()
 
     def traffic(self) -> list[Traffic]:
         """What classes had of pools; those that had nothing yet are left out."""
-        return [item for item in self._traffic.values() if item.outcomes or any(item.ttft.counts)]
+        self.settle()
+        found = [tally.traffic for tally in self._tallies.values()]
+        return [item for item in found if item.outcomes or any(item.ttft.counts)]
 
     def refused(self, class_id: ClassId | None, reason: str) -> None:
         """Count a request that was not served; `class_id` is None if it has no class."""

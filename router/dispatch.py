@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from router.accounting import tokens_of
+from router.accounting import Answer, tokens_of
 from router.admission import Grant, Ticket
 from router.contract import AllocationTable, ClassId, InstanceId
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
@@ -176,6 +176,7 @@ class Dispatcher:
         """Refuse those who waited too long, drop an expired table, age what was learnt. Call several times a second."""
         self._now_s = now_s
         self._budget.fold(now_s)
+        self._accounts.settle()
         for policy in self._policies.values():
             policy.keep_pace()
         self._drop_expired(now_s)
@@ -204,7 +205,7 @@ class Dispatcher:
         """The first bytes of the answer's body came `ttft_s` after the request."""
         held = self._held.get(choice.serial)
         if held is not None:
-            held[1].traffic.ttft.observe(ttft_s)
+            held[1].tally.ttfts_s.append(ttft_s)
 
     def release(
         self,
@@ -235,7 +236,7 @@ class Dispatcher:
             return
         slot, lane = held
         policy = self._policies[choice.class_id]
-        counts, traffic = policy.counts, lane.traffic
+        counts, tally = policy.counts, lane.tally
         slot.pool.count(slot, -1)
         if outcome is not _OK or slot.health.failed_requests or slot.health.state is not _UP:
             self._fleet.ended(slot, outcome)
@@ -245,11 +246,11 @@ class Dispatcher:
         counts.in_flight -= 1
         if outcome is _OK:
             counts.finished += 1
-            traffic.answered(tokens, degraded=choice.degraded, duration_s=duration_s, ttft_s=ttft_s, chunks=chunks)
+            tally.answers.append(Answer(tokens, duration_s, ttft_s, chunks, choice.degraded))
             if tokens.output_tokens:
                 policy.expected_tokens += LENGTH_GAIN * (tokens.output_tokens - policy.expected_tokens)
         else:
-            traffic.failed(outcome, tokens, degraded=choice.degraded)
+            tally.traffic.failed(outcome, tokens, degraded=choice.degraded)
         if ask.charge is not None:
             _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if self._shared is not None:
@@ -391,7 +392,7 @@ class Dispatcher:
                 self._admission.remove(ticket)
                 choice = self._reserve(ask, policy, found)
                 _, lane = self._held[choice.serial]
-                lane.traffic.queue_wait.observe(max(0.0, self._now_s - ticket.since_s))
+                lane.tally.traffic.queue_wait.observe(max(0.0, self._now_s - ticket.since_s))
                 if ask.charge is not None:
                     ask.charge.drop(0.0)
                 ticket.grant(choice)

@@ -124,7 +124,7 @@ def _moved(
     to = stayed.get(slot)
     if to is None:
         return slot, lane
-    new = policies[ClassId(lane.traffic.class_id)].lane_of.get(to.pool.number)
+    new = policies[ClassId(lane.tally.traffic.class_id)].lane_of.get(to.pool.number)
     return to, new if new is not None and new.pool.pool_id == lane.pool.pool_id else lane
 
 
@@ -140,7 +140,7 @@ def _make_policy(cls: ClassSettings, fleet: Fleet, accounts: Accounts) -> ClassP
     # A class that is ending may be left without any pool.
     best = min((_RANK[pool.precision] for pool in pools), default=0)
     lanes = [
-        Lane(pool, accounts.traffic_of(class_id, pool.pool_id), is_degraded=_RANK[pool.precision] > best)
+        Lane(pool, accounts.tally_of(class_id, pool.pool_id), is_degraded=_RANK[pool.precision] > best)
         for pool in pools
     ]
     return ClassPolicy(fleet, lanes, accounts.classes[class_id], cls.expected_output_tokens)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from router.accounting import ClassCounts, Traffic
+from router.accounting import ClassCounts, Tally
 from router.affinity import hash_node, pick_weighted
 from router.contract import InstanceId, Precision
 from router.exchange import Ask
@@ -52,7 +52,7 @@ class Lane:
     """What one class has of one pool.
 
     Attributes:
-        traffic: its counts.
+        tally: counts what it has.
         is_degraded: the class may have better precisions than this.
         multiplier: for hashing.
         share: of the class's tokens, all lanes' shares adding up to one; all 0 while the allocation names none of them.
@@ -61,11 +61,11 @@ class Lane:
         at: index among the lanes with a share whose pools can serve, or -1.
     """
 
-    __slots__ = ("at", "credit", "inverse", "is_degraded", "multiplier", "pool", "share", "traffic")
+    __slots__ = ("at", "credit", "inverse", "is_degraded", "multiplier", "pool", "share", "tally")
 
-    def __init__(self, pool: Pool, traffic: Traffic, *, is_degraded: bool) -> None:
+    def __init__(self, pool: Pool, tally: Tally, *, is_degraded: bool) -> None:
         self.pool = pool
-        self.traffic = traffic
+        self.tally = tally
         self.is_degraded = is_degraded
         self.multiplier = hash_node(pool.pool_id)
         self.share = 0.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from router.accounting import Accounts, Histogram, Traffic, add_counts, tokens_of
+from router.accounting import Accounts, Answer, Histogram, Tally, Traffic, add_counts, tokens_of
 from router.contract import ClassId, PoolId
 from router.exchange import Ask, Outcome
 from router.openai import RequestFacts, Usage
@@ -40,39 +42,74 @@ def test_a_plain_answer_without_usage_counts_no_tokens() -> None:
 
 def test_attempts_are_counted_by_class_and_pool() -> None:
     accounts = Accounts((STANDARD, ClassId("flex")))
-    failed, served = accounts.traffic_of(STANDARD, PoolId("bf16")), accounts.traffic_of(STANDARD, PoolId("fp8"))
-    failed.failed(Outcome.RESET, Usage(0, 0), degraded=False)
-    served.answered(Usage(10, 20), degraded=True, duration_s=2.3, ttft_s=0.3, chunks=21)
-    served.answered(Usage(1, 2), degraded=False, duration_s=0.1, ttft_s=None, chunks=0)
+    failed, served = accounts.tally_of(STANDARD, PoolId("bf16")), accounts.tally_of(STANDARD, PoolId("fp8"))
+    failed.traffic.failed(Outcome.RESET, Usage(0, 0), degraded=False)
+    served.ttfts_s.append(0.3)
+    served.answers.append(Answer(Usage(10, 20), 2.3, 0.3, 21, degraded=True))
+    served.answers.append(Answer(Usage(1, 2), 0.1, None, 0, degraded=False))
     accounts.retried(Outcome.RESET)
+    bf16, fp8 = accounts.traffic()
     assert accounts.retries == {"reset": 1}
-    assert failed.outcomes == {"reset": 1}
-    assert (served.outcomes, served.degraded, served.input_tokens, served.output_tokens) == ({"ok": 2}, 1, 11, 22)
-    assert served.duration.total == pytest.approx(2.4)
-    assert served.itl.total == pytest.approx(0.1)
-    assert accounts.traffic_of(STANDARD, PoolId("fp8")) is served
+    assert bf16.outcomes == {"reset": 1}
+    assert (fp8.outcomes, fp8.degraded, fp8.input_tokens, fp8.output_tokens) == ({"ok": 2}, 1, 11, 22)
+    assert (fp8.duration.total, fp8.ttft.total) == (pytest.approx(2.4), 0.3)
+    assert (fp8.itl.total, sum(fp8.itl.counts)) == (pytest.approx(0.1), 1)
+    assert (fp8.input_sizes.total, fp8.output_sizes.total) == (11, 22)
+    assert accounts.tally_of(STANDARD, PoolId("fp8")) is served
+
+
+def test_what_was_settled_is_not_counted_again() -> None:
+    accounts = Accounts((STANDARD,))
+    tally = accounts.tally_of(STANDARD, PoolId("bf16"))
+    tally.answers.append(Answer(Usage(10, 20), 1.0, None, 0, degraded=False))
+    tally.ttfts_s.append(0.1)
+    for _ in range(3):
+        accounts.settle()
+        (item,) = accounts.traffic()
+    assert (item.outcomes, item.output_tokens, sum(item.ttft.counts)) == ({"ok": 1}, 20, 1)
 
 
 def test_what_had_no_traffic_is_not_told() -> None:
     accounts = Accounts((STANDARD,))
-    items = [accounts.traffic_of(STANDARD, PoolId(name)) for name in ("bf16", "fp8", "int4")]
+    tallies = [accounts.tally_of(STANDARD, PoolId(name)) for name in ("bf16", "fp8", "int4")]
     assert accounts.traffic() == []
-    items[0].failed(Outcome.CLIENT_GONE, Usage(0, 0), degraded=False)
-    items[1].ttft.observe(0.1)
-    assert accounts.traffic() == items[:2], "an answer that has begun counts though it has not ended"
+    tallies[0].traffic.failed(Outcome.CLIENT_GONE, Usage(0, 0), degraded=False)
+    tallies[1].ttfts_s.append(0.1)
+    told = [item.pool_id for item in accounts.traffic()]
+    assert told == ["bf16", "fp8"], "an answer that has begun counts though it has not ended"
+
+
+def answered(*answers: Answer) -> Traffic:
+    tally = Tally(Traffic.empty("standard", "bf16"))
+    tally.answers += answers
+    tally.settle()
+    return tally.traffic
 
 
 @pytest.mark.parametrize(("ttft_s", "chunks"), [(None, 20), (0.3, 1), (0.3, 0)])
 def test_what_has_no_gaps_between_tokens_has_no_itl(ttft_s: float | None, chunks: int) -> None:
-    served = Traffic.empty("standard", "bf16")
-    served.answered(Usage(1, 2), degraded=False, duration_s=1.0, ttft_s=ttft_s, chunks=chunks)
+    served = answered(Answer(Usage(1, 2), 1.0, ttft_s, chunks, degraded=False))
     assert (sum(served.itl.counts), sum(served.duration.counts)) == (0, 1)
 
 
 def test_a_clock_that_goes_back_makes_no_negative_itl() -> None:
-    served = Traffic.empty("standard", "bf16")
-    served.answered(Usage(1, 2), degraded=False, duration_s=1.0, ttft_s=1.5, chunks=11)
+    served = answered(Answer(Usage(1, 2), 1.0, 1.5, 11, degraded=False))
     assert (served.itl.total, served.itl.counts[0]) == (0.0, 1)
+
+
+def test_an_answer_without_tokens_has_no_size() -> None:
+    served = answered(*[Answer(Usage(0, 0), 1.0, None, 0, degraded=False)] * 20)
+    assert (sum(served.duration.counts), sum(served.input_sizes.counts), sum(served.output_sizes.counts)) == (20, 0, 0)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.3, 1.0, 1.5, 7.0]), max_size=40))
+def test_many_observations_at_once_count_as_one_by_one(values: list[float]) -> None:
+    one_by_one, at_once = Histogram.empty((0.1, 1.0, 5.0)), Histogram.empty((0.1, 1.0, 5.0))
+    for value in values:
+        one_by_one.observe(value)
+    at_once.observe_all(values)
+    assert at_once.counts == one_by_one.counts
+    assert at_once.total == pytest.approx(one_by_one.total)
 
 
 def test_refusals_are_counted_by_reason_also_without_a_class() -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from router.accounting import ClassCounts, Traffic
+from router.accounting import ClassCounts, Tally, Traffic
 from router.affinity import position_of
 from router.contract import ClassId, InstanceId, PoolId, Precision
 from router.discovery.static import list_instances
@@ -30,7 +30,9 @@ def build(numbers: dict[str, int] | None = None, *, cap: int = 1000) -> tuple[Fl
         {PoolId(pool.name): 1.0 for pool in settings.pools},
         health=HealthSettings(),
     )
-    lanes = [Lane(pool, Traffic.empty("standard", pool.pool_id), is_degraded=False) for pool in fleet.pools.values()]
+    lanes = [
+        Lane(pool, Tally(Traffic.empty("standard", pool.pool_id)), is_degraded=False) for pool in fleet.pools.values()
+    ]
     return fleet, ClassPolicy(fleet, lanes, ClassCounts("standard"), 256.0)
 
 
