@@ -48,15 +48,36 @@ class Keyring:
         self.table: Credentials | None = None
         if (table.url or "").startswith("https://") or table.tls is not None:
             self.table = Credentials("table.tls", table.tls or ClientTlsSettings(), wall_s)
-        self._engines: Mapping[Address, EngineTls | None] = self._for_engines(settings.pools)
+        self._clients: dict[ClientTlsSettings, Credentials] = {}
+        self._past_renewed = self._past_refused = 0
+        self._engines: Mapping[Address, EngineTls | None] = {}
+        self.use(settings.pools)
 
     def use(self, pools: Iterable[PoolSettings]) -> None:
         """Go over to other pools.
 
+        Those with the same files share one context: that of the system's authorities takes a megabyte.
+
         Raises:
             CertificateError: a file cannot be used; the old pools' credentials stay.
         """
-        self._engines = self._for_engines(pools)
+        clients: dict[ClientTlsSettings, Credentials] = {}
+        engines: dict[Address, EngineTls | None] = {}
+        for pool in pools:
+            files = ClientTlsSettings() if pool.tls is None else pool.tls.files()
+            for engine in map(parse_engine, pool.instances):
+                engines[engine.address] = None
+                if not engine.is_tls:
+                    continue
+                if files not in clients:
+                    held = self._clients.get(files)
+                    clients[files] = held or Credentials(f"pools.{pool.name}.tls", files, self._wall_s)
+                name = engine.host if pool.tls is None or pool.tls.server_name is None else pool.tls.server_name
+                engines[engine.address] = EngineTls(clients[files], name)
+        for credentials in (held for files, held in self._clients.items() if files not in clients):
+            self._past_renewed += credentials.renewed
+            self._past_refused += credentials.refused
+        self._clients, self._engines = clients, engines
 
     def of_engine(self, address: Address) -> EngineTls | None:
         """How an engine is verified; None for one that is plain.
@@ -86,8 +107,8 @@ class Keyring:
         if not every:
             return {}
         return {
-            "tls_certificates_renewed": sum(credentials.renewed for credentials in every),
-            "tls_certificates_refused": sum(credentials.refused for credentials in every),
+            "tls_certificates_renewed": self._past_renewed + sum(credentials.renewed for credentials in every),
+            "tls_certificates_refused": self._past_refused + sum(credentials.refused for credentials in every),
         }
 
     def first_expiry_s(self) -> float | None:
@@ -95,22 +116,5 @@ class Keyring:
         return min((c.until_s for c in self._all() if c.until_s is not None), default=None)
 
     def _all(self) -> list[Credentials]:
-        unique = {id(tls.credentials): tls.credentials for tls in self._engines.values() if tls is not None}
-        return [credentials for credentials in (self.server, self.table, *unique.values()) if credentials is not None]
-
-    def _for_engines(self, pools: Iterable[PoolSettings]) -> dict[Address, EngineTls | None]:
-        """Pools with the same files share one context: that of the system's authorities takes a megabyte."""
-        made: dict[ClientTlsSettings, Credentials] = {}
-        engines: dict[Address, EngineTls | None] = {}
-        for pool in pools:
-            tls = pool.tls
-            files = ClientTlsSettings() if tls is None else tls.files()
-            for engine in map(parse_engine, pool.instances):
-                engines[engine.address] = None
-                if not engine.is_tls:
-                    continue
-                if files not in made:
-                    made[files] = Credentials(f"pools.{pool.name}.tls", files, self._wall_s)
-                name = engine.host if tls is None or tls.server_name is None else tls.server_name
-                engines[engine.address] = EngineTls(made[files], name)
-        return engines
+        every = (self.server, self.table, *self._clients.values())
+        return [credentials for credentials in every if credentials is not None]

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from router.proxy import client_side
-from tests.fakes.fake_engine import Request, Wire, behave, chat
+from router.settings import RouterFile
+from tests.fakes.certificates import Authority
+from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave, chat
 from tests.fakes.running import RawClient, until
 from tests.fakes.ways import WAYS, Served, served
 
@@ -300,6 +302,23 @@ async def test_a_reader_over_tls_that_stopped_is_cut_in_the_end(
         await client.head()
         await until(lambda: not found.worker.gateway.clients)
         assert await client.rest() != body
+
+
+async def test_a_changed_configuration_brings_in_engines_behind_another_authority(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    other = Authority(tmp_path / "new")
+    async with (
+        served("tls", tmp_path) as found,
+        FakeEngine(tls=other.issue("engine").server()) as newer,
+        found.client() as client,
+    ):
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+        pool = {"name": "bf16", "precision": "bf16", "instances": [newer.url], "tls": {"ca_file": str(other.file)}}
+        await found.worker.reload(RouterFile.model_validate({"pools": [pool]}))
+        await client.post(PLAIN)
+        assert (await client.reply()).status == 200
+        assert CHAT in [request.target for request in newer.requests]
 
 
 async def test_connections_and_handshakes_are_counted(tmp_path: Path) -> None:

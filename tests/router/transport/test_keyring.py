@@ -81,6 +81,23 @@ def test_other_pools_take_the_place_of_the_old_ones(tmp_path: Path) -> None:
     assert keyring.of_engine(("two", 1)) is not None
 
 
+def test_no_count_goes_back_when_the_pools_change(tmp_path: Path) -> None:
+    kept, dropped = Authority(tmp_path, "kept"), Authority(tmp_path, "dropped")
+    one = {"instances": ["https://one:1"], "tls": {"ca_file": str(kept.file)}}
+    two = {"instances": ["https://two:1"], "tls": {"ca_file": str(dropped.file)}}
+    keyring = Keyring(settings(one, two), time.time)
+    for name in ("kept", "dropped"):
+        Authority(tmp_path, name)
+    keyring.refresh()
+    before = keyring.of_engine(("one", 1))
+    keyring.use(settings(one).pools)
+    assert keyring.counters()["tls_certificates_renewed"] == 2
+    after = keyring.of_engine(("one", 1))
+    assert before is not None
+    assert after is not None
+    assert after.credentials is before.credentials, "what stays is not read again"
+
+
 async def test_changes_are_noticed_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring_module, "LOOK_S", 0.01)
     authority = Authority(tmp_path)
