@@ -149,8 +149,10 @@ def _workers(settings: RouterFile) -> DataPath:
 async def serve(settings: RouterFile, stop: asyncio.Event, source: ConfigSource | None = None) -> None:
     """Serve until `stop` is set; SIGHUP has the configuration read again."""
     loop = asyncio.get_running_loop()
-    async with Router(settings, source) as router:
-        loop.add_signal_handler(signal.SIGHUP, router.reload)
+    router = Router(settings, source)
+    # Before it says that it listens: from then on a SIGHUP may come, and one that nobody handles ends the process.
+    loop.add_signal_handler(signal.SIGHUP, router.reload)
+    async with router:
         try:
             await stop.wait()
         finally:
