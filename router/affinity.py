@@ -16,8 +16,9 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import compress
 from math import log
 from typing import Generic, TypeVar
 from zlib import crc32
@@ -33,8 +34,10 @@ _MASK = (1 << 64) - 1
 _SCALE = float(1 << 64) * (1 + 2**-50)  # keeps u below one where the sum above it rounds up
 _DIGEST = struct.Struct("<16I")
 _POINTS_A_DIGEST = 16
+_NUMBER_BITS = 20
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 
-Node = TypeVar("Node")
+Node = TypeVar("Node", bound=Hashable)
 
 
 def position_of(key: str) -> int:
@@ -78,14 +81,21 @@ class Ring(Generic[Node]):
     @classmethod
     def of(cls, nodes: Mapping[str, Node]) -> Ring[Node]:
         """All nodes by name; a node's points follow from its name alone."""
-        points = sorted((position, name) for name in nodes for position in _points_of(name))
-        return cls(array("I", [position for position, _ in points]), [nodes[name] for _, name in points])
+        names = sorted(nodes)
+        ordered = [nodes[name] for name in names]
+        # One number a point, of position and node, as numbers are sorted four times as fast as pairs.
+        points = sorted(
+            position << _NUMBER_BITS | number for number, name in enumerate(names) for position in _points_of(name)
+        )
+        positions = array("I", [point >> _NUMBER_BITS for point in points])
+        return cls(positions, [ordered[point & _NUMBER_MASK] for point in points])
 
-    def only(self, is_kept: Callable[[Node], bool]) -> Ring[Node]:
-        """The ring without some nodes: their keys go to the next points, all others stay."""
-        size = len(self._positions)
-        kept = [number for number, node in enumerate(self.nodes[:size]) if is_kept(node)]
-        return Ring(array("I", [self._positions[number] for number in kept]), [self.nodes[number] for number in kept])
+    def only(self, kept: Collection[Node]) -> Ring[Node]:
+        """The ring of some of the nodes: the others' keys go to the next points, all others stay."""
+        nodes = self.nodes[: len(self._positions)]
+        chosen = set(kept)
+        is_kept = [node in chosen for node in nodes]
+        return Ring(array("I", compress(self._positions, is_kept)), list(compress(nodes, is_kept)))
 
     def index(self, position: int) -> int:
         """Index in `nodes` of the first point at or after a position."""

@@ -274,7 +274,7 @@ class Pool:
     def _make_ring(self) -> Ring[Slot]:
         if self._full_ring is None:
             self._full_ring = Ring.of({slot.spec.instance_id: slot for slot in self.slots})
-        self._ring = ring = self._full_ring.only(lambda slot: slot.ready)
+        self._ring = ring = self._full_ring.only(self.ready)
         return ring
 
     def _enter(self, slot: Slot) -> None:
