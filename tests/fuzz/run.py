@@ -22,6 +22,7 @@ FOLDER = Path(".fuzz")
 MOST_BYTES = 4096
 WORDS = (
     *("Content-Length", "Transfer-Encoding", "Connection", "Host", "Expect", "Upgrade", "X-Request-Id", "traceparent"),
+    *("Authorization: ", "x-api-key: ", "Bearer "),
     *("chunked", "identity", "close", "keep-alive", "100-continue", "HTTP/1.1", "HTTP/1.0", "POST ", "GET ", "HEAD "),
     *("\\x0d\\x0a", "\\x0d\\x0a\\x0d\\x0a", ": ", "0\\x0d\\x0a\\x0d\\x0a", "\\x0d\\x0aContent-Length: 5"),
 )
