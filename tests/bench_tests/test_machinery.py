@@ -91,7 +91,7 @@ def test_cpu_time_of_children_counts() -> None:
     burn = "import time\nwhile time.process_time() < 0.2: pass"
     subprocess.run([sys.executable, "-c", burn], check=True)
     used = cpu_time(os.getpid()) - before
-    assert used.total_s >= 0.19
+    assert used.total_s >= 0.15
     assert used.user_s <= used.total_s
 
 
