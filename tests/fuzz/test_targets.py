@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.seeds import seeds
-from tests.fuzz.targets import TARGETS, check_chunks
+from tests.fuzz.targets import TARGETS, check_chunks, check_requests
+from tests.smuggling.requests import get
 
 
 @pytest.mark.parametrize(("name", "check"), TARGETS.items(), ids=TARGETS.keys())
@@ -22,6 +23,11 @@ def test_seeds_with_bytes_put_in(name: str, check: Callable[[bytes], None], data
     at = data.draw(st.integers(0, len(seed)))
     gone = data.draw(st.integers(0, 3))
     check(seed[:at] + data.draw(st.binary(max_size=4)) + seed[at + gone :])
+
+
+@pytest.mark.xfail(reason="an identifier in an unusual spelling is not taken out with the others", strict=True)
+def test_lines_of_one_name_keep_their_order() -> None:
+    check_requests(get(b"tracestate: a", b"TRACESTATE: b"))
 
 
 def test_a_target_fails_where_it_should(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -536,3 +536,21 @@ class Conversation(RuleBasedStateMachine):
 
 Conversation.TestCase.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
 TestConversation = pytest.mark.timeout(300)(Conversation.TestCase)
+
+
+@pytest.mark.xfail(reason="a slow reader of an ended connection is given up with an orderly end", strict=True)
+@pytest.mark.parametrize(("version", "kind"), [(b"1.0", "chunked"), (b"1.1", "until_close")])
+def test_a_slow_reader_that_is_given_up_sees_a_break(version: bytes, kind: str) -> None:
+    conversation = Conversation()
+    try:
+        conversation.connect(Form(version=version), None)
+        conversation.client_stops_reading(0)
+        conversation.engine_answers(0, kind, 200, 5000, [], is_last=False, piece=None)
+        if kind == "until_close":
+            conversation.engine_ends(0, "close")
+        conversation.wait(8.0)
+        conversation.client_reads(0, None)
+        (client,) = conversation.clients
+        assert client.peer.is_reset
+    finally:
+        close(conversation.loop)

@@ -230,7 +230,10 @@ def _events(connection: h11.Connection) -> Iterator[Any]:
 
 
 def end_to_end(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Fields, names in lower case, that go past a proxy, RFC 9110 §7.6.1; without lengths, which it may write anew."""
+    """Fields that go past a proxy, RFC 9110 §7.6.1, names in lower case; without lengths, which it may write anew.
+
+    Sorted by name: the order of fields of one name means something, that of others does not.
+    """
     named = {option.strip().lower() for name, value in fields if name == b"connection" for option in value.split(b",")}
     gone = _HOP_BY_HOP | (named - _NEVER_NAMED) | {b"content-length"}
-    return sorted((name, value) for name, value in fields if name not in gone)
+    return sorted((field for field in fields if field[0] not in gone), key=lambda field: field[0])
