@@ -24,7 +24,7 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_NEVER_NAMED = frozenset({b"content-length", b"content-type", b"host", b"authorization"})
+_NEVER_NAMED = frozenset({b"content-length", b"content-type", b"host", b"authorization", b"close"})
 _TAB_AFTER_CODING = re.compile(rb"chunked ?\t", re.IGNORECASE)
 
 
