@@ -14,7 +14,7 @@ MAX_HEAD_BYTES = 4096
 _SPELLINGS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _NAME_BYTES = len(_SPELLINGS[0])
 _IDENTIFIERS = re.compile(
-    rb"\r\n((?:[Xx]-[Rr]equest-[Ii][Dd]|[Xx]-[Cc]orrelation-[Ii][Dd]|[Tt]raceparent|[Tt]racestate)"
+    rb"\r\n((?i:x-request-id|x-correlation-id|traceparent|tracestate)"
     rb":[\t\x20-\x7e\x80-\xff]*+)(?=\r\n)"
 )
 """Lines that differ from message to message and say nothing about the message itself."""

@@ -167,6 +167,8 @@ class ClientConnection(asyncio.Protocol):
             self._close()
         elif self._phase is LINGERING and (self.reads_on() or self._has_unsent_since_shortly()):
             self.expect_within(self._gateway.timeouts.inter_chunk_s if self._unread_bytes else LINGER_S)
+        elif self._phase is LINGERING and self._unread_bytes:
+            self.reset()
         else:
             self.transport.abort()
 

@@ -538,7 +538,6 @@ Conversation.TestCase.settings = settings(max_examples=400, stateful_step_count=
 TestConversation = pytest.mark.timeout(300)(Conversation.TestCase)
 
 
-@pytest.mark.xfail(reason="a slow reader of an ended connection is given up with an orderly end", strict=True)
 @pytest.mark.parametrize(("version", "kind"), [(b"1.0", "chunked"), (b"1.1", "until_close")])
 def test_a_slow_reader_that_is_given_up_sees_a_break(version: bytes, kind: str) -> None:
     conversation = Conversation()
