@@ -24,11 +24,13 @@ def raise_file_limit(max_connections: int) -> int:
         max_connections: client connections that the settings allow.
 
     Returns:
-        The limit that holds from now on; most shells start with 1,024.
+        The limit that holds from now on, `resource.RLIM_INFINITY` where there is none; most shells start with 1,024.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = FILES_PER_CLIENT * max_connections + OTHER_FILES
-    limit = needed if hard == resource.RLIM_INFINITY else hard
+    if soft == resource.RLIM_INFINITY:
+        return soft
+    limit = max(soft, needed) if hard == resource.RLIM_INFINITY else hard
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if limit < needed:
         log.warning(

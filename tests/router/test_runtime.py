@@ -35,6 +35,28 @@ def test_too_few_files_for_the_connections_allowed_are_told(
     assert "open files are limited" in caplog.text
 
 
+INFINITE = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections", "then"),
+    [
+        (1024, INFINITE, 10_000, 20_128),
+        (1_048_576, INFINITE, 10_000, 1_048_576),
+        (INFINITE, INFINITE, 10_000, INFINITE),
+        (4096, 4096, 1_000, 4096),
+    ],
+)
+def test_the_soft_limit_is_never_lowered(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, connections: int, then: int
+) -> None:
+    held = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: held[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: held.append(limits))
+    assert raise_file_limit(connections) == then
+    assert held[-1] == (then, hard)
+
+
 def test_the_collector_leaves_what_there_is_alone() -> None:
     before = gc.get_threshold()
     try:
