@@ -181,6 +181,12 @@ class Relay(Passage):
         self._tail = ()
         self._chunks = 0
 
+    def _commit(self, data: bytes, length: int | None = None) -> None:
+        super()._commit(data, length)
+        # Nothing is tried again from here on, and a long stream must not hold a large prompt to its end.
+        self._body = None
+        self._client.let_body_go()
+
     def _fail(self, outcome: Outcome, reason: str) -> None:
         if self._is_committed:
             self._break_off(outcome, reason)

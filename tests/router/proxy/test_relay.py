@@ -388,3 +388,26 @@ async def test_large_bodies_go_both_ways() -> None:
             await client.post(big)
             assert (await client.reply()).body == big
         assert engine.connections == 1
+
+
+async def test_a_body_is_held_until_its_answer_begins_and_no_longer() -> None:
+    big = json.dumps({"model": "qwen", "stream": True, "messages": ["x" * 1_000_000]}).encode()
+    answered, done = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request, wire: Wire) -> None:
+        await answered.wait()
+        await wire.begin_stream()
+        await wire.event(delta("a"))
+        await done.wait()
+        await wire.end()
+
+    async with FakeEngine(slow) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.post(big)
+        await until(lambda: len(engine.requests) == 1)
+        assert router.gateway.held_body_bytes == len(big)
+        answered.set()
+        await client.head()
+        assert router.gateway.held_body_bytes == 0
+        done.set()
+        await until(lambda: router.in_flight() == 0)
+        assert router.gateway.held_body_bytes == 0
