@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 VERBS = frozenset(
@@ -71,6 +72,6 @@ def segments(target: bytes) -> list[str]:
     return resolved
 
 
-def is_engine_verb(target: bytes) -> bool:
-    """Whether a request target reaches for one of the engine's operator verbs."""
-    return any(part in VERBS or part.startswith(PREFIXES) for part in segments(target))
+def has_engine_verb(path: Iterable[str]) -> bool:
+    """Whether the segments of a request's path reach for one of the engine's operator verbs."""
+    return any(part in VERBS or part.startswith(PREFIXES) for part in path)

@@ -13,7 +13,7 @@ from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Hints, Outcome, Refusal
 from router.http1.content_coding import CodingError, is_coded, unpack
-from router.http1.engine_verbs import is_engine_verb, segments
+from router.http1.engine_verbs import has_engine_verb, segments
 from router.http1.keyed_heads import KeyedReader
 from router.http1.request_head import RequestHead, RequestReader
 from router.http1.response_head import ResponseReader
@@ -217,14 +217,14 @@ class Gateway:
         self.refuse_here(client, Refusal(error.status, reason, str(error)))
 
     def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
-        if self.dispatcher.has_tenants and self._lacks_key(client, head):
+        path = segments(head.target)
+        if self.dispatcher.has_tenants and path != ["health"] and self._lacks_key(client, head):
             return True
-        if is_engine_verb(head.target):
+        if has_engine_verb(path):
             self.refuse_here(client, Refusal(404, "not_served", "this path is not served here"))
             return True
         if head.method not in (b"GET", b"HEAD"):
             return False
-        path = segments(head.target)
         if path == ["health"]:
             self._answer_health(client)
             return True
@@ -235,9 +235,7 @@ class Gateway:
         return False
 
     def _lacks_key(self, client: ClientConnection, head: RequestHead) -> bool:
-        """Refuse a request to any path but /health without a tenant's key; True if it was."""
-        if segments(head.target) == ["health"]:
-            return False
+        """Refuse a request without a tenant's key; True if it was."""
         refusal = self.key_refusal(head)
         if refusal is None:
             return False
