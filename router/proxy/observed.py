@@ -9,7 +9,6 @@ from router.exchange import Ask, Choice, Hints, Outcome, Refusal
 from router.http1.request_head import RequestHead
 from router.observe.observer import Observer
 from router.observe.served import Attempt, Served
-from router.openai import usage_in_tail
 from router.proxy.client_side import ClientConnection
 from router.proxy.relay import Relay
 
@@ -62,18 +61,20 @@ class ObservedClient(ClientConnection):
         self.record: Served | None = None
 
     def _serve(self, body: bytes | bytearray | None) -> None:
-        head = self._head
-        if head is not None:
-            gateway = self._gateway
-            self.record = self._observer.begin(
-                (head.method, head.target),
-                head.fields,
-                body_bytes=len(body or b""),
-                client_address=self._address(),
-                received_s=gateway.now_s(),
-                wall_s=gateway.wall_s(),
-            )
+        if self._head is not None:
+            self.record = self._begin(len(body or b""))
         super()._serve(body)
+
+    def _begin(self, body_bytes: int) -> Served:
+        gateway, head = self._gateway, self._head
+        return self._observer.begin(
+            (b"-", b"-") if head is None else (head.method, head.target),
+            {} if head is None else head.fields,
+            body_bytes=body_bytes,
+            client_address=self._address(),
+            received_s=gateway.now_s(),
+            wall_s=gateway.wall_s(),
+        )
 
     def _address(self) -> str | None:
         peer = self.transport.get_extra_info("peername")
@@ -120,16 +121,8 @@ class ObservedClient(ClientConnection):
 
     def rejected(self, status: int, reason: str) -> None:
         """What the client sent is no request that could be served."""
-        gateway, head = self._gateway, self._head
         if self.record is None:
-            self.record = self._observer.begin(
-                (b"-", b"-") if head is None else (head.method, head.target),
-                {} if head is None else head.fields,
-                body_bytes=0,
-                client_address=self._address(),
-                received_s=gateway.now_s(),
-                wall_s=gateway.wall_s(),
-            )
+            self.record = self._begin(0)
         self.record.status = status
         self.record.reason = reason
         self.record.outcome = "refused"
@@ -195,16 +188,15 @@ class ObservedRelay(Relay):
             self._record.bytes_out += len(data)
 
     def _release(self, outcome: Outcome, now_s: float) -> None:
-        record, tail = self._record, b"".join(self._tail)
-        if record is not None and self._choice is not None:
+        record, is_held = self._record, self._choice is not None
+        super()._release(outcome, now_s)
+        if record is not None and is_held:
             # An answer that came in one piece is not noted piece by piece.
             record.bytes_out = record.bytes_out or self._first_bytes
             attempt = record.attempts[-1]
             attempt.outcome, attempt.ended_s = outcome.value, now_s
             record.outcome = outcome.value
-            usage = usage_in_tail(tail) if outcome is Outcome.OK and tail else None
-            is_stream = self._response is not None and self._response.is_event_stream
-            tokens = tokens_of(self._ask, outcome, usage=usage, chunks=self._chunks if is_stream else 0)
+            usage = self._usage
+            tokens = tokens_of(self._ask, outcome, usage=usage, chunks=self._events())
             if usage is not None or tokens.output_tokens:
                 record.input_tokens, record.output_tokens = tokens.input_tokens, tokens.output_tokens
-        super()._release(outcome, now_s)

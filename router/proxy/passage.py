@@ -272,25 +272,23 @@ class Passage(ABC):
             data = data[: self._left]
             left = 0
             self._keeps_engine = False
-        if self._is_committed:
-            client = self._client
-            self._gateway.post(client.transport, data)
-            client.has_moved = True
-        else:
-            self._commit(data, self._left)
+        self._pass_on(data, self._left)
         self._left = left
         self._note(data)
         if left == 0:
             self._complete()
 
     def _pass_until_close(self, data: bytes) -> None:
+        self._pass_on(data)
+        self._note(data)
+
+    def _pass_on(self, data: bytes, length: int | None = None) -> None:
         if self._is_committed:
             client = self._client
             self._gateway.post(client.transport, data)
             client.has_moved = True
         else:
-            self._commit(data)
-        self._note(data)
+            self._commit(data, length)
 
     def _pass_decoded(self, data: bytes) -> None:
         decoder = self._decoder

@@ -9,7 +9,7 @@ from router.contract import InstanceId
 from router.exchange import Ask, Choice, Outcome, Refusal
 from router.http1.request_head import RequestHead, engine_head, engine_message
 from router.http1.response_head import UNTIL_CLOSE
-from router.openai import usage_in_tail
+from router.openai import Usage, usage_in_tail
 from router.proxy.outcomes import FAILURES
 from router.proxy.passage import JOINED_BYTES, Passage
 
@@ -33,7 +33,7 @@ class Relay(Passage):
         received_s: monotonic time at which it was complete.
     """
 
-    __slots__ = ("_attempts", "_body", "_connecting", "_ticket", "_tried", "_was_reset_once")
+    __slots__ = ("_attempts", "_body", "_connecting", "_ticket", "_tried", "_usage", "_was_reset_once")
 
     extra = b""
     """Field lines that the engine gets besides the client's, each ended by CRLF."""
@@ -52,6 +52,7 @@ class Relay(Passage):
         self._ticket: object = None
         self._tried: tuple[InstanceId, ...] = ()
         self._attempts = 0
+        self._usage: Usage | None = None
         self._was_reset_once = False
         self._connecting: asyncio.Task[None] | None = None
 
@@ -211,16 +212,21 @@ class Relay(Passage):
             return
         gateway = self._gateway
         tail = self._tail
+        usage = self._usage = usage_in_tail(b"".join(tail)) if outcome is OK and tail else None
         gateway.dispatcher.release(
             choice,
             self._ask,
             outcome,
-            usage=usage_in_tail(b"".join(tail)) if outcome is OK and tail else None,
-            chunks=self._chunks if self._response is not None and self._response.is_event_stream else 0,
+            usage=usage,
+            chunks=self._events(),
             duration_s=now_s - self._received_s,
             now_s=gateway.wall_s(),
             ttft_s=self._ttft_s,
         )
+
+    def _events(self) -> int:
+        """Events of a stream that were passed on; 0 for any other answer."""
+        return self._chunks if self._response is not None and self._response.is_event_stream else 0
 
     # What the client's side tells.
 
