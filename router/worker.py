@@ -70,11 +70,16 @@ class Worker:
         clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
         self.keyring = Keyring(settings, clock.wall_s)
-        self.gateway = Gateway(
-            settings.router, dispatcher=self.dispatcher, models=models, clocks=clocks, dialer=Dialer(self.keyring)
-        )
         self._dropped_fields = frozenset[bytes]() if settings.router.tracing is None else DROPPED_WHEN_TRACING
-        self.gateway.reconfigure(settings.router, keys, self._dropped_fields)
+        self.gateway = Gateway(
+            settings.router,
+            dispatcher=self.dispatcher,
+            models=models,
+            clocks=clocks,
+            dialer=Dialer(self.keyring),
+            engine_keys=keys,
+            dropped_fields=self._dropped_fields,
+        )
         self._observation = observe(settings.router, random.Random())
         if self._observation is not None:
             install(self.gateway, self._observation.observer)

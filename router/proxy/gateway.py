@@ -95,6 +95,7 @@ class Gateway:
         clocks: Clocks,
         dialer: Dialer | None = None,
         engine_keys: EngineKeys = NO_KEYS,
+        dropped_fields: frozenset[bytes] = frozenset(),
     ) -> None:
         self.dispatcher = dispatcher
         self.engines = EnginePool(settings.timeouts.engine_keep_alive_s, (dialer or Dialer()).connect)
@@ -106,7 +107,7 @@ class Gateway:
         self.observer: Observer | None = None
         self.answers = ResponseReader()
         self.clients: set[ClientConnection] = set()
-        self.reconfigure(settings, engine_keys)
+        self.reconfigure(settings, engine_keys, dropped_fields)
         self.held_body_bytes = 0
         self.is_draining = False
         self.connections_made = 0
