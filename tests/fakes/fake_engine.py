@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 
 MODEL = "qwen"
 
+PLAIN = b'{"model":"qwen","messages":[]}'
+STREAM = b'{"model":"qwen","messages":[],"stream":true}'
+GET = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
+
 
 @dataclass
 class Request:
@@ -138,6 +142,29 @@ async def chat(request: Request, wire: Wire, tokens: int = 3, pause_s: float = 0
         await wire.event(delta("", choices=[], usage=usage))
     await wire.event("[DONE]")
     await wire.end()
+
+
+def raw(answer: bytes) -> Script:
+    """Answers with these bytes, whatever they are."""
+
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.send(answer)
+
+    return script
+
+
+def status(code: int, body: bytes = b'{"error":{"message":"no"}}', *fields: str) -> Script:
+    """Answers with a status."""
+
+    async def script(request: Request, wire: Wire) -> None:
+        await wire.answer(code, body, *fields)
+
+    return script
+
+
+async def reset(request: Request, wire: Wire) -> None:
+    """Resets the connection in place of an answer."""
+    wire.reset()
 
 
 @dataclass

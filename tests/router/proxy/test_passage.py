@@ -3,31 +3,20 @@ import json
 
 import pytest
 
-from tests.fakes.fake_engine import FakeEngine, Request, Wire, chat, completion, delta
+from tests.fakes.fake_engine import (
+    GET,
+    PLAIN,
+    STREAM,
+    FakeEngine,
+    Request,
+    Wire,
+    chat,
+    completion,
+    delta,
+    raw,
+    status,
+)
 from tests.fakes.running import RawClient, running, until
-
-PLAIN = b'{"model":"qwen","messages":[]}'
-STREAM = b'{"model":"qwen","messages":[],"stream":true}'
-GET = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def raw(answer: bytes):
-    async def script(request: Request, wire: Wire) -> None:
-        await wire.send(answer)
-
-    return script
-
-
-def status(code: int, body: bytes = b'{"error":{"message":"no"}}', *fields: str):
-    async def script(request: Request, wire: Wire) -> None:
-        await wire.answer(code, body, *fields)
-
-    return script
-
-
-async def reset(request: Request, wire: Wire) -> None:
-    wire.reset()
-
 
 # What goes through.
 
