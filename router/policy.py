@@ -25,8 +25,10 @@ from router.pool import Pool, Slot
 
 CATCH_UP_REQUESTS = 64.0
 """Requests' worth of credit after which a pool that is full gathers no more."""
+AHEAD_FRAC = 0.004
+"""Share of the tokens a class has had that may be in other pools than promised because prompts that begin alike are."""
 AHEAD_REQUESTS = 8.0
-"""Requests' worth by which a pool may have had more than its share because prompts that begin alike go there."""
+"""Requests' worth that these are at most."""
 MAX_HOMES = 4096
 """Sessions and prefixes whose pool is remembered rather than found again."""
 LENGTH_GAIN = 0.02
@@ -104,6 +106,7 @@ class ClassPolicy:
         self._promised = 0.0
         self._lead = 0.0
         self._live_share = 1.0
+        self._ahead_tokens = 0.0
         self._homes: dict[int, Lane] = {}
         self._changes = -1
 
@@ -168,7 +171,11 @@ class ClassPolicy:
         self._promised += tokens
 
     def keep_pace(self) -> None:
-        """Follow the expected length where it has moved far. Call it several times a second."""
+        """Follow the expected length where it has moved far, and the tokens had. Call it several times a second."""
+        had = sum(lane.tally.traffic.output_tokens for lane in self.lanes)
+        ahead = min(AHEAD_FRAC * had, AHEAD_REQUESTS * self.expected_tokens)
+        # What all others are ahead of is what one lacks.
+        self._ahead_tokens = ahead / max(1, len(self._live) - 1)
         if not 0.8 <= self._lead / (_LEAD_REQUESTS * self.expected_tokens) <= 1.25:
             self._note_credits()
             self._start_passes()
@@ -198,13 +205,13 @@ class ClassPolicy:
         self._changes = self._fleet.changes
 
     def _home_of(self, position: int, *, is_session: bool) -> Lane:
-        """The lane a key belongs to among those whose pools can serve; a prefix leaves one that had far too much."""
+        """The lane a key belongs to among those whose pools can serve; a prefix leaves one that had too much."""
         home = self._homes.get(position)
         if home is None:
             if len(self._homes) >= MAX_HOMES:
                 self._homes.clear()
             home = self._homes[position] = _home_among(self._live, position)
-        if not is_session and self.credit_of(home) < -AHEAD_REQUESTS * self.expected_tokens:
+        if not is_session and self.credit_of(home) < -self._ahead_tokens:
             return self._live[self._passes.index(min(self._passes))]
         return home
 

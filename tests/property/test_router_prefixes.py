@@ -51,6 +51,7 @@ def serve(turns: list[Turn], affinity: str, pools: dict[str, int]) -> Result:
         asked = dispatcher.ask(dispatcher.hints({}), dispatcher.read_facts(turn.body), NOW_S)
         assert isinstance(asked, Ask)
         choice = choose(dispatcher, asked)
+        dispatcher.expire(NOW_S)
         loads = in_flight[choice.spec.pool_id]
         loads[choice.spec.instance_id] += 1
         mean = sum(loads.values()) / pools[choice.spec.pool_id]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from router.contract import ClassId
 from router.dispatch import Choice, Dispatcher
 from router.exchange import Ask
+from router.openai import RequestFacts
 from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
 
 NAMES = ("bf16", "fp8", "int8", "int4")
@@ -75,41 +76,46 @@ CLASSES = {
 }
 
 
-def serve_mixed(seed: int, requests: int, checks: dict[int, float]) -> None:
+def serve_mixed(seed: int, requests: int, checks: dict[int, float], *, workers: int = 1, prefixes: int = 0) -> None:
     """Serve requests of all classes with mixed lengths, 12 at a time, and check each class's shares on the way.
 
     Args:
         seed: of lengths and classes.
         requests: how many of each class.
         checks: most the shares may be off, by the number of requests of a class that have ended.
+        workers: each takes any of the requests.
+        prefixes: in so many ways prompts begin; 0 for prompts of which that is not known.
     """
     rng = random.Random(seed)
-    dispatcher = Dispatcher(
-        router_file(dict.fromkeys(NAMES, 2), cap=100_000, classes=[{"name": name} for name in CLASSES])
-    )
-    dispatcher.apply_table(table(CLASSES), NOW_S)
+    settings = router_file(dict.fromkeys(NAMES, 2), cap=100_000, classes=[{"name": name} for name in CLASSES])
+    dispatchers = [Dispatcher(settings) for _ in range(workers)]
+    for dispatcher in dispatchers:
+        dispatcher.apply_table(table(CLASSES), NOW_S)
     ended: Counter[str] = Counter()
-    running: list[tuple[Choice, Ask]] = []
+    served: dict[str, Counter[str]] = {name: Counter() for name in CLASSES}
+    running: list[tuple[Dispatcher, Choice, Ask]] = []
     for number in range(requests * len(CLASSES) + 12):
         if number < requests * len(CLASSES):
-            request = ask(dispatcher, x_wattroute_class=list(CLASSES)[number % len(CLASSES)])
-            running.append((choose(dispatcher, request), request))
+            dispatcher = rng.choice(dispatchers)
+            prefix = rng.randrange(prefixes) * 0x9E3779B9 % (1 << 32) if prefixes else None
+            facts = RequestFacts(stream=True, valid=True, body_bytes=400, prefix=prefix)
+            request = ask(dispatcher, facts, x_wattroute_class=list(CLASSES)[number % len(CLASSES)])
+            running.append((dispatcher, choose(dispatcher, request), request))
+            dispatcher.expire(NOW_S)
         if len(running) <= 12 and number < requests * len(CLASSES):
             continue
         if not running:
             break
-        choice, request = running.pop(rng.randrange(len(running)))
-        finish(dispatcher, choice, request, output_tokens=min(2048, max(1, round(rng.lognormvariate(5.0, 0.8)))))
-        ended[choice.class_id] += 1
-        if ended[choice.class_id] in checks:
-            served = {
-                item.pool_id: item.output_tokens
-                for item in dispatcher.state(NOW_S).traffic
-                if item.class_id == choice.class_id
-            }
-            for pool_id, weight in CLASSES[choice.class_id].items():
-                share = served.get(pool_id, 0) / sum(served.values())
-                assert abs(share - weight) <= checks[ended[choice.class_id]], (choice.class_id, pool_id, share)
+        dispatcher, choice, request = running.pop(rng.randrange(len(running)))
+        tokens = min(2048, max(1, round(rng.lognormvariate(5.0, 0.8))))
+        finish(dispatcher, choice, request, output_tokens=tokens)
+        class_id = choice.class_id
+        ended[class_id] += 1
+        served[class_id][choice.spec.pool_id] += tokens
+        if ended[class_id] in checks:
+            for pool_id, weight in CLASSES[class_id].items():
+                share = served[class_id][pool_id] / served[class_id].total()
+                assert abs(share - weight) <= checks[ended[class_id]], (class_id, pool_id, share)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -120,3 +126,14 @@ def test_after_a_thousand_requests_of_mixed_lengths_the_shares_are_within_one_pe
 @pytest.mark.parametrize("seed", range(2))
 def test_after_twenty_thousand_they_are_within_a_fifth_of_a_percent(seed: int) -> None:
     serve_mixed(seed, 20_000, {10_000: 0.004, 20_000: 0.002})
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("prefixes", [3, 100, 1 << 32])
+def test_prompts_that_begin_alike_leave_the_shares_as_exact(workers: int, prefixes: int) -> None:
+    serve_mixed(7, 1000, {1000: 0.01}, workers=workers, prefixes=prefixes)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_after_twenty_thousand_prompts_that_begin_alike_they_are_as_exact(workers: int) -> None:
+    serve_mixed(8, 20_000, {20_000: 0.002}, workers=workers, prefixes=100)

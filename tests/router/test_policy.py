@@ -15,7 +15,7 @@ from router.discovery.static import list_instances
 from router.exchange import Ask
 from router.fleet import EngineLoad, Fleet
 from router.openai import RequestFacts
-from router.policy import AHEAD_REQUESTS, CATCH_UP_REQUESTS, MAX_HOMES, ClassPolicy, Lane, Unavailable
+from router.policy import AHEAD_FRAC, AHEAD_REQUESTS, CATCH_UP_REQUESTS, MAX_HOMES, ClassPolicy, Lane, Unavailable
 from router.pool import Slot
 from router.settings import HealthSettings
 from tests.fakes.routing import NOW_S, router_file
@@ -292,6 +292,8 @@ def test_prompts_that_begin_alike_go_to_one_instance_while_their_pool_has_not_ha
 def test_prompts_of_many_kinds_keep_to_their_pools() -> None:
     _, policy = build({"bf16": 1, "fp8": 1})
     policy.set_weights([0.7, 0.3])
+    policy.lanes[0].tally.traffic.output_tokens = 1_000_000
+    policy.keep_pace()
     rng = random.Random(5)
     pools: dict[int, set[str]] = {}
     counts: Counter[str] = Counter()
@@ -304,6 +306,20 @@ def test_prompts_of_many_kinds_keep_to_their_pools() -> None:
         strayed += slot.pool.pool_id not in pools.setdefault(kind, {slot.pool.pool_id})
     assert counts["bf16"] / 5000 == pytest.approx(0.7, abs=2 * AHEAD_REQUESTS / 5000)
     assert strayed / 5000 < 0.15
+
+
+@pytest.mark.parametrize("had_requests", [0, 500, 1000])
+def test_prompts_keep_to_their_pools_the_less_the_fewer_tokens_there_were(had_requests: int) -> None:
+    _, policy = build({"bf16": 1, "fp8": 1})
+    policy.set_weights([0.5, 0.5])
+    policy.lanes[0].tally.traffic.output_tokens = 256 * had_requests
+    policy.keep_pace()
+    counts: Counter[str] = Counter()
+    for _ in range(40):
+        slot = picked(policy, of_prefix("all alike"))
+        charge(policy, slot)
+        counts[slot.pool.pool_id] += 1
+    assert max(counts.values()) - 20 <= AHEAD_FRAC * had_requests + 1
 
 
 def test_what_is_remembered_of_sessions_is_bounded_and_changes_nothing() -> None:
