@@ -7,6 +7,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
@@ -31,6 +32,19 @@ _SAMPLE = re.compile(
     rb"(\{[^}\n]*\})? ([0-9.eE+-]+)",
     re.MULTILINE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one probe found.
+
+    Attributes:
+        load: None if the engine does not tell it.
+        reason: why it does not count as healthy; None where it does.
+    """
+
+    load: EngineLoad | None = None
+    reason: str | None = None
 
 
 class ProbeSink(Protocol):
@@ -111,37 +125,46 @@ class Prober:
             for instance in self._instances:
                 group.create_task(self._watch(instance))
 
-    async def probe(self, instance: InstanceSpec) -> tuple[bool, EngineLoad | None]:
+    async def probe(self, instance: InstanceSpec) -> Finding:
         """Ask once: whether the engine is healthy, and its load if it tells.
 
         An engine without readable metrics is as healthy as its /health says.
         """
-        ok, load = False, None
+        is_healthy = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                ok = await self._is_healthy(instance)
-                if ok:
-                    load = await self._load(instance)
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return ok, None
-        return ok, load
+                status = await self._health(instance)
+                if status != 200:
+                    return Finding(reason=f"/health is answered with {status}")
+                is_healthy = True
+                return Finding(await self._load(instance))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return Finding() if is_healthy else Finding(reason=self._cause(error))
+
+    def _cause(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError) and not str(error):
+            return f"no answer within {self._timeout_s:g} s"
+        return str(error) or type(error).__name__
 
     async def _watch(self, instance: InstanceSpec) -> None:
         was_ok: bool | None = None
         while True:
-            ok, load = await self.probe(instance)
-            self._sink.probed(instance.instance_id, ok=ok, load=load, now_s=self._wall_s())
+            found = await self.probe(instance)
+            ok = found.reason is None
+            self._sink.probed(instance.instance_id, ok=ok, load=found.load, now_s=self._wall_s())
             if ok is not was_ok:
-                level = logging.INFO if ok else logging.WARNING
-                event = "engine answers probes" if ok else "engine fails probes"
-                log.log(level, event, extra={"instance_id": instance.instance_id, "url": instance.url})
+                where = {"instance_id": instance.instance_id, "url": instance.url}
+                if ok:
+                    log.info("engine answers probes", extra=where)
+                else:
+                    log.warning("engine fails probes", extra={**where, "reason": found.reason})
                 was_ok = ok
             await asyncio.sleep(self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
 
-    async def _is_healthy(self, instance: InstanceSpec) -> bool:
+    async def _health(self, instance: InstanceSpec) -> int:
         headers = self._keys.headers(instance.pool_id)
         async with self._engines.get(instance.url, "/health", headers=headers) as answer:
-            return answer.status == 200
+            return answer.status
 
     async def _load(self, instance: InstanceSpec) -> EngineLoad | None:
         headers = self._keys.headers(instance.pool_id)

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from router.contract import InstanceId, PoolId, Precision
 from router.exchange import InstanceSpec
 from router.fleet import EngineLoad
-from router.probes import MAX_METRICS_BYTES, Prober, read_load
+from router.probes import MAX_METRICS_BYTES, Finding, Prober, read_load
 from router.settings import HealthSettings
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from router.transport.asking import EngineSession
@@ -140,10 +140,10 @@ async def prober(
 
 async def test_a_healthy_engine_is_ok_and_tells_its_load() -> None:
     async with serving(Engine()) as port, prober(port) as some:
-        ok, load = await some.probe(spec_of(port))
-    assert ok
-    assert load is not None
-    assert load.running == 4
+        found = await some.probe(spec_of(port))
+    assert found.reason is None
+    assert found.load is not None
+    assert found.load.running == 4
 
 
 @pytest.mark.parametrize(("pool_id", "shown"), [("bf16", "Bearer k"), ("fp8", None)])
@@ -158,20 +158,21 @@ async def test_a_sick_engine_is_not_asked_for_its_load() -> None:
     engine = Engine()
     engine.health = 503
     async with serving(engine) as port, prober(port) as some:
-        assert await some.probe(spec_of(port)) == (False, None)
+        assert await some.probe(spec_of(port)) == Finding(reason="/health is answered with 503")
 
 
 async def test_an_engine_that_redirects_its_health_is_not_healthy() -> None:
     engine = Engine()
     engine.health = 307
     async with serving(engine) as port, prober(port) as some:
-        assert await some.probe(spec_of(port)) == (False, None)
+        assert await some.probe(spec_of(port)) == Finding(reason="/health is answered with 307")
 
 
 async def test_nobody_listening_is_not_healthy() -> None:
     port = unused_port()
     async with prober(port) as some:
-        assert await some.probe(spec_of(port)) == (False, None)
+        found = await some.probe(spec_of(port))
+    assert "Connect call failed" in str(found.reason)
 
 
 @pytest.mark.parametrize("metrics", [None, b"", b"x" * (MAX_METRICS_BYTES + 1)], ids=["500", "empty", "endless"])
@@ -179,15 +180,15 @@ async def test_an_engine_without_readable_metrics_is_as_healthy_as_it_says(metri
     engine = Engine()
     engine.metrics = metrics
     async with serving(engine) as port, prober(port, timeout_s=20) as some:
-        assert await some.probe(spec_of(port)) == (True, None)
+        assert await some.probe(spec_of(port)) == Finding()
 
 
-@pytest.mark.parametrize(("path", "ok"), [("/health", False), ("/metrics", True)])
-async def test_a_probe_does_not_wait_for_ever(path: str, ok: bool) -> None:
+@pytest.mark.parametrize(("path", "reason"), [("/health", "no answer within 0.2 s"), ("/metrics", None)])
+async def test_a_probe_does_not_wait_for_ever(path: str, reason: str | None) -> None:
     engine = Engine()
     engine.hangs = path
     async with serving(engine) as port, prober(port, timeout_s=0.2) as some:
-        assert await some.probe(spec_of(port)) == (ok, None)
+        assert await some.probe(spec_of(port)) == Finding(reason=reason)
 
 
 async def test_every_instance_is_probed_until_the_end_whatever_one_of_them_does(
@@ -207,3 +208,5 @@ async def test_every_instance_is_probed_until_the_end_whatever_one_of_them_does(
     assert results == {("bf16-0", True), ("bf16-1", False)}
     assert {now_s for *_, now_s in seen} == {NOW_S}
     assert sorted(caplog.messages) == ["engine answers probes", "engine fails probes"]
+    said = next(record for record in caplog.records if record.message == "engine fails probes")
+    assert "Connect call failed" in vars(said)["reason"]
