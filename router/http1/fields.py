@@ -23,8 +23,9 @@ HOP_BY_HOP = frozenset(
 )
 """Fields that never go past a proxy, RFC 9110 §7.6.1."""
 
-NEVER_NAMED = frozenset({b"host", b"content-length", b"content-type", b"authorization"})
+_NEVER_TAKEN = frozenset({b"host", b"content-length", b"content-type", b"authorization"})
 """Fields that a peer's Connection field cannot take away, because the message means something else without them."""
+_PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b""})
 
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 MAX_FIELDS = 256
@@ -131,9 +132,10 @@ class FieldReader:
             self._known[line] = found
 
 
-def connection_options(value: bytes) -> set[bytes]:
-    """Members of a Connection field, lower case."""
-    return {option.strip(b" \t").lower() for option in value.split(b",")}
+def read_connection(value: bytes) -> tuple[bool, set[bytes]]:
+    """Whether a Connection field ends the connection, and the fields it takes away, by lower-case name."""
+    options = {option.strip(b" \t").lower() for option in value.split(b",")}
+    return b"close" in options, options - _PLAIN_OPTIONS - _NEVER_TAKEN
 
 
 def without(lines: list[bytes], names: set[bytes] | frozenset[bytes]) -> list[bytes]:

@@ -11,13 +11,12 @@ from typing import Any
 
 from router.http1.fields import (
     HOP_BY_HOP,
-    NEVER_NAMED,
     TOKEN,
     FieldReader,
     Fields,
     MalformedLineError,
     TooManyLinesError,
-    connection_options,
+    read_connection,
     without,
 )
 from router.http1.known_heads import KnownHeads, read_length
@@ -43,7 +42,6 @@ _READ = frozenset(
     }
 )
 """Fields the router itself looks at, besides those that end here."""
-_PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b""})
 _NO_HOST = b"host: engine"
 
 
@@ -157,13 +155,12 @@ class RequestHead:
         self.expects_continue = True
 
     def _read_connection(self, connection: bytes) -> None:
-        options = connection_options(connection)
-        if b"close" in options:
+        closes, taken = read_connection(connection)
+        if closes:
             self.keep_alive = False
-        named = options - _PLAIN_OPTIONS - NEVER_NAMED
-        if named:
+        if taken:
             self.names_fields = True
-            self.lines = without(self.lines, named)
+            self.lines = without(self.lines, taken)
 
     def with_lines(self, lines: list[bytes]) -> RequestHead:
         """The same head with further field lines, which go on to the engine unless they are `dropped`."""

@@ -7,19 +7,17 @@ from enum import IntEnum
 
 from router.http1.fields import (
     HOP_BY_HOP,
-    NEVER_NAMED,
     FieldReader,
     Fields,
     MalformedLineError,
     TooManyLinesError,
-    connection_options,
+    read_connection,
     without,
 )
 from router.http1.known_heads import KnownHeads, read_length
 
 _LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*+)?")
 _DROPPED = HOP_BY_HOP | {b"content-length"}
-_PLAIN_OPTIONS = frozenset({b"close", b"keep-alive", b""})
 _CHUNKED_LINE = b"transfer-encoding: chunked\r\n"
 _CLOSE_LINE = b"connection: close\r\n"
 
@@ -82,13 +80,12 @@ class ResponseHead:
         self.names_fields = False
         connection = values.get(b"connection")
         if connection is not None:
-            options = connection_options(connection)
-            if b"close" in options:
+            closes, taken = read_connection(connection)
+            if closes:
                 self.keep_alive = False
-            named = options - _PLAIN_OPTIONS - NEVER_NAMED
-            if named:
+            if taken:
                 self.names_fields = True
-                lines = without(lines, named)
+                lines = without(lines, taken)
         self.start = b"\r\n".join([b"HTTP/1.1" + line[8:], *lines, b""])
 
     def _read_framing(self, *, is_http10: bool) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from router.http1.fields import HOP_BY_HOP, FieldReader, Fields, MalformedLineError, connection_options, without
+from router.http1.fields import HOP_BY_HOP, FieldReader, Fields, MalformedLineError, read_connection, without
 
 WANTED = frozenset({b"x-request-id", b"link", b"host"})
 
@@ -39,8 +39,21 @@ def test_a_line_seen_before_reads_the_same_and_what_is_kept_is_bounded() -> None
     assert sum(len(kept) for kept in vars(reader).values() if isinstance(kept, dict | set)) < 2500
 
 
-def test_connection_options_are_split_and_lowered() -> None:
-    assert connection_options(b"Keep-Alive,\t X-Private ,") == {b"keep-alive", b"x-private", b""}
+@pytest.mark.parametrize(
+    ("value", "closes", "taken"),
+    [
+        (b"Keep-Alive,\t X-Private ,", False, {b"x-private"}),
+        (b"close", True, set()),
+        (b" , CLOSE ,TE", True, {b"te"}),
+        (b"Host, Content-Length, Content-Type, Authorization", False, set()),
+        (b"closed, x close", False, {b"closed", b"x close"}),
+        (b"", False, set()),
+    ],
+)
+def test_a_connection_field_may_end_the_connection_and_take_fields_away(
+    value: bytes, closes: bool, taken: set[bytes]
+) -> None:
+    assert read_connection(value) == (closes, taken)
 
 
 def test_without_drops_the_named_fields_only() -> None:
