@@ -8,7 +8,7 @@ Life of a request::
     hints -> ask -> choose -> Choice ---------------------> first_byte -> release
                            -> None -> enqueue -> grant(Choice | Refusal)
                            -> Refusal
-    release(outcome) -> may_retry -> choose(tried=...) -> ...
+    release(outcome) -> may_retry -> choose(tried=...) -> count_retry -> ...
 
 Each `Choice`, whether returned by `choose` or given to `grant`, must be released exactly once.
 """
@@ -194,12 +194,14 @@ class Dispatcher:
     def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:
         """Whether a request of which no answer byte was passed on may be tried again after `attempts` attempts.
 
-        True also counts the retry, so call it once per failed attempt and only when meaning to retry.
+        Where there is an instance for it, or it may wait for one, `count_retry`.
         """
-        allowed = self._budget.may_retry(outcome, attempts, now_s)
-        if allowed:
-            self._accounts.retried(outcome)
-        return allowed
+        return self._budget.may_retry(outcome, attempts, now_s)
+
+    def count_retry(self, outcome: Outcome) -> None:
+        """Count an attempt that is tried again, and let it cost what retries cost; `outcome` is how it ended."""
+        self._budget.spend(outcome)
+        self._accounts.retried(outcome)
 
     def first_byte(self, choice: Choice, ttft_s: float) -> None:
         """The first bytes of the answer's body came `ttft_s` after the request."""

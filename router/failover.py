@@ -43,7 +43,7 @@ class RetryBudget:
         self._retries = old._retries
 
     def may_retry(self, outcome: Outcome, attempts: int, now_s: float) -> bool:
-        """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; True spends budget.
+        """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; see `spend`.
 
         retries + 1 <= budget_frac * requests + budget_min_per_s * WINDOW_S
         """
@@ -53,10 +53,12 @@ class RetryBudget:
             return True
         self.fold(now_s)
         allowed = self._settings.budget_frac * self._requests + self._settings.budget_min_per_s * WINDOW_S
-        if self._retries + 1 > allowed:
-            return False
-        self._retries += 1
-        return True
+        return self._retries + 1 <= allowed
+
+    def spend(self, outcome: Outcome) -> None:
+        """An attempt that ended with `outcome` is tried again."""
+        if outcome not in _GONE:
+            self._retries += 1
 
     def fold(self, now_s: float) -> None:
         """Let what was counted fade with time. Call it several times a second: what came since the last call is new."""

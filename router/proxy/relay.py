@@ -162,6 +162,7 @@ class Relay(Passage):
         found = dispatcher.choose(self._ask, wall_s, tried)
         if isinstance(found, Refusal) or (found is None and not may_wait):
             return False
+        dispatcher.count_retry(outcome)
         self._tried = tried
         self._forget_attempt(outcome)
         if found is None:

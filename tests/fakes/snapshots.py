@@ -16,7 +16,7 @@ def full_snapshot() -> Snapshot:
     request = ask(dispatcher)
     finish(dispatcher, choose(dispatcher, request), request, output_tokens=50)
     fail(dispatcher, request, Outcome.RESET)
-    dispatcher.may_retry(request, Outcome.RESET, 1, NOW_S)
+    dispatcher.count_retry(Outcome.RESET)
     dispatcher.apply_table(table({"standard": {"bf16": 1.0}}), NOW_S)
     dispatcher.refuse_table("malformed")
     dispatcher.count_refusal("bad_request")

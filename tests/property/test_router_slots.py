@@ -87,6 +87,7 @@ class Slots(RuleBasedStateMachine):
             found = self.dispatcher.choose(client.ask, self.now_s, (choice.spec.instance_id,))
             if isinstance(found, Choice):
                 assert found.spec.instance_id != choice.spec.instance_id
+                self.dispatcher.count_retry(outcome)
                 client.choice = found
                 return
         client.is_over = True

@@ -391,6 +391,7 @@ def test_a_dead_instance_is_ejected_and_its_requests_go_elsewhere() -> None:
         finish(dispatcher, choice, request, outcome=Outcome.RESET, output_tokens=None)
         assert dispatcher.may_retry(request, Outcome.RESET, 1, NOW_S)
         assert choose(dispatcher, request, tried=("bf16-0",)).spec.instance_id == "bf16-1"
+        dispatcher.count_retry(Outcome.RESET)
     assert view(dispatcher, "bf16-0").state == "ejected"
     assert dispatcher.state(NOW_S).retries == {"reset": 30}
 
@@ -427,6 +428,7 @@ def test_a_request_that_fails_for_good_is_left_to_the_caller_to_count() -> None:
     assert dispatcher.may_retry(request, Outcome.RESET, 1, NOW_S)
     assert isinstance(dispatcher.choose(request, NOW_S, (choice.spec.instance_id,)), Refusal)
     assert refusals(dispatcher) == {}
+    assert dispatcher.state(NOW_S).retries == {}, "there was nowhere to try again"
     dispatcher.count_refusal("engine_reset", request.class_id)
     assert refusals(dispatcher) == {"engine_reset": 1}
 

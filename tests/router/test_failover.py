@@ -16,7 +16,14 @@ def budget(**settings: float) -> RetryBudget:
 
 
 def spend(retries: RetryBudget, now_s: float = NOW_S, tries: int = 10_000) -> int:
-    return sum(retries.may_retry(Outcome.ENGINE_BUSY, 1, now_s) for _ in range(tries))
+    return sum(tried_again(retries, Outcome.ENGINE_BUSY, now_s) for _ in range(tries))
+
+
+def tried_again(retries: RetryBudget, outcome: Outcome, now_s: float = NOW_S) -> bool:
+    allowed = retries.may_retry(outcome, 1, now_s)
+    if allowed:
+        retries.spend(outcome)
+    return allowed
 
 
 @pytest.mark.parametrize(
@@ -71,14 +78,23 @@ def test_a_steady_stream_of_failures_is_retried_at_the_configured_share() -> Non
     for number in range(20_000):  # 100 requests a second, every one of them fails once
         now_s = NOW_S + number / 100
         retries.new_requests += 1
-        granted += retries.may_retry(Outcome.ENGINE_BUSY, 1, now_s)
+        granted += tried_again(retries, Outcome.ENGINE_BUSY, now_s)
     assert granted / 20_000 == pytest.approx(0.2, abs=0.02)
 
 
 def test_the_death_of_an_instance_loses_none_of_its_requests() -> None:
     retries = budget(budget_frac=0, budget_min_per_s=0)
-    assert all(retries.may_retry(Outcome.RESET, 1, NOW_S) for _ in range(500))
-    assert all(retries.may_retry(Outcome.CONNECT_FAILED, 1, NOW_S) for _ in range(500))
+    assert all(tried_again(retries, Outcome.RESET) for _ in range(500))
+    assert all(tried_again(retries, Outcome.CONNECT_FAILED) for _ in range(500))
+    assert not retries.may_retry(Outcome.ENGINE_BUSY, 1, NOW_S)
+    retries = budget(budget_frac=0, budget_min_per_s=0.1)
+    assert all(tried_again(retries, Outcome.RESET) for _ in range(500))
+    assert retries.may_retry(Outcome.ENGINE_BUSY, 1, NOW_S), "they cost no budget"
+
+
+def test_being_asked_costs_nothing() -> None:
+    retries = budget(budget_frac=0, budget_min_per_s=0.1)
+    assert all(retries.may_retry(Outcome.ENGINE_BUSY, 1, NOW_S) for _ in range(100))
 
 
 def test_a_clock_set_back_does_no_harm() -> None:

@@ -53,7 +53,7 @@ def test_requests_tokens_and_outcomes(dispatcher: Dispatcher) -> None:
     pinned = ask(dispatcher, x_wattroute_precision="fp8")
     finish(dispatcher, choose(dispatcher, pinned), pinned, output_tokens=50)
     fail(dispatcher, pinned, Outcome.RESET)
-    dispatcher.may_retry(pinned, Outcome.RESET, 1, NOW_S)
+    dispatcher.count_retry(Outcome.RESET)
     samples = samples_of(dispatcher.state(NOW_S))
     pair = {"class_id": "standard", "pool_id": "fp8"}
     assert value(samples, "requests_total", class_id="standard") == 1

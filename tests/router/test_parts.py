@@ -233,6 +233,7 @@ def test_the_budget_of_retries_is_not_refilled() -> None:
     dispatcher = Dispatcher(settings(pool("bf16", "a", "b"), router=retry))
     request = ask(dispatcher)
     assert dispatcher.may_retry(request, Outcome.ENGINE_BUSY, 1, NOW_S)
+    dispatcher.count_retry(Outcome.ENGINE_BUSY)
     assert not dispatcher.may_retry(request, Outcome.ENGINE_BUSY, 1, NOW_S)
     dispatcher.reconfigure(settings(pool("bf16", "a", "b"), router=retry))
     assert not dispatcher.may_retry(request, Outcome.ENGINE_BUSY, 1, NOW_S)

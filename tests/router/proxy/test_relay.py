@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from router import clock
 from tests.fakes.fake_engine import GET, PLAIN, STREAM, FakeEngine, Request, Wire, behave, delta, raw, reset, status
 from tests.fakes.running import RawClient, running, until
 
@@ -96,6 +97,7 @@ async def test_an_engine_that_is_busy_everywhere_has_the_last_word() -> None:
         assert (reply.status, reply.get("retry-after")) == (503, "7")
         assert reply.body == b'{"error":{"message":"busy"}}'
         assert len(one.requests) + len(two.requests) == 2
+        assert router.dispatcher.state(clock.wall_s()).retries == {"engine_busy": 1}
 
 
 async def test_attempts_are_bounded() -> None:
