@@ -1,12 +1,11 @@
 """In-flight counts that the worker processes share, so that a cap holds for all of them together.
 
-The memory has a row for each instance and a column for each worker. A worker writes nothing but its own column::
+The memory has a row for each instance and a column for each worker (`router.shared_rows`)::
 
     take:  lock the row; if the row's sum is below the cap, add one to the own column; unlock
     give:  take one from the own column, without a lock: a sum that is too large for a moment exceeds no cap
 
-The kernel lifts a dead worker's locks at once. Its column survives until the parent clears it (`CapsMemory.forget`), so
-the slots it held stay taken until then. A number is an aligned 32-bit store, which no reader sees half done.
+The slots that a dead worker held stay taken until the parent clears its column.
 
 Who waits for a slot tells since when (`SharedCaps.wait_since`). Whoever frees a slot of an instance that was full then
 wakes the worker that has waited longest; what that one cannot use it passes on to the next. A word of waiting that
@@ -15,26 +14,10 @@ crosses a slot's return in the processors' store buffers can be missed: the work
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
-from router.shared_memory import MAX_ROWS, CapsMemory
-
-_REGISTRY = MAX_ROWS
-"""The lock that guards the naming of rows."""
-_REGISTRY_TRIES = 1000
-"""Some seconds' worth."""
-
-
-class Locks(Protocol):
-    """Locks by number, exclusive among processes."""
-
-    def acquire(self, number: int) -> bool:
-        """Take a lock; False if its holder does not let go of it in time."""
-
-    def release(self, number: int) -> None:
-        """Let go of a lock that this process has."""
+from router.shared_memory import SharedMemory
+from router.shared_rows import Locks, SharedRows
 
 
 class SharedCaps:
@@ -46,34 +29,28 @@ class SharedCaps:
         locks: on the memory.
     """
 
-    def __init__(self, memory: CapsMemory, worker: int, locks: Locks) -> None:
+    def __init__(self, memory: SharedMemory, worker: int, locks: Locks) -> None:
         self._memory = memory
-        self._counts = memory.counts
+        self._rows = SharedRows(memory.instances, worker, locks, "instances")
+        self._counts = memory.instances.counts
         self._workers = memory.workers
         self._worker = worker
         self._locks = locks
+        self._first_lock = memory.instances.first_lock
         self._since_bytes = memory.since_s.cast("B")
         self._nobody = bytes(8 * memory.workers)
 
     def claim(self, instances: Sequence[str]) -> list[int]:
-        """Rows of instances, the same in every worker that names them; all others that were claimed are let go.
-
-        A row is used anew once no worker claims it and no request is in flight on it.
+        """Rows of instances, see `SharedRows.claim`.
 
         Args:
             instances: whatever names an instance over the life of the router, such as its id and its address.
 
         Raises:
             BlockingIOError: another worker has been stopped while it named rows.
-            OverflowError: there are more instances than `MAX_ROWS`.
+            OverflowError: there are too many instances.
         """
-        # Naming the rows of a large fleet takes milliseconds, and workers that start together all do it.
-        if not any(self._locks.acquire(_REGISTRY) for _ in range(_REGISTRY_TRIES)):
-            raise BlockingIOError("another worker process is stopped while it claims instances; continue or kill it")
-        try:
-            return self._claim([_digest(name) for name in instances])
-        finally:
-            self._locks.release(_REGISTRY)
+        return self._rows.claim(instances)
 
     def take(self, row: int, cap: int, *, yields: bool = False) -> bool:
         """Reserve a slot if fewer than `cap` are taken by all workers together.
@@ -83,7 +60,8 @@ class SharedCaps:
             cap: most that all may have.
             yields: leave the last slot to another worker whose requests wait already.
         """
-        if not self._locks.acquire(row):
+        lock = self._first_lock + row
+        if not self._locks.acquire(lock):
             return False
         try:
             first = row * self._workers
@@ -93,7 +71,7 @@ class SharedCaps:
             self._counts[first + self._worker] += 1
             return True
         finally:
-            self._locks.release(row)
+            self._locks.release(lock)
 
     def give(self, row: int) -> None:
         """Return a slot."""
@@ -144,32 +122,3 @@ class SharedCaps:
         return self.anyone_waits() and any(
             since_s and worker != self._worker for worker, since_s in enumerate(self._memory.since_s)
         )
-
-    def _claim(self, names: list[int]) -> list[int]:
-        memory, workers = self._memory, self._workers
-        used = memory.rows_used()
-        known = {name: row for row, name in enumerate(memory.names[:used].tolist())}
-        rows = [known.get(name, -1) for name in names]
-        kept = set(rows)
-        for row in range(used):
-            memory.held[row * workers + self._worker] = row in kept
-        unused = self._unused(used)
-        for index, row in enumerate(rows):
-            if row < 0:
-                row = rows[index] = next(unused)
-                memory.names[row] = names[index]
-                memory.held[row * workers + self._worker] = 1
-        return rows
-
-    def _unused(self, used: int) -> Iterator[int]:
-        memory, workers = self._memory, self._workers
-        for row in range(used):
-            row_of = slice(row * workers, (row + 1) * workers)
-            if not any(memory.held[row_of]) and not any(memory.counts[row_of]):
-                yield row
-        yield from range(used, MAX_ROWS)
-        raise OverflowError(f"there are more than {MAX_ROWS} instances; use fewer for one router")
-
-
-def _digest(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1

@@ -1,4 +1,4 @@
-"""Memory and locks that the worker processes share: what the kernel gives for `router.shared_caps`.
+"""Memory and locks that the worker processes share: what the kernel gives for `router.shared_rows`.
 
 Locks are POSIX record locks (``fcntl``, one byte a row of the memory): they belong to the process, so the kernel lifts
 them when it dies, at whatever point, and no other process can keep them by an inherited descriptor, as it could those
@@ -11,11 +11,21 @@ import contextlib
 import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from itertools import accumulate
 
-MAX_ROWS = 64 * 512
+MAX_INSTANCE_ROWS = 64 * 512
 """As many instances as a configuration can have. Untouched rows take no memory."""
+MAX_TENANT_ROWS = 4 * 10_000
+"""All tenants that a configuration can have, and thrice as many that workers go by which have not seen its last changes
+yet."""
+TENANT_LEVELS = 4
+"""Numbers kept of a tenant, see `router.tenants.limits`."""
+_TABLES = ((MAX_INSTANCE_ROWS, 0), (MAX_TENANT_ROWS, TENANT_LEVELS))
+"""Rows and levels a row, of instances and of tenants. Multiples of eight rows keep every number aligned."""
+_NO_LEVELS = memoryview(bytes(8)).cast("d")[:0]
+"""What is empty cannot be cast."""
 _TRY = LOCK_EX | LOCK_NB
 _PAUSES_S = (0.0,) * 20 + (1e-4,) * 20
 """Between tries for a lock. It is held for about 2 µs, longer only if its holder was put off the processor; one that
@@ -53,8 +63,61 @@ class FileLocks:
         return False
 
 
-class CapsMemory:
-    """The shared memory and the workers' wake-up calls.
+class Rows:
+    """A table in shared memory: a row for each name, with numbers of its own and a column for each worker.
+
+    Args:
+        names, levels, counts, held: the parts of the memory, see below.
+        first_lock: number of the first row's lock; the others follow, and then that of the naming of rows.
+
+    Attributes:
+        most: number of rows.
+        names: digest of what a row stands for, 0 for rows never used.
+        levels: numbers of the row as such, equally many for each row.
+        counts: numbers by row and worker.
+        held: 1 where a worker knows what a row stands for, by row and worker.
+    """
+
+    def __init__(
+        self,
+        names: memoryview[int],
+        levels: memoryview[float],
+        counts: memoryview[int],
+        held: memoryview[int],
+        *,
+        first_lock: int,
+    ) -> None:
+        self.most = len(names)
+        self.workers = len(held) // len(names)
+        self.names = names
+        self.levels = levels
+        self.counts = counts
+        self.held = held
+        self.first_lock = first_lock
+
+    @property
+    def naming_lock(self) -> int:
+        """The lock that guards the naming of rows."""
+        return self.first_lock + self.most
+
+    def used(self) -> int:
+        """Rows that stand for something or have done so."""
+        names = self.names
+        low, high = 0, self.most
+        while low < high:  # rows are used from the first on, so the first unused one is found by bisection
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if names[middle] else (low, middle)
+        return low
+
+    def forget(self, worker: int) -> None:
+        """Clear the column of a worker, which must be dead."""
+        used = self.used()
+        self.counts[worker : used * self.workers : self.workers] = memoryview(bytes(4 * used)).cast("i")
+        self.held[worker : used * self.workers : self.workers] = bytes(used)
+
+
+class SharedMemory:
+    """All that the workers share, and their wake-up calls.
 
     The parent makes them with `create`; a worker maps the same from the descriptors it inherits.
 
@@ -64,9 +127,8 @@ class CapsMemory:
         wake_fds: an eventfd for each worker.
 
     Attributes:
-        counts: requests in flight, by row and worker.
-        held: 1 where a worker knows the instance of a row, by row and worker.
-        names: digest of the instance a row stands for, 0 for rows never used.
+        instances: requests in flight by instance and worker.
+        tenants: what is used of each tenant's rates, and its requests in flight by worker.
         since_s: since when the first in a worker's queue waits, 0 for an empty queue. Wall clock.
     """
 
@@ -74,40 +136,31 @@ class CapsMemory:
         self.workers = workers
         self.fd = fd
         self.wake_fds = tuple(wake_fds)
-        sizes = (8 * workers, 8 * MAX_ROWS, 4 * MAX_ROWS * workers, MAX_ROWS * workers)
+        sizes = [8 * workers]
+        for most, levels in _TABLES:
+            sizes += (8 * most, 8 * levels * most, 4 * most * workers, most * workers)
         if os.fstat(fd).st_size == 0:
             os.ftruncate(fd, sum(sizes))
         whole = memoryview(mmap.mmap(fd, sum(sizes)))
-        ends = [sum(sizes[: part + 1]) for part in range(len(sizes))]
-        self.since_s = whole[: ends[0]].cast("d")
-        self.names = whole[ends[0] : ends[1]].cast("Q")
-        self.counts = whole[ends[1] : ends[2]].cast("i")
-        self.held = whole[ends[2] : ends[3]]
+        ends = list(accumulate(sizes))
+        parts = [whole[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        self.since_s = parts[0].cast("d")
+        self.instances, self.tenants = _tables(parts[1:])
 
     @classmethod
-    def create(cls, workers: int) -> CapsMemory:
+    def create(cls, workers: int) -> SharedMemory:
         """New memory, empty. Its descriptors are not inherited but by those processes they are passed to."""
         wake_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
-        return cls(workers, os.memfd_create("wattroute-caps"), wake_fds)
+        return cls(workers, os.memfd_create("wattroute-shared"), wake_fds)
 
     def forget(self, worker: int) -> None:
         """Clear what a dead worker has left, and wake those that wait for what it held. It must be dead."""
         self.since_s[worker] = 0.0
-        used = self.rows_used()
-        self.counts[worker : used * self.workers : self.workers] = memoryview(bytes(4 * used)).cast("i")
-        self.held[worker : used * self.workers : self.workers] = bytes(used)
+        self.instances.forget(worker)
+        self.tenants.forget(worker)
         for other, since_s in enumerate(self.since_s):
             if since_s:
                 self.wake(other)
-
-    def rows_used(self) -> int:
-        """Rows that stand for an instance or have done so."""
-        names = self.names
-        low, high = 0, MAX_ROWS
-        while low < high:  # rows are used from the first on, so the first unused one is found by bisection
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if names[middle] else (low, middle)
-        return low
 
     def wake(self, worker: int) -> None:
         """Let a worker look for free slots."""
@@ -118,3 +171,13 @@ class CapsMemory:
         """Close the descriptors; what is mapped stays until it is collected."""
         for fd in (self.fd, *self.wake_fds):
             os.close(fd)
+
+
+def _tables(parts: Sequence[memoryview]) -> Iterator[Rows]:
+    first_lock = 0
+    for at in range(0, len(parts), 4):
+        names, levels, counts, held = parts[at : at + 4]
+        numbers = levels.cast("d") if levels else _NO_LEVELS
+        rows = Rows(names.cast("Q"), numbers, counts.cast("i"), held, first_lock=first_lock)
+        first_lock = rows.naming_lock + 1
+        yield rows

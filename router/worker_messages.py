@@ -22,7 +22,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
 
     Attributes:
         settings: JSON of the settings, with the port decided.
-        memory_fd, wake_fds: the descriptors of `router.shared_memory.CapsMemory`.
+        memory_fd, wake_fds: the descriptors of `router.shared_memory.SharedMemory`.
         listen_fd: the descriptor of the Unix socket to listen on; None for a port, which each worker binds itself.
     """
 

@@ -22,7 +22,7 @@ from router.errors import RouterError
 from router.runtime import calm_collector
 from router.settings import RouterFile
 from router.shared_caps import SharedCaps
-from router.shared_memory import CapsMemory, FileLocks
+from router.shared_memory import FileLocks, SharedMemory
 from router.worker import Worker
 from router.worker_messages import (
     MAX_LINE_BYTES,
@@ -56,7 +56,7 @@ class Obedience:
     def __init__(self, begin: Begin) -> None:
         settings = RouterFile.model_validate_json(begin.settings)
         sock = None if begin.listen_fd is None else socket.socket(fileno=begin.listen_fd)
-        memory = CapsMemory(begin.workers, begin.memory_fd, begin.wake_fds)
+        memory = SharedMemory(begin.workers, begin.memory_fd, begin.wake_fds)
         book = SharedCaps(memory, begin.worker, FileLocks(memory.fd))
         self.worker = Worker(settings, worker=begin.worker, workers=begin.workers, sock=sock, book=book)
         self._wake_fd = begin.wake_fds[begin.worker]

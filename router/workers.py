@@ -18,7 +18,7 @@ from router.accounting import add_counts
 from router.discovery.static import list_instances
 from router.errors import WorkersError
 from router.settings import RouterFile
-from router.shared_memory import CapsMemory
+from router.shared_memory import SharedMemory
 from router.snapshot import Snapshot, counts_of, merge
 from router.sources import Sources, report_end
 from router.tenants.engine_keys import read_engine_keys
@@ -61,7 +61,7 @@ class Workers:
             raise WorkersError("several workers need Linux; set router.workers to 1")
         self._settings = settings
         self._count = settings.router.workers
-        self._memory = CapsMemory.create(self._count)
+        self._memory = SharedMemory.create(self._count)
         self._children: dict[int, Child] = {}
         self._ended: Snapshot | None = None
         self._watches: list[asyncio.Task[None]] = []

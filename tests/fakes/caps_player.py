@@ -15,7 +15,7 @@ import sys
 import time
 
 from router.shared_caps import SharedCaps
-from router.shared_memory import CapsMemory, FileLocks
+from router.shared_memory import FileLocks, SharedMemory
 
 LOOKS = 60
 
@@ -37,7 +37,7 @@ def main() -> None:
     worker, cap = int(sys.argv[1]), int(sys.argv[2])
     end_s = time.monotonic() + float(sys.argv[3])
     memory_fd, witness_fd, *wake_fds = map(int, sys.argv[4:])
-    caps = SharedCaps(CapsMemory(len(wake_fds), memory_fd, wake_fds), worker, FileLocks(memory_fd))
+    caps = SharedCaps(SharedMemory(len(wake_fds), memory_fd, wake_fds), worker, FileLocks(memory_fd))
     (row,) = caps.claim(["engine"])
     rng = random.Random(worker)
     mine: set[int] = set()

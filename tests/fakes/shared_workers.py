@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from router.dispatch import Dispatcher
 from router.settings import RouterFile
 from router.shared_caps import SharedCaps
-from router.shared_memory import CapsMemory, FileLocks
+from router.shared_memory import FileLocks, SharedMemory
 
 
 class SharedWorkers:
@@ -17,7 +17,7 @@ class SharedWorkers:
 
     def __init__(self, settings: RouterFile, workers: int) -> None:
         self.settings = settings
-        self.memory = CapsMemory.create(workers)
+        self.memory = SharedMemory.create(workers)
         self.dispatchers = [self._start(worker) for worker in range(workers)]
 
     def _start(self, worker: int) -> Dispatcher:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from router.shared_memory import CapsMemory
+from router.shared_memory import SharedMemory
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
 SECONDS = 1.5
 
 
-def start(memory: CapsMemory, witness_fd: int, worker: int, cap: int, seconds: float) -> subprocess.Popen[bytes]:
+def start(memory: SharedMemory, witness_fd: int, worker: int, cap: int, seconds: float) -> subprocess.Popen[bytes]:
     fds = (memory.fd, witness_fd, *memory.wake_fds)
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.caps_player", *map(str, (worker, cap, seconds, *fds))],
@@ -32,7 +32,7 @@ def start(memory: CapsMemory, witness_fd: int, worker: int, cap: int, seconds: f
 
 @pytest.mark.parametrize("cap", [2, 5])
 def test_no_cap_is_exceeded_by_processes_that_are_killed_and_replaced(cap: int) -> None:
-    memory = CapsMemory.create(WORKERS)
+    memory = SharedMemory.create(WORKERS)
     witness_fd = os.memfd_create("witness")
     rng = random.Random(cap)
     began_s = time.monotonic()

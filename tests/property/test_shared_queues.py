@@ -140,7 +140,7 @@ class SharedQueues(RuleBasedStateMachine):
         views = [view for dispatcher in self.workers.dispatchers for view in dispatcher.state(self.now_s).instances]
         for name in INSTANCES:
             assert sum(view.in_flight for view in views if view.instance_id == name) == self.held(name)
-        assert sum(self.workers.memory.counts[: WORKERS * len(INSTANCES)]) == sum(map(self.held, INSTANCES))
+        assert sum(self.workers.memory.instances.counts[: WORKERS * len(INSTANCES)]) == sum(map(self.held, INSTANCES))
 
     @invariant()
     def nobody_waits_for_a_slot_that_is_free_once_all_have_heard(self) -> None:

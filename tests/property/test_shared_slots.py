@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.shared_caps import Locks, SharedCaps
-from router.shared_memory import CapsMemory
+from router.shared_caps import SharedCaps
+from router.shared_memory import SharedMemory
+from router.shared_rows import Locks
 
 WORKERS = 3
 ROW = 0
@@ -154,8 +155,8 @@ class Game:
         self.world = World(cap)
         self.cells = Cells(self.world)
         self._locks = locks(self.world)
-        self.memory = CapsMemory.create(WORKERS)
-        self.memory.counts = self.cells  # type: ignore[assignment]
+        self.memory = SharedMemory.create(WORKERS)
+        self.memory.instances.counts = self.cells  # type: ignore[assignment]
         self.players: list[Player] = []
 
     def start(self, worker: int, actions: list[bool]) -> Player:
@@ -187,7 +188,7 @@ class Game:
         player.join()
 
     def forget(self, worker: int) -> None:
-        """What `CapsMemory.forget` does to the counts."""
+        """What `SharedMemory.forget` does to the counts."""
         self.world.truth[worker] = 0
         self.cells.values[worker] = 0
 

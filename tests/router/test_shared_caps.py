@@ -7,26 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from router import shared_caps
 from router.shared_caps import SharedCaps
-from router.shared_memory import CapsMemory, FileLocks
+from router.shared_memory import FileLocks, SharedMemory
 
 WORKERS = 3
 
 
 @pytest.fixture
-def memory() -> Iterator[CapsMemory]:
-    made = CapsMemory.create(WORKERS)
+def memory() -> Iterator[SharedMemory]:
+    made = SharedMemory.create(WORKERS)
     yield made
     made.close()
 
 
 @pytest.fixture
-def workers(memory: CapsMemory) -> list[SharedCaps]:
+def workers(memory: SharedMemory) -> list[SharedCaps]:
     return [SharedCaps(memory, worker, FileLocks(memory.fd)) for worker in range(WORKERS)]
 
 
-def woken(memory: CapsMemory) -> list[int]:
+def woken(memory: SharedMemory) -> list[int]:
     """Workers that were called since the last look."""
     found = []
     for worker, fd in enumerate(memory.wake_fds):
@@ -62,40 +61,6 @@ def test_a_lowered_cap_gives_no_slot_until_enough_have_ended(workers: list[Share
     assert not b.take(row, 0)
 
 
-def test_workers_that_name_instances_in_other_orders_mean_the_same_rows(workers: list[SharedCaps]) -> None:
-    a, b, _ = workers
-    first = dict(zip("xyz", a.claim(["x", "y", "z"]), strict=True))
-    second = dict(zip("wzyx", b.claim(["w", "z", "y", "x"]), strict=True))
-    assert len({*first.values(), second["w"]}) == 4
-    assert {name: second[name] for name in first} == first
-
-
-def test_a_row_is_used_anew_once_no_worker_has_its_instance(workers: list[SharedCaps]) -> None:
-    a, b, _ = workers
-    x, y = a.claim(["x", "y"])
-    b.claim(["x"])
-    assert b.take(x, 5)
-    assert a.claim(["z"]) == [y]
-    b.claim([])
-    assert a.claim(["z", "v"]) == [y, 2], "a request is in flight on x still"
-    b.give(x)
-    assert a.claim(["z", "v", "u"]) == [y, 2, x]
-
-
-def test_an_instance_that_comes_back_gets_its_old_row(workers: list[SharedCaps]) -> None:
-    a = workers[0]
-    x, _ = a.claim(["x", "y"])
-    assert a.take(x, 9)
-    a.claim(["y"])
-    assert a.claim(["y", "x"]) == [1, x]
-
-
-def test_too_many_instances_are_refused(workers: list[SharedCaps], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_caps, "MAX_ROWS", 2)
-    with pytest.raises(OverflowError, match="more than 2 instances"):
-        workers[0].claim(["x", "y", "z"])
-
-
 class StuckLocks:
     def acquire(self, number: int) -> bool:
         return False
@@ -104,11 +69,18 @@ class StuckLocks:
         raise AssertionError("this lock was never had")
 
 
-def test_a_lock_that_cannot_be_had_means_full(memory: CapsMemory) -> None:
+def test_instances_have_rows_of_their_own(workers: list[SharedCaps]) -> None:
+    a, b, _ = workers
+    x, y = a.claim(["x", "y"])
+    assert b.claim(["y", "x"]) == [y, x]
+    assert a.take(x, 1)
+    assert b.take(y, 1)
+    assert not b.take(x, 1)
+
+
+def test_a_lock_that_cannot_be_had_means_full(memory: SharedMemory) -> None:
     stuck = SharedCaps(memory, 0, StuckLocks())
     assert not stuck.take(0, 5)
-    with pytest.raises(BlockingIOError, match="stopped"):
-        stuck.claim(["x"])
 
 
 def test_the_last_slot_is_left_to_workers_that_wait(workers: list[SharedCaps]) -> None:
@@ -126,7 +98,9 @@ def test_the_last_slot_is_left_to_workers_that_wait(workers: list[SharedCaps]) -
     assert b.take(row, 2, yields=True), "none waits but oneself"
 
 
-def test_turns_go_from_the_longest_wait_to_the_shortest_and_end(workers: list[SharedCaps], memory: CapsMemory) -> None:
+def test_turns_go_from_the_longest_wait_to_the_shortest_and_end(
+    workers: list[SharedCaps], memory: SharedMemory
+) -> None:
     a, b, c = workers
     a.wake_first()
     assert woken(memory) == []
@@ -145,7 +119,7 @@ def test_turns_go_from_the_longest_wait_to_the_shortest_and_end(workers: list[Sh
     assert woken(memory) == []
 
 
-def test_equal_waits_take_turns_by_number(workers: list[SharedCaps], memory: CapsMemory) -> None:
+def test_equal_waits_take_turns_by_number(workers: list[SharedCaps], memory: SharedMemory) -> None:
     for worker in workers:
         worker.wait_since(10.0)
     workers[0].wake_first()

@@ -12,7 +12,7 @@ from router.dispatch import Choice, Dispatcher, Refusal
 from router.fleet import EngineLoad, Fleet
 from router.settings import HealthSettings, RouterFile
 from router.shared_caps import SharedCaps
-from router.shared_memory import CapsMemory, FileLocks
+from router.shared_memory import FileLocks, SharedMemory
 from router.shared_slots import SharedSlots
 from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
 from tests.fakes.shared_workers import SharedWorkers, shared_workers
@@ -215,7 +215,7 @@ def test_instances_keep_their_rows_when_the_settings_change() -> None:
         weights = {PoolId(pool.name): 1.0 for pool in settings.pools}
         return Fleet(list_instances(settings.pools), weights, health=HealthSettings())
 
-    memory = CapsMemory.create(2)
+    memory = SharedMemory.create(2)
     mine = SharedSlots(fleet_of(router_file({"bf16": 3})), SharedCaps(memory, 0, FileLocks(memory.fd)))
     small = router_file({"bf16": 3})
     urls = small.pools[0].instances
@@ -246,5 +246,5 @@ def test_an_engine_that_left_and_came_back_has_its_old_requests_counted_still() 
         assert b.choose(ask(b), NOW_S) is None
         for choice in old:
             finish(a, choice, ask(a))
-        assert sum(workers.memory.counts[:4]) == 0
+        assert sum(workers.memory.instances.counts[:4]) == 0
         assert [choose(b, ask(b)).spec.instance_id for _ in range(4)] == ["bf16-0", "bf16-1", "bf16-0", "bf16-1"]

@@ -19,7 +19,7 @@ from router.contract import InstanceId, encode
 from router.errors import ListenError
 from router.fleet import EngineLoad
 from router.settings import RouterFile
-from router.shared_memory import CapsMemory
+from router.shared_memory import SharedMemory
 from router.snapshot import Snapshot
 from router.transport.listening import bind
 from router.worker_messages import (
@@ -48,7 +48,7 @@ class Parent:
     """The other end of a worker's streams."""
 
     process: Process
-    memory: CapsMemory
+    memory: SharedMemory
     settings: RouterFile
 
     @property
@@ -83,7 +83,7 @@ class Parent:
 @contextlib.asynccontextmanager
 async def parent_of_one(*urls: str, **sections: dict) -> AsyncIterator[Parent]:
     held = bind("127.0.0.1", 0, shared=True)
-    memory = CapsMemory.create(2)
+    memory = SharedMemory.create(2)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
