@@ -187,6 +187,8 @@ class Listener:
             OSError: the system does not let it listen.
         """
         if self._handshakes is None:
+            # The event loop's own attempt only logs that it failed.
+            sock.listen(BACKLOG)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
             return

@@ -259,6 +259,15 @@ async def test_plain_connections() -> None:
         assert serving.listener.failed == 0
 
 
+async def test_a_port_that_another_took_between_binding_and_listening_is_told() -> None:
+    serving = Serving()
+    with bind("127.0.0.1", serving.port, shared=False) as other:
+        other.listen()
+        with pytest.raises(OSError, match="in use"):
+            await serving.listener.start(serving.sock)
+    serving.sock.close()
+
+
 async def test_connections_at_a_unix_socket(tmp_path: Path) -> None:
     public = PublicSocket(RouterSettings(listen=f"unix:{tmp_path}/router.sock"), shared=False)
     accepted: list[Echo] = []
