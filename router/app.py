@@ -18,7 +18,7 @@ from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
 from router.snapshot import Snapshot
 from router.sources import report_end
-from router.transport.listening import bind
+from router.transport.listening import BACKLOG, bind
 from router.worker import Worker
 from router.worker_report import resident_memory
 
@@ -104,12 +104,16 @@ class Router:
 
         Raises:
             ListenError: one of the addresses cannot be listened on.
+            SettingsError: the token of the admin port cannot be read.
         """
         router = self._settings.router
+        application = admin.build(self, router.admin_token_file)
         sock = bind(router.admin_host, router.admin_port, shared=False)
         try:
+            # Before the public port is bound: of two sockets that do not listen yet both may be bound to one port.
+            sock.listen(BACKLOG)
             await self.data_path.start()
-            self._admin = web.AppRunner(admin.build(self, router.admin_token_file), access_log=None)
+            self._admin = web.AppRunner(application, access_log=None)
             await self._admin.setup()
             await web.SockSite(self._admin, sock).start()
         except OSError as error:
@@ -167,6 +171,7 @@ def run(settings: RouterFile, source: ConfigSource | None = None) -> None:
 
     Raises:
         ListenError: an address cannot be listened on.
+        SettingsError: a file that holds a key, a tenant or a token cannot be used.
         CertificateError: a file of TLS cannot be used.
     """
     raise_file_limit(settings.router.limits.max_connections)

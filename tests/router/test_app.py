@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import unused_port
 
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
@@ -56,6 +57,15 @@ async def test_a_taken_port_is_an_error_that_names_it(which: str) -> None:
                 pass
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_one_port_for_both_is_an_error_that_names_it(workers: int) -> None:
+    port = unused_port()
+    ports = {"port": port, "admin_port": port, "admin_host": "localhost"}
+    with pytest.raises(ListenError, match=str(port)):
+        async with Router(settings_for(["http://127.0.0.1:1"], workers=workers, **ports)):
+            pass
+
+
 async def test_serving_ends_when_told() -> None:
     async with FakeEngine() as engine:
         stop = asyncio.Event()
@@ -64,6 +74,16 @@ async def test_serving_ends_when_told() -> None:
         stop.set()
         async with asyncio.timeout(10):
             await serving
+
+
+async def test_a_token_that_is_absent_is_told_before_anything_listens(tmp_path: Path) -> None:
+    port = unused_port()
+    settings = settings_for(["http://127.0.0.1:1"], port=port, admin_port=0, admin_token_file=str(tmp_path / "token"))
+    router = Router(settings)
+    with pytest.raises(SettingsError, match=r"admin_token_file .*No such file"):
+        await router.__aenter__()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_several_workers_behind_one_admin_port() -> None:
