@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.http1.keyed_heads import MAX_KEYED, KeyedReader
-from router.http1.request_head import HeadError, RequestHead, RequestReader
+from router.http1.request_head import RequestHead, RequestReader
+from tests.fakes.heads import raw_of, said
 
 DROPPED = frozenset({b"authorization", b"x-api-key", b"api-key"})
 FIELDS = [
@@ -39,23 +40,6 @@ FIELDS = [
     b"api-key: one",
     b" Authorization: Bearer one",
 ]
-
-
-def said(reader: RequestReader, raw: bytes) -> tuple[object, ...]:
-    try:
-        head, length = reader.read(raw)
-    except HeadError:
-        return ("refused",)
-    return shape(head, length)
-
-
-def shape(head: RequestHead, length: int | None) -> tuple[object, ...]:
-    lines = sorted(head.forwarded.split(b"\r\n"))
-    return lines, sorted(head.fields.items()), length, head.is_chunked, head.keep_alive, head.target
-
-
-def raw_of(*fields: bytes) -> bytes:
-    return b"\r\n".join([b"POST /v1/x HTTP/1.1", *fields, b"", b""])
 
 
 @given(st.lists(st.lists(st.sampled_from(FIELDS), max_size=5), min_size=2, max_size=8))

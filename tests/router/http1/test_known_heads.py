@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.http1.known_heads import MAX_HEADS, read_length
-from router.http1.request_head import HeadError, RequestHead, RequestReader
+from router.http1.request_head import RequestReader
 from router.http1.response_head import ResponseReader
+from tests.fakes.heads import raw_of, said
 
 FIELDS = [
     b"Host: a",
@@ -30,40 +31,28 @@ FIELDS = [
 ]
 
 
-def said(reader: RequestReader, raw: bytes) -> tuple[object, ...]:
-    try:
-        head, length = reader.read(raw)
-    except HeadError:
-        return ("refused",)
-    return shape(head, length)
-
-
-def shape(head: RequestHead, length: int | None) -> tuple[object, ...]:
-    return sorted(head.forwarded.split(b"\r\n")), sorted(head.fields.items()), length, head.is_chunked, head.keep_alive
-
-
 @given(st.lists(st.lists(st.sampled_from(FIELDS), max_size=4), min_size=2, max_size=8))
 def test_what_was_read_before_changes_nothing(heads: list[list[bytes]]) -> None:
     reader = RequestReader()
     for fields in heads:
-        raw = b"\r\n".join([b"POST /v1/x HTTP/1.1", *fields, b"", b""])
+        raw = raw_of(*fields)
         assert said(reader, raw) == said(RequestReader(), raw)
 
 
 def test_a_head_with_another_length_is_the_same_head() -> None:
     reader = RequestReader()
-    first, one = reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
-    second, two = reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 22\r\n\r\n")
+    first, one = reader.read(raw_of(b"Host: a", b"Content-Length: 1"))
+    second, two = reader.read(raw_of(b"Host: a", b"Content-Length: 22"))
     assert first is second
     assert (one, two) == (1, 22)
 
 
 def test_hints_are_shared_by_heads_that_differ_by_an_identifier_only() -> None:
     reader = RequestReader()
-    head, _ = reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 1\r\n\r\n")
+    head, _ = reader.read(raw_of(b"Host: a", b"X-Request-Id: 1"))
     head.keep_hints("hints")
-    assert reader.read(b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: 2\r\n\r\n")[0].hints == "hints"
-    assert reader.read(b"POST / HTTP/1.1\r\nHost: b\r\nX-Request-Id: 2\r\n\r\n")[0].hints is None
+    assert reader.read(raw_of(b"Host: a", b"X-Request-Id: 2"))[0].hints == "hints"
+    assert reader.read(raw_of(b"Host: b", b"X-Request-Id: 2"))[0].hints is None
 
 
 def test_identifiers_of_answers_are_passed_on() -> None:
