@@ -69,8 +69,8 @@ async def test_weights_move_under_load(pair: Pair, tmp_path: Path) -> None:
         pools = served[sequence]
         if share in (0.0, 1.0):
             assert set(pools) == {"int8" if share else "bf16"}
-        else:
-            assert set(pools) == {"bf16", "int8"}
+        # The shares are of tokens, and answers have 10 to 39 of them.
+        assert abs(pools.count("int8") - share * len(pools)) <= 1 + 0.1 * len(pools)
     total = sum(map(len, served.values()))
     [counts] = state["classes"]
     assert counts["finished"] == total
