@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from router.http1.request_head import RequestHead, RequestReader
+from router.http1.request_head import RequestHead
+from router.http1.request_reader import RequestReader
 
 MAX_KEYED = 1024
 """Heads with their keys that are kept by one reader."""

@@ -13,7 +13,8 @@ from router.exchange import Refusal
 from router.http1.answers import CONTINUE, answer
 from router.http1.body import BodyPieces
 from router.http1.chunked import ChunkDecoder, ChunkError
-from router.http1.request_head import HeadError, RequestHead, is_hopeless
+from router.http1.request_head import HeadError, RequestHead
+from router.http1.request_reader import is_hopeless
 from router.proxy.errors import refusal_parts
 from router.transport.unsent import unsent_bytes
 

@@ -15,7 +15,8 @@ from router.exchange import Choice, Hints, Outcome, Refusal
 from router.http1.content_coding import CodingError, is_coded, unpack
 from router.http1.engine_verbs import has_engine_verb, segments
 from router.http1.keyed_heads import KeyedReader
-from router.http1.request_head import RequestHead, RequestReader
+from router.http1.request_head import RequestHead
+from router.http1.request_reader import RequestReader
 from router.http1.response_head import ResponseReader
 from router.openai import with_model
 from router.proxy.client_side import ClientConnection

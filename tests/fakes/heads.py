@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from router.http1.request_head import HeadError, RequestReader
+from router.http1.request_head import HeadError
+from router.http1.request_reader import RequestReader
 
 
 def raw_of(*fields: bytes) -> bytes:

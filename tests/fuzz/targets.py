@@ -10,7 +10,8 @@ from typing import Any
 
 from router.http1.chunked import ChunkDecoder, ChunkError, ChunkWatcher
 from router.http1.keyed_heads import KeyedReader
-from router.http1.request_head import HeadError, RequestHead, RequestReader, engine_message
+from router.http1.request_head import HeadError, RequestHead, engine_message
+from router.http1.request_reader import RequestReader
 from router.http1.response_head import (
     CHUNKED,
     LENGTH,

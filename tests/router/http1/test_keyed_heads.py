@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.http1.keyed_heads import MAX_KEYED, KeyedReader
-from router.http1.request_head import RequestHead, RequestReader
+from router.http1.request_head import RequestHead
+from router.http1.request_reader import RequestReader
 from tests.fakes.heads import raw_of, said
 
 DROPPED = frozenset({b"authorization", b"x-api-key", b"api-key"})

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.http1.known_heads import MAX_HEADS, read_length
-from router.http1.request_head import RequestReader
+from router.http1.request_reader import RequestReader
 from router.http1.response_head import ResponseReader
 from tests.fakes.heads import raw_of, said
 
