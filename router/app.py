@@ -66,7 +66,7 @@ class Router:
         self._is_alone = settings.router.workers == 1
         self.data_path: DataPath = Worker(settings) if self._is_alone else _workers(settings)
         self._reloader = Reloader(
-            source or ConfigSource(None, lambda: settings), settings, apply=self.data_path.reload, wall_s=clock.wall_s
+            source or ConfigSource(None, lambda: settings), settings, apply=self._obey, wall_s=clock.wall_s
         )
         self._following: asyncio.Task[None] | None = None
         self.admin_port = 0
@@ -74,6 +74,12 @@ class Router:
     def reload(self) -> None:
         """Read the configuration again, and obey it if it is valid."""
         self._reloader.ask()
+
+    async def _obey(self, settings: RouterFile) -> None:
+        await self.data_path.reload(settings)
+        if self._settings.tenants is not None:
+            _tell_if_open(settings)
+        self._settings = settings
 
     async def snapshot(self) -> Snapshot:
         """State and counts of all processes."""
@@ -127,20 +133,25 @@ class Router:
         where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
-        if self._settings.tenants is None:
-            log.warning(
-                "router is open: whoever can reach its port may use it", extra={"remedy": "write a section tenants"}
-            )
+        _tell_if_open(self._settings)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close both ports; the admin port goes last, so that the drain can be watched."""
+        log.info("router stops", extra={"drain_s": self._settings.router.timeouts.drain_s})
         if self._following is not None:
             self._following.cancel()
         await self.data_path.stop()
         if self._admin is not None:
             await self._admin.cleanup()
         log.info("router stopped")
+
+
+def _tell_if_open(settings: RouterFile) -> None:
+    if settings.tenants is None:
+        log.warning(
+            "router is open: whoever can reach its port may use it", extra={"remedy": "write a section tenants"}
+        )
 
 
 def _workers(settings: RouterFile) -> DataPath:
@@ -163,7 +174,6 @@ async def serve(settings: RouterFile, stop: asyncio.Event, source: ConfigSource 
             loop.remove_signal_handler(signal.SIGHUP)
             # Until the process ends a further SIGHUP has nothing to say.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        log.info("router stops", extra={"drain_s": settings.router.timeouts.drain_s})
 
 
 def run(settings: RouterFile, source: ConfigSource | None = None) -> None:

@@ -12,7 +12,7 @@ from aiohttp.test_utils import unused_port
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
 from router.reload import ConfigSource
-from router.settings import RouterFile
+from router.settings import RouterFile, TenantsSettings
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.running import RawClient, settings_for, until
 
@@ -160,6 +160,20 @@ async def test_a_signal_has_the_configuration_read_again(caplog: pytest.LogCaptu
         stop.set()
         async with asyncio.timeout(10):
             await serving
+
+
+async def test_a_change_that_opens_the_router_is_said_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> int:
+        return sum(record.message.startswith("router is open") for record in caplog.records)
+
+    opened = settings_for(["http://127.0.0.1:1"], port=0, admin_port=0)
+    tenants = TenantsSettings.model_validate({"list": [{"name": "a", "keys": ["sha256:" + "0" * 64]}]})
+    changing = Changing(opened.model_copy(update={"tenants": tenants}))
+    async with Router(changing.settings, changing.source) as router:
+        assert told() == 0
+        changing.settings = opened
+        router.reload()
+        await until(lambda: told() == 1)
 
 
 async def test_memory_of_all_processes_is_told() -> None:
