@@ -142,14 +142,13 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """An attempt that ended well.
 
     Attributes:
-        chunks: events of a stream that were passed on.
+        ttft_s: of a stream, None of a plain answer.
         degraded: at a lower precision than the best the request might have had.
     """
 
     tokens: Usage
     duration_s: float
     ttft_s: float | None
-    chunks: int
     degraded: bool
 
 
@@ -187,9 +186,9 @@ class Tally:
         traffic.duration.observe_all([answer.duration_s for answer in answers])
         traffic.itl.observe_all(
             [
-                max(0.0, answer.duration_s - answer.ttft_s) / (answer.chunks - 1)
+                max(0.0, answer.duration_s - answer.ttft_s) / (answer.tokens.output_tokens - 1)
                 for answer in answers
-                if answer.ttft_s is not None and answer.chunks > 1
+                if answer.ttft_s is not None and answer.tokens.output_tokens > 1
             ]
         )
         usages = [answer.tokens for answer in answers if answer.tokens.output_tokens]

@@ -248,7 +248,7 @@ class Dispatcher:
         counts.in_flight -= 1
         if outcome is _OK:
             counts.finished += 1
-            tally.answers.append(Answer(tokens, duration_s, ttft_s, chunks, choice.degraded))
+            tally.answers.append(Answer(tokens, duration_s, ttft_s, choice.degraded))
             if tokens.output_tokens:
                 policy.expected_tokens += LENGTH_GAIN * (tokens.output_tokens - policy.expected_tokens)
         else:

@@ -118,7 +118,7 @@ def _traffic(traffic: list[Traffic]) -> Iterator[Metric]:
     yield from (attempts, degraded, inputs, outputs)
     for attribute, name, text in (
         ("ttft", "ttft_seconds", "From a request's arrival to the first byte of its answer."),
-        ("itl", "itl_seconds", "Mean time between the events of one stream."),
+        ("itl", "itl_seconds", "Mean time between the output tokens of one stream."),
         ("duration", "duration_seconds", "From a request's arrival to the end of its answer."),
         ("queue_wait", "queue_wait_seconds", "Time that requests waited for a slot, those that had to."),
         ("input_sizes", "request_input_tokens", "Input tokens of an answered request."),

@@ -45,8 +45,8 @@ def test_attempts_are_counted_by_class_and_pool() -> None:
     failed, served = accounts.tally_of(STANDARD, PoolId("bf16")), accounts.tally_of(STANDARD, PoolId("fp8"))
     failed.traffic.failed(Outcome.RESET, Usage(0, 0), degraded=False)
     served.ttfts_s.append(0.3)
-    served.answers.append(Answer(Usage(10, 20), 2.3, 0.3, 21, degraded=True))
-    served.answers.append(Answer(Usage(1, 2), 0.1, None, 0, degraded=False))
+    served.answers.append(Answer(Usage(10, 21), 2.3, 0.3, degraded=True))
+    served.answers.append(Answer(Usage(1, 1), 0.1, None, degraded=False))
     accounts.retried(Outcome.RESET)
     bf16, fp8 = accounts.traffic()
     assert accounts.retries == {"reset": 1}
@@ -61,7 +61,7 @@ def test_attempts_are_counted_by_class_and_pool() -> None:
 def test_what_was_settled_is_not_counted_again() -> None:
     accounts = Accounts((STANDARD,))
     tally = accounts.tally_of(STANDARD, PoolId("bf16"))
-    tally.answers.append(Answer(Usage(10, 20), 1.0, None, 0, degraded=False))
+    tally.answers.append(Answer(Usage(10, 20), 1.0, None, degraded=False))
     tally.ttfts_s.append(0.1)
     for _ in range(3):
         accounts.settle()
@@ -86,19 +86,19 @@ def answered(*answers: Answer) -> Traffic:
     return tally.traffic
 
 
-@pytest.mark.parametrize(("ttft_s", "chunks"), [(None, 20), (0.3, 1), (0.3, 0)])
-def test_what_has_no_gaps_between_tokens_has_no_itl(ttft_s: float | None, chunks: int) -> None:
-    served = answered(Answer(Usage(1, 2), 1.0, ttft_s, chunks, degraded=False))
+@pytest.mark.parametrize(("ttft_s", "tokens"), [(None, 20), (0.3, 1), (0.3, 0)])
+def test_what_has_no_gaps_between_tokens_has_no_itl(ttft_s: float | None, tokens: int) -> None:
+    served = answered(Answer(Usage(1, tokens), 1.0, ttft_s, degraded=False))
     assert (sum(served.itl.counts), sum(served.duration.counts)) == (0, 1)
 
 
 def test_a_clock_that_goes_back_makes_no_negative_itl() -> None:
-    served = answered(Answer(Usage(1, 2), 1.0, 1.5, 11, degraded=False))
+    served = answered(Answer(Usage(1, 11), 1.0, 1.5, degraded=False))
     assert (served.itl.total, served.itl.counts[0]) == (0.0, 1)
 
 
 def test_an_answer_without_tokens_has_no_size() -> None:
-    served = answered(*[Answer(Usage(0, 0), 1.0, None, 0, degraded=False)] * 20)
+    served = answered(*[Answer(Usage(0, 0), 1.0, None, degraded=False)] * 20)
     assert (sum(served.duration.counts), sum(served.input_sizes.counts), sum(served.output_sizes.counts)) == (20, 0, 0)
 
 

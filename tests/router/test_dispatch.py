@@ -456,6 +456,18 @@ def test_errors_of_clients_and_full_engines_eject_nothing() -> None:
     assert not dispatcher.may_retry(request, Outcome.CLIENT_ERROR, 1, NOW_S)
 
 
+@pytest.mark.parametrize(("told_tokens", "itl_s"), [(None, 0.1), (41, 0.05)])
+def test_time_between_tokens_goes_by_the_engines_count_where_it_tells_one(
+    told_tokens: int | None, itl_s: float
+) -> None:
+    dispatcher = build({"bf16": 1})
+    request = ask(dispatcher)
+    choice = choose(dispatcher, request)
+    finish(dispatcher, choice, request, output_tokens=told_tokens, chunks=21, duration_s=2.3, ttft_s=0.3)
+    (served,) = dispatcher.state(NOW_S).traffic
+    assert (served.itl.total, sum(served.itl.counts)) == (pytest.approx(itl_s), 1)
+
+
 def test_refused_retries_are_not_counted() -> None:
     dispatcher = build(router={"retry": {"budget_frac": 0, "budget_min_per_s": 0}})
     assert not dispatcher.may_retry(ask(dispatcher), Outcome.ENGINE_BUSY, 1, NOW_S)
@@ -560,7 +572,7 @@ def test_latencies_are_observed() -> None:
     request = ask(dispatcher)
     choice = choose(dispatcher, request)
     dispatcher.first_byte(choice, 0.2)
-    finish(dispatcher, choice, request, chunks=11, duration_s=1.2, ttft_s=0.2)
+    finish(dispatcher, choice, request, output_tokens=11, duration_s=1.2, ttft_s=0.2)
     (item,) = dispatcher.state(NOW_S).traffic
     assert (item.ttft.total, item.duration.total) == (0.2, 1.2)
     assert item.itl.total == pytest.approx(0.1)

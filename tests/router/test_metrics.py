@@ -71,7 +71,7 @@ def test_histograms_are_cumulative(dispatcher: Dispatcher) -> None:
     for ttft_s in (0.02, 0.3, 500.0):
         choice = choose(dispatcher, request)
         dispatcher.first_byte(choice, ttft_s)
-        finish(dispatcher, choice, request, chunks=5, duration_s=ttft_s + 1.0, ttft_s=ttft_s)
+        finish(dispatcher, choice, request, output_tokens=5, duration_s=ttft_s + 1.0, ttft_s=ttft_s)
     samples = samples_of(dispatcher.state(NOW_S))
     pair = {"class_id": "standard", "pool_id": "bf16"}
     assert value(samples, "ttft_seconds_bucket", **pair, le="0.01") == 0
