@@ -30,7 +30,7 @@ from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
 from router.pool import Slot
 from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
-from router.snapshot import InstanceView, Snapshot, TableView
+from router.snapshot import InstanceView, LeavingView, Snapshot, TableView
 from router.tenants.charge import Charge
 from router.tenants.tenant import TenantSpec
 
@@ -321,6 +321,7 @@ class Dispatcher:
             traffic=self._accounts.traffic(),
             instances=[_view(slot, now_s) for slot in self._fleet.slots.values()],
             retries=self._accounts.retries,
+            leaving=[_leaving_view(slot) for slot in self._fleet.leaving if slot.in_flight],
             unclassified=self._accounts.unclassified,
             tenants=self._intake.tenant_counts(),
         )
@@ -460,6 +461,11 @@ def _settle(charge: Charge, tokens: Usage, *, is_known: bool) -> None:
     """Correct a tenant's charge; it stands where the client left before anything told what it cost the engine."""
     charge.count(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens)
     charge.drop(tokens.input_tokens + tokens.output_tokens if is_known else charge.tokens)
+
+
+def _leaving_view(slot: Slot) -> LeavingView:
+    spec = slot.spec
+    return LeavingView(spec.url, spec.pool_id, spec.precision.value, slot.in_flight)
 
 
 def _view(slot: Slot, now_s: float) -> InstanceView:

@@ -54,6 +54,7 @@ class Fleet:
 
     Attributes:
         changes: how often the pools' ready instances were found anew.
+        leaving: engines that are no longer configured, of which some may have requests in flight yet.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Fleet:
         self._stale_s = health.metrics_stale_s
         self._any_awake = False
         self.changes = 0
+        self.leaving: list[Slot] = []
         self.pools: dict[PoolId, Pool] = {}
         self.slots: dict[InstanceId, Slot] = {}
         for ordinal, spec in enumerate(specs):
@@ -90,18 +92,20 @@ class Fleet:
     def adopt(self, old: Fleet) -> dict[Slot, Slot]:
         """Take over what is known of engines that stay under other settings, and the requests on them.
 
-        An engine is recognised by its address. The caps of a table are to be set again by `constrain`.
+        An engine is recognised by its address, also one that left before and has requests yet. The caps of a table are
+        to be set again by `constrain`.
 
         Returns:
             The new instance by the old one, for those that stay.
         """
-        before = {slot.spec.url: slot for slot in old.slots.values()}
+        before = {slot.spec.url: slot for slot in (*old.leaving, *old.slots.values())}
         stayed: dict[Slot, Slot] = {}
         for slot in self.slots.values():
             known = before.get(slot.spec.url)
             if known is not None:
                 slot.adopt(known)
                 stayed[known] = slot
+        self.leaving = [slot for slot in before.values() if slot.in_flight and slot not in stayed]
         # Of a fleet that was wholly replaced nothing is known, and nothing may be withheld.
         self._any_awake = any(slot.proven and not slot.sleeping for slot in self.slots.values())
         for slot in self.slots.values():

@@ -50,6 +50,15 @@ class InstanceView(msgspec.Struct):
     probe_age_s: float | None = None
 
 
+class LeavingView(msgspec.Struct):
+    """An engine that is no longer configured, and the requests it has yet."""
+
+    url: str
+    pool_id: str
+    precision: str
+    in_flight: int
+
+
 class ConfigView(msgspec.Struct):
     """The configuration obeyed.
 
@@ -75,6 +84,7 @@ class Snapshot(msgspec.Struct):
         now_s: wall clock.
         ready: whether any instance could take a request and the router is not draining.
         retries: attempts tried again, by the outcome that caused it.
+        leaving: engines that are no longer configured and have requests in flight yet.
         unclassified: refusals of requests that have no class, by reason.
         counters: further counts, by name without prefix and ``_total``; summed over workers.
         gauges: further values, by name without prefix; the largest of the workers counts.
@@ -93,6 +103,7 @@ class Snapshot(msgspec.Struct):
     traffic: list[Traffic]
     instances: list[InstanceView]
     retries: dict[str, int]
+    leaving: list[LeavingView] = []
     unclassified: dict[str, int] = {}
     counters: dict[str, int] = {}
     gauges: dict[str, float] = {}
@@ -120,6 +131,7 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
         whole.table = _merge_tables(whole.table, other.table)
         _merge_counts(whole, other)
         _merge_instances(whole.instances, other.instances)
+        _merge_leaving(whole.leaving, other.leaving)
         add_counts(whole.retries, other.retries)
         add_counts(whole.unclassified, other.unclassified)
         add_counts(whole.counters, other.counters)
@@ -206,6 +218,15 @@ def _merge_instances(whole: list[InstanceView], others: list[InstanceView]) -> N
         mine.state = max(mine.state, other.state, key=INSTANCE_STATES.index)
 
 
+def _merge_leaving(whole: list[LeavingView], others: list[LeavingView]) -> None:
+    known = {view.url: view for view in whole}
+    for other in others:
+        if other.url in known:
+            known[other.url].in_flight += other.in_flight
+        else:
+            whole.append(other)
+
+
 def state_document(snapshot: Snapshot) -> dict[str, Any]:
     """The answer to ``GET /state``, for people and for the controller."""
     tokens: dict[str, list[Traffic]] = {}
@@ -221,6 +242,7 @@ def state_document(snapshot: Snapshot) -> dict[str, Any]:
         "classes": [_class_document(counts, tokens.get(counts.class_id, [])) for counts in snapshot.classes],
         "pools": _pool_documents(snapshot.instances),
         "instances": [msgspec.structs.asdict(instance) for instance in snapshot.instances],
+        "leaving": [msgspec.structs.asdict(view) for view in snapshot.leaving],
         "connections": {
             "clients": int(snapshot.sums.get("client_connections", 0)),
             "engines": dict(snapshot.engine_connections),

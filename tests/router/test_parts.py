@@ -55,6 +55,35 @@ def test_requests_in_flight_stay_counted_where_they_are() -> None:
     assert (counts.requests, counts.finished, counts.in_flight) == (1, 4, 0)
 
 
+def test_what_engines_that_left_still_have_is_told_until_it_ends() -> None:
+    dispatcher = Dispatcher(settings(pool("bf16", "a", "b")))
+    request = ask(dispatcher)
+    held = [choose(dispatcher, request) for _ in range(4)]
+    dispatcher.reconfigure(settings(pool("bf16", "b", "c")))
+    assert [(view.url, view.pool_id, view.in_flight) for view in dispatcher.state(NOW_S).leaving] == [
+        (URLS["a"], "bf16", 2)
+    ]
+    dispatcher.reconfigure(settings(pool("bf16", "c")))
+    assert {view.url: view.in_flight for view in dispatcher.state(NOW_S).leaving} == {URLS["a"]: 2, URLS["b"]: 2}
+    for choice in held:
+        end(dispatcher, choice, request)
+    assert dispatcher.state(NOW_S).leaving == []
+
+
+def test_an_engine_that_returns_has_what_it_had_when_it_left() -> None:
+    both, one = settings(pool("bf16", "a", "b")), settings(pool("bf16", "b"))
+    dispatcher = Dispatcher(both)
+    request = ask(dispatcher)
+    held = [choose(dispatcher, request) for _ in range(8)]
+    for file in (one, settings(pool("bf16", "b", "c")), both):
+        dispatcher.reconfigure(file)
+    assert dispatcher.state(NOW_S).leaving == []
+    assert dispatcher.choose(request, NOW_S) is None, "both are at their caps"
+    for choice in held:
+        end(dispatcher, choice, request)
+    assert views(dispatcher) == {URLS["a"]: ("bf16-0", "up", 0), URLS["b"]: ("bf16-1", "up", 0)}
+
+
 def test_an_engine_that_left_gets_no_more_and_one_that_came_does() -> None:
     dispatcher = Dispatcher(settings(pool("bf16", "a")))
     dispatcher.reconfigure(settings(pool("bf16", "b"), pool("fp8", "c")))

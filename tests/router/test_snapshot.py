@@ -54,6 +54,18 @@ def test_counts_of_workers_are_summed() -> None:
     assert {instance["max_in_flight"] for instance in document["instances"]} == {10}
 
 
+def test_what_workers_have_on_engines_that_left_is_summed() -> None:
+    one, two = worker(0), worker(1)
+    serve(one, 0, left_open=2)
+    serve(two, 0, left_open=4)
+    for dispatcher in (one, two):
+        dispatcher.reconfigure(router_file({"bf16": 1}, cap=10))
+    document = state_document(merge([one.state(NOW_S), two.state(NOW_S)]))
+    assert document["leaving"] == [
+        {"url": "http://127.0.0.1:9001", "pool_id": "fp8", "precision": "fp8", "in_flight": 3}
+    ]
+
+
 def test_a_merge_leaves_the_workers_counts_alone() -> None:
     one, two = worker(0), worker(1)
     serve(one, 1)
@@ -115,7 +127,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
         *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
-        *("connections", "config"),
+        *("leaving", "connections", "config"),
     }
     assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
     assert document["table"] == {
