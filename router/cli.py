@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from router import admin, clock, config_file, logs
 from router import app as router_app
-from router import clock, config_file, logs
 from router.contract import Precision
 from router.errors import RouterError, SettingsError
 from router.reload import ConfigSource
@@ -65,6 +65,8 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
         read_engine_keys(settings.pools, os.environ)
     if check:
         Keyring(settings, clock.wall_s)
+        if settings.router.admin_token_file is not None:
+            admin.read_token(settings.router.admin_token_file)
         typer.echo(f"{config or 'command line'}: ok")
         return
     router_app.run(settings, ConfigSource(config, load))

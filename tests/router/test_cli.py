@@ -195,6 +195,14 @@ def test_checking_covers_tenants_and_keys_of_engines(file: Path, tmp_path: Path)
     assert "engine_key_env ABSENT_KEY: holds no key" in done.stderr
 
 
+def test_checking_covers_the_token_of_the_admin_port(file: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    file.write_text(FILE.replace("admin_port", f"admin_token_file: {token}, admin_port"))
+    assert "cannot be read" in run("--config", str(file), "--check").stderr
+    token.write_text("secret\n")
+    assert run("--config", str(file), "--check").returncode == 0
+
+
 def test_a_digest_is_printed_for_a_key_on_standard_input() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "router.cli", "hash-key"],
