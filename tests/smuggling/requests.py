@@ -157,6 +157,11 @@ CODINGS_MISUNDERSTOOD = {
     "next line character": b"Transfer-Encoding: chunked\x85",
     "byte order mark": b"Transfer-Encoding: \xef\xbb\xbfchunked",
     "overlong c": b"Transfer-Encoding: \xc1\xa3hunked",
+    "next line character before": b"Transfer-Encoding:\x85chunked",
+    "escape of a quoted string": b'Transfer-Encoding: "chu\\nked"',
+    "colon after": b"Transfer-Encoding: chunked:",
+    "blank list members": b"Transfer-Encoding: ,,chunked",
+    "compress, chunked": b"Transfer-Encoding: compress, chunked",
 }
 """Lines of good form whose coding is not exactly chunked."""
 
@@ -197,6 +202,10 @@ CODINGS_MALFORMED = {
     "escape before the value": b"Transfer-Encoding: \x1bchunked",
     "letter beyond ASCII in the name": b"Transf\xc3\xa9r-Encoding: chunked",
     "dotless i in the name": b"Transfer-Encod\xc4\xb1ng: chunked",
+    "file separator before the value": b"Transfer-Encoding:\x1cchunked",
+    "file separator before the colon": b"Transfer-Encoding\x1c: chunked",
+    "CR CR LF before the line": b"X: y\r\r\nTransfer-Encoding: chunked",
+    "name of HTTP/2": b":transfer-encoding: chunked",
 }
 """Lines outside the grammar that some server takes for a transfer coding."""
 
@@ -279,6 +288,15 @@ LENGTHS_REFUSED = {
     "LF after": b"Content-Length: 5\n",
     "no colon": b"Content-Length 5",
     "second colon": b"Content-Length:: 5",
+    "next line character": b"Content-Length: 5\x85",
+    "file separator": b"Content-Length: 5\x1c",
+    "unit separator before": b"Content-Length:\x1f5",
+    "19 digits of a small number": b"Content-Length: 0000000000000000005",
+    "fold of a blank line": b"Content-Length: 5\r\n\t",
+    "byte order mark before the name": b"\xef\xbb\xbfContent-Length: 5",
+    "U+2010 for the hyphen": b"Content\xe2\x80\x90Length: 5",
+    "soft hyphen": b"Content\xc2\xadLength: 5",
+    "name of HTTP/2": b":content-length: 5",
 }
 
 LENGTH_PAIRS_REFUSED = {
@@ -524,6 +542,31 @@ BODIES_REFUSED = {
     "trailer of 5,000 bytes": b"0\r\nX: " + b"y" * 5000 + b"\r\n\r\n",
     "trailers of 20,000 bytes": b"0\r\n" + b"X: y\r\n" * 3334 + b"\r\n",
     "extensions far beyond the payload": (b"1;" + b"e" * 1000 + b"\r\na\r\n") * 20,
+    "extension of nothing": b"5;\r\nhello\r\n0\r\n\r\n",
+    "two semicolons": b"5;;a\r\nhello\r\n0\r\n\r\n",
+    "extension without a name": b"5;=a\r\nhello\r\n0\r\n\r\n",
+    "extension with an empty value": b"5;a=\r\nhello\r\n0\r\n\r\n",
+    "extension with an open quote": b'5;a="b\r\nhello\r\n0\r\n\r\n',
+    "extension with text after its quotes": b'5;a="b"c\r\nhello\r\n0\r\n\r\n',
+    "extension whose last quote is escaped": b'5;a="b\\"\r\nhello\r\n0\r\n\r\n',
+    "extension with NEL": b"5;a\x85\r\nhello\r\n0\r\n\r\n",
+    "extension that CR CR LF ends": b"5;a\r\r\nhello\r\n0\r\n\r\n",
+    "extension that LF begins, one size after it": b"2;\nxx\r\n30\r\n0\r\n\r\n" + SMUGGLED + b"\r\n0\r\n\r\n",
+    "extension that CR begins, one size after it": b"2;\rxx\r\n30\r\n0\r\n\r\n" + SMUGGLED + b"\r\n0\r\n\r\n",
+    "no-break space after": b"5\xa0\r\nhello\r\n0\r\n\r\n",
+    "VT before": b"\x0b5\r\nhello\r\n0\r\n\r\n",
+    "tab before": b"\t5\r\nhello\r\n0\r\n\r\n",
+    "0X": b"0X5\r\nhello\r\n0\r\n\r\n",
+    "quotes": b'"5"\r\nhello\r\n0\r\n\r\n',
+    "sixteen digits of a small number": b"0000000000000005\r\nhello\r\n0\r\n\r\n",
+    "2^63": b"8000000000000000\r\nhello\r\n0\r\n\r\n",
+    "CR in the last extension": b"5\r\nhello\r\n0;\r\r\n\r\n",
+    "CR CR ends the body": b"5\r\nhello\r\n0\r\r" + SMUGGLED,
+    "LF CR ends the body": b"5\r\nhello\r\n0\n\r" + SMUGGLED,
+    "blank line ends the body": b"5\r\nhello\r\n0\r\n \r\n" + SMUGGLED,
+    "trailer without a name": b"0\r\n: x\r\n\r\n",
+    "trailer that begins with a no-break space": b"0\r\n\xa0X: y\r\n\r\n",
+    "trailer Content-Length in odd case": b"0\r\ncOnTeNt-LeNgTh: 5\r\n\r\n",
 }
 
 BODIES_UNDERSTOOD = {
@@ -852,6 +895,47 @@ def hop_by_hop() -> Iterator[Case]:
     yield refused("two types", post(b"Content-Type: a/b", b"Content-Type: c/d", length, body=b"hello"))
 
 
+METHODS = (b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH", b"PUT", b"PROPFIND", b"get", b"FOO")
+
+
+def bodies_of_any_method() -> Iterator[Case]:
+    """CL.0 and TE.0: requests hidden in bodies that some server does not expect of the method."""
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
+    for method in METHODS:
+        name, line = method.decode(), method + b" /v1/x HTTP/1.1"
+        length = b"Content-Length: %d" % len(SMUGGLED)
+        yield passed(f"{name} with a length", post(length, line=line, body=SMUGGLED), Sent(method, b"/v1/x", SMUGGLED))
+        yield passed(f"{name} in chunks", post(CHUNKED, line=line, body=chunk), Sent(method, b"/v1/x", SMUGGLED))
+        yield passed(
+            f"{name} without a length", post(line=line, body=SMUGGLED), Sent(method, b"/v1/x", b""), SMUGGLED_SENT
+        )
+
+
+def after_refusals() -> Iterator[Case]:
+    """What a client sends after a request that is refused is never taken for a request."""
+    hidden = b"Content-Length: %d" % len(SMUGGLED)
+    yield refused("413, then a request", post(b"Content-Length: 99999999999", body=SMUGGLED), 413)
+    yield refused("417, then its body", post(b"Expect: 200-ok", hidden, body=SMUGGLED), 417)
+    yield refused("a word before the expectation", post(b"Expect: y 100-continue", hidden, body=SMUGGLED), 417)
+    yield refused("folded expectation", post(b"Expect:\r\n 100-continue", hidden, body=SMUGGLED))
+    yield refused("LF before the expectation", post(b"Expect: \n100-continue", hidden, body=SMUGGLED))
+    yield refused("501, then its body", post(b"Transfer-Encoding: gzip", body=SMUGGLED), 501)
+    yield refused("405, then a request", get(line=b"TRACE /v1/x HTTP/1.1") + SMUGGLED, 405)
+    yield refused("CONNECT, then a request", get(line=b"CONNECT evil:443 HTTP/1.1") + SMUGGLED, 400, 405)
+    yield refused("431, then a request", get(b"X: " + b"y" * 70_000) + SMUGGLED, 431)
+    yield refused("a bad Host, then a request", get(host=b"Host: user@a") + SMUGGLED)
+    yield refused("a name of HTTP/2, then a request", get(b":authority: evil") + SMUGGLED)
+    yield refused("a bad chunk, then a request", post(CHUNKED, body=b"5\r\nhello\r\nZ\r\n" + SMUGGLED))
+    yield refused("a bad trailer, then a request", post(CHUNKED, body=b"0\r\nX\r\n\r\n" + SMUGGLED))
+    yield then_refused(
+        "upgrade to h2c, then the preface of HTTP/2",
+        get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk")
+        + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        + SMUGGLED,
+        Sent(b"GET", b"/v1/x", b""),
+    )
+
+
 def pipelines() -> Iterator[Case]:
     """Requests sent ahead of an answer."""
     one = post(b"Content-Length: 5", body=b"hello")
@@ -910,6 +994,8 @@ CASES: tuple[Case, ...] = (
     *hosts(),
     *request_lines(),
     *hop_by_hop(),
+    *bodies_of_any_method(),
+    *after_refusals(),
     *pipelines(),
     *sizes(),
 )

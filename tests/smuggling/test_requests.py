@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.smuggling.readers import Message, h11_answers, h11_requests, llhttp_requests
-from tests.smuggling.requests import CASES, Case, End
+from tests.smuggling.requests import CASES, CHUNKED, HELLO_CHUNKS, SMUGGLED, Case, End, post
 from tests.smuggling.wire import Arrival, Bench, Client, bench
 
 SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -53,6 +53,44 @@ def test_a_refusal_of_head_has_no_body(served: Bench, framing: bytes, status: in
         found = h11_answers(client.read(), [b"HEAD"], is_ended=True)
     assert not found.is_refused
     assert found.statuses == [status]
+
+
+BODIES = {
+    "no body": ((), b""),
+    "an empty body": ((b"Content-Length: 0",), b""),
+    "a length": ((b"Content-Length: 5",), b"hello"),
+    "chunks": ((CHUNKED,), HELLO_CHUNKS),
+    "a request as its body": ((b"Content-Length: %d" % len(SMUGGLED),), SMUGGLED),
+    "an expectation": ((b"Content-Length: 5", b"Expect: 100-continue"), b"hello"),
+}
+
+
+@pytest.mark.parametrize(("fields", "body"), BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize(
+    ("line", "fields_of_line", "status"),
+    [
+        (b"GET /health HTTP/1.1", (), 200),
+        (b"HEAD /health HTTP/1.1", (), 200),
+        (b"POST /sleep HTTP/1.1", (), 404),
+        (b"GET /metrics HTTP/1.1", (), 404),
+        (b"POST /v1/completions HTTP/1.1", (b"x-wattroute-class: nobody's",), 400),
+    ],
+)
+def test_a_request_that_the_router_answers_itself_takes_its_body_with_it(
+    served: Bench,
+    line: bytes,
+    fields_of_line: tuple[bytes, ...],
+    status: int,
+    fields: tuple[bytes, ...],
+    body: bytes,
+) -> None:
+    before = len(served.engine.arrivals)
+    with Client(served.port) as client:
+        client.send([post(*fields_of_line, *fields, line=line, body=body), SENTINEL])
+        found = h11_answers(client.read(), [line.split()[0], b"GET"], is_ended=True)
+    assert not found.is_refused
+    assert found.statuses == [status, 200]
+    assert [arrival.target for arrival in served.engine.arrivals[before:]] == [b"/sentinel"]
 
 
 def check(served: Bench, case: Case, pieces: list[bytes]) -> None:
