@@ -6,13 +6,13 @@ workers are made from `Snapshot` when asked for.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
 import msgspec
 
 from router.contract import ClassId, PoolId
 from router.exchange import Ask, Outcome
+from router.histogram import Histogram
 from router.openai import Usage
 
 BYTES_PER_TOKEN = 4
@@ -23,58 +23,11 @@ ITL_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05
 QUEUE_WAIT_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 TOKEN_BOUNDS = (1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576)
 """As OpenTelemetry has them for gen_ai.client.token.usage, less the largest."""
+OVERHEAD_BOUNDS_S = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
 DURATION_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 240.0, 480.0, 960.0)
-
 
 _OK = Outcome.OK  # an enumeration's members are slow to reach
 _NO_TOKENS = Usage(0, 0)
-_FEW = 8
-
-
-class Histogram(msgspec.Struct):
-    """Counts by fixed upper bounds.
-
-    Attributes:
-        bounds: upper bounds, ascending.
-        counts: observations per bucket, one more than bounds (the last is open above).
-        total: sum of all observations.
-    """
-
-    bounds: tuple[float, ...]
-    counts: list[int]
-    total: float = 0.0
-
-    @classmethod
-    def empty(cls, bounds: tuple[float, ...]) -> Histogram:
-        """A histogram without observations."""
-        return cls(bounds, [0] * (len(bounds) + 1))
-
-    def observe(self, value: float) -> None:
-        """Add one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_all(self, values: list[float] | list[int]) -> None:
-        """Add observations, and maybe sort the list."""
-        if len(values) < _FEW:
-            for value in values:
-                self.observe(value)
-            return
-        values.sort()
-        self.total += sum(values)
-        counts, seen = self.counts, 0
-        for number, bound in enumerate(self.bounds):
-            if seen == len(values):
-                return
-            within = bisect_right(values, bound, seen)
-            counts[number] += within - seen
-            seen = within
-        counts[-1] += len(values) - seen
-
-    def add(self, other: Histogram) -> None:
-        """Add all observations of a histogram with the same bounds."""
-        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
 
 
 class Traffic(msgspec.Struct):

@@ -27,9 +27,9 @@ from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
 from router.parts import Held, Parts, Share, make_parts, succeed
 from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
-from router.pool import Slot
 from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
+from router.slot import Slot
 from router.snapshot import InstanceView, LeavingView, Snapshot, TableView
 from router.tenants.charge import Charge
 from router.tenants.tenant import TenantSpec

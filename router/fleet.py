@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from router.contract import InstanceId, PoolId
 from router.exchange import InstanceSpec, Outcome
 from router.health import Health
-from router.pool import Pool, Slot
+from router.pool import Pool
 from router.settings import HealthSettings
+from router.slot import Slot
 
 __all__ = ["EngineLoad", "Fleet", "InstanceSpec", "extra_load"]
 

@@ -14,7 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from router.accounting import Histogram, Traffic
+from router.accounting import Traffic
+from router.histogram import Histogram
 from router.ladder import TableState
 from router.snapshot import INSTANCE_STATES, InstanceView, Snapshot
 from router.version import VERSION

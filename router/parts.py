@@ -14,8 +14,8 @@ from router.failover import RetryBudget
 from router.fleet import Fleet
 from router.intake import Intake
 from router.policy import ClassPolicy, Lane
-from router.pool import Slot
 from router.settings import ClassSettings, RouterFile
+from router.slot import Slot
 from router.tenants.roster import Roster
 from router.tenants.tenant import TenantSpec
 

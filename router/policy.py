@@ -21,7 +21,8 @@ from router.affinity import hash_node, pick_weighted
 from router.contract import InstanceId, Precision
 from router.exchange import Ask
 from router.fleet import Fleet
-from router.pool import Pool, Slot
+from router.pool import Pool
+from router.slot import Slot
 
 CATCH_UP_REQUESTS = 64.0
 """Requests' worth of credit after which a pool that is full gathers no more."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from router.fleet import Fleet
-from router.pool import Slot
+from router.slot import Slot
 
 
 class SlotBook(Protocol):

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from router.accounting import ClassCounts, Histogram, Traffic, add_counts
+from router.accounting import ClassCounts, Traffic, add_counts
+from router.histogram import Histogram
 from router.ladder import TableState
 from router.tenants.counts import TenantCounts, merge_tenants
 

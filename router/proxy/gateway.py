@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from router.accounting import Histogram
+from router.accounting import OVERHEAD_BOUNDS_S
 from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Hints, Outcome, Refusal
+from router.histogram import Histogram
 from router.http1.content_coding import CodingError, is_coded, unpack
 from router.http1.engine_verbs import has_engine_verb, segments
 from router.http1.keyed_heads import KeyedReader
@@ -38,8 +39,6 @@ SWEEP_S = 0.1
 
 INLINE_BYTES = 262_144
 """A compressed body up to this size is unpacked at once; a larger one would keep the event loop."""
-
-OVERHEAD_BOUNDS_S = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0)
 
 COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
 """Targets known to be an engine's ordinary work, to spare them the look at their segments."""

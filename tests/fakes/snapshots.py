@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from router.accounting import Histogram
 from router.contract import InstanceId
 from router.dispatch import Dispatcher, Outcome
+from router.histogram import Histogram
 from router.metrics import COUNTERS, GAUGES, SUMS
 from router.snapshot import ConfigView, Snapshot
 from router.tenants.counts import TenantCounts

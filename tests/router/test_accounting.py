@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from router.accounting import Accounts, Answer, Histogram, Tally, Traffic, add_counts, tokens_of
+from router.accounting import Accounts, Answer, Tally, Traffic, add_counts, tokens_of
 from router.contract import ClassId, PoolId
 from router.exchange import Ask, Outcome
 from router.openai import RequestFacts, Usage
@@ -102,16 +100,6 @@ def test_an_answer_without_tokens_has_no_size() -> None:
     assert (sum(served.duration.counts), sum(served.input_sizes.counts), sum(served.output_sizes.counts)) == (20, 0, 0)
 
 
-@given(st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.3, 1.0, 1.5, 7.0]), max_size=40))
-def test_many_observations_at_once_count_as_one_by_one(values: list[float]) -> None:
-    one_by_one, at_once = Histogram.empty((0.1, 1.0, 5.0)), Histogram.empty((0.1, 1.0, 5.0))
-    for value in values:
-        one_by_one.observe(value)
-    at_once.observe_all(values)
-    assert at_once.counts == one_by_one.counts
-    assert at_once.total == pytest.approx(one_by_one.total)
-
-
 def test_refusals_are_counted_by_reason_also_without_a_class() -> None:
     accounts = Accounts((STANDARD,))
     accounts.refused(STANDARD, "queue_full")
@@ -125,14 +113,6 @@ def test_classes_do_not_share_their_refusals() -> None:
     accounts = Accounts((STANDARD, ClassId("flex")))
     accounts.refused(STANDARD, "queue_full")
     assert accounts.classes[ClassId("flex")].refused == {}
-
-
-def test_a_value_on_a_bound_is_within_it() -> None:
-    histogram = Histogram.empty((0.1, 1.0))
-    for value in (0.05, 0.1, 0.5, 1.0, 1.1, 100.0):
-        histogram.observe(value)
-    assert histogram.counts == [2, 2, 2]
-    assert histogram.total == pytest.approx(102.75)
 
 
 def test_workers_counts_add_up() -> None:

@@ -8,8 +8,8 @@ from router.contract import InstanceId, PoolId
 from router.discovery.static import list_instances
 from router.exchange import Outcome
 from router.fleet import EngineLoad, Fleet, extra_load
-from router.pool import Slot
 from router.settings import HealthSettings
+from router.slot import Slot
 from tests.fakes.routing import NOW_S, router_file
 
 

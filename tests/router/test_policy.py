@@ -16,8 +16,8 @@ from router.exchange import Ask
 from router.fleet import EngineLoad, Fleet
 from router.openai import RequestFacts
 from router.policy import AHEAD_FRAC, AHEAD_REQUESTS, CATCH_UP_REQUESTS, MAX_HOMES, ClassPolicy, Lane, Unavailable
-from router.pool import Slot
 from router.settings import HealthSettings
+from router.slot import Slot
 from tests.fakes.routing import NOW_S, router_file
 
 ASK = Ask(RequestFacts(), ClassId("standard"), None, None, 256.0)

@@ -14,8 +14,9 @@ from router.contract import InstanceId, PoolId
 from router.discovery.static import list_instances
 from router.exchange import Outcome
 from router.fleet import Fleet
-from router.pool import Pool, Slot
+from router.pool import Pool
 from router.settings import HealthSettings
+from router.slot import Slot
 from tests.fakes.routing import router_file
 
 

@@ -7,9 +7,9 @@ import json
 import msgspec
 import pytest
 
-from router.accounting import Histogram
 from router.dispatch import Dispatcher, Outcome
 from router.exchange import Ask, Choice
+from router.histogram import Histogram
 from router.snapshot import ConfigView, Snapshot, counts_of, merge, state_document
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 

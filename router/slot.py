@@ -1,0 +1,104 @@
+"""One instance as one worker sees it: its caps, its load and whether it may get requests. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from router.exchange import InstanceSpec
+from router.health import Health, HealthState
+
+if TYPE_CHECKING:
+    from router.pool import Pool
+
+
+@final
+class Slot:
+    """One instance.
+
+    Attributes:
+        ordinal: position in the configuration, from 0.
+        cap: most requests that this worker may have on it: what the others leave of `max_in_flight`.
+        max_in_flight: most requests that all workers together may have on it; 0 closes the instance.
+        in_flight: requests of this worker on it.
+        others: requests of the other workers on it, as of the last look; they count in `extra`.
+        row: where the workers' shared book has it.
+        extra: its load that is not this worker's, in requests, as of the last probe and the last look.
+        load: `in_flight` + `extra`.
+        load_at_s: when it last told its load.
+        probed_at_s: when it last answered a probe, None if it never did.
+        proven: it has told its load at least once.
+        withheld: it has not, while another instance is known to be awake.
+        ready: it is among its pool's instances to choose from.
+        free: it is ready and below its cap, and so stands in a circle.
+        after, before: its neighbours there.
+    """
+
+    __slots__ = (
+        "after",
+        "before",
+        "cap",
+        "draining",
+        "extra",
+        "free",
+        "health",
+        "in_flight",
+        "load",
+        "load_at_s",
+        "max_in_flight",
+        "ordinal",
+        "others",
+        "pool",
+        "probed_at_s",
+        "proven",
+        "ready",
+        "row",
+        "sleeping",
+        "spec",
+        "withheld",
+    )
+
+    def __init__(self, spec: InstanceSpec, pool: Pool, health: Health, ordinal: int) -> None:
+        self.spec = spec
+        self.pool = pool
+        self.health = health
+        self.ordinal = ordinal
+        self.cap = 0
+        self.max_in_flight = 0
+        self.in_flight = 0
+        self.others = 0
+        self.row = -1
+        self.extra = 0
+        self.load = 0
+        self.load_at_s = 0.0
+        self.probed_at_s: float | None = None
+        self.sleeping = False
+        self.draining = False
+        self.proven = False
+        self.withheld = False
+        self.ready = False
+        self.free = False
+        self.after = self.before = self
+
+    def adopt(self, old: Slot) -> None:
+        """Take over what is known of the same engine under other settings, and its requests; its pool is to refresh."""
+        self.health.adopt(old.health)
+        self.in_flight = old.in_flight
+        self.others = old.others
+        self.extra = old.extra
+        self.load = old.load
+        self.load_at_s = old.load_at_s
+        self.probed_at_s = old.probed_at_s
+        self.sleeping = old.sleeping
+        self.proven = old.proven
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may get requests at all, health aside."""
+        return self.max_in_flight > 0 and not self.draining and not self.sleeping and not self.withheld
+
+    @property
+    def state(self) -> str:
+        """For people and the controller: ``up``, ``suspect``, ``ejected`` or ``asleep``."""
+        if self.health.state is not HealthState.EJECTED and self.sleeping:
+            return "asleep"
+        return self.health.state.value
