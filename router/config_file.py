@@ -49,24 +49,32 @@ def load(path: Path, model: type[Model], ignore: tuple[str, ...] = ()) -> Model:
     return parse(read(path), model, name=str(path), ignore=ignore)
 
 
-def read(path: Path) -> str:
-    """Text of the file.
+def read(path: Path, *, name: str | None = None, max_bytes: int | None = None) -> str:
+    """Text of a file.
+
+    Args:
+        path: of the file.
+        name: which file it is, for messages; None for the configuration file.
+        max_bytes: most it may have; `MAX_FILE_BYTES` where absent.
 
     Raises:
         SettingsError: the file is absent, unreadable, too large or not UTF-8.
     """
     try:
         raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise SettingsError(f"{path}: no such file; examples are in deploy/examples/") from error
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise SettingsError(f"{path}: {len(raw)} bytes, more than {MAX_FILE_BYTES}; is this the right file?")
+        reason = f"the {name} file cannot be read: {error.strerror}" if name else f"cannot be read: {error.strerror}"
+        if name is None and isinstance(error, FileNotFoundError):
+            reason = "no such file; examples are in deploy/examples/"
+        raise SettingsError(f"{path}: {reason}") from error
+    question = f"is this the {name or 'right'} file?"
+    most = MAX_FILE_BYTES if max_bytes is None else max_bytes
+    if len(raw) > most:
+        raise SettingsError(f"{path}: {len(raw)} bytes, more than {most}; {question}")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 text at byte {error.start}; is this the right file?") from error
+        raise SettingsError(f"{path}: not UTF-8 text at byte {error.start}; {question}") from error
 
 
 def parse(text: str, model: type[Model], name: str, ignore: tuple[str, ...] = ()) -> Model:

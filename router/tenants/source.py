@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from router import config_file
 from router.contract import ClassId
 from router.errors import SettingsError
 from router.settings import RouterFile, TenantSettings
@@ -77,7 +78,7 @@ def spec_of(tenant: TenantSettings) -> TenantSpec:
 
 
 def _read_file(path: Path) -> list[tuple[str, TenantSpec]]:
-    text = _read_text(path)
+    text = config_file.read(path, name="tenants'", max_bytes=MAX_FILE_BYTES)
     entries = _json_lines(text, path) if text.lstrip()[:1] == "{" else _yaml_list(text, path)
     found: list[tuple[str, TenantSpec]] = []
     faults: list[str] = []
@@ -98,19 +99,6 @@ def _read_file(path: Path) -> list[tuple[str, TenantSpec]]:
     if not found:
         raise SettingsError(f"{path}: names no tenant, so that nobody could use the router")
     return found
-
-
-def _read_text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path}: the tenants' file cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise SettingsError(f"{path}: {len(raw)} bytes, more than {MAX_FILE_BYTES}; is this the tenants' file?")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 text at byte {error.start}; is this the tenants' file?") from error
 
 
 def _json_lines(text: str, path: Path) -> Iterator[tuple[int, str]]:
