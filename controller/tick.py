@@ -65,7 +65,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
     targets = _targets(site, policy, known, memory.plan)
     steered = steer(known.views, targets, _situation(site, policy, observation, known))
     views = steered.views if acts else known.views
-    dispatched = fast(planner, known.data, _serving(site, views))
+    dispatched = fast(planner, known.present, _serving(site, views))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in known.demand)
     content = with_event(body(site, known.data, dispatched.plan, views, lengths), observation.events, known.now_s)
     table = issue(content, memory.table, policy, sequence=memory.sequence, now_s=known.now_s)
@@ -76,7 +76,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
         intents=_intents(views, table.sequence),
         demand=known.demand_state,
         tokens=known.tokens,
-        bias_w=known.data.bias_w,
+        bias_w=known.data.sites[0].bias_w,
         bias_at_s=known.now_s,
         lacking=_lacks(dispatched.plan, memory.plan),
     )
@@ -145,7 +145,7 @@ def _is_near(known: Known, prepare_s: float) -> bool:
 
 def _prepared_step(plan: Plan, step: int) -> int:
     """The first interval from `step` on that is planned under a limit, `step` itself where none is."""
-    return next((t for t in range(step, len(plan.limit_w)) if plan.limit_w[t] is not None), step)
+    return next((t for t in range(step, plan.horizon.steps) if plan.is_limited(t)), step)
 
 
 def _situation(site: Site, policy: TickPolicy, observation: Observation, known: Known) -> Situation:

@@ -36,7 +36,7 @@ class Known:
         measured: power at the meter.
         modelled_w: power at the meter by the model, for the instances as they are.
         price, carbon: over the horizon.
-        data: the problem of now.
+        data: the problem of now, with the demand to plan instances for.
         events: those known.
         limit_w: limit in force now at the meter, None without one.
         router_age_s: age of the routers' report, None where it is missing.
@@ -57,6 +57,15 @@ class Known:
     limit_w: float | None
     router_age_s: float | None
     holding: str | None
+
+    @property
+    def present(self) -> ProblemData:
+        """The same problem with the demand of now in its first interval, for the dispatch."""
+        classes = tuple(
+            replace(cls, demand_tokens_per_s=(demand.output_tokens_per_s, *cls.demand_tokens_per_s[1:]))
+            for cls, demand in zip(self.data.classes, self.demand, strict=True)
+        )
+        return replace(self.data, classes=classes)
 
 
 def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from controller.errors import SolverError
 from controller.lifecycle.diagnostics import Fallback
 from controller.model.plan import Plan
 from controller.optimizer.check import violations
-from controller.optimizer.data import ProblemData
+from controller.optimizer.data import ProblemData, SiteData
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.greedy import filled, greedy, shifted
 from controller.optimizer.outcome import POWER_TOLERANCE_W, least_power_w, retold
@@ -72,30 +73,49 @@ def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
     if there were none, and the plan tells by how much the limit is broken.
     """
     now = first_interval(data, serving)
-    limit_w = now.limit_w[0]
-    hopeless = limit_w is not None and least_power_w(now) > limit_w
-    solvable = replace(now, limit_w=(None,)) if hopeless else now
+    sites = tuple(_solvable(site, least_w) for site, least_w in zip(now.sites, least_power_w(now), strict=True))
+    solvable = replace(now, sites=sites)
     rungs = [
         Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
         Rung("greedy", lambda: filled(solvable), solvable),
     ]
-    made = _climb_down("dispatch", rungs, None)
-    return replace(made, plan=retold(now, made.plan)) if hopeless else made
+    made = _climb_down("dispatch", rungs, (math.inf,) * len(data.sites))
+    return made if sites == now.sites else replace(made, plan=retold(now, made.plan))
+
+
+def _solvable(site: SiteData, least_w: float) -> SiteData:
+    limit_w = site.limit_w[0]
+    return site if limit_w is None or least_w <= limit_w else replace(site, limit_w=(None,))
 
 
 def _same_pools(plan: Plan, data: ProblemData) -> bool:
     return tuple(pool.pool_id for pool in plan.pools) == tuple(pool.pool_id for pool in data.pools)
 
 
-def _most_w(data: ProblemData, serving: tuple[int, ...]) -> float | None:
-    """Power that a plan may predict for now: the limit, or what the serving instances draw where that is more."""
-    limit_w = data.limit_w[0]
-    if limit_w is None:
-        return None
-    return max(limit_w, filled(first_interval(data, serving)).power_w[0]) + POWER_TOLERANCE_W
+def _most_w(data: ProblemData, serving: tuple[int, ...]) -> tuple[float, ...]:
+    """Power that a plan may predict for now at each site.
+
+    It is the limit, or what the serving instances draw where that is more; infinite without a limit.
+    """
+    limits = [site.limit_w[0] for site in data.sites]
+    if not any(limit is not None for limit in limits):
+        return (math.inf,) * len(limits)
+    now = filled(first_interval(data, serving)).sites
+    return tuple(
+        math.inf if limit is None else max(limit, site.power_w[0]) + POWER_TOLERANCE_W
+        for limit, site in zip(limits, now, strict=True)
+    )
 
 
-def _climb_down(ladder: str, rungs: list[Rung], most_w: float | None) -> Made:
+def _raised(plan: Plan, most_w: tuple[float, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"{site.power_w[0]:.0f} W would raise the power of {site.site_id} during a limit"
+        for site, most in zip(plan.sites, most_w, strict=True)
+        if site.power_w[0] > most
+    )
+
+
+def _climb_down(ladder: str, rungs: list[Rung], most_w: tuple[float, ...]) -> Made:
     """The first sound plan; where none is sound, the last rung's, which needs no solver and draws on what there is."""
     fallbacks: list[Fallback] = []
     for index, rung in enumerate(rungs):
@@ -106,8 +126,7 @@ def _climb_down(ladder: str, rungs: list[Rung], most_w: float | None) -> Made:
             fallbacks.append(Fallback(ladder, below, str(error)))
             continue
         problems = violations(plan, rung.data)
-        if most_w is not None and plan.power_w[0] > most_w:
-            problems = (f"{plan.power_w[0]:.0f} W would raise the power during a limit", *problems)
+        problems = (*_raised(plan, most_w), *problems)
         if not problems:
             return Made(plan, tuple(fallbacks))
         fallbacks.append(Fallback(ladder, below, f"{rung.name}: {'; '.join(problems[:3])}"))

@@ -14,7 +14,7 @@ from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent, limit_at
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
-from controller.optimizer.data import ClassData, PoolData, ProblemData
+from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
 from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
 from controller.settlement.quality_budget import QualityBurn, allowed_loss_frac
 from controller.units import J_PER_MWH
@@ -55,7 +55,6 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     limited = tuple(limit is not None for limit in raw_limit_w)
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
     pools = tuple(_pool(pool, k, inputs, horizon, limited) for k, pool in enumerate(site.pools))
-    lost_w = sum(view.pool.curves.idle_w for view in inputs.views if view.state is InstanceState.UNREACHABLE)
     batches = tuple(
         tuple(slo_batch(pool.curves, cls, length) for pool in site.pools)
         for cls, length in zip(site.classes, lengths, strict=True)
@@ -63,6 +62,7 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     prices = _prices(site, policy, inputs, lengths)
     return ProblemData(
         horizon=horizon,
+        sites=(_meter(site, policy, inputs, raw_limit_w, pools),),
         pools=pools,
         classes=tuple(_class(site, r, inputs, horizon, limited, prices.serve[r]) for r in range(len(site.classes))),
         allowed=tuple(allowed_pools(site, cls, batches[r]) for r, cls in enumerate(site.classes)),
@@ -72,20 +72,33 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         ),
         j_per_token=tuple(tuple(j_per_token(pool.curves, length) for pool in site.pools) for length in lengths),
         utilisation_frac=policy.utilisation_frac,
-        gpus=max(site.gpus, sum(p.gpus_per_instance * (p.on_now + p.sleeping_now) for p in pools)),
-        pue=site.pue,
-        spare_w=spare_w(site) + lost_w,
-        aux_w=site.aux_w,
-        bias_w=inputs.bias_w,
-        limit_w=tuple(None if limit is None else limit * (1.0 - inputs.margin_frac) for limit in raw_limit_w),
-        price_usd_per_mwh=inputs.price_usd_per_mwh,
-        carbon_kg_per_mwh=inputs.carbon_kg_per_mwh,
         carbon_usd_per_kg=policy.carbon_usd_per_kg,
         limit_usd_per_j=prices.limit_usd_per_j,
         quality_usd_per_token=prices.quality_usd_per_token,
         may_stop=policy.may_stop,
         peak_frac=max(policy.peak_frac, policy.utilisation_frac),
         headroom_usd_per_s=prices.headroom_usd_per_s,
+    )
+
+
+def _meter(
+    site: Site,
+    policy: TickPolicy,
+    inputs: Inputs,
+    limits_w: tuple[float | None, ...],
+    pools: tuple[PoolData, ...],
+) -> SiteData:
+    lost_w = sum(view.pool.curves.idle_w for view in inputs.views if view.state is InstanceState.UNREACHABLE)
+    return SiteData(
+        site_id=site.name,
+        gpus=max(site.gpus, sum(p.gpus_per_instance * (p.on_now + p.sleeping_now) for p in pools)),
+        pue=site.pue,
+        spare_w=spare_w(site) + lost_w,
+        aux_w=site.aux_w,
+        bias_w=inputs.bias_w,
+        limit_w=tuple(None if limit is None else limit * (1.0 - inputs.margin_frac) for limit in limits_w),
+        price_usd_per_mwh=inputs.price_usd_per_mwh,
+        carbon_kg_per_mwh=inputs.carbon_kg_per_mwh,
         ramp_w=None if policy.ramp_up_w_per_s is None else policy.ramp_up_w_per_s * policy.step_s,
     )
 
@@ -171,15 +184,15 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[b
 def _class(
     site: Site, r: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...], serve_usd: float
 ) -> ClassData:
-    cls, demand = site.classes[r], inputs.demand[r].output_tokens_per_s
-    coming = demand * horizon.dt_s * horizon.steps
+    cls, demand = site.classes[r], inputs.demand[r]
+    coming = demand.output_tokens_per_s * horizon.dt_s * horizon.steps
     plain, spending = (
         allowed_loss_frac(inputs.burns[r], cls.quality_budget_frac, coming, spend_savings=spend)
         for spend in (False, True)
     )
     return ClassData(
         class_id=cls.class_id,
-        demand_tokens_per_s=(demand,) * horizon.steps,
+        demand_tokens_per_s=demand.planned(horizon.steps),
         quality_budget_frac=tuple(spending if limit else plain for limit in limited),
         quality_usd_per_mtoken=cls.quality_usd_per_mtoken,
         serve_usd_per_token=serve_usd,

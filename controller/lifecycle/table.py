@@ -152,7 +152,7 @@ def _caps(
 ) -> tuple[InstanceCap, ...]:
     """Largest batch within the latency of the classes served; where a limit sheds load, that of the planned rate."""
     rates = rates_of(dispatch)
-    sheds = data.limit_w[0] is not None and any(slack.promise == "serve" for slack in dispatch.slack)
+    sheds = dispatch.is_limited(0) and any(slack.promise == "serve" for slack in dispatch.slack)
     out = []
     for k, pool in enumerate(site.pools):
         planned = [rates[r][k][0] for r in range(len(site.classes))]

@@ -47,6 +47,20 @@ class PoolPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SitePlan:
+    """One site over the horizon; every tuple has one entry an interval.
+
+    Attributes:
+        power_w: predicted at the meter.
+        limit_w: limit planned for, None where there is none.
+    """
+
+    site_id: str
+    power_w: tuple[float, ...]
+    limit_w: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Slack:
     """A promise the plan cannot keep.
 
@@ -67,21 +81,27 @@ class Plan:
     """Decided numbers over the horizon with their predicted outcome.
 
     Attributes:
-        power_w: predicted site power, one entry an interval.
-        limit_w: limit planned for, None where there is none.
         gap_frac: proven optimality gap, None where there is no bound.
         solve_s: time the solver took.
     """
 
     horizon: Horizon
     origin: PlanOrigin
+    sites: tuple[SitePlan, ...]
     pools: tuple[PoolPlan, ...]
-    power_w: tuple[float, ...]
-    limit_w: tuple[float | None, ...]
     cost_usd: float
     slack: tuple[Slack, ...] = ()
     gap_frac: float | None = None
     solve_s: float = 0.0
+
+    @property
+    def power_w(self) -> tuple[float, ...]:
+        """Predicted power of all sites together, one entry an interval."""
+        return tuple(sum(site.power_w[t] for site in self.sites) for t in range(self.horizon.steps))
+
+    def is_limited(self, step: int) -> bool:
+        """Whether any site is planned under a limit in an interval."""
+        return any(site.limit_w[step] is not None for site in self.sites)
 
 
 class Verb(StrEnum):

@@ -56,8 +56,11 @@ def _shape(plan: Plan, data: ProblemData) -> tuple[str, ...]:
         lengths = {len(pool.on), len(pool.sleeping), *(len(rates) for _, rates in pool.output_tokens_per_s)}
         if lengths != {steps}:
             return (f"{pool.pool_id}: series of {sorted(lengths)} intervals, {steps} expected",)
-    if len(plan.power_w) != steps:
-        return (f"power of {len(plan.power_w)} intervals, {steps} expected",)
+    if tuple(site.site_id for site in plan.sites) != tuple(site.site_id for site in data.sites):
+        return ("the plan's sites are not those of the problem",)
+    for site in plan.sites:
+        if len(site.power_w) != steps:
+            return (f"{site.site_id}: power of {len(site.power_w)} intervals, {steps} expected",)
     return ()
 
 
@@ -65,7 +68,7 @@ def _numbers(plan: Plan, rates: Rates) -> tuple[str, ...]:
     flat = [value for row in rates for cell in row for value in cell]
     if not all(math.isfinite(value) and value >= 0 for value in flat):
         return ("a token rate is negative or not finite",)
-    if not all(math.isfinite(value) for value in plan.power_w):
+    if not all(math.isfinite(value) for site in plan.sites for value in site.power_w):
         return ("a predicted power is not finite",)
     return ()
 
@@ -79,13 +82,12 @@ def _instances(plan: Plan, data: ProblemData) -> tuple[str, ...]:
             if not max(pool.min_on, pool.locked[t]) <= on <= pool.max_on:
                 bounds = f"{max(pool.min_on, pool.locked[t])}..{pool.max_on}"
                 out.append(f"{pool.pool_id}[{t}]: {on} on, outside {bounds}")
-    for t in range(plan.horizon.steps):
-        held = sum(
-            pool.gpus_per_instance * (planned.on[t] + planned.sleeping[t])
-            for pool, planned in zip(data.pools, plan.pools, strict=True)
-        )
-        if held > data.gpus:
-            out.append(f"[{t}]: {held} GPUs held of {data.gpus}")
+    for c, site in enumerate(data.sites):
+        pools = [(data.pools[k].gpus_per_instance, plan.pools[k]) for k in data.pools_at(c)]
+        for t in range(plan.horizon.steps):
+            held = sum(gpus * (planned.on[t] + planned.sleeping[t]) for gpus, planned in pools)
+            if held > site.gpus:
+                out.append(f"{site.site_id}[{t}]: {held} GPUs held of {site.gpus}")
     return tuple(out)
 
 
@@ -142,11 +144,11 @@ def _promises(plan: Plan, data: ProblemData, rates: Rates) -> tuple[str, ...]:
             out.append(f"{pool}: headroom silently used, {amount:.4f} instances")
     on = tuple(pool.on for pool in plan.pools)
     sleeping = tuple(pool.sleeping for pool in plan.pools)
-    expected = power_w(data, on, sleeping, rates)
-    for t, (said, means) in enumerate(zip(plan.power_w, expected, strict=True)):
-        if abs(said - means) > POWER_TOLERANCE_W:
-            out.append(f"[{t}]: {said:.1f} W predicted, the model says {means:.1f} W")
-    over = max(over_limit_w(data, expected, t) for t in steps)
-    if over > told.get(("limit", "site"), 0.0) + POWER_TOLERANCE_W:
-        out.append(f"limit silently exceeded by {over:.1f} W")
+    for site, planned, expected in zip(data.sites, plan.sites, power_w(data, on, sleeping, rates), strict=True):
+        for t, (said, means) in enumerate(zip(planned.power_w, expected, strict=True)):
+            if abs(said - means) > POWER_TOLERANCE_W:
+                out.append(f"{site.site_id}[{t}]: {said:.1f} W predicted, the model says {means:.1f} W")
+        over = max(over_limit_w(site, expected[t], t) for t in steps)
+        if over > told.get(("limit", site.site_id), 0.0) + POWER_TOLERANCE_W:
+            out.append(f"{site.site_id}: limit silently exceeded by {over:.1f} W")
     return tuple(out)

@@ -1,6 +1,8 @@
 """The numbers of one planning problem, free of any solver.
 
-Index sets: classes r, pools k, intervals t of the horizon. Matrices are tuples of rows, `[r][k]` or `[k][t]`.
+Index sets: sites c, classes r, pools k, intervals t of the horizon. Matrices are tuples of rows, `[r][k]` or `[k][t]`.
+A class is the demand for one model under one set of promises; a pool is one precision of one model on one kind of GPU
+at one site. Which pools a class may use says which model it asks for and which sites it reaches.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ class PoolData:
         wake_s, start_s: from asleep, and from off, to serving.
         start_usd: cost set on a wake or start.
         min_up_steps: least intervals between a planned wake and the next sleep.
+        site: index of the site it is at.
     """
 
     pool_id: PoolId
@@ -46,6 +49,34 @@ class PoolData:
     start_s: float
     start_usd: float
     min_up_steps: int
+    site: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteData:
+    """One metering point and the GPUs behind it.
+
+    Attributes:
+        gpus: GPUs installed.
+        pue: facility power over IT power.
+        spare_w: IT power of GPUs that belong to no instance.
+        aux_w: constant load behind the meter that is not IT.
+        bias_w: correction from measured power, added to the site's predicted power.
+        limit_w: per interval, most the site is planned to draw, None without a limit.
+        price_usd_per_mwh, carbon_kg_per_mwh: per interval.
+        ramp_w: largest planned rise of power between intervals, None for no bound.
+    """
+
+    site_id: str
+    gpus: int
+    pue: float
+    spare_w: float
+    aux_w: float
+    bias_w: float
+    limit_w: tuple[float | None, ...]
+    price_usd_per_mwh: tuple[float, ...]
+    carbon_kg_per_mwh: tuple[float, ...]
+    ramp_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +99,7 @@ class ClassData:
 
 @dataclass(frozen=True, slots=True)
 class ProblemData:
-    """One site over one horizon.
+    """Sites, pools and classes over one horizon.
 
     Attributes:
         allowed: [r][k], whether the class may use the pool.
@@ -77,50 +108,46 @@ class ProblemData:
         utilisation_frac: η, share of the engine time that is planned.
         peak_frac: share that may be used at a price before a promise to a class is broken.
         headroom_usd_per_s: price of one instance's engine time beyond η.
-        gpus: GPUs installed.
-        pue: facility power over IT power.
-        spare_w: IT power of GPUs that belong to no instance.
-        aux_w: constant load behind the meter that is not IT.
-        bias_w: correction from measured power, added to the site's predicted power.
-        limit_w: per interval, most the site is planned to draw, None without a limit.
-        price_usd_per_mwh, carbon_kg_per_mwh: per interval.
         carbon_usd_per_kg: price set on emissions.
-        limit_usd_per_j: price of energy drawn above the limit.
+        limit_usd_per_j: price of energy drawn above a limit.
         quality_usd_per_token: price of an output token at a loss of 1 beyond the class's budget.
         may_stop: whether sleeping instances may be stopped.
-        ramp_w: largest planned rise of power between intervals, None for no bound.
-        ramp_usd_per_w: price of a rise beyond it.
+        ramp_usd_per_w: price of a rise beyond a site's ramp.
     """
 
     horizon: Horizon
+    sites: tuple[SiteData, ...]
     pools: tuple[PoolData, ...]
     classes: tuple[ClassData, ...]
     allowed: tuple[tuple[bool, ...], ...]
     busy_s_per_token: tuple[tuple[float, ...], ...]
     j_per_token: tuple[tuple[float, ...], ...]
     utilisation_frac: float
-    gpus: int
-    pue: float
-    spare_w: float
-    aux_w: float
-    bias_w: float
-    limit_w: tuple[float | None, ...]
-    price_usd_per_mwh: tuple[float, ...]
-    carbon_kg_per_mwh: tuple[float, ...]
     carbon_usd_per_kg: float
     limit_usd_per_j: float
     quality_usd_per_token: float
     may_stop: bool = True
     peak_frac: float = 0.97
     headroom_usd_per_s: float = 0.01
-    ramp_w: float | None = None
     ramp_usd_per_w: float = 1e-3
 
     @property
-    def energy_usd_per_w(self) -> tuple[float, ...]:
-        """Cost of one watt over each interval: energy and carbon, USD/W."""
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Every (r, k) whose class may use the pool, by class."""
+        return tuple((r, k) for r, row in enumerate(self.allowed) for k, may in enumerate(row) if may)
+
+    @property
+    def energy_usd_per_w(self) -> tuple[tuple[float, ...], ...]:
+        """[c][t], cost of one watt over each interval: energy and carbon, USD/W."""
         mwh_per_w = self.horizon.dt_s / 3.6e9
         return tuple(
-            (price + self.carbon_usd_per_kg * carbon) * mwh_per_w
-            for price, carbon in zip(self.price_usd_per_mwh, self.carbon_kg_per_mwh, strict=True)
+            tuple(
+                (price + self.carbon_usd_per_kg * carbon) * mwh_per_w
+                for price, carbon in zip(site.price_usd_per_mwh, site.carbon_kg_per_mwh, strict=True)
+            )
+            for site in self.sites
         )
+
+    def pools_at(self, c: int) -> tuple[int, ...]:
+        """Indices of a site's pools."""
+        return tuple(k for k, pool in enumerate(self.pools) if pool.site == c)

@@ -47,7 +47,7 @@ def _leads(data: ProblemData) -> set[int]:
 
 
 def _limit_changes(data: ProblemData, t: int) -> bool:
-    return data.limit_w[t] != data.limit_w[t - 1]
+    return any(site.limit_w[t] != site.limit_w[t - 1] for site in data.sites)
 
 
 def _bounds_change(data: ProblemData, t: int) -> bool:
@@ -58,7 +58,7 @@ def _bounds_change(data: ProblemData, t: int) -> bool:
 
 
 def _signals(data: ProblemData, t: int) -> tuple[float, ...]:
-    return (data.energy_usd_per_w[t], *(cls.demand_tokens_per_s[t] for cls in data.classes))
+    return (*(usd[t] for usd in data.energy_usd_per_w), *(cls.demand_tokens_per_s[t] for cls in data.classes))
 
 
 def _notable(data: ProblemData, t: int) -> bool:

@@ -18,7 +18,6 @@ from controller.optimizer.variables import Parameters, Shape, Variables
 
 CONSTRAINTS = (
     serve.serve_demand,
-    serve.allowed_pools,
     capacity.engine_time,
     headroom.headroom_bound,
     power.site_power,
@@ -52,9 +51,15 @@ def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
         horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, 1),
         pools=pools,
         classes=classes,
-        limit_w=data.limit_w[:1],
-        price_usd_per_mwh=data.price_usd_per_mwh[:1],
-        carbon_kg_per_mwh=data.carbon_kg_per_mwh[:1],
+        sites=tuple(
+            replace(
+                site,
+                limit_w=site.limit_w[:1],
+                price_usd_per_mwh=site.price_usd_per_mwh[:1],
+                carbon_kg_per_mwh=site.carbon_kg_per_mwh[:1],
+            )
+            for site in data.sites
+        ),
     )
 
 
@@ -89,7 +94,7 @@ def solve_dispatch(
         PlanOrigin.DISPATCH,
         tuple((pool.on_now,) for pool in data.pools),
         tuple((pool.sleeping_now,) for pool in data.pools),
-        rates(compiled.variables.tokens.value, shape.classes, shape.pools),
+        rates(compiled.variables.tokens.value, shape),
         gap_frac=solved.gap_frac,
         solve_s=solved.solve_s,
     )

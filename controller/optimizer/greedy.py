@@ -114,12 +114,16 @@ def _least(data: ProblemData, k: int) -> int:
 
 def _sleeping(data: ProblemData, on: tuple[int, ...]) -> tuple[int, ...]:
     """Those not needed go to sleep, those off are started last; sleepers are stopped where GPUs run short."""
-    free = data.gpus - sum(pool.gpus_per_instance * count for pool, count in zip(data.pools, on, strict=True))
+    free = [
+        site.gpus - sum(data.pools[k].gpus_per_instance * on[k] for k in data.pools_at(c))
+        for c, site in enumerate(data.sites)
+    ]
     out = []
     for pool, count in zip(data.pools, on, strict=True):
         loaded = max(pool.on_now + pool.sleeping_now - count, 0)
-        kept = max(0, min(loaded, free // pool.gpus_per_instance if pool.gpus_per_instance else loaded))
-        free -= kept * pool.gpus_per_instance
+        room = free[pool.site] // pool.gpus_per_instance if pool.gpus_per_instance else loaded
+        kept = max(0, min(loaded, room))
+        free[pool.site] -= kept * pool.gpus_per_instance
         out.append(kept)
     return tuple(out)
 
@@ -133,7 +137,10 @@ def _neighbours(data: ProblemData, on: tuple[int, ...]) -> list[tuple[int, ...]]
         counts
         for counts in near
         if all(_least(data, k) <= counts[k] <= data.pools[k].max_on for k in pools)
-        and sum(pool.gpus_per_instance * counts[k] for k, pool in enumerate(data.pools)) <= data.gpus
+        and all(
+            sum(data.pools[k].gpus_per_instance * counts[k] for k in data.pools_at(c)) <= site.gpus
+            for c, site in enumerate(data.sites)
+        )
     ]
 
 
@@ -142,11 +149,12 @@ def _objective(data: ProblemData, on: tuple[int, ...]) -> float:
     rates = fill(data, (tuple(float(count) for count in on),))
     counts = tuple((count,) for count in on)
     asleep = tuple((count,) for count in _sleeping(data, on))
-    site_w = power_w(data, counts, asleep, rates)
+    powers = power_w(data, counts, asleep, rates)
     moved = tuple(moves(pool, counts[k], asleep[k]) for k, pool in enumerate(data.pools))
     dt_s = data.horizon.dt_s
-    cost = running_cost_usd(data, rates, site_w, moved)
-    cost += over_limit_w(data, site_w, 0) * dt_s * data.limit_usd_per_j
+    cost = running_cost_usd(data, rates, powers, moved)
+    for site, (site_w,) in zip(data.sites, powers, strict=True):
+        cost += over_limit_w(site, site_w, 0) * dt_s * data.limit_usd_per_j
     for r, cls in enumerate(data.classes):
         cost += unserved(data, rates, r, 0) * dt_s * cls.serve_usd_per_token
         cost += over_quality(data, rates, r, 0) * dt_s * data.quality_usd_per_token

@@ -15,7 +15,6 @@ from controller.optimizer.variables import Parameters, Shape, Variables
 
 CONSTRAINTS = (
     serve.serve_demand,
-    serve.allowed_pools,
     capacity.engine_time,
     headroom.headroom_bound,
     occupancy.instance_bounds,
@@ -72,7 +71,7 @@ def solve_milp(
         PlanOrigin.MILP,
         whole("on", v.on.value),
         whole("sleeping", v.sleeping.value),
-        rates(v.tokens.value, shape.classes, shape.pools),
+        rates(v.tokens.value, shape),
         gap_frac=solved.gap_frac,
         solve_s=solved.solve_s,
     )

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from controller.model.plan import Horizon, Plan, PlanOrigin, PoolPlan, Slack
-from controller.optimizer.data import PoolData, ProblemData
+from controller.model.plan import Horizon, Plan, PlanOrigin, PoolPlan, SitePlan, Slack
+from controller.optimizer.data import PoolData, ProblemData, SiteData
 from controller.units import SECONDS_PER_HOUR
 
 TOKENS_TOLERANCE = 1e-3
@@ -21,6 +21,8 @@ Counts = tuple[tuple[int, ...], ...]
 """[k][t], instances."""
 Rates = tuple[tuple[tuple[float, ...], ...], ...]
 """[r][k][t], output tokens/s."""
+Powers = tuple[tuple[float, ...], ...]
+"""[c][t], W at the sites' meters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +90,21 @@ def headroom_used(data: ProblemData, plan: Plan) -> tuple[tuple[str, float], ...
     return tuple(out)
 
 
-def power_w(data: ProblemData, on: Counts, sleeping: Counts, rates: Rates) -> tuple[float, ...]:
-    """Predicted power at the meter, one entry an interval; the equation of `terms.power.site_power`."""
-    out = []
-    for t in range(len(on[0])):
-        it_w = data.spare_w
-        for k, pool in enumerate(data.pools):
+def power_w(data: ProblemData, on: Counts, sleeping: Counts, rates: Rates) -> Powers:
+    """Predicted power at each site's meter; the equation of `terms.power.site_power`."""
+    steps = range(len(on[0]))
+    it_w = [[site.spare_w for _ in steps] for site in data.sites]
+    for k, pool in enumerate(data.pools):
+        used = [(data.j_per_token[r][k], row[k]) for r, row in enumerate(rates) if any(row[k])]
+        at_site_w = it_w[pool.site]
+        for t in steps:
             off = pool.instances - on[k][t] - sleeping[k][t]
-            it_w += pool.p0_w * on[k][t] + pool.sleeping_w * sleeping[k][t] + pool.off_w * off
-            it_w += sum(data.j_per_token[r][k] * rates[r][k][t] for r in range(len(data.classes)))
-        out.append(data.pue * it_w + data.aux_w + data.bias_w)
-    return tuple(out)
+            at_site_w[t] += pool.p0_w * on[k][t] + pool.sleeping_w * sleeping[k][t] + pool.off_w * off
+            at_site_w[t] += sum(joules * cell[t] for joules, cell in used)
+    return tuple(
+        tuple(site.pue * watts + site.aux_w + site.bias_w for watts in at_site_w)
+        for site, at_site_w in zip(data.sites, it_w, strict=True)
+    )
 
 
 def unserved(data: ProblemData, rates: Rates, r: int, t: int) -> float:
@@ -115,9 +121,9 @@ def over_quality(data: ProblemData, rates: Rates, r: int, t: int) -> float:
     return excess if excess > 1e-6 * max(1.0, sum(row[t] for row in rates[r])) else 0.0
 
 
-def slack(data: ProblemData, rates: Rates, site_w: tuple[float, ...]) -> tuple[Slack, ...]:
+def slack(data: ProblemData, rates: Rates, powers: Powers) -> tuple[Slack, ...]:
     """Promises that are not kept, each at its worst interval."""
-    steps = range(len(site_w))
+    steps = range(len(powers[0]))
     out = []
     for r, cls in enumerate(data.classes):
         missing = max(unserved(data, rates, r, t) for t in steps)
@@ -126,21 +132,24 @@ def slack(data: ProblemData, rates: Rates, site_w: tuple[float, ...]) -> tuple[S
         excess = max(over_quality(data, rates, r, t) for t in steps)
         if excess > 0:
             out.append(Slack("quality", cls.class_id, excess, "loss·tokens/s"))
-    over_w = max(over_limit_w(data, site_w, t) for t in steps)
-    if over_w > 0:
-        out.append(Slack("limit", "site", over_w, "W"))
+    for site, site_w in zip(data.sites, powers, strict=True):
+        over_w = max(over_limit_w(site, site_w[t], t) for t in steps)
+        if over_w > 0:
+            out.append(Slack("limit", site.site_id, over_w, "W"))
     return tuple(out)
 
 
-def over_limit_w(data: ProblemData, site_w: tuple[float, ...], t: int) -> float:
-    """Power above the limit; 0 below the tolerance or without a limit."""
-    limit = data.limit_w[t]
-    return site_w[t] - limit if limit is not None and site_w[t] > limit + POWER_TOLERANCE_W else 0.0
+def over_limit_w(site: SiteData, power_w: float, t: int) -> float:
+    """Power of a site above its limit; 0 below the tolerance or without a limit."""
+    limit = site.limit_w[t]
+    return power_w - limit if limit is not None and power_w > limit + POWER_TOLERANCE_W else 0.0
 
 
-def running_cost_usd(data: ProblemData, rates: Rates, site_w: tuple[float, ...], moved: tuple[Moves, ...]) -> float:
+def running_cost_usd(data: ProblemData, rates: Rates, powers: Powers, moved: tuple[Moves, ...]) -> float:
     """Energy, carbon, quality and switching; what is not served or over a limit has no place in a bill."""
-    cost = sum(w * usd for w, usd in zip(site_w, data.energy_usd_per_w, strict=False))
+    cost = 0.0
+    for site_w, prices in zip(powers, data.energy_usd_per_w, strict=True):
+        cost += sum(w * usd for w, usd in zip(site_w, prices, strict=False))
     for r, cls in enumerate(data.classes):
         for pool, row in zip(data.pools, rates[r], strict=True):
             cost += cls.quality_usd_per_mtoken * 1e-6 * pool.quality_loss_frac * sum(row) * data.horizon.dt_s
@@ -164,11 +173,15 @@ def assemble(
     The counts and rates may cover fewer intervals than the problem; the plan then has as many.
     """
     steps = len(on[0])
-    site_w = power_w(data, on, sleeping, rates)
+    powers = power_w(data, on, sleeping, rates)
     moved = tuple(moves(pool, on[k], sleeping[k]) for k, pool in enumerate(data.pools))
     plan = Plan(
         horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, steps),
         origin=origin,
+        sites=tuple(
+            SitePlan(site.site_id, site_w, site.limit_w[:steps])
+            for site, site_w in zip(data.sites, powers, strict=True)
+        ),
         pools=tuple(
             PoolPlan(
                 pool.pool_id,
@@ -178,10 +191,8 @@ def assemble(
             )
             for k, pool in enumerate(data.pools)
         ),
-        power_w=site_w,
-        limit_w=data.limit_w[:steps],
-        cost_usd=running_cost_usd(data, rates, site_w, moved),
-        slack=slack(data, rates, site_w),
+        cost_usd=running_cost_usd(data, rates, powers, moved),
+        slack=slack(data, rates, powers),
         gap_frac=gap_frac,
         solve_s=solve_s,
     )
@@ -202,11 +213,11 @@ def retold(data: ProblemData, plan: Plan) -> Plan:
     )
 
 
-def least_power_w(data: ProblemData) -> float:
-    """Power at the meter of the present instances without a token."""
+def least_power_w(data: ProblemData) -> tuple[float, ...]:
+    """Power at each site's meter of the present instances without a token."""
     idle = tuple(tuple((0.0,) for _ in data.pools) for _ in data.classes)
     on = tuple((pool.on_now,) for pool in data.pools)
-    return power_w(data, on, tuple((pool.sleeping_now,) for pool in data.pools), idle)[0]
+    return tuple(site_w for (site_w,) in power_w(data, on, tuple((p.sleeping_now,) for p in data.pools), idle))
 
 
 def rates_of(plan: Plan) -> Rates:

@@ -6,6 +6,7 @@ import numpy as np
 
 from controller.errors import SolverError
 from controller.optimizer.outcome import Counts, Rates
+from controller.optimizer.variables import Shape
 
 WHOLE_TOLERANCE = 1e-4
 """HiGHS holds integers to 1e-6; a larger distance means that something else is wrong."""
@@ -25,13 +26,15 @@ def whole(name: str, values: np.ndarray) -> Counts:
     return tuple(tuple(int(value) for value in row) for row in np.maximum(nearest, 0.0))
 
 
-def rates(values: np.ndarray, classes: int, pools: int) -> Rates:
-    """[r][k][t] token rates of an (R·K, T) array; what is negative or tiny by arithmetic alone is zero.
+def rates(values: np.ndarray, shape: Shape) -> Rates:
+    """[r][k][t] token rates of a (P, T) array; what is negative or tiny by arithmetic alone is zero.
 
     Raises:
         SolverError: a value is not finite.
     """
     if not np.all(np.isfinite(values)):
         raise SolverError("a token rate is not finite; the plan is refused, the next rung takes its place")
-    clean = np.where(values > LEAST_RATE, values, 0.0).reshape(classes, pools, -1)
+    clean = np.zeros((shape.classes, shape.pools, shape.steps))
+    of_class, of_pool = zip(*shape.pairs, strict=True)
+    clean[of_class, of_pool] = np.where(values > LEAST_RATE, values, 0.0)
     return tuple(tuple(tuple(float(x) for x in cell) for cell in row) for row in clean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,24 +23,36 @@ def shape_of(data: ProblemData) -> Shape:
     reach = max(
         max(pool.min_up_steps, math.ceil(pool.start_s / dt_s), math.ceil(pool.wake_s / dt_s)) for pool in data.pools
     )
-    return Shape(len(data.classes), len(data.pools), steps, lags=min(steps, max(1, reach)))
+    return Shape(
+        len(data.sites),
+        len(data.classes),
+        steps,
+        pairs=data.pairs,
+        site_of_pool=tuple(pool.site for pool in data.pools),
+        lags=min(steps, max(1, reach)),
+    )
 
 
-def most_power_w(data: ProblemData) -> float:
-    """A power the site cannot reach, W: stands for no limit."""
-    it_w = data.spare_w + sum(pool.instances * max(pool.p0_w, pool.off_w, pool.sleeping_w) for pool in data.pools)
+def most_power_w(data: ProblemData, c: int) -> float:
+    """A power that site c cannot reach, W: stands for no limit."""
+    site = data.sites[c]
+    pools = [data.pools[k] for k in data.pools_at(c)]
+    it_w = site.spare_w + sum(pool.instances * max(pool.p0_w, pool.off_w, pool.sleeping_w) for pool in pools)
     for r, cls in enumerate(data.classes):
         it_w += max(data.j_per_token[r]) * max(cls.demand_tokens_per_s)
-    return 2.0 * (data.pue * it_w + data.aux_w + abs(data.bias_w)) + 1.0
+    return 2.0 * (site.pue * it_w + site.aux_w + abs(site.bias_w)) + 1.0
 
 
 def energy_bill(data: ProblemData) -> float:
     """Scale of the energy bill over the horizon, in the objective's unit: that of the present instances."""
-    now_w = data.spare_w + sum(
-        pool.p0_w * max(1, pool.on_now) + pool.sleeping_w * pool.sleeping_now for pool in data.pools
-    )
-    site_w = data.pue * now_w + data.aux_w
-    return OBJECTIVE_PER_USD * max(1e-6, sum(abs(usd) for usd in data.energy_usd_per_w) * site_w)
+    bill_usd = 0.0
+    for c, (site, prices) in enumerate(zip(data.sites, data.energy_usd_per_w, strict=True)):
+        pools = [data.pools[k] for k in data.pools_at(c)]
+        now_w = site.spare_w + sum(
+            pool.p0_w * max(1, pool.on_now) + pool.sleeping_w * pool.sleeping_now for pool in pools
+        )
+        bill_usd += sum(abs(usd) for usd in prices) * (site.pue * now_w + site.aux_w)
+    return OBJECTIVE_PER_USD * max(1e-6, bill_usd)
 
 
 def set_values(p: Parameters, data: ProblemData, shape: Shape) -> None:
@@ -67,14 +80,25 @@ def _wide(column: np.ndarray, steps: int) -> np.ndarray:
 
 def _set_workload(p: Parameters, data: ProblemData, shape: Shape) -> None:
     demand = np.array([cls.demand_tokens_per_s for cls in data.classes], dtype=float)
-    allowed = np.array(data.allowed, dtype=float)
+    of_class, of_pool = _indices(shape)
     loss = np.array([pool.quality_loss_frac for pool in data.pools])
-    budget = np.array([cls.quality_budget_frac for cls in data.classes])
-    pairs = shape.classes * shape.pools
+    budget = np.array([cls.quality_budget_frac for cls in data.classes], dtype=float)
     _put(p.demand, demand)
-    _put(p.token_cap, (allowed[:, :, None] * demand[:, None, :]).reshape(pairs, shape.steps))
-    _put(p.busy_s, _wide(np.array(data.busy_s_per_token).reshape(pairs), shape.steps))
-    _put(p.excess_loss, (loss[None, :, None] - budget[:, None, :]).reshape(pairs, shape.steps))
+    _put(p.busy_s, _wide(np.array(data.busy_s_per_token)[of_class, of_pool], shape.steps))
+    _put(p.excess_loss, loss[of_pool, None] - budget[of_class])
+
+
+def _indices(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Class and pool of every pair."""
+    pairs = np.array(shape.pairs)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _at_sites(shape: Shape, values: Sequence[float] | np.ndarray, pools: np.ndarray) -> np.ndarray:
+    """A (C, n) matrix with value i in the row of the site of pool `pools[i]`."""
+    matrix = np.zeros((shape.sites, len(pools)))
+    matrix[np.array(shape.site_of_pool)[pools], range(len(pools))] = values
+    return matrix
 
 
 def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
@@ -99,19 +123,26 @@ def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
     _put(p.instances, _wide(np.array([pool.instances for pool in pools]), steps))
     _put(p.on_now, [[pool.on_now] for pool in pools])
     _put(p.sleeping_now, [[pool.sleeping_now] for pool in pools])
-    _put(p.gpus_each, [[pool.gpus_per_instance for pool in pools]])
-    _put(p.gpus, [[data.gpus] * steps])
+    _put(p.gpus_each, _at_sites(shape, [pool.gpus_per_instance for pool in pools], np.arange(shape.pools)))
+    _put(p.gpus, _wide(np.array([site.gpus for site in data.sites]), steps))
 
 
 def _set_power(p: Parameters, data: ProblemData, shape: Shape) -> None:
-    none_w = most_power_w(data)
-    off_w = sum(pool.instances * pool.off_w for pool in data.pools) + data.spare_w
-    _put(p.on_w, [[data.pue * (pool.p0_w - pool.off_w) for pool in data.pools]])
-    _put(p.sleeping_w, [[data.pue * (pool.sleeping_w - pool.off_w) for pool in data.pools]])
-    _put(p.token_w, data.pue * np.array(data.j_per_token).reshape(1, -1))
-    _put(p.base_w, [[data.pue * off_w + data.aux_w + data.bias_w] * shape.steps])
-    _put(p.limit_w, [[none_w if limit is None else limit for limit in data.limit_w]])
-    _put(p.ramp_w, [[none_w if data.ramp_w is None else data.ramp_w] * shape.steps])
+    every = np.arange(shape.pools)
+    of_class, of_pool = _indices(shape)
+    pue = np.array([data.sites[pool.site].pue for pool in data.pools])
+    off_w = np.array([pool.off_w for pool in data.pools])
+    none_w = [most_power_w(data, c) for c in range(shape.sites)]
+    stopped_w = _at_sites(shape, off_w * [pool.instances for pool in data.pools], every).sum(axis=1)
+    base_w = [site.pue * (stopped_w[c] + site.spare_w) + site.aux_w + site.bias_w for c, site in enumerate(data.sites)]
+    _put(p.on_w, _at_sites(shape, pue * ([pool.p0_w for pool in data.pools] - off_w), every))
+    _put(p.sleeping_w, _at_sites(shape, pue * ([pool.sleeping_w for pool in data.pools] - off_w), every))
+    _put(p.token_w, _at_sites(shape, pue[of_pool] * np.array(data.j_per_token)[of_class, of_pool], of_pool))
+    _put(p.base_w, _wide(np.array(base_w), shape.steps))
+    limits = [[none_w[c] if limit is None else limit for limit in site.limit_w] for c, site in enumerate(data.sites)]
+    _put(p.limit_w, limits)
+    ramps = [none_w[c] if site.ramp_w is None else site.ramp_w for c, site in enumerate(data.sites)]
+    _put(p.ramp_w, _wide(np.array(ramps), shape.steps))
 
 
 def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
@@ -119,12 +150,16 @@ def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
     loss = np.array([pool.quality_loss_frac for pool in data.pools])
     per_token = np.array([cls.quality_usd_per_mtoken * 1e-6 for cls in data.classes])
     serve = np.array([[cls.serve_usd_per_token for cls in data.classes]])
-    energy = max(0.0, *(abs(usd) for usd in data.energy_usd_per_w))
-    _put(p.energy_price, OBJECTIVE_PER_USD * np.array([data.energy_usd_per_w]))
-    _put(p.token_price, OBJECTIVE_PER_USD * dt_s * np.outer(per_token, loss).reshape(1, -1))
+    of_class, of_pool = _indices(shape)
+    energy = [max(abs(usd) for usd in prices) for prices in data.energy_usd_per_w]
+    _put(p.energy_price, OBJECTIVE_PER_USD * np.array(data.energy_usd_per_w))
+    _put(p.token_price, [OBJECTIVE_PER_USD * dt_s * per_token[of_class] * loss[of_pool]])
     # One millionth of a USD a move at least, so that no instance is moved for nothing.
     _put(p.wake_price, [[max(1.0, OBJECTIVE_PER_USD * pool.start_usd) for pool in data.pools]])
-    cold = [pool.start_usd + energy / dt_s * data.pue * pool.p0_w * pool.start_s for pool in data.pools]
+    cold = [
+        pool.start_usd + energy[pool.site] / dt_s * data.sites[pool.site].pue * pool.p0_w * pool.start_s
+        for pool in data.pools
+    ]
     _put(p.stop_price, [[max(1.0, OBJECTIVE_PER_USD * usd) for usd in cold]])
     _put(p.unserved_price, OBJECTIVE_PER_USD * dt_s * serve)
     _put(p.over_limit_price, OBJECTIVE_PER_USD * dt_s * data.limit_usd_per_j)

@@ -1,16 +1,18 @@
 """Decision variables and parameters of the compiled problems.
 
-Index sets: classes r = 0..R-1, pools k = 0..K-1, intervals t = 0..T-1, lags j = 0..J-1. Token rates of class r on
-pool k stand in row r·K + k, so that every array is two-dimensional.
+Index sets: sites c = 0..C-1, classes r = 0..R-1, pools k = 0..K-1, pairs p = 0..P-1 of a class and a pool that it may
+use, intervals t = 0..T-1, lags j = 0..J-1. Every array is two-dimensional; what a class may not use has no variable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
+from scipy import sparse
 
 Expression = Any
 """A cvxpy expression; the library ships no types."""
@@ -21,13 +23,22 @@ class Shape:
     """What a compiled problem is compiled for.
 
     Attributes:
+        pairs: (r, k) of every pair p.
+        site_of_pool: c of every pool.
         lags: intervals over which a start or the least up-time reaches, at least 1.
     """
 
+    sites: int
     classes: int
-    pools: int
     steps: int
+    pairs: tuple[tuple[int, int], ...]
+    site_of_pool: tuple[int, ...]
     lags: int = 1
+
+    @property
+    def pools(self) -> int:
+        """K."""
+        return len(self.site_of_pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +49,12 @@ class Variables:
         on, sleeping: (K, T) instances serving, asleep; integer.
         wakes, starts: (K, T) instances that go from asleep, from off, to serving at the interval's start.
         sleeps, stops: (K, T) instances that go from serving to asleep, from asleep to off.
-        tokens: (R·K, T) output tokens/s.
-        site_w: (1, T) predicted power at the meter.
+        tokens: (P, T) output tokens/s.
+        site_w: (C, T) predicted power at the meter.
         unserved: (R, T) output tokens/s not served.
-        over_limit_w: (1, T) power above the limit.
+        over_limit_w: (C, T) power above the limit.
         over_quality: (R, T) loss·tokens/s beyond the budget.
-        over_ramp_w: (1, T) rise of power beyond the ramp.
+        over_ramp_w: (C, T) rise of power beyond the ramp.
         over_busy: (K, T) engine time beyond η, instances.
     """
 
@@ -65,6 +76,7 @@ class Variables:
     def of(cls, shape: Shape, *, whole: bool = True) -> Variables:
         """Fresh variables of a shape; `whole` makes instances integers."""
         by_pool, by_class = (shape.pools, shape.steps), (shape.classes, shape.steps)
+        by_site = (shape.sites, shape.steps)
 
         def free(rows: tuple[int, int]) -> Expression:
             return cp.Variable(rows, nonneg=True)
@@ -76,12 +88,12 @@ class Variables:
             starts=free(by_pool),
             sleeps=free(by_pool),
             stops=free(by_pool),
-            tokens=free((shape.classes * shape.pools, shape.steps)),
-            site_w=free((1, shape.steps)),
+            tokens=free((len(shape.pairs), shape.steps)),
+            site_w=free(by_site),
             unserved=free(by_class),
-            over_limit_w=free((1, shape.steps)),
+            over_limit_w=free(by_site),
             over_quality=free(by_class),
-            over_ramp_w=free((1, shape.steps)),
+            over_ramp_w=free(by_site),
             over_busy=free(by_pool),
         )
 
@@ -92,8 +104,7 @@ class Parameters:
 
     Attributes:
         demand: (R, T) output tokens/s.
-        token_cap: (R·K, T) bound on token rates, 0 where the class may not use the pool.
-        busy_s: (R·K, T) engine time of an output token.
+        busy_s: (P, T) engine time of an output token.
         utilisation: η.
         peak_extra: (K, T) share of an instance's engine time beyond η that may be used at a price.
         eta_wake, eta_start: J entries of (K, T), η times the share of an interval lost to a wake, to a start, j
@@ -106,16 +117,16 @@ class Parameters:
         min_on, max_on: (K, T).
         instances: (K, T) instances of the pool.
         on_now, sleeping_now: (K, 1).
-        gpus_each: (1, K) GPUs an instance holds.
-        gpus: (1, T) GPUs installed.
-        on_w, sleeping_w: (1, K) power of an instance on, asleep, above that of one that is off, at the meter.
-        token_w: (1, R·K) power of an output token/s at the meter, J.
-        base_w: (1, T) power at the meter with every instance off and no token.
-        limit_w: (1, T).
-        ramp_w: (1, T) largest rise into each interval.
-        excess_loss: (R·K, T) quality loss less the class's budget, may be negative.
-        energy_price: (1, T) objective per watt.
-        token_price: (1, R·K) objective of an output token/s over one interval: quality.
+        gpus_each: (C, K) GPUs an instance holds, 0 at other sites.
+        gpus: (C, T) GPUs installed.
+        on_w, sleeping_w: (C, K) power of an instance on, asleep, above that of one that is off, at its site's meter.
+        token_w: (C, P) power of an output token/s at the meter, J.
+        base_w: (C, T) power at the meter with every instance off and no token.
+        limit_w: (C, T).
+        ramp_w: (C, T) largest rise into each interval.
+        excess_loss: (P, T) quality loss less the class's budget, may be negative.
+        energy_price: (C, T) objective per watt.
+        token_price: (1, P) objective of an output token/s over one interval: quality.
         wake_price, stop_price: (1, K) objective of a wake or start; of a stop.
         unserved_price: (1, R) objective of an unserved token/s over one interval.
         over_limit_price, over_quality_price, over_ramp_price, over_busy_price: scalars, objective of one unit over one
@@ -123,7 +134,6 @@ class Parameters:
     """
 
     demand: Expression
-    token_cap: Expression
     busy_s: Expression
     utilisation: Expression
     peak_extra: Expression
@@ -162,8 +172,8 @@ class Parameters:
     @classmethod
     def of(cls, shape: Shape) -> Parameters:
         """Fresh parameters of a shape, without values."""
-        classes, pools, steps = shape.classes, shape.pools, shape.steps
-        pairs = classes * pools
+        sites, classes, pools, steps = shape.sites, shape.classes, shape.pools, shape.steps
+        pairs = len(shape.pairs)
 
         def given(rows: int, columns: int) -> Expression:
             return cp.Parameter((rows, columns), nonneg=True)
@@ -173,7 +183,6 @@ class Parameters:
 
         return cls(
             demand=given(classes, steps),
-            token_cap=given(pairs, steps),
             busy_s=given(pairs, steps),
             utilisation=cp.Parameter(nonneg=True),
             peak_extra=given(pools, steps),
@@ -190,16 +199,16 @@ class Parameters:
             instances=given(pools, steps),
             on_now=given(pools, 1),
             sleeping_now=given(pools, 1),
-            gpus_each=given(1, pools),
-            gpus=given(1, steps),
-            on_w=cp.Parameter((1, pools)),
-            sleeping_w=cp.Parameter((1, pools)),
-            token_w=given(1, pairs),
-            base_w=cp.Parameter((1, steps)),
-            limit_w=cp.Parameter((1, steps)),
-            ramp_w=given(1, steps),
+            gpus_each=given(sites, pools),
+            gpus=given(sites, steps),
+            on_w=cp.Parameter((sites, pools)),
+            sleeping_w=cp.Parameter((sites, pools)),
+            token_w=given(sites, pairs),
+            base_w=cp.Parameter((sites, steps)),
+            limit_w=cp.Parameter((sites, steps)),
+            ramp_w=given(sites, steps),
             excess_loss=cp.Parameter((pairs, steps)),
-            energy_price=cp.Parameter((1, steps)),
+            energy_price=cp.Parameter((sites, steps)),
             token_price=given(1, pairs),
             wake_price=given(1, pools),
             stop_price=given(1, pools),
@@ -211,14 +220,19 @@ class Parameters:
         )
 
 
-def sum_over_pools(shape: Shape) -> np.ndarray:
-    """Constant (R, R·K) matrix that sums a class's rows over the pools."""
-    return np.kron(np.eye(shape.classes), np.ones((1, shape.pools)))
+def sum_over_pools(shape: Shape) -> sparse.csr_array:
+    """Constant (R, P) matrix that sums a class's pairs over the pools."""
+    return _incidence(shape.classes, [r for r, _ in shape.pairs])
 
 
-def sum_over_classes(shape: Shape) -> np.ndarray:
-    """Constant (K, R·K) matrix that sums a pool's rows over the classes."""
-    return np.kron(np.ones((1, shape.classes)), np.eye(shape.pools))
+def sum_over_classes(shape: Shape) -> sparse.csr_array:
+    """Constant (K, P) matrix that sums a pool's pairs over the classes."""
+    return _incidence(shape.pools, [k for _, k in shape.pairs])
+
+
+def _incidence(rows: int, row_of: Sequence[int]) -> sparse.csr_array:
+    columns = len(row_of)
+    return sparse.csr_array((np.ones(columns), (row_of, range(columns))), shape=(rows, columns))
 
 
 def before(now: Expression, series: Expression) -> Expression:

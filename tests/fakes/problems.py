@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from controller.model.plan import Horizon
-from controller.optimizer.data import ClassData, PoolData, ProblemData
+from controller.model.plan import Horizon, Plan
+from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
 from router.contract import ClassId, PoolId
 
 STEPS = 3
@@ -47,10 +47,35 @@ def class_data(name: str, tokens_per_s: float, **changes: object) -> ClassData:
     return replace(cls, **changes)  # type: ignore[arg-type]
 
 
+def site_data(name: str = "site", **changes: object) -> SiteData:
+    """A site of 18 GPUs without a limit."""
+    site = SiteData(
+        site_id=name,
+        gpus=18,
+        pue=1.2,
+        spare_w=40.0,
+        aux_w=300.0,
+        bias_w=0.0,
+        limit_w=(None,) * STEPS,
+        price_usd_per_mwh=(50.0,) * STEPS,
+        carbon_kg_per_mwh=(400.0,) * STEPS,
+    )
+    return replace(site, **changes)  # type: ignore[arg-type]
+
+
+SITE_FIELDS = {each.name for each in fields(SiteData)}
+
+
 def problem(**changes: object) -> ProblemData:
-    """Two pools, a lossless hungry one and a lossy frugal one, and one class; three intervals of a minute."""
+    """Two pools, a lossless hungry one and a lossy frugal one, and one class; one site, three intervals of a minute.
+
+    Args:
+        changes: of the problem, or of its site.
+    """
+    at_site = {name: changes.pop(name) for name in list(changes) if name in SITE_FIELDS}
     data = ProblemData(
         horizon=Horizon(0.0, 60.0, STEPS),
+        sites=(site_data(**at_site),),
         pools=(
             pool_data("full", p0_w=2000.0, gpus_per_instance=4),
             pool_data("lean", quality_loss_frac=0.02),
@@ -60,16 +85,20 @@ def problem(**changes: object) -> ProblemData:
         busy_s_per_token=((1e-3, 1e-3),),
         j_per_token=((0.3, 0.2),),
         utilisation_frac=0.9,
-        gpus=18,
-        pue=1.2,
-        spare_w=40.0,
-        aux_w=300.0,
-        bias_w=0.0,
-        limit_w=(None,) * STEPS,
-        price_usd_per_mwh=(50.0,) * STEPS,
-        carbon_kg_per_mwh=(400.0,) * STEPS,
         carbon_usd_per_kg=0.0,
         limit_usd_per_j=0.02,
         quality_usd_per_token=0.01,
     )
     return replace(data, **changes)  # type: ignore[arg-type]
+
+
+def at_site(data: ProblemData, **changes: object) -> ProblemData:
+    """The problem with changes of its only site."""
+    [site] = data.sites
+    return replace(data, sites=(replace(site, **changes),))  # type: ignore[arg-type]
+
+
+def saying(plan: Plan, **changes: object) -> Plan:
+    """The plan with changes of what it says of its only site."""
+    [site] = plan.sites
+    return replace(plan, sites=(replace(site, **changes),))  # type: ignore[arg-type]

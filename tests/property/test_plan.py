@@ -14,7 +14,7 @@ from controller.optimizer.dispatch import first_interval
 from controller.optimizer.greedy import greedy, shifted
 from controller.optimizer.outcome import energy_kwh
 from controller.optimizer.solving import SolverOptions
-from tests.fakes.problems import STEPS, class_data, pool_data, problem
+from tests.fakes.problems import STEPS, at_site, class_data, pool_data, problem
 
 EXACT = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0))
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
@@ -70,12 +70,9 @@ def test_no_plan_breaks_a_rule_whoever_makes_it(data: ProblemData) -> None:
 @QUICK
 @given(problems(), st.sampled_from([1.5, 4.0, 20.0]))
 def test_a_higher_price_never_buys_more_energy(data: ProblemData, factor: float) -> None:
-    calm = replace(
-        data,
-        limit_w=(None,) * STEPS,
-        pools=tuple(replace(pool, start_usd=0.0) for pool in data.pools),
-    )
-    dear = replace(calm, price_usd_per_mwh=tuple(price * factor for price in calm.price_usd_per_mwh))
+    free = replace(data, pools=tuple(replace(pool, start_usd=0.0) for pool in data.pools))
+    calm = at_site(free, limit_w=(None,) * STEPS)
+    dear = at_site(calm, price_usd_per_mwh=tuple(price * factor for price in calm.sites[0].price_usd_per_mwh))
     cheap_kwh, dear_kwh = (energy_kwh(EXACT.plan(each, time_limit_s=5.0)) for each in (calm, dear))
     assert dear_kwh <= cheap_kwh * (1 + 1e-4)
 
@@ -84,8 +81,10 @@ def test_a_higher_price_never_buys_more_energy(data: ProblemData, factor: float)
 @given(problems(), st.floats(0.5, 0.95))
 def test_a_tighter_limit_never_costs_less(data: ProblemData, share: float) -> None:
     # A stop saves within the horizon and pays after it: the bill of the horizon alone would not tell.
-    limited = replace(data, may_stop=False, limit_w=tuple(6000.0 if limit is None else limit for limit in data.limit_w))
-    tighter = replace(limited, limit_w=tuple(share * limit for limit in limited.limit_w if limit is not None))
+    [site] = data.sites
+    limits_w = tuple(6000.0 if limit is None else limit for limit in site.limit_w)
+    limited = at_site(replace(data, may_stop=False), limit_w=limits_w)
+    tighter = at_site(limited, limit_w=tuple(share * limit for limit in limits_w))
     loose, tight = EXACT.plan(limited, time_limit_s=5.0), EXACT.plan(tighter, time_limit_s=5.0)
     if not loose.slack and not tight.slack:
         assert tight.cost_usd >= loose.cost_usd * (1 - 1e-4) - 1e-9

@@ -18,7 +18,7 @@ def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 
     for all k, t. busy_s is the engine time of one output token at the largest batch that keeps the class's
     inter-token latency: (a + b·B)/B + (input/output ratio) · prefill_s_per_token; η < 1 keeps room for queueing tails.
-    Shapes: tokens, busy_s (R·K, T); on, late, wakes, starts, over_busy (K, T).
+    Shapes: tokens, busy_s (P, T); on, late, wakes, starts, over_busy (K, T).
     Source: step-time law T(B) = a + b·B, ML.ENERGY v3; start latency as in arXiv 2606.18851, stage 1.
     """
     usable = p.utilisation * v.on - p.eta_late

@@ -8,9 +8,9 @@ from controller.optimizer.variables import Expression, Parameters, Shape, Variab
 
 
 def energy_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Energy and its carbon: Σ_t energy_price[t] · site_w[t].
+    """Energy and its carbon: Σ_c,t energy_price[c, t] · site_w[c, t].
 
     energy_price = (price_usd_per_mwh + carbon_usd_per_kg · carbon_kg_per_mwh) · dt_s / 3.6e9, per watt and interval.
-    Shapes: site_w, energy_price (1, T).
+    Shapes: site_w, energy_price (C, T).
     """
     return cp.sum(cp.multiply(p.energy_price, v.site_w))

@@ -1,4 +1,4 @@
-"""The limit of the grid."""
+"""The limits of the grid."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from controller.optimizer.variables import Expression, Parameters, Shape, Variab
 
 
 def site_limit(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
-    """The site stays under its limit, or tells by how much it cannot.
+    """Each site stays under its limit, or tells by how much it cannot.
 
-        site_w[t] <= limit_w[t] + over_limit_w[t]        for all t        [W]
+        site_w[c, t] <= limit_w[c, t] + over_limit_w[c, t]        for all c, t        [W]
 
     limit_w is the most restrictive of the standing limit and the events, less the margin; an interval without a limit
     holds a figure that the site cannot reach.
-    Shapes: all (1, T).
+    Shapes: all (C, T).
     """
     return [v.site_w <= p.limit_w + v.over_limit_w]
 
 
 def limit_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Price of energy above the limit: Σ_t over_limit_price · over_limit_w[t]."""
+    """Price of energy above the limit: Σ_c,t over_limit_price · over_limit_w[c, t]."""
     return p.over_limit_price * cp.sum(v.over_limit_w)

@@ -19,9 +19,9 @@ def instance_bounds(v: Variables, p: Parameters, shape: Shape) -> list[Expressio
 def gpu_count(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """An instance that is on or asleep holds its GPUs.
 
-        Σ_k gpus_each[k] · (on[k, t] + sleeping[k, t]) <= gpus        for all t        [GPUs]
+        Σ_k gpus_each[c, k] · (on[k, t] + sleeping[k, t]) <= gpus[c]        for all c, t        [GPUs]
 
-    Shapes: on, sleeping (K, T); gpus_each (1, K); gpus (1, T).
+    Shapes: on, sleeping (K, T); gpus_each (C, K), 0 for pools of other sites; gpus (C, T).
     Source: arXiv 2606.18851, GPU occupancy.
     """
     return [p.gpus_each @ (v.on + v.sleeping) <= p.gpus]

@@ -8,15 +8,15 @@ from controller.optimizer.variables import Expression, Parameters, Shape, Variab
 
 
 def site_power(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
-    """Predicted power at the meter, affine in instances and tokens.
+    """Predicted power at each site's meter, affine in instances and tokens.
 
-        site_w[t] = PUE · ( Σ_k P0[k]·on[k, t] + sleeping_w[k]·sleeping[k, t] + off_w[k]·off[k, t]
-                            + Σ_r,k j_per_token[r, k] · tokens[r, k, t] + spare_w ) + aux_w + bias_w
+        site_w[c, t] = PUE[c] · ( Σ_k P0[k]·on[k, t] + sleeping_w[k]·sleeping[k, t] + off_w[k]·off[k, t]
+                                  + Σ_r,k j_per_token[r, k] · tokens[r, k, t] + spare_w[c] ) + aux_w[c] + bias_w[c]
 
-    for all t. The parameters hold it with off = instances - on - sleeping eliminated: on_w = PUE·(P0 - off_w) and so
-    on. P0 is charged for every instance that is on: one without work draws less, its loaded-idle power, so the
-    prediction errs on the side of the limit.
-    Shapes: site_w, base_w (1, T); on, sleeping (K, T); tokens (R·K, T); on_w, sleeping_w (1, K); token_w (1, R·K).
+    for all c, t, with k over the site's pools. The parameters hold it with off = instances - on - sleeping eliminated:
+    on_w = PUE·(P0 - off_w) and so on. P0 is charged for every instance that is on: one without work draws less, its
+    loaded-idle power, so the prediction errs on the side of the limit.
+    Shapes: site_w, base_w (C, T); on, sleeping (K, T); tokens (P, T); on_w, sleeping_w (C, K); token_w (C, P).
     Unit: W. Source: P(μ) = A/a + (C - b·A/a)·μ, exact for steady decode under T(B) = a + b·B, E(B) = A + C·B.
     """
     return [v.site_w == p.on_w @ v.on + p.sleeping_w @ v.sleeping + p.token_w @ v.tokens + p.base_w]
@@ -25,9 +25,9 @@ def site_power(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 def power_ramp(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Power rises no faster than the ramp, against a rebound peak after an event.
 
-        site_w[t] - site_w[t-1] <= ramp_w[t] + over_ramp_w[t]        for t >= 1        [W]
+        site_w[c, t] - site_w[c, t-1] <= ramp_w[c, t] + over_ramp_w[c, t]        for all c, t >= 1        [W]
 
-    Shapes: site_w, ramp_w, over_ramp_w (1, T).
+    Shapes: site_w, ramp_w, over_ramp_w (C, T).
     """
     if shape.steps < 2:
         return []
@@ -35,5 +35,5 @@ def power_ramp(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 
 
 def ramp_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Price of rising faster: Σ_t over_ramp_price · over_ramp_w[t]."""
+    """Price of rising faster: Σ_c,t over_ramp_price · over_ramp_w[c, t]."""
     return p.over_ramp_price * cp.sum(v.over_ramp_w)

@@ -28,8 +28,8 @@ def test_a_wider_margin_is_kept_while_power_is_only_modelled():
     seen = known(running.observe())
     running.meter_works = False
     blind = known(running.observe())
-    assert seen.data.limit_w[0] == pytest.approx(20_000.0 * (1 - ACT.margin_frac))
-    assert blind.data.limit_w[0] == pytest.approx(20_000.0 * (1 - ACT.blind_margin_frac))
+    assert seen.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * (1 - ACT.margin_frac))
+    assert blind.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * (1 - ACT.blind_margin_frac))
     assert blind.measured.value_w is None
 
 

@@ -83,7 +83,7 @@ def test_a_rung_that_would_raise_the_power_during_a_limit_is_refused():
     data = problem(limit_w=(3000.0,) * 3)
     made = climb(Broken(plan=roomy), data=data, serving=(0, 1))
     assert made.plan.power_w[0] <= 3000.5
-    assert any("would raise the power during a limit" in f.reason for f in made.fallbacks)
+    assert any("would raise the power of site during a limit" in f.reason for f in made.fallbacks)
 
 
 def test_the_plans_interval_of_now_is_the_last_one_after_its_end(last):
@@ -106,7 +106,7 @@ def test_without_a_solver_they_are_filled_greedily():
 def test_tokens_are_not_shed_for_a_limit_that_the_instances_alone_exceed():
     made = fast(REAL, problem(limit_w=(2500.0,) * 3), (1, 1))
     assert {s.promise for s in made.plan.slack} == {"limit"}
-    assert made.plan.limit_w == (2500.0,)
+    assert made.plan.sites[0].limit_w == (2500.0,)
 
 
 def test_tokens_are_shed_where_that_keeps_the_limit():

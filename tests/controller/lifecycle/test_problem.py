@@ -53,7 +53,7 @@ def test_the_standing_limit_holds_always_and_the_lower_one_wins():
 
 def test_the_margin_is_kept_free():
     data = build(site(), POLICY, inputs(events=(event(900.0, 5000.0),)))
-    assert data.limit_w[0] == pytest.approx(9000.0 * 0.97)
+    assert data.sites[0].limit_w[0] == pytest.approx(9000.0 * 0.97)
 
 
 def test_instances_are_counted_by_what_they_are():
@@ -70,7 +70,7 @@ def test_instances_are_counted_by_what_they_are():
 def test_what_cannot_be_reached_is_taken_to_draw_its_idle_power():
     fleet = FakeFleet(site(), {})
     fleet.engines[0].state = InstanceState.UNREACHABLE
-    assert build(fleet.site, POLICY, inputs(fleet)).spare_w == pytest.approx(site().pools[0].curves.idle_w)
+    assert build(fleet.site, POLICY, inputs(fleet)).sites[0].spare_w == pytest.approx(site().pools[0].curves.idle_w)
 
 
 def test_a_draining_instance_is_still_on():
@@ -129,12 +129,12 @@ def test_prices_of_promises_stand_in_the_declared_order(price, precedence):
     data = build(site(), policy, inputs(price_usd_per_mwh=(price,) * 4))
     serve = min(cls.serve_usd_per_token for cls in data.classes)
     worst_loss = max(pool.quality_loss_frac for pool in data.pools)
-    dearest_j = max(abs(usd) for usd in data.energy_usd_per_w) / data.horizon.dt_s
+    dearest_j = max(abs(usd) for usd in data.energy_usd_per_w[0]) / data.horizon.dt_s
     assert data.quality_usd_per_token * worst_loss < serve
-    hungriest_j = data.pue * max(pool.p0_w for pool in data.pools)
+    hungriest_j = data.sites[0].pue * max(pool.p0_w for pool in data.pools)
     assert serve > dearest_j * hungriest_j
     if precedence is Precedence.CONTRACT:
-        least_j = data.pue * min(min(row) for row in data.j_per_token)
+        least_j = data.sites[0].pue * min(min(row) for row in data.j_per_token)
         assert data.limit_usd_per_j * least_j > max(cls.serve_usd_per_token for cls in data.classes)
     else:
         assert dearest_j < data.limit_usd_per_j < serve / hungriest_j

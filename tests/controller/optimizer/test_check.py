@@ -5,7 +5,7 @@ import pytest
 from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.check import violations
 from controller.optimizer.outcome import assemble
-from tests.fakes.problems import pool_data, problem
+from tests.fakes.problems import pool_data, problem, saying
 
 ONE_EACH = ((1, 1, 1), (1, 1, 1))
 REST_ASLEEP = ((2, 2, 2), (2, 2, 2))
@@ -64,15 +64,17 @@ def test_forbidden_stops_are_found():
 
 
 @pytest.mark.parametrize(
-    ("plan_changes", "data_changes", "says"),
+    ("change", "data_changes", "says"),
     [
-        pytest.param({"power_w": (100.0,) * 3}, {}, "the model says", id="power"),
-        pytest.param({"slack": ()}, {"limit_w": (3000.0,) * 3}, "limit silently exceeded", id="limit"),
+        pytest.param(lambda plan: saying(plan, power_w=(100.0,) * 3), {}, "the model says", id="power"),
+        pytest.param(
+            lambda plan: replace(plan, slack=()), {"limit_w": (3000.0,) * 3}, "limit silently exceeded", id="limit"
+        ),
     ],
 )
-def test_what_a_plan_says_must_be_true(plan_changes, data_changes, says):
+def test_what_a_plan_says_must_be_true(change, data_changes, says):
     plan, data = made(**data_changes)
-    assert any(says in line for line in violations(replace(plan, **plan_changes), data))
+    assert any(says in line for line in violations(change(plan), data))
 
 
 @pytest.mark.parametrize(
@@ -94,14 +96,15 @@ def test_numbers_must_be_numbers():
     plan, data = made()
     bad = replace(plan.pools[0], output_tokens_per_s=((plan.pools[0].output_tokens_per_s[0][0], (-1.0, 0.0, 0.0)),))
     assert "negative or not finite" in violations(replace(plan, pools=(bad, plan.pools[1])), data)[0]
-    assert any("not finite" in line for line in violations(replace(plan, power_w=(float("nan"),) * 3), data))
+    assert any("not finite" in line for line in violations(saying(plan, power_w=(float("nan"),) * 3), data))
 
 
 def test_a_plan_of_another_problem_is_refused_at_once():
     plan, data = made()
     assert "pools are not those" in only_line(replace(plan, pools=plan.pools[::-1]), data)
     assert "intervals" in only_line(replace(plan, horizon=replace(plan.horizon, steps=9)), data)
-    assert "power of 1" in only_line(replace(plan, power_w=(1.0,)), data)
+    assert "power of 1" in only_line(saying(plan, power_w=(1.0,)), data)
+    assert "sites are not those" in only_line(saying(plan, site_id="elsewhere"), data)
     ragged = replace(plan.pools[0], on=(1,))
     assert "series of" in only_line(replace(plan, pools=(ragged, plan.pools[1])), data)
     nameless = replace(plan.pools[0], output_tokens_per_s=())

@@ -17,7 +17,7 @@ def test_the_first_interval_stands_alone_with_what_serves():
     assert now.horizon.steps == 1
     assert [pool.on_now for pool in now.pools] == [2, 0]
     assert [pool.sleeping_now for pool in now.pools] == [1, 2]
-    assert now.limit_w == (4000.0,)
+    assert now.sites[0].limit_w == (4000.0,)
 
 
 def test_tokens_go_to_the_frugal_pool_as_far_as_quality_allows(planner):

@@ -9,7 +9,7 @@ from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.outcome import assemble
 from controller.optimizer.solving import SolverOptions
-from tests.fakes.problems import STEPS, class_data, pool_data, problem
+from tests.fakes.problems import STEPS, class_data, pool_data, problem, site_data
 
 EXACT = SolverOptions(gap_frac=0.0)
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -140,3 +140,46 @@ def test_it_is_deterministic(planner):
     solved(planner, problem())
     assert solved(planner, data) == first
     assert solved(CvxpyPlanner(lambda: 0.0, EXACT), data) == first
+
+
+DEAR = site_data("dear", price_usd_per_mwh=(500.0,) * STEPS)
+
+
+def two_sites(**changes):
+    """One pool and one model at each of two sites; the second is dearer."""
+    pools = (pool_data("here", on_now=1), pool_data("there", on_now=1, site=1))
+    sites = (site_data("cheap"), DEAR)
+    return problem(**{"pools": pools, "sites": sites, **changes})
+
+
+def rate(plan, k, t):
+    return sum(rates[t] for _, rates in plan.pools[k].output_tokens_per_s)
+
+
+def test_work_goes_to_the_site_where_energy_is_cheap(planner):
+    plan = solved(planner, two_sites())
+    assert rate(plan, 0, STEPS - 1) == pytest.approx(800.0)
+    assert plan.pools[1].on[-1] == 0
+    assert [site.site_id for site in plan.sites] == ["cheap", "dear"]
+
+
+def test_a_limit_of_one_site_sends_its_work_to_the_other(planner):
+    limited = site_data("cheap", limit_w=(None, 1000.0, 1000.0))
+    plan = solved(planner, two_sites(sites=(limited, DEAR)))
+    assert rate(plan, 1, 1) == pytest.approx(800.0)
+    assert plan.sites[0].power_w[1] <= 1000.5
+    assert plan.slack == ()
+
+
+def test_a_class_stays_where_it_reaches(planner):
+    plan = solved(planner, two_sites(allowed=((False, True),)))
+    assert rate(plan, 1, 0) == pytest.approx(800.0)
+
+
+def test_each_site_holds_no_more_than_its_own_gpus(planner):
+    small = site_data("cheap", gpus=2)
+    busy = (class_data("standard", 1600.0),)
+    pools = (pool_data("here", on_now=1, sleeping_now=0), pool_data("there", on_now=1, site=1))
+    plan = solved(planner, two_sites(pools=pools, sites=(small, DEAR), classes=busy))
+    assert max(plan.pools[0].on) == 1
+    assert rate(plan, 0, 2) + rate(plan, 1, 2) == pytest.approx(1600.0)

@@ -80,4 +80,4 @@ def test_a_plan_told_for_another_limit_breaks_what_it_breaks():
 
 
 def test_instances_draw_without_a_token():
-    assert least_power_w(problem()) == pytest.approx(1.2 * (2000 + 200 + 1000 + 200 + 40) + 300)
+    assert least_power_w(problem()) == pytest.approx((1.2 * (2000 + 200 + 1000 + 200 + 40) + 300,))

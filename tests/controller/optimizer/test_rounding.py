@@ -3,6 +3,7 @@ import pytest
 
 from controller.errors import SolverError
 from controller.optimizer.rounding import rates, whole
+from controller.optimizer.variables import Shape
 
 
 def test_nearly_whole_numbers_become_whole():
@@ -16,9 +17,15 @@ def test_anything_else_is_refused(value):
 
 
 def test_rates_lose_what_is_negative_or_tiny_by_arithmetic():
-    assert rates(np.array([[1.5], [-1e-12], [1e-9], [2.0]]), 2, 2) == (((1.5,), (0.0,)), ((0.0,), (2.0,)))
+    every = Shape(sites=1, classes=2, steps=1, pairs=((0, 0), (0, 1), (1, 0), (1, 1)), site_of_pool=(0, 0))
+    assert rates(np.array([[1.5], [-1e-12], [1e-9], [2.0]]), every) == (((1.5,), (0.0,)), ((0.0,), (2.0,)))
+
+
+def test_what_a_class_may_not_use_has_no_rate():
+    some = Shape(sites=1, classes=2, steps=1, pairs=((0, 1), (1, 0)), site_of_pool=(0, 0))
+    assert rates(np.array([[1.5], [2.0]]), some) == (((0.0,), (1.5,)), ((2.0,), (0.0,)))
 
 
 def test_rates_that_are_no_numbers_are_refused():
     with pytest.raises(SolverError, match="not finite"):
-        rates(np.array([[float("nan")]]), 1, 1)
+        rates(np.array([[float("nan")]]), Shape(1, 1, 1, ((0, 0),), (0,)))

@@ -6,7 +6,7 @@ from controller.optimizer import solving
 from controller.optimizer.solving import SolverOptions, compile_problem, solve
 from controller.optimizer.variables import Parameters, Shape, Variables
 
-SHAPE = Shape(1, 1, 1)
+SHAPE = Shape(sites=1, classes=1, steps=1, pairs=((0, 0),), site_of_pool=(0,))
 LIMITS = {"bill": 1.0, "time_limit_s": 1.0, "monotonic_s": lambda: 0.0}
 
 

@@ -26,7 +26,7 @@ def test_every_parameter_is_set():
 def test_no_limit_is_a_power_that_cannot_be_reached():
     data = problem()
     everything = power_w(data, ((3,) * 3,) * 2, ((0,) * 3,) * 2, (((800.0,) * 3, (0.0,) * 3),))
-    assert most_power_w(data) > max(everything)
+    assert most_power_w(data, 0) > max(everything[0])
 
 
 def test_the_bill_is_positive_even_when_energy_is_free_or_pays():

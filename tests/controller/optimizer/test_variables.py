@@ -6,7 +6,8 @@ import pytest
 
 from controller.optimizer.variables import Parameters, Shape, Variables, before, sum_over_classes, sum_over_pools
 
-SHAPE = Shape(classes=2, pools=3, steps=4, lags=2)
+PAIRS = ((0, 0), (0, 2), (1, 0), (1, 1))
+SHAPE = Shape(sites=2, classes=2, steps=4, pairs=PAIRS, site_of_pool=(0, 0, 1), lags=2)
 
 
 def test_instances_are_whole_in_the_plan_and_free_in_the_dispatch():
@@ -23,10 +24,10 @@ def test_lagged_parameters_have_one_entry_a_lag():
     assert len(Parameters.of(SHAPE).eta_start) == 2
 
 
-def test_rows_are_ordered_by_class_then_pool():
-    tokens = np.arange(6.0).reshape(6, 1)  # row r·3 + k
-    assert (sum_over_pools(SHAPE) @ tokens).ravel().tolist() == [0 + 1 + 2, 3 + 4 + 5]
-    assert (sum_over_classes(SHAPE) @ tokens).ravel().tolist() == [0 + 3, 1 + 4, 2 + 5]
+def test_pairs_are_summed_by_class_and_by_pool():
+    tokens = np.array([[1.0], [2.0], [4.0], [8.0]])
+    assert (sum_over_pools(SHAPE) @ tokens).ravel().tolist() == [1 + 2, 4 + 8]
+    assert (sum_over_classes(SHAPE) @ tokens).ravel().tolist() == [1 + 4, 8, 2]
 
 
 @pytest.mark.parametrize("steps", [1, 3])

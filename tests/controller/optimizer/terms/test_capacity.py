@@ -46,5 +46,6 @@ def test_an_instance_still_coming_up_is_not_counted():
 
 def test_lagged_moves_a_series_later():
     series = np.array([[1.0, 2.0, 3.0]])
-    assert lagged(series, 0, Shape(1, 1, 3)) is series
-    assert lagged(series, 2, Shape(1, 1, 3)).value.tolist() == [[0.0, 0.0, 1.0]]
+    shape = Shape(sites=1, classes=1, steps=3, pairs=((0, 0),), site_of_pool=(0,))
+    assert lagged(series, 0, shape) is series
+    assert lagged(series, 2, shape).value.tolist() == [[0.0, 0.0, 1.0]]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.optimizer.terms.power import power_ramp, ramp_cost, site_power
@@ -31,7 +33,7 @@ def test_without_a_ramp_any_rise_is_fine():
 
 def test_a_single_interval_has_no_ramp():
     desk = Desk(problem())
-    assert power_ramp(desk.v, desk.p, type(desk.shape)(1, 2, 1)) == []
+    assert power_ramp(desk.v, desk.p, replace(desk.shape, steps=1)) == []
 
 
 def test_rising_faster_costs():

@@ -1,10 +1,15 @@
 import pytest
 
-from controller.optimizer.terms.serve import allowed_pools, serve_demand, unserved_cost
-from tests.fakes.problems import problem
+from controller.optimizer.terms.serve import serve_demand, unserved_cost
+from tests.fakes.problems import class_data, problem
 from tests.fakes.terms import Desk
 
 DATA = problem()  # 800 tokens/s; rows are (standard, full), (standard, lean)
+NOWHERE = {
+    "allowed": ((True, True), (False, False)),
+    "busy_s_per_token": ((1e-3, 1e-3),) * 2,
+    "j_per_token": ((0.3, 0.2),) * 2,
+}
 
 
 def test_demand_is_served_by_any_mix_of_pools():
@@ -21,11 +26,18 @@ def test_demand_that_vanishes_breaks_the_balance():
     assert Desk(DATA, tokens=[[500.0] * 3, [200.0] * 3]).violation(serve_demand) == pytest.approx(100.0)
 
 
-def test_a_precision_that_is_not_allowed_gets_nothing():
+def test_a_precision_that_is_not_allowed_cannot_be_chosen():
     only_full = problem(allowed=((True, False),))
-    assert Desk(only_full, tokens=[[800.0] * 3, [0.0] * 3]).violation(allowed_pools) == 0.0
-    assert Desk(only_full, tokens=[[799.0] * 3, [1.0] * 3]).violation(allowed_pools) == pytest.approx(1.0)
-    assert Desk(only_full).is_dpp(allowed_pools)
+    assert Desk(only_full).v.tokens.shape == (1, 3)
+    assert Desk(only_full, tokens=800.0).violation(serve_demand) == pytest.approx(0.0)
+
+
+def test_a_class_that_no_pool_may_serve_is_told_to_be_unserved():
+    nowhere = problem(classes=(class_data("standard", 800.0), class_data("lost", 50.0)), **NOWHERE)
+    told = Desk(nowhere, tokens=[[500.0] * 3, [300.0] * 3], unserved=[[0.0] * 3, [50.0] * 3])
+    assert told.violation(serve_demand) == pytest.approx(0.0)
+    silent = Desk(nowhere, tokens=[[500.0] * 3, [300.0] * 3])
+    assert silent.violation(serve_demand) == pytest.approx(50.0)
 
 
 def test_unserved_tokens_cost_their_worth():
