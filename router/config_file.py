@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from router.errors import SettingsError
+from router.yaml_document import YamlDocument
 
 MAX_FILE_BYTES = 4 << 20
 MAX_SHOWN = 20
@@ -21,23 +22,6 @@ _HIDDEN = "keys"
 _CREDENTIALS = re.compile(r"://[^/@\s]*@")
 Model = TypeVar("Model", bound=BaseModel)
 Lines = dict[tuple[str | int, ...], int]
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice instead of keeping the last."""
-
-
-def _mapping_without_twins(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} appears twice", key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_twins)
 
 
 def load(path: Path, model: type[Model], ignore: tuple[str, ...] = ()) -> Model:
@@ -79,13 +63,9 @@ def read(path: Path, *, name: str | None = None, max_bytes: int | None = None) -
 
 def parse(text: str, model: type[Model], name: str, ignore: tuple[str, ...] = ()) -> Model:
     """Validate YAML text as `model`; see `load`."""
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
-        raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    document = YamlDocument(text, name)
+    node = document.root
+    data = None if node is None else document.value(node)
     if data is None:
         raise SettingsError(f"{name}: the file is empty; examples are in deploy/examples/")
     if not isinstance(data, dict):

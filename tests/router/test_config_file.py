@@ -56,6 +56,9 @@ def test_sections_of_the_controller_are_left_to_it() -> None:
         ("a: b: c\n", "w.yaml:1: not valid YAML"),
         ("", "w.yaml: the file is empty"),
         ("- 1\n", "w.yaml:1: a mapping of sections is expected, not list"),
+        ("model: 2027-13-45\n", "w.yaml: not valid YAML: month must be in 1..12"),
+        ("? [model]\n: qwen\n", "w.yaml:1: not valid YAML: found unhashable key"),
+        ("[" * 2000, "w.yaml:1: more than 100 lists and mappings within each other"),
         ("pools: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
     ],
 )
