@@ -6,10 +6,22 @@ from typing import Any
 
 from router.observe.served import Attempt, Served
 from router.observe.trace_context import TraceContext
+from router.settings import TracingSettings
 
+TRACING = TracingSettings(endpoint="http://127.0.0.1:4318", sample_frac=1.0)
 CALLER = TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", 1, b"vendor=1")
 ROUTER = TraceContext("0af7651916cd43dd8448eb211c80319c", "00f067aa0ba902b7", 1, b"vendor=1")
 ARRIVED_AT_S = 1_800_000_000.25
+
+
+class Heard:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[Served] = []
+
+    def served(self, record: Served) -> None:
+        self.records.append(record)
 
 
 def attempt(outcome: str = "ok", instance: str = "fp8-0", began_s: float = 100.001) -> Attempt:

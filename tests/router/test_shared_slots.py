@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -29,8 +30,8 @@ def three() -> Iterator[SharedWorkers]:
 class Waiting:
     """A client in a queue."""
 
-    def __init__(self, dispatcher: Dispatcher, since_s: float = 0.0) -> None:
-        self.request = ask(dispatcher)
+    def __init__(self, dispatcher: Dispatcher, since_s: float = 0.0, **headers: str) -> None:
+        self.request = ask(dispatcher, **headers)
         self.choice: Choice | None = None
         assert dispatcher.choose(self.request, NOW_S + since_s) is None
         self.ticket = dispatcher.enqueue(self.request, NOW_S + since_s, self.granted)
@@ -44,21 +45,42 @@ def in_flight(dispatcher: Dispatcher) -> int:
     return dispatcher.state(NOW_S).instances[0].in_flight
 
 
-def held(*dispatchers: Dispatcher) -> list[tuple[Dispatcher, Choice]]:
-    return [(dispatcher, choose(dispatcher, ask(dispatcher))) for dispatcher in dispatchers]
+def held(*dispatchers: Dispatcher) -> list[Choice]:
+    return [choose(dispatcher, ask(dispatcher)) for dispatcher in dispatchers]
 
 
 def give(dispatcher: Dispatcher, choice: Choice) -> None:
     finish(dispatcher, choice, ask(dispatcher))
 
 
-def test_a_slot_that_another_worker_frees_goes_to_who_waits(three: SharedWorkers) -> None:
+@dataclass
+class Full:
+    """The first two workers have a slot each, all there are; in the third a request waits."""
+
+    workers: SharedWorkers
+    taken: Choice
+    waiting: Waiting
+
+    def free_one(self) -> Dispatcher:
+        """The first worker's request ends."""
+        first = self.workers.dispatchers[0]
+        give(first, self.taken)
+        return first
+
+
+@pytest.fixture
+def full(three: SharedWorkers) -> Full:
     a, b, c = three.dispatchers
-    (_, taken), _ = held(a, b)
+    taken, _ = held(a, b)
     waiting = Waiting(c)
     three.deliver()
     assert waiting.choice is None
-    give(a, taken)
+    return Full(three, taken, waiting)
+
+
+def test_a_slot_that_another_worker_frees_goes_to_who_waits(full: Full) -> None:
+    three, waiting = full.workers, full.waiting
+    full.free_one()
     assert waiting.choice is None, "it is the other worker's to take"
     assert three.deliver() == 1
     assert waiting.choice is not None
@@ -67,7 +89,7 @@ def test_a_slot_that_another_worker_frees_goes_to_who_waits(three: SharedWorkers
 
 def test_who_waits_longest_comes_first_in_whatever_worker(three: SharedWorkers) -> None:
     a, b, c = three.dispatchers
-    (_, one), (_, two) = held(a, b)
+    one, two = held(a, b)
     late, early, middle = Waiting(a, 3.0), Waiting(c, 1.0), Waiting(b, 2.0)
     three.deliver()
     give(a, one)
@@ -84,7 +106,7 @@ def test_who_waits_longest_comes_first_in_whatever_worker(three: SharedWorkers) 
 
 def test_a_worker_that_waits_itself_and_is_first_needs_no_call(three: SharedWorkers) -> None:
     a, b, _ = three.dispatchers
-    (_, taken), _ = held(a, b)
+    taken, _ = held(a, b)
     waiting = Waiting(a)
     three.deliver()
     give(a, taken)
@@ -92,23 +114,19 @@ def test_a_worker_that_waits_itself_and_is_first_needs_no_call(three: SharedWork
     assert three.called() == []
 
 
-def test_who_has_just_come_leaves_the_last_slot_to_who_waits(three: SharedWorkers) -> None:
-    a, b, c = three.dispatchers
-    (_, taken), _ = held(a, b)
-    waiting = Waiting(c)
-    three.deliver()
-    give(a, taken)
-    pusher = Waiting(a, 1.0)
-    three.deliver()
-    assert (waiting.choice is not None, pusher.choice) == (True, None)
+def test_who_has_just_come_leaves_the_last_slot_to_who_waits(full: Full) -> None:
+    pusher = Waiting(full.free_one(), 1.0)
+    full.workers.deliver()
+    assert (full.waiting.choice is not None, pusher.choice) == (True, None)
 
 
-def test_what_the_first_cannot_use_is_handed_on(three: SharedWorkers) -> None:
+def test_what_the_first_cannot_use_is_handed_on() -> None:
     settings = router_file({"bf16": 1, "int4": 1}, cap=1)
     with shared_workers(settings, 3) as workers:
         a, b, c = workers.dispatchers
         bf16, int4 = (choose(a, ask(a, x_wattroute_precision=name)) for name in ("bf16", "int4"))
-        first, second = Pinned(b, "int4", 1.0), Pinned(c, "bf16", 2.0)
+        first = Waiting(b, 1.0, x_wattroute_precision="int4")
+        second = Waiting(c, 2.0, x_wattroute_precision="bf16")
         workers.deliver()
         finish(a, bf16, ask(a))
         assert workers.called() == [1], "the one that waits longest"
@@ -121,21 +139,13 @@ def test_what_the_first_cannot_use_is_handed_on(three: SharedWorkers) -> None:
         assert first.choice is not None
 
 
-class Pinned(Waiting):
-    def __init__(self, dispatcher: Dispatcher, precision: str, since_s: float) -> None:
-        self.request = ask(dispatcher, x_wattroute_precision=precision)
-        self.choice = None
-        assert dispatcher.choose(self.request, NOW_S + since_s) is None
-        self.ticket = dispatcher.enqueue(self.request, NOW_S + since_s, self.granted)
-
-
 def test_nobody_is_called_for_a_slot_of_an_instance_that_was_not_full() -> None:
     with shared_workers(router_file({"bf16": 1, "int4": 1}, cap=20), 2) as workers:
         a, b = workers.dispatchers
         for _ in range(20):
             choose(a, ask(a, x_wattroute_precision="int4"))
         others = [choose(a, ask(a, x_wattroute_precision="bf16")) for _ in range(10)]
-        Pinned(b, "int4", 1.0)
+        Waiting(b, 1.0, x_wattroute_precision="int4")
         workers.deliver()
         for choice in others:
             finish(a, choice, ask(a))
@@ -152,26 +162,19 @@ def test_the_slots_of_a_worker_that_dies_go_to_who_waits(three: SharedWorkers) -
     assert waiting.choice is not None
 
 
-def test_a_sweep_finds_what_no_call_told(three: SharedWorkers) -> None:
-    a, b, c = three.dispatchers
-    (_, taken), _ = held(a, b)
-    waiting = Waiting(c)
-    three.deliver()
-    give(a, taken)
-    assert three.called() == [2], "and the call is lost"
-    c.expire(NOW_S + 0.1)
-    assert waiting.choice is not None
+def test_a_sweep_finds_what_no_call_told(full: Full) -> None:
+    full.free_one()
+    assert full.workers.called() == [2], "and the call is lost"
+    full.workers.dispatchers[2].expire(NOW_S + 0.1)
+    assert full.waiting.choice is not None
 
 
-def test_workers_that_wait_no_more_are_not_called(three: SharedWorkers) -> None:
-    a, b, c = three.dispatchers
-    (_, taken), _ = held(a, b)
-    waiting = Waiting(c)
-    three.deliver()
-    c.cancel(waiting.ticket)
-    c.expire(NOW_S + 0.1)
-    give(a, taken)
-    assert three.called() == []
+def test_workers_that_wait_no_more_are_not_called(full: Full) -> None:
+    third = full.workers.dispatchers[2]
+    third.cancel(full.waiting.ticket)
+    third.expire(NOW_S + 0.1)
+    full.free_one()
+    assert full.workers.called() == []
 
 
 def test_full_of_others_is_waited_for_and_closed_is_not(three: SharedWorkers) -> None:

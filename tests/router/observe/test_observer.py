@@ -13,17 +13,9 @@ from router.errors import SettingsError
 from router.observe.observer import Observer, observe
 from router.observe.served import Served
 from router.settings import AccessLogSettings, RouterSettings, TracingSettings
+from tests.fakes.records import CALLER, TRACING, Heard
 
-TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-TRACING = TracingSettings(endpoint="http://127.0.0.1:4318", sample_frac=1.0)
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.records: list[Served] = []
-
-    def served(self, record: Served) -> None:
-        self.records.append(record)
+TRACEPARENT = f"00-{CALLER.trace_id}-{CALLER.span_id}-01".encode()
 
 
 def observer(*listeners: Heard, tracing: TracingSettings | None = None, tells: bool = False) -> Observer:

@@ -14,20 +14,12 @@ from router.observe.served import Served
 from router.proxy.observed import ObservedClient, install
 from router.settings import TracingSettings
 from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave, chat
+from tests.fakes.records import CALLER, TRACING, Heard
 from tests.fakes.running import RawClient, Running, running, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[],"max_tokens":9}'
 STREAM = b'{"model":"qwen","messages":[],"stream":true}'
-TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-TRACING = TracingSettings(endpoint="http://127.0.0.1:4318", sample_frac=1.0)
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.records: list[Served] = []
-
-    def served(self, record: Served) -> None:
-        self.records.append(record)
+TRACE, SPAN = CALLER.trace_id, CALLER.span_id
 
 
 @contextlib.asynccontextmanager
