@@ -41,10 +41,8 @@ def server_context(tls: ServerTlsSettings, setting: str, now_s: float) -> Loaded
     Raises:
         CertificateError: a file cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[tls.minimum_version]
+    context = _context(ssl.PROTOCOL_TLS_SERVER, _VERSIONS[tls.minimum_version])
     context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(ALPN)
     until_s = _load_identity(context, _Identity(setting, tls.certificate_file, tls.key_file), now_s)
     if tls.client_ca_file is not None:
         _load_authorities(context, f"{setting}.client_ca_file", tls.client_ca_file)
@@ -64,9 +62,7 @@ def client_context(tls: ClientTlsSettings, setting: str, now_s: float) -> Loaded
     Raises:
         CertificateError: a file cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(ALPN)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, ssl.TLSVersion.TLSv1_2)
     if tls.ca_file is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
@@ -74,6 +70,13 @@ def client_context(tls: ClientTlsSettings, setting: str, now_s: float) -> Loaded
     if tls.certificate_file is None or tls.key_file is None:
         return Loaded(context, None)
     return Loaded(context, _load_identity(context, _Identity(setting, tls.certificate_file, tls.key_file), now_s))
+
+
+def _context(side: int, oldest: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.SSLContext(side)
+    context.minimum_version = oldest
+    context.set_alpn_protocols(ALPN)
+    return context
 
 
 @dataclass(frozen=True, slots=True)
