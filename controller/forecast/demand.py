@@ -69,18 +69,25 @@ class Demand:
     """What a class is expected to ask for.
 
     Attributes:
-        output_tokens_per_s: rate of output tokens, the queue's share included.
+        output_tokens_per_s: present rate of output tokens, the queue's share included.
         input_tokens, output_tokens: mean per request.
+        ahead_tokens_per_s: rate of output tokens to plan for in each interval of the horizon; empty where the present
+            rate is all that is known.
     """
 
     output_tokens_per_s: float
     input_tokens: float
     output_tokens: float
+    ahead_tokens_per_s: tuple[float, ...] = ()
 
     @property
     def input_per_output(self) -> float:
         """Prompt tokens that come with an output token."""
         return self.input_tokens / self.output_tokens
+
+    def planned(self, steps: int) -> tuple[float, ...]:
+        """Rate of output tokens to plan for in each of the horizon's intervals, shape (steps,)."""
+        return self.ahead_tokens_per_s or (self.output_tokens_per_s,) * steps
 
 
 def update(state: DemandState, router: RouterObservation, fast_tau_s: float, slow_tau_s: float) -> DemandState:
