@@ -100,9 +100,9 @@ def _load_identity(context: ssl.SSLContext, identity: _Identity, now_s: float) -
     except ValueError as error:
         raise CertificateError(setting, str(path), f"{error}; write a PEM file with the certificate first") from error
     if now_s >= validity.until_s:
-        raise CertificateError(setting, str(path), f"it expired on {_date(validity.until_s)}; install a new one")
+        raise CertificateError(setting, str(path), f"it expired on {written_date(validity.until_s)}; install a new one")
     if now_s < validity.from_s:
-        reason = f"it is not valid before {_date(validity.from_s)}; install a valid one or correct the clock"
+        reason = f"it is not valid before {written_date(validity.from_s)}; install a valid one or correct the clock"
         raise CertificateError(setting, str(path), reason)
     _load_chain(context, identity)
     return validity.until_s
@@ -148,5 +148,6 @@ def _read(setting: str, path: Path) -> bytes:
         raise CertificateError(setting, str(path), f"it cannot be read: {error.strerror}; correct the path") from error
 
 
-def _date(at_s: float) -> str:
+def written_date(at_s: float) -> str:
+    """A moment of the wall clock for a human, in UTC."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

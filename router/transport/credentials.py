@@ -9,7 +9,7 @@ from pathlib import Path
 
 from router.errors import CertificateError
 from router.settings import ClientTlsSettings, ServerTlsSettings
-from router.transport.certificates import Loaded, client_context, server_context
+from router.transport.certificates import Loaded, client_context, server_context, written_date
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class Credentials:
         self.context = loaded.context
         self.until_s = loaded.until_s
         self.renewed += 1
-        log.info("certificate renewed", extra={"setting": self._setting, "expires_at_s": self.until_s})
+        expires = {} if self.until_s is None else {"expires": written_date(self.until_s)}
+        log.info("certificate renewed", extra={"setting": self._setting, **expires})
 
     def _load(self) -> Loaded:
         if isinstance(self._tls, ServerTlsSettings):

@@ -36,11 +36,13 @@ def test_files_that_stay_as_they_are_leave_the_context_alone(authority: Authorit
     assert (held.renewed, held.refused) == (0, 0)
 
 
-def test_changed_files_are_taken(authority: Authority) -> None:
+def test_changed_files_are_taken_and_their_end_is_told(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
     held = credentials(authority.issue("router"))
     before = held.context
     authority.issue("router", until=UNTIL)
-    held.refresh()
+    with caplog.at_level(logging.INFO):
+        held.refresh()
+    assert vars(caplog.records[-1])["expires"] == "2041-01-01 00:00:00Z"
     assert held.context is not before
     assert held.until_s == UNTIL.timestamp()
     assert (held.renewed, held.refused) == (1, 0)
