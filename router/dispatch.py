@@ -25,13 +25,14 @@ from router.fleet import EngineLoad
 from router.health import HealthState
 from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
-from router.parts import Held, Parts, Share, make_parts, succeed
+from router.parts import Held, Parts, make_parts, succeed
 from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
 from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
 from router.slot import Slot
 from router.snapshot import InstanceView, LeavingView, Snapshot, TableView
 from router.tenants.charge import Charge
+from router.tenants.shared_limits import TenantBook
 from router.tenants.tenant import TenantSpec
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
@@ -51,9 +52,8 @@ class Dispatcher:
 
     Args:
         settings: the router's sections of the configuration file.
-        workers: how many workers share the port; tenants' limits are divided among them.
-        worker: number of this one, from 0.
         book: where several workers share the instances' slots; None for one that is alone.
+        tenant_book: where they share what tenants use of their limits.
         tenants: who may use the router where the settings have a section on tenants: see `tenants.source`.
 
     Attributes:
@@ -64,13 +64,12 @@ class Dispatcher:
         self,
         settings: RouterFile,
         *,
-        workers: int = 1,
-        worker: int = 0,
         book: SlotBook | None = None,
+        tenant_book: TenantBook | None = None,
         tenants: Sequence[TenantSpec] = (),
     ) -> None:
-        self._share = Share(worker, workers)
-        self._take_parts(make_parts(settings, tenants, self._share))
+        self._tenant_book = tenant_book
+        self._take_parts(make_parts(settings, tenants, tenant_book))
         self._shared = None if book is None else SharedSlots(self._fleet, book)
         self._ladder = Ladder(settings.table)
         self._held: Held = {}
@@ -97,7 +96,7 @@ class Dispatcher:
 
         What the data path keeps of `hints` must be forgotten.
         """
-        parts, self._held = succeed(self._parts, self._held, settings, tenants, self._share)
+        parts, self._held = succeed(self._parts, self._held, settings, tenants, self._tenant_book)
         self._take_parts(parts)
         self._ladder.reconfigure(settings.table)
         if self._shared is not None:

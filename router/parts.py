@@ -17,20 +17,13 @@ from router.policy import ClassPolicy, Lane
 from router.settings import ClassSettings, RouterFile
 from router.slot import Slot
 from router.tenants.roster import Roster
+from router.tenants.shared_limits import TenantBook
 from router.tenants.tenant import TenantSpec
 
 Held = dict[int, tuple[Slot, Lane]]
 """Where each request in flight is counted, by the serial of its reservation."""
 
 _RANK = {precision: rank for rank, precision in enumerate(Precision)}
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Which of the workers this is, from 0, and how many there are."""
-
-    worker: int = 0
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +45,13 @@ class Parts:
     intake: Intake
 
 
-def make_parts(settings: RouterFile, tenants: Sequence[TenantSpec], share: Share) -> Parts:
+def make_parts(settings: RouterFile, tenants: Sequence[TenantSpec], book: TenantBook | None = None) -> Parts:
     """Parts that know nothing yet."""
     classes = {ClassId(cls.name): cls for cls in settings.classes}
     specs, fleet = _make_fleet(settings)
     accounts = Accounts(classes)
     policies = {class_id: _make_policy(cls, fleet, accounts) for class_id, cls in classes.items()}
-    roster = _make_roster(settings, tenants, share)
+    roster = _make_roster(settings, tenants, book)
     return Parts(
         specs=specs,
         classes=classes,
@@ -73,7 +66,7 @@ def make_parts(settings: RouterFile, tenants: Sequence[TenantSpec], share: Share
 
 
 def succeed(
-    old: Parts, held: Held, settings: RouterFile, tenants: Sequence[TenantSpec], share: Share
+    old: Parts, held: Held, settings: RouterFile, tenants: Sequence[TenantSpec], book: TenantBook | None = None
 ) -> tuple[Parts, Held]:
     """Parts for other settings, and where what is in flight is counted from now on; `old` is not to be used again.
 
@@ -92,7 +85,7 @@ def succeed(
     admission.adopt(old.admission)
     budget = RetryBudget(settings.router.retry)
     budget.adopt(old.budget)
-    roster = _make_roster(settings, tenants, share, old.roster)
+    roster = _make_roster(settings, tenants, book, old.roster)
     parts = Parts(
         specs=specs,
         classes=classes,
@@ -147,12 +140,14 @@ def _make_policy(cls: ClassSettings, fleet: Fleet, accounts: Accounts) -> ClassP
 
 
 def _make_roster(
-    settings: RouterFile, tenants: Sequence[TenantSpec], share: Share, old: Roster | None = None
+    settings: RouterFile, tenants: Sequence[TenantSpec], book: TenantBook | None, old: Roster | None = None
 ) -> Roster | None:
     if settings.tenants is None:
+        if old is not None:
+            old.reconfigure((), max_labels=0)  # ends the keys, and lets go of what is shared
         return None
     most = settings.tenants.max_tenant_labels
     if old is None:
-        return Roster(tenants, max_labels=most, workers=share.workers, worker=share.worker)
+        return Roster(tenants, max_labels=most, book=book)
     old.reconfigure(tenants, max_labels=most)
     return old

@@ -26,6 +26,7 @@ from router.shared_slots import SlotBook
 from router.snapshot import INSTANCE_STATES, Snapshot
 from router.sources import Sources, report_end
 from router.tenants.engine_keys import read_engine_keys
+from router.tenants.shared_limits import TenantBook
 from router.tenants.source import read_tenants
 from router.transport.asking import EngineSession
 from router.transport.dialing import Dialer
@@ -43,10 +44,10 @@ class Worker:
 
     Args:
         settings: the router's sections of the configuration file.
-        worker: number of this process, from 0.
         workers: how many there are.
         sock: what the public port listens on where the parent has bound it.
         book: where several workers share the instances' slots.
+        tenant_book: where they share what tenants use of their limits.
 
     Raises:
         SettingsError: a key of engines or tenants cannot be read.
@@ -57,15 +58,15 @@ class Worker:
         self,
         settings: RouterFile,
         *,
-        worker: int = 0,
         workers: int = 1,
         sock: socket.socket | None = None,
         book: SlotBook | None = None,
+        tenant_book: TenantBook | None = None,
     ) -> None:
         self._settings = settings
         keys = read_engine_keys(settings.pools, os.environ)
         tenants = read_tenants(settings)
-        self.dispatcher = Dispatcher(settings, workers=workers, worker=worker, book=book, tenants=tenants)
+        self.dispatcher = Dispatcher(settings, book=book, tenant_book=tenant_book, tenants=tenants)
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
@@ -90,7 +91,7 @@ class Worker:
         self._public: PublicSocket | None = None
         self._listener = Listener(self._accept, self._handshakes())
         self._engines = EngineSession(self.keyring, MODELS_TIMEOUT_S)
-        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring)
+        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys)
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
@@ -134,7 +135,7 @@ class Worker:
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         self.gateway.reconfigure(settings.router, keys, self._dropped_fields)
         await self._sources.stop()
-        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring)
+        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys)
         if self._workers == 1:
             self._sources.start()
 

@@ -23,6 +23,7 @@ from router.runtime import calm_collector
 from router.settings import RouterFile
 from router.shared_caps import SharedCaps
 from router.shared_memory import FileLocks, SharedMemory
+from router.shared_tenants import SharedTenants
 from router.worker import Worker
 from router.worker_messages import (
     MAX_LINE_BYTES,
@@ -57,8 +58,14 @@ class Obedience:
         settings = RouterFile.model_validate_json(begin.settings)
         sock = None if begin.listen_fd is None else socket.socket(fileno=begin.listen_fd)
         memory = SharedMemory(begin.workers, begin.memory_fd, begin.wake_fds)
-        book = SharedCaps(memory, begin.worker, FileLocks(memory.fd))
-        self.worker = Worker(settings, worker=begin.worker, workers=begin.workers, sock=sock, book=book)
+        locks = FileLocks(memory.fd)
+        self.worker = Worker(
+            settings,
+            workers=begin.workers,
+            sock=sock,
+            book=SharedCaps(memory, begin.worker, locks),
+            tenant_book=SharedTenants(memory, begin.worker, locks),
+        )
         self._wake_fd = begin.wake_fds[begin.worker]
         asyncio.get_running_loop().add_reader(self._wake_fd, self._woken)
         self._table: AllocationTable | None = None

@@ -1,15 +1,12 @@
 """How much a tenant may have: requests and tokens a minute, and requests at once. Pure; time is an argument.
 
-Each worker enforces its part: the limit divided by the workers. In the long run all of them together therefore never
-let pass more than the limit, and as little as one worker's part of it where a tenant's connections all lead to one
-worker. At once they let pass no more than the limit, with two exceptions, since a part may be too small for a single
-request: each worker admits at least one request at a time, and one of any number of tokens up to the whole limit once
-its part is full; the debt is paid off before the next.
+Where several workers share the public port see `router.tenants.shared_limits`, too.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -54,42 +51,32 @@ class Denial:
 
 
 class Limits:
-    """One worker's part of one tenant's allowance, and what is used of it.
+    """One tenant's allowance, and what is used of it.
 
     Attributes:
         in_flight: requests admitted and not yet ended.
     """
 
-    __slots__ = ("_allowance", "_max_in_flight", "_requests", "_tokens", "_workers", "in_flight")
+    __slots__ = ("_allowance", "_max_in_flight", "_requests", "_tokens", "in_flight")
 
-    def __init__(self, allowance: Allowance, *, workers: int = 1, worker: int = 0) -> None:
+    def __init__(self, allowance: Allowance) -> None:
         self.in_flight = 0
         self._requests: Bucket | None = None
         self._tokens: Bucket | None = None
         self._max_in_flight: float = math.inf
-        self._workers = workers
-        self.allow(allowance, worker=worker)
+        self.allow(allowance)
 
-    def allow(self, allowance: Allowance, *, worker: int = 0) -> None:
+    def allow(self, allowance: Allowance) -> None:
         """Follow another allowance from now on; what was used stays used."""
         self._allowance = allowance
         rate, tokens, most = allowance.requests_per_minute, allowance.tokens_per_minute, allowance.max_in_flight
-        self._requests = self._resized(self._requests, rate, burst=allowance.burst)
-        self._tokens = self._resized(self._tokens, tokens, burst=tokens)
-        if most is None:
-            self._max_in_flight = math.inf
-        else:
-            self._max_in_flight = max(1, most // self._workers + (worker < most % self._workers))
+        self._requests = _resized(self._requests, rate, burst=allowance.burst)
+        self._tokens = _resized(self._tokens, tokens, burst=tokens)
+        self._max_in_flight = math.inf if most is None else most
 
-    def _resized(self, bucket: Bucket | None, per_minute: float | None, *, burst: float | None) -> Bucket | None:
-        if per_minute is None:
-            return None
-        capacity = max(1.0, (per_minute if burst is None else burst) / self._workers)
-        per_s = per_minute / MINUTE_S / self._workers
-        if bucket is None:
-            return Bucket(capacity=capacity, per_s=per_s)
-        bucket.resize(capacity=capacity, per_s=per_s)
-        return bucket
+    def is_limited(self) -> bool:
+        """Whether anything is limited."""
+        return self._requests is not None or self._tokens is not None or self._max_in_flight != math.inf
 
     def admit(self, tokens: float, now_s: float) -> Denial | None:
         """Charge one request of that many tokens, or say why not; what is refused is charged nothing."""
@@ -102,13 +89,11 @@ class Limits:
                 return self._too_often(wait_s)
         if bucket is not None:
             wait_s = bucket.wait_s(tokens, now_s)
-            if wait_s or tokens > bucket.capacity:
-                denial = self._too_much(tokens, wait_s)
-                if denial is not None:
-                    return denial
-            bucket.level -= tokens
+            if wait_s:
+                return self._too_much(tokens, wait_s)
+            bucket.used += tokens
         if requests is not None:
-            requests.level -= 1.0
+            requests.used += 1.0
         self.in_flight += 1
         return None
 
@@ -116,7 +101,7 @@ class Limits:
         """Count a request that was admitted earlier and goes on after all."""
         self.in_flight += 1
         if self._tokens is not None:
-            self._tokens.level -= tokens
+            self._tokens.used += tokens
 
     def leave(self, charged: float, actual: float) -> None:
         """A request has ended: correct its charge to the tokens it was."""
@@ -129,13 +114,8 @@ class Limits:
         return self._requests is not None or self._tokens is not None
 
     def told_fields(self) -> bytes:
-        """The x-ratelimit-* lines of an answer; empty where no rate is limited.
-
-        What is left is this worker's part times the workers: an estimate with several, exact with one.
-        """
-        return limit_fields(b"requests", self._requests, self._workers) + limit_fields(
-            b"tokens", self._tokens, self._workers
-        )
+        """The x-ratelimit-* lines of an answer; empty where no rate is limited."""
+        return limit_fields(b"requests", self._requests) + limit_fields(b"tokens", self._tokens)
 
     def _too_many(self) -> Denial:
         most = self._allowance.max_in_flight
@@ -147,8 +127,7 @@ class Limits:
         rate = self._allowance.requests_per_minute
         return Denial("rate_limited", f"{rate:g} requests a minute is this key's limit; retry later", wait_s)
 
-    def _too_much(self, tokens: float, wait_s: float) -> Denial | None:
-        """A request larger than this worker's part passes once that is full; one larger than the limit never."""
+    def _too_much(self, tokens: float, wait_s: float) -> Denial:
         most = self._allowance.tokens_per_minute
         if most is not None and tokens > most:
             message = (
@@ -156,6 +135,30 @@ class Limits:
                 "shorten the request or lower max_tokens"
             )
             return Denial("tokens_limited", message, None)
-        if not wait_s:
-            return None
         return Denial("tokens_limited", f"{most} tokens a minute is this key's limit; retry later", wait_s)
+
+
+class OwnLimits:
+    """The limits of all tenants where there is one worker."""
+
+    def __init__(self) -> None:
+        self._limits: dict[str, Limits] = {}
+
+    def allow(self, allowances: Mapping[str, Allowance]) -> Mapping[str, Limits]:
+        """Limits by name for these tenants and no others; what was used stays used."""
+        old, self._limits = self._limits, {}
+        for name, allowance in allowances.items():
+            limits = self._limits[name] = old.get(name) or Limits(allowance)
+            limits.allow(allowance)
+        return self._limits
+
+
+def _resized(bucket: Bucket | None, per_minute: float | None, *, burst: float | None) -> Bucket | None:
+    if per_minute is None:
+        return None
+    # One request must be able to pass at least.
+    capacity = max(1.0, per_minute if burst is None else burst)
+    if bucket is None:
+        return Bucket(capacity=capacity, per_s=per_minute / MINUTE_S)
+    bucket.resize(capacity=capacity, per_s=per_minute / MINUTE_S)
+    return bucket

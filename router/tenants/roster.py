@@ -8,7 +8,8 @@ from router.exchange import Refusal
 from router.tenants.charge import Charge
 from router.tenants.counts import NO_TENANT, OTHER_TENANTS, RESERVED_NAMES, TenantCounts
 from router.tenants.keys import Key, KnownKeys, presented_key
-from router.tenants.limits import Limits
+from router.tenants.limits import OwnLimits
+from router.tenants.shared_limits import Sharing, TenantBook
 from router.tenants.tenant import Tenant, TenantSpec
 
 NEVER_RETRY = b"x-should-retry: false\r\n"
@@ -37,13 +38,11 @@ class Roster:
     Args:
         specs: the tenants.
         max_labels: how many are counted under their own names, the first ones; the rest share the label ``other``.
-        workers: how many workers divide the limits among them.
-        worker: number of this one, from 0.
+        book: where several workers share what tenants use of their limits; None for one that is alone.
     """
 
-    def __init__(self, specs: Sequence[TenantSpec], *, max_labels: int, workers: int = 1, worker: int = 0) -> None:
-        self._workers = workers
-        self._worker = worker
+    def __init__(self, specs: Sequence[TenantSpec], *, max_labels: int, book: TenantBook | None = None) -> None:
+        self._limits: OwnLimits | Sharing = OwnLimits() if book is None else Sharing(book)
         self._tenants: dict[str, Tenant] = {}
         self._keys: KnownKeys[Tenant] = KnownKeys()
         self._counts: dict[str, TenantCounts] = {}
@@ -56,14 +55,13 @@ class Roster:
         """
         self._max_labels = max_labels
         old, self._tenants = self._tenants, {}
+        limits = self._limits.allow({spec.name: spec.allowance for spec in specs})
         for spec in specs:
             counts = self._counts_of(self._label_of(spec.name))
             tenant = old.get(spec.name)
             if tenant is None:
-                limits = Limits(spec.allowance, workers=self._workers, worker=self._worker)
-                tenant = Tenant(spec, limits, counts)
+                tenant = Tenant(spec, limits[spec.name], counts)
             else:
-                tenant.limits.allow(spec.allowance, worker=self._worker)
                 tenant.spec, tenant.counts = spec, counts
             self._tenants[spec.name] = tenant
         self._keys.replace({tenant: tenant.spec.keys for tenant in self._tenants.values()})

@@ -10,21 +10,20 @@ import math
 from router.tenants.bucket import Bucket
 
 
-def limit_fields(what: bytes, bucket: Bucket | None, workers: int) -> bytes:
+def limit_fields(what: bytes, bucket: Bucket | None) -> bytes:
     """Three field lines on one limit, each ended by CRLF; none without a limit.
 
     Args:
         what: ``b"requests"`` or ``b"tokens"``.
-        bucket: one worker's part.
-        workers: number of such parts.
+        bucket: the limit.
     """
     if bucket is None:
         return b""
     return b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n" % (
         what,
-        round(bucket.capacity * workers),
+        round(bucket.capacity),
         what,
-        max(0, math.floor(bucket.level) * workers),
+        max(0, math.floor(bucket.left())),
         what,
         duration(bucket.full_in_s()),
     )

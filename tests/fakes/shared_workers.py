@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from router.dispatch import Dispatcher
 from router.settings import RouterFile
 from router.shared_caps import SharedCaps
 from router.shared_memory import FileLocks, SharedMemory
+from router.shared_tenants import SharedTenants
+from router.tenants.tenant import TenantSpec
 
 
 class SharedWorkers:
     """Dispatchers of workers that may be killed; who is called by another hears of it when `deliver` is called."""
 
-    def __init__(self, settings: RouterFile, workers: int) -> None:
+    def __init__(self, settings: RouterFile, workers: int, tenants: Sequence[TenantSpec] = ()) -> None:
         self.settings = settings
+        self.tenants = tenants
         self.memory = SharedMemory.create(workers)
         self.dispatchers = [self._start(worker) for worker in range(workers)]
 
     def _start(self, worker: int) -> Dispatcher:
-        book = SharedCaps(self.memory, worker, FileLocks(self.memory.fd))
-        return Dispatcher(self.settings, workers=self.memory.workers, worker=worker, book=book)
+        locks = FileLocks(self.memory.fd)
+        return Dispatcher(
+            self.settings,
+            book=SharedCaps(self.memory, worker, locks),
+            tenant_book=SharedTenants(self.memory, worker, locks),
+            tenants=self.tenants,
+        )
 
     def kill(self, worker: int) -> None:
         """End a worker with all it had, and start its successor."""

@@ -85,8 +85,8 @@ def test_sessions_keep_their_precision_under_load_and_while_instances_come_and_g
 
 def test_every_worker_sends_a_session_to_the_same_instance() -> None:
     chosen = []
-    for worker in range(2):
-        dispatcher = Dispatcher(router_file({"bf16": 4, "fp8": 4}, cap=1000), workers=2, worker=worker)
+    for _ in range(2):
+        dispatcher = Dispatcher(router_file({"bf16": 4, "fp8": 4}, cap=1000))
         chosen.append(
             [choose(dispatcher, ask(dispatcher, x_session_id=f"s{number}")).spec.pool_id for number in range(50)]
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -11,41 +13,97 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from router.dispatch import Ask, Choice, Dispatcher, Outcome, Refusal
 from router.openai import RequestFacts
+from router.shared_memory import FileLocks, SharedMemory
+from router.shared_tenants import SharedTenants
 from router.tenants.keys import KeyDigest, digest_of
 from router.tenants.limits import Allowance, Limits
+from router.tenants.shared_limits import Sharing
 from router.tenants.tenant import TenantSpec
 from tests.fakes.routing import NOW_S, finish, router_file
 
+WORKERS = 4
+TENANTS = itertools.count()
 SLACK = 1e-3
 """For rounding: the clock has about seven digits after the point, the buckets six."""
 
 gaps_s = st.one_of(st.just(0.0), st.floats(0, 2), st.floats(0, 300))
 
 
+@pytest.fixture(scope="module")
+def memory() -> Iterator[SharedMemory]:
+    made = SharedMemory.create(WORKERS)
+    yield made
+    made.close()
+
+
+def limits_of_workers(memory: SharedMemory, workers: int, allowance: Allowance) -> list[Limits]:
+    """What each of the workers admits by."""
+    if workers == 1:
+        return [Limits(allowance)]
+    tenant = str(next(TENANTS))
+    books = [SharedTenants(memory, worker, FileLocks(memory.fd)) for worker in range(workers)]
+    return [Sharing(book).allow({tenant: allowance})[tenant] for book in books]
+
+
 @given(
     per_minute=st.floats(0.5, 6000),
     burst=st.none() | st.integers(1, 500),
-    workers=st.integers(1, 4),
+    workers=st.integers(1, WORKERS),
     arrivals=st.lists(st.tuples(gaps_s, st.integers(1, 60), st.integers(0, 3)), max_size=40),
 )
 def test_requests_within_any_time_are_no_more_than_rate_and_burst(
-    per_minute: float, burst: int | None, workers: int, arrivals: list[tuple[float, int, int]]
+    memory: SharedMemory,
+    per_minute: float,
+    burst: int | None,
+    workers: int,
+    arrivals: list[tuple[float, int, int]],
 ) -> None:
-    allowance = Allowance(requests_per_minute=per_minute, burst=burst)
-    parts = [Limits(allowance, workers=workers, worker=number) for number in range(workers)]
-    # What all workers let pass at once: the burst, but one request each at least.
-    most = max(float(workers), per_minute if burst is None else float(burst))
+    limits = limits_of_workers(memory, workers, Allowance(requests_per_minute=per_minute, burst=burst))
+    most = max(1.0, per_minute if burst is None else float(burst))
     now_s = NOW_S
     admitted: list[float] = []
     for gap_s, number, worker in arrivals:
         now_s += gap_s
         for _ in range(number):
-            if parts[worker % workers].admit(0.0, now_s) is None:
+            if limits[worker % workers].admit(0.0, now_s) is None:
                 admitted.append(now_s)
     for first, since_s in enumerate(admitted):
         for last in range(first, len(admitted)):
             passed = last - first + 1
             assert passed <= most + per_minute / 60 * (admitted[last] - since_s) + SLACK
+
+
+@given(
+    rate=st.none() | st.floats(0.5, 600),
+    tokens=st.none() | st.integers(100, 10_000),
+    most=st.none() | st.integers(1, 8),
+    steps=st.lists(
+        st.tuples(gaps_s, st.integers(0, WORKERS - 1), st.floats(1, 500), st.floats(0, 3), st.booleans()), max_size=60
+    ),
+)
+def test_all_workers_together_admit_and_tell_what_one_alone_would(
+    memory: SharedMemory,
+    rate: float | None,
+    tokens: int | None,
+    most: int | None,
+    steps: list[tuple[float, int, float, float, bool]],
+) -> None:
+    allowance = Allowance(requests_per_minute=rate, tokens_per_minute=tokens, max_in_flight=most)
+    alone, workers = Limits(allowance), limits_of_workers(memory, WORKERS, allowance)
+    flying: list[tuple[Limits, float]] = []
+    now_s = NOW_S
+    for gap_s, worker, size, actual, ends in steps:
+        now_s += gap_s
+        expected, found = alone.admit(size, now_s), workers[worker].admit(size, now_s)
+        assert found == expected
+        if found is None:
+            flying.append((workers[worker], size))
+        if ends and flying:
+            owner, charged = flying.pop(0)
+            alone.leave(charged, charged * actual)
+            owner.leave(charged, charged * actual)
+        assert sum(limits.in_flight for limits in workers) == alone.in_flight
+        assert {limits.told_fields() for limits in workers} == {alone.told_fields()}
 
 
 @given(

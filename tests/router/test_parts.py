@@ -11,7 +11,7 @@ from router.dispatch import Choice, Dispatcher, Outcome, Refusal
 from router.exchange import Ask
 from router.fleet import EngineLoad
 from router.openai import RequestFacts, Usage
-from router.parts import Share, make_parts
+from router.parts import make_parts
 from router.settings import RouterFile
 from router.tenants.keys import digest_of, written
 from router.tenants.source import read_tenants
@@ -293,7 +293,7 @@ def test_the_same_again_changes_nothing() -> None:
 
 
 def test_parts_are_made_of_settings() -> None:
-    parts = make_parts(settings(pool("bf16", "a"), classes=TWO), (), Share())
+    parts = make_parts(settings(pool("bf16", "a"), classes=TWO), ())
     assert list(parts.policies) == [ClassId("gold"), ClassId("standard")]
     assert [spec.instance_id for spec in parts.specs] == ["bf16-0"]
     assert parts.roster is None

@@ -16,8 +16,8 @@ from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, t
 SETTINGS = router_file({"bf16": 1, "fp8": 1}, cap=10)
 
 
-def worker(number: int) -> Dispatcher:
-    return Dispatcher(SETTINGS, workers=2, worker=number)
+def worker() -> Dispatcher:
+    return Dispatcher(SETTINGS)
 
 
 def serve(dispatcher: Dispatcher, requests: int, *, left_open: int = 0) -> list[tuple[Choice, Ask]]:
@@ -32,7 +32,7 @@ def serve(dispatcher: Dispatcher, requests: int, *, left_open: int = 0) -> list[
 
 
 def test_counts_of_workers_are_summed() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     serve(one, 4, left_open=2)
     serve(two, 6, left_open=1)
     document = state_document(merge([one.state(NOW_S), two.state(NOW_S + 1)]))
@@ -55,7 +55,7 @@ def test_counts_of_workers_are_summed() -> None:
 
 
 def test_what_workers_have_on_engines_that_left_is_summed() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     serve(one, 0, left_open=2)
     serve(two, 0, left_open=4)
     for dispatcher in (one, two):
@@ -67,7 +67,7 @@ def test_what_workers_have_on_engines_that_left_is_summed() -> None:
 
 
 def test_a_merge_leaves_the_workers_counts_alone() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     serve(one, 1)
     serve(two, 1)
     snapshots = [one.state(NOW_S), two.state(NOW_S)]
@@ -76,7 +76,7 @@ def test_a_merge_leaves_the_workers_counts_alone() -> None:
 
 
 def test_the_table_is_the_one_all_workers_obey() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     one.apply_table(table({"standard": {"bf16": 1.0}}, sequence=7), NOW_S)
     mixed = merge([one.state(NOW_S), two.state(NOW_S)]).table
     assert (mixed.sequence, mixed.state, mixed.issuer) == (-1, "static", None)
@@ -86,7 +86,7 @@ def test_the_table_is_the_one_all_workers_obey() -> None:
 
 
 def test_an_instance_is_as_bad_as_its_worst_worker_sees_it_and_drains_when_all_say_so() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     fail(one, ask(one, x_wattroute_precision="fp8"), Outcome.RESET, times=3)
     one.apply_table(table(draining=("bf16-0",)), NOW_S)
     first = {view.instance_id: view for view in merge([one.state(NOW_S), two.state(NOW_S)]).instances}
@@ -98,7 +98,7 @@ def test_an_instance_is_as_bad_as_its_worst_worker_sees_it_and_drains_when_all_s
 
 
 def test_counters_add_up_and_the_largest_gauge_counts() -> None:
-    one, two = worker(0).state(NOW_S), worker(1).state(NOW_S)
+    one, two = worker().state(NOW_S), worker().state(NOW_S)
     one.counters, two.counters = {"connections": 3}, {"connections": 4, "bad_heads": 1}
     one.gauges, two.gauges = {"event_loop_lag_seconds": 0.1}, {"event_loop_lag_seconds": 0.4}
     whole = merge([one, two])
@@ -107,14 +107,14 @@ def test_counters_add_up_and_the_largest_gauge_counts() -> None:
 
 
 def test_one_ready_worker_is_enough() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     one.apply_table(table(draining=("bf16-0", "fp8-0")), NOW_S)
     assert merge([one.state(NOW_S), two.state(NOW_S)]).ready
     assert not merge([one.state(NOW_S)]).ready
 
 
 def test_a_snapshot_passes_between_processes() -> None:
-    dispatcher = worker(0)
+    dispatcher = worker()
     serve(dispatcher, 3, left_open=1)
     dispatcher.count_refusal("too_large")
     snapshot = dispatcher.state(NOW_S)
@@ -122,7 +122,7 @@ def test_a_snapshot_passes_between_processes() -> None:
 
 
 def test_the_document_has_exactly_the_agreed_keys() -> None:
-    dispatcher = worker(0)
+    dispatcher = worker()
     dispatcher.apply_table(table({"standard": {"bf16": 1.0}}, sequence=42), NOW_S)
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
@@ -169,7 +169,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
 
 
 def test_what_processes_hold_is_summed_and_the_worst_of_their_configurations_shown() -> None:
-    one, two = worker(0).state(NOW_S), worker(1).state(NOW_S)
+    one, two = worker().state(NOW_S), worker().state(NOW_S)
     one.sums, two.sums = {"client_connections": 3.0}, {"client_connections": 4.0}
     one.engine_connections, two.engine_connections = {"busy": 1, "idle": 2}, {"busy": 5}
     two.overhead = Histogram((0.1,), [1, 2], 3.0)
@@ -189,7 +189,7 @@ def test_what_processes_hold_is_summed_and_the_worst_of_their_configurations_sho
 
 
 def test_of_an_ended_worker_the_counts_remain_and_nothing_else() -> None:
-    one, two = worker(0), worker(1)
+    one, two = worker(), worker()
     serve(one, 4, left_open=2)
     ended = one.state(NOW_S)
     ended.counters, ended.gauges, ended.sums = {"connections": 3}, {"event_loop_lag_seconds": 9.0}, {"x": 5.0}

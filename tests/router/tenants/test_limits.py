@@ -1,10 +1,10 @@
-"""A tenant's limits: what is admitted, what is refused and when to come again, and the parts of several workers."""
+"""A tenant's limits: what is admitted, what is refused and when to come again."""
 
 from __future__ import annotations
 
 import pytest
 
-from router.tenants.limits import Allowance, Denial, Limits
+from router.tenants.limits import Allowance, Denial, Limits, OwnLimits
 
 
 def denial(limits: Limits, tokens: float = 0.0, now_s: float = 0.0) -> Denial:
@@ -91,37 +91,22 @@ def test_what_goes_on_after_all_is_charged_again() -> None:
     assert b"x-ratelimit-remaining-tokens: 40\r\n" in limits.told_fields()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 7])
-def test_workers_divide_the_limits(workers: int) -> None:
-    allowance = Allowance(requests_per_minute=42, max_in_flight=20)
-    parts = [Limits(allowance, workers=workers, worker=worker) for worker in range(workers)]
-    passed = sum(admitted(part) for part in parts)
-    assert passed == 20
-    for part in parts:
-        while part.in_flight:
-            part.leave(0, 0)
-    for _ in range(100):
-        for part in parts:
-            if part.admit(0, 0.0) is None:
-                part.leave(0, 0)
-                passed += 1
-    assert passed == 42
-    hour = sum(
-        part.admit(0, now_s * 0.1) is None and not part.leave(0, 0) for now_s in range(1, 36_001) for part in parts
-    )
-    assert 42 * 60 - workers <= hour <= 42 * 60 + workers
+def test_whether_anything_is_limited() -> None:
+    assert not Limits(Allowance()).is_limited()
+    assert Limits(Allowance(requests_per_minute=1)).is_limited()
+    assert Limits(Allowance(tokens_per_minute=1)).is_limited()
+    assert Limits(Allowance(max_in_flight=1)).is_limited()
 
 
-def test_each_worker_admits_one_request_however_small_its_part() -> None:
-    parts = [Limits(Allowance(requests_per_minute=2, max_in_flight=2), workers=4, worker=n) for n in range(4)]
-    assert [admitted(part) for part in parts] == [1, 1, 1, 1]
-
-
-def test_a_request_larger_than_a_workers_part_passes_when_that_is_full() -> None:
-    part = Limits(Allowance(tokens_per_minute=1000), workers=4)
-    assert part.admit(900, 0.0) is None
-    assert denial(part, 1).retry_after_s == pytest.approx((900 - 250 + 1) / (1000 / 60 / 4))
-    assert denial(part, 1001).retry_after_s is None
+def test_tenants_that_stay_keep_what_they_have_used_and_others_begin_anew() -> None:
+    own = OwnLimits()
+    two = Allowance(requests_per_minute=2)
+    first = dict(own.allow({"acme": two, "globex": two}))
+    assert [admitted(limits) for limits in first.values()] == [2, 2]
+    second = own.allow({"acme": Allowance(requests_per_minute=3), "initech": two})
+    assert second["acme"] is first["acme"]
+    assert {name: admitted(limits) for name, limits in second.items()} == {"acme": 1, "initech": 2}
+    assert admitted(own.allow({"globex": two})["globex"]) == 2
 
 
 def test_other_limits_hold_from_then_on_and_what_was_used_stays_used() -> None:

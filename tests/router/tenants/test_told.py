@@ -30,27 +30,19 @@ def test_durations_as_openai_writes_them(seconds: float, text: bytes) -> None:
 
 def test_what_is_left_and_when_all_is_back() -> None:
     bucket = Bucket(capacity=60, per_s=1)
-    bucket.level = 57.5
-    assert limit_fields(b"requests", bucket, 1) == (
+    bucket.used = 2.5
+    assert limit_fields(b"requests", bucket) == (
         b"x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 57\r\nx-ratelimit-reset-requests: 3s\r\n"
     )
 
 
 def test_debt_is_told_as_nothing_left() -> None:
     bucket = Bucket(capacity=60, per_s=1)
-    bucket.level = -600
-    told = limit_fields(b"tokens", bucket, 1)
+    bucket.used = 660
+    told = limit_fields(b"tokens", bucket)
     assert b"x-ratelimit-remaining-tokens: 0\r\n" in told
     assert b"x-ratelimit-reset-tokens: 11m0s\r\n" in told
 
 
-def test_one_workers_part_stands_for_all() -> None:
-    bucket = Bucket(capacity=15, per_s=1)
-    bucket.level = 10.9
-    told = limit_fields(b"requests", bucket, 4)
-    assert b"x-ratelimit-limit-requests: 60\r\n" in told
-    assert b"x-ratelimit-remaining-requests: 40\r\n" in told
-
-
 def test_no_limit_is_not_told() -> None:
-    assert limit_fields(b"requests", None, 1) == b""
+    assert limit_fields(b"requests", None) == b""

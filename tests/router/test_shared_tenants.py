@@ -1,0 +1,60 @@
+"""Rows of tenants: the same in every worker, apart from each other, and enough of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from router.settings.tenants import MAX_TENANTS
+from router.shared_memory import MAX_TENANT_ROWS, TENANT_LEVELS, FileLocks, SharedMemory
+from router.shared_tenants import SharedTenants
+from router.tenants.shared_limits import ROW_LEVELS
+
+WORKERS = 3
+
+
+@pytest.fixture
+def memory() -> Iterator[SharedMemory]:
+    made = SharedMemory.create(WORKERS)
+    yield made
+    made.close()
+
+
+def book(memory: SharedMemory, worker: int) -> SharedTenants:
+    return SharedTenants(memory, worker, FileLocks(memory.fd))
+
+
+def test_workers_that_name_a_tenant_have_the_same_row(memory: SharedMemory) -> None:
+    (a, _), (b,) = book(memory, 0).claim(["acme", "globex"]), book(memory, 1).claim(["acme"])
+    assert a.lock()
+    a.levels[a.first] = 7.5
+    a.tell(2)
+    a.unlock()
+    b.tell(3)
+    assert (b.levels[b.first], a.in_flight(), b.in_flight()) == (7.5, 5, 5)
+    memory.forget(0)
+    assert b.in_flight() == 3
+
+
+def test_rows_are_apart(memory: SharedMemory) -> None:
+    rows = book(memory, 0).claim([str(number) for number in range(20)])
+    for number, row in enumerate(rows):
+        row.tell(number + 1)
+        for level in range(TENANT_LEVELS):
+            row.levels[row.first + level] = 100.0 * number + level
+    assert [row.in_flight() for row in rows] == list(range(1, 21))
+    assert [row.levels[row.first + 3] for row in rows] == [100.0 * number + 3 for number in range(20)]
+
+
+def test_there_are_rows_for_every_tenant_though_all_are_renamed_while_a_worker_has_not_seen_it(
+    memory: SharedMemory,
+) -> None:
+    assert TENANT_LEVELS == ROW_LEVELS
+    assert MAX_TENANT_ROWS >= (WORKERS + 1) * MAX_TENANTS
+    for worker in range(WORKERS):
+        book(memory, worker).claim([f"{worker}-{number}" for number in range(MAX_TENANTS)])
+    rows = book(memory, 0).claim([f"new-{number}" for number in range(MAX_TENANTS)])
+    assert len({row.first for row in rows}) == MAX_TENANTS
+    with pytest.raises(OverflowError, match="no rows for 20001 tenants: 40000 hold these and all others"):
+        book(memory, 1).claim([f"more-{number}" for number in range(2 * MAX_TENANTS + 1)])
