@@ -16,7 +16,7 @@ from router.exchange import InstanceSpec
 from router.probes import Prober, ProbeSink
 from router.settings import RouterFile
 from router.table_source import HttpTableSource, TableSink
-from router.tenants.engine_keys import read_engine_keys
+from router.tenants.engine_keys import EngineKeys
 from router.transport.asking import EngineSession
 from router.transport.keyring import Keyring
 
@@ -35,15 +35,22 @@ class Sources:
         instances: whom to probe.
         sink: takes what is heard.
         keyring: says how those behind TLS are verified.
+        keys: what the engines of each pool want to be shown.
     """
 
     def __init__(
-        self, settings: RouterFile, instances: Sequence[InstanceSpec], sink: SourceSink, keyring: Keyring
+        self,
+        settings: RouterFile,
+        instances: Sequence[InstanceSpec],
+        sink: SourceSink,
+        keyring: Keyring,
+        keys: EngineKeys,
     ) -> None:
         self._settings = settings
         self._instances = instances
         self._sink = sink
         self._keyring = keyring
+        self._keys = keys
         self._engines = EngineSession(keyring)
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,7 +79,7 @@ class Sources:
             sink=self._sink,
             wall_s=clock.wall_s,
             rng=random.Random(),
-            keys=read_engine_keys(self._settings.pools, os.environ),
+            keys=self._keys,
         )
         table = self._table()
         return {"probes": prober.run()} if table is None else {"probes": prober.run(), "table": table}

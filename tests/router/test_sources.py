@@ -9,11 +9,12 @@ import pytest
 from redis.asyncio import Redis
 
 from router import clock
-from router.contract import AllocationTable, InstanceId, encode
+from router.contract import AllocationTable, InstanceId, PoolId, encode
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile
 from router.sources import Sources, report_end
+from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from router.transport.keyring import Keyring
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
 from tests.fakes.redis_server import running_redis
@@ -43,8 +44,18 @@ def with_table(settings: RouterFile, **where: str) -> RouterFile:
     return settings.model_copy(update={"table": settings.table.model_copy(update=where)})
 
 
-def sources_of(settings: RouterFile, sink: Sink) -> Sources:
-    return Sources(settings, list_instances(settings.pools), sink, Keyring(settings, clock.wall_s))
+def sources_of(settings: RouterFile, sink: Sink, keys: EngineKeys = NO_KEYS) -> Sources:
+    return Sources(settings, list_instances(settings.pools), sink, Keyring(settings, clock.wall_s), keys)
+
+
+async def test_engines_that_are_probed_are_shown_their_key() -> None:
+    sink = Sink()
+    async with FakeEngine() as engine:
+        sources = sources_of(settings_for([engine.url]), sink, EngineKeys({PoolId("bf16"): "k"}))
+        sources.start()
+        await until(lambda: bool(sink.healthy))
+        await sources.stop()
+        assert {request.get("authorization") for request in engine.requests} == {"Bearer k"}
 
 
 async def test_engines_are_probed_until_it_stops() -> None:
