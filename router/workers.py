@@ -21,7 +21,7 @@ from router.settings import RouterFile
 from router.shared_memory import SharedMemory
 from router.snapshot import Snapshot, counts_of, merge
 from router.sources import Sources, report_end
-from router.tenants.engine_keys import read_engine_keys
+from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.source import read_tenants
 from router.transport.keyring import Keyring
 from router.transport.listening import PublicSocket
@@ -54,6 +54,7 @@ class Workers:
 
     Raises:
         WorkersError: this system cannot do it.
+        SettingsError: a key of engines cannot be read.
     """
 
     def __init__(self, settings: RouterFile) -> None:
@@ -71,7 +72,7 @@ class Workers:
         self._started: asyncio.Future[None] | None = None
         self._news = News(settings.table, self._tell_all)
         self._keyring = Keyring(settings, clock.wall_s)
-        self._sources = Sources(settings, list_instances(settings.pools), self._news, self._keyring)
+        self._sources = self._sources_of(settings, read_engine_keys(settings.pools, os.environ))
         self.port = 0
 
     async def start(self) -> None:
@@ -123,14 +124,17 @@ class Workers:
             CertificateError: a file of TLS cannot be used; the old settings stay.
         """
         await asyncio.to_thread(read_tenants, settings)
-        read_engine_keys(settings.pools, os.environ)
+        keys = read_engine_keys(settings.pools, os.environ)
         self._keyring.use(settings.pools)
         self._settings = settings
         await self._sources.stop()
         self._news.reconfigure(settings.table)
         self._tell_all(line_of(Settings(self._settings_json())))
-        self._sources = Sources(settings, list_instances(settings.pools), self._news, self._keyring)
+        self._sources = self._sources_of(settings, keys)
         self._sources.start()
+
+    def _sources_of(self, settings: RouterFile, keys: EngineKeys) -> Sources:
+        return Sources(settings, list_instances(settings.pools), self._news, self._keyring, keys)
 
     def _settings_json(self) -> str:
         """What workers go by: the settings with the port decided."""
