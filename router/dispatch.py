@@ -19,21 +19,22 @@ from collections.abc import Mapping, Sequence
 
 from router.accounting import Answer, tokens_of
 from router.admission import Grant, Ticket
+from router.allocation import Allocation
 from router.contract import AllocationTable, ClassId, InstanceId
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.fleet import EngineLoad
 from router.health import HealthState
-from router.ladder import Ladder
 from router.openai import RequestFacts, Usage
 from router.parts import Held, Parts, make_parts, succeed
 from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
 from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
 from router.slot import Slot
-from router.snapshot import InstanceView, LeavingView, Snapshot, TableView
+from router.snapshot import Snapshot
 from router.tenants.charge import Charge
 from router.tenants.shared_limits import TenantBook
 from router.tenants.tenant import TenantSpec
+from router.views import snapshot_of
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
 
@@ -71,15 +72,13 @@ class Dispatcher:
         self._tenant_book = tenant_book
         self._take_parts(make_parts(settings, tenants, tenant_book))
         self._shared = None if book is None else SharedSlots(self._fleet, book)
-        self._ladder = Ladder(settings.table)
+        self._allocation = Allocation(settings.table, self._fleet, self._policies)
+        self._ladder = self._allocation.ladder
         self._held: Held = {}
         self._serial = 0
         # Of the last call that told the time and may end somebody's waiting.
         self._now_s = 0.0
-        self._sequence = -1
-        self._unknown_names = 0
         self._is_pumping = False
-        self._obey(None)
 
     def _take_parts(self, parts: Parts) -> None:
         self._parts = parts
@@ -101,7 +100,7 @@ class Dispatcher:
         self._ladder.reconfigure(settings.table)
         if self._shared is not None:
             self._shared.follow(self._fleet)
-        self._obey(self._ladder.table)
+        self._allocation.follow(self._fleet, self._policies)
         self._pump()
 
     @property
@@ -274,11 +273,8 @@ class Dispatcher:
         has expired, is older than the one obeyed or differs from it under the same sequence is counted and left.
         """
         self._now_s = now_s
-        before = self._ladder.table
-        is_new = self._ladder.offer(table, now_s)
-        if is_new or self._ladder.table is not before:
-            self._obey(self._ladder.table)
-            self._pump()
+        is_new = self._allocation.offer(table, now_s)
+        self._pump()
         return is_new
 
     def refuse_table(self, reason: str) -> None:
@@ -305,47 +301,14 @@ class Dispatcher:
 
     def has_usable(self) -> bool:
         """Whether any instance could take a request now, caps aside."""
-        return any(pool.ready for pool in self._fleet.pools.values())
+        return self._fleet.has_ready()
 
     def state(self, now_s: float) -> Snapshot:
         """Everything this worker has to tell on the admin port."""
-        for class_id, counts in self._accounts.classes.items():
-            counts.queued = self._admission.queued(class_id)
-            counts.queued_bytes = self._admission.queued_bytes(class_id)
-        return Snapshot(
-            now_s=now_s,
-            ready=self.has_usable(),
-            table=self._table_view(now_s),
-            classes=list(self._accounts.classes.values()),
-            traffic=self._accounts.traffic(),
-            instances=[_view(slot, now_s) for slot in self._fleet.slots.values()],
-            retries=self._accounts.retries,
-            leaving=[_leaving_view(slot) for slot in self._fleet.leaving if slot.in_flight],
-            unclassified=self._accounts.unclassified,
-            tenants=self._intake.tenant_counts(),
-        )
-
-    def _obey(self, table: AllocationTable | None) -> None:
-        """Follow a table, or the static settings; names the router does not know are counted and left aside."""
-        weights = {entry.class_id: entry.pools for entry in table.weights} if table is not None else {}
-        unknown = sum(class_id not in self._policies for class_id in weights)
-        for class_id, policy in self._policies.items():
-            pools = [lane.pool for lane in policy.lanes]
-            known = {pool.pool_id for pool in pools}
-            told = {entry.pool_id: entry.weight for entry in weights.get(class_id, ())}
-            unknown += sum(pool_id not in known for pool_id in told)
-            shares = [told.get(pool.pool_id, 0.0) for pool in pools]
-            policy.set_weights(shares if any(shares) else [pool.static_weight for pool in pools])
-        caps = {cap.instance_id: cap.max_in_flight for cap in table.caps} if table is not None else {}
-        draining = frozenset(table.draining) if table is not None else frozenset()
-        unknown += len((caps.keys() | draining) - self._fleet.slots.keys())
-        self._fleet.constrain(caps, draining)
-        self._unknown_names = unknown
-        self._sequence = table.sequence if table is not None else -1
+        return snapshot_of(self._parts, self._allocation, now_s)
 
     def _drop_expired(self, now_s: float) -> None:
-        if self._ladder.drop_expired(now_s):
-            self._obey(None)
+        if self._allocation.drop_expired(now_s):
             self._pump()
 
     def _reserve(self, ask: Ask, policy: ClassPolicy, slot: Slot) -> Choice:
@@ -364,7 +327,7 @@ class Dispatcher:
         if ask.charge is not None:
             ask.charge.hold()
         degraded = lane.is_degraded and ask.precision is None
-        return Choice(slot.spec, ask.class_id, self._sequence, degraded, serial, charged)
+        return Choice(slot.spec, ask.class_id, self._allocation.sequence, degraded, serial, charged)
 
     def _pump(self) -> None:
         """Grant free slots to those who wait, longest first, until no line's head can be served.
@@ -439,43 +402,8 @@ class Dispatcher:
         message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
         return Refusal(503, "no_instance", message, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))
 
-    def _table_view(self, now_s: float) -> TableView:
-        table = self._ladder.table
-        state = self._ladder.state(now_s).value
-        refused = dict(self._ladder.refused)
-        if table is None or now_s >= self._ladder.expires_at_s:
-            return TableView(state, -1, refused=refused, unknown_names=self._unknown_names)
-        return TableView(
-            state,
-            table.sequence,
-            issuer=table.issuer,
-            issued_at_s=table.issued_at_s,
-            expires_at_s=self._ladder.expires_at_s,
-            refused=refused,
-            unknown_names=self._unknown_names,
-        )
-
 
 def _settle(charge: Charge, tokens: Usage, *, is_known: bool) -> None:
     """Correct a tenant's charge; it stands where the client left before anything told what it cost the engine."""
     charge.count(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens)
     charge.drop(tokens.input_tokens + tokens.output_tokens if is_known else charge.tokens)
-
-
-def _leaving_view(slot: Slot) -> LeavingView:
-    spec = slot.spec
-    return LeavingView(spec.url, spec.pool_id, spec.precision.value, slot.in_flight)
-
-
-def _view(slot: Slot, now_s: float) -> InstanceView:
-    return InstanceView(
-        instance_id=slot.spec.instance_id,
-        pool_id=slot.spec.pool_id,
-        precision=slot.spec.precision.value,
-        url=slot.spec.url,
-        state=slot.state,
-        in_flight=slot.in_flight,
-        max_in_flight=slot.max_in_flight,
-        draining=slot.draining,
-        probe_age_s=None if slot.probed_at_s is None else max(0.0, now_s - slot.probed_at_s),
-    )

@@ -137,6 +137,10 @@ class Fleet:
         if load is not None and not slot.proven:
             self._prove(slot, is_awake=not slot.sleeping)
 
+    def has_ready(self) -> bool:
+        """Whether any instance could take a request now, caps aside."""
+        return any(pool.ready for pool in self.pools.values())
+
     def forget_old_loads(self, now_s: float) -> None:
         """Forget load figures older than allowed, for a worker that hears of no probes any more."""
         for slot in self.slots.values():
