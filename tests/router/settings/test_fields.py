@@ -5,17 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from router.settings import RouterFile
-
-
-def pool(**over: Any) -> dict[str, Any]:
-    return {"name": "bf16", "precision": "bf16", "instances": ["http://127.0.0.1:9001"], **over}
-
-
-def load(**over: Any) -> RouterFile:
-    return RouterFile.model_validate({"pools": [pool()], **over})
+from tests.fakes.settings_files import load, pool, refused
 
 
 @pytest.mark.parametrize(
@@ -38,9 +29,7 @@ def load(**over: Any) -> RouterFile:
     ],
 )
 def test_a_wrong_value_is_refused_with_its_remedy(over: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match="validation error") as caught:
-        load(**over)
-    assert said in str(caught.value)
+    assert said in refused(**over)
 
 
 @pytest.mark.parametrize("url", ["http://h:1", "https://h:1", "http://[::1]:8000", "unix:/run/vllm.sock"])
