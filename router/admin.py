@@ -17,7 +17,8 @@ from aiohttp.typedefs import Middleware
 
 from router.errors import SettingsError
 from router.openai import error_body
-from router.snapshot import Snapshot, state_document
+from router.snapshot import Snapshot
+from router.state_document import state_document
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from router.admin import build
 from router.dispatch import Dispatcher
 from router.errors import SettingsError
-from router.snapshot import Snapshot, state_document
+from router.snapshot import Snapshot
+from router.state_document import state_document
 from tests.fakes.routing import NOW_S, router_file, table
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 import pytest
 
 from router.dispatch import Dispatcher, Outcome
 from router.exchange import Ask, Choice
 from router.histogram import Histogram
-from router.snapshot import ConfigView, Snapshot, counts_of, merge, state_document
+from router.snapshot import ConfigView, Snapshot, counts_of, merge
+from router.state_document import state_document
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 
 SETTINGS = router_file({"bf16": 1, "fp8": 1}, cap=10)
@@ -119,53 +118,6 @@ def test_a_snapshot_passes_between_processes() -> None:
     dispatcher.count_refusal("too_large")
     snapshot = dispatcher.state(NOW_S)
     assert msgspec.json.decode(msgspec.json.encode(snapshot), type=Snapshot) == snapshot
-
-
-def test_the_document_has_exactly_the_agreed_keys() -> None:
-    dispatcher = worker()
-    dispatcher.apply_table(table({"standard": {"bf16": 1.0}}, sequence=42), NOW_S)
-    document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
-    assert set(document) == {
-        *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
-        *("leaving", "connections", "config"),
-    }
-    assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
-    assert document["table"] == {
-        "state": "fresh",
-        "sequence": 42,
-        "issuer": "controller-a",
-        "issued_at_s": NOW_S,
-        "expires_at_s": NOW_S + 30,
-        "age_s": 2.0,
-        "unknown_names": 0,
-        "refused": {},
-    }
-    assert document["instances"][0] == {
-        "instance_id": "bf16-0",
-        "pool_id": "bf16",
-        "precision": "bf16",
-        "url": "http://127.0.0.1:9000",
-        "state": "up",
-        "in_flight": 0,
-        "max_in_flight": 10,
-        "draining": False,
-        "probe_age_s": None,
-    }
-    assert document["pools"][0] == {
-        "pool_id": "bf16",
-        "precision": "bf16",
-        "instances": {"up": 1, "suspect": 0, "ejected": 0, "asleep": 0, "draining": 0},
-        "in_flight": 0,
-        "max_in_flight": 10,
-    }
-    assert document["connections"] == {"clients": 0, "engines": {}}
-    assert document["config"] == {
-        "workers_by_hash": {},
-        "age_s": None,
-        "reloads": {},
-        "last_error": None,
-        "needs_restart": [],
-    }
 
 
 def test_what_processes_hold_is_summed_and_the_worst_of_their_configurations_shown() -> None:

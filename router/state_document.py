@@ -1,0 +1,93 @@
+"""The answer to ``GET /state``, made of a snapshot. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from router.accounting import ClassCounts, Traffic
+from router.snapshot import INSTANCE_STATES, ConfigView, InstanceView, Snapshot, TableView
+
+SCHEMA_VERSION = 1
+
+
+def state_document(snapshot: Snapshot) -> dict[str, Any]:
+    """The answer to ``GET /state``, for people and for the controller."""
+    tokens: dict[str, list[Traffic]] = {}
+    for item in snapshot.traffic:
+        tokens.setdefault(item.class_id, []).append(item)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "now_s": snapshot.now_s,
+        "ready": snapshot.ready,
+        "draining": snapshot.draining,
+        "workers": int(snapshot.sums.get("workers", 0)),
+        "table": _table_document(snapshot.table, snapshot.now_s),
+        "classes": [_class_document(counts, tokens.get(counts.class_id, [])) for counts in snapshot.classes],
+        "pools": _pool_documents(snapshot.instances),
+        "instances": [msgspec.structs.asdict(instance) for instance in snapshot.instances],
+        "leaving": [msgspec.structs.asdict(view) for view in snapshot.leaving],
+        "connections": {
+            "clients": int(snapshot.sums.get("client_connections", 0)),
+            "engines": dict(snapshot.engine_connections),
+        },
+        "config": _config_document(snapshot.config, snapshot.now_s),
+    }
+
+
+def _table_document(table: TableView, now_s: float) -> dict[str, Any]:
+    return {
+        "state": table.state,
+        "sequence": table.sequence,
+        "issuer": table.issuer,
+        "issued_at_s": table.issued_at_s,
+        "expires_at_s": table.expires_at_s,
+        "age_s": None if table.issued_at_s is None else max(0.0, now_s - table.issued_at_s),
+        "unknown_names": table.unknown_names,
+        "refused": dict(table.refused),
+    }
+
+
+def _config_document(config: ConfigView, now_s: float) -> dict[str, Any]:
+    return {
+        "workers_by_hash": dict(config.workers_by_hash),
+        "age_s": None if config.loaded_at_s is None else max(0.0, now_s - config.loaded_at_s),
+        "reloads": dict(config.reloads),
+        "last_error": config.error,
+        "needs_restart": list(config.needs_restart),
+    }
+
+
+def _pool_documents(instances: list[InstanceView]) -> list[dict[str, Any]]:
+    pools: dict[str, dict[str, Any]] = {}
+    for view in instances:
+        pool = pools.setdefault(
+            view.pool_id,
+            {
+                "pool_id": view.pool_id,
+                "precision": view.precision,
+                "instances": dict.fromkeys((*INSTANCE_STATES, "draining"), 0),
+                "in_flight": 0,
+                "max_in_flight": 0,
+            },
+        )
+        pool["instances"]["draining" if view.draining else view.state] += 1
+        pool["in_flight"] += view.in_flight
+        pool["max_in_flight"] += view.max_in_flight
+    return list(pools.values())
+
+
+def _class_document(counts: ClassCounts, traffic: list[Traffic]) -> dict[str, Any]:
+    return {
+        "class_id": counts.class_id,
+        "requests": counts.requests,
+        "finished": counts.finished,
+        "input_tokens": sum(item.input_tokens for item in traffic),
+        "output_tokens": sum(item.output_tokens for item in traffic),
+        "refused": sum(counts.refused.values()),
+        "in_flight": counts.in_flight,
+        "queued": counts.queued,
+        "queued_bytes": counts.queued_bytes,
+        "output_tokens_by_pool": {item.pool_id: float(item.output_tokens) for item in traffic},
+    }

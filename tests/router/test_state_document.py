@@ -1,0 +1,84 @@
+"""The document that the controller and people read."""
+
+from __future__ import annotations
+
+import json
+
+from router.dispatch import Dispatcher
+from router.snapshot import ConfigView
+from router.state_document import state_document
+from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
+
+SETTINGS = router_file({"bf16": 1, "fp8": 1}, cap=10)
+
+
+def test_the_document_has_exactly_the_agreed_keys() -> None:
+    dispatcher = Dispatcher(SETTINGS)
+    dispatcher.apply_table(table({"standard": {"bf16": 1.0}}, sequence=42), NOW_S)
+    document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
+    assert set(document) == {
+        *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
+        *("leaving", "connections", "config"),
+    }
+    assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
+    assert document["table"] == {
+        "state": "fresh",
+        "sequence": 42,
+        "issuer": "controller-a",
+        "issued_at_s": NOW_S,
+        "expires_at_s": NOW_S + 30,
+        "age_s": 2.0,
+        "unknown_names": 0,
+        "refused": {},
+    }
+    assert document["instances"][0] == {
+        "instance_id": "bf16-0",
+        "pool_id": "bf16",
+        "precision": "bf16",
+        "url": "http://127.0.0.1:9000",
+        "state": "up",
+        "in_flight": 0,
+        "max_in_flight": 10,
+        "draining": False,
+        "probe_age_s": None,
+    }
+    assert document["pools"][0] == {
+        "pool_id": "bf16",
+        "precision": "bf16",
+        "instances": {"up": 1, "suspect": 0, "ejected": 0, "asleep": 0, "draining": 0},
+        "in_flight": 0,
+        "max_in_flight": 10,
+    }
+    assert document["connections"] == {"clients": 0, "engines": {}}
+    assert document["config"] == {
+        "workers_by_hash": {},
+        "age_s": None,
+        "reloads": {},
+        "last_error": None,
+        "needs_restart": [],
+    }
+
+
+def test_counts_of_a_class_are_summed_over_its_pools() -> None:
+    dispatcher = Dispatcher(SETTINGS)
+    for precision in ("bf16", "fp8", "fp8"):
+        request = ask(dispatcher, x_wattroute_precision=precision)
+        finish(dispatcher, choose(dispatcher, request), request, output_tokens=100)
+    (told,) = state_document(dispatcher.state(NOW_S))["classes"]
+    assert (told["requests"], told["finished"], told["input_tokens"], told["output_tokens"]) == (3, 3, 30, 300)
+    assert told["output_tokens_by_pool"] == {"bf16": 100.0, "fp8": 200.0}
+
+
+def test_draining_comes_before_any_other_state_of_an_instance() -> None:
+    dispatcher = Dispatcher(SETTINGS)
+    dispatcher.apply_table(table(draining=("bf16-0",)), NOW_S)
+    bf16, fp8 = state_document(dispatcher.state(NOW_S))["pools"]
+    assert (bf16["instances"]["draining"], bf16["instances"]["up"]) == (1, 0)
+    assert (fp8["instances"]["draining"], fp8["instances"]["up"]) == (0, 1)
+
+
+def test_ages_are_of_the_snapshots_time() -> None:
+    snapshot = Dispatcher(SETTINGS).state(NOW_S)
+    assert (state_document(snapshot)["table"]["age_s"], state_document(snapshot)["config"]["age_s"]) == (None, None)
+    snapshot.config = ConfigView({"aa": 1}, loaded_at_s=NOW_S - 7)
+    assert state_document(snapshot)["config"]["age_s"] == 7.0
