@@ -6,11 +6,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from router.settings.fields import Group, Host, Mode, Port, Seconds, UnixAddress
 from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.tls import ServerTlsSettings
+
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
 class TimeoutSettings(Group):
@@ -125,3 +127,10 @@ class RouterSettings(Group):
     """Spans for an OpenTelemetry collector. Absent: a caller's traceparent goes on to the engine as it is."""
     reload: bool = False
     """Whether a change of the configuration file is obeyed when it is seen, within a second. SIGHUP always is."""
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> RouterSettings:
+        overlap = self.host == self.admin_host or {self.host, self.admin_host} & _EVERY_ADDRESS
+        if self.listen is None and self.port == self.admin_port != 0 and overlap:
+            raise ValueError(f"port and admin_port are both {self.port}; give the admin port another one")
+        return self
