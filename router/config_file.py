@@ -76,13 +76,13 @@ def parse(text: str, model: type[Model], name: str, ignore: tuple[str, ...] = ()
     except ValidationError as error:
         lines: Lines = {}
         _collect_lines(node, (), lines)
-        details = _causes(error.errors())
+        details = causes(error.errors())
         shown = [_describe(detail, model, name, lines, ignore) for detail in details[:MAX_SHOWN]]
         left = len(details) - len(shown)
         raise SettingsError("\n".join([*shown, *([f"... and {left} more"] if left > 0 else [])])) from error
 
 
-def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+def causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Details without those that only follow from a fault further inside, such as a tuple short of its bad items."""
 
     def follows(detail: ErrorDetails) -> bool:

@@ -116,7 +116,7 @@ def _yaml_list(text: str, path: Path) -> Iterator[tuple[int, Any]]:
 
 def _faults(error: ValidationError, where: str) -> list[str]:
     found = []
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+    for detail in config_file.causes(error.errors(include_url=False, include_context=False, include_input=False)):
         *parents, last = map(str, detail["loc"] or ("tenant",))
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":
@@ -131,7 +131,9 @@ def _faults(error: ValidationError, where: str) -> list[str]:
 def _check_together(found: list[tuple[str, TenantSpec]], classes: frozenset[str]) -> None:
     """What no tenant by itself shows: names and keys are one tenant's, and classes exist."""
     if len(found) > MAX_TENANTS:
-        raise SettingsError(f"{len(found)} tenants, more than {MAX_TENANTS}")
+        remedy = "give those that share their limits one name, or divide them among several routers"
+        where, _ = found[MAX_TENANTS]
+        raise SettingsError(f"{where}: there are {len(found)} tenants, {MAX_TENANTS} are the most; {remedy}")
     names: dict[str, str] = {}
     keys: dict[bytes, str] = {}
     for where, spec in found:
