@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -251,18 +254,81 @@ async def test_the_access_log_names_tenants_and_no_key(engine: FakeEngine, tmp_p
     assert "sk-of-nobody" not in text
 
 
-async def test_several_workers_share_the_limits(engine: FakeEngine, tmp_path: Path) -> None:
-    tenants = {"list": [tenant("acme", requests_per_minute=1, burst=4)]}
-    async with router_process(tmp_path, engine, workers=2, sections={"tenants": tenants}) as running:
-        passed = 0
-        for _ in range(40):  # a connection each, so that both workers are met
-            async with client_of(running, key_of("acme")) as client:
-                try:
-                    await ask(client)
-                except openai.RateLimitError:
-                    continue
-                passed += 1
-    assert 2 <= passed <= 4
+WORKERS = 3
+
+
+def connection() -> aiohttp.ClientSession:
+    """A client with one connection, which stays with the worker that took it."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
+
+
+async def post(session: aiohttp.ClientSession, router: RouterProcess, name: str, **more: Any) -> aiohttp.ClientResponse:
+    body = {"model": MODEL, "messages": MESSAGES, **more}
+    headers = {"authorization": f"Bearer {key_of(name)}"}
+    async with session.post(f"{router.url}/v1/chat/completions", json=body, headers=headers) as answer:
+        await answer.read()
+    return answer
+
+
+async def test_one_connection_gets_the_whole_limit_however_many_workers(engine: FakeEngine, tmp_path: Path) -> None:
+    tenants = [
+        tenant("rate", requests_per_minute=1, burst=9),
+        tenant("tokens", tokens_per_minute=6000),
+        tenant("spread", requests_per_minute=1, burst=9),
+    ]
+    async with router_process(tmp_path, engine, workers=WORKERS, sections={"tenants": {"list": tenants}}) as running:
+        async with connection() as one:
+            answers = [await post(one, running, "rate") for _ in range(12)]
+            assert [answer.status for answer in answers] == [200] * 9 + [429] * 3
+            left = [answer.headers["x-ratelimit-remaining-requests"] for answer in answers]
+            assert left == [*"876543210", *"000"]
+            # About 4000 tokens, which is more than a third of the limit.
+            long = [{"role": "user", "content": "y" * 15_000}]
+            assert (await post(one, running, "tokens", messages=long)).status == 200
+        statuses = []
+        for _ in range(12):
+            async with connection() as each:
+                statuses.append((await post(each, running, "spread")).status)
+        assert sorted(statuses) == [200] * 9 + [429] * 3
+
+
+async def test_requests_at_once_are_counted_in_all_workers_and_end_with_a_killed_one(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    async def hang(request: Request, wire: Wire) -> None:
+        if request.method != "POST":
+            await behave(request, wire)
+        else:
+            await wire.wait_gone()
+
+    engine.script = hang
+    tenants = {"list": [tenant("acme", max_in_flight=4)]}
+    async with (
+        router_process(tmp_path, engine, workers=WORKERS, sections={"tenants": tenants}) as running,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        sessions = [await stack.enter_async_context(connection()) for _ in range(10)]
+        waiting = {asyncio.create_task(post(session, running, "acme")) for session in sessions}
+        while len(waiting) > 4:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                assert task.result().headers["x-wattroute-reason"] == "tenant_in_flight"
+        await until(lambda: len(posts(engine)) == 4)
+        for worker in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
+            os.kill(int(worker), signal.SIGKILL)
+        await asyncio.wait(waiting)
+        engine.script = behave
+
+        async def served() -> int:
+            async with connection() as session:
+                return (await post(session, running, "acme")).status
+
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    assert await served() == 200
+                    break
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
