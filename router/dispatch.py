@@ -35,6 +35,7 @@ from router.tenants.charge import Charge
 from router.tenants.shared_limits import TenantBook
 from router.tenants.tenant import TenantSpec
 from router.views import snapshot_of
+from router.waiting_room import WaitingRoom
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
 
@@ -76,9 +77,7 @@ class Dispatcher:
         self._ladder = self._allocation.ladder
         self._held: Held = {}
         self._serial = 0
-        # Of the last call that told the time and may end somebody's waiting.
-        self._now_s = 0.0
-        self._is_pumping = False
+        self._room = WaitingRoom(self._parts, self._shared, self._reserve)
 
     def _take_parts(self, parts: Parts) -> None:
         self._parts = parts
@@ -101,7 +100,7 @@ class Dispatcher:
         if self._shared is not None:
             self._shared.follow(self._fleet)
         self._allocation.follow(self._fleet, self._policies)
-        self._pump()
+        self._room.follow(parts)
 
     @property
     def has_tenants(self) -> bool:
@@ -139,7 +138,7 @@ class Dispatcher:
         if not tried:
             self._budget.new_requests += 1
         if self._shared is not None:
-            found = self._take_shared(ask, policy, found, tried, self._shared)
+            found = self._room.take(ask, policy, found, tried)
         if type(found) is Slot:
             return self._reserve(ask, policy, found)
         if found is Unavailable.FULL:
@@ -154,12 +153,8 @@ class Dispatcher:
         once, synchronously from within another method (`release`, `probed`, `apply_table`, `expire`), never from
         within `enqueue`.
         """
-        ticket = self._admission.push(ask, now_s, grant, tried)
+        ticket = self._room.join(ask, now_s, grant, tried)
         if ticket is not None:
-            if ask.charge is not None:
-                ask.charge.hold()
-            if self._shared is not None:
-                self._shared.begin_to_wait(now_s)
             return ticket
         message = f"{self._admission.queued(ask.class_id)} requests of class '{ask.class_id}' wait already; retry later"
         retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
@@ -167,12 +162,11 @@ class Dispatcher:
 
     def cancel(self, ticket: object) -> None:
         """The waiting client left; its `grant` is not called any more. Harmless after the grant."""
-        if isinstance(ticket, Ticket) and self._admission.remove(ticket) and ticket.ask.charge is not None:
-            ticket.ask.charge.drop(0.0)
+        if isinstance(ticket, Ticket):
+            self._room.leave(ticket)
 
     def expire(self, now_s: float) -> None:
         """Refuse those who waited too long, drop an expired table, age what was learnt. Call several times a second."""
-        self._now_s = now_s
         self._budget.fold(now_s)
         self._accounts.settle()
         for policy in self._policies.values():
@@ -181,12 +175,10 @@ class Dispatcher:
         if self._shared is not None:
             self._fleet.forget_old_loads(now_s)
             self._shared.look()
-            self._pump()
-        for ticket in self._admission.expired(now_s):
+            self._room.serve(now_s)
+        for ticket in self._room.late(now_s):
             message = f"no slot became free for class '{ticket.ask.class_id}' in time; retry later"
             retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
-            if ticket.ask.charge is not None:
-                ticket.ask.charge.drop(0.0)
             ticket.grant(self._intake.turn_away(ticket.ask, Refusal(503, "wait_too_long", message, retry_after_s)))
 
     def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:
@@ -254,17 +246,13 @@ class Dispatcher:
         if ask.charge is not None:
             _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if self._shared is not None:
-            self._now_s = now_s
-            self._give_shared(slot, self._shared)
+            self._room.give_back(slot, now_s)
         elif self._admission.waiting:
-            self._now_s = now_s
-            self._pump()
+            self._room.serve(now_s)
 
     def woken(self) -> None:
         """Look for free slots: another worker says that there may be one, see `router.shared_slots`."""
-        if self._shared is not None:
-            self._shared.look()
-            self._take_turn(self._shared)
+        self._room.woken()
 
     def apply_table(self, table: AllocationTable, now_s: float) -> bool:
         """Obey a table, or note that the one obeyed is still the source's; True if the table is new.
@@ -272,9 +260,8 @@ class Dispatcher:
         Give every table the source gives, also one that did not change: that is what keeps it fresh. A table that
         has expired, is older than the one obeyed or differs from it under the same sequence is counted and left.
         """
-        self._now_s = now_s
         is_new = self._allocation.offer(table, now_s)
-        self._pump()
+        self._room.serve(now_s)
         return is_new
 
     def refuse_table(self, reason: str) -> None:
@@ -290,10 +277,9 @@ class Dispatcher:
         slot = self._fleet.slots.get(instance_id)
         if slot is None:
             return  # it left the configuration while it was being asked
-        self._now_s = now_s
         self._fleet.probed(slot, ok=ok, load=load, now_s=now_s)
         if self._admission.waiting:
-            self._pump()
+            self._room.serve(now_s)
 
     def instances(self) -> tuple[InstanceSpec, ...]:
         """Every instance, for probes and for merging /v1/models."""
@@ -309,7 +295,7 @@ class Dispatcher:
 
     def _drop_expired(self, now_s: float) -> None:
         if self._allocation.drop_expired(now_s):
-            self._pump()
+            self._room.serve(now_s)
 
     def _reserve(self, ask: Ask, policy: ClassPolicy, slot: Slot) -> Choice:
         serial = self._serial = self._serial + 1
@@ -328,74 +314,6 @@ class Dispatcher:
             ask.charge.hold()
         degraded = lane.is_degraded and ask.precision is None
         return Choice(slot.spec, ask.class_id, self._allocation.sequence, degraded, serial, charged)
-
-    def _pump(self) -> None:
-        """Grant free slots to those who wait, longest first, until no line's head can be served.
-
-        A grant may call back and free or take slots; the outer call then goes on, the inner one returns at once.
-        """
-        if self._is_pumping:
-            return
-        self._is_pumping = True
-        try:
-            while self._admission.waiting and self._grant_one():
-                pass
-        finally:
-            self._is_pumping = False
-            if self._shared is not None:
-                self._shared.wait_since(self._admission.since_s())
-
-    def _grant_one(self) -> bool:
-        for ticket in self._admission.heads():
-            ask = ticket.ask
-            policy = self._policies[ask.class_id]
-            found = policy.pick(ask, ticket.tried)
-            if self._shared is not None:
-                while type(found) is Slot and not self._shared.take(found, yields=False):
-                    found = policy.pick(ask, ticket.tried)
-            if type(found) is Slot:
-                self._admission.remove(ticket)
-                choice = self._reserve(ask, policy, found)
-                _, lane = self._held[choice.serial]
-                lane.tally.traffic.queue_wait.observe(max(0.0, self._now_s - ticket.since_s))
-                if ask.charge is not None:
-                    ask.charge.drop(0.0)
-                ticket.grant(choice)
-                return True
-        return False
-
-    def _take_shared(
-        self,
-        ask: Ask,
-        policy: ClassPolicy,
-        found: Slot | Unavailable,
-        tried: tuple[InstanceId, ...],
-        shared: SharedSlots,
-    ) -> Slot | Unavailable:
-        """Take a slot that all workers agree on, or find that there is none, after one look at what they hold."""
-        has_looked = False
-        while True:
-            if type(found) is Slot and shared.take(found, yields=True):
-                return found
-            if found is Unavailable.NOTHING_USABLE or (found is Unavailable.FULL and has_looked):
-                return found
-            if not has_looked:
-                shared.look()
-                has_looked = True
-            found = policy.pick(ask, tried)
-
-    def _give_shared(self, slot: Slot, shared: SharedSlots) -> None:
-        if shared.give(slot):
-            if shared.is_first():
-                self._take_turn(shared)
-            else:
-                shared.wake_first()
-
-    def _take_turn(self, shared: SharedSlots) -> None:
-        """Serve those who wait here, and leave what they cannot use to the next worker in turn."""
-        since_s = shared.since_s
-        self._pump()
-        shared.hand_on(since_s)
 
     def _nothing_usable(self, ask: Ask, now_s: float) -> Refusal:
         at = f" at {ask.precision.value}" if ask.precision is not None else ""
