@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterator
 
@@ -17,7 +18,7 @@ from router.shared_memory import FileLocks, SharedMemory
 from router.shared_tenants import SharedTenants
 from router.tenants.keys import KeyDigest, digest_of
 from router.tenants.limits import Allowance, Limits
-from router.tenants.shared_limits import Sharing
+from router.tenants.shared_limits import ROW_LEVELS, SharedLimits, Sharing
 from router.tenants.tenant import TenantSpec
 from tests.fakes.routing import NOW_S, finish, router_file
 
@@ -104,6 +105,130 @@ def test_all_workers_together_admit_and_tell_what_one_alone_would(
             owner.leave(charged, charged * actual)
         assert sum(limits.in_flight for limits in workers) == alone.in_flight
         assert {limits.told_fields() for limits in workers} == {alone.told_fields()}
+
+
+class Killed(BaseException):
+    """What ends a worker where a signal would end its process."""
+
+
+class SharedNumbers:
+    """What workers share of a tenant; whoever writes may be killed just before any of the writes."""
+
+    def __init__(self) -> None:
+        self.levels = [0.0] * ROW_LEVELS
+        self.counts = [0] * WORKERS
+        self.writes_left = math.inf
+
+    def __getitem__(self, index: int) -> float:
+        return self.levels[index]
+
+    def __setitem__(self, index: int, number: float) -> None:
+        self.about_to_write()
+        self.levels[index] = number
+
+    def about_to_write(self) -> None:
+        if self.writes_left <= 0:
+            raise Killed
+        self.writes_left -= 1
+
+
+class OneWorkersRow:
+    first = 0
+
+    def __init__(self, numbers: SharedNumbers, worker: int) -> None:
+        self.levels = numbers
+        self._worker = worker
+
+    def lock(self) -> bool:
+        return True
+
+    def unlock(self) -> None:
+        return
+
+    def in_flight(self) -> int:
+        return sum(self.levels.counts)
+
+    def tell(self, in_flight: int) -> None:
+        self.levels.about_to_write()
+        self.levels.counts[self._worker] = in_flight
+
+
+class KilledWorkers:
+    """Workers that end at any write, are cleared by their parent and replaced."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.numbers = SharedNumbers()
+        self.limits: list[SharedLimits] = [SharedLimits(allowance) for _ in range(WORKERS)]
+        self.flying: list[list[float]] = [[] for _ in range(WORKERS)]
+        for worker in range(WORKERS):
+            self.replace(worker)
+
+    def replace(self, worker: int) -> None:
+        self.numbers.writes_left = math.inf
+        self.numbers.counts[worker] = 0
+        self.flying[worker].clear()
+        self.limits[worker] = SharedLimits(self.allowance)
+        self.limits[worker].follow(OneWorkersRow(self.numbers, worker))
+
+    def admit(self, worker: int, tokens: float, now_s: float, writes: float) -> bool:
+        """Whether a request is served; not if its worker is killed on the way, after so many writes."""
+        self.numbers.writes_left = writes
+        try:
+            passes = self.limits[worker].admit(tokens, now_s) is None
+        except Killed:
+            self.replace(worker)
+            return False
+        self.numbers.writes_left = math.inf
+        if passes:
+            self.flying[worker].append(tokens)
+        return passes
+
+    def leave(self, worker: int, unused: float, writes: float) -> None:
+        charged = self.flying[worker].pop()
+        self.numbers.writes_left = writes
+        try:
+            self.limits[worker].leave(charged, charged - unused)
+        except Killed:
+            self.replace(worker)
+        self.numbers.writes_left = math.inf
+
+
+@given(
+    per_minute=st.floats(0.5, 6000),
+    most=st.integers(1, 5),
+    steps=st.lists(
+        st.tuples(gaps_s, st.integers(0, WORKERS - 1), st.booleans(), st.just(math.inf) | st.integers(0, 8)),
+        max_size=60,
+    ),
+)
+def test_workers_killed_at_any_write_pass_no_bound(
+    per_minute: float, most: int, steps: list[tuple[float, int, bool, float]]
+) -> None:
+    allowance = Allowance(requests_per_minute=per_minute, burst=3, tokens_per_minute=6000, max_in_flight=most)
+    workers = KilledWorkers(allowance)
+    now_s, used = NOW_S, 0.0
+    admitted: list[float] = []
+    for gap_s, worker, ends, writes in steps:
+        now_s += gap_s
+        if ends and workers.flying[worker]:
+            workers.leave(worker, 400.0, writes)
+            used -= 400.0
+        elif workers.admit(worker, 1000.0, now_s, writes):
+            admitted.append(now_s)
+            used += 1000.0
+            assert used <= 6000 + 100 * (now_s - NOW_S) + SLACK
+            assert sum(map(len, workers.flying)) <= most
+    for first, since_s in enumerate(admitted):
+        for last in range(first, len(admitted)):
+            assert last - first + 1 <= 3 + per_minute / 60 * (admitted[last] - since_s) + SLACK
+    # However many were killed, everything is there again after a while.
+    for worker in range(WORKERS):
+        workers.replace(worker)
+    now_s += 3600
+    assert [workers.admit(0, 1000.0, now_s, math.inf) for _ in range(4)] == [
+        number < min(3, most) for number in range(4)
+    ]
 
 
 @given(
