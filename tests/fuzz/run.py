@@ -1,7 +1,7 @@
 """Fuzz the head rewriter and the chunk decoder: ``python -m tests.fuzz.run [TARGET] [libFuzzer's options]``.
 
-Without a target each of them runs in turn. What was learnt stays in ``.fuzz/corpus``, inputs that break something are
-left in ``.fuzz`` and belong into tests/fuzz/found.py.
+Without a target each of them runs in turn, for a minute each where no -max_total_time is given. What was learnt stays
+in ``.fuzz/corpus``, inputs that break something are left in ``.fuzz`` and belong into tests/fuzz/found.py.
 """
 
 from __future__ import annotations
@@ -38,19 +38,26 @@ def fuzz(target: str, options: list[str]) -> None:
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     words = FOLDER / "words"
     words.write_text("".join(f'"{word}"\n' for word in WORDS))
-    given = [f"-max_len={MOST_BYTES}", f"-artifact_prefix={FOLDER}/{target}-", f"-dict={words}"]
+    given = [
+        f"-max_total_time={DEFAULT_SECONDS}",
+        f"-max_len={MOST_BYTES}",
+        f"-artifact_prefix={FOLDER}/{target}-",
+        f"-dict={words}",
+    ]
     atheris.Setup([sys.argv[0], str(corpus), *given, *options], TARGETS[target])
     atheris.Fuzz()
 
 
 def main(arguments: list[str]) -> int:
     """Fuzz the target named, or all."""
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(f"{__doc__}Targets: {', '.join(TARGETS)}.\n")
+        return 0
     if arguments and arguments[0] in TARGETS:
         fuzz(arguments[0], arguments[1:])
         return 0
-    options = arguments or [f"-max_total_time={DEFAULT_SECONDS}"]
     for target in TARGETS:
-        code = subprocess.call([sys.executable, "-m", "tests.fuzz.run", target, *options])
+        code = subprocess.call([sys.executable, "-m", "tests.fuzz.run", target, *arguments])
         if code:
             return code
     return 0
