@@ -28,8 +28,10 @@ class ListenError(RouterError):
 
     exit_code = 3
 
-    def __init__(self, host: str, port: int, reason: str) -> None:
-        remedy = "correct router.listen" if host.startswith("/") else "stop what holds the port or choose another one"
+    def __init__(self, host: str, port: int, reason: str, remedy: str | None = None) -> None:
+        if remedy is None:
+            is_unix = host.startswith("/")
+            remedy = "correct router.listen" if is_unix else "stop what holds the port or choose another one"
         super().__init__(f"cannot listen on {shown(host, port)}: {reason}; {remedy}")
         self.host = host
         self.port = port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import stat
@@ -27,6 +28,11 @@ KEEP_ALIVE_IDLE_S = 30
 """Silence after which the system asks whether the peer is still there: a machine that lost its power says nothing."""
 KEEP_ALIVE_INTERVAL_S = 10
 KEEP_ALIVE_PROBES = 3
+_NO_SUCH_HOST = "write an address of this machine, or 0.0.0.0 or :: for all of them"
+_REMEDIES = {
+    errno.EADDRNOTAVAIL: _NO_SUCH_HOST,
+    errno.EACCES: "choose a port from 1024 on, or allow this user to listen on lower ones",
+}
 
 
 class PublicSocket:
@@ -79,7 +85,7 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
         )[0]
         sock = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ListenError(host, port, error.strerror or str(error)) from error
+        raise ListenError(host, port, error.strerror or str(error), _NO_SUCH_HOST) from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
@@ -90,7 +96,7 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise ListenError(host, port, error.strerror or str(error)) from error
+        raise ListenError(host, port, error.strerror or str(error), _REMEDIES.get(error.errno or 0)) from error
     return sock
 
 

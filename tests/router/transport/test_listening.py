@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import socket
 import ssl
 import stat
@@ -33,9 +34,10 @@ def test_a_taken_port_is_named() -> None:
             bind("127.0.0.1", port, shared=True)
 
 
-def test_a_host_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ListenError, match=r"host\.invalid"):
-        bind("host.invalid", 0, shared=False)
+@pytest.mark.parametrize("host", ["host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_named_with_its_remedy(host: str) -> None:
+    with pytest.raises(ListenError, match=f"{re.escape(host)}.*; write an address of this machine"):
+        bind(host, 0, shared=False)
 
 
 def test_a_shared_port_can_be_bound_twice() -> None:
