@@ -13,6 +13,10 @@ from collections.abc import Sequence
 from router.shared_memory import TENANT_LEVELS, Rows, SharedMemory
 from router.shared_rows import Locks, SharedRows
 
+PATIENCE = 10
+"""How often a lock is asked for, each time for some milliseconds, before a request is refused that may be within the
+limit."""
+
 
 class SharedRow:
     """One worker's hand in the row of a tenant.
@@ -28,7 +32,7 @@ class SharedRow:
         first: index of this row's first.
     """
 
-    __slots__ = ("_counts", "_end", "_lock", "_locks", "_own", "_start", "first", "levels")
+    __slots__ = ("_counts", "_end", "_lock", "_locks", "_own", "_stands_still", "_start", "first", "levels")
 
     def __init__(self, rows: Rows, row: int, worker: int, locks: Locks) -> None:
         self.levels = rows.levels
@@ -39,14 +43,21 @@ class SharedRow:
         self._own = self._start + worker
         self._locks = locks
         self._lock = rows.first_lock + row
+        self._stands_still = False
 
     def lock(self) -> bool:
-        """Be the only one that writes; False if another does not end within milliseconds."""
-        return self._locks.acquire(self._lock)
+        """Be the only one that writes; False if another stands still as it does."""
+        return (not self._stands_still and self._locks.acquire(self._lock)) or self._lock_later()
 
     def unlock(self) -> None:
         """Let others write."""
         self._locks.release(self._lock)
+
+    def _lock_later(self) -> bool:
+        """Wait for one that was put off the processor; for one that has not come back in that time, no more."""
+        tries = 1 if self._stands_still else PATIENCE
+        self._stands_still = not any(self._locks.acquire(self._lock) for _ in range(tries))
+        return not self._stands_still
 
     def in_flight(self) -> int:
         """Requests in flight in all workers."""

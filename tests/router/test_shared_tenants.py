@@ -8,7 +8,7 @@ import pytest
 
 from router.settings.tenants import MAX_TENANTS
 from router.shared_memory import MAX_TENANT_ROWS, TENANT_LEVELS, FileLocks, SharedMemory
-from router.shared_tenants import SharedTenants
+from router.shared_tenants import PATIENCE, SharedTenants
 from router.tenants.shared_limits import ROW_LEVELS
 
 WORKERS = 3
@@ -45,6 +45,38 @@ def test_rows_are_apart(memory: SharedMemory) -> None:
             row.levels[row.first + level] = 100.0 * number + level
     assert [row.in_flight() for row in rows] == list(range(1, 21))
     assert [row.levels[row.first + 3] for row in rows] == [100.0 * number + 3 for number in range(20)]
+
+
+class BusyLocks:
+    """Locks that are not to be had for so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked = 0
+
+    def acquire(self, number: int) -> bool:
+        self.asked += 1
+        self.times -= 1
+        return self.times < 0
+
+    def release(self, number: int) -> None:
+        return
+
+
+def test_a_worker_that_is_put_off_the_processor_is_waited_for_and_one_that_stands_still_only_once(
+    memory: SharedMemory,
+) -> None:
+    locks = BusyLocks(0)
+    (row,) = SharedTenants(memory, 0, locks).claim(["acme"])
+    locks.times = PATIENCE - 1
+    assert row.lock()
+    locks.times, locks.asked = 1000, 0
+    assert [row.lock() for _ in range(5)] == [False] * 5
+    assert locks.asked == 1 + PATIENCE + 4
+    locks.times = 0
+    assert row.lock()
+    locks.times = PATIENCE - 1
+    assert row.lock()
 
 
 def test_there_are_rows_for_every_tenant_though_all_are_renamed_while_a_worker_has_not_seen_it(
