@@ -61,7 +61,9 @@ def read_engine_keys(pools: Sequence[PoolSettings], environment: Mapping[str, st
                 raise SettingsError(f"{where}: not text; it holds one key and nothing else") from error
         elif pool.engine_key_env is not None:
             where = f"pools: {pool.name!r}: engine_key_env {pool.engine_key_env}"
-            text = environment.get(pool.engine_key_env, "")
+            if pool.engine_key_env not in environment:
+                raise SettingsError(f"{where}: is not set; set it in the environment of the router")
+            text = environment[pool.engine_key_env]
         else:
             continue
         key = text.strip()

@@ -192,7 +192,7 @@ def test_checking_covers_tenants_and_keys_of_engines(file: Path, tmp_path: Path)
     file.write_text(FILE.replace("9001]", "9001], engine_key_env: ABSENT_KEY"))
     done = run("--check", "--config", str(file))
     assert done.returncode == 2
-    assert "engine_key_env ABSENT_KEY: holds no key" in done.stderr
+    assert "engine_key_env ABSENT_KEY: is not set" in done.stderr
 
 
 def test_checking_covers_the_token_of_the_admin_port(file: Path, tmp_path: Path) -> None:

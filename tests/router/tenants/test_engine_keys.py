@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_is_not_set() -> None:
-    with pytest.raises(SettingsError, match="engine_key_env ABSENT: holds no key"):
+    with pytest.raises(SettingsError, match="engine_key_env ABSENT: is not set"):
         read_engine_keys([pool(BF16, engine_key_env="ABSENT")], {})
 
 
