@@ -112,8 +112,8 @@ class RouterSettings(Group):
     admin_token_file: Path | None = None
     """File with the token that POST requests to the admin port must bear (Authorization: Bearer TOKEN)."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processes that share the public port, by SO_REUSEPORT or by one Unix socket; in-flight caps hold for all of them
-    together. Several need Linux."""
+    """Processes that share the public port, by SO_REUSEPORT or by one Unix socket; in-flight caps and tenants' limits
+    hold for all of them together. Several need Linux."""
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
     health: HealthSettings = HealthSettings()
