@@ -75,6 +75,27 @@ def demo(
     raise typer.Exit(demo_module.run(options))
 
 
+@app.command()
+def simulate(
+    scenario: Annotated[
+        str | None, typer.Argument(help="Scenario file, or the name of a shipped one.", show_default=False)
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with charts to this file.")] = None,
+    list_shipped: Annotated[bool, typer.Option("--list", help="List the shipped scenarios.")] = False,
+) -> None:
+    """Compute what a way of routing or planning is worth, from a scenario file."""
+    command = _import("controller.study.command")
+    if list_shipped:
+        command.show_list()
+        return
+    if scenario is None:
+        raise ConfigError(
+            "which scenario? write: wattroute simulate SCENARIO; wattroute simulate --list names the shipped ones"
+        )
+    raise typer.Exit(command.run(command.SimulateOptions(scenario, json_file, html_file)))
+
+
 @app.command(context_settings=_PASS_THROUGH)
 def router(context: typer.Context) -> None:
     """Run the router; the same as wattroute-router, with its options."""

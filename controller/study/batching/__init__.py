@@ -1,0 +1,1 @@
+"""What precision, batch and arrival shaping do to energy on measured curves."""

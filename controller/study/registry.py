@@ -1,0 +1,11 @@
+"""The kinds of study there are; a new one is added to `STUDIES`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.study.batching.run import STUDY as BATCHING
+from controller.study.offline_routing.run import STUDY as OFFLINE_ROUTING
+from controller.study.study import Study
+
+STUDIES: tuple[Study[Any], ...] = (BATCHING, OFFLINE_ROUTING)
