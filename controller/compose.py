@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.errors import ConfigError
+from controller.forecast.policy import ForecastPolicy
 from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.observation import InstanceState
@@ -110,6 +111,7 @@ def build_policy(settings: Settings) -> TickPolicy:
         warmup_s=plan.warmup_s,
         baseline_window_s=plan.baseline_window_s,
         ramp_up_w_per_s=plan.ramp_up_w_per_s,
+        forecast=ForecastPolicy(**settings.forecast.model_dump()),
     )
 
 

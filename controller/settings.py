@@ -9,10 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
 from controller.errors import ConfigError
+from controller.forecast.policy import DemandForecast
 from controller.lifecycle.policy import Mode
 from controller.model.perf import Evidence
 from router import config_file
@@ -145,6 +147,31 @@ class PlanSettings(Group):
     """The baseline of an event is the mean power over this time before the preparation for it."""
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{name!r} is no time zone that this machine knows; write an IANA name such as America/Chicago, and see "
+            "that the system's tzdata package is installed"
+        ) from error
+    return name
+
+
+class ForecastSettings(Group):
+    """How the demand, price and carbon of the coming intervals are foreseen; see docs/reference/forecasts.md."""
+
+    demand: DemandForecast = DemandForecast.BEST
+    """best: by the forecaster with the best record, at `demand_quantile`. present: the present rate lasts."""
+    demand_quantile: Annotated[float, Field(ge=0.5, le=0.99)] = 0.9
+    """Share of the outcomes that the planned demand of an interval is to cover. Above 0.9 instances for peaks that
+    rarely come; at 0.5 every second interval exceeds its plan, and lives on `plan.utilisation_frac`."""
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    """Zone whose clock the users live by, so that their days stay days when clocks change, e.g. Europe/Berlin."""
+    switch_margin_frac: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share by which another forecaster's loss must be lower to take over; 0 follows every whim of the scores."""
+
+
 class ConstantFeed(Group):
     """A value that does not change."""
 
@@ -230,6 +257,7 @@ class Settings(RouterFile):
 
     site: SiteSettings = SiteSettings()
     plan: PlanSettings = PlanSettings()
+    forecast: ForecastSettings = ForecastSettings()
     signals: SignalSettings = SignalSettings()
     controller: ControllerSettings = ControllerSettings()
     emulator: EmulatorSettings = EmulatorSettings()

@@ -75,6 +75,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
         sequence=table.sequence,
         intents=_intents(views, table.sequence),
         demand=known.demand_state,
+        forecasts=known.forecasts,
         tokens=known.tokens,
         bias_w=known.data.sites[0].bias_w,
         bias_at_s=known.now_s,

@@ -1,1 +1,1 @@
-"""Forecasts of demand, price and carbon; pure."""
+"""Forecasts of demand, price and carbon, each scored against persistence; pure."""

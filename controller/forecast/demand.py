@@ -1,9 +1,9 @@
-"""Demand of each class from the routers' counters, and how long it lasts.
+"""Present demand of each class from the routers' counters.
 
 The rate of requests is smoothed twice, with a fast and a slow time constant; the larger estimate is used, so that a
 rise is followed at once and a fall is believed late. Arrivals are counted, not completions: a token demand is known
-before the first answer has ended, and requests refused or queued count as what they are. Over the horizon the present
-estimate persists.
+before the first answer has ended, and requests refused or queued count as what they are. What comes after the present
+is the matter of `controller.forecast.foresight`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LENGTH_TAU_S = 600.0
 """Time constant with which token lengths are forgotten."""
 FLOOR_RPS = 1.0 / 60.0
 """Least demand planned for, so that every class always has an instance: one request a minute."""
+PERSISTENCE = "persistence"
+"""Name of the forecast that what is now lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class ClassEstimate:
     input_tokens: float = 0.0
     output_tokens: float = 0.0
     observed_s: float = 0.0
+
+    @property
+    def rps(self) -> float:
+        """Present rate of arrivals: the larger of the two means."""
+        return max(self.fast_rps, self.slow_rps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,14 @@ class Demand:
         input_tokens, output_tokens: mean per request.
         ahead_tokens_per_s: rate of output tokens to plan for in each interval of the horizon; empty where the present
             rate is all that is known.
+        forecaster: whose rates these are.
     """
 
     output_tokens_per_s: float
     input_tokens: float
     output_tokens: float
     ahead_tokens_per_s: tuple[float, ...] = ()
+    forecaster: str = PERSISTENCE
 
     @property
     def input_per_output(self) -> float:
@@ -149,5 +158,5 @@ def estimate(state: DemandState, request_class: RequestClass, clear_queue_s: flo
     weight = prior + seen.finished
     input_tokens = (prior * expected_in + seen.input_tokens) / weight
     output_tokens = max(1.0, (prior * expected_out + seen.output_tokens) / weight)
-    rps = max(seen.fast_rps, seen.slow_rps) + seen.counters.queued / clear_queue_s
+    rps = seen.rps + seen.counters.queued / clear_queue_s
     return Demand(max(rps, FLOOR_RPS) * output_tokens, input_tokens, output_tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.forecast.demand import PERSISTENCE
 from controller.model.plan import PlanOrigin, Slack
 from router.contract import ClassId, EventState, InstanceId, PoolId
 
@@ -46,11 +47,13 @@ class EventDiagnostics:
 
 @dataclass(frozen=True, slots=True)
 class ClassDiagnostics:
-    """One class: planned demand, mean lengths and the state of its quality budget.
+    """One class: present demand, mean lengths and the state of its quality budget.
 
     Attributes:
         quality_burnt_frac: mean quality loss over the class's window.
         quality_allowed_frac: largest mean loss planned now.
+        planned_tokens_per_s: demand that instances are planned for, per interval of the horizon.
+        forecaster: whose forecast that is.
     """
 
     class_id: ClassId
@@ -59,6 +62,8 @@ class ClassDiagnostics:
     output_tokens: float
     quality_burnt_frac: float
     quality_allowed_frac: float
+    planned_tokens_per_s: tuple[float, ...] = ()
+    forecaster: str = PERSISTENCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ def _class_diagnostics(site: Site, memory: Memory, known: Known) -> tuple[ClassD
             output_tokens=known.demand[r].output_tokens,
             quality_burnt_frac=memory.burns[r].burnt_frac,
             quality_allowed_frac=known.data.classes[r].quality_budget_frac[0],
+            planned_tokens_per_s=known.data.classes[r].demand_tokens_per_s,
+            forecaster=known.demand[r].forecaster,
         )
         for r, cls in enumerate(site.classes)
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from controller.forecast import demand as demands
+from controller.forecast.arrivals import foresee
 from controller.forecast.signals import SignalForecast, forecast
+from controller.forecast.state import ForecastState, learn_all
 from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.memory import Memory, TokenCount
 from controller.lifecycle.policy import Mode, TickPolicy
@@ -32,6 +34,7 @@ class Known:
     """What is known at a tick.
 
     Attributes:
+        forecasts: what was learnt of demand, price and carbon.
         demand: of each class, in the site's order.
         measured: power at the meter.
         modelled_w: power at the meter by the model, for the instances as they are.
@@ -47,6 +50,7 @@ class Known:
     views: tuple[View, ...]
     tokens: tuple[TokenCount, ...]
     demand_state: demands.DemandState
+    forecasts: ForecastState
     demand: tuple[demands.Demand, ...]
     measured: Measured
     modelled_w: float
@@ -102,7 +106,12 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
     state = memory.demand
     if not isinstance(router, Missing):
         state = demands.update(state, router, policy.demand_fast_tau_s, policy.demand_slow_tau_s)
-    demand = tuple(demands.estimate(state, cls, policy.step_s) for cls in site.classes)
+    horizon, how = Horizon(now_s, policy.step_s, policy.steps), policy.forecast
+    learnt = learn_all(memory.forecasts, (memory.demand, state), observation, horizon, how)
+    demand = tuple(
+        foresee(learnt.arrivals, demands.estimate(state, cls, policy.step_s), state.of(cls.class_id), horizon, how)
+        for cls in site.classes
+    )
     measured = measured_power(site, observation, policy.reading_stale_s)
     modelled_w = modelled_power_w(site, views, tokens)
     bias_w = next_bias_w(
@@ -114,10 +123,9 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         modelled_w=modelled_w,
         leaving_w=draining_power_w(site, views),
     )
-    horizon = Horizon(now_s, policy.step_s, policy.steps)
-    stale_s = policy.signal_stale_s
-    price = forecast(observation.price_usd_per_mwh, horizon, policy.default_price_usd_per_mwh, stale_s)
-    carbon = forecast(observation.carbon_kg_per_mwh, horizon, policy.default_carbon_kg_per_mwh, stale_s)
+    stale_s, default = policy.signal_stale_s, (policy.default_price_usd_per_mwh, policy.default_carbon_kg_per_mwh)
+    price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))
+    carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
     inputs = Inputs(
         now_s=now_s,
         views=views,
@@ -137,6 +145,7 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         views=views,
         tokens=tokens,
         demand_state=state,
+        forecasts=learnt,
         demand=demand,
         measured=measured,
         modelled_w=modelled_w,

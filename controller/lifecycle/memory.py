@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.forecast.demand import DemandState
+from controller.forecast.state import ForecastState
 from controller.model.fleet import Site
 from controller.model.observation import ClassDemand
 from controller.model.plan import Plan
@@ -64,6 +65,7 @@ class Memory:
         table: the last table issued.
         plan: the plan in force, with the time at which it was made.
         demand: smoothed demand of each class.
+        forecasts: what was learnt of demand, price and carbon.
         served: last counters of each class, for the quality budgets.
         burns: quality burnt by each class in its window.
         tokens: last counters of each engine.
@@ -83,6 +85,7 @@ class Memory:
     planned_at_s: float | None
     intents: tuple[Intent, ...]
     demand: DemandState
+    forecasts: ForecastState
     served: tuple[ClassDemand, ...]
     burns: tuple[QualityBurn, ...]
     tokens: tuple[TokenCount, ...]
@@ -110,6 +113,7 @@ class Memory:
             planned_at_s=None,
             intents=(),
             demand=DemandState(),
+            forecasts=ForecastState(),
             served=(),
             burns=tuple(QualityBurn.empty(cls_.class_id, cls_.quality_window_s) for cls_ in site.classes),
             tokens=(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from controller.forecast.policy import ForecastPolicy
 
 
 class Mode(StrEnum):
@@ -51,7 +53,8 @@ class TickPolicy:
         signal_stale_s: how long the last value of a price or carbon series holds after the series' end.
         reading_stale_s: age at which a power, engine or router reading is disregarded.
         warmup_s: time of observed demand before an instance is put to sleep.
-        demand_fast_tau_s, demand_slow_tau_s: time constants of demand; the larger estimate is planned for.
+        demand_fast_tau_s, demand_slow_tau_s: time constants of demand; the larger estimate is the present demand.
+        forecast: how demand, price and carbon of the coming intervals are foreseen.
         drain_grace_s: an engine must be seen empty this long after the routers obey the drain.
         command_retry_s: a command without effect is given again after this time.
         drain_expected_s: time a drain takes; replacements may serve first while an event's ramp leaves more than that.
@@ -85,6 +88,7 @@ class TickPolicy:
     warmup_s: float = 30.0
     demand_fast_tau_s: float = 15.0
     demand_slow_tau_s: float = 90.0
+    forecast: ForecastPolicy = field(default_factory=ForecastPolicy)
     drain_grace_s: float = 1.0
     command_retry_s: float = 30.0
     drain_expected_s: float = 20.0

@@ -12,9 +12,9 @@ def prices(starts, values, end_s):
     return Series(starts, values, end_s, "usd_per_mwh", "feed")
 
 
-def test_the_feed_is_taken_at_the_start_of_each_interval():
+def test_an_interval_has_the_feeds_mean_and_the_first_one_the_value_in_force():
     known = forecast(prices((0.0, 1090.0), (40.0, 90.0), 5000.0), HORIZON, 1.0, 0.0)
-    assert known.values == (40.0, 40.0, 90.0, 90.0)
+    assert known.values == (40.0, 65.0, 90.0, 90.0)
     assert known.fallback is None
 
 
