@@ -60,8 +60,8 @@ class SharedWorkers:
 
 
 @contextlib.contextmanager
-def shared_workers(settings: RouterFile, workers: int) -> Iterator[SharedWorkers]:
-    made = SharedWorkers(settings, workers)
+def shared_workers(settings: RouterFile, workers: int, tenants: Sequence[TenantSpec] = ()) -> Iterator[SharedWorkers]:
+    made = SharedWorkers(settings, workers, tenants)
     try:
         yield made
     finally:

@@ -6,10 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from router.exchange import Ask, Refusal
+from router.openai import RequestFacts
 from router.settings.tenants import MAX_TENANTS
 from router.shared_memory import MAX_TENANT_ROWS, TENANT_LEVELS, FileLocks, SharedMemory
 from router.shared_tenants import PATIENCE, SharedTenants
+from router.tenants.keys import KeyDigest, digest_of
+from router.tenants.limits import Allowance
 from router.tenants.shared_limits import ROW_LEVELS
+from router.tenants.tenant import TenantSpec
+from tests.fakes.routing import NOW_S, router_file
+from tests.fakes.shared_workers import shared_workers
 
 WORKERS = 3
 
@@ -45,6 +52,34 @@ def test_rows_are_apart(memory: SharedMemory) -> None:
             row.levels[row.first + level] = 100.0 * number + level
     assert [row.in_flight() for row in rows] == list(range(1, 21))
     assert [row.levels[row.first + 3] for row in rows] == [100.0 * number + 3 for number in range(20)]
+
+
+def test_tenants_that_are_taken_out_of_the_configuration_let_go_of_their_rows_and_may_come_back() -> None:
+    tenants = [TenantSpec("acme", (KeyDigest(digest_of(b"key")),), allowance=Allowance(max_in_flight=2))]
+    with_tenants = router_file({"bf16": 1}, tenants={"list": [{"name": "acme", "keys": ["sha256:" + "0" * 64]}]})
+    open_to_all = router_file({"bf16": 1})
+    with shared_workers(with_tenants, 2, tenants) as workers:
+
+        def asks(worker: int) -> Ask | Refusal:
+            hints = workers.dispatchers[worker].hints({b"x-api-key": b"key"})
+            return workers.dispatchers[worker].ask(hints, RequestFacts(stream=True, valid=True), NOW_S)
+
+        first, second = asks(0), asks(1)
+        assert isinstance(first, Ask)
+        assert isinstance(second, Ask)
+        assert isinstance(asks(0), Refusal)
+        for dispatcher in workers.dispatchers:
+            dispatcher.reconfigure(open_to_all)
+        used = slice(2 * workers.memory.tenants.used())
+        assert not any(workers.memory.tenants.held[used])
+        assert not any(workers.memory.tenants.counts[used])
+        for dispatcher in workers.dispatchers:
+            dispatcher.reconfigure(with_tenants, tenants)
+        assert [isinstance(asks(worker), Ask) for worker in (0, 1, 0)] == [True, True, False]
+        for request in (first, second):
+            assert request.charge is not None
+            request.charge.end_unless_held()
+        assert isinstance(asks(1), Refusal), "what began before does not count, and does not end for another"
 
 
 class BusyLocks:
