@@ -21,6 +21,7 @@ from router.tenants.limits import Allowance, Limits
 from router.tenants.shared_limits import ROW_LEVELS, SharedLimits, Sharing
 from router.tenants.tenant import TenantSpec
 from tests.fakes.routing import NOW_S, finish, router_file
+from tests.fakes.shared_workers import SharedWorkers
 
 WORKERS = 4
 TENANTS = itertools.count()
@@ -287,8 +288,9 @@ KEY = b"key of acme"
 class Client:
     """An admitted request, from its arrival to its end."""
 
-    def __init__(self, request: Ask) -> None:
+    def __init__(self, request: Ask, dispatcher: Dispatcher) -> None:
         self.ask = request
+        self.dispatcher = dispatcher
         self.ticket: object = None
         self.choice: Choice | None = None
 
@@ -301,42 +303,45 @@ class Client:
         return self.ticket is not None or self.choice is not None
 
 
+SETTINGS = router_file(
+    {"bf16": 1, "fp8": 1},
+    classes=[{"name": "standard", "max_queued": 3, "max_wait_s": 5}],
+    cap=1,
+    tenants={"list": [{"name": "acme", "keys": ["sha256:" + "0" * 64]}]},
+)
+ACME = TenantSpec("acme", (KeyDigest(digest_of(KEY)),), allowance=Allowance(max_in_flight=MOST))
+
+
 class Charges(RuleBasedStateMachine):
     """Whatever becomes of requests, the tenant is charged for those in flight and for nothing else."""
 
+    def start(self) -> list[Dispatcher]:
+        return [Dispatcher(SETTINGS, tenants=[ACME])]
+
     def __init__(self) -> None:
         super().__init__()
-        sections = {"tenants": {"list": [{"name": "acme", "keys": ["sha256:" + "0" * 64]}]}}
-        allowance = Allowance(max_in_flight=MOST)
-        self.dispatcher = Dispatcher(
-            router_file(
-                {"bf16": 1, "fp8": 1},
-                classes=[{"name": "standard", "max_queued": 3, "max_wait_s": 5}],
-                cap=1,
-                **sections,
-            ),
-            tenants=[TenantSpec("acme", (KeyDigest(digest_of(KEY)),), allowance=allowance)],
-        )
+        self.dispatchers = self.start()
         self.now_s = NOW_S
         self.clients: list[Client] = []
 
-    @rule()
-    def arrive(self) -> None:
-        hints = self.dispatcher.hints({b"x-api-key": KEY})
-        found = self.dispatcher.ask(hints, RequestFacts(stream=True, valid=True, body_bytes=400), self.now_s)
+    @rule(worker=st.integers(0, WORKERS - 1))
+    def arrive(self, worker: int) -> None:
+        dispatcher = self.dispatchers[worker % len(self.dispatchers)]
+        hints = dispatcher.hints({b"x-api-key": KEY})
+        found = dispatcher.ask(hints, RequestFacts(stream=True, valid=True, body_bytes=400), self.now_s)
         live = sum(client.is_live() for client in self.clients)
         if isinstance(found, Refusal):
             assert (found.reason, live >= MOST) == ("tenant_in_flight", True)
             return
         assert live < MOST
-        client = Client(found)
+        client = Client(found, dispatcher)
         self.clients.append(client)
         self.place(client, ())
 
     def place(self, client: Client, tried: tuple[object, ...]) -> None:
-        found = self.dispatcher.choose(client.ask, self.now_s, tried)  # type: ignore[arg-type]
+        found = client.dispatcher.choose(client.ask, self.now_s, tried)  # type: ignore[arg-type]
         if found is None:
-            ticket = self.dispatcher.enqueue(client.ask, self.now_s, client.granted)
+            ticket = client.dispatcher.enqueue(client.ask, self.now_s, client.granted)
             client.ticket = None if isinstance(ticket, Refusal) else ticket
         elif isinstance(found, Choice):
             client.choice = found
@@ -347,8 +352,8 @@ class Charges(RuleBasedStateMachine):
         client = random.Random(seed).choice([client for client in self.clients if client.choice])
         choice, client.choice = client.choice, None
         assert choice is not None
-        finish(self.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
-        finish(self.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
+        finish(client.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
+        finish(client.dispatcher, choice, client.ask, outcome=outcome, now_s=self.now_s)
 
     @precondition(lambda self: any(client.choice for client in self.clients))
     @rule(seed=st.integers(0, 1000), keeps_old=st.booleans())
@@ -357,33 +362,65 @@ class Charges(RuleBasedStateMachine):
         old, client.choice = client.choice, None
         assert old is not None
         if not keeps_old:
-            finish(self.dispatcher, old, client.ask, outcome=Outcome.RESET, output_tokens=None, now_s=self.now_s)
+            finish(client.dispatcher, old, client.ask, outcome=Outcome.RESET, output_tokens=None, now_s=self.now_s)
         self.place(client, (old.spec.instance_id,))
         if keeps_old:
-            finish(self.dispatcher, old, client.ask, outcome=Outcome.RESET, output_tokens=None, now_s=self.now_s)
+            finish(client.dispatcher, old, client.ask, outcome=Outcome.RESET, output_tokens=None, now_s=self.now_s)
 
     @precondition(lambda self: any(client.ticket for client in self.clients))
     @rule(seed=st.integers(0, 1000))
     def leave_the_queue(self, seed: int) -> None:
         client = random.Random(seed).choice([client for client in self.clients if client.ticket])
         for _ in range(2):
-            self.dispatcher.cancel(client.ticket)
+            client.dispatcher.cancel(client.ticket)
         client.ticket = None
 
     @rule(instance=st.sampled_from(["bf16-0", "fp8-0"]), ok=st.booleans())
     def probe(self, instance: str, ok: bool) -> None:
-        self.dispatcher.probed(instance, ok=ok, load=None, now_s=self.now_s)  # type: ignore[arg-type]
+        for dispatcher in self.dispatchers:
+            dispatcher.probed(instance, ok=ok, load=None, now_s=self.now_s)  # type: ignore[arg-type]
 
     @rule(seconds=st.floats(0, 4))
     def pass_time(self, seconds: float) -> None:
         self.now_s += seconds
-        self.dispatcher.expire(self.now_s)
+        for dispatcher in self.dispatchers:
+            dispatcher.expire(self.now_s)
 
     @invariant()
     def in_flight_are_those_that_wait_or_are_served(self) -> None:
-        [counts] = [item for item in self.dispatcher.state(self.now_s).tenants if item.tenant == "acme"]
-        assert counts.in_flight == sum(client.is_live() for client in self.clients)
+        counts = [
+            item.in_flight
+            for dispatcher in self.dispatchers
+            for item in dispatcher.state(self.now_s).tenants
+            if item.tenant == "acme"
+        ]
+        assert sum(counts) == sum(client.is_live() for client in self.clients)
+
+
+class SharedCharges(Charges):
+    """The same for several workers."""
+
+    def start(self) -> list[Dispatcher]:
+        self.workers = SharedWorkers(SETTINGS, WORKERS, [ACME])
+        return self.workers.dispatchers
+
+    @rule(worker=st.integers(0, WORKERS - 1))
+    def kill(self, worker: int) -> None:
+        """End a worker with all it has."""
+        killed = self.dispatchers[worker]
+        self.workers.kill(worker)
+        self.clients = [client for client in self.clients if client.dispatcher is not killed]
+
+    @invariant()
+    def the_row_counts_those_in_flight(self) -> None:
+        counts = self.workers.memory.tenants.counts[:WORKERS]
+        assert sum(counts) == sum(client.is_live() for client in self.clients)
+
+    def teardown(self) -> None:
+        self.workers.close()
 
 
 TestCharges = Charges.TestCase
 TestCharges.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSharedCharges = SharedCharges.TestCase
+TestSharedCharges.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
