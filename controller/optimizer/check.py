@@ -99,7 +99,7 @@ def _moves(plan: Plan, data: ProblemData) -> tuple[str, ...]:
             out.append(f"{pool.pool_id}: {sum(moved.stops)} stops, although instances must not be stopped")
         for t, on in enumerate(planned.on):
             held = 0
-            for lag in range(t + 1):
+            for lag in range(t + (not data.from_scratch)):
                 hold_start = lag < pool.min_up_steps or lost_share(pool.start_s, data.horizon.dt_s, lag) > 0
                 hold_wake = lag < pool.min_up_steps or lost_share(pool.wake_s, data.horizon.dt_s, lag) > 0
                 held += moved.wakes[t - lag] * hold_wake + moved.starts[t - lag] * hold_start

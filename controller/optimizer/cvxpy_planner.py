@@ -9,8 +9,8 @@ from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.dispatch import compile_dispatch, first_interval, solve_dispatch
 from controller.optimizer.milp import compile_milp, solve_milp
-from controller.optimizer.solving import Compiled, SolverOptions
-from controller.optimizer.values import shape_of
+from controller.optimizer.solving import Compiled, SolverOptions, program_of
+from controller.optimizer.values import set_values, shape_of
 from controller.optimizer.variables import Shape
 
 MAX_COMPILED = 8
@@ -30,6 +30,16 @@ class CvxpyPlanner:
         self._options = options or SolverOptions()
         self._milps: OrderedDict[Shape, Compiled] = OrderedDict()
         self._dispatches: OrderedDict[Shape, Compiled] = OrderedDict()
+
+    def state(self, data: ProblemData) -> None:
+        """State the program that fits a problem, so that no plan has to wait for it.
+
+        Raises:
+            SolverError: it is not a disciplined parametrized program.
+        """
+        compiled = _compiled(self._milps, shape_of(data), compile_milp)
+        set_values(compiled.parameters, data, compiled.shape)
+        program_of(compiled)
 
     def plan(self, data: ProblemData, *, time_limit_s: float) -> Plan:
         """Instances and token rates over the horizon.

@@ -30,6 +30,8 @@ class PoolData:
         start_usd: cost set on a wake or start.
         min_up_steps: least intervals between a planned wake and the next sleep.
         site: index of the site it is at.
+        stop_usd: cost set on a stop; None for that of the cold start it makes necessary later.
+        may_sleep: whether its engines can sleep; those that cannot are on or off.
     """
 
     pool_id: PoolId
@@ -50,6 +52,8 @@ class PoolData:
     start_usd: float
     min_up_steps: int
     site: int = 0
+    stop_usd: float | None = None
+    may_sleep: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,9 @@ class ProblemData:
         quality_usd_per_token: price of an output token at a loss of 1 beyond the class's budget.
         may_stop: whether sleeping instances may be stopped.
         ramp_usd_per_w: price of a rise beyond a site's ramp.
+        from_scratch: the moves of the first interval cost nothing, take no time and bind nobody: a plan that need not
+            begin with the present state.
+        moves_anywhen: instances may move at every interval, not only where a change makes it likely to pay.
     """
 
     horizon: Horizon
@@ -130,6 +137,8 @@ class ProblemData:
     peak_frac: float = 0.97
     headroom_usd_per_s: float = 0.01
     ramp_usd_per_w: float = 1e-3
+    from_scratch: bool = False
+    moves_anywhen: bool = False
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:

@@ -19,8 +19,11 @@ def decision_steps(data: ProblemData) -> tuple[bool, ...]:
 
     These are the first ones; those at which a limit, the least instances, a budget or, notably, demand or price change;
     those before a change of limit by which a wake or a start must begin; and, where anything drifts, every fourth.
+    A problem may allow every interval.
     """
     steps = data.horizon.steps
+    if data.moves_anywhen:
+        return (True,) * steps
     may = [t < NEAR_STEPS for t in range(steps)]
     drifts = False
     for t in range(1, steps):

@@ -10,8 +10,9 @@ import cvxpy as cp
 from controller.model.plan import Horizon, Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import assemble
+from controller.optimizer.program import solve
 from controller.optimizer.rounding import rates
-from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
+from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, program_of
 from controller.optimizer.terms import capacity, energy, headroom, limit, power, quality, serve
 from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Parameters, Shape, Variables
@@ -85,16 +86,15 @@ def solve_dispatch(
         SolverError: there is no usable answer for another reason.
     """
     set_values(compiled.parameters, data, compiled.shape)
-    solved = solve(
-        compiled, options, bill=energy_bill(data), time_limit_s=options.lp_time_limit_s, monotonic_s=monotonic_s
-    )
-    shape = compiled.shape
+    began_s = monotonic_s()
+    program = program_of(compiled)
+    found = solve(program, options.search(energy_bill(data), options.lp_time_limit_s), whole=False)
     return assemble(
         data,
         PlanOrigin.DISPATCH,
         tuple((pool.on_now,) for pool in data.pools),
         tuple((pool.sleeping_now,) for pool in data.pools),
-        rates(compiled.variables.tokens.value, shape),
-        gap_frac=solved.gap_frac,
-        solve_s=solved.solve_s,
+        rates(found.x[program.columns["tokens"]], compiled.shape),
+        gap_frac=0.0,
+        solve_s=monotonic_s() - began_s,
     )

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
+from controller.optimizer.groups import Covering
 from controller.optimizer.outcome import assemble
 from controller.optimizer.rounding import rates, whole
-from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, solve
+from controller.optimizer.search import search_whole
+from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, program_of
 from controller.optimizer.terms import capacity, energy, headroom, limit, occupancy, power, quality, serve, switching
 from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Parameters, Shape, Variables
@@ -64,14 +66,17 @@ def solve_milp(
         SolverError: there is no usable answer for another reason.
     """
     set_values(compiled.parameters, data, compiled.shape)
-    solved = solve(compiled, options, bill=energy_bill(data), time_limit_s=time_limit_s, monotonic_s=monotonic_s)
-    v, shape = compiled.variables, compiled.shape
+    began_s = monotonic_s()
+    program = program_of(compiled)
+    search = options.search(energy_bill(data), time_limit_s)
+    found = search_whole(program, Covering(data), search, monotonic_s)
+    on, sleeping, tokens = (found.x[program.columns[name]] for name in ("on", "sleeping", "tokens"))
     return assemble(
         data,
         PlanOrigin.MILP,
-        whole("on", v.on.value),
-        whole("sleeping", v.sleeping.value),
-        rates(v.tokens.value, shape),
-        gap_frac=solved.gap_frac,
-        solve_s=solved.solve_s,
+        whole("on", on),
+        whole("sleeping", sleeping),
+        rates(tokens, compiled.shape),
+        gap_frac=found.gap_frac,
+        solve_s=monotonic_s() - began_s,
     )

@@ -62,7 +62,7 @@ def usable(data: ProblemData, k: int, on: tuple[int, ...], moved: Moves) -> tupl
     out = []
     for t, count in enumerate(on):
         lost = pool.late[t]
-        for lag in range(t + 1):
+        for lag in range(t + (not data.from_scratch)):
             lost += moved.wakes[t - lag] * lost_share(pool.wake_s, dt_s, lag)
             lost += moved.starts[t - lag] * lost_share(pool.start_s, dt_s, lag)
         out.append(max(0.0, count - lost))
@@ -153,8 +153,9 @@ def running_cost_usd(data: ProblemData, rates: Rates, powers: Powers, moved: tup
     for r, cls in enumerate(data.classes):
         for pool, row in zip(data.pools, rates[r], strict=True):
             cost += cls.quality_usd_per_mtoken * 1e-6 * pool.quality_loss_frac * sum(row) * data.horizon.dt_s
+    first = int(data.from_scratch)
     for pool, each in zip(data.pools, moved, strict=True):
-        cost += pool.start_usd * (sum(each.wakes) + sum(each.starts))
+        cost += pool.start_usd * (sum(each.wakes[first:]) + sum(each.starts[first:]))
     return cost
 
 

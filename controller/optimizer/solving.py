@@ -1,14 +1,16 @@
-"""Runs HiGHS on a compiled problem and maps what it answers, once."""
+"""States a problem in cvxpy once for its shape, and gives its arrays for every set of values."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import cvxpy as cp
+import numpy as np
+from scipy import sparse
 
-from controller.errors import SolverError, TimedOut
+from controller.errors import SolverError
+from controller.optimizer.program import Program, Search
 from controller.optimizer.variables import Expression, Parameters, Shape, Variables
 
 BROKEN_PROMISE_GAP_FRAC = 1e-5
@@ -31,6 +33,12 @@ class SolverOptions:
     threads: int = 1
     lp_time_limit_s: float = 1.0
 
+    def search(self, bill: float, time_limit_s: float) -> Search:
+        """How to search where the energy bill is of that scale, in the objective's unit."""
+        return Search(
+            time_limit_s, rel_gap_frac=BROKEN_PROMISE_GAP_FRAC, abs_gap=self.gap_frac * bill, threads=self.threads
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -40,14 +48,6 @@ class Compiled:
     variables: Variables
     parameters: Parameters
     problem: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """How a search ended: proven gap, None without a bound, and its time."""
-
-    gap_frac: float | None
-    solve_s: float
 
 
 def compile_problem(
@@ -64,57 +64,45 @@ def compile_problem(
     return Compiled(shape, variables, parameters, problem)
 
 
-def solve(
-    compiled: Compiled,
-    options: SolverOptions,
-    *,
-    bill: float,
-    time_limit_s: float,
-    monotonic_s: Callable[[], float],
-) -> Solved:
-    """Search for the best values of the variables; they hold them afterwards.
-
-    Args:
-        compiled: the problem, its parameters set.
-        options: how to search.
-        bill: scale of the energy bill, in the objective's unit.
-        time_limit_s: longest search.
-        monotonic_s: clock for the time reported.
+def program_of(compiled: Compiled) -> Program:
+    """The arrays of a compiled problem whose parameters are set.
 
     Raises:
-        TimedOut: the time limit passed without a feasible answer.
-        SolverError: there is no answer for another reason.
+        SolverError: cvxpy could not make them.
     """
-    problem = compiled.problem
-    began_s = monotonic_s()
     try:
-        with warnings.catch_warnings():
-            # An answer within the time limit but without proof is announced by a warning; the status tells it too.
-            warnings.simplefilter("ignore", UserWarning)
-            problem.solve(
-                solver=cp.HIGHS,
-                warm_start=False,
-                time_limit=float(time_limit_s),
-                mip_rel_gap=BROKEN_PROMISE_GAP_FRAC,
-                mip_abs_gap=options.gap_frac * bill,
-                threads=options.threads,
-                random_seed=0,
-            )
+        data, _, _ = compiled.problem.get_problem_data(cp.HIGHS)
     except (cp.error.SolverError, ValueError, ArithmeticError) as error:
-        raise SolverError(f"HiGHS failed: {error}; the next rung of the ladder takes its place") from error
-    took_s = monotonic_s() - began_s
-    status = problem.status
-    if status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-        return Solved(_gap(problem), took_s)
-    if status == cp.USER_LIMIT:
-        if compiled.variables.tokens.value is None or _gap(problem) is None:
-            raise TimedOut(f"no plan within {time_limit_s} s; allow more time or plan fewer intervals")
-        return Solved(_gap(problem), took_s)
-    raise SolverError(f"HiGHS ended as {status}; the next rung of the ladder takes its place")
+        raise SolverError(
+            f"the plan could not be stated: {error}; the next rung of the ladder takes its place"
+        ) from error
+    equal, entries = data["dims"].zero, len(data["c"])
+    row_upper = np.asarray(data["b"], dtype=float)
+    row_lower = np.where(np.arange(len(row_upper)) < equal, row_upper, -np.inf)
+    whole = np.zeros(entries, dtype=bool)
+    whole[data["int_vars_idx"]] = True
+    return Program(
+        cost=np.asarray(data["c"], dtype=float),
+        matrix=sparse.csr_array(data["A"]),
+        row_lower=row_lower,
+        row_upper=row_upper,
+        lower=_bound(data["lower_bounds"], entries, -np.inf),
+        upper=_bound(data["upper_bounds"], entries, np.inf),
+        whole=whole,
+        columns=_columns(compiled, data["param_prob"].var_id_to_col),
+    )
 
 
-def _gap(problem: Expression) -> float | None:
-    if not problem.is_mixed_integer():
-        return 0.0
-    gap = getattr(problem.solver_stats.extra_stats, "mip_gap", None)
-    return float(gap) if gap is not None and 0.0 <= gap < 1e6 else None
+def _bound(given: np.ndarray | None, entries: int, otherwise: float) -> np.ndarray:
+    return np.full(entries, otherwise) if given is None else np.asarray(given, dtype=float)
+
+
+def _columns(compiled: Compiled, first_of: Mapping[int, int]) -> dict[str, np.ndarray]:
+    """Cvxpy stacks arrays by column."""
+    out = {}
+    for each in fields(compiled.variables):
+        variable = getattr(compiled.variables, each.name)
+        first = first_of.get(variable.id)
+        if first is not None:
+            out[each.name] = first + np.arange(variable.size).reshape(variable.shape, order="F")
+    return out

@@ -30,6 +30,7 @@ def shape_of(data: ProblemData) -> Shape:
         pairs=data.pairs,
         site_of_pool=tuple(pool.site for pool in data.pools),
         lags=min(steps, max(1, reach)),
+        from_scratch=data.from_scratch,
     )
 
 
@@ -84,8 +85,9 @@ def _set_workload(p: Parameters, data: ProblemData, shape: Shape) -> None:
     loss = np.array([pool.quality_loss_frac for pool in data.pools])
     budget = np.array([cls.quality_budget_frac for cls in data.classes], dtype=float)
     _put(p.demand, demand)
-    _put(p.busy_s, _wide(np.array(data.busy_s_per_token)[of_class, of_pool], shape.steps))
-    _put(p.excess_loss, loss[of_pool, None] - budget[of_class])
+    _put(p.busy_s, np.array(data.busy_s_per_token)[of_class, of_pool, None])
+    _put(p.loss, loss[of_pool, None])
+    _put(p.budget, budget)
 
 
 def _indices(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
@@ -104,18 +106,20 @@ def _at_sites(shape: Shape, values: Sequence[float] | np.ndarray, pools: np.ndar
 def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
     eta, dt_s, steps, pools = data.utilisation_frac, data.horizon.dt_s, shape.steps, data.pools
     _put(p.utilisation, eta)
-    _put(p.peak_extra, np.full((shape.pools, steps), max(0.0, data.peak_frac - eta)))
+    _put(p.peak_extra, max(0.0, data.peak_frac - eta))
     _put(p.eta_late, eta * np.array([pool.late for pool in pools]))
     for lag in range(shape.lags):
-        wake = np.array([lost_share(pool.wake_s, dt_s, lag) for pool in pools])
-        start = np.array([lost_share(pool.start_s, dt_s, lag) for pool in pools])
-        up = np.array([lag < pool.min_up_steps for pool in pools])
-        _put(p.eta_wake[lag], _wide(eta * wake, steps))
-        _put(p.eta_start[lag], _wide(eta * start, steps))
-        _put(p.hold_wake[lag], _wide(up | (wake > 0), steps))
-        _put(p.hold_start[lag], _wide(up | (start > 0), steps))
+        wake = np.array([[lost_share(pool.wake_s, dt_s, lag)] for pool in pools])
+        start = np.array([[lost_share(pool.start_s, dt_s, lag)] for pool in pools])
+        up = np.array([[lag < pool.min_up_steps] for pool in pools])
+        _put(p.eta_wake[lag], eta * wake)
+        _put(p.eta_start[lag], eta * start)
+        _put(p.hold_wake[lag], up | (wake > 0))
+        _put(p.hold_start[lag], up | (start > 0))
     _put(p.locked, [pool.locked for pool in pools])
     may = np.array([float(move) for move in decision_steps(data)])
+    asleep = np.array([pool.instances if pool.may_sleep else pool.sleeping_now for pool in pools])
+    _put(p.most_sleeping, _wide(asleep, steps))
     _put(p.most_moves, 2.0 * np.outer([pool.instances for pool in pools], may))
     _put(p.most_stops, _wide(np.array([pool.instances * data.may_stop for pool in pools]), steps))
     _put(p.min_on, _wide(np.array([pool.min_on for pool in pools]), steps))
@@ -158,6 +162,8 @@ def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
     _put(p.wake_price, [[max(1.0, OBJECTIVE_PER_USD * pool.start_usd) for pool in data.pools]])
     cold = [
         pool.start_usd + energy[pool.site] / dt_s * data.sites[pool.site].pue * pool.p0_w * pool.start_s
+        if pool.stop_usd is None
+        else pool.stop_usd
         for pool in data.pools
     ]
     _put(p.stop_price, [[max(1.0, OBJECTIVE_PER_USD * usd) for usd in cold]])

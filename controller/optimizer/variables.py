@@ -26,6 +26,7 @@ class Shape:
         pairs: (r, k) of every pair p.
         site_of_pool: c of every pool.
         lags: intervals over which a start or the least up-time reaches, at least 1.
+        from_scratch: moves of the first interval cost nothing, take no time and bind nobody.
     """
 
     sites: int
@@ -34,6 +35,7 @@ class Shape:
     pairs: tuple[tuple[int, int], ...]
     site_of_pool: tuple[int, ...]
     lags: int = 1
+    from_scratch: bool = False
 
     @property
     def pools(self) -> int:
@@ -102,18 +104,21 @@ class Variables:
 class Parameters:
     """What is given; set before each solve.
 
+    What does not change over the horizon is a column: a program with a parameter an interval takes long to state.
+
     Attributes:
         demand: (R, T) output tokens/s.
-        busy_s: (P, T) engine time of an output token.
+        busy_s: (P, 1) engine time of an output token.
         utilisation: η.
-        peak_extra: (K, T) share of an instance's engine time beyond η that may be used at a price.
-        eta_wake, eta_start: J entries of (K, T), η times the share of an interval lost to a wake, to a start, j
+        peak_extra: share of an instance's engine time beyond η that may be used at a price.
+        eta_wake, eta_start: J entries of (K, 1), η times the share of an interval lost to a wake, to a start, j
             intervals after it.
         eta_late: (K, T) η times the instances on that do not serve yet.
-        hold_wake, hold_start: J entries of (K, T), 1 while a wake, a start, j intervals ago still binds, else 0.
+        hold_wake, hold_start: J entries of (K, 1), 1 while a wake, a start, j intervals ago still binds, else 0.
         locked: (K, T) instances that must stay on.
         most_moves: (K, T) instances that may move, 0 where no move can pay.
         most_stops: (K, T) instances that may be stopped.
+        most_sleeping: (K, T) instances that may be asleep.
         min_on, max_on: (K, T).
         instances: (K, T) instances of the pool.
         on_now, sleeping_now: (K, 1).
@@ -124,7 +129,8 @@ class Parameters:
         base_w: (C, T) power at the meter with every instance off and no token.
         limit_w: (C, T).
         ramp_w: (C, T) largest rise into each interval.
-        excess_loss: (P, T) quality loss less the class's budget, may be negative.
+        loss: (P, 1) quality loss.
+        budget: (R, T) largest mean quality loss.
         energy_price: (C, T) objective per watt.
         token_price: (1, P) objective of an output token/s over one interval: quality.
         wake_price, stop_price: (1, K) objective of a wake or start; of a stop.
@@ -145,6 +151,7 @@ class Parameters:
     locked: Expression
     most_moves: Expression
     most_stops: Expression
+    most_sleeping: Expression
     min_on: Expression
     max_on: Expression
     instances: Expression
@@ -158,7 +165,8 @@ class Parameters:
     base_w: Expression
     limit_w: Expression
     ramp_w: Expression
-    excess_loss: Expression
+    loss: Expression
+    budget: Expression
     energy_price: Expression
     token_price: Expression
     wake_price: Expression
@@ -179,13 +187,13 @@ class Parameters:
             return cp.Parameter((rows, columns), nonneg=True)
 
         def lagged() -> tuple[Expression, ...]:
-            return tuple(given(pools, steps) for _ in range(shape.lags))
+            return tuple(given(pools, 1) for _ in range(shape.lags))
 
         return cls(
             demand=given(classes, steps),
-            busy_s=given(pairs, steps),
+            busy_s=given(pairs, 1),
             utilisation=cp.Parameter(nonneg=True),
-            peak_extra=given(pools, steps),
+            peak_extra=cp.Parameter(nonneg=True),
             eta_wake=lagged(),
             eta_start=lagged(),
             eta_late=given(pools, steps),
@@ -194,6 +202,7 @@ class Parameters:
             locked=given(pools, steps),
             most_moves=given(pools, steps),
             most_stops=given(pools, steps),
+            most_sleeping=given(pools, steps),
             min_on=given(pools, steps),
             max_on=given(pools, steps),
             instances=given(pools, steps),
@@ -207,7 +216,8 @@ class Parameters:
             base_w=cp.Parameter((sites, steps)),
             limit_w=cp.Parameter((sites, steps)),
             ramp_w=given(sites, steps),
-            excess_loss=cp.Parameter((pairs, steps)),
+            loss=given(pairs, 1),
+            budget=given(classes, steps),
             energy_price=cp.Parameter((sites, steps)),
             token_price=given(1, pairs),
             wake_price=given(1, pools),

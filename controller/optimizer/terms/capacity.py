@@ -18,7 +18,7 @@ def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 
     for all k, t. busy_s is the engine time of one output token at the largest batch that keeps the class's
     inter-token latency: (a + b·B)/B + (input/output ratio) · prefill_s_per_token; η < 1 keeps room for queueing tails.
-    Shapes: tokens, busy_s (P, T); on, late, wakes, starts, over_busy (K, T).
+    Shapes: tokens (P, T); busy_s (P, 1); on, late, wakes, starts, over_busy (K, T).
     Source: step-time law T(B) = a + b·B, ML.ENERGY v3; start latency as in arXiv 2606.18851, stage 1.
     """
     usable = p.utilisation * v.on - p.eta_late
@@ -29,7 +29,12 @@ def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 
 
 def lagged(series: Expression, lag: int, shape: Shape) -> Expression:
-    """The (K, T) series moved `lag` intervals later, zero before its beginning."""
-    if lag == 0:
+    """The (K, T) series of moves as of `lag` intervals later, zero before its beginning.
+
+    Moves of the first interval bind nobody where a plan begins from scratch.
+    """
+    first = int(shape.from_scratch)
+    if lag + first == 0:
         return series
-    return cp.hstack([np.zeros((shape.pools, lag)), series[:, :-lag]])
+    moved = series[:, first : shape.steps - lag]
+    return cp.hstack([np.zeros((shape.pools, lag + first)), moved]) if moved.shape[1] else np.zeros(series.shape)

@@ -12,9 +12,9 @@ def headroom_bound(v: Variables, p: Parameters, shape: Shape) -> list[Expression
 
         over_busy[k, t] <= (peak_frac - η) · on[k, t]        for all k, t        [instances]
 
-    Shapes: over_busy, on, peak_extra = peak_frac - η (K, T).
+    Shapes: over_busy, on (K, T); peak_extra = peak_frac - η, a scalar.
     """
-    return [v.over_busy <= cp.multiply(p.peak_extra, v.on)]
+    return [v.over_busy <= p.peak_extra * v.on]
 
 
 def headroom_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:

@@ -9,11 +9,17 @@ def instance_bounds(v: Variables, p: Parameters, shape: Shape) -> list[Expressio
     """No more instances than there are; serving ones within their bounds.
 
         on[k, t] + sleeping[k, t] <= instances[k]
+        sleeping[k, t] <= most_sleeping[k, t]
         min_on[k] <= on[k, t] <= max_on[k]        for all k, t        [instances]
 
-    Shapes: on, sleeping, instances, min_on, max_on (K, T).
+    Shapes: on, sleeping, instances, most_sleeping, min_on, max_on (K, T).
     """
-    return [v.on + v.sleeping <= p.instances, v.on >= p.min_on, v.on <= p.max_on]
+    return [
+        v.on + v.sleeping <= p.instances,
+        v.sleeping <= p.most_sleeping,
+        v.on >= p.min_on,
+        v.on <= p.max_on,
+    ]
 
 
 def gpu_count(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:

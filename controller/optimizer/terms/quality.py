@@ -12,10 +12,12 @@ def quality_budget(v: Variables, p: Parameters, shape: Shape) -> list[Expression
 
         Σ_k (loss[k] - budget[r, t]) · tokens[r, k, t] <= over_quality[r, t]        for all r, t    [loss·tokens/s]
 
-    Shapes: tokens, excess_loss = loss - budget (P, T); over_quality (R, T).
+    Shapes: tokens (P, T); loss (P, 1); budget, over_quality (R, T).
     Source: quality floor per class, arXiv 2606.18851, stage 2, with the budget tightened by what was burnt.
     """
-    return [sum_over_pools(shape) @ cp.multiply(p.excess_loss, v.tokens) <= v.over_quality]
+    of_class = sum_over_pools(shape)
+    within = cp.multiply(p.budget, of_class @ v.tokens)
+    return [of_class @ cp.multiply(p.loss, v.tokens) <= within + v.over_quality]
 
 
 def quality_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:

@@ -33,8 +33,8 @@ def least_up_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]
     Shapes: all (K, T).
     Source: minimum up-time of unit commitment, as a rolling sum.
     """
-    held = cp.multiply(p.hold_wake[0], v.wakes) + cp.multiply(p.hold_start[0], v.starts)
-    for lag in range(1, min(shape.lags, shape.steps)):
+    held = 0
+    for lag in range(min(shape.lags, shape.steps)):
         held += cp.multiply(p.hold_wake[lag], lagged(v.wakes, lag, shape))
         held += cp.multiply(p.hold_start[lag], lagged(v.starts, lag, shape))
     return [held <= v.on, v.on >= p.locked]
@@ -58,5 +58,8 @@ def switching_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Cost of moves: Σ_k,t wake_price[k] · (wakes + starts)[k, t] + stop_price[k] · stops[k, t].
 
     A stop is charged with the cold start that it makes necessary later, beyond the horizon's end.
+    Shapes: moves (K, T); wake_price, stop_price (1, K).
     """
-    return cp.sum(p.wake_price @ (v.wakes + v.starts)) + cp.sum(p.stop_price @ v.stops)
+    first = int(shape.from_scratch)
+    begun = (v.wakes + v.starts)[:, first:]
+    return cp.sum(p.wake_price @ begun) + cp.sum(p.stop_price @ v.stops[:, first:])

@@ -183,3 +183,33 @@ def test_each_site_holds_no_more_than_its_own_gpus(planner):
     plan = solved(planner, two_sites(pools=pools, sites=(small, DEAR), classes=busy))
     assert max(plan.pools[0].on) == 1
     assert rate(plan, 0, 2) + rate(plan, 1, 2) == pytest.approx(1600.0)
+
+
+LOSSY = pool_data("lean", on_now=3, quality_loss_frac=0.02)
+
+
+def test_a_plan_from_scratch_begins_where_it_likes(planner):
+    pools = (pool_data("full", on_now=0, sleeping_now=0, start_s=90.0, start_usd=1.0), LOSSY)
+    data = problem(
+        pools=pools, from_scratch=True, classes=(class_data("standard", 800.0, quality_budget_frac=(0.0,) * 3),)
+    )
+    plan = solved(planner, data)
+    assert plan.pools[0].on == (1, 1, 1)
+    assert plan.slack == ()
+    assert plan.cost_usd < 1.0
+
+
+def test_moves_of_later_intervals_are_paid_for_from_scratch_too(planner):
+    rising = class_data("standard", 0.0, demand_tokens_per_s=(800.0, 800.0, 1600.0))
+    pools = (
+        pool_data("full", wake_s=0.0, start_usd=1.0),
+        pool_data("lean", instances=0, max_on=0, on_now=0, sleeping_now=0),
+    )
+    plan = solved(planner, problem(pools=pools, classes=(rising,), from_scratch=True, moves_anywhen=True))
+    assert plan.pools[0].on == (2, 2, 2)  # keeping one more on for two minutes is cheaper than waking it
+
+
+def test_engines_that_cannot_sleep_are_on_or_off(planner):
+    pools = (pool_data("full", sleeping_now=0), pool_data("lean", on_now=2, sleeping_now=0, may_sleep=False))
+    plan = solved(planner, problem(pools=pools))
+    assert set(plan.pools[1].sleeping) == {0}

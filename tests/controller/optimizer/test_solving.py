@@ -1,32 +1,41 @@
 import cvxpy as cp
+import numpy as np
 import pytest
 
-from controller.errors import SolverError, TimedOut
-from controller.optimizer import solving
-from controller.optimizer.solving import SolverOptions, compile_problem, solve
+from controller.errors import SolverError
+from controller.optimizer.program import Search, solve
+from controller.optimizer.solving import SolverOptions, compile_problem, program_of
 from controller.optimizer.variables import Parameters, Shape, Variables
 
-SHAPE = Shape(sites=1, classes=1, steps=1, pairs=((0, 0),), site_of_pool=(0,))
-LIMITS = {"bill": 1.0, "time_limit_s": 1.0, "monotonic_s": lambda: 0.0}
+SHAPE = Shape(sites=1, classes=1, steps=2, pairs=((0, 0), (0, 1)), site_of_pool=(0, 0))
 
 
-def compiled(constraints_of):
+def compiled(constraints_of, **costs):
     v, p = Variables.of(SHAPE), Parameters.of(SHAPE)
-    return compile_problem(SHAPE, v, p, cp.sum(v.on) + cp.sum(v.tokens), constraints_of(v, p))
+    return compile_problem(SHAPE, v, p, cp.sum(v.on) + 0.1 * cp.sum(v.tokens), constraints_of(v, p))
 
 
-def test_an_answer_comes_with_its_gap_and_time():
-    ticks = iter([10.0, 10.25])
-    done = solve(
-        compiled(lambda v, p: [v.on >= 1.5]), SolverOptions(), **{**LIMITS, "monotonic_s": lambda: next(ticks)}
-    )
-    assert done.gap_frac == pytest.approx(0.0)
-    assert done.solve_s == pytest.approx(0.25)
+def test_the_arrays_say_what_the_problem_says():
+    program = program_of(compiled(lambda v, p: [v.on >= 1.5, v.tokens[1, 0] == 7.0, v.on[0, 1] <= 5.0]))
+    x = solve(program, Search(1.0), whole=True).x
+    assert x[program.columns["on"]] == pytest.approx(np.full((2, 2), 2.0))
+    assert x[program.columns["tokens"]] == pytest.approx(np.array([[0.0, 0.0], [7.0, 0.0]]))
 
 
-def test_a_problem_without_answer_is_told_as_such():
-    with pytest.raises(SolverError, match="infeasible"):
-        solve(compiled(lambda v, p: [v.on >= 2, v.on <= 1]), SolverOptions(), **LIMITS)
+def test_other_values_need_no_new_statement():
+    made = compiled(lambda v, p: [v.on >= p.min_on])
+    answers = []
+    for least in (1.0, 3.0):
+        made.parameters.min_on.value = np.full((2, 2), least)
+        answers.append(solve(program_of(made), Search(1.0), whole=True).objective)
+    assert answers == pytest.approx([4.0, 12.0])
+
+
+def test_instances_are_whole_and_rates_are_not():
+    program = program_of(compiled(lambda v, p: [v.on + v.sleeping >= 1, v.tokens >= 0.5]))
+    assert program.whole[program.columns["on"]].all()
+    assert program.whole[program.columns["sleeping"]].all()
+    assert not program.whole[program.columns["tokens"]].any()
 
 
 def test_a_product_of_two_parameters_is_refused_when_the_problem_is_stated():
@@ -34,26 +43,17 @@ def test_a_product_of_two_parameters_is_refused_when_the_problem_is_stated():
         compiled(lambda v, p: [p.utilisation * (p.on_now[0, 0] * v.on) >= 0])
 
 
-def test_a_search_that_ends_without_answer_has_timed_out(monkeypatch):
-    problem = compiled(lambda v, p: [v.on >= 1])
-    monkeypatch.setattr(type(problem.problem), "solve", lambda self, **_: None)
-    monkeypatch.setattr(type(problem.problem), "status", cp.USER_LIMIT)
-    with pytest.raises(TimedOut, match="allow more time"):
-        solve(problem, SolverOptions(), **LIMITS)
+def test_what_cvxpy_cannot_state_goes_to_the_next_rung(monkeypatch):
+    made = compiled(lambda v, p: [v.on >= 1])
+
+    def fail(self, *_):
+        raise ValueError("no memory")
+
+    monkeypatch.setattr(type(made.problem), "get_problem_data", fail)
+    with pytest.raises(SolverError, match="could not be stated: no memory; the next rung"):
+        program_of(made)
 
 
-def test_a_failing_solver_is_mapped_once(monkeypatch):
-    problem = compiled(lambda v, p: [v.on >= 1])
-
-    def fail(self, **_):
-        raise cp.error.SolverError("no memory")
-
-    monkeypatch.setattr(type(problem.problem), "solve", fail)
-    with pytest.raises(SolverError, match="no memory; the next rung"):
-        solve(problem, SolverOptions(), **LIMITS)
-
-
-def test_a_bound_that_was_not_found_is_no_gap(monkeypatch):
-    problem = compiled(lambda v, p: [v.on >= 1])
-    monkeypatch.setattr(solving, "_gap", lambda _: None)
-    assert solve(problem, SolverOptions(), **LIMITS).gap_frac is None
+def test_the_gap_is_a_share_of_the_energy_bill():
+    search = SolverOptions(gap_frac=0.01, threads=2).search(bill=500.0, time_limit_s=3.0)
+    assert (search.abs_gap, search.threads, search.time_limit_s) == (5.0, 2, 3.0)

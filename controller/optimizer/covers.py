@@ -1,0 +1,177 @@
+"""How many instances a demand takes, told in whole numbers: what makes the relaxation of the plan tight.
+
+A group of classes shares some kinds of instances. Engine time, demand and quality budgets of one interval say which
+totals N of instances by kind can carry the demand:
+
+    { N : there are token rates with  Σ_r busy[r, q]·y[r, q] <= η·N[q],  Σ_q y[r, q] = demand[r],
+          Σ_q loss[q]·y[r, q] <= budget[r]·demand[r] }  =  { N : rates of every price u >= 0 hold }
+
+By linear duality a total N suffices exactly if, for every price vector u of engine time, what N is worth covers what
+the demand costs at these prices: η·u·N >= Σ_r p_r(u)·demand[r], with p_r(u) the price of a token of class r in its
+cheapest mix within the budget. p_r is piecewise linear and concave in u, so finitely many u decide: the rays at which
+the pieces meet.
+
+Instances are whole. The smallest whole totals that suffice, and the facets of their convex hull, give inequalities
+a·N >= b that no fractional plan satisfies by accident: a plan that needs 1.3 instances has 2. (The plain relaxation
+pays for 1.3.) These are Chvátal-Gomory cuts of every rank at once, found by enumeration, as the kinds of one group are
+few. Where totals are large the enumeration is of the neighbourhood of a given total, and its inequalities hold for
+plans within that neighbourhood.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import ConvexHull
+
+MAX_POINTS = 6000
+"""Largest box that is enumerated for the whole hull."""
+MAX_KINDS = 4
+"""Kinds of instances in a group up to which hulls are made."""
+MAX_RAYS = 4000
+"""Combinations looked at for rays; beyond, some rays are missed, which makes inequalities weaker and never wrong."""
+NEAR = 2
+"""Instances above the rounded-down total that a neighbourhood holds; one below it belongs to it, too."""
+TOLERANCE = 1e-7
+_FAR = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What one interval asks of a group's instances: worth[v]·N >= cost[v] for every ray v.
+
+    Attributes:
+        worth: (V, Q), nonnegative.
+        cost: (V,).
+    """
+
+    worth: np.ndarray
+    cost: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """weights·N >= least, N the instances by kind; weights (Q,), nonnegative."""
+
+    weights: np.ndarray
+    least: float
+
+
+def mixes(loss: np.ndarray, budget: float, allowed: np.ndarray) -> np.ndarray:
+    """Vertices of the mixes of kinds that keep a budget: (V, Q) shares; V = 0 where no mix does.
+
+    A vertex is one kind within the budget, or two of which one is beyond it.
+    """
+    shares = []
+    every = np.eye(len(loss))
+    inside = [q for q in np.flatnonzero(allowed) if loss[q] <= budget + TOLERANCE]
+    outside = [q for q in np.flatnonzero(allowed) if loss[q] > budget + TOLERANCE]
+    for q in inside:
+        shares.append(every[q])
+        for other in outside:
+            lossy = (budget - loss[q]) / (loss[other] - loss[q])
+            if lossy > TOLERANCE:
+                shares.append(lossy * every[other] + (1 - lossy) * every[q])
+    return np.array(shares).reshape(-1, len(loss))
+
+
+def rays(busy_mixes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Prices of engine time that decide, and what a token of each class costs at them.
+
+    Args:
+        busy_mixes: of each class its mixes, (V_r, Q) engine time by kind of a token.
+
+    Returns:
+        (V, Q) prices u, each summing to 1, and (V, R) token prices p_r(u) = min over the mixes of mix·u.
+    """
+    kinds = busy_mixes[0].shape[1]
+    planes = list(np.eye(kinds))
+    for rows in busy_mixes:
+        planes += [a - b for a, b in itertools.combinations(rows, 2)]
+    chosen = itertools.islice(itertools.combinations(range(len(planes)), kinds - 1), MAX_RAYS)
+    found: dict[tuple[float, ...], np.ndarray] = {}
+    for rows in chosen:
+        ray = _ray(np.array([planes[row] for row in rows]).reshape(-1, kinds))
+        if ray is not None:
+            found[tuple(np.round(ray, 9))] = ray
+    prices = np.array(list(found.values())).reshape(-1, kinds)
+    token_prices = np.stack([(prices @ rows.T).min(axis=1) for rows in busy_mixes], axis=1)
+    return prices, token_prices
+
+
+def _ray(planes: np.ndarray) -> np.ndarray | None:
+    """The nonnegative vector on all planes, summing to 1; None where there is none or more than one."""
+    kinds = planes.shape[1]
+    if kinds == 1:
+        return np.ones(1)
+    _, sizes, directions = np.linalg.svd(planes)
+    if np.sum(sizes > TOLERANCE * max(1e-300, sizes[0])) < kinds - 1:
+        return None
+    ray = directions[-1] if directions[-1].sum() > 0 else -directions[-1]
+    if ray.min() < -TOLERANCE:
+        return None
+    ray = np.clip(ray, 0.0, None)
+    return np.asarray(ray / ray.sum())
+
+
+def covers(requirement: Requirement, near: np.ndarray | None = None) -> tuple[tuple[Cover, ...], bool]:
+    """Inequalities of the convex hull of the whole totals that meet a requirement.
+
+    Args:
+        requirement: of one interval.
+        near: (Q,) total around which to look where the hull is too large to enumerate.
+
+    Returns:
+        The inequalities, and whether they hold everywhere or only near `near`; none where nothing can be enumerated.
+    """
+    worth, cost = requirement.worth, requirement.cost
+    kinds = worth.shape[1]
+    if kinds > MAX_KINDS or not np.any(cost > TOLERANCE):
+        return (), True
+    useful = worth > TOLERANCE
+    alone = np.where(useful, np.maximum(cost, 0.0)[:, None] / np.where(useful, worth, 1.0), 0.0).max(axis=0)
+    sides = np.ceil(alone - TOLERANCE).astype(int) + 1
+    if np.prod(sides.astype(float)) <= MAX_POINTS:
+        return _hull(worth, cost, np.zeros(kinds, dtype=int), sides), True
+    if near is None:
+        return (), True
+    base = np.maximum(np.floor(near + TOLERANCE).astype(int) - 1, 0)
+    return _hull(worth, cost, base, np.full(kinds, NEAR + 2)), False
+
+
+def _hull(worth: np.ndarray, cost: np.ndarray, base: np.ndarray, sides: np.ndarray) -> tuple[Cover, ...]:
+    """Facets of the hull of the totals in a box that suffice, with everything above them."""
+    kinds = len(base)
+    steps = np.indices(tuple(sides)).reshape(kinds, -1).T
+    left = cost - worth @ base
+    slack = TOLERANCE * np.maximum(1.0, np.abs(cost))
+    enough = (steps @ worth.T >= left - slack).all(axis=1).reshape(tuple(sides))
+    least = _minimal(enough)
+    if len(least) == 0 or not np.any(least):
+        return ()
+    if kinds == 1:
+        return (Cover(np.ones(1), float(least[0, 0] + base[0])),)
+    far = np.concatenate([least, *(least + _FAR * axis for axis in np.eye(kinds))])
+    facets: dict[tuple[float, ...], Cover] = {}
+    for facet in ConvexHull(np.unique(far, axis=0)).equations:
+        weights, bound = -facet[:-1], facet[-1]
+        if weights.min() < -TOLERANCE or bound < TOLERANCE:
+            continue
+        scale = weights.max()
+        weights = np.round(np.clip(weights, 0.0, None) / scale, 9)
+        facets[tuple(weights)] = Cover(weights, float(bound / scale + weights @ base))
+    return tuple(facets.values())
+
+
+def _minimal(enough: np.ndarray) -> np.ndarray:
+    """Points of a box that suffice while no point below them does, (V, Q)."""
+    least = enough.copy()
+    for axis in range(enough.ndim):
+        below = np.zeros_like(enough)
+        upper, lower = [slice(None)] * enough.ndim, [slice(None)] * enough.ndim
+        upper[axis], lower[axis] = slice(1, None), slice(None, -1)
+        below[tuple(upper)] = enough[tuple(lower)]
+        least &= ~below
+    return np.argwhere(least)

@@ -1,0 +1,171 @@
+"""A mixed-integer program as arrays, and HiGHS to solve it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from controller.errors import SolverError, TimedOut
+
+FEASIBLE = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kObjectiveBound)
+STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kInterrupt)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Minimise cost·x subject to row_lower <= matrix·x <= row_upper, lower <= x <= upper, some of x whole.
+
+    Attributes:
+        cost, lower, upper: (n,).
+        matrix: (m, n), by rows.
+        row_lower, row_upper: (m,).
+        whole: (n,), which entries of x are integers.
+        columns: where a variable's (rows, intervals) array stands in x.
+    """
+
+    cost: np.ndarray
+    matrix: sparse.csr_array
+    row_lower: np.ndarray
+    row_upper: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    whole: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+    def within(self, lower: np.ndarray, upper: np.ndarray) -> Program:
+        """The same program in a smaller box."""
+        return replace(self, lower=lower, upper=upper)
+
+    def with_rows(self, rows: Sequence[Row]) -> Program:
+        """The same program with further inequalities."""
+        if not rows:
+            return self
+        starts = np.cumsum([0, *(len(row.columns) for row in rows)])
+        more = sparse.csr_array(
+            (
+                np.concatenate([row.coefficients for row in rows]),
+                np.concatenate([row.columns for row in rows]),
+                starts,
+            ),
+            shape=(len(rows), len(self.cost)),
+        )
+        return replace(
+            self,
+            matrix=sparse.csr_array(sparse.vstack([self.matrix, more], format="csr")),
+            row_lower=np.append(self.row_lower, [row.least for row in rows]),
+            row_upper=np.append(self.row_upper, np.full(len(rows), np.inf)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """coefficients · x[columns] >= least, in interval `step` of the plan."""
+
+    columns: np.ndarray
+    coefficients: np.ndarray
+    least: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How HiGHS searches.
+
+    Attributes:
+        time_limit_s: longest search.
+        rel_gap_frac, abs_gap: the search of a whole answer ends when proven this close to the best, as a share of the
+            objective, or in its unit.
+        threads: more than one makes equal problems end in unequal ties.
+    """
+
+    time_limit_s: float
+    rel_gap_frac: float = 0.0
+    abs_gap: float = 0.0
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of HiGHS.
+
+    Attributes:
+        x: (n,).
+        objective: its cost.
+        bound: no answer can cost less.
+    """
+
+    x: np.ndarray
+    objective: float
+    bound: float
+
+    @property
+    def gap_frac(self) -> float | None:
+        """How far the answer may be from the best, as a share of its objective; None where there is no bound."""
+        if not np.isfinite(self.bound):
+            return None
+        return max(0.0, self.objective - self.bound) / max(1e-9, abs(self.objective))
+
+
+def solve(program: Program, search: Search, *, whole: bool, start: np.ndarray | None = None) -> Answer:
+    """Solve a program.
+
+    Args:
+        program: to solve.
+        search: how.
+        whole: False for its relaxation, in which nothing need be whole.
+        start: a feasible answer to begin with.
+
+    Raises:
+        TimedOut: the time limit passed without a feasible answer.
+        SolverError: there is none, or HiGHS failed.
+    """
+    highs = _highs(search)
+    highs.passModel(_model(program, whole=whole))
+    if start is not None:
+        known = highspy.HighsSolution()
+        known.col_value = start
+        highs.setSolution(known)
+    highs.run()
+    status, info = highs.getModelStatus(), highs.getInfo()
+    has_answer = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    if status in FEASIBLE or (status in STOPPED and has_answer and whole):
+        bound = info.mip_dual_bound if whole and program.whole.any() else info.objective_function_value
+        return Answer(np.array(highs.getSolution().col_value), info.objective_function_value, bound)
+    if status in STOPPED:
+        raise TimedOut(f"no plan within {search.time_limit_s:g} s; allow more time or plan fewer intervals")
+    name = highs.modelStatusToString(status).lower()
+    raise SolverError(f"HiGHS ended as {name}; the next rung of the ladder takes its place")
+
+
+def _highs(search: Search) -> highspy.Highs:
+    highs = highspy.Highs()
+    options = {
+        "output_flag": False,
+        "threads": search.threads,
+        "random_seed": 0,
+        "time_limit": float(search.time_limit_s),
+        "mip_rel_gap": search.rel_gap_frac,
+        "mip_abs_gap": search.abs_gap,
+    }
+    for name, value in options.items():
+        highs.setOptionValue(name, value)
+    return highs
+
+
+def _model(program: Program, *, whole: bool) -> highspy.HighsLp:
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = len(program.cost), len(program.row_lower)
+    model.col_cost_, model.col_lower_, model.col_upper_ = program.cost, program.lower, program.upper
+    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_ = program.matrix.indptr
+    model.a_matrix_.index_ = program.matrix.indices
+    model.a_matrix_.value_ = program.matrix.data
+    if whole and program.whole.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[int(is_whole)] for is_whole in program.whole]
+    return model

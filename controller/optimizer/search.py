@@ -1,0 +1,109 @@
+"""The search for whole instances: a tight relaxation, a good plan near it, then a proof as far as time allows.
+
+1. The relaxation, in which instances need not be whole, is solved and made tight by cover inequalities.
+2. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
+3. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
+   totals are too large for that, the plan is within a fraction of an instance of the relaxation already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from controller.errors import SolverError, TimedOut
+from controller.optimizer.groups import Covering, broken_steps
+from controller.optimizer.program import Answer, Program, Row, Search, solve
+
+NEAR_SHARE = 0.4
+"""Most of the time that the search near the relaxation may take."""
+WHOLE = 1e-6
+"""Distance from a whole number that counts as none."""
+WIDER = 1.0
+"""Instances by which the neighbourhood grows where rounding has no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """What is left of a time limit."""
+
+    monotonic_s: Callable[[], float]
+    ends_at_s: float
+
+    def left_s(self) -> float:
+        """Time left; never below a millisecond, so that HiGHS ends by itself."""
+        return max(1e-3, self.ends_at_s - self.monotonic_s())
+
+
+def search_whole(program: Program, covering: Covering, search: Search, monotonic_s: Callable[[], float]) -> Answer:
+    """The best whole answer found within the time limit, with a proven bound.
+
+    Raises:
+        TimedOut: none was found in time.
+        SolverError: there is none.
+    """
+    clock = Clocked(monotonic_s, monotonic_s() + search.time_limit_s)
+    relaxed = solve(program, search, whole=False)
+    if not program.whole.any():
+        return relaxed
+    rows, hold_everywhere = covering.rows(program, relaxed.x)
+    rows, tightened = _tightened(program, rows, replace(search, time_limit_s=clock.left_s()))
+    bound = tightened.objective if tightened is not None and hold_everywhere else relaxed.objective
+    relaxed = tightened or relaxed
+    near = _near(program.with_rows(rows), relaxed.x, search, clock)
+    if near is not None:
+        if _is_close(near.objective, bound, search) or not hold_everywhere:
+            return replace(near, bound=bound)
+        rows = _without(rows, broken_steps(program, near.x))
+    try:
+        start = None if near is None else near.x
+        found = solve(program.with_rows(rows), replace(search, time_limit_s=clock.left_s()), whole=True, start=start)
+    except TimedOut:
+        if near is None:
+            raise
+        return replace(near, bound=bound)
+    return found
+
+
+def _tightened(program: Program, rows: list[Row], search: Search) -> tuple[list[Row], Answer | None]:
+    """The relaxation with inequalities, and those of them that it can meet without breaking a promise.
+
+    Where bounds on instances or power leave too little room for whole instances, a promise has to yield, in the
+    declared order; inequalities that take all promises for kept would have the wrong one yield.
+    """
+    while rows:
+        try:
+            answer = solve(program.with_rows(rows), search, whole=False)
+        except SolverError:
+            return [], None
+        broken = broken_steps(program, answer.x)
+        kept = _without(rows, broken)
+        if len(kept) == len(rows):
+            return rows, answer
+        rows = kept
+    return rows, None
+
+
+def _without(rows: list[Row], steps: set[int]) -> list[Row]:
+    return [row for row in rows if row.step not in steps]
+
+
+def _near(tight: Program, x: np.ndarray, search: Search, clock: Clocked) -> Answer | None:
+    """The best answer in which every whole number is the relaxed one rounded down or up."""
+    whole = tight.whole
+    for wider in (0.0, WIDER):
+        lower, upper = tight.lower.copy(), tight.upper.copy()
+        lower[whole] = np.maximum(lower[whole], np.floor(x[whole] + WHOLE) - wider)
+        upper[whole] = np.minimum(upper[whole], np.ceil(x[whole] - WHOLE) + wider)
+        limit_s = NEAR_SHARE * clock.left_s()
+        try:
+            return solve(tight.within(lower, upper), replace(search, time_limit_s=limit_s), whole=True)
+        except SolverError:
+            continue
+    return None
+
+
+def _is_close(objective: float, bound: float, search: Search) -> bool:
+    return objective - bound <= max(search.abs_gap, search.rel_gap_frac * abs(objective))

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from controller.errors import SolverError, TimedOut
+from controller.optimizer.program import Program, Row, Search, solve
+
+SEARCH = Search(time_limit_s=5.0)
+
+
+def knapsack(least=2.5, **changes):
+    """Cheapest whole x, y with x + y >= least; y costs more, x is at most 1."""
+    program = {
+        "cost": np.array([1.0, 3.0]),
+        "matrix": sparse.csr_array(np.array([[1.0, 1.0]])),
+        "row_lower": np.array([least]),
+        "row_upper": np.array([np.inf]),
+        "lower": np.zeros(2),
+        "upper": np.array([1.0, np.inf]),
+        "whole": np.array([True, True]),
+        "columns": {"on": np.array([[0], [1]])},
+    }
+    return Program(**{**program, **changes})
+
+
+def test_the_relaxation_costs_no_more_than_the_whole_answer():
+    relaxed = solve(knapsack(), SEARCH, whole=False)
+    whole = solve(knapsack(), SEARCH, whole=True)
+    assert relaxed.objective == pytest.approx(1.0 + 3.0 * 1.5)
+    assert whole.x == pytest.approx([1.0, 2.0])
+    assert whole.gap_frac == pytest.approx(0.0)
+
+
+def test_a_row_more_is_obeyed():
+    program = knapsack().with_rows([Row(np.array([0, 1]), np.array([1.0, 1.0]), 3.0, step=0)])
+    assert solve(program, SEARCH, whole=False).objective == pytest.approx(1.0 + 3.0 * 2)
+    assert knapsack().with_rows([]).matrix.shape == (1, 2)
+
+
+def test_a_smaller_box_is_obeyed():
+    assert solve(knapsack().within(np.array([0.0, 4.0]), np.array([1.0, 9.0])), SEARCH, whole=True).x[1] == 4.0
+
+
+def test_a_known_answer_may_be_begun_with():
+    assert solve(knapsack(), SEARCH, whole=True, start=np.array([0.0, 3.0])).objective == pytest.approx(7.0)
+
+
+def test_no_answer_is_told_as_such():
+    with pytest.raises(SolverError, match="infeasible; the next rung"):
+        solve(knapsack(upper=np.array([1.0, 1.0])), SEARCH, whole=True)
+
+
+def test_no_time_is_told_as_such():
+    rng = np.random.default_rng(0)
+    items = 400
+    hard = Program(
+        cost=-rng.uniform(1, 2, items),
+        matrix=sparse.csr_array(rng.uniform(1, 2, (60, items))),
+        row_lower=np.full(60, -np.inf),
+        row_upper=np.full(60, 40.0),
+        lower=np.full(items, 0.5),
+        upper=np.ones(items),
+        whole=np.ones(items, dtype=bool),
+        columns={},
+    )
+    with pytest.raises((TimedOut, SolverError)):
+        solve(hard, Search(time_limit_s=1e-3), whole=True)

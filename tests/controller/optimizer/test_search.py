@@ -1,0 +1,92 @@
+import time
+
+import numpy as np
+import pytest
+
+from controller.errors import TimedOut
+from controller.optimizer import search as search_module
+from controller.optimizer.groups import Covering
+from controller.optimizer.milp import compile_milp
+from controller.optimizer.program import Search, solve
+from controller.optimizer.search import search_whole
+from controller.optimizer.solving import program_of
+from controller.optimizer.values import set_values, shape_of
+from tests.bench.plan_core import problem_of
+from tests.bench.plan_instances import make
+from tests.fakes.problems import class_data, pool_data, problem
+
+SEARCH = Search(time_limit_s=20.0)
+
+
+def program_for(data):
+    compiled = compile_milp(shape_of(data))
+    set_values(compiled.parameters, data, compiled.shape)
+    return program_of(compiled)
+
+
+def both(data):
+    program = program_for(data)
+    return search_whole(program, Covering(data), SEARCH, time.perf_counter), solve(program, SEARCH, whole=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"classes": (class_data("standard", 2600.0),)}, id="most of what there is"),
+        pytest.param({"classes": (class_data("standard", 9000.0),)}, id="more than there is"),
+        pytest.param({"limit_w": (None, 2500.0, 2500.0)}, id="a limit that breaks a promise"),
+        pytest.param({"pools": (pool_data("full", max_on=1), pool_data("lean", min_on=2))}, id="bounds"),
+        pytest.param({"price_usd_per_mwh": (-40.0, 50.0, 900.0)}, id="prices of either sign"),
+    ],
+)
+def test_the_answer_is_as_good_as_branch_and_bound_alone(changes):
+    found, plain = both(problem(**changes))
+    assert found.objective == pytest.approx(plain.objective, rel=1e-6)
+    assert found.bound <= found.objective * (1 + 1e-9) + 1e-6
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_small_core_problem_is_solved_to_the_optimum(seed):
+    found, plain = both(problem_of(make("S", seed)))
+    assert found.objective == pytest.approx(plain.objective, rel=1e-6)
+    assert found.gap_frac == pytest.approx(0.0, abs=1e-6)
+
+
+def test_covers_lift_the_bound():
+    data = problem_of(make("M", 0))
+    program = program_for(data)
+    relaxed = solve(program, SEARCH, whole=False)
+    rows, everywhere = Covering(data).rows(program, relaxed.x)
+    assert everywhere
+    assert solve(program.with_rows(rows), SEARCH, whole=False).objective > 1.01 * relaxed.objective
+
+
+def test_a_large_fleet_is_planned_near_its_relaxation():
+    core = make("M", 0)
+    core["site_gpus"] = [8000] * 3
+    core["demand"] = (np.array(core["demand"]) * 40).tolist()
+    data = problem_of(core)
+    program = program_for(data)
+    relaxed = solve(program, SEARCH, whole=False)
+    found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
+    assert found.objective <= 1.002 * relaxed.objective
+    assert found.bound == pytest.approx(relaxed.objective)
+    on = found.x[program.columns["on"]]
+    assert on == pytest.approx(np.rint(on), abs=1e-6)
+
+
+def test_what_was_found_near_the_relaxation_is_kept_when_time_is_up(monkeypatch):
+    data = problem(classes=(class_data("standard", 1500.0),))
+    program = program_for(data)
+    solved = search_module.solve
+
+    def late(*arguments, start=None, **options):
+        if start is not None:
+            raise TimedOut("late")
+        return solved(*arguments, **options)
+
+    monkeypatch.setattr(search_module, "solve", late)
+    monkeypatch.setattr(search_module, "_is_close", lambda *_: False)
+    found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
+    assert found.objective >= found.bound
