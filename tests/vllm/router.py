@@ -103,6 +103,8 @@ def running_router(
         finally:
             process.kill()
             process.wait()
+        # Shown beside a failure: what the router met is often its cause, and the folder does not outlive many runs.
+        sys.stdout.write(log.read_text())
     assert code == 0, log.read_text()
     assert "Traceback" not in log.read_text(), log.read_text()
 

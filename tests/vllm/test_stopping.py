@@ -22,6 +22,8 @@ LIMITS = {"first_byte_s": 10.0, "inter_chunk_s": 3.0}
 SHORT = 400
 """Tokens of an answer that comes well within the time for a first byte, though not at once."""
 LONG = 4000
+STEP_S = 1.0
+"""Time for an engine to get to the step that its worker, standing still, never ends; less than `inter_chunk_s`."""
 MESSAGES = [{"role": "user", "content": "hello"}]
 STREAMS = (
     (COMPLETIONS, long(4, stream=True)),
@@ -88,6 +90,7 @@ async def test_sigterm_without_time_to_drain(pair: Pair, tmp_path: Path) -> None
             plain = asyncio.create_task(exchange(router.port, completion(SHORT, is_stream=False)))
             await asyncio.to_thread(server.until, lambda: server.running() == 2, "both run")
             server.signal_worker(signal.SIGSTOP)
+            await asyncio.sleep(STEP_S)
             server.ask_to_stop()
             told = await begun.rest()
             assert json.loads(told.events()[-1])["error"]["code"] == 500
