@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
 import struct
 from enum import IntEnum
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
     from router.proxy.relay import Relay
 
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 LINGER_S = 2.0
 """How long a refused client may go on sending before the connection is cut: long enough to read the refusal."""
 
@@ -337,9 +339,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _take_head(self, scan_from: int) -> bool:
         buffer = self._buffer
-        if buffer.startswith(b"\r\n"):
+        if buffer[0] == 0x0D and (empty := _EMPTY_LINES.match(buffer)) is not None and empty.end():
             # Some clients end a body with an empty line that belongs to nothing, RFC 9112 §2.2.
-            self._buffer = buffer[2:]
+            self._buffer = buffer[empty.end() :]
             return True
         end = buffer.find(b"\r\n\r\n", scan_from) + 4
         if end < 4 or end > self._gateway.limits.max_head_bytes:

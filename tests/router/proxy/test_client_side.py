@@ -83,6 +83,22 @@ async def test_empty_lines_before_a_request_are_skipped() -> None:
         assert (await client.reply()).status == 200
 
 
+async def test_many_empty_lines_are_skipped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    take_head = ClientConnection._take_head
+
+    def counted(self: ClientConnection, scan_from: int) -> bool:
+        nonlocal looks
+        looks += 1
+        return take_head(self, scan_from)
+
+    monkeypatch.setattr(ClientConnection, "_take_head", counted)
+    async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
+        await client.send(b"\r\n" * 100_000 + GET)
+        assert (await client.reply()).status == 200
+    assert looks < 1000  # not one for each line: each look copies what is left
+
+
 async def test_expect_100_continue() -> None:
     async with FakeEngine(echo) as engine, running(engine) as router, RawClient.to(router.port) as client:
         await client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
