@@ -119,6 +119,7 @@ class Gateway:
         self.now_s = clocks.monotonic_s
         self._models = models
         self._unpacking: set[asyncio.Task[None]] = set()
+        self._unpacking_turn = asyncio.Lock()
         self._emptied: asyncio.Event | None = None
 
     def reconfigure(
@@ -192,7 +193,7 @@ class Gateway:
         """Serve a compressed body: a small one at once, any other unpacked beside the event loop."""
         try:
             if is_coded(coding):
-                body = unpack(body, INLINE_BYTES)
+                body = unpack(body, min(INLINE_BYTES, self.limits.max_body_bytes))
         except CodingError as error:
             if error.status == 413:
                 task = asyncio.get_running_loop().create_task(self._unpack_aside(client, head, body))
@@ -204,12 +205,16 @@ class Gateway:
         self._dispatch(client, head, body, self.dispatcher.hints(head.fields))
 
     async def _unpack_aside(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
-        try:
-            plain = await asyncio.to_thread(unpack, body, self.limits.max_body_bytes)
-        except CodingError as error:
-            if client.awaits(head):
-                self._refuse_coding(client, error)
-            return
+        # One after the other: what a body unpacks to is counted only when it is there.
+        async with self._unpacking_turn:
+            if not client.awaits(head):
+                return
+            try:
+                plain = await asyncio.to_thread(unpack, body, self.limits.max_body_bytes)
+            except CodingError as error:
+                if client.awaits(head):
+                    self._refuse_coding(client, error)
+                return
         if client.awaits(head) and client.hold(len(plain)):
             self._dispatch(client, head, plain, self.dispatcher.hints(head.fields))
 

@@ -1,12 +1,16 @@
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
+import time
 import zlib
 
 import pytest
 
+from router.http1.content_coding import unpack
 from router.http1.engine_verbs import has_engine_verb, segments
+from router.proxy import gateway
 from router.proxy.gateway import COMMON_TARGETS
 from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave
 from tests.fakes.running import RawClient, running, until
@@ -154,6 +158,45 @@ async def test_a_compressed_body_reaches_the_engine_plain() -> None:
             assert got.body == plain
             assert got.get("content-encoding") is None
             assert got.get("content-length") == str(len(plain))
+
+
+async def test_a_small_limit_holds_for_what_a_body_unpacks_to() -> None:
+    async with (
+        FakeEngine() as engine,
+        running(engine, limits={"max_body_bytes": 65_536}) as router,
+        RawClient.to(router.port) as client,
+    ):
+        await client.post(gzip.compress(PLAIN + b" " * 100_000, mtime=0), "Content-Encoding: gzip")
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (413, "body_too_large")
+        assert engine.requests == []
+
+
+async def test_large_bodies_are_unpacked_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = most = 0
+
+    def counted(body: bytes, limit: int) -> bytes:
+        nonlocal at_once, most
+        if limit == 0:
+            return unpack(body, limit)
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            time.sleep(0.02)
+            return unpack(body, limit)
+        finally:
+            at_once -= 1
+
+    packed = gzip.compress(PLAIN + b" " * (1 << 20), mtime=0)
+    async with FakeEngine() as engine, running(engine) as router, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(RawClient.to(router.port)) for _ in range(4)]
+        with monkeypatch.context() as patched:
+            patched.setattr(gateway, "INLINE_BYTES", 0)
+            patched.setattr(gateway, "unpack", counted)
+            for client in clients:
+                await client.post(packed, "Content-Encoding: gzip")
+            assert [(await client.reply()).status for client in clients] == [200] * 4
+    assert most == 1
 
 
 @pytest.mark.parametrize(
