@@ -17,6 +17,8 @@ from controller.forecast.smoothing import Grid, SmoothingSpec, SmoothingState, a
 
 MIN_SCORED = 24
 """Intervals of a record before it counts."""
+LEAST_GAIN = 1e-6
+"""Gain in the ratio of losses that is more than rounding."""
 Given = Callable[[int], float | None]
 """What a forecaster outside the bank says of an interval, in the series' unit; None where it says nothing."""
 
@@ -231,4 +233,4 @@ def _choice(records: tuple[Record, ...], rules: Rules, chosen: int) -> int:
     if present is None or not others:
         return chosen
     best = _ratio(others[0], records[others[0]])
-    return others[0] if best is not None and best < (1.0 - rules.margin_frac) * present else chosen
+    return others[0] if best is not None and best < (1.0 - rules.margin_frac) * present - LEAST_GAIN else chosen

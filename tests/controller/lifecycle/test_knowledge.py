@@ -45,6 +45,26 @@ def test_demand_lasts_while_the_routers_are_silent():
     assert silent.holding == "the routers do not report"
 
 
+def test_instances_are_planned_for_a_quantile_and_the_dispatch_for_now():
+    running, memory = fleet(0.0), Memory.initial(site(), 0.0)
+    for _ in range(40):
+        running.advance(60.0)
+        told = known(running.observe(), memory=memory)
+        memory = replace(memory, demand=told.demand_state, forecasts=told.forecasts)
+    present = told.demand[1].output_tokens_per_s
+    planned = told.data.classes[1].demand_tokens_per_s
+    assert planned == told.demand[1].ahead_tokens_per_s
+    assert planned[0] >= present
+    assert told.present.classes[1].demand_tokens_per_s[0] == present
+    assert told.present.classes[1].demand_tokens_per_s[1:] == planned[1:]
+
+
+def test_at_the_start_the_present_demand_is_planned_throughout():
+    told = known(fleet().observe())
+    for cls, demand in zip(told.data.classes, told.demand, strict=True):
+        assert cls.demand_tokens_per_s == (demand.output_tokens_per_s,) * ACT.steps
+
+
 def test_only_acting_remembers_wishes():
     running = fleet()
     drain = (Intent(running.engines[0].instance_id, Phase.DRAIN, 0.0, 1),)
