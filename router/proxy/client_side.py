@@ -17,7 +17,7 @@ from router.http1.chunked import ChunkDecoder, ChunkError
 from router.http1.request_head import HeadError, RequestHead
 from router.http1.request_reader import is_hopeless
 from router.proxy.errors import refusal_parts
-from router.transport.unsent import unsent_bytes
+from router.transport.unsent import unsent_bytes, untaken_bytes
 
 if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
@@ -144,7 +144,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: take no more from the engine."""
         self.is_write_paused = True
-        self._unread_bytes = unsent_bytes(self.transport)
+        self._unread_bytes = untaken_bytes(self.transport)
         if self.relay is not None:
             self.relay.pause()
 
@@ -189,7 +189,9 @@ class ClientConnection(asyncio.Protocol):
 
     def reads_on(self) -> bool:
         """Whether a client that reads slowly has read anything since it was last asked."""
-        before, self._unread_bytes = self._unread_bytes, unsent_bytes(self.transport)
+        # What the system holds of an ended connection it delivers by itself, however slowly.
+        count = unsent_bytes if self._phase is LINGERING else untaken_bytes
+        before, self._unread_bytes = self._unread_bytes, count(self.transport)
         return self._unread_bytes < before
 
     def hold(self, size: int) -> bool:

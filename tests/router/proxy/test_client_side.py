@@ -334,6 +334,9 @@ class Draining:
     def get_write_buffer_size(self) -> int:
         return next(self.sizes)
 
+    def get_extra_info(self, _: str) -> None:
+        return None
+
     def can_write_eof(self) -> bool:
         return True
 
