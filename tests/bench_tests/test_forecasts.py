@@ -39,7 +39,9 @@ def test_a_feed_that_knows_is_in_use() -> None:
 
 
 def test_tables_tell_all_that_spoke() -> None:
-    low, high = of_demand(steady(), 0.5), of_demand(steady(), 0.9)
+    arrivals = np.sort(np.random.default_rng(1).uniform(0.0, 4000.0, 8000))
+    case = DemandCase("noise", arrivals, 4000.0, 5.0, 60.0, 4)
+    low, high = of_demand(case, 0.5), of_demand(case, 0.9)
     text = "\n".join(demand_table(low, high, 0))
     assert "| persistence | 1 |" in text
     assert "same_time_last_week" not in text
