@@ -17,6 +17,7 @@ from router.http1.chunked import ChunkDecoder, ChunkError
 from router.http1.request_head import HeadError, RequestHead
 from router.http1.request_reader import is_hopeless
 from router.proxy.errors import refusal_parts
+from router.transport.leaving import is_left
 from router.transport.unsent import unsent_bytes, untaken_bytes
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class ClientConnection(asyncio.Protocol):
             self._buffer += data
             if len(self._buffer) > self._gateway.limits.max_head_bytes:
                 self.transport.pause_reading()
+                self._gateway.unheard.add(self)
 
     def pause_writing(self) -> None:
         """The client reads slowly: take no more from the engine."""
@@ -193,6 +195,11 @@ class ClientConnection(asyncio.Protocol):
         count = unsent_bytes if self._phase is LINGERING else untaken_bytes
         before, self._unread_bytes = self._unread_bytes, count(self.transport)
         return self._unread_bytes < before
+
+    def reset_if_gone(self) -> None:
+        """End the connection if the client has left; asked where nothing is read, so that nothing else tells."""
+        if self._phase is SERVING and is_left(self.transport):
+            self.reset()
 
     def hold(self, size: int) -> bool:
         """Count body bytes against what may be held for all clients; refuse the request where that is too much."""
@@ -251,6 +258,7 @@ class ClientConnection(asyncio.Protocol):
         self._phase = HEAD
         self.patience_s = gateway.timeouts.keep_alive_s
         if self._buffer and not self.transport.is_closing():
+            gateway.unheard.discard(self)
             self.transport.resume_reading()
             self._advance()
 

@@ -74,6 +74,7 @@ class Gateway:
         keeps_credentials: whether clients' keys go no further than to the router.
         held_body_bytes: bytes of request bodies that are held now.
         clients: connections that stand.
+        unheard: of these, those that are not read for now, as they have sent far ahead.
         dispatcher: decides about requests.
         engines: connections to engines.
         is_draining: the router is stopping; connections close after their present answer.
@@ -107,6 +108,7 @@ class Gateway:
         self.observer: Observer | None = None
         self.answers = ResponseReader()
         self.clients: set[ClientConnection] = set()
+        self.unheard: set[ClientConnection] = set()
         self.reconfigure(settings, engine_keys, dropped_fields)
         self.held_body_bytes = 0
         self.is_draining = False
@@ -155,6 +157,7 @@ class Gateway:
     def left(self, client: ClientConnection) -> None:
         """A connection has ended."""
         self.clients.discard(client)
+        self.unheard.discard(client)
         if not self.clients and self._emptied is not None:
             self._emptied.set()
 
@@ -288,6 +291,8 @@ class Gateway:
                 late.append(client)
         for client in late:
             client.on_deadline(now_s)
+        for client in tuple(self.unheard):
+            client.reset_if_gone()
         self.engines.sweep(now_s)
         self.dispatcher.expire(self.wall_s())
 

@@ -266,6 +266,25 @@ async def test_a_client_that_leaves_within_its_body_leaves_nothing_behind() -> N
         assert router.in_flight() == 0
 
 
+async def test_a_client_that_sent_far_ahead_and_leaves_frees_its_engine() -> None:
+    gone = asyncio.Event()
+
+    async def silent(request: Request, wire: Wire) -> None:
+        await wire.wait_gone()
+        gone.set()
+
+    async with FakeEngine(silent) as engine, running(engine) as router:
+        async with RawClient.to(router.port) as client:
+            await client.post(BODY)
+            await until(lambda: engine.requests)
+            client.writer.write(GET * 2_000)
+            await until(lambda: router.gateway.unheard)
+        async with asyncio.timeout(5):
+            await gone.wait()
+        await until(lambda: not router.gateway.clients)
+        assert router.gateway.unheard == set()
+
+
 async def test_bytes_sent_ahead_of_an_answer_are_bounded() -> None:
     gate = asyncio.Event()
 
