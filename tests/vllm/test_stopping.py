@@ -22,8 +22,6 @@ LIMITS = {"first_byte_s": 10.0, "inter_chunk_s": 3.0}
 SHORT = 400
 """Tokens of an answer that comes well within the time for a first byte, though not at once."""
 LONG = 4000
-STEP_S = 1.0
-"""Time for an engine to get to the step that its worker, standing still, never ends; less than `inter_chunk_s`."""
 MESSAGES = [{"role": "user", "content": "hello"}]
 STREAMS = (
     (COMPLETIONS, long(4, stream=True)),
@@ -80,25 +78,31 @@ async def test_a_killed_worker(pair: Pair, tmp_path: Path) -> None:
         await others_are_served(router, b"int8")
 
 
+def tells_its_end(told: Answer) -> bool:
+    """Whether a stream that was cut short says so: by the router where the engine fell silent, else by vLLM itself."""
+    *_, before, last = told.events()
+    if last == b"[DONE]":
+        return told.is_whole and (b'"error":' in before or b'"finish_reason":"abort"' in before)
+    return not told.is_whole and json.loads(last)["error"]["code"] == 500
+
+
 async def test_sigterm_without_time_to_drain(pair: Pair, tmp_path: Path) -> None:
-    """vLLM's default. An engine that is in the midst of a step is ended at once, and its connections stay open without
-    a further byte; one that is not may still have the time to end them itself. A worker that stands still makes it the
-    first."""
+    """vLLM's default, with a worker that stands still. The engine is ended at once. Mostly its connections stay open
+    without a further byte; it may also have the time to say that it has failed, or that it aborts what it was asked."""
     server = pair.int8
     with running_router(tmp_path, pair, prefers="int8", timeouts=LIMITS) as router:
         async with stream_begun(router, server, LONG) as begun:
             plain = asyncio.create_task(exchange(router.port, completion(SHORT, is_stream=False)))
             await asyncio.to_thread(server.until, lambda: server.running() == 2, "both run")
             server.signal_worker(signal.SIGSTOP)
-            await asyncio.sleep(STEP_S)
             server.ask_to_stop()
             told = await begun.rest()
-            assert json.loads(told.events()[-1])["error"]["code"] == 500
-            assert b"[DONE]" not in told.body
-            assert not told.is_whole
+            assert tells_its_end(told), told
             assert await begun.is_closed()
             answer = await plain
-        assert (answer.status, answer.is_whole, pool(answer)) == (200, True, b"bf16")
+        assert (answer.status, answer.is_whole) == (200, True)
+        ended = answer.json()["choices"][0]["finish_reason"]
+        assert (pool(answer), ended) in ((b"bf16", "length"), (b"int8", "abort"))
         await others_are_served(router, b"bf16")
         await asyncio.to_thread(server.ends)
 
