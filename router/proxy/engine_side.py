@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -17,8 +18,8 @@ class EngineUser(Protocol):
     def engine_connected(self, engine: EngineConnection) -> None:
         """A connection asked for by `EnginePool.connect` stands."""
 
-    def engine_refused(self, reason: str) -> None:
-        """A connection asked for by `EnginePool.connect` could not be made."""
+    def engine_refused(self, reason: str, told: str | None = None) -> None:
+        """A connection asked for by `EnginePool.connect` could not be made; clients learn `told` where it is given."""
 
     def engine_lost(self, error: Exception | None) -> None:
         """The connection in use has ended; None is an orderly end."""
@@ -203,7 +204,9 @@ class EnginePool:
             engine.discard()
             raise
         except OSError as error:
-            user.engine_refused(error.strerror or str(error) or type(error).__name__)
+            reason = error.strerror or str(error) or type(error).__name__
+            # What TLS says of a certificate names hosts and addresses, which are nothing to a client.
+            user.engine_refused(reason, "TLS failed" if isinstance(error, ssl.SSLError) else None)
             return
         if engine.transport.is_closing():
             user.engine_refused("closed at once")

@@ -125,10 +125,10 @@ class Relay(Passage):
         self._connecting = None
         self._send(engine, self._gateway.now_s())
 
-    def engine_refused(self, reason: str) -> None:
+    def engine_refused(self, reason: str, told: str | None = None) -> None:
         """No connection: nothing was sent, so it may be tried elsewhere."""
         self._connecting = None
-        self._fail(Outcome.CONNECT_FAILED, reason)
+        self._fail(Outcome.CONNECT_FAILED, reason, told)
 
     def engine_lost(self, error: Exception | None) -> None:
         """The engine's connection has ended."""
@@ -189,7 +189,7 @@ class Relay(Passage):
         self._body = None
         self._client.let_body_go()
 
-    def _fail(self, outcome: Outcome, reason: str) -> None:
+    def _fail(self, outcome: Outcome, reason: str, told: str | None = None) -> None:
         if self._is_committed:
             self._break_off(outcome, reason)
             return
@@ -199,12 +199,12 @@ class Relay(Passage):
             return
         self._forget_attempt(outcome)
         status, code, message = FAILURES[outcome]
-        where = "" if choice is None else f" ({choice.spec.instance_id}: {reason})"
+        where = "" if choice is None else f" ({choice.spec.instance_id}: {told or reason})"
         self._client.relay = None
         charge = self._ask.charge
-        told = b"" if charge is None else charge.told_fields()
+        fields = b"" if charge is None else charge.told_fields()
         retry_after_s = 1.0 if status == 503 else None
-        refusal = Refusal(status, code, message + where, retry_after_s, fields=told)
+        refusal = Refusal(status, code, message + where, retry_after_s, fields=fields)
         self._gateway.refuse_here(self._client, refusal, self._ask.class_id)
 
     def _release(self, outcome: Outcome, now_s: float) -> None:

@@ -12,13 +12,15 @@ class User:
     def __init__(self) -> None:
         self.engine: EngineConnection | None = None
         self.refused: str | None = None
+        self.told: str | None = None
         self.lost: list[Exception | None] = []
 
     def engine_connected(self, engine: EngineConnection) -> None:
         self.engine = engine
 
-    def engine_refused(self, reason: str) -> None:
+    def engine_refused(self, reason: str, told: str | None = None) -> None:
         self.refused = reason
+        self.told = told
 
     def engine_lost(self, error: Exception | None) -> None:
         self.lost.append(error)

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import ssl
 
 import pytest
 
@@ -70,6 +71,24 @@ async def test_an_engine_that_cannot_be_reached_is_passed_over() -> None:
             for _ in range(4):
                 await client.post(PLAIN)
                 assert (await client.reply()).status == 200
+
+
+async def test_what_tls_says_of_an_engine_is_for_the_log_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reason = "certificate verify failed: certificate is not valid for '10.20.0.11'"
+
+    async def refuse(*_: object) -> None:
+        raise ssl.SSLCertVerificationError(1, reason)
+
+    async with FakeEngine() as engine, running(engine) as router, RawClient.to(router.port) as client:
+        monkeypatch.setattr(router.gateway.engines, "_dial", refuse)
+        await client.post(PLAIN)
+        reply = await client.reply()
+        assert (reply.status, reply.get("x-wattroute-reason")) == (503, "engine_unreachable")
+        assert b"TLS failed" in reply.body
+        assert b"10.20.0.11" not in reply.body
+        assert any(getattr(record, "reason", None) == reason for record in caplog.records)
 
 
 async def test_with_no_engine_at_all_the_answer_is_503() -> None:
