@@ -160,10 +160,16 @@ class Worker:
         if self._public is not None:
             self._public.remove()
         self.gateway.drain()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.gateway.wait_empty(), self._settings.router.timeouts.drain_s)
-        if self.gateway.clients:
-            log.warning("drain time is over", extra={"connections": len(self.gateway.clients)})
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.gateway.wait_empty(), self._settings.router.timeouts.drain_s)
+            if self.gateway.clients:
+                log.warning("drain time is over", extra={"connections": len(self.gateway.clients)})
+        finally:
+            # Cancelled by a second signal, too: nobody waits for clients any longer, but all is closed.
+            await self._close()
+
+    async def _close(self) -> None:
         self.gateway.close()
         await self._sources.stop()
         for task in self._tasks:

@@ -1,3 +1,5 @@
+import asyncio
+import contextlib
 import json
 
 import aiohttp
@@ -154,3 +156,26 @@ async def test_an_access_log_is_written_while_serving(tmp_path) -> None:
         assert "secret" not in line
         assert "messages" not in line
         assert worker.report().counters["access_log_lines_written"] == 1
+
+
+async def test_a_stop_that_is_cut_short_closes_all_the_same() -> None:
+    async def silent(request, wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await wire.wait_gone()
+        else:
+            await behave(request, wire)
+
+    async with FakeEngine(silent) as engine:
+        worker = Worker(settings_for([engine.url], port=0, timeouts={"drain_s": 60.0}))
+        await worker.start()
+        async with RawClient.to(worker.port) as client:
+            await client.post(PLAIN)
+            await until(lambda: worker.report().classes[0].in_flight == 1)
+            stopping = asyncio.ensure_future(worker.stop())
+            await asyncio.sleep(0.05)
+            stopping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await stopping
+            with contextlib.suppress(ConnectionError):
+                assert await client.reader.read() == b""
+            assert not worker.gateway.clients
