@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controller.study import scenario_file
+from controller.study.registry import STUDIES
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.router_process import router_process
 from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, running
@@ -57,6 +59,8 @@ def kind_of(command: str) -> str:
         return "make"
     if "wattroute demo" in command:
         return "demo"
+    if command.startswith("wattroute simulate"):
+        return "simulate"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
         return "server"
     return "guide" if NEEDS_THE_GUIDE.search(command) else "client"
@@ -67,6 +71,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "engine",
         "make",
         "demo",
+        "simulate",
         "server",
         "client",
         "guide",
@@ -84,6 +89,19 @@ def test_demo_accepts_the_options_shown(command: str, tmp_path: Path) -> None:
     result = run([*executable("wattroute"), "demo", *arguments, "--config", str(tmp_path / "absent.yaml")], tmp_path)
     assert result.returncode == 2
     assert "absent.yaml" in result.stderr
+
+
+@pytest.mark.parametrize("command", cases("simulate"))
+def test_simulate_knows_the_scenario_and_the_options_shown(command: str, tmp_path: Path) -> None:
+    """Options are looked at before the work: a place that does not exist ends it there."""
+    words = shlex.split(command)[2:]
+    result = run([*executable("wattroute"), "simulate", *words, "--json", str(tmp_path / "absent" / "x")], tmp_path)
+    if words == ["--list"]:
+        assert result.returncode == 0
+        return
+    assert result.returncode == 2
+    assert "absent" in result.stderr
+    assert scenario_file.load(words[0], STUDIES).title
 
 
 @pytest.mark.parametrize("command", cases("server"))

@@ -39,7 +39,7 @@ def svg(chart: Chart) -> str:
             f"charts need the package {error.name!r}, which is an extra; run: pip install 'wattroute[study]'"
         ) from error
     look: dict[Any, Any] = {
-        "svg.hashsalt": "wattroute",
+        "svg.hashsalt": chart.title,
         "svg.fonttype": "none",
         "font.family": "sans-serif",
         "font.size": 9.5,
@@ -138,8 +138,10 @@ def _draw_waterfall(values: list[float], axes: Axes) -> None:
 
 
 def _as_element(text: str) -> str:
-    """The element alone, in the page's ink and at the page's width."""
+    """The element alone, in the page's ink and at the page's width, with no names that another chart might have too."""
     element = text[text.index("<svg") :]
-    element = re.sub(r'<svg ([^>]*?)(?:width="[^"]*"|height="[^"]*")', r"<svg \1", element, count=1)
-    element = re.sub(r'<svg ([^>]*?)(?:width="[^"]*"|height="[^"]*")', r"<svg \1", element, count=1)
-    return element.replace(_INK, "currentColor")
+    element = re.sub(r"<metadata>.*?</metadata>", "", element, count=1, flags=re.DOTALL)
+    element = re.sub(r'<g id="[^"]*">', "<g>", element)
+    head, tail = element.split(">", 1)
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    return f"{head}>{tail}".replace(_INK, "currentColor")

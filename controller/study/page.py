@@ -25,7 +25,8 @@ h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; }
 th { color: var(--muted); font-weight: 600; }
-.figure { text-align: right; white-space: nowrap; }
+.figure { text-align: right; }
+td.figure { white-space: nowrap; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem; }
 figure svg { width: 100%; height: auto; display: block; }
 """

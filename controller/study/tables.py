@@ -59,9 +59,8 @@ def shown(cell: Cell, column: Column) -> str:
     if not math.isfinite(cell):
         raise ValueError(f"column {column.name!r}: {cell} is not a figure; a value that does not exist is None")
     sign = "+" if column.signed else ""
-    if column.percent:
-        return f"{cell * 100:{sign},.{column.digits}f} %"
-    return f"{cell:{sign},.{column.digits}f}"
+    figure = round(cell * 100 if column.percent else cell, column.digits) + 0.0  # -0.0 + 0.0 is 0.0
+    return f"{figure:{sign},.{column.digits}f}" + (" %" if column.percent else "")
 
 
 def is_figure(table: Table, index: int) -> bool:

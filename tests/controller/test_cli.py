@@ -54,7 +54,8 @@ def one_line_error(result: subprocess.CompletedProcess[str]) -> str:
 def test_help_lists_the_commands(tmp_path: Path) -> None:
     result = wattroute("--help", cwd=tmp_path)
     assert result.returncode == 0
-    assert all(name in result.stdout for name in ("demo", "router", "controller", "emulate", "validate", "schema"))
+    assert all(name in result.stdout for name in ("demo", "simulate", "router", "controller", "emulate", "validate"))
+    assert "schema" in result.stdout
 
 
 def test_version(tmp_path: Path) -> None:
@@ -135,3 +136,40 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def test_simulate_lists_the_shipped_scenarios(tmp_path: Path) -> None:
+    result = wattroute("simulate", "--list", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(name in result.stdout for name in ("offline-routing", "batching"))
+
+
+def test_simulate_asks_for_a_scenario_and_names_the_nearest(tmp_path: Path) -> None:
+    none, unknown = wattroute("simulate", cwd=tmp_path), wattroute("simulate", "baching", cwd=tmp_path)
+    assert (none.returncode, unknown.returncode) == (2, 2)
+    assert "wattroute simulate --list" in one_line_error(none)
+    assert "did you mean 'batching'?" in one_line_error(unknown)
+
+
+def test_simulate_tells_what_a_scenario_has_wrong_and_where(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    shipped = (ROOT / "controller/study/scenarios/offline-routing.yaml").read_text()
+    path.write_text(shipped.replace("price_usd_per_mwh: 50", "price_usd_per_mwh: -50"))
+    line = path.read_text()[: path.read_text().index("price_usd")].count("\n") + 1
+    result = wattroute("simulate", str(path), cwd=tmp_path)
+    assert result.returncode == 2
+    assert f"{path}:{line}: choose.price_usd_per_mwh:" in one_line_error(result)
+    assert "(got -50)" in result.stderr
+
+
+def test_simulate_runs_without_matplotlib_but_for_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "few.yaml"
+    shipped = (ROOT / "controller/study/scenarios/offline-routing-measured.yaml").read_text()
+    path.write_text(shipped.replace("speed: 20 ", "first: 50 "))
+    written = wattroute("simulate", str(path), "--json", "out.json", cwd=tmp_path, hide="matplotlib")
+    assert (written.returncode, written.stderr) == (0, "")
+    assert json.loads((tmp_path / "out.json").read_text())["figures"]["result"]["queries"] == 50
+    page = wattroute("simulate", str(path), "--html", "out.html", cwd=tmp_path, hide="matplotlib")
+    assert page.returncode == 2
+    assert "pip install 'wattroute[study]'" in page.stderr
+    assert not (tmp_path / "out.html").exists()

@@ -281,7 +281,8 @@ def _assumptions(settings: BatchingSettings) -> tuple[str, ...]:
         "lines fitted to the same rows, which misjudge single rows by up to a fifth; prefill, idle and sleeping power "
         "and the times to sleep and wake are estimates (docs/reference/curves.md).",
         f"Requests arrive for {settings.shaping.duration_s:g} s as a Poisson process of given count, lengths in the "
-        f"trace's order, seed {settings.shaping.seed}; a request may be held by chance.",
+        f"trace's order, seed {settings.shaping.seed}; which requests may be held is chance. Every run is counted up "
+        f"to {max(settings.shaping.holds_s):g} s after that, so that energy saved is not energy put off.",
         "An instance without work draws its loaded idle power. It sleeps only where every request is flexible, and "
         "wakes in time for the release.",
     ]

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.errors import ConfigError
+from controller.study import scenario_file
+from controller.study.registry import STUDIES
+
+NAMES = [name for name, _ in scenario_file.shipped()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_shipped_scenario_reads_by_name(name: str) -> None:
+    scenario = scenario_file.load(name, STUDIES)
+    assert (scenario.name, bool(scenario.title)) == (name, True)
+    assert isinstance(scenario.settings, scenario.study.settings)
+
+
+def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text((scenario_file.SHIPPED_DIR / "batching.yaml").read_text())
+    assert scenario_file.load(str(path), STUDIES).name == "mine"
+
+
+def test_an_unknown_name_gets_the_nearest_and_all_names() -> None:
+    with pytest.raises(ConfigError, match=r"ofline-routing: no such file.*did you mean 'offline-routing'\?.*batching"):
+        scenario_file.load("ofline-routing", STUDIES)
+
+
+def test_an_unknown_kind_gets_the_nearest_and_all_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("kind: batchin\ntitle: T\n")
+    with pytest.raises(ConfigError, match=r"x\.yaml: kind: .*'batchin'; did you mean 'batching'\?; known are "):
+        scenario_file.load(str(path), STUDIES)
+
+
+def test_a_file_without_a_kind_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("title: T\n")
+    with pytest.raises(ConfigError, match="required key 'kind' is missing"):
+        scenario_file.load(str(path), STUDIES)
