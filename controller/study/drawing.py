@@ -15,6 +15,7 @@ from controller.study.charts import BarChart, Chart, Series, Style, XyChart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = ("#2f7de1", "#12a37f", "#e08a1e", "#c4458a", "#8a63d2", "#7a8794", "#d1483f", "#3aa6c2")
@@ -22,6 +23,8 @@ COLOURS = ("#2f7de1", "#12a37f", "#e08a1e", "#c4458a", "#8a63d2", "#7a8794", "#d
 _INK = "#123456"
 """Stands for the page's ink while matplotlib draws; no other element has it."""
 _SIZE_IN = (7.6, 3.6)
+_WIDTH_CHARACTERS, _LINE_CHARACTERS = 105, 8
+"""Letters that fit across a picture, and those that the sample of a line in the legend takes the room of."""
 _RISE, _FALL = COLOURS[6], COLOURS[1]
 
 
@@ -73,10 +76,10 @@ def _draw_xy(chart: XyChart, figure: Figure, axes: Axes) -> None:
     axes.spines["right"].set_visible(bool(chart.right_label))
     if chart.log_x:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+        _write_plain(axes.xaxis)
     if chart.log_y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        _write_plain(axes.yaxis)
     right = axes.twinx() if any(series.right for series in chart.series) else None
     if right is not None:
         right.set_ylabel(chart.right_label)
@@ -87,7 +90,15 @@ def _draw_xy(chart: XyChart, figure: Figure, axes: Axes) -> None:
     for number, series in enumerate(chart.series):
         colour = COLOURS[number % len(COLOURS)]
         floor = _draw_series(series, right if series.right and right is not None else axes, colour, floor)
-    figure.legend(loc="outside upper center", ncols=min(4, max(1, len(chart.series))))
+    figure.legend(loc="outside upper center", ncols=_legend_columns([series.name for series in chart.series]))
+
+
+def _write_plain(axis: Axis) -> None:
+    """Figures of a logarithmic axis written out, between the powers of ten too where there are few of those."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))
 
 
 def _draw_series(series: Series, axes: Axes, colour: str, floor: list[float]) -> list[float]:
@@ -123,7 +134,7 @@ def _draw_bars(chart: BarChart, axes: Axes) -> None:
             axes.bar(left, heights, width, color=COLOURS[number % len(COLOURS)], label=name)
         axes.axhline(0, color=_INK, linewidth=0.8)
         if len(chart.bars) > 1:
-            axes.figure.legend(loc="outside upper center", ncols=min(4, len(chart.bars)))
+            axes.figure.legend(loc="outside upper center", ncols=_legend_columns([name for name, _ in chart.bars]))
     axes.set_xticks(list(places), [name.replace("; ", "\n") for name in chart.categories])
 
 
@@ -135,6 +146,12 @@ def _draw_waterfall(values: list[float], axes: Axes) -> None:
         else:
             before = values[place - 1]
             axes.bar(place, value - before, 0.6, bottom=before, color=_RISE if value > before else _FALL)
+
+
+def _legend_columns(names: list[str]) -> int:
+    """As many as fit side by side."""
+    widest = max((len(name) for name in names), default=0) + _LINE_CHARACTERS
+    return max(1, min(len(names), _WIDTH_CHARACTERS // widest))
 
 
 def _as_element(text: str) -> str:

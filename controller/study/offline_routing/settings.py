@@ -87,7 +87,7 @@ class TraceQueries(Group):
 
     source: Literal["trace"]
     path: str | None = None
-    """Trace file. Absent: the bundled Azure LLM Inference Trace 2023 (conversation)."""
+    """Trace file, from the working folder on. Absent: the bundled Azure LLM Inference Trace 2023 (conversation)."""
     first: Count | None = None
     """Take so many from its start. Absent: all."""
     speed: Positive = 1.0
