@@ -18,14 +18,31 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-COLOURS = ("#2f7de1", "#12a37f", "#e08a1e", "#c4458a", "#8a63d2", "#7a8794", "#d1483f", "#3aa6c2")
-"""Of middle lightness: at least 3:1 against white and against the dark page."""
+COLOURS = ("#2f7de1", "#0f9a77", "#c97a12", "#c4458a", "#8a63d2", "#7a8794", "#d1483f", "#2b8fa9")
+"""Of middle lightness: at least 3:1 against both grounds of the page."""
 _INK = "#123456"
 """Stands for the page's ink while matplotlib draws; no other element has it."""
 _SIZE_IN = (7.6, 3.6)
 _WIDTH_CHARACTERS, _LINE_CHARACTERS = 105, 8
 """Letters that fit across a picture, and those that the sample of a line in the legend takes the room of."""
 _RISE, _FALL = COLOURS[6], COLOURS[1]
+
+_LOOK: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.grid": True,
+    "grid.color": _INK,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
 
 
 def svg(chart: Chart) -> str:
@@ -41,24 +58,7 @@ def svg(chart: Chart) -> str:
         raise ConfigError(
             f"charts need the package {error.name!r}, which is an extra; run: pip install 'wattroute[study]'"
         ) from error
-    look: dict[Any, Any] = {
-        "svg.hashsalt": chart.title,
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.size": 9.5,
-        "text.color": _INK,
-        "axes.edgecolor": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.spines.top": False,
-        "axes.grid": True,
-        "grid.color": _INK,
-        "grid.alpha": 0.15,
-        "legend.frameon": False,
-        "lines.linewidth": 1.8,
-    }
-    with matplotlib.rc_context(look):
+    with matplotlib.rc_context(_LOOK | {"svg.hashsalt": chart.title}):
         figure = Figure(figsize=_SIZE_IN, layout="constrained")
         axes = figure.add_subplot()
         if isinstance(chart, XyChart):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from controller.model.perf import Evidence
 from controller.simulation.profiles import load_profile
+from controller.study.batching import report_charts
 from controller.study.batching.arrivals import Pattern
 from controller.study.batching.ranking import AtConcurrency, Ranking
+from controller.study.batching.report_charts import policy_name
 from controller.study.batching.result import Result, Shaped
 from controller.study.batching.settings import BatchingSettings
 from controller.study.batching.shaping import Hold, Policy
-from controller.study.charts import BarChart, Chart, Series, Style, XyChart
 from controller.study.measured import SOURCE
 from controller.study.study import Report
 from controller.study.tables import Cell, Column, Table
@@ -24,7 +25,11 @@ def report(result: Result, settings: BatchingSettings) -> Report:
         title=settings.title,
         paragraphs=(*(_verdict(ranking) for ranking in result.rankings), _shaping_verdict(result)),
         tables=(*tables, _patterns(result), _shaped(result), _waits(result)),
-        charts=(*(_energy(ranking) for ranking in result.rankings), _changes(result), *_savings(result)),
+        charts=(
+            *(report_charts.energy(ranking) for ranking in result.rankings),
+            report_charts.changes(result),
+            *report_charts.savings(result),
+        ),
         assumptions=_assumptions(settings),
         sources=(
             SOURCE,
@@ -142,12 +147,6 @@ def _patterns(result: Result) -> Table:
     )
 
 
-def _named(policy: Policy) -> str:
-    if policy.hold is Hold.NEVER:
-        return policy.hold.value
-    return f"{policy.hold.value} ≤ {policy.hold_s:g} s" + (", asleep between" if policy.sleeps else "")
-
-
 def _cases(result: Result) -> dict[tuple[str, float, float], dict[Policy, Shaped]]:
     """Runs of each profile, flexible share and rate, by policy."""
     cases: dict[tuple[str, float, float], dict[Policy, Shaped]] = {}
@@ -179,7 +178,7 @@ def _shaped(result: Result) -> Table:
             Column("as they come, J/token", 2),
             Column("busy", 0, percent=True),
             Column("mean batch", 1),
-            *(Column(_named(policy), 1, percent=True, signed=True) for policy in policies),
+            *(Column(policy_name(policy), 1, percent=True, signed=True) for policy in policies),
         ),
         tuple(rows),
         "Energy is the whole instance's, work or not. Gathered: released together when the first has been held so "
@@ -200,72 +199,13 @@ def _waits(result: Result) -> Table:
         "Wait that holding adds",
         (
             *_CASE_COLUMNS,
-            *(Column(f"{_named(policy)}: mean s", 1) for policy in policies),
+            *(Column(f"{policy_name(policy)}: mean s", 1) for policy in policies),
             Column("p95 TTFT of the others as they come, s", 2),
             Column("at worst, s", 2),
         ),
         tuple(rows),
         "Mean time that flexible requests were held, and the time to first token of those that may not be held: a "
         "release of many at once delays them.",
-    )
-
-
-def _energy(ranking: Ranking) -> Chart:
-    x = tuple(at.concurrency for at in ranking.at_concurrency)
-    return XyChart(
-        f"Energy of a token by concurrency: {ranking.name}",
-        "concurrent requests",
-        "J/output token",
-        (
-            Series(str(ranking.base), x, tuple(at.base_j for at in ranking.at_concurrency)),
-            Series(str(ranking.other), x, tuple(at.other_j for at in ranking.at_concurrency)),
-        ),
-        log_x=True,
-        log_y=True,
-        note="Measured (GPU power alone); between two rows the straight line.",
-    )
-
-
-def _changes(result: Result) -> Chart:
-    categories = tuple(f"{at.concurrency:g}" for at in result.rankings[0].at_concurrency)
-    return BarChart(
-        "Change of the energy of a token by concurrency",
-        "%",
-        categories,
-        tuple(
-            (r.name, tuple(None if at.change_frac is None else at.change_frac * 100 for at in r.at_concurrency))
-            for r in result.rankings
-        ),
-        note="Below zero the lower precision needs less.",
-    )
-
-
-def _savings(result: Result) -> tuple[Chart, ...]:
-    """One chart a profile and flexible share: change of energy against load, a line a policy."""
-    cases = dict.fromkeys((shaped.profile, shaped.demand.flex_share_frac) for shaped in result.shaped)
-    return tuple(_saving(result, profile, share) for profile, share in cases)
-
-
-def _saving(result: Result, profile: str, share: float) -> Chart:
-    mine = [s for s in result.shaped if (s.profile, s.demand.flex_share_frac) == (profile, share)]
-    series = []
-    for policy in dict.fromkeys(s.policy for s in mine if s.policy.hold is not Hold.NEVER):
-        runs = [s for s in mine if s.policy == policy]
-        series.append(
-            Series(
-                _named(policy),
-                tuple(s.demand.rate_rps for s in runs),
-                tuple(s.change_frac * 100 for s in runs),
-                Style.DASHED if policy.hold is Hold.RIDE else Style.LINE,
-            )
-        )
-    return XyChart(
-        f"What holding changes: {profile}, {share:.0%} flexible",
-        "requests a second",
-        "energy of a token, %",
-        tuple(series),
-        log_x=True,
-        note="EMULATED: the emulator's physics on the profile's curves.",
     )
 
 

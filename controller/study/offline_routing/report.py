@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from controller.study.charts import Chart, Series, Style, XyChart
+from controller.study.charts import Chart
+from controller.study.offline_routing import report_charts
 from controller.study.offline_routing.online import Flow
 from controller.study.offline_routing.result import Online, Result
 from controller.study.offline_routing.settings import OfflineRoutingSettings
@@ -29,7 +30,7 @@ def report(result: Result, settings: OfflineRoutingSettings) -> Report:
             _choices(result, settings.choose.price_usd_per_mwh),
             *((_rules(result, online), _online_sweep(result, online)) if online else ()),
         ),
-        charts=(_frontier(result), _shares(result), *((_waits(online),) if online else ())),
+        charts=(report_charts.frontier(result), report_charts.shares(result), *_wait_charts(online)),
         assumptions=_assumptions(result, online is not None),
         sources=(f"Queries: {result.queries_source}", *result.sources),
     )
@@ -198,66 +199,8 @@ def _online_sweep(result: Result, online: Online) -> Table:
     )
 
 
-def _frontier(result: Result) -> Chart:
-    points = sorted((s.point for s in result.sweep), key=lambda point: point.energy_j)
-    blind = sorted((s.blind_energy_j, s.point.accuracy_frac) for s in result.sweep if s.blind_energy_j is not None)
-    series = [
-        Series(
-            "a coefficient a query",
-            tuple(joules_to_kwh(p.energy_j) for p in points),
-            tuple(p.accuracy_frac * 100 for p in points),
-        ),
-        Series(
-            "a coefficient a model",
-            tuple(joules_to_kwh(energy_j) for energy_j, _ in blind),
-            tuple(accuracy * 100 for _, accuracy in blind),
-            Style.DASHED,
-        ),
-        Series(
-            "chosen",
-            tuple(joules_to_kwh(c.point.energy_j) for c in result.choices),
-            tuple(c.point.accuracy_frac * 100 for c in result.choices),
-            Style.POINTS,
-        ),
-    ]
-    series += [
-        Series(a.model, (joules_to_kwh(a.point.energy_j),), (a.point.accuracy_frac * 100,), Style.POINTS)
-        for a in result.alone
-        if a.point is not None
-    ]
-    return XyChart("Energy and accuracy", "energy, kWh", "accuracy, %", tuple(series))
-
-
-def _shares(result: Result) -> Chart:
-    zetas = tuple(s.point.zeta for s in result.sweep)
-    return XyChart(
-        "Who answers, by zeta",
-        "zeta (0: accuracy alone, 1: energy alone)",
-        "queries",
-        tuple(
-            Series(name, zetas, tuple(float(s.point.queries[k]) for s in result.sweep))
-            for k, name in enumerate(result.models)
-        ),
-    )
-
-
-def _waits(online: Online) -> Chart:
-    zetas = tuple(s.zeta for s in online.sweep)
-
-    def seen(values: Iterable[float]) -> tuple[float | None, ...]:
-        return tuple(value if value > 0 else None for value in values)
-
-    return XyChart(
-        "Mean wait, by zeta",
-        "zeta",
-        "mean wait, s",
-        (
-            Series("cost alone", zetas, seen(s.unaware.wait_mean_s for s in online.sweep)),
-            Series("cost and the price of waiting", zetas, seen(s.aware.wait_mean_s for s in online.sweep)),
-        ),
-        log_y=True,
-        note="A gap: nobody waits.",
-    )
+def _wait_charts(online: Online | None) -> tuple[Chart, ...]:
+    return () if online is None else (report_charts.waits(online),)
 
 
 def _assumptions(result: Result, is_online: bool) -> tuple[str, ...]:

@@ -39,14 +39,9 @@ def run(settings: OfflineRoutingSettings, progress: Progress) -> Outcome:
     leave_out = settings.queries.outside == "leave_out"
     queries = within_range(_queries(settings.queries), models, leave_out=leave_out)
     case = make_case(models, queries)
-    corners = blind.corners(case) if case.able.all() else ()
-    sweep = []
-    for number, value in enumerate(settings.zetas):
-        progress(_OFFLINE_FRAC * number / len(settings.zetas), f"assigning at zeta {value:g}")
-        point = solve(case, value)
-        sweep.append(Swept(point, blind.energy_at(corners, point.accuracy_frac)))
+    sweep = _swept(case, settings.zetas, progress)
     progress(_OFFLINE_FRAC, "choosing zeta")
-    choices = _choices(case, tuple(sweep), settings.choose)
+    choices = _choices(case, sweep, settings.choose)
     flows = None
     if settings.online is not None:
         chosen = choices[0].point.zeta
@@ -61,7 +56,7 @@ def run(settings: OfflineRoutingSettings, progress: Progress) -> Outcome:
         groups=len(case.amount),
         below_zero_frac=case.below_zero_frac,
         alone=tuple(Alone(model.name, all_on(case, k)) for k, model in enumerate(models)),
-        sweep=tuple(sweep),
+        sweep=sweep,
         choices=choices,
         online=flows,
     )
@@ -77,6 +72,16 @@ def _queries(written: TraceQueries | SyntheticQueries) -> Queries:
     path = DEFAULT_TRACE if written.path is None else Path(written.path)
     source = BUNDLED_TRACE if written.path is None else f"the trace {path.name}"
     return from_trace(read_trace(path), written, source)
+
+
+def _swept(case: Case, zetas: tuple[float, ...], progress: Progress) -> tuple[Swept, ...]:
+    corners = blind.corners(case) if case.able.all() else ()
+    sweep = []
+    for number, value in enumerate(zetas):
+        progress(_OFFLINE_FRAC * number / len(zetas), f"assigning at zeta {value:g}")
+        point = solve(case, value)
+        sweep.append(Swept(point, blind.energy_at(corners, point.accuracy_frac)))
+    return tuple(sweep)
 
 
 def _choices(case: Case, sweep: tuple[Swept, ...], wanted: ChooseSettings) -> tuple[Choice, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 from controller.errors import ConfigError
 from controller.study.charts import BarChart, Chart, Series, Style, XyChart
-from controller.study.drawing import svg
+from controller.study.drawing import COLOURS, svg
 
 X = (1.0, 10.0, 100.0)
 CHARTS: dict[str, Chart] = {
@@ -63,3 +63,17 @@ def test_without_matplotlib_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigError, match=r"charts need .*pip install 'wattroute\[study\]'"):
         svg(CHARTS["lines"])
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("ground", ["#f6f8fa", "#151b23"])
+def test_each_colour_stands_out_on_both_grounds(colour: str, ground: str) -> None:
+    dark, light = sorted((luminance(colour), luminance(ground)))
+    assert (light + 0.05) / (dark + 0.05) >= 3

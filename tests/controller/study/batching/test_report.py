@@ -57,9 +57,3 @@ def test_an_estimated_profile_is_named(report: Report) -> None:
 
 def test_no_word_outgrows_what_was_found(report: Report) -> None:
     assert "100x" not in " ".join(report.paragraphs)
-
-
-def test_charts_cover_every_pair_and_every_case_of_shaping(report: Report) -> None:
-    titles = [chart.title for chart in report.charts]
-    assert sum(title.startswith("Energy of a token by concurrency") for title in titles) == 3
-    assert sum(title.startswith("What holding changes") for title in titles) == 4

@@ -30,11 +30,3 @@ def test_what_is_not_measured_is_said(report: Report) -> None:
     assert "left out" in said
     assert any("arXiv 2407.04014" in source for source in report.sources)
     assert any("CC BY 4.0" in source for source in report.sources)
-
-
-def test_charts_show_the_frontier_the_shares_and_the_waits(report: Report) -> None:
-    assert [chart.title for chart in report.charts] == [
-        "Energy and accuracy",
-        "Who answers, by zeta",
-        "Mean wait, by zeta",
-    ]
