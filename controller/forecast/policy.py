@@ -30,6 +30,6 @@ class ForecastPolicy:
     """
 
     demand: DemandForecast = DemandForecast.BEST
-    demand_quantile: float = 0.9
+    demand_quantile: float = 0.8
     timezone: str = "UTC"
     switch_margin_frac: float = 0.05

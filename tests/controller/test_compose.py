@@ -28,7 +28,7 @@ def test_the_policy_is_what_the_file_says() -> None:
     assert (policy.mode, policy.step_s, policy.steps, policy.margin_frac) == ("observe", 300.0, 12, 0.03)
     assert (policy.carbon_usd_per_kg, policy.table_ttl_s, policy.may_stop) == (0.05, 60.0, False)
     assert policy.issuer == "dallas-1-controller"
-    assert (policy.forecast.demand, policy.forecast.demand_quantile) == ("best", 0.9)
+    assert (policy.forecast.demand, policy.forecast.demand_quantile) == ("best", 0.8)
 
 
 def test_more_instances_on_than_there_are_is_refused() -> None:
