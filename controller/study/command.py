@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as ScreenTable
+from rich.text import Text
 
 from controller.errors import ConfigError
 from controller.study import drawing, scenario_file
@@ -84,7 +85,7 @@ def show_list(console: Console | None = None) -> None:
     """Print the shipped scenarios."""
     table = ScreenTable("scenario", "kind", "what it shows", box=None, pad_edge=False)
     for name, head in scenario_file.shipped():
-        table.add_row(name, head.kind, head.title)
+        table.add_row(name, head.kind, Text(head.title))
     (console or _screen()).print(table)
 
 
@@ -128,11 +129,12 @@ def _print(report: Report, screen: Console) -> None:
 
 
 def _on_screen(table: Table) -> ScreenTable:
-    drawn = ScreenTable(title=table.title, title_justify="left", box=None, pad_edge=False)
+    """The table as text: brackets in it are no markup."""
+    drawn = ScreenTable(title=Text(table.title), title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(table.columns):
-        drawn.add_column(column.name, justify="right" if is_figure(table, number) else "left", overflow="fold")
+        drawn.add_column(Text(column.name), justify="right" if is_figure(table, number) else "left", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(shown(cell, column) for cell, column in zip(row, table.columns, strict=True)))
+        drawn.add_row(*(Text(shown(cell, column)) for cell, column in zip(row, table.columns, strict=True)))
     return drawn
 
 

@@ -66,6 +66,10 @@ def test_tables_are_printed_and_both_files_written(tmp_path: Path) -> None:
     assert not re.search(r"(?<!xmlns=\")(?<!xmlns:xlink=\")https?://", page)
 
 
+def test_brackets_in_a_title_are_shown_as_they_are(tmp_path: Path) -> None:
+    assert "Two [red]models[/red]" in ran(small(tmp_path, title="Two [red]models[/red]"))
+
+
 def test_equal_input_gives_equal_files(tmp_path: Path) -> None:
     scenario = small(tmp_path)
     for name in ("a", "b"):
