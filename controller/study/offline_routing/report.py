@@ -14,7 +14,7 @@ from controller.study.study import Report
 from controller.study.tables import Cell, Column, Table
 from controller.units import joules_to_kwh, usd_of_energy
 
-_KWH = Column("energy, kWh", 1)
+_KWH = Column("energy, kWh", 2)
 _ACCURACY = Column("accuracy", 2, percent=True)
 
 
@@ -177,7 +177,7 @@ def _online_sweep(result: Result, online: Online) -> Table:
             _KWH,
             _ACCURACY,
             Column("mean wait, s", 1),
-            Column("with sight: energy, kWh", 1),
+            Column("with sight: energy, kWh", 2),
             Column("accuracy", 2, percent=True),
             Column("mean wait, s", 2),
             *(Column(name) for name in result.models),
@@ -195,7 +195,7 @@ def _online_sweep(result: Result, online: Online) -> Table:
             )
             for s in online.sweep
         ),
-        "Queries of each model: with sight. At zeta 0 no energy buys accuracy, so that waiting has no price either.",
+        "Queries of each model: with sight. At zeta 0 dollars weigh nothing, and so does waiting.",
     )
 
 
