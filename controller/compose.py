@@ -125,7 +125,8 @@ def build_feed(name: str, feed: ConstantFeedSettings | CsvFeed | None, started_a
         return AbsentFeed(name)
     if isinstance(feed, ConstantFeedSettings):
         return ConstantFeed(feed.value, name)
-    columns = CsvColumns(feed.time_column, feed.value_column, name, feed.scale)
+    forecasts = tuple(feed.forecast_columns.items())
+    columns = CsvColumns(feed.time_column, feed.value_column, name, feed.scale, forecasts)
     return ReplayFeed(_data_file(feed.path), columns, Replay(started_at_s, feed.data_start.timestamp(), feed.speed))
 
 

@@ -194,6 +194,16 @@ class CsvFeed(Group):
     """Time in the file that the start of the controller is mapped to."""
     speed: Positive = 1.0
     """Seconds in the file per second."""
+    forecast_columns: dict[str, Positive] = Field(default_factory=dict)
+    """Columns of what was forecast in each row's interval, with the seconds ahead that each is of. Empty: the recorded
+    values are told as far ahead as a market would tell them."""
+
+    @model_validator(mode="after")
+    def _leads_differ(self) -> CsvFeed:
+        leads_s = list(self.forecast_columns.values())
+        if len(set(leads_s)) < len(leads_s):
+            raise ValueError(f"forecast_columns: {leads_s} are not different times ahead; give each column its own")
+        return self
 
 
 Feed = Annotated[ConstantFeed | CsvFeed, Field(discriminator="kind")]

@@ -11,8 +11,9 @@ import csv
 import math
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -81,16 +82,25 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class CsvColumns:
-    """Where a file holds its series: column names, the factor to the series' unit, and that unit."""
+    """Where a file holds its series: column names, the factor to the series' unit, and that unit.
+
+    Attributes:
+        forecasts: columns of what was forecast in a row's interval, with the time ahead that each is of, s.
+    """
 
     time: str
     value: str
     unit: str
     scale: float = 1.0
+    forecasts: tuple[tuple[str, float], ...] = ()
 
 
 class ReplayFeed:
-    """A recorded series, handed out as it would have been known."""
+    """A recorded series, handed out as it would have been known.
+
+    Where the file has forecasts, the value in force is handed out with what was forecast then; without, the recorded
+    values of the time ahead, as of a market that has told them.
+    """
 
     def __init__(self, path: Path, columns: CsvColumns, replay: Replay) -> None:
         """Read the file.
@@ -105,6 +115,9 @@ class ReplayFeed:
         steps = sorted(b - a for a, b in zip(self._starts_s, self._starts_s[1:], strict=False))
         self._step_s = steps[len(steps) // 2] if steps else 3600.0
         """Typical interval; where the next start is much later, the file has a gap."""
+        self._forecasts = sorted(
+            (lead_s, read_csv(path, replace(columns, value=name))[1]) for name, lead_s in columns.forecasts
+        )
         if self._index_at(replay.data_start_s) is None:
             raise ConfigError(
                 f"{path}: holds nothing at data_start {_utc(replay.data_start_s)}; choose a time within "
@@ -122,6 +135,8 @@ class ReplayFeed:
                 self._name, f"the recording has no value at {_utc(now_data_s)}; it ends {_utc(last_s)}", now_s
             )
         until_s = replay.to_data_s(now_s + replay.lookahead_s)
+        if self._forecasts:
+            return self._forecast(first, until_s)
         index = first
         while (
             index + 1 < len(self._starts_s)
@@ -137,6 +152,20 @@ class ReplayFeed:
             source=self._name,
         )
 
+    def _forecast(self, index: int, until_s: float) -> Series:
+        """A row's value, and what it forecast: at the file's pace, between the leads by a straight line."""
+        start_s, last_lead_s = self._starts_s[index], self._forecasts[-1][0]
+        known = [(0.0, self._values[index]), *((lead_s, column[index]) for lead_s, column in self._forecasts)]
+        leads_s = [n * self._step_s for n in range(int(last_lead_s // self._step_s) + 1)]
+        leads_s = [lead_s for lead_s in leads_s if start_s + lead_s < until_s] or [0.0]
+        return Series(
+            starts_s=tuple(self._replay.to_wall_s(start_s + lead_s) for lead_s in leads_s),
+            values=tuple(_between(known, lead_s) for lead_s in leads_s),
+            end_s=self._replay.to_wall_s(start_s + leads_s[-1] + self._step_s),
+            unit=self._unit,
+            source=self._name,
+        )
+
     def _end_of(self, index: int) -> float:
         """End of an interval: the next start, or one typical step where the next is further away."""
         start_s = self._starts_s[index]
@@ -146,6 +175,14 @@ class ReplayFeed:
     def _index_at(self, data_s: float) -> int | None:
         index = bisect_right(self._starts_s, data_s) - 1
         return index if index >= 0 and data_s < self._end_of(index) else None
+
+
+def _between(known: list[tuple[float, float]], at: float) -> float:
+    """Value on the line through the points around `at`, which lies within them; points ascend."""
+    for (left, low), (right, high) in pairwise(known):
+        if left <= at <= right:
+            return low + (high - low) * (at - left) / (right - left)
+    return known[-1][1]
 
 
 def read_csv(path: Path, columns: CsvColumns) -> tuple[list[float], list[float]]:

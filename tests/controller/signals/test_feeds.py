@@ -48,6 +48,31 @@ def test_carbon_is_scaled_to_kg_per_mwh():
     assert feed.read(NOW_S).at(NOW_S + 300) == pytest.approx(286.516)
 
 
+def moer_with_forecasts(*forecasts: tuple[str, float], lookahead_s: float = 7200.0) -> ReplayFeed:
+    columns = CsvColumns("time_utc", "moer_kg_per_kwh", "kg_per_mwh", 1000.0, forecasts)
+    replay = Replay(NOW_S, utc_s("2020-08-10T00:00"), lookahead_s=lookahead_s)
+    return ReplayFeed(Path("caiso_moer_pge_2020-08.csv"), columns, replay)
+
+
+def test_recorded_forecasts_are_handed_out_as_they_were_made():
+    feed = moer_with_forecasts(("forecast_15min_kg_per_kwh", 900.0), ("forecast_5min_kg_per_kwh", 300.0))
+    series = feed.read(NOW_S + 10)
+    assert series.starts_s == tuple(NOW_S + 300 * n for n in range(4))
+    assert series.values == pytest.approx((383.179, 305.070, (305.070 + 291.612) / 2, 291.612))
+    assert series.end_s == NOW_S + 1200
+    assert feed.read(NOW_S + 300).values[0] == pytest.approx(286.516)
+
+
+def test_forecasts_end_with_the_lookahead():
+    feed = moer_with_forecasts(("forecast_60min_kg_per_kwh", 3600.0), lookahead_s=600.0)
+    assert feed.read(NOW_S).end_s == NOW_S + 600
+
+
+def test_a_forecast_column_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="there is no column 'forecast_1min'"):
+        moer_with_forecasts(("forecast_1min", 60.0))
+
+
 def test_past_the_end_of_the_recording_is_missing_with_the_reason():
     feed = price_feed("2021-02-01T06:00", speed=3600.0 * 24)
     missing = feed.read(NOW_S + 10 * 365)
