@@ -57,6 +57,45 @@ class PoolData:
 
 
 @dataclass(frozen=True, slots=True)
+class BatteryData:
+    """A battery behind a site's meter.
+
+    Attributes:
+        capacity_wh, min_wh: most and least it may hold.
+        soc_wh: what it holds now.
+        charge_w, discharge_w: largest power into it, out of it, at its terminals.
+        charge_frac, discharge_frac: share of the charged energy that is stored, of the stored energy that comes out.
+        wear_usd_per_mwh: cost of a MWh charged or discharged.
+        final_wh: what it is to hold at the horizon's end, as far as that can be reached.
+    """
+
+    capacity_wh: float
+    soc_wh: float
+    min_wh: float
+    charge_w: float
+    discharge_w: float
+    charge_frac: float
+    discharge_frac: float
+    wear_usd_per_mwh: float
+    final_wh: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseData:
+    """A demand-response programme that pays for power not drawn; every tuple has one entry an interval.
+
+    Attributes:
+        baseline_w: what the site is taken to draw without an event.
+        reward_usd_per_mwh: paid for each MWh below the baseline, paid back for each MWh above it.
+        most_w: largest reduction that is paid; 0 outside of events, where nothing is settled.
+    """
+
+    baseline_w: tuple[float, ...]
+    reward_usd_per_mwh: tuple[float, ...]
+    most_w: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteData:
     """One metering point and the GPUs behind it.
 
@@ -68,7 +107,10 @@ class SiteData:
         bias_w: correction from measured power, added to the site's predicted power.
         limit_w: per interval, most the site is planned to draw, None without a limit.
         price_usd_per_mwh, carbon_kg_per_mwh: per interval.
-        ramp_w: largest planned rise of power between intervals, None for no bound.
+        ramp_w, ramp_down_w: largest planned rise, fall, of power between intervals, None for no bound.
+        pv_w: per interval, what its photovoltaics can give; () without any.
+        battery: behind its meter, if any.
+        response: the programme it takes part in, if any.
     """
 
     site_id: str
@@ -81,6 +123,15 @@ class SiteData:
     price_usd_per_mwh: tuple[float, ...]
     carbon_kg_per_mwh: tuple[float, ...]
     ramp_w: float | None = None
+    ramp_down_w: float | None = None
+    pv_w: tuple[float, ...] = ()
+    battery: BatteryData | None = None
+    response: ResponseData | None = None
+
+    @property
+    def has_assets(self) -> bool:
+        """Whether what is drawn from the grid may differ from what the site takes."""
+        return bool(self.pv_w) or self.battery is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +143,11 @@ class ClassData:
         quality_budget_frac: largest mean quality loss, per interval.
         quality_usd_per_mtoken: cost of a million output tokens at a loss of 1.
         serve_usd_per_token: price of an output token that is not served.
+        defer_steps: intervals that the demand of one interval may wait; 0 for a class that may not be deferred.
+        backlog_tokens_per_s: what waits now, as a rate over one interval, by when it is due: entry i must be served by
+            the end of interval i. At most `defer_steps` entries.
+        survives_loss: whether the pools it may use keep the capacity of one instance free.
+        quality_window: whether its quality budget holds over the horizon together rather than in each interval.
     """
 
     class_id: ClassId
@@ -99,6 +155,14 @@ class ClassData:
     quality_budget_frac: tuple[float, ...]
     quality_usd_per_mtoken: float
     serve_usd_per_token: float
+    defer_steps: int = 0
+    backlog_tokens_per_s: tuple[float, ...] = ()
+    survives_loss: bool = False
+    quality_window: bool = False
+
+    def asked_tokens_per_s(self, t: int) -> float:
+        """What an interval asks for where nothing is deferred beyond it: its demand, and in the first what waits."""
+        return self.demand_tokens_per_s[t] + (sum(self.backlog_tokens_per_s) if t == 0 else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +184,7 @@ class ProblemData:
         from_scratch: the moves of the first interval cost nothing, take no time and bind nobody: a plan that need not
             begin with the present state.
         moves_anywhen: instances may move at every interval, not only where a change makes it likely to pay.
+        move_usd_per_token: [r][k], cost of bringing an output token's request to the pool's site; () for none.
     """
 
     horizon: Horizon
@@ -139,6 +204,7 @@ class ProblemData:
     ramp_usd_per_w: float = 1e-3
     from_scratch: bool = False
     moves_anywhen: bool = False
+    move_usd_per_token: tuple[tuple[float, ...], ...] = ()
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
