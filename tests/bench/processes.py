@@ -75,10 +75,14 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         for started in self._running:
             _signal(started.pid, signal.SIGKILL)
-        for pid in {*descendants(os.getpid())} - self._others:
-            _signal(pid, signal.SIGKILL)
         for started in self._running:
             started.process.wait()
+        # What a process leaves behind becomes this one's only when it has ended.
+        while left := {*descendants(os.getpid())} - self._others:
+            for pid in left:
+                _signal(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
         _adopt_orphans(False)
 
     def start(self, name: str, command: list[str], *, core: int, env: Mapping[str, str] | None = None) -> Started:
