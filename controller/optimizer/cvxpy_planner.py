@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -9,8 +10,9 @@ from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.dispatch import compile_dispatch, first_interval, solve_dispatch
 from controller.optimizer.milp import compile_milp, solve_milp
+from controller.optimizer.program import Search, solve
 from controller.optimizer.solving import Compiled, SolverOptions, program_of
-from controller.optimizer.values import set_values, shape_of
+from controller.optimizer.values import OBJECTIVE_PER_USD, set_values, shape_of
 from controller.optimizer.variables import Shape
 
 MAX_COMPILED = 8
@@ -50,6 +52,17 @@ class CvxpyPlanner:
         """
         compiled = _compiled(self._milps, shape_of(data), compile_milp)
         return solve_milp(compiled, data, self._options, time_limit_s=time_limit_s, monotonic_s=self._monotonic_s)
+
+    def bound_usd(self, data: ProblemData) -> float:
+        """What no plan of the problem can cost less than: the relaxation, in which instances come in fractions.
+
+        Raises:
+            SolverError: the relaxation has no answer.
+        """
+        compiled = _compiled(self._milps, shape_of(data), compile_milp)
+        set_values(compiled.parameters, data, compiled.shape)
+        relaxed = solve(program_of(compiled), Search(math.inf, threads=self._options.threads), whole=False)
+        return relaxed.objective / OBJECTIVE_PER_USD
 
     def dispatch(self, data: ProblemData, on: tuple[int, ...]) -> Plan:
         """Token rates of the first interval with `on[k]` instances serving.

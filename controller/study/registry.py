@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from controller.study.batching.run import STUDY as BATCHING
+from controller.study.fleet.run import STUDY as FLEET
 from controller.study.offline_routing.run import STUDY as OFFLINE_ROUTING
 from controller.study.study import Study
 
-STUDIES: tuple[Study[Any], ...] = (BATCHING, OFFLINE_ROUTING)
+STUDIES: tuple[Study[Any], ...] = (BATCHING, FLEET, OFFLINE_ROUTING)

