@@ -5,7 +5,8 @@ ControllerError
 ├── ListenError        an address cannot be listened on
 ├── SignalError        a signal could not be read
 ├── SolverError        no usable plan came out of a solver
-│   └── TimedOut       the time limit ended the search without a feasible plan
+│   ├── TimedOut       the time limit ended the search without a feasible plan
+│   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
 ├── ActuationError     a command could not be carried out
 └── StoreError         a record could not be written or does not verify
 """
@@ -49,6 +50,10 @@ class SolverError(ControllerError):
 
 class TimedOut(SolverError):  # noqa: N818 - reads as the outcome it is
     """The time limit ended the search without a feasible plan."""
+
+
+class ProblemError(ConfigError, SolverError):
+    """Wrong numbers of a planning problem: a mistake in what was configured, and in service no plan from a solver."""
 
 
 class ActuationError(ControllerError):

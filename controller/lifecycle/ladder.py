@@ -13,8 +13,9 @@ from controller.optimizer.check import violations
 from controller.optimizer.data import ProblemData, SiteData
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.greedy import filled, greedy, shifted
-from controller.optimizer.outcome import POWER_TOLERANCE_W, least_power_w, retold
+from controller.optimizer.outcome import least_power_w, retold
 from controller.optimizer.planner import Planner
+from controller.optimizer.promises import POWER_TOLERANCE_W
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +103,16 @@ def _most_w(data: ProblemData, serving: tuple[int, ...]) -> tuple[float, ...]:
         return (math.inf,) * len(limits)
     now = filled(first_interval(data, serving)).sites
     return tuple(
-        math.inf if limit is None else max(limit, site.power_w[0]) + POWER_TOLERANCE_W
+        math.inf if limit is None else max(limit, site.import_w[0]) + POWER_TOLERANCE_W
         for limit, site in zip(limits, now, strict=True)
     )
 
 
 def _raised(plan: Plan, most_w: tuple[float, ...]) -> tuple[str, ...]:
     return tuple(
-        f"{site.power_w[0]:.0f} W would raise the power of {site.site_id} during a limit"
+        f"{site.import_w[0]:.0f} W would raise the power of {site.site_id} during a limit"
         for site, most in zip(plan.sites, most_w, strict=True)
-        if site.power_w[0] > most
+        if site.import_w[0] > most
     )
 
 

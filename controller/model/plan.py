@@ -51,13 +51,22 @@ class SitePlan:
     """One site over the horizon; every tuple has one entry an interval.
 
     Attributes:
-        power_w: predicted at the meter.
-        limit_w: limit planned for, None where there is none.
+        power_w: predicted load: what the site takes.
+        limit_w: limit on what is drawn from the grid, None where there is none.
+        import_w: drawn from the grid; the load where nothing else stands behind the meter.
+        pv_w: taken from photovoltaics; () without any.
+        charge_w, discharge_w: into and out of the battery; () without one.
+        soc_wh: energy in the battery at the intervals' edges, one entry more than there are; () without one.
     """
 
     site_id: str
     power_w: tuple[float, ...]
     limit_w: tuple[float | None, ...]
+    import_w: tuple[float, ...]
+    pv_w: tuple[float, ...] = ()
+    charge_w: tuple[float, ...] = ()
+    discharge_w: tuple[float, ...] = ()
+    soc_wh: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Slack:
     """A promise the plan cannot keep.
 
     Attributes:
-        promise: ``serve``, ``limit``, ``quality`` or ``headroom``.
+        promise: ``serve``, ``limit``, ``quality``, ``headroom``, ``redundancy``, ``ramp`` or ``final_soc``.
         subject: class, pool or site concerned.
         amount: how much is missing, in `unit`, at the worst interval.
     """
@@ -96,8 +105,13 @@ class Plan:
 
     @property
     def power_w(self) -> tuple[float, ...]:
-        """Predicted power of all sites together, one entry an interval."""
+        """Predicted load of all sites together, one entry an interval."""
         return tuple(sum(site.power_w[t] for site in self.sites) for t in range(self.horizon.steps))
+
+    @property
+    def import_w(self) -> tuple[float, ...]:
+        """What all sites together draw from the grid, one entry an interval."""
+        return tuple(sum(site.import_w[t] for site in self.sites) for t in range(self.horizon.steps))
 
     def is_limited(self, step: int) -> bool:
         """Whether any site is planned under a limit in an interval."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 
 from controller.model.plan import Plan
+from controller.optimizer.backlog import ledger
+from controller.optimizer.check_sites import assets, site_series
 from controller.optimizer.data import ProblemData
-from controller.optimizer.outcome import (
-    BUSY_TOLERANCE,
-    POWER_TOLERANCE_W,
-    TOKENS_TOLERANCE,
-    Rates,
-    headroom_used,
-    lost_share,
-    most_busy,
-    moves,
-    over_limit_w,
-    over_quality,
-    power_w,
-    rates_of,
-    unserved,
-    usable,
-)
+from controller.optimizer.outcome import Outcome, flows_of, lost_share, most_busy, moves, rates_of, slack
+from controller.optimizer.promises import BUSY_TOLERANCE, POWER_TOLERANCE_W, TOKENS_TOLERANCE
+
+BROKEN = {
+    "serve": "demand silently unserved",
+    "quality": "quality budget silently exceeded",
+    "limit": "limit silently exceeded",
+    "headroom": "headroom silently used",
+    "redundancy": "the loss of an instance silently not survived, for lack of spare capacity",
+    "ramp": "ramp silently exceeded",
+    "final_soc": "battery silently handed on short of its charge",
+}
+MOST_TOLD = {"serve": 0.0, "quality": 0.0, "limit": POWER_TOLERANCE_W, "headroom": BUSY_TOLERANCE}
+"""By how much a promise may be broken beyond what the plan tells, in its unit."""
 
 
 def violations(plan: Plan, data: ProblemData) -> tuple[str, ...]:
@@ -33,13 +33,16 @@ def violations(plan: Plan, data: ProblemData) -> tuple[str, ...]:
     shape = _shape(plan, data)
     if shape:
         return shape
-    rates = rates_of(plan)
+    on, sleeping = tuple(pool.on for pool in plan.pools), tuple(pool.sleeping for pool in plan.pools)
+    outcome = Outcome.of(data, on, sleeping, rates_of(plan), flows_of(plan))
     return (
-        *_numbers(plan, rates),
+        *_numbers(plan, outcome),
         *_instances(plan, data),
         *_moves(plan, data),
-        *_tokens(plan, data, rates),
-        *_promises(plan, data, rates),
+        *_tokens(plan, data, outcome),
+        *_powers(plan, data, outcome),
+        *assets(plan, data, outcome),
+        *_promises(plan, data, outcome),
     )
 
 
@@ -58,14 +61,11 @@ def _shape(plan: Plan, data: ProblemData) -> tuple[str, ...]:
             return (f"{pool.pool_id}: series of {sorted(lengths)} intervals, {steps} expected",)
     if tuple(site.site_id for site in plan.sites) != tuple(site.site_id for site in data.sites):
         return ("the plan's sites are not those of the problem",)
-    for site in plan.sites:
-        if len(site.power_w) != steps:
-            return (f"{site.site_id}: power of {len(site.power_w)} intervals, {steps} expected",)
-    return ()
+    return site_series(plan, data)
 
 
-def _numbers(plan: Plan, rates: Rates) -> tuple[str, ...]:
-    flat = [value for row in rates for cell in row for value in cell]
+def _numbers(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
+    flat = [value for row in outcome.rates for cell in row for value in cell]
     if not all(math.isfinite(value) and value >= 0 for value in flat):
         return ("a token rate is negative or not finite",)
     if not all(math.isfinite(value) for site in plan.sites for value in site.power_w):
@@ -108,11 +108,11 @@ def _moves(plan: Plan, data: ProblemData) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _tokens(plan: Plan, data: ProblemData, rates: Rates) -> tuple[str, ...]:
+def _tokens(plan: Plan, data: ProblemData, outcome: Outcome) -> tuple[str, ...]:
     out = []
+    rates = outcome.rates
     for k, (pool, planned) in enumerate(zip(data.pools, plan.pools, strict=True)):
-        moved = moves(pool, planned.on, planned.sleeping)
-        for t, serving in enumerate(usable(data, k, planned.on, moved)):
+        for t, serving in enumerate(outcome.serving[k]):
             busy = sum(data.busy_s_per_token[r][k] * rates[r][k][t] for r in range(len(data.classes)))
             most = most_busy(data, serving, planned.on[t])
             if busy > most + BUSY_TOLERANCE:
@@ -121,34 +121,30 @@ def _tokens(plan: Plan, data: ProblemData, rates: Rates) -> tuple[str, ...]:
             if not data.allowed[r][k] and max(rates[r][k]) > TOKENS_TOLERANCE:
                 out.append(f"{cls.class_id} is served by {pool.pool_id}, whose precision it does not allow")
     for r, cls in enumerate(data.classes):
-        for t in range(plan.horizon.steps):
-            served, demand = sum(row[t] for row in rates[r]), cls.demand_tokens_per_s[t]
-            if served > demand + TOKENS_TOLERANCE * max(1.0, demand):
-                out.append(f"{cls.class_id}[{t}]: {served:.3f} tokens/s served of {demand:.3f} asked for")
+        served = [sum(cell) for cell in zip(*rates[r], strict=True)]
+        over = ledger(cls, served, until_end=plan.horizon.steps == data.horizon.steps).over
+        for t, (rate, excess) in enumerate(zip(served, over, strict=True)):
+            if excess > TOKENS_TOLERANCE * max(1.0, rate):
+                out.append(f"{cls.class_id}[{t}]: {rate:.3f} tokens/s served of {rate - excess:.3f} asked for")
     return tuple(out)
 
 
-def _promises(plan: Plan, data: ProblemData, rates: Rates) -> tuple[str, ...]:
-    told = {(slack.promise, slack.subject): slack.amount for slack in plan.slack}
+def _powers(plan: Plan, data: ProblemData, outcome: Outcome) -> tuple[str, ...]:
     out = []
-    steps = range(plan.horizon.steps)
-    for r, cls in enumerate(data.classes):
-        missing = max(unserved(data, rates, r, t) for t in steps)
-        if missing > told.get(("serve", cls.class_id), 0.0) * (1 + 1e-6):
-            out.append(f"{cls.class_id}: {missing:.3f} tokens/s silently unserved")
-        excess = max(over_quality(data, rates, r, t) for t in steps)
-        if excess > told.get(("quality", cls.class_id), 0.0) * (1 + 1e-6):
-            out.append(f"{cls.class_id}: quality budget silently exceeded by {excess:.6f} loss·tokens/s")
-    for pool, amount in headroom_used(data, plan):
-        if amount > told.get(("headroom", pool), 0.0) * (1 + 1e-6) + BUSY_TOLERANCE:
-            out.append(f"{pool}: headroom silently used, {amount:.4f} instances")
-    on = tuple(pool.on for pool in plan.pools)
-    sleeping = tuple(pool.sleeping for pool in plan.pools)
-    for site, planned, expected in zip(data.sites, plan.sites, power_w(data, on, sleeping, rates), strict=True):
-        for t, (said, means) in enumerate(zip(planned.power_w, expected, strict=True)):
-            if abs(said - means) > POWER_TOLERANCE_W:
-                out.append(f"{site.site_id}[{t}]: {said:.1f} W predicted, the model says {means:.1f} W")
-        over = max(over_limit_w(site, expected[t], t) for t in steps)
-        if over > told.get(("limit", site.site_id), 0.0) + POWER_TOLERANCE_W:
-            out.append(f"{site.site_id}: limit silently exceeded by {over:.1f} W")
+    for site, planned, load_w, drawn_w in zip(data.sites, plan.sites, outcome.powers, outcome.drawn, strict=True):
+        for what, told, expected in (("load", planned.power_w, load_w), ("import", planned.import_w, drawn_w)):
+            for t, (said, means) in enumerate(zip(told, expected, strict=True)):
+                if abs(said - means) > POWER_TOLERANCE_W:
+                    out.append(f"{site.site_id}[{t}]: {what} of {said:.1f} W predicted, the model says {means:.1f} W")
+    return tuple(out)
+
+
+def _promises(plan: Plan, data: ProblemData, outcome: Outcome) -> tuple[str, ...]:
+    told = {(each.promise, each.subject): each.amount for each in plan.slack}
+    out = []
+    for each in slack(data, outcome):
+        most = told.get((each.promise, each.subject), 0.0) * (1 + 1e-6) + MOST_TOLD.get(each.promise, 0.0)
+        if each.amount > most:
+            broken = f"{each.subject}: {BROKEN[each.promise]}"
+            out.append(f"{broken} by {each.amount:.6g} {each.unit}")
     return tuple(out)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.dispatch import compile_dispatch, first_interval, solve_dispatch
+from controller.optimizer.greedy import filled, greedy
 from controller.optimizer.milp import compile_milp, solve_milp
 from controller.optimizer.program import Search, solve
 from controller.optimizer.solving import Compiled, SolverOptions, program_of
+from controller.optimizer.validate import validate
 from controller.optimizer.values import OBJECTIVE_PER_USD, set_values, shape_of
 from controller.optimizer.variables import Shape
 
@@ -46,10 +48,16 @@ class CvxpyPlanner:
     def plan(self, data: ProblemData, *, time_limit_s: float) -> Plan:
         """Instances and token rates over the horizon.
 
+        Where no class may use any pool there is nothing to solve; a plan of one interval says so.
+
         Raises:
+            ProblemError: the problem's numbers are wrong.
             TimedOut: no feasible plan within the time limit.
             SolverError: no usable plan for another reason.
         """
+        validate(data)
+        if not data.pairs:
+            return greedy(data)
         compiled = _compiled(self._milps, shape_of(data), compile_milp)
         return solve_milp(compiled, data, self._options, time_limit_s=time_limit_s, monotonic_s=self._monotonic_s)
 
@@ -71,6 +79,8 @@ class CvxpyPlanner:
             SolverError: no usable plan.
         """
         now = first_interval(data, on)
+        if not data.pairs:
+            return filled(now)
         compiled = _compiled(self._dispatches, shape_of(now), compile_dispatch)
         return solve_dispatch(compiled, now, self._options, monotonic_s=self._monotonic_s)
 

@@ -17,8 +17,9 @@ NOTABLE_FRAC = 0.15
 def decision_steps(data: ProblemData) -> tuple[bool, ...]:
     """For each interval, whether instances may change state at its start.
 
-    These are the first ones; those at which a limit, the least instances, a budget or, notably, demand or price change;
-    those before a change of limit by which a wake or a start must begin; and, where anything drifts, every fourth.
+    These are the first ones; those at which a limit, a response, the least instances, a budget or, notably, demand or
+    price change; those before a change of limit or response by which a wake or a start must begin; and, where anything
+    drifts, every fourth.
     A problem may allow every interval.
     """
     steps = data.horizon.steps
@@ -50,7 +51,11 @@ def _leads(data: ProblemData) -> set[int]:
 
 
 def _limit_changes(data: ProblemData, t: int) -> bool:
-    return any(site.limit_w[t] != site.limit_w[t - 1] for site in data.sites)
+    return any(
+        site.limit_w[t] != site.limit_w[t - 1]
+        or (site.response is not None and site.response.most_w[t] != site.response.most_w[t - 1])
+        for site in data.sites
+    )
 
 
 def _bounds_change(data: ProblemData, t: int) -> bool:

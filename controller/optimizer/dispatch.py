@@ -8,28 +8,59 @@ from dataclasses import replace
 import cvxpy as cp
 
 from controller.model.plan import Horizon, Plan, PlanOrigin
-from controller.optimizer.data import ProblemData
+from controller.optimizer.data import ProblemData, ResponseData, SiteData
 from controller.optimizer.outcome import assemble
+from controller.optimizer.parameters import Parameters
 from controller.optimizer.program import solve
-from controller.optimizer.rounding import rates
+from controller.optimizer.rounding import flows, rates
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, program_of
-from controller.optimizer.terms import capacity, energy, headroom, limit, power, quality, serve
+from controller.optimizer.terms import (
+    assets,
+    capacity,
+    energy,
+    headroom,
+    limit,
+    power,
+    quality,
+    redundancy,
+    response,
+    serve,
+)
 from controller.optimizer.values import energy_bill, set_values
-from controller.optimizer.variables import Parameters, Shape, Variables
+from controller.optimizer.variables import Shape, Variables
 
 CONSTRAINTS = (
     serve.serve_demand,
     capacity.engine_time,
     headroom.headroom_bound,
+    redundancy.spare_capacity,
     power.site_power,
+    assets.power_balance,
+    assets.battery_power,
+    assets.stored_energy,
+    assets.final_charge,
     limit.site_limit,
+    response.reduction_bound,
     quality.quality_budget,
 )
-COSTS = (energy.energy_cost, quality.quality_cost, headroom.headroom_cost, serve.unserved_cost, limit.limit_cost)
+COSTS = (
+    energy.energy_cost,
+    assets.asset_cost,
+    response.response_reward,
+    quality.quality_cost,
+    headroom.headroom_cost,
+    redundancy.redundancy_cost,
+    serve.unserved_cost,
+    limit.limit_cost,
+)
 
 
 def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
-    """The problem of the first interval, with `on[k]` instances that all serve; the others keep their state."""
+    """The problem of the first interval, with `on[k]` instances that all serve; the others keep their state.
+
+    One interval cannot tell what waiting is worth: nobody waits beyond it, and a battery keeps what it holds but for a
+    promise.
+    """
     pools = tuple(
         replace(
             pool,
@@ -44,7 +75,14 @@ def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
         for pool, count in zip(data.pools, on, strict=True)
     )
     classes = tuple(
-        replace(cls, demand_tokens_per_s=cls.demand_tokens_per_s[:1], quality_budget_frac=cls.quality_budget_frac[:1])
+        replace(
+            cls,
+            demand_tokens_per_s=(cls.asked_tokens_per_s(0),),
+            quality_budget_frac=cls.quality_budget_frac[:1],
+            defer_steps=0,
+            backlog_tokens_per_s=(),
+            quality_window=False,
+        )
         for cls in data.classes
     )
     return replace(
@@ -52,15 +90,22 @@ def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
         horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, 1),
         pools=pools,
         classes=classes,
-        sites=tuple(
-            replace(
-                site,
-                limit_w=site.limit_w[:1],
-                price_usd_per_mwh=site.price_usd_per_mwh[:1],
-                carbon_kg_per_mwh=site.carbon_kg_per_mwh[:1],
-            )
-            for site in data.sites
-        ),
+        sites=tuple(_first_of_site(site) for site in data.sites),
+    )
+
+
+def _first_of_site(site: SiteData) -> SiteData:
+    response, battery = site.response, site.battery
+    if response is not None:
+        response = ResponseData(response.baseline_w[:1], response.reward_usd_per_mwh[:1], response.most_w[:1])
+    return replace(
+        site,
+        limit_w=site.limit_w[:1],
+        price_usd_per_mwh=site.price_usd_per_mwh[:1],
+        carbon_kg_per_mwh=site.carbon_kg_per_mwh[:1],
+        pv_w=site.pv_w[:1],
+        battery=None if battery is None else replace(battery, final_wh=battery.soc_wh),
+        response=response,
     )
 
 
@@ -95,6 +140,7 @@ def solve_dispatch(
         tuple((pool.on_now,) for pool in data.pools),
         tuple((pool.sleeping_now,) for pool in data.pools),
         rates(found.x[program.columns["tokens"]], compiled.shape),
+        flows=flows(found.x, program.columns),
         gap_frac=0.0,
         solve_s=monotonic_s() - began_s,
     )

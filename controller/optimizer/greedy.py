@@ -8,16 +8,15 @@ from __future__ import annotations
 from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import (
-    Rates,
+    Outcome,
     assemble,
     moves,
-    over_limit_w,
-    over_quality,
-    power_w,
     running_cost_usd,
-    unserved,
+    serving_of,
     usable,
 )
+from controller.optimizer.promises import over_limit_w, over_quality
+from controller.optimizer.spare import Rates, missing_spare, spare_usd_per_token
 
 MAX_ROUNDS = 200
 """Bound on the climb; each round moves one instance, or swaps two."""
@@ -60,7 +59,7 @@ def shifted(data: ProblemData, last: Plan, step: int) -> Plan:
         kept = [max(min(planned.on[i], pool.max_on), pool.min_on, pool.locked[t]) for t, i in enumerate(indices)]
         on.append(tuple(kept))
         sleeping.append(tuple(min(planned.sleeping[i], pool.instances - kept[t]) for t, i in enumerate(indices)))
-    serving = tuple(usable(data, k, on[k], moves(pool, on[k], sleeping[k])) for k, pool in enumerate(data.pools))
+    serving = serving_of(data, tuple(on), tuple(sleeping))
     by_step = tuple(tuple(serving[k][t] for k in range(len(data.pools))) for t in steps)
     return assemble(data, PlanOrigin.LAST_PLAN, tuple(on), tuple(sleeping), fill(data, by_step))
 
@@ -94,7 +93,7 @@ def _fill_class(
     data: ProblemData, r: int, t: int, rooms: tuple[list[float], list[float]], rates: list[list[float]]
 ) -> None:
     cls = data.classes[r]
-    left = cls.demand_tokens_per_s[t]
+    left = cls.asked_tokens_per_s(t)
     loss_left = cls.quality_budget_frac[t] * left
     pools = sorted((k for k in range(len(data.pools)) if data.allowed[r][k]), key=lambda k: (data.j_per_token[r][k], k))
     for within_budget, room in ((True, rooms[0]), (True, rooms[1]), (False, rooms[0]), (False, rooms[1])):
@@ -149,15 +148,18 @@ def _objective(data: ProblemData, on: tuple[int, ...]) -> float:
     rates = fill(data, (tuple(float(count) for count in on),))
     counts = tuple((count,) for count in on)
     asleep = tuple((count,) for count in _sleeping(data, on))
-    powers = power_w(data, counts, asleep, rates)
-    moved = tuple(moves(pool, counts[k], asleep[k]) for k, pool in enumerate(data.pools))
+    outcome = Outcome.of(data, counts, asleep, rates)
     dt_s = data.horizon.dt_s
-    cost = running_cost_usd(data, rates, powers, moved)
-    for site, (site_w,) in zip(data.sites, powers, strict=True):
-        cost += over_limit_w(site, site_w, 0) * dt_s * data.limit_usd_per_j
+    cost = running_cost_usd(data, outcome)
+    for site, (drawn_w,) in zip(data.sites, outcome.drawn, strict=True):
+        cost += over_limit_w(site, drawn_w, 0) * dt_s * data.limit_usd_per_j
+    serving = tuple((float(count),) for count in on)
     for r, cls in enumerate(data.classes):
-        cost += unserved(data, rates, r, 0) * dt_s * cls.serve_usd_per_token
-        cost += over_quality(data, rates, r, 0) * dt_s * data.quality_usd_per_token
+        # Rates that leave nothing unserved leave nobody waiting either: greedy defers nothing.
+        missing = cls.asked_tokens_per_s(0) - sum(row[0] for row in rates[r])
+        cost += max(0.0, missing) * dt_s * cls.serve_usd_per_token
+        cost += over_quality(data, rates, r)[0] * dt_s * data.quality_usd_per_token
+        cost += missing_spare(data, r, serving, rates) * dt_s * spare_usd_per_token(data, r)
     for k, count in enumerate(on):
         busy = sum(data.busy_s_per_token[r][k] * rates[r][k][0] for r in range(len(data.classes)))
         cost += max(0.0, busy - data.utilisation_frac * count) * dt_s * data.headroom_usd_per_s

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.optimizer.covers import Cover, Requirement, covers, mixes, rays
-from controller.optimizer.data import ProblemData
+from controller.optimizer.data import ClassData, ProblemData
 from controller.optimizer.program import Program, Row
 
 KEPT = {"unserved": 1e-4, "over_quality": 1e-6, "over_busy": 1e-5, "over_limit_w": 0.1, "over_ramp_w": 0.1}
@@ -52,6 +52,11 @@ def broken_steps(program: Program, x: np.ndarray) -> set[int]:
         if name in program.columns
         for t in np.flatnonzero((x[program.columns[name]] > kept).any(axis=0))
     }
+
+
+def _budget(cls: ClassData, t: int) -> float:
+    """Largest mean loss that an interval may have: any where the budget holds over the horizon together."""
+    return 1.0 if cls.quality_window else cls.quality_budget_frac[t]
 
 
 def _row(cover: Cover, columns: list[np.ndarray], t: int) -> Row:
@@ -112,11 +117,14 @@ class Covering:
 
     def _requirement(self, g: int, group: Group, t: int) -> Requirement | None:
         data = self._data
-        found = self._rays_of(g, group, tuple(data.classes[r].quality_budget_frac[t] for r in group.classes))
+        found = self._rays_of(g, group, tuple(_budget(data.classes[r], t) for r in group.classes))
         if found is None:
             return None
         prices, token_prices = found
-        demand = np.array([data.classes[r].demand_tokens_per_s[t] for r in group.classes])
+        # What may wait need not be served in the interval.
+        demand = np.array(
+            [0.0 if data.classes[r].defer_steps else data.classes[r].demand_tokens_per_s[t] for r in group.classes]
+        )
         late = np.array([sum(data.pools[k].late[t] for k in kind) for kind in group.kinds])
         worth = data.utilisation_frac * prices
         return Requirement(worth, token_prices @ demand + worth @ late)

@@ -8,31 +8,58 @@ from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
 from controller.optimizer.groups import Covering
 from controller.optimizer.outcome import assemble
-from controller.optimizer.rounding import rates, whole
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.rounding import flows, rates, whole
 from controller.optimizer.search import search_whole
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, program_of
-from controller.optimizer.terms import capacity, energy, headroom, limit, occupancy, power, quality, serve, switching
+from controller.optimizer.terms import (
+    assets,
+    capacity,
+    deferral,
+    energy,
+    headroom,
+    limit,
+    occupancy,
+    power,
+    quality,
+    redundancy,
+    response,
+    serve,
+    switching,
+)
 from controller.optimizer.values import energy_bill, set_values
-from controller.optimizer.variables import Parameters, Shape, Variables
+from controller.optimizer.variables import Shape, Variables
 
 CONSTRAINTS = (
     serve.serve_demand,
+    deferral.deadlines,
     capacity.engine_time,
     headroom.headroom_bound,
+    redundancy.spare_capacity,
     occupancy.instance_bounds,
     occupancy.gpu_count,
     switching.transitions,
     switching.least_up_time,
     switching.decision_times,
     power.site_power,
+    assets.power_balance,
+    assets.battery_power,
+    assets.stored_energy,
+    assets.final_charge,
     power.power_ramp,
+    power.power_drop,
     limit.site_limit,
+    response.reduction_bound,
     quality.quality_budget,
+    quality.quality_window,
 )
 COSTS = (
     energy.energy_cost,
+    assets.asset_cost,
+    response.response_reward,
     quality.quality_cost,
     headroom.headroom_cost,
+    redundancy.redundancy_cost,
     switching.switching_cost,
     power.ramp_cost,
     serve.unserved_cost,
@@ -77,6 +104,7 @@ def solve_milp(
         whole("on", on),
         whole("sleeping", sleeping),
         rates(tokens, compiled.shape),
+        flows=flows(found.x, program.columns),
         gap_frac=found.gap_frac,
         solve_s=monotonic_s() - began_s,
     )

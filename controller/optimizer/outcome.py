@@ -5,24 +5,34 @@ Every plan, whoever made it, is completed here, so that its predictions mean the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 from controller.model.plan import Horizon, Plan, PlanOrigin, PoolPlan, SitePlan, Slack
 from controller.optimizer.data import PoolData, ProblemData, SiteData
+from controller.optimizer.onsite import (
+    Flows,
+    Powers,
+    flows_by_rule,
+    imports_w,
+    reward_usd,
+    soc_wh,
+    wear_usd,
+)
+from controller.optimizer.promises import (
+    headroom_used,
+    over_limit_w,
+    over_quality,
+    over_ramp_w,
+    over_spare,
+    short_wh,
+    unserved,
+)
+from controller.optimizer.spare import Rates, Serving
 from controller.units import SECONDS_PER_HOUR
-
-TOKENS_TOLERANCE = 1e-3
-"""Token rates closer than this are equal, tokens/s; also the share of a rate below which a difference is numeric."""
-POWER_TOLERANCE_W = 0.5
-BUSY_TOLERANCE = 1e-4
-"""Engine time, instances."""
 
 Counts = tuple[tuple[int, ...], ...]
 """[k][t], instances."""
-Rates = tuple[tuple[tuple[float, ...], ...], ...]
-"""[r][k][t], output tokens/s."""
-Powers = tuple[tuple[float, ...], ...]
-"""[c][t], W at the sites' meters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +69,11 @@ def lost_share(latency_s: float, dt_s: float, lag: int) -> float:
 def usable(data: ProblemData, k: int, on: tuple[int, ...], moved: Moves) -> tuple[float, ...]:
     """Instances of pool k that serve, per interval: those on, less the time lost to wakes and starts."""
     pool, dt_s = data.pools[k], data.horizon.dt_s
+    reach = math.ceil(max(pool.wake_s, pool.start_s) / dt_s)
     out = []
     for t, count in enumerate(on):
         lost = pool.late[t]
-        for lag in range(t + (not data.from_scratch)):
+        for lag in range(min(reach, t + (not data.from_scratch))):
             lost += moved.wakes[t - lag] * lost_share(pool.wake_s, dt_s, lag)
             lost += moved.starts[t - lag] * lost_share(pool.start_s, dt_s, lag)
         out.append(max(0.0, count - lost))
@@ -74,24 +85,13 @@ def most_busy(data: ProblemData, serving: float, on: int) -> float:
     return data.utilisation_frac * serving + max(0.0, data.peak_frac - data.utilisation_frac) * on
 
 
-def headroom_used(data: ProblemData, plan: Plan) -> tuple[tuple[str, float], ...]:
-    """Engine time beyond η of each pool at its worst interval, instances; pools that stay within it are left out."""
-    out = []
-    rates = rates_of(plan)
-    for k, (pool, planned) in enumerate(zip(data.pools, plan.pools, strict=True)):
-        serving = usable(data, k, planned.on, moves(pool, planned.on, planned.sleeping))
-        over = max(
-            sum(data.busy_s_per_token[r][k] * rates[r][k][t] for r in range(len(data.classes)))
-            - data.utilisation_frac * serving[t]
-            for t in range(plan.horizon.steps)
-        )
-        if over > BUSY_TOLERANCE:
-            out.append((str(pool.pool_id), over))
-    return tuple(out)
+def serving_of(data: ProblemData, on: Counts, sleeping: Counts) -> Serving:
+    """[k][t], instances that serve."""
+    return tuple(usable(data, k, on[k], moves(pool, on[k], sleeping[k])) for k, pool in enumerate(data.pools))
 
 
 def power_w(data: ProblemData, on: Counts, sleeping: Counts, rates: Rates) -> Powers:
-    """Predicted power at each site's meter; the equation of `terms.power.site_power`."""
+    """Predicted power of each site's load; the equation of `terms.power.site_power`."""
     steps = range(len(on[0]))
     it_w = [[site.spare_w for _ in steps] for site in data.sites]
     for k, pool in enumerate(data.pools):
@@ -107,55 +107,74 @@ def power_w(data: ProblemData, on: Counts, sleeping: Counts, rates: Rates) -> Po
     )
 
 
-def unserved(data: ProblemData, rates: Rates, r: int, t: int) -> float:
-    """Demand of a class that no pool serves, output tokens/s; 0 below the tolerance."""
-    demand = data.classes[r].demand_tokens_per_s[t]
-    missing = demand - sum(row[t] for row in rates[r])
-    return missing if missing > TOKENS_TOLERANCE * max(1.0, demand) else 0.0
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What follows from instances, token rates and the flows of assets.
+
+    Attributes:
+        powers: [c][t] of the sites' loads.
+        drawn: [c][t] drawn from the grid.
+        held_wh: [c] energy in the site's battery at the intervals' edges; () without one.
+    """
+
+    on: Counts
+    sleeping: Counts
+    rates: Rates
+    serving: Serving
+    powers: Powers
+    drawn: Powers
+    flows: Flows
+    held_wh: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, data: ProblemData, on: Counts, sleeping: Counts, rates: Rates, flows: Flows | None = None) -> Outcome:
+        """The outcome; flows that nobody chose follow a rule."""
+        powers = power_w(data, on, sleeping, rates)
+        flows = flows or flows_by_rule(data, powers)
+        held_wh = tuple(
+            () if site.battery is None else soc_wh(site.battery, data.horizon.dt_s, charge_w, discharge_w)
+            for site, charge_w, discharge_w in zip(data.sites, flows.charge_w, flows.discharge_w, strict=True)
+        )
+        serving = serving_of(data, on, sleeping)
+        return cls(on, sleeping, rates, serving, powers, imports_w(powers, flows), flows, held_wh)
 
 
-def over_quality(data: ProblemData, rates: Rates, r: int, t: int) -> float:
-    """Loss·tokens/s of a class beyond its budget; 0 below the tolerance."""
-    budget = data.classes[r].quality_budget_frac[t]
-    excess = sum((pool.quality_loss_frac - budget) * row[t] for pool, row in zip(data.pools, rates[r], strict=True))
-    return excess if excess > 1e-6 * max(1.0, sum(row[t] for row in rates[r])) else 0.0
-
-
-def slack(data: ProblemData, rates: Rates, powers: Powers) -> tuple[Slack, ...]:
+def slack(data: ProblemData, outcome: Outcome) -> tuple[Slack, ...]:
     """Promises that are not kept, each at its worst interval."""
-    steps = range(len(powers[0]))
-    out = []
+    rates, out = outcome.rates, []
     for r, cls in enumerate(data.classes):
-        missing = max(unserved(data, rates, r, t) for t in steps)
-        if missing > 0:
-            out.append(Slack("serve", cls.class_id, missing, "tokens/s"))
-        excess = max(over_quality(data, rates, r, t) for t in steps)
-        if excess > 0:
-            out.append(Slack("quality", cls.class_id, excess, "loss·tokens/s"))
-    for site, site_w in zip(data.sites, powers, strict=True):
-        over_w = max(over_limit_w(site, site_w[t], t) for t in steps)
-        if over_w > 0:
-            out.append(Slack("limit", site.site_id, over_w, "W"))
-    return tuple(out)
-
-
-def over_limit_w(site: SiteData, power_w: float, t: int) -> float:
-    """Power of a site above its limit; 0 below the tolerance or without a limit."""
-    limit = site.limit_w[t]
-    return power_w - limit if limit is not None and power_w > limit + POWER_TOLERANCE_W else 0.0
-
-
-def running_cost_usd(data: ProblemData, rates: Rates, powers: Powers, moved: tuple[Moves, ...]) -> float:
-    """Energy, carbon, quality and switching; what is not served or over a limit has no place in a bill."""
-    cost = 0.0
-    for site_w, prices in zip(powers, data.energy_usd_per_w, strict=True):
-        cost += sum(w * usd for w, usd in zip(site_w, prices, strict=False))
+        out.append(Slack("serve", cls.class_id, max(unserved(data, rates, r)), "tokens/s"))
+        out.append(Slack("quality", cls.class_id, max(over_quality(data, rates, r)), "loss·tokens/s"))
+    for site, drawn_w in zip(data.sites, outcome.drawn, strict=True):
+        over_w = max(over_limit_w(site, watts, t) for t, watts in enumerate(drawn_w))
+        out.append(Slack("limit", site.site_id, over_w, "W"))
+    for k, pool in enumerate(data.pools):
+        out.append(Slack("headroom", str(pool.pool_id), headroom_used(data, k, outcome.serving, rates), "instances"))
     for r, cls in enumerate(data.classes):
-        for pool, row in zip(data.pools, rates[r], strict=True):
-            cost += cls.quality_usd_per_mtoken * 1e-6 * pool.quality_loss_frac * sum(row) * data.horizon.dt_s
+        out.append(Slack("redundancy", cls.class_id, over_spare(data, r, outcome.serving, rates), "tokens/s"))
+    for c, site in enumerate(data.sites):
+        out.append(Slack("ramp", site.site_id, over_ramp_w(site, outcome.drawn[c]), "W"))
+        out.append(Slack("final_soc", site.site_id, short_wh(data, c, outcome.held_wh[c]), "Wh"))
+    return tuple(each for each in out if each.amount > 0)
+
+
+def running_cost_usd(data: ProblemData, outcome: Outcome) -> float:
+    """Energy, carbon, quality, requests moved, switching, wear, less the response's reward.
+
+    What is not served or over a limit has no place in a bill.
+    """
+    cost = wear_usd(data, outcome.flows) - reward_usd(data, outcome.drawn)
+    for drawn_w, prices in zip(outcome.drawn, data.energy_usd_per_w, strict=True):
+        cost += sum(w * usd for w, usd in zip(drawn_w, prices, strict=False))
+    for r, cls in enumerate(data.classes):
+        for k, (pool, row) in enumerate(zip(data.pools, outcome.rates[r], strict=True)):
+            per_token = cls.quality_usd_per_mtoken * 1e-6 * pool.quality_loss_frac
+            per_token += data.move_usd_per_token[r][k] if data.move_usd_per_token and data.allowed[r][k] else 0.0
+            cost += per_token * sum(row) * data.horizon.dt_s
     first = int(data.from_scratch)
-    for pool, each in zip(data.pools, moved, strict=True):
-        cost += pool.start_usd * (sum(each.wakes[first:]) + sum(each.starts[first:]))
+    for k, pool in enumerate(data.pools):
+        moved = moves(pool, outcome.on[k], outcome.sleeping[k])
+        cost += pool.start_usd * (sum(moved.wakes[first:]) + sum(moved.starts[first:]))
     return cost
 
 
@@ -166,23 +185,20 @@ def assemble(
     sleeping: Counts,
     rates: Rates,
     *,
+    flows: Flows | None = None,
     gap_frac: float | None = None,
     solve_s: float = 0.0,
 ) -> Plan:
     """A plan with its predicted power, cost and broken promises.
 
-    The counts and rates may cover fewer intervals than the problem; the plan then has as many.
+    The counts and rates may cover fewer intervals than the problem; the plan then has as many. Assets whose flows
+    nobody chose follow a rule.
     """
-    steps = len(on[0])
-    powers = power_w(data, on, sleeping, rates)
-    moved = tuple(moves(pool, on[k], sleeping[k]) for k, pool in enumerate(data.pools))
-    plan = Plan(
-        horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, steps),
+    outcome = Outcome.of(data, on, sleeping, rates, flows)
+    return Plan(
+        horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, len(on[0])),
         origin=origin,
-        sites=tuple(
-            SitePlan(site.site_id, site_w, site.limit_w[:steps])
-            for site, site_w in zip(data.sites, powers, strict=True)
-        ),
+        sites=tuple(_site_plan(site, c, outcome) for c, site in enumerate(data.sites)),
         pools=tuple(
             PoolPlan(
                 pool.pool_id,
@@ -192,30 +208,43 @@ def assemble(
             )
             for k, pool in enumerate(data.pools)
         ),
-        cost_usd=running_cost_usd(data, rates, powers, moved),
-        slack=slack(data, rates, powers),
+        cost_usd=running_cost_usd(data, outcome),
+        slack=slack(data, outcome),
         gap_frac=gap_frac,
         solve_s=solve_s,
     )
-    used = tuple(Slack("headroom", pool_id, over, "instances") for pool_id, over in headroom_used(data, plan))
-    return replace(plan, slack=(*plan.slack, *used))
+
+
+def _site_plan(site: SiteData, c: int, outcome: Outcome) -> SitePlan:
+    has_battery = site.battery is not None
+    return SitePlan(
+        site_id=site.site_id,
+        power_w=outcome.powers[c],
+        limit_w=site.limit_w[: len(outcome.powers[c])],
+        import_w=outcome.drawn[c],
+        pv_w=outcome.flows.pv_w[c] if site.pv_w else (),
+        charge_w=outcome.flows.charge_w[c] if has_battery else (),
+        discharge_w=outcome.flows.discharge_w[c] if has_battery else (),
+        soc_wh=outcome.held_wh[c],
+    )
 
 
 def retold(data: ProblemData, plan: Plan) -> Plan:
-    """The same instances and token rates with what they mean for another problem, e.g. another limit."""
+    """The same instances, token rates and flows with what they mean for another problem, e.g. another limit."""
     return assemble(
         data,
         plan.origin,
         tuple(pool.on for pool in plan.pools),
         tuple(pool.sleeping for pool in plan.pools),
         rates_of(plan),
+        flows=flows_of(plan),
         gap_frac=plan.gap_frac,
         solve_s=plan.solve_s,
     )
 
 
 def least_power_w(data: ProblemData) -> tuple[float, ...]:
-    """Power at each site's meter of the present instances without a token."""
+    """Power of each site's load with the present instances and without a token."""
     idle = tuple(tuple((0.0,) for _ in data.pools) for _ in data.classes)
     on = tuple((pool.on_now,) for pool in data.pools)
     return tuple(site_w for (site_w,) in power_w(data, on, tuple((p.sleeping_now,) for p in data.pools), idle))
@@ -227,6 +256,16 @@ def rates_of(plan: Plan) -> Rates:
     return tuple(tuple(pool.output_tokens_per_s[r][1] for pool in plan.pools) for r in classes)
 
 
+def flows_of(plan: Plan) -> Flows:
+    """What a plan does with the sites' assets."""
+    zeros = (0.0,) * plan.horizon.steps
+    return Flows(
+        tuple(site.pv_w or zeros for site in plan.sites),
+        tuple(site.charge_w or zeros for site in plan.sites),
+        tuple(site.discharge_w or zeros for site in plan.sites),
+    )
+
+
 def energy_kwh(plan: Plan) -> float:
-    """Energy that a plan predicts at the meter."""
-    return sum(plan.power_w) / 1000.0 * plan.horizon.dt_s / SECONDS_PER_HOUR
+    """Energy that a plan draws from the grid."""
+    return sum(plan.import_w) / 1000.0 * plan.horizon.dt_s / SECONDS_PER_HOUR

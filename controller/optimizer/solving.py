@@ -10,8 +10,9 @@ import numpy as np
 from scipy import sparse
 
 from controller.errors import SolverError
+from controller.optimizer.parameters import Parameters
 from controller.optimizer.program import Program, Search
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+from controller.optimizer.variables import Expression, Shape, Variables
 
 BROKEN_PROMISE_GAP_FRAC = 1e-5
 """The search also ends this close to the best as a share of the objective, which only the prices of broken promises
@@ -102,7 +103,7 @@ def _columns(compiled: Compiled, first_of: Mapping[int, int]) -> dict[str, np.nd
     out = {}
     for each in fields(compiled.variables):
         variable = getattr(compiled.variables, each.name)
-        first = first_of.get(variable.id)
+        first = None if variable is None else first_of.get(variable.id)
         if first is not None:
             out[each.name] = first + np.arange(variable.size).reshape(variable.shape, order="F")
     return out

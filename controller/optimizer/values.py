@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from controller.errors import SolverError
 from controller.optimizer.data import ProblemData
 from controller.optimizer.decision_steps import decision_steps
+from controller.optimizer.option_values import set_options
 from controller.optimizer.outcome import lost_share
-from controller.optimizer.variables import Expression, Parameters, Shape
+from controller.optimizer.parameters import Parameters, put
+from controller.optimizer.variables import Shape
 
 OBJECTIVE_PER_USD = 1e6
 """The objective is in millionths of a USD, so that its coefficients are near one."""
@@ -31,6 +32,12 @@ def shape_of(data: ProblemData) -> Shape:
         site_of_pool=tuple(pool.site for pool in data.pools),
         lags=min(steps, max(1, reach)),
         from_scratch=data.from_scratch,
+        with_assets=any(site.has_assets for site in data.sites),
+        with_response=any(site.response is not None for site in data.sites),
+        with_drop=any(site.ramp_down_w is not None for site in data.sites),
+        with_deferral=any(cls.defer_steps > 0 or cls.backlog_tokens_per_s for cls in data.classes),
+        with_spare=any(cls.survives_loss for cls in data.classes),
+        windows=tuple(r for r, cls in enumerate(data.classes) if cls.quality_window),
     )
 
 
@@ -40,8 +47,10 @@ def most_power_w(data: ProblemData, c: int) -> float:
     pools = [data.pools[k] for k in data.pools_at(c)]
     it_w = site.spare_w + sum(pool.instances * max(pool.p0_w, pool.off_w, pool.sleeping_w) for pool in pools)
     for r, cls in enumerate(data.classes):
-        it_w += max(data.j_per_token[r]) * max(cls.demand_tokens_per_s)
-    return 2.0 * (site.pue * it_w + site.aux_w + abs(site.bias_w)) + 1.0
+        most = (cls.defer_steps + 1) * max(cls.demand_tokens_per_s) + sum(cls.backlog_tokens_per_s)
+        it_w += max(data.j_per_token[r]) * most
+    charge_w = 0.0 if site.battery is None else site.battery.charge_w
+    return 2.0 * (site.pue * it_w + site.aux_w + abs(site.bias_w) + charge_w) + 1.0
 
 
 def energy_bill(data: ProblemData) -> float:
@@ -68,13 +77,6 @@ def set_values(p: Parameters, data: ProblemData, shape: Shape) -> None:
     _set_prices(p, data, shape)
 
 
-def _put(parameter: Expression, value: object) -> None:
-    array = np.asarray(value, dtype=float)
-    if not np.all(np.isfinite(array)):
-        raise SolverError(f"a number of the problem is not finite: {array.tolist()}; the next rung takes its place")
-    parameter.value = array
-
-
 def _wide(column: np.ndarray, steps: int) -> np.ndarray:
     return np.repeat(np.asarray(column, dtype=float).reshape(-1, 1), steps, axis=1)
 
@@ -84,10 +86,10 @@ def _set_workload(p: Parameters, data: ProblemData, shape: Shape) -> None:
     of_class, of_pool = _indices(shape)
     loss = np.array([pool.quality_loss_frac for pool in data.pools])
     budget = np.array([cls.quality_budget_frac for cls in data.classes], dtype=float)
-    _put(p.demand, demand)
-    _put(p.busy_s, np.array(data.busy_s_per_token)[of_class, of_pool, None])
-    _put(p.loss, loss[of_pool, None])
-    _put(p.budget, budget)
+    put(p.demand, demand)
+    put(p.busy_s, np.array(data.busy_s_per_token)[of_class, of_pool, None])
+    put(p.loss, loss[of_pool, None])
+    put(p.budget, budget)
 
 
 def _indices(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
@@ -105,30 +107,30 @@ def _at_sites(shape: Shape, values: Sequence[float] | np.ndarray, pools: np.ndar
 
 def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
     eta, dt_s, steps, pools = data.utilisation_frac, data.horizon.dt_s, shape.steps, data.pools
-    _put(p.utilisation, eta)
-    _put(p.peak_extra, max(0.0, data.peak_frac - eta))
-    _put(p.eta_late, eta * np.array([pool.late for pool in pools]))
+    put(p.utilisation, eta)
+    put(p.peak_extra, max(0.0, data.peak_frac - eta))
+    put(p.eta_late, eta * np.array([pool.late for pool in pools]))
     for lag in range(shape.lags):
         wake = np.array([[lost_share(pool.wake_s, dt_s, lag)] for pool in pools])
         start = np.array([[lost_share(pool.start_s, dt_s, lag)] for pool in pools])
         up = np.array([[lag < pool.min_up_steps] for pool in pools])
-        _put(p.eta_wake[lag], eta * wake)
-        _put(p.eta_start[lag], eta * start)
-        _put(p.hold_wake[lag], up | (wake > 0))
-        _put(p.hold_start[lag], up | (start > 0))
-    _put(p.locked, [pool.locked for pool in pools])
+        put(p.eta_wake[lag], eta * wake)
+        put(p.eta_start[lag], eta * start)
+        put(p.hold_wake[lag], up | (wake > 0))
+        put(p.hold_start[lag], up | (start > 0))
+    put(p.locked, [pool.locked for pool in pools])
     may = np.array([float(move) for move in decision_steps(data)])
     asleep = np.array([pool.instances if pool.may_sleep else pool.sleeping_now for pool in pools])
-    _put(p.most_sleeping, _wide(asleep, steps))
-    _put(p.most_moves, 2.0 * np.outer([pool.instances for pool in pools], may))
-    _put(p.most_stops, _wide(np.array([pool.instances * data.may_stop for pool in pools]), steps))
-    _put(p.min_on, _wide(np.array([pool.min_on for pool in pools]), steps))
-    _put(p.max_on, _wide(np.array([pool.max_on for pool in pools]), steps))
-    _put(p.instances, _wide(np.array([pool.instances for pool in pools]), steps))
-    _put(p.on_now, [[pool.on_now] for pool in pools])
-    _put(p.sleeping_now, [[pool.sleeping_now] for pool in pools])
-    _put(p.gpus_each, _at_sites(shape, [pool.gpus_per_instance for pool in pools], np.arange(shape.pools)))
-    _put(p.gpus, _wide(np.array([site.gpus for site in data.sites]), steps))
+    put(p.most_sleeping, _wide(asleep, steps))
+    put(p.most_moves, 2.0 * np.outer([pool.instances for pool in pools], may))
+    put(p.most_stops, _wide(np.array([pool.instances * data.may_stop for pool in pools]), steps))
+    put(p.min_on, _wide(np.array([pool.min_on for pool in pools]), steps))
+    put(p.max_on, _wide(np.array([pool.max_on for pool in pools]), steps))
+    put(p.instances, _wide(np.array([pool.instances for pool in pools]), steps))
+    put(p.on_now, [[pool.on_now] for pool in pools])
+    put(p.sleeping_now, [[pool.sleeping_now] for pool in pools])
+    put(p.gpus_each, _at_sites(shape, [pool.gpus_per_instance for pool in pools], np.arange(shape.pools)))
+    put(p.gpus, _wide(np.array([site.gpus for site in data.sites]), steps))
 
 
 def _set_power(p: Parameters, data: ProblemData, shape: Shape) -> None:
@@ -139,14 +141,18 @@ def _set_power(p: Parameters, data: ProblemData, shape: Shape) -> None:
     none_w = [most_power_w(data, c) for c in range(shape.sites)]
     stopped_w = _at_sites(shape, off_w * [pool.instances for pool in data.pools], every).sum(axis=1)
     base_w = [site.pue * (stopped_w[c] + site.spare_w) + site.aux_w + site.bias_w for c, site in enumerate(data.sites)]
-    _put(p.on_w, _at_sites(shape, pue * ([pool.p0_w for pool in data.pools] - off_w), every))
-    _put(p.sleeping_w, _at_sites(shape, pue * ([pool.sleeping_w for pool in data.pools] - off_w), every))
-    _put(p.token_w, _at_sites(shape, pue[of_pool] * np.array(data.j_per_token)[of_class, of_pool], of_pool))
-    _put(p.base_w, _wide(np.array(base_w), shape.steps))
+    put(p.on_w, _at_sites(shape, pue * ([pool.p0_w for pool in data.pools] - off_w), every))
+    put(p.sleeping_w, _at_sites(shape, pue * ([pool.sleeping_w for pool in data.pools] - off_w), every))
+    put(p.token_w, _at_sites(shape, pue[of_pool] * np.array(data.j_per_token)[of_class, of_pool], of_pool))
+    put(p.base_w, _wide(np.array(base_w), shape.steps))
     limits = [[none_w[c] if limit is None else limit for limit in site.limit_w] for c, site in enumerate(data.sites)]
-    _put(p.limit_w, limits)
+    put(p.limit_w, limits)
     ramps = [none_w[c] if site.ramp_w is None else site.ramp_w for c, site in enumerate(data.sites)]
-    _put(p.ramp_w, _wide(np.array(ramps), shape.steps))
+    put(p.ramp_w, _wide(np.array(ramps), shape.steps))
+    if p.drop_w is not None:
+        drops = [none_w[c] if site.ramp_down_w is None else site.ramp_down_w for c, site in enumerate(data.sites)]
+        put(p.drop_w, _wide(np.array(drops), shape.steps))
+    set_options(p, data, OBJECTIVE_PER_USD, none_w)
 
 
 def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
@@ -156,19 +162,21 @@ def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
     serve = np.array([[cls.serve_usd_per_token for cls in data.classes]])
     of_class, of_pool = _indices(shape)
     energy = [max(abs(usd) for usd in prices) for prices in data.energy_usd_per_w]
-    _put(p.energy_price, OBJECTIVE_PER_USD * np.array(data.energy_usd_per_w))
-    _put(p.token_price, [OBJECTIVE_PER_USD * dt_s * per_token[of_class] * loss[of_pool]])
+    put(p.energy_price, OBJECTIVE_PER_USD * np.array(data.energy_usd_per_w))
+    lost = per_token[of_class] * loss[of_pool]
+    moved = np.array(data.move_usd_per_token)[of_class, of_pool] if data.move_usd_per_token else 0.0
+    put(p.token_price, [OBJECTIVE_PER_USD * dt_s * (lost + moved)])
     # One millionth of a USD a move at least, so that no instance is moved for nothing.
-    _put(p.wake_price, [[max(1.0, OBJECTIVE_PER_USD * pool.start_usd) for pool in data.pools]])
+    put(p.wake_price, [[max(1.0, OBJECTIVE_PER_USD * pool.start_usd) for pool in data.pools]])
     cold = [
         pool.start_usd + energy[pool.site] / dt_s * data.sites[pool.site].pue * pool.p0_w * pool.start_s
         if pool.stop_usd is None
         else pool.stop_usd
         for pool in data.pools
     ]
-    _put(p.stop_price, [[max(1.0, OBJECTIVE_PER_USD * usd) for usd in cold]])
-    _put(p.unserved_price, OBJECTIVE_PER_USD * dt_s * serve)
-    _put(p.over_limit_price, OBJECTIVE_PER_USD * dt_s * data.limit_usd_per_j)
-    _put(p.over_quality_price, OBJECTIVE_PER_USD * dt_s * data.quality_usd_per_token)
-    _put(p.over_busy_price, OBJECTIVE_PER_USD * dt_s * data.headroom_usd_per_s)
-    _put(p.over_ramp_price, OBJECTIVE_PER_USD * data.ramp_usd_per_w)
+    put(p.stop_price, [[max(1.0, OBJECTIVE_PER_USD * usd) for usd in cold]])
+    put(p.unserved_price, OBJECTIVE_PER_USD * dt_s * serve)
+    put(p.over_limit_price, OBJECTIVE_PER_USD * dt_s * data.limit_usd_per_j)
+    put(p.over_quality_price, OBJECTIVE_PER_USD * dt_s * data.quality_usd_per_token)
+    put(p.over_busy_price, OBJECTIVE_PER_USD * dt_s * data.headroom_usd_per_s)
+    put(p.over_ramp_price, OBJECTIVE_PER_USD * data.ramp_usd_per_w)

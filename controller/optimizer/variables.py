@@ -1,4 +1,4 @@
-"""Decision variables and parameters of the compiled problems.
+"""Decision variables of the compiled problems.
 
 Index sets: sites c = 0..C-1, classes r = 0..R-1, pools k = 0..K-1, pairs p = 0..P-1 of a class and a pool that it may
 use, intervals t = 0..T-1, lags j = 0..J-1. Every array is two-dimensional; what a class may not use has no variable.
@@ -27,6 +27,12 @@ class Shape:
         site_of_pool: c of every pool.
         lags: intervals over which a start or the least up-time reaches, at least 1.
         from_scratch: moves of the first interval cost nothing, take no time and bind nobody.
+        with_assets: some site has photovoltaics or a battery.
+        with_response: some site takes part in a programme.
+        with_drop: some site's power may not fall at once.
+        with_deferral: some class may wait.
+        with_spare: some class survives the loss of an instance.
+        windows: r of the classes whose quality budget holds over the horizon together.
     """
 
     sites: int
@@ -36,6 +42,12 @@ class Shape:
     site_of_pool: tuple[int, ...]
     lags: int = 1
     from_scratch: bool = False
+    with_assets: bool = False
+    with_response: bool = False
+    with_drop: bool = False
+    with_deferral: bool = False
+    with_spare: bool = False
+    windows: tuple[int, ...] = ()
 
     @property
     def pools(self) -> int:
@@ -45,7 +57,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What is decided; all nonnegative.
+    """What is decided; all nonnegative. What the shape has no use for is None.
 
     Attributes:
         on, sleeping: (K, T) instances serving, asleep; integer.
@@ -58,6 +70,15 @@ class Variables:
         over_quality: (R, T) loss·tokens/s beyond the budget.
         over_ramp_w: (C, T) rise of power beyond the ramp.
         over_busy: (K, T) engine time beyond η, instances.
+        import_w: (C, T) power drawn from the grid.
+        pv_used_w: (C, T) power taken from photovoltaics.
+        charge_w, discharge_w: (C, T) power into and out of batteries.
+        soc_wh: (C, T+1) energy in batteries at the intervals' edges.
+        short_wh: (C, 1) energy missing in batteries at the horizon's end.
+        reduction_w, excess_w: (C, T) power below and above the response's baseline.
+        backlog: (R, T) output tokens/s that wait at the interval's end, as a rate over one interval.
+        spare: (K, T) engine time left, what is beyond η counted with it, instances.
+        over_spare: (R, T) output tokens/s missing to survive the loss of an instance.
     """
 
     on: Expression
@@ -73,6 +94,22 @@ class Variables:
     over_quality: Expression
     over_ramp_w: Expression
     over_busy: Expression
+    import_w: Expression = None
+    pv_used_w: Expression = None
+    charge_w: Expression = None
+    discharge_w: Expression = None
+    soc_wh: Expression = None
+    short_wh: Expression = None
+    reduction_w: Expression = None
+    excess_w: Expression = None
+    backlog: Expression = None
+    spare: Expression = None
+    over_spare: Expression = None
+
+    @property
+    def drawn_w(self) -> Expression:
+        """(C, T) what each site draws from the grid."""
+        return self.site_w if self.import_w is None else self.import_w
 
     @classmethod
     def of(cls, shape: Shape, *, whole: bool = True) -> Variables:
@@ -82,6 +119,9 @@ class Variables:
 
         def free(rows: tuple[int, int]) -> Expression:
             return cp.Variable(rows, nonneg=True)
+
+        def where(used: bool, rows: tuple[int, int]) -> Expression:
+            return free(rows) if used else None
 
         return cls(
             on=cp.Variable(by_pool, nonneg=True, integer=whole),
@@ -97,136 +137,17 @@ class Variables:
             over_quality=free(by_class),
             over_ramp_w=free(by_site),
             over_busy=free(by_pool),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What is given; set before each solve.
-
-    What does not change over the horizon is a column: a program with a parameter an interval takes long to state.
-
-    Attributes:
-        demand: (R, T) output tokens/s.
-        busy_s: (P, 1) engine time of an output token.
-        utilisation: η.
-        peak_extra: share of an instance's engine time beyond η that may be used at a price.
-        eta_wake, eta_start: J entries of (K, 1), η times the share of an interval lost to a wake, to a start, j
-            intervals after it.
-        eta_late: (K, T) η times the instances on that do not serve yet.
-        hold_wake, hold_start: J entries of (K, 1), 1 while a wake, a start, j intervals ago still binds, else 0.
-        locked: (K, T) instances that must stay on.
-        most_moves: (K, T) instances that may move, 0 where no move can pay.
-        most_stops: (K, T) instances that may be stopped.
-        most_sleeping: (K, T) instances that may be asleep.
-        min_on, max_on: (K, T).
-        instances: (K, T) instances of the pool.
-        on_now, sleeping_now: (K, 1).
-        gpus_each: (C, K) GPUs an instance holds, 0 at other sites.
-        gpus: (C, T) GPUs installed.
-        on_w, sleeping_w: (C, K) power of an instance on, asleep, above that of one that is off, at its site's meter.
-        token_w: (C, P) power of an output token/s at the meter, J.
-        base_w: (C, T) power at the meter with every instance off and no token.
-        limit_w: (C, T).
-        ramp_w: (C, T) largest rise into each interval.
-        loss: (P, 1) quality loss.
-        budget: (R, T) largest mean quality loss.
-        energy_price: (C, T) objective per watt.
-        token_price: (1, P) objective of an output token/s over one interval: quality.
-        wake_price, stop_price: (1, K) objective of a wake or start; of a stop.
-        unserved_price: (1, R) objective of an unserved token/s over one interval.
-        over_limit_price, over_quality_price, over_ramp_price, over_busy_price: scalars, objective of one unit over one
-            interval.
-    """
-
-    demand: Expression
-    busy_s: Expression
-    utilisation: Expression
-    peak_extra: Expression
-    eta_wake: tuple[Expression, ...]
-    eta_start: tuple[Expression, ...]
-    eta_late: Expression
-    hold_wake: tuple[Expression, ...]
-    hold_start: tuple[Expression, ...]
-    locked: Expression
-    most_moves: Expression
-    most_stops: Expression
-    most_sleeping: Expression
-    min_on: Expression
-    max_on: Expression
-    instances: Expression
-    on_now: Expression
-    sleeping_now: Expression
-    gpus_each: Expression
-    gpus: Expression
-    on_w: Expression
-    sleeping_w: Expression
-    token_w: Expression
-    base_w: Expression
-    limit_w: Expression
-    ramp_w: Expression
-    loss: Expression
-    budget: Expression
-    energy_price: Expression
-    token_price: Expression
-    wake_price: Expression
-    stop_price: Expression
-    unserved_price: Expression
-    over_limit_price: Expression
-    over_quality_price: Expression
-    over_ramp_price: Expression
-    over_busy_price: Expression
-
-    @classmethod
-    def of(cls, shape: Shape) -> Parameters:
-        """Fresh parameters of a shape, without values."""
-        sites, classes, pools, steps = shape.sites, shape.classes, shape.pools, shape.steps
-        pairs = len(shape.pairs)
-
-        def given(rows: int, columns: int) -> Expression:
-            return cp.Parameter((rows, columns), nonneg=True)
-
-        def lagged() -> tuple[Expression, ...]:
-            return tuple(given(pools, 1) for _ in range(shape.lags))
-
-        return cls(
-            demand=given(classes, steps),
-            busy_s=given(pairs, 1),
-            utilisation=cp.Parameter(nonneg=True),
-            peak_extra=cp.Parameter(nonneg=True),
-            eta_wake=lagged(),
-            eta_start=lagged(),
-            eta_late=given(pools, steps),
-            hold_wake=lagged(),
-            hold_start=lagged(),
-            locked=given(pools, steps),
-            most_moves=given(pools, steps),
-            most_stops=given(pools, steps),
-            most_sleeping=given(pools, steps),
-            min_on=given(pools, steps),
-            max_on=given(pools, steps),
-            instances=given(pools, steps),
-            on_now=given(pools, 1),
-            sleeping_now=given(pools, 1),
-            gpus_each=given(sites, pools),
-            gpus=given(sites, steps),
-            on_w=cp.Parameter((sites, pools)),
-            sleeping_w=cp.Parameter((sites, pools)),
-            token_w=given(sites, pairs),
-            base_w=cp.Parameter((sites, steps)),
-            limit_w=cp.Parameter((sites, steps)),
-            ramp_w=given(sites, steps),
-            loss=given(pairs, 1),
-            budget=given(classes, steps),
-            energy_price=cp.Parameter((sites, steps)),
-            token_price=given(1, pairs),
-            wake_price=given(1, pools),
-            stop_price=given(1, pools),
-            unserved_price=given(1, classes),
-            over_limit_price=cp.Parameter(nonneg=True),
-            over_quality_price=cp.Parameter(nonneg=True),
-            over_ramp_price=cp.Parameter(nonneg=True),
-            over_busy_price=cp.Parameter(nonneg=True),
+            import_w=where(shape.with_assets, by_site),
+            pv_used_w=where(shape.with_assets, by_site),
+            charge_w=where(shape.with_assets, by_site),
+            discharge_w=where(shape.with_assets, by_site),
+            soc_wh=where(shape.with_assets, (shape.sites, shape.steps + 1)),
+            short_wh=where(shape.with_assets, (shape.sites, 1)),
+            reduction_w=where(shape.with_response, by_site),
+            excess_w=where(shape.with_response, by_site),
+            backlog=where(shape.with_deferral, by_class),
+            spare=where(shape.with_spare, by_pool),
+            over_spare=where(shape.with_spare, by_class),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from controller.model.plan import Horizon, Plan
-from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
+from controller.optimizer.data import BatteryData, ClassData, PoolData, ProblemData, ResponseData, SiteData
 from router.contract import ClassId, PoolId
 
 STEPS = 3
@@ -61,6 +61,44 @@ def site_data(name: str = "site", **changes: object) -> SiteData:
         carbon_kg_per_mwh=(400.0,) * STEPS,
     )
     return replace(site, **changes)  # type: ignore[arg-type]
+
+
+def battery_data(**changes: object) -> BatteryData:
+    """An empty battery of 1 kWh that charges at 1 kW and discharges at 500 W, without losses or wear."""
+    battery = BatteryData(
+        capacity_wh=1000.0,
+        soc_wh=0.0,
+        min_wh=0.0,
+        charge_w=1000.0,
+        discharge_w=500.0,
+        charge_frac=1.0,
+        discharge_frac=1.0,
+        wear_usd_per_mwh=0.0,
+        final_wh=0.0,
+    )
+    return replace(battery, **changes)  # type: ignore[arg-type]
+
+
+def response_data(**changes: object) -> ResponseData:
+    """A programme that pays up to 300 W below 1,500 W in the second interval."""
+    response = ResponseData(baseline_w=(1500.0,) * STEPS, reward_usd_per_mwh=(100.0,) * STEPS, most_w=(0.0, 300.0, 0.0))
+    return replace(response, **changes)  # type: ignore[arg-type]
+
+
+def steady(**changes: object) -> ProblemData:
+    """One instance that stays on, three intervals of an hour, no demand: the site takes 1,548 W.
+
+    1.2 · (1,000 W of P0 + 40 W spare) + 300 W, and 0.36 W for each token/s.
+    """
+    fixed = {
+        "horizon": Horizon(0.0, 3600.0, STEPS),
+        "pools": (pool_data("full", instances=1, sleeping_now=0, min_on=1, max_on=1),),
+        "classes": (class_data("standard", 0.0),),
+        "allowed": ((True,),),
+        "busy_s_per_token": ((1e-3,),),
+        "j_per_token": ((0.3,),),
+    }
+    return problem(**{**fixed, **changes})
 
 
 SITE_FIELDS = {each.name for each in fields(SiteData)}

@@ -9,8 +9,9 @@ import cvxpy as cp
 import numpy as np
 
 from controller.optimizer.data import ProblemData
+from controller.optimizer.parameters import Parameters
 from controller.optimizer.values import set_values, shape_of
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+from controller.optimizer.variables import Expression, Shape, Variables
 
 Term = Callable[[Variables, Parameters, Shape], list[Expression]]
 Cost = Callable[[Variables, Parameters, Shape], Expression]
@@ -26,6 +27,8 @@ class Desk:
         set_values(self.p, data, self.shape)
         for each in fields(self.v):
             variable = getattr(self.v, each.name)
+            if variable is None:
+                continue
             given = values.get(each.name, 0.0)
             variable.value = np.broadcast_to(np.asarray(given, dtype=float), variable.shape).copy()
 

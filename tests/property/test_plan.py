@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.optimizer.data import ProblemData
+from controller.optimizer.data import ClassData, ProblemData, SiteData
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.greedy import greedy, shifted
-from controller.optimizer.outcome import energy_kwh
+from controller.optimizer.onsite import Flows
+from controller.optimizer.outcome import assemble, energy_kwh, retold
 from controller.optimizer.solving import SolverOptions
-from tests.fakes.problems import STEPS, at_site, class_data, pool_data, problem
+from tests.fakes.problems import (
+    STEPS,
+    at_site,
+    battery_data,
+    class_data,
+    pool_data,
+    problem,
+    response_data,
+    site_data,
+    steady,
+)
 
 EXACT = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0))
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
+THOROUGH = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 @st.composite
@@ -55,6 +71,64 @@ def problems(draw: st.DrawFn) -> ProblemData:
     )
 
 
+@st.composite
+def rich_problems(draw: st.DrawFn) -> ProblemData:
+    """The same with a second site, assets, a programme, classes that may wait or survive a loss, and ramps."""
+    data = draw(problems())
+    [site] = data.sites
+    far = draw(st.booleans())
+    sites = [_rich_site(draw, site)]
+    if far:
+        sites.append(_rich_site(draw, site_data("far", price_usd_per_mwh=draw(st.sampled_from([(20.0,) * 3, PRICES])))))
+    classes = tuple(_rich_class(draw, cls) for cls in data.classes)
+    return replace(
+        data,
+        sites=tuple(sites),
+        pools=(data.pools[0], replace(data.pools[1], site=int(far))),
+        classes=classes,
+        move_usd_per_token=draw(st.sampled_from([(), ((0.0, 1e-9),) * len(classes)])),
+        moves_anywhen=draw(st.booleans()),
+        from_scratch=draw(st.booleans()),
+    )
+
+
+PRICES = (80.0, -20.0, 200.0)
+
+
+def _rich_site(draw: st.DrawFn, site: SiteData) -> SiteData:
+    capacity_wh = draw(st.sampled_from([0.0, 20.0, 500.0]))
+    battery = battery_data(
+        capacity_wh=capacity_wh,
+        soc_wh=capacity_wh * draw(st.sampled_from([0.0, 0.5, 1.0])),
+        charge_w=draw(st.sampled_from([0.0, 400.0, 5000.0])),
+        charge_frac=draw(st.sampled_from([0.9, 1.0])),
+        discharge_frac=draw(st.sampled_from([0.8, 1.0])),
+        wear_usd_per_mwh=draw(st.sampled_from([0.0, 30.0])),
+        final_wh=draw(st.sampled_from([0.0, 100.0])),
+    )
+    return replace(
+        site,
+        price_usd_per_mwh=draw(st.sampled_from([site.price_usd_per_mwh, PRICES])),
+        pv_w=draw(st.sampled_from([(), (0.0, 900.0, 5000.0)])),
+        battery=draw(st.sampled_from([None, battery])),
+        response=draw(st.sampled_from([None, response_data(baseline_w=(2500.0,) * STEPS)])),
+        ramp_w=draw(st.sampled_from([None, 1000.0])),
+        ramp_down_w=draw(st.sampled_from([None, 500.0])),
+    )
+
+
+def _rich_class(draw: st.DrawFn, cls: ClassData) -> ClassData:
+    defer_steps = draw(st.integers(0, 2))
+    return replace(
+        cls,
+        demand_tokens_per_s=tuple(rate * draw(st.sampled_from([0.0, 1.0])) for rate in cls.demand_tokens_per_s),
+        defer_steps=defer_steps,
+        backlog_tokens_per_s=tuple(draw(st.sampled_from([0.0, 300.0])) for _ in range(defer_steps)),
+        survives_loss=draw(st.booleans()),
+        quality_window=draw(st.booleans()),
+    )
+
+
 @QUICK
 @given(problems())
 def test_no_plan_breaks_a_rule_whoever_makes_it(data: ProblemData) -> None:
@@ -65,6 +139,103 @@ def test_no_plan_breaks_a_rule_whoever_makes_it(data: ProblemData) -> None:
     assert violations(EXACT.dispatch(data, serving), first_interval(data, serving)) == ()
     still = replace(data, pools=tuple(replace(p, min_up_steps=1) for p in data.pools), may_stop=True)
     assert violations(shifted(still, plan, 0), still) == ()
+
+
+@THOROUGH
+@given(rich_problems())
+def test_nor_does_one_of_several_sites_with_assets_and_work_that_waits(data: ProblemData) -> None:
+    plan = EXACT.plan(data, time_limit_s=5.0)
+    assert violations(plan, data) == ()
+    assert violations(greedy(data), data) == ()
+    serving = tuple(pool.on[0] for pool in plan.pools)
+    assert violations(EXACT.dispatch(data, serving), first_interval(data, serving)) == ()
+    assert violations(retold(data, plan), data) == ()
+
+
+@QUICK
+@given(rich_problems(), st.sampled_from([1.5, 4.0, 20.0]))
+def test_higher_prices_never_make_dear_energy_worth_more(data: ProblemData, factor: float) -> None:
+    # At the old prices, what is bought at prices all higher by a factor costs no more than what was bought before.
+    free = _unpriced(data)
+    dear = _everywhere(free, lambda site: {"price_usd_per_mwh": tuple(factor * usd for usd in site.price_usd_per_mwh)})
+    then, now = (_bill_usd(EXACT.plan(each, time_limit_s=5.0), free) for each in (free, dear))
+    assert now <= then + 1e-4 * abs(then) + 1e-6
+
+
+def _unpriced(data: ProblemData) -> ProblemData:
+    """The problem without what makes prices of moves or promises follow those of energy, and without limits."""
+    pools = tuple(replace(pool, start_usd=0.0, stop_usd=0.0) for pool in data.pools)
+    return _everywhere(
+        replace(data, pools=pools),
+        lambda site: {
+            "limit_w": (None,) * STEPS,
+            "battery": site.battery and replace(site.battery, final_wh=0.0),
+        },
+    )
+
+
+def _everywhere(data: ProblemData, change: Callable[[SiteData], dict[str, Any]]) -> ProblemData:
+    return replace(data, sites=tuple(replace(site, **change(site)) for site in data.sites))
+
+
+def _bill_usd(plan: Plan, data: ProblemData) -> float:
+    return sum(
+        watts * usd
+        for site, prices in zip(plan.sites, data.energy_usd_per_w, strict=True)
+        for watts, usd in zip(site.import_w, prices, strict=True)
+    )
+
+
+@QUICK
+@given(rich_problems(), st.floats(0.5, 0.95))
+def test_a_tighter_limit_never_costs_less_anywhere(data: ProblemData, share: float) -> None:
+    rich = replace(_unpriced(data), may_stop=False)
+    limited = _everywhere(rich, lambda site: {"limit_w": (5000.0,) * STEPS})
+    tighter = _everywhere(rich, lambda site: {"limit_w": (5000.0 * share,) * STEPS})
+    loose, tight = EXACT.plan(limited, time_limit_s=5.0), EXACT.plan(tighter, time_limit_s=5.0)
+    if not loose.slack and not tight.slack:
+        assert tight.cost_usd >= loose.cost_usd - 1e-4 * abs(loose.cost_usd) - 1e-5
+
+
+@st.composite
+def tiny_problems(draw: st.DrawFn) -> ProblemData:
+    """One pool of two instances and a class that may wait one interval, beside a battery."""
+    demand = tuple(draw(st.sampled_from([0.0, 400.0, 800.0, 1600.0])) for _ in range(STEPS))
+    return steady(
+        pools=(pool_data("full", instances=2, sleeping_now=1, max_on=2, min_up_steps=draw(st.integers(1, 2))),),
+        classes=(class_data("batch", 0.0, demand_tokens_per_s=demand, defer_steps=draw(st.integers(0, 1))),),
+        battery=draw(st.sampled_from([None, battery_data(soc_wh=250.0, discharge_frac=0.8)])),
+        price_usd_per_mwh=draw(st.sampled_from([(50.0,) * STEPS, PRICES, (20.0, 100.0, 50.0)])),
+        may_stop=False,
+        moves_anywhen=True,
+    )
+
+
+def _every_plan(data: ProblemData) -> Iterator[Plan]:
+    """Plans of every number of instances, with half, all or nothing put off, and the battery at some powers."""
+    [cls] = data.classes
+    shares = (0.0, 0.5, 1.0) if cls.defer_steps else (0.0,)
+    nets_w = (-500.0, 0.0, 250.0) if data.sites[0].battery else (0.0,)
+    for on in itertools.product(range(3), repeat=STEPS):
+        for first, second in itertools.product(shares, repeat=2):
+            a, b, c = cls.demand_tokens_per_s
+            rates = ((((1 - first) * a, first * a + (1 - second) * b, second * b + c),),)
+            for net_w in itertools.product(nets_w, repeat=STEPS):
+                charge_w = tuple(max(0.0, watts) for watts in net_w)
+                discharge_w = tuple(max(0.0, -watts) for watts in net_w)
+                flows = Flows(((0.0,) * STEPS,), (charge_w,), (discharge_w,))
+                asleep = tuple(2 - count for count in on)
+                yield assemble(data, PlanOrigin.MILP, (on,), (asleep,), rates, flows=flows)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(tiny_problems())
+def test_no_plan_of_a_tiny_problem_is_cheaper(data: ProblemData) -> None:
+    plan = EXACT.plan(data, time_limit_s=5.0)
+    better = [
+        each for each in _every_plan(data) if not each.slack and (plan.slack or each.cost_usd < plan.cost_usd - 1e-7)
+    ]
+    assert all(violations(each, data) for each in better)
 
 
 @QUICK

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables, sum_over_classes
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.variables import Expression, Shape, Variables, sum_over_classes
 
 
 def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
@@ -16,16 +17,20 @@ def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
                      - Σ_j ( wake_share[k, j] · wakes[k, t-j] + start_share[k, j] · starts[k, t-j] ) )
                + over_busy[k, t]
 
-    for all k, t. busy_s is the engine time of one output token at the largest batch that keeps the class's
+    for all k, t, with spare[k, t] added on the left where a class survives the loss of an instance. busy_s is the
+    engine time of one output token at the largest batch that keeps the class's
     inter-token latency: (a + b·B)/B + (input/output ratio) · prefill_s_per_token; η < 1 keeps room for queueing tails.
-    Shapes: tokens (P, T); busy_s (P, 1); on, late, wakes, starts, over_busy (K, T).
+    Shapes: tokens (P, T); busy_s (P, 1); on, late, wakes, starts, over_busy, spare (K, T).
     Source: step-time law T(B) = a + b·B, ML.ENERGY v3; start latency as in arXiv 2606.18851, stage 1.
     """
     usable = p.utilisation * v.on - p.eta_late
     for lag in range(min(shape.lags, shape.steps)):
         usable -= cp.multiply(p.eta_wake[lag], lagged(v.wakes, lag, shape))
         usable -= cp.multiply(p.eta_start[lag], lagged(v.starts, lag, shape))
-    return [sum_over_classes(shape) @ cp.multiply(p.busy_s, v.tokens) <= usable + v.over_busy]
+    used = sum_over_classes(shape) @ cp.multiply(p.busy_s, v.tokens)
+    if v.spare is not None:
+        used += v.spare
+    return [used <= usable + v.over_busy]
 
 
 def lagged(series: Expression, lag: int, shape: Shape) -> Expression:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import cvxpy as cp
 
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.variables import Expression, Shape, Variables
 
 
 def headroom_bound(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:

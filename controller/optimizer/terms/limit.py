@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import cvxpy as cp
 
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.variables import Expression, Shape, Variables
 
 
 def site_limit(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Each site stays under its limit, or tells by how much it cannot.
 
-        site_w[c, t] <= limit_w[c, t] + over_limit_w[c, t]        for all c, t        [W]
+        drawn_w[c, t] <= limit_w[c, t] + over_limit_w[c, t]        for all c, t        [W]
 
     limit_w is the most restrictive of the standing limit and the events, less the margin; an interval without a limit
-    holds a figure that the site cannot reach.
+    holds a figure that the site cannot reach. drawn_w is import_w where the plan has photovoltaics or batteries, else
+    site_w.
     Shapes: all (C, T).
     """
-    return [v.site_w <= p.limit_w + v.over_limit_w]
+    return [v.drawn_w <= p.limit_w + v.over_limit_w]
 
 
 def limit_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.variables import Expression, Shape, Variables
 
 
 def instance_bounds(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:

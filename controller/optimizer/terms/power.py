@@ -1,10 +1,11 @@
-"""Power at the metering point, and how fast it may rise."""
+"""Power at the metering point, and how fast it may change."""
 
 from __future__ import annotations
 
 import cvxpy as cp
 
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.variables import Expression, Shape, Variables
 
 
 def site_power(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
@@ -25,15 +26,28 @@ def site_power(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 def power_ramp(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Power rises no faster than the ramp, against a rebound peak after an event.
 
-        site_w[c, t] - site_w[c, t-1] <= ramp_w[c, t] + over_ramp_w[c, t]        for all c, t >= 1        [W]
+        drawn_w[c, t] - drawn_w[c, t-1] <= ramp_w[c, t] + over_ramp_w[c, t]        for all c, t >= 1        [W]
 
-    Shapes: site_w, ramp_w, over_ramp_w (C, T).
+    drawn_w is import_w where the plan has photovoltaics or batteries, else site_w.
+    Shapes: drawn_w, ramp_w, over_ramp_w (C, T).
     """
     if shape.steps < 2:
         return []
-    return [v.site_w[:, 1:] - v.site_w[:, :-1] <= p.ramp_w[:, 1:] + v.over_ramp_w[:, 1:]]
+    return [v.drawn_w[:, 1:] - v.drawn_w[:, :-1] <= p.ramp_w[:, 1:] + v.over_ramp_w[:, 1:]]
+
+
+def power_drop(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
+    """Power falls no faster than the ramp, where a programme asks for it.
+
+        drawn_w[c, t-1] - drawn_w[c, t] <= drop_w[c, t] + over_ramp_w[c, t]        for all c, t >= 1        [W]
+
+    Shapes: drawn_w, drop_w, over_ramp_w (C, T).
+    """
+    if p.drop_w is None or shape.steps < 2:
+        return []
+    return [v.drawn_w[:, :-1] - v.drawn_w[:, 1:] <= p.drop_w[:, 1:] + v.over_ramp_w[:, 1:]]
 
 
 def ramp_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Price of rising faster: Σ_c,t over_ramp_price · over_ramp_w[c, t]."""
+    """Price of changing faster: Σ_c,t over_ramp_price · over_ramp_w[c, t]."""
     return p.over_ramp_price * cp.sum(v.over_ramp_w)

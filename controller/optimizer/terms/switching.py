@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cvxpy as cp
 
+from controller.optimizer.parameters import Parameters
 from controller.optimizer.terms.capacity import lagged
-from controller.optimizer.variables import Expression, Parameters, Shape, Variables, before
+from controller.optimizer.variables import Expression, Shape, Variables, before
 
 
 def transitions(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:

@@ -51,3 +51,9 @@ def test_the_time_comes_from_the_clock_given():
 def test_numbers_the_solver_cannot_take_are_a_solver_error():
     with pytest.raises(SolverError):
         CvxpyPlanner(lambda: 0.0).plan(problem(price_usd_per_mwh=(float("nan"),) * 3), time_limit_s=1.0)
+
+
+def test_no_plan_costs_less_than_the_bound():
+    data = problem(pools=(pool_data("full", stop_usd=0.0), pool_data("lean", stop_usd=0.0)))
+    planner = CvxpyPlanner(lambda: 0.0)
+    assert 0 < planner.bound_usd(data) <= planner.plan(data, time_limit_s=5.0).cost_usd * (1 + 1e-6)

@@ -1,6 +1,6 @@
 from controller.model.plan import Horizon
 from controller.optimizer.decision_steps import decision_steps
-from tests.fakes.problems import class_data, pool_data, problem
+from tests.fakes.problems import class_data, pool_data, problem, response_data
 
 STEPS = 12
 
@@ -46,3 +46,12 @@ def test_bounds_and_budgets_are_decided_when_they_change():
     locked = tuple(pool_data(name, locked=(1,) * 3 + (0,) * 9, late=(0.0,) * STEPS) for name in ("full", "lean"))
     assert chosen(long_problem(pools=locked)) == [0, 1, 3]
     assert chosen(long_problem(classes=(cls(budget=(0.01,) * 7 + (0.02,) * 5),))) == [0, 1, 7]
+
+
+def test_an_event_that_pays_is_decided_like_a_limit():
+    paid = response_data(
+        baseline_w=(5000.0,) * STEPS,
+        reward_usd_per_mwh=(100.0,) * STEPS,
+        most_w=(0.0,) * 5 + (900.0,) * 3 + (0.0,) * 4,
+    )
+    assert chosen(long_problem(response=paid)) == [0, 1, 3, 4, 5, 6, 7, 8]

@@ -4,7 +4,7 @@ from controller.model.plan import PlanOrigin
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
-from tests.fakes.problems import class_data, problem
+from tests.fakes.problems import battery_data, class_data, problem, response_data, steady
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +42,21 @@ def test_it_follows_the_demand_between_two_slow_solves(planner):
     for rate in (100.0, 500.0, 700.0):
         plan = planner.dispatch(problem(classes=(class_data("standard", rate),)), (1, 1))
         assert sum(pool.output_tokens_per_s[0][1][0] for pool in plan.pools) == pytest.approx(rate)
+
+
+def test_nobody_waits_beyond_the_one_interval_it_knows():
+    waiting = class_data("batch", 800.0, defer_steps=2, backlog_tokens_per_s=(50.0, 20.0), quality_window=True)
+    now = first_interval(problem(classes=(waiting,)), (1, 1))
+    assert now.classes[0].demand_tokens_per_s == pytest.approx((870.0,))
+    assert (now.classes[0].defer_steps, now.classes[0].backlog_tokens_per_s) == (0, ())
+
+
+def test_a_battery_is_kept_unless_a_promise_needs_it(planner):
+    battery = battery_data(soc_wh=800.0)
+    dear = steady(battery=battery, pv_w=(100.0,) * 3, response=response_data(), price_usd_per_mwh=(900.0,) * 3)
+    kept = planner.dispatch(dear, (1,)).sites[0]
+    assert (kept.discharge_w, kept.pv_w) == ((0.0,), (100.0,))
+    limited = steady(battery=battery, limit_w=(1300.0,) * 3)
+    used = planner.dispatch(limited, (1,))
+    assert used.sites[0].import_w == pytest.approx((1300.0,))
+    assert [s.promise for s in used.slack] == ["final_soc"]

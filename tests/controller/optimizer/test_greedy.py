@@ -5,7 +5,7 @@ from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.greedy import fill, filled, greedy, shifted
-from tests.fakes.problems import class_data, pool_data, problem
+from tests.fakes.problems import battery_data, class_data, pool_data, problem, steady
 
 
 def tokens(plan):
@@ -86,3 +86,17 @@ def test_instances_that_are_gone_are_left_out_of_it():
     gone = pool_data("lean", instances=0, max_on=0, on_now=0, sleeping_now=0, quality_loss_frac=0.02)
     lost = problem(pools=(pool_data("full"), gone))
     assert shifted(lost, last, 0).pools[1].on == (0, 0, 0)
+
+
+def test_what_waits_is_served_with_what_comes():
+    waiting = class_data("batch", 500.0, defer_steps=2, backlog_tokens_per_s=(100.0, 50.0))
+    plan = greedy(problem(classes=(waiting,)))
+    assert sum(tokens(plan)) == pytest.approx(650.0)
+    assert plan.slack == ()
+
+
+def test_a_battery_keeps_the_limit_before_anybody_yields():
+    limited = steady(battery=battery_data(soc_wh=1000.0), limit_w=(1300.0,) * 3)
+    plan = greedy(limited)
+    assert plan.sites[0].import_w == pytest.approx((1300.0,))
+    assert violations(plan, limited) == ()

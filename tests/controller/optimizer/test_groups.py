@@ -80,3 +80,28 @@ def test_a_budget_that_no_mix_can_keep_gives_no_inequality():
     )
     program, x = relaxed(data)
     assert Covering(data).rows(program, np.zeros_like(x))[0] == []
+
+
+def test_demand_that_may_wait_needs_no_instance_of_its_interval():
+    later = class_data("later", 1300.0, defer_steps=1)
+    alone = problem(classes=(later,))
+    program, x = relaxed(alone)
+    assert Covering(alone).rows(program, x)[0] == []
+    both = problem(
+        classes=(later, class_data("now", 1300.0)),
+        allowed=((True, True),) * 2,
+        busy_s_per_token=((1e-3, 1e-3),) * 2,
+        j_per_token=((0.3, 0.2),) * 2,
+    )
+    program, x = relaxed(both)
+    rows, _ = Covering(both).rows(program, x)
+    assert max(row.least / row.coefficients.max() for row in rows) == pytest.approx(2.0)
+
+
+def test_a_budget_over_the_horizon_does_not_bind_an_interval():
+    strict = class_data("standard", 800.0, quality_budget_frac=(0.0,) * STEPS, quality_window=True)
+    data = problem(classes=(strict,))
+    program, x = relaxed(data)
+    rows, _ = Covering(data).rows(program, np.where(x < 0, 0, x))
+    # One instance, of whatever kind.
+    assert all(len(row.columns) == 2 and np.all(row.coefficients == 1.0) for row in rows)

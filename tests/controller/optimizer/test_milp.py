@@ -213,3 +213,26 @@ def test_engines_that_cannot_sleep_are_on_or_off(planner):
     pools = (pool_data("full", sleeping_now=0), pool_data("lean", on_now=2, sleeping_now=0, may_sleep=False))
     plan = solved(planner, problem(pools=pools))
     assert set(plan.pools[1].sleeping) == {0}
+
+
+def test_a_move_that_costs_more_than_it_saves_is_not_made(planner):
+    # 0.36 J a token at 450 USD/MWh less: 4.5e-8 USD.
+    on = {"min_on": 1, "on_now": 1}
+    pools = (pool_data("here", **on), pool_data("there", site=1, **on))
+    assert rate(solved(planner, two_sites(pools=pools)), 0, 0) == pytest.approx(800.0)
+    dear = solved(planner, two_sites(pools=pools, move_usd_per_token=((1e-7, 0.0),)))
+    assert rate(dear, 1, 0) == pytest.approx(800.0)
+    paid = solved(planner, two_sites(pools=pools, move_usd_per_token=((1e-8, 1e-8),)))
+    assert paid.cost_usd - solved(planner, two_sites(pools=pools)).cost_usd == pytest.approx(800 * 180 * 1e-8)
+
+
+def test_a_budget_over_the_horizon_is_spent_where_energy_is_dear(planner):
+    # Half of 2,400 tokens/s may go to the lossy pool, which takes less energy: those of the dearest intervals.
+    pools = (
+        pool_data("full", min_on=1, max_on=1),
+        pool_data("lean", min_on=1, max_on=1, quality_loss_frac=0.02),
+    )
+    window = class_data("standard", 800.0, quality_window=True)
+    plan = solved(planner, problem(pools=pools, classes=(window,), price_usd_per_mwh=(1000.0, 500.0, 100.0)))
+    assert plan.pools[1].output_tokens_per_s[0][1] == pytest.approx((800.0, 400.0, 0.0))
+    assert plan.slack == ()

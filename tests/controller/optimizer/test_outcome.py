@@ -1,6 +1,7 @@
 import pytest
 
 from controller.model.plan import PlanOrigin
+from controller.optimizer.onsite import Flows
 from controller.optimizer.outcome import (
     Moves,
     assemble,
@@ -12,7 +13,7 @@ from controller.optimizer.outcome import (
     retold,
     usable,
 )
-from tests.fakes.problems import class_data, pool_data, problem
+from tests.fakes.problems import battery_data, class_data, pool_data, problem, response_data
 
 ONE_EACH = ((1, 1, 1), (1, 1, 1))
 REST_ASLEEP = ((2, 2, 2), (2, 2, 2))
@@ -81,3 +82,31 @@ def test_a_plan_told_for_another_limit_breaks_what_it_breaks():
 
 def test_instances_draw_without_a_token():
     assert least_power_w(problem()) == pytest.approx((1.2 * (2000 + 200 + 1000 + 200 + 40) + 300,))
+
+
+def test_what_is_drawn_is_the_load_where_there_are_no_assets():
+    [site] = assemble(problem(), PlanOrigin.MILP, ONE_EACH, REST_ASLEEP, HALF).sites
+    assert site.import_w == site.power_w
+    assert (site.pv_w, site.charge_w, site.discharge_w, site.soc_wh) == ((), (), (), ())
+
+
+def test_assets_change_what_is_drawn_and_paid():
+    data = problem(pv_w=(500.0,) * 3, battery=battery_data(wear_usd_per_mwh=20.0), response=response_data())
+    flows = Flows(((500.0,) * 3,), ((60.0, 0.0, 0.0),), ((0.0, 60.0, 0.0),))
+    plan = assemble(data, PlanOrigin.MILP, ONE_EACH, REST_ASLEEP, HALF, flows=flows)
+    load_w = 1.2 * 3640 + 300
+    assert plan.sites[0].import_w == pytest.approx((load_w - 440, load_w - 560, load_w - 500))
+    assert plan.sites[0].soc_wh == pytest.approx((0.0, 1.0, 0.0, 0.0))
+    assert energy_kwh(plan) == pytest.approx((3 * load_w - 1500) * 60 / 3.6e6)
+    mwh_per_w = 60 / 3.6e9
+    paid_back = (load_w - 560 - 1500) * 100
+    expected = (3 * load_w - 1500) * 50 + 120 * 20 + paid_back
+    assert plan.cost_usd == pytest.approx(expected * mwh_per_w)
+    assert retold(data, plan) == plan
+
+
+def test_moved_requests_are_in_the_bill():
+    still = assemble(problem(), PlanOrigin.MILP, ONE_EACH, REST_ASLEEP, HALF)
+    moved = problem(move_usd_per_token=((0.0, 1e-6),))
+    dearer = assemble(moved, PlanOrigin.MILP, ONE_EACH, REST_ASLEEP, HALF)
+    assert dearer.cost_usd - still.cost_usd == pytest.approx(400 * 180 * 1e-6)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from controller.errors import SolverError
-from controller.optimizer.rounding import rates, whole
+from controller.optimizer.onsite import Flows
+from controller.optimizer.rounding import flows, rates, whole
 from controller.optimizer.variables import Shape
 
 
@@ -29,3 +30,24 @@ def test_what_a_class_may_not_use_has_no_rate():
 def test_rates_that_are_no_numbers_are_refused():
     with pytest.raises(SolverError, match="not finite"):
         rates(np.array([[float("nan")]]), Shape(1, 1, 1, ((0, 0),), (0,)))
+
+
+COLUMNS = {
+    "import_w": np.array([[0]]),
+    "pv_used_w": np.array([[1]]),
+    "charge_w": np.array([[2]]),
+    "discharge_w": np.array([[3]]),
+}
+
+
+def test_flows_of_assets_are_cleaned_like_rates():
+    assert flows(np.array([900.0, 100.0, 1e-5, -1e-9]), COLUMNS) == Flows(((100.0,),), ((0.0,),), ((0.0,),))
+
+
+def test_a_plan_without_assets_has_no_flows():
+    assert flows(np.array([900.0]), {"site_w": np.array([[0]])}) is None
+
+
+def test_flows_must_be_finite():
+    with pytest.raises(SolverError, match="not finite"):
+        flows(np.array([0.0, np.nan, 0.0, 0.0]), COLUMNS)

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from controller.errors import SolverError
+from controller.optimizer.parameters import Parameters
 from controller.optimizer.program import Search, solve
 from controller.optimizer.solving import SolverOptions, compile_problem, program_of
-from controller.optimizer.variables import Parameters, Shape, Variables
+from controller.optimizer.variables import Shape, Variables
 
 SHAPE = Shape(sites=1, classes=1, steps=2, pairs=((0, 0), (0, 1)), site_of_pool=(0, 0))
 

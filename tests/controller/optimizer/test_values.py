@@ -2,10 +2,12 @@ from dataclasses import fields
 
 import pytest
 
+from controller.optimizer.milp import compile_milp
 from controller.optimizer.outcome import power_w
+from controller.optimizer.parameters import Parameters
+from controller.optimizer.solving import program_of
 from controller.optimizer.values import energy_bill, most_power_w, set_values, shape_of
-from controller.optimizer.variables import Parameters
-from tests.fakes.problems import pool_data, problem
+from tests.fakes.problems import class_data, pool_data, problem, response_data
 
 
 def test_the_shape_reaches_as_far_as_the_slowest_start():
@@ -20,7 +22,46 @@ def test_every_parameter_is_set():
     set_values(p, data, shape_of(data))
     for each in fields(p):
         given = getattr(p, each.name)
-        assert all(one.value is not None for one in (given if isinstance(given, tuple) else (given,))), each.name
+        if given is not None:
+            assert all(one.value is not None for one in (given if isinstance(given, tuple) else (given,))), each.name
+
+
+def test_a_plain_problem_has_the_plain_program():
+    shape = shape_of(problem())
+    assert (shape.with_assets, shape.with_response, shape.with_drop) == (False, False, False)
+    assert (shape.with_deferral, shape.with_spare, shape.windows) == (False, False, ())
+    compiled = compile_milp(shape)
+    set_values(compiled.parameters, problem(), shape)
+    program = program_of(compiled)
+    # 13 arrays of variables over three intervals: 8 by pool, tokens by pair, 3 by site, 2 by class.
+    assert len(program.cost) == 3 * (7 * 2 + 2 + 3 * 1 + 2 * 1)
+
+
+def test_the_shape_tells_what_the_problem_has():
+    classes = (class_data("a", 1.0, defer_steps=1), class_data("b", 1.0, survives_loss=True, quality_window=True))
+    matrices = {
+        "allowed": ((True, True),) * 2,
+        "busy_s_per_token": ((1e-3, 1e-3),) * 2,
+        "j_per_token": ((0.3, 0.2),) * 2,
+    }
+    shape = shape_of(
+        problem(
+            classes=classes,
+            **matrices,
+            pv_w=(1.0,) * 3,
+            response=response_data(),
+            ramp_down_w=10.0,
+        )
+    )
+    assert (shape.with_assets, shape.with_response, shape.with_drop) == (True, True, True)
+    assert (shape.with_deferral, shape.with_spare, shape.windows) == (True, True, (1,))
+
+
+def test_a_request_moved_to_another_site_has_its_price():
+    data = problem(move_usd_per_token=((0.0, 2e-6),))
+    p = Parameters.of(shape_of(data))
+    set_values(p, data, shape_of(data))
+    assert p.token_price.value.ravel().tolist() == pytest.approx([0.0, 2e-6 * 60 * 1e6])
 
 
 def test_no_limit_is_a_power_that_cannot_be_reached():

@@ -1,10 +1,10 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import cvxpy as cp
 import numpy as np
 import pytest
 
-from controller.optimizer.variables import Parameters, Shape, Variables, before, sum_over_classes, sum_over_pools
+from controller.optimizer.variables import Shape, Variables, before, sum_over_classes, sum_over_pools
 
 PAIRS = ((0, 0), (0, 2), (1, 0), (1, 1))
 SHAPE = Shape(sites=2, classes=2, steps=4, pairs=PAIRS, site_of_pool=(0, 0, 1), lags=2)
@@ -17,11 +17,28 @@ def test_instances_are_whole_in_the_plan_and_free_in_the_dispatch():
 
 def test_every_variable_is_nonnegative():
     v = Variables.of(SHAPE)
-    assert all(getattr(v, each.name).is_nonneg() for each in fields(v))
+    present = [getattr(v, each.name) for each in fields(v) if getattr(v, each.name) is not None]
+    assert all(variable.is_nonneg() for variable in present)
 
 
-def test_lagged_parameters_have_one_entry_a_lag():
-    assert len(Parameters.of(SHAPE).eta_start) == 2
+OPTIONAL = {"with_assets", "with_response", "with_deferral", "with_spare"}
+
+
+def test_what_a_shape_has_no_use_for_is_not_there():
+    assert {each.name for each in fields(Variables) if getattr(Variables.of(SHAPE), each.name) is not None} == {
+        *("on", "sleeping", "wakes", "starts", "sleeps", "stops", "tokens", "site_w", "unserved"),
+        *("over_limit_w", "over_quality", "over_ramp_w", "over_busy"),
+    }
+    every = Variables.of(replace(SHAPE, **dict.fromkeys(OPTIONAL, True)))
+    assert all(getattr(every, each.name) is not None for each in fields(every))
+
+
+def test_what_is_drawn_is_the_load_where_nothing_else_stands_behind_the_meter():
+    v = Variables.of(SHAPE)
+    assert v.drawn_w is v.site_w
+    with_assets = Variables.of(replace(SHAPE, with_assets=True))
+    assert with_assets.drawn_w is with_assets.import_w
+    assert with_assets.soc_wh.shape == (2, 5)
 
 
 def test_pairs_are_summed_by_class_and_by_pool():

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.optimizer.terms.power import power_ramp, ramp_cost, site_power
+from controller.optimizer.terms.power import power_drop, power_ramp, ramp_cost, site_power
 from tests.fakes.problems import problem
 from tests.fakes.terms import Desk
 
@@ -31,9 +31,24 @@ def test_without_a_ramp_any_rise_is_fine():
     assert Desk(DATA, site_w=[[0.0, 9000.0, 9000.0]]).violation(power_ramp) == 0.0
 
 
+def test_a_fall_beyond_the_ramp_must_be_told_where_one_is_asked_for():
+    falling = [[2600.0, 1500.0, 1400.0]]
+    asked = problem(ramp_down_w=500.0)
+    assert Desk(asked, site_w=falling).violation(power_drop) == pytest.approx(600.0)
+    assert Desk(asked, site_w=falling, over_ramp_w=600.0).violation(power_drop) == pytest.approx(0.0)
+    assert Desk(asked).is_dpp(power_drop)
+    assert Desk(DATA, site_w=falling).violation(power_drop) == 0.0
+
+
+def test_ramps_are_of_what_is_drawn_from_the_grid():
+    sunny = problem(ramp_w=500.0, pv_w=(3000.0,) * 3)
+    assert Desk(sunny, site_w=[[1000.0, 3000.0, 3000.0]], import_w=1000.0).violation(power_ramp) == 0.0
+
+
 def test_a_single_interval_has_no_ramp():
-    desk = Desk(problem())
+    desk = Desk(problem(ramp_down_w=500.0))
     assert power_ramp(desk.v, desk.p, replace(desk.shape, steps=1)) == []
+    assert power_drop(desk.v, desk.p, replace(desk.shape, steps=1)) == []
 
 
 def test_rising_faster_costs():

@@ -1,6 +1,6 @@
 import pytest
 
-from controller.optimizer.terms.quality import quality_budget, quality_cost
+from controller.optimizer.terms.quality import quality_budget, quality_cost, quality_window
 from tests.fakes.problems import class_data, problem
 from tests.fakes.terms import Desk
 
@@ -25,3 +25,31 @@ def test_lost_quality_costs_within_the_budget_too():
     desk = Desk(priced, tokens=[[400.0] * 3, [400.0] * 3])
     assert desk.cost(quality_cost) == pytest.approx(5e-6 * 0.02 * 400 * 180 * 1e6)
     assert desk.is_dpp_cost(quality_cost)
+
+
+TOGETHER = class_data("standard", 800.0, quality_window=True)
+
+
+def test_a_budget_over_the_horizon_may_be_spent_at_once():
+    window = problem(classes=(TOGETHER,))
+    at_once = [[0.0, 400.0, 800.0], [800.0, 400.0, 0.0]]
+    assert Desk(window, tokens=at_once).violation(quality_window) == pytest.approx(0.0, abs=1e-9)
+    assert Desk(window, tokens=at_once).violation(quality_budget) == 0.0
+    over = Desk(window, tokens=[[0.0, 400.0, 700.0], [800.0, 400.0, 100.0]])
+    assert over.violation(quality_window) == pytest.approx(200 * 0.02 / 2)
+    assert over.is_dpp(quality_window)
+    assert Desk(DATA, tokens=at_once).violation(quality_window) == 0.0
+
+
+def test_classes_may_differ_in_how_their_budget_holds():
+    both = problem(
+        classes=(TOGETHER, class_data("strict", 800.0)),
+        allowed=((True, True),) * 2,
+        busy_s_per_token=((1e-3, 1e-3),) * 2,
+        j_per_token=((0.3, 0.2),) * 2,
+    )
+    lossy_first = [[0.0, 400.0, 800.0], [800.0, 400.0, 0.0]]
+    desk = Desk(both, tokens=lossy_first * 2)
+    assert desk.violation(quality_window) == pytest.approx(0.0, abs=1e-9)
+    assert desk.violation(quality_budget) == pytest.approx(8.0)
+    assert desk.is_dpp(quality_budget)
