@@ -63,20 +63,25 @@ class BankState:
         last: interval of the last outcome, None before the first.
         models: of the rules' specs.
         records: of all forecasters.
-        chosen: the one in use.
+        ranking: the forecaster in use, then the others whose records count, in the order in which they are asked.
     """
 
     last: int | None
     models: tuple[SmoothingState, ...]
     records: tuple[Record, ...]
-    chosen: int
+    ranking: tuple[int, ...]
+
+    @property
+    def chosen(self) -> int:
+        """The forecaster in use."""
+        return self.ranking[0]
 
     @classmethod
     def initial(cls, rules: Rules) -> BankState:
         """Nothing seen yet."""
         empty = Record.empty(len(rules.leads))
         models = (SmoothingState(),) * len(rules.specs)
-        return cls(None, models, (empty,) * len(rules.names), rules.initial)
+        return cls(None, models, (empty,) * len(rules.names), (rules.initial, 0) if rules.initial else (0,))
 
 
 def lasting(value: float) -> Given:
@@ -101,7 +106,7 @@ def take_in(state: BankState, rules: Rules, index: int, value: float) -> BankSta
     models = tuple(
         learn(spec, model, rules.grid, index, x) for spec, model in zip(rules.specs, state.models, strict=True)
     )
-    return BankState(index, models, records, _choice(records, rules, state.chosen))
+    return BankState(index, models, records, _ranked(records, rules, state.ranking))
 
 
 def say(state: BankState, rules: Rules, given: tuple[Given, ...]) -> BankState:
@@ -126,24 +131,16 @@ def say(state: BankState, rules: Rules, given: tuple[Given, ...]) -> BankState:
 def planned(state: BankState, rules: Rules, targets: range, given: tuple[Given, ...]) -> tuple[float | None, ...]:
     """What to plan for in intervals after the last outcome, in the series' unit.
 
-    The forecaster in use is asked first, then the others by their records; None where none knows anything, or where
-    too few differences are known for the quantile.
+    The forecaster in use is asked first, then the others by rank; None where none knows anything, or where too few
+    differences are known for the quantile.
     """
-    order = preference(state)
-    return tuple(_first_planned(state, rules, order, target, given) for target in targets)
+    return tuple(_first_planned(state, rules, target, given) for target in targets)
 
 
-def preference(state: BankState) -> tuple[int, ...]:
-    """The forecaster in use, then the others whose records count, the best first."""
-    return (state.chosen, *_by_loss(state.records, state.chosen))
-
-
-def _first_planned(
-    state: BankState, rules: Rules, order: tuple[int, ...], target: int, given: tuple[Given, ...]
-) -> float | None:
+def _first_planned(state: BankState, rules: Rules, target: int, given: tuple[Given, ...]) -> float | None:
     if state.last is None:
         return None
-    for number in order:
+    for number in state.ranking:
         point = _point(state, rules, number, target, given)
         offset = 0.0
         if rules.quantile is not None:
@@ -213,12 +210,6 @@ def _loss(value: float, planned_x: float, rules: Rules) -> float:
     return pinball(value, plan, 0.5 if rules.quantile is None else rules.quantile)
 
 
-def _by_loss(records: tuple[Record, ...], chosen: int) -> tuple[int, ...]:
-    """The other forecasters whose records count, the best first, and persistence in any case."""
-    ratios = {number: ratio for number, record in enumerate(records) if (ratio := _ratio(number, record)) is not None}
-    return tuple(sorted((number for number in ratios if number != chosen), key=lambda number: (ratios[number], number)))
-
-
 def _ratio(number: int, record: Record) -> float | None:
     """Loss beside persistence's, None while the record is too short to count."""
     if number == 0:
@@ -226,11 +217,22 @@ def _ratio(number: int, record: Record) -> float | None:
     return record.loss_ratio if record.scored >= MIN_SCORED else None
 
 
-def _choice(records: tuple[Record, ...], rules: Rules, chosen: int) -> int:
-    """The forecaster in use, or the best one where it is better by the margin."""
-    present = _ratio(chosen, records[chosen])
-    others = _by_loss(records, chosen)
-    if present is None or not others:
-        return chosen
-    best = _ratio(others[0], records[others[0]])
-    return others[0] if best is not None and best < (1.0 - rules.margin_frac) * present - LEAST_GAIN else chosen
+def _ranked(records: tuple[Record, ...], rules: Rules, ranking: tuple[int, ...]) -> tuple[int, ...]:
+    """The ranking, in which one moves up to where its loss is lower by the margin; those new to it begin last.
+
+    One that was put first without a record, and has none, stays first.
+    """
+    fresh = (
+        number for number, record in enumerate(records) if number not in ranking and _ratio(number, record) is not None
+    )
+    ranked: list[int] = []
+    for number in (*ranking, *fresh):
+        own = _ratio(number, records[number])
+        above = [_ratio(other, records[other]) for other in ranked]
+        place = next((n for n, ratio in enumerate(above) if _is_better(own, ratio, rules.margin_frac)), len(ranked))
+        ranked.insert(place, number)
+    return tuple(ranked)
+
+
+def _is_better(own: float | None, other: float | None, margin_frac: float) -> bool:
+    return own is not None and other is not None and own < (1.0 - margin_frac) * other - LEAST_GAIN

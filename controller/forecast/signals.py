@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from controller.forecast.bank import BankState, Rules, lasting, memory_intervals, planned, preference, say, take_in
+from controller.forecast.bank import BankState, Rules, lasting, memory_intervals, planned, say, take_in
 from controller.forecast.demand import PERSISTENCE
 from controller.forecast.policy import ForecastPolicy
 from controller.forecast.record import ladder
@@ -168,7 +168,7 @@ def _learnt(
     state, policy = learnt
     if state is None or value is None:
         return lambda _step, _silent: None, "feed"
-    rules, order = signal_rules(policy, horizon), preference(state.bank)
+    rules, order = signal_rules(policy, horizon), state.bank.ranking
     beyond = next(number for number in order if number != FEED)
     place = horizon.start_s / horizon.dt_s
     first = math.floor(place)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from controller.forecast.arrivals import arrival_rules, watch
-from controller.forecast.bank import BankState, Given, Rules, lasting, preference, say, take_in
+from controller.forecast.bank import BankState, Given, Rules, lasting, say, take_in
 from controller.forecast.demand import DemandState, update
 from controller.forecast.policy import ForecastPolicy
 from controller.forecast.scale import unscaled
@@ -81,7 +81,7 @@ def of_signal(case: SignalCase) -> Replayed:
         bank = take_in(bank, rules, index, value)
         bank = say(bank, rules, (lasting(value), _feed(case, index)))
         said |= _said(bank, rules)
-        speaks = [number for number in preference(bank) if bank.records[number].said[0]]
+        speaks = [number for number in bank.ranking if bank.records[number].said[0]]
         chosen.append(rules.names[speaks[0] if speaks else 0])
     return _replayed(said, case.values, 0, rules, chosen)
 
@@ -101,7 +101,7 @@ def _said(bank: BankState, rules: Rules) -> dict[Key, tuple[float, float]]:
             if (waiting := record.said[place]) and waiting[-1].target == target and waiting[-1].planned is not None
         }
         found |= {(rules.names[number], lead, target): pair for number, pair in fresh.items()}
-        best = next((number for number in preference(bank) if number in fresh), None)
+        best = next((number for number in bank.ranking if number in fresh), None)
         if best is not None:
             found[IN_USE, lead, target] = fresh[best]
     return found

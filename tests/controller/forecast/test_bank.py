@@ -1,5 +1,7 @@
 import math
+from dataclasses import replace
 from datetime import UTC
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from controller.forecast.bank import (
     lasting,
     memory_intervals,
     planned,
-    preference,
     say,
     take_in,
 )
@@ -103,6 +104,17 @@ def test_a_small_advantage_does_not_change_the_forecaster():
     assert name(run(values, rules(margin_frac=0.5)), steady) == "persistence"
 
 
+def test_those_that_are_asked_next_do_not_change_places_for_little():
+    how, rng = replace(rules(), given=("persistence", "feed"), initial=1), np.random.default_rng(6)
+    state, rankings = BankState.initial(how), []
+    for index, count in enumerate(rng.poisson(30, 400)):
+        state = take_in(state, how, index, count / 3600.0)
+        state = say(state, how, (lasting(count / 3600.0), lambda _target: None))
+        rankings.append(state.ranking)
+    assert {ranking[0] for ranking in rankings} == {1}
+    assert sum(a != b for a, b in pairwise(rankings)) < 12
+
+
 def test_the_share_of_outcomes_under_the_quantile_is_the_quantile():
     how, rng = rules(quantile=0.9), np.random.default_rng(5)
     state, under, told, before = BankState.initial(how), 0, 0, 0.0
@@ -145,7 +157,7 @@ def test_what_one_forecaster_does_not_know_the_next_best_is_asked():
     state = run(days(4), how)
     forgetful = run([None] * 5, how, state, start=96)
     assert None not in planned(forgetful, how, range(101, 140), (lasting(1.0),))
-    assert preference(state)[0] == state.chosen
+    assert state.ranking[0] == state.chosen
 
 
 def test_plain_values_are_planned_without_a_quantile():
@@ -173,7 +185,7 @@ def test_a_record_counts_from_enough_intervals_on():
     how = rules()
     state = run(days(1), how)
     assert state.records[1].scored < MIN_SCORED
-    assert preference(state) == (0,)
+    assert state.ranking == (0,)
 
 
 @settings(max_examples=60, deadline=None)

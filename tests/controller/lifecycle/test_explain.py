@@ -40,6 +40,8 @@ def test_pools_add_up_to_the_fleet_and_the_modelled_power():
 def test_classes_carry_demand_and_quality():
     premium, standard, _ = reasons().classes
     assert standard.demand_tokens_per_s == pytest.approx(5.0 * 211.0, rel=0.05)
+    assert standard.forecaster == "persistence"
+    assert set(standard.planned_tokens_per_s) == {standard.demand_tokens_per_s}
     assert premium.quality_allowed_frac == pytest.approx(0.002, rel=0.02)
 
 
