@@ -3,7 +3,8 @@
 1. The relaxation, in which instances need not be whole, is solved and made tight by cover inequalities.
 2. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
 3. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
-   totals are too large for that, the plan is within a fraction of an instance of the relaxation already.
+   totals are too large for that, the plan is within a fraction of an instance of the relaxation already; where time
+   was too short for it, the relaxation rounded up stands beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from controller.optimizer.groups import Covering, broken_steps
 from controller.optimizer.program import Answer, Program, Row, Search, solve
 
 NEAR_SHARE = 0.4
-"""Most of the time that the search near the relaxation may take."""
+"""Most of the time that the search near the relaxation may take where a proof follows."""
+LAST_SHARE = 0.7
+"""The same where no proof follows."""
 WHOLE = 1e-6
 """Distance from a whole number that counts as none."""
 WIDER = 1.0
@@ -52,7 +55,10 @@ def search_whole(program: Program, covering: Covering, search: Search, monotonic
     rows, tightened = _tightened(program, rows, replace(search, time_limit_s=clock.left_s()))
     bound = tightened.objective if tightened is not None and hold_everywhere else relaxed.objective
     relaxed = tightened or relaxed
-    near = _near(program.with_rows(rows), relaxed.x, search, clock)
+    share = NEAR_SHARE if hold_everywhere else LAST_SHARE
+    near = _near(program.with_rows(rows), relaxed.x, search, clock, share)
+    if not hold_everywhere and (near is None or not _is_close(near.objective, near.bound, search)):
+        near = _better(near, _rounded_up(program, relaxed.x, replace(search, time_limit_s=clock.left_s())))
     if near is not None:
         if _is_close(near.objective, bound, search) or not hold_everywhere:
             return replace(near, bound=bound)
@@ -90,19 +96,37 @@ def _without(rows: list[Row], steps: set[int]) -> list[Row]:
     return [row for row in rows if row.step not in steps]
 
 
-def _near(tight: Program, x: np.ndarray, search: Search, clock: Clocked) -> Answer | None:
+def _near(tight: Program, x: np.ndarray, search: Search, clock: Clocked, share: float) -> Answer | None:
     """The best answer in which every whole number is the relaxed one rounded down or up."""
     whole = tight.whole
     for wider in (0.0, WIDER):
         lower, upper = tight.lower.copy(), tight.upper.copy()
         lower[whole] = np.maximum(lower[whole], np.floor(x[whole] + WHOLE) - wider)
         upper[whole] = np.minimum(upper[whole], np.ceil(x[whole] - WHOLE) + wider)
-        limit_s = NEAR_SHARE * clock.left_s()
+        limit_s = share * clock.left_s()
         try:
             return solve(tight.within(lower, upper), replace(search, time_limit_s=limit_s), whole=True)
         except SolverError:
             continue
     return None
+
+
+def _rounded_up(program: Program, x: np.ndarray, search: Search) -> Answer | None:
+    """The best answer with every instance that the relaxed one has a part of; None where there is none in time."""
+    whole, lower, upper = program.whole, program.lower.copy(), program.upper.copy()
+    lower[whole] = np.maximum(lower[whole], np.floor(x[whole] + WHOLE))
+    upper[whole] = np.minimum(upper[whole], np.ceil(x[whole] - WHOLE))
+    on = program.columns["on"]
+    lower[on] = np.maximum(lower[on], upper[on])
+    try:
+        return solve(program.within(lower, upper), search, whole=True)
+    except SolverError:
+        return None
+
+
+def _better(one: Answer | None, other: Answer | None) -> Answer | None:
+    known = [answer for answer in (one, other) if answer is not None]
+    return min(known, key=lambda answer: answer.objective, default=None)
 
 
 def _is_close(objective: float, bound: float, search: Search) -> bool:

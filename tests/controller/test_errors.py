@@ -26,3 +26,8 @@ def test_errors_name_the_place_and_exit_with_their_code(error, code, parts):
 
 def test_a_time_out_is_a_solver_error():
     assert issubclass(errors.TimedOut, errors.SolverError)
+
+
+def test_a_wrong_problem_is_the_operators_mistake_and_no_plan_for_the_ladder():
+    assert issubclass(errors.ProblemError, errors.SolverError)
+    assert errors.ProblemError("demand of class a is -1; give 0 or more").exit_code == 2

@@ -7,7 +7,7 @@ from controller.errors import TimedOut
 from controller.optimizer import search as search_module
 from controller.optimizer.groups import Covering
 from controller.optimizer.milp import compile_milp
-from controller.optimizer.program import Search, solve
+from controller.optimizer.program import Answer, Search, solve
 from controller.optimizer.search import search_whole
 from controller.optimizer.solving import program_of
 from controller.optimizer.values import set_values, shape_of
@@ -62,11 +62,15 @@ def test_covers_lift_the_bound():
     assert solve(program.with_rows(rows), SEARCH, whole=False).objective > 1.01 * relaxed.objective
 
 
-def test_a_large_fleet_is_planned_near_its_relaxation():
+def large_fleet():
     core = make("M", 0)
     core["site_gpus"] = [8000] * 3
     core["demand"] = (np.array(core["demand"]) * 40).tolist()
-    data = problem_of(core)
+    return problem_of(core)
+
+
+def test_a_large_fleet_is_planned_near_its_relaxation():
+    data = large_fleet()
     program = program_for(data)
     relaxed = solve(program, SEARCH, whole=False)
     found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
@@ -90,3 +94,23 @@ def test_what_was_found_near_the_relaxation_is_kept_when_time_is_up(monkeypatch)
     monkeypatch.setattr(search_module, "_is_close", lambda *_: False)
     found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
     assert found.objective >= found.bound
+
+
+def test_a_large_fleet_is_rounded_up_when_the_search_finds_nothing_in_time(monkeypatch):
+    monkeypatch.setattr(search_module, "_near", lambda *_: None)
+    data = large_fleet()
+    program = program_for(data)
+    found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
+    assert found.objective <= 1.01 * found.bound
+    on = found.x[program.columns["on"]]
+    assert on == pytest.approx(np.rint(on), abs=1e-6)
+
+
+def test_the_better_of_two_answers_is_kept(monkeypatch):
+    data = large_fleet()
+    program = program_for(data)
+    relaxed = solve(program, SEARCH, whole=False)
+    poor = Answer(relaxed.x, 10 * relaxed.objective, relaxed.objective)
+    monkeypatch.setattr(search_module, "_near", lambda *_: poor)
+    found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
+    assert found.objective < poor.objective
