@@ -7,7 +7,7 @@ import math
 from controller.model.plan import Plan, SitePlan
 from controller.optimizer.data import BatteryData, ProblemData, SiteData
 from controller.optimizer.outcome import Outcome
-from controller.optimizer.promises import ENERGY_TOLERANCE_FRAC, POWER_TOLERANCE_W
+from controller.optimizer.promises import POWER_TOLERANCE_W, energy_tolerance_wh
 
 
 def site_series(plan: Plan, data: ProblemData) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def _battery(site_id: str, battery: BatteryData, planned: SitePlan, held_wh: tup
         )
         if shares > 1 + 1e-3:
             out.append(f"{site_id}[{t}]: charging and discharging together take {shares:.3f} of the interval")
-    near_wh = ENERGY_TOLERANCE_FRAC * battery.capacity_wh
+    near_wh = energy_tolerance_wh(battery)
     for t, (said, means) in enumerate(zip(planned.soc_wh, held_wh, strict=True)):
         if abs(said - means) > near_wh:
             out.append(f"{site_id}[{t}]: {said:.1f} Wh stored, charging and discharging leave {means:.1f} Wh")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from controller.optimizer.backlog import ledger
-from controller.optimizer.data import ProblemData, SiteData
+from controller.optimizer.data import BatteryData, ProblemData, SiteData
 from controller.optimizer.onsite import final_target_wh
 from controller.optimizer.spare import Rates, Serving, missing_spare
 
@@ -15,6 +15,7 @@ TOKENS_TOLERANCE = 1e-3
 POWER_TOLERANCE_W = 0.5
 BUSY_TOLERANCE = 1e-4
 """Engine time, instances."""
+ENERGY_TOLERANCE_WH = 1e-3
 ENERGY_TOLERANCE_FRAC = 1e-5
 """Share of a battery's capacity below which energy is numeric."""
 
@@ -65,13 +66,18 @@ def over_ramp_w(site: SiteData, drawn_w: Sequence[float]) -> float:
     return worst if worst > 2 * POWER_TOLERANCE_W else 0.0
 
 
+def energy_tolerance_wh(battery: BatteryData) -> float:
+    """Energy in a battery that is arithmetic."""
+    return ENERGY_TOLERANCE_WH + ENERGY_TOLERANCE_FRAC * battery.capacity_wh
+
+
 def short_wh(data: ProblemData, c: int, held_wh: Sequence[float]) -> float:
     """Energy that a battery lacks at the horizon's end; 0 below the tolerance, without one, or before the end."""
     battery = data.sites[c].battery
     if battery is None or len(held_wh) != data.horizon.steps + 1:
         return 0.0
     short = final_target_wh(battery, data) - held_wh[-1]
-    return short if short > ENERGY_TOLERANCE_FRAC * battery.capacity_wh else 0.0
+    return short if short > energy_tolerance_wh(battery) else 0.0
 
 
 def over_spare(data: ProblemData, r: int, serving: Serving, rates: Rates) -> float:

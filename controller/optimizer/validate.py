@@ -9,9 +9,7 @@ import numpy as np
 
 from controller.errors import ProblemError
 from controller.optimizer.data import BatteryData, ClassData, PoolData, ProblemData, SiteData
-
-SOC_TOLERANCE_FRAC = 1e-6
-"""Share of a battery's capacity by which its charge may lie beyond its bounds by arithmetic alone."""
+from controller.optimizer.promises import energy_tolerance_wh
 
 
 def validate(data: ProblemData) -> None:
@@ -89,7 +87,7 @@ def _battery(battery: BatteryData, place: str) -> None:
     for name in ("charge_frac", "discharge_frac"):
         _fraction(name, place, getattr(battery, name))
     _number("min_wh", place, battery.min_wh, most=battery.capacity_wh)
-    near_wh = SOC_TOLERANCE_FRAC * battery.capacity_wh
+    near_wh = energy_tolerance_wh(battery)
     _number("soc_wh", place, battery.soc_wh, least=battery.min_wh - near_wh, most=battery.capacity_wh + near_wh)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from controller.optimizer.promises import (
+    energy_tolerance_wh,
     headroom_used,
     over_limit_w,
     over_quality,
@@ -45,6 +46,8 @@ def test_a_battery_is_short_at_the_horizons_end_only():
     assert short_wh(data, 0, (0.0, 0.0, 0.0, 200.0)) == pytest.approx(300.0)
     assert short_wh(data, 0, (0.0, 0.0)) == 0.0
     assert short_wh(steady(), 0, ()) == 0.0
+    assert short_wh(data, 0, (0.0, 0.0, 0.0, 499.995)) == 0.0
+    assert energy_tolerance_wh(battery_data(capacity_wh=0.0)) > 0
 
 
 def test_headroom_and_spare_are_told_beyond_arithmetic():
