@@ -47,7 +47,7 @@ def _against_limit(site: SiteData, dt_s: float, net_w: list[float]) -> tuple[flo
     battery = site.battery
     if battery is None:
         return (0.0,) * len(net_w)
-    left_wh, out = battery.soc_wh - battery.min_wh, []
+    left_wh, out = now_wh(battery) - battery.min_wh, []
     per_w = taken_wh_per_w(battery, dt_s)
     for watts, limit in zip(net_w, site.limit_w, strict=False):
         wanted = 0.0 if limit is None else max(0.0, watts - max(0.0, limit))
@@ -75,11 +75,16 @@ def taken_wh_per_w(battery: BatteryData, dt_s: float) -> float:
     return dt_s / SECONDS_PER_HOUR / battery.discharge_frac
 
 
+def now_wh(battery: BatteryData) -> float:
+    """What a battery holds; beyond its bounds it can lie by arithmetic alone."""
+    return min(max(battery.soc_wh, battery.min_wh), battery.capacity_wh)
+
+
 def soc_wh(
     battery: BatteryData, dt_s: float, charge_w: tuple[float, ...], discharge_w: tuple[float, ...]
 ) -> tuple[float, ...]:
     """Energy in a battery at the edges of the intervals, one more than there are."""
-    held = [battery.soc_wh]
+    held = [now_wh(battery)]
     for charge, discharge in zip(charge_w, discharge_w, strict=True):
         gained = stored_wh_per_w(battery, dt_s) * charge - taken_wh_per_w(battery, dt_s) * discharge
         held.append(held[-1] + gained)
@@ -89,7 +94,7 @@ def soc_wh(
 def final_target_wh(battery: BatteryData, data: ProblemData) -> float:
     """Energy that a battery is to hold at the horizon's end: what is asked for, or what can be reached."""
     horizon = data.horizon
-    most = battery.soc_wh + horizon.steps * stored_wh_per_w(battery, horizon.dt_s) * battery.charge_w
+    most = now_wh(battery) + horizon.steps * stored_wh_per_w(battery, horizon.dt_s) * battery.charge_w
     return min(battery.final_wh, battery.capacity_wh, most)
 
 

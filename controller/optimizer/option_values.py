@@ -6,7 +6,7 @@ import numpy as np
 
 from controller.optimizer.backlog import most_waiting
 from controller.optimizer.data import BatteryData, ProblemData
-from controller.optimizer.onsite import final_target_wh, short_usd_per_wh, stored_wh_per_w, taken_wh_per_w
+from controller.optimizer.onsite import final_target_wh, now_wh, short_usd_per_wh, stored_wh_per_w, taken_wh_per_w
 from controller.optimizer.parameters import (
     AssetParameters,
     DeferralParameters,
@@ -59,8 +59,7 @@ def _set_assets(p: AssetParameters, data: ProblemData, objective_per_usd: float)
     put(p.taken_wh, _column([taken_wh_per_w(b, dt_s) for b in batteries]))
     put(p.min_wh, np.repeat(_column([b.min_wh for b in batteries]), steps + 1, axis=1))
     put(p.capacity_wh, np.repeat(_column([b.capacity_wh for b in batteries]), steps + 1, axis=1))
-    # What a battery holds may lie beyond its bounds by arithmetic alone.
-    put(p.now_wh, _column([min(max(b.soc_wh, b.min_wh), b.capacity_wh) for b in batteries]))
+    put(p.now_wh, _column([now_wh(b) for b in batteries]))
     put(p.final_wh, _column([final_target_wh(b, data) for b in batteries]))
     mwh_per_w = dt_s / J_PER_MWH
     wear = [max(LEAST_WEAR_USD_PER_MWH, b.wear_usd_per_mwh) for b in batteries]

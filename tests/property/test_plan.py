@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.model.plan import Plan, PlanOrigin
+from controller.optimizer.backlog import waiting_after
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.data import ClassData, ProblemData, SiteData
@@ -236,6 +237,41 @@ def test_no_plan_of_a_tiny_problem_is_cheaper(data: ProblemData) -> None:
         each for each in _every_plan(data) if not each.slack and (plan.slack or each.cost_usd < plan.cost_usd - 1e-7)
     ]
     assert all(violations(each, data) for each in better)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from([0.0, 500.0, 850.0]), min_size=6, max_size=6),
+    st.lists(st.sampled_from([20.0, 50.0, 90.0]), min_size=8, max_size=8),
+    st.integers(0, 2),
+)
+def test_planning_again_every_interval_puts_nobody_off_forever(
+    demand: list[float], prices: list[float], defer_steps: int
+) -> None:
+    coming, waiting, soc_wh = (*demand, 0.0, 0.0, 0.0), (), 500.0
+    came = served = 0.0
+    for now in range(len(demand) + 1):
+        batch = class_data(
+            "batch",
+            0.0,
+            demand_tokens_per_s=coming[now : now + STEPS],
+            defer_steps=defer_steps,
+            backlog_tokens_per_s=waiting,
+        )
+        data = steady(
+            classes=(batch,),
+            price_usd_per_mwh=tuple((prices * 2)[now : now + STEPS]),
+            battery=battery_data(soc_wh=soc_wh, charge_frac=0.9, final_wh=500.0),
+        )
+        plan = EXACT.plan(data, time_limit_s=5.0)
+        assert violations(plan, data) == ()
+        assert {slack.promise for slack in plan.slack} <= {"headroom"}
+        came += coming[now]
+        served += plan.pools[0].output_tokens_per_s[0][1][0]
+        [waiting] = waiting_after(data, plan)
+        soc_wh = plan.sites[0].soc_wh[1]
+        assert abs(came - served - sum(waiting)) < 1e-2
+        assert sum(waiting) <= sum(demand[max(0, now - defer_steps + 1) : now + 1]) + 1e-2
 
 
 @QUICK

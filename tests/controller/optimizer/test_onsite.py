@@ -6,6 +6,7 @@ from controller.optimizer.onsite import (
     flows_by_rule,
     imports_w,
     no_flows,
+    now_wh,
     reward_usd,
     short_usd_per_wh,
     soc_wh,
@@ -27,6 +28,7 @@ def test_the_grid_gives_what_is_left():
 
 def test_a_battery_loses_on_the_way_in_and_out():
     assert soc_wh(LOSSY, 3600.0, (1000.0, 0.0), (0.0, 400.0)) == pytest.approx((0.0, 900.0, 400.0))
+    assert now_wh(battery_data(soc_wh=-1e-4)) == 0.0
     assert stored_wh_per_w(LOSSY, 900.0) == pytest.approx(0.225)
     assert taken_wh_per_w(LOSSY, 900.0) == pytest.approx(0.3125)
 
