@@ -248,7 +248,8 @@ def test_no_plan_of_a_tiny_problem_is_cheaper(data: ProblemData) -> None:
 def test_planning_again_every_interval_puts_nobody_off_forever(
     demand: list[float], prices: list[float], defer_steps: int
 ) -> None:
-    coming, waiting, soc_wh = (*demand, 0.0, 0.0, 0.0), (), 500.0
+    coming, soc_wh = (*demand, 0.0, 0.0, 0.0), 500.0
+    waiting: tuple[float, ...] = ()
     came = served = 0.0
     for now in range(len(demand) + 1):
         batch = class_data(
