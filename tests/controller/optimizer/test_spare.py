@@ -29,6 +29,8 @@ def test_what_is_missing_is_told_at_the_worst_interval():
     assert missing_spare(DATA, 0, serving, rates(800.0, 0.0)) == pytest.approx(1800 - 100 - 900)
     assert missing_spare(DATA, 0, ((3.0,) * 3, (3.0,) * 3), rates(800.0, 0.0)) == 0.0
     assert missing_spare(problem(), 0, serving, rates(800.0, 0.0)) == 0.0
+    asleep = class_data("standard", 0.0, survives_loss=True)
+    assert missing_spare(problem(classes=(asleep,)), 0, ((0.0,) * 3,) * 2, rates(0.0, 0.0)) == 0.0
 
 
 def test_its_price_stands_between_headroom_and_serving():
