@@ -17,18 +17,24 @@ from pathlib import Path
 from tests.bench.peers import Peer
 
 
-def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str, str]:
-    """Facts of this run, in the order in which they are shown."""
-    tree = checkout or root
+def host(tree: Path) -> dict[str, str]:
+    """Date, machine and versions of what is measured, in the order in which they are shown."""
     ours = _first_line(["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=12"])
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": _command(sys.argv[1:]),
         "machine": f"{_cpu_model()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "load average at the start": f"{os.getloadavg()[0]:.1f}",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_version()}, uvloop {metadata.version('uvloop')}",
         "wattroute": f"{metadata.version('wattroute')} ({ours})" if ours else metadata.version("wattroute"),
+    }
+
+
+def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str, str]:
+    """Facts of a run beside the peers."""
+    return {
+        "command": _command(sys.argv[1:]),
+        **host(checkout or root),
         "nginx": _first_line(["nginx", "-v"]).removeprefix("nginx version: nginx/"),
         "wrk": _first_line(["wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
         **{peer.name: _installed_version(peer) for peer in peers},
