@@ -51,6 +51,12 @@ def ledger(cls: ClassData, served: Sequence[float], *, until_end: bool) -> Ledge
     return Ledger(tuple(unserved), tuple(over), by_due)
 
 
+def still_waiting(cls: ClassData, served: Sequence[float]) -> float:
+    """Output tokens/s that wait after the intervals in which so much was served."""
+    may_wait = cls.defer_steps or cls.backlog_tokens_per_s
+    return sum(ledger(cls, served, until_end=False).waiting) if may_wait else 0.0
+
+
 def most_waiting(cls: ClassData, steps: int) -> tuple[float, ...]:
     """What may wait at the end of each interval: demand and backlog that are not due yet; nothing at the last."""
     out = []

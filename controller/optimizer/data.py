@@ -160,9 +160,10 @@ class ClassData:
     survives_loss: bool = False
     quality_window: bool = False
 
-    def asked_tokens_per_s(self, t: int) -> float:
-        """What an interval asks for where nothing is deferred beyond it: its demand, and in the first what waits."""
-        return self.demand_tokens_per_s[t] + (sum(self.backlog_tokens_per_s) if t == 0 else 0.0)
+    @property
+    def asked_tokens_per_s(self) -> float:
+        """What the first interval asks for where nobody waits beyond it: its demand and what waits already."""
+        return self.demand_tokens_per_s[0] + sum(self.backlog_tokens_per_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
     classes = tuple(
         replace(
             cls,
-            demand_tokens_per_s=(cls.asked_tokens_per_s(0),),
+            demand_tokens_per_s=(cls.asked_tokens_per_s,),
             quality_budget_frac=cls.quality_budget_frac[:1],
             defer_steps=0,
             backlog_tokens_per_s=(),

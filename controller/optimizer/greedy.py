@@ -6,6 +6,7 @@ It is the last rung of the ladder and needs nothing but this module; it aims at 
 from __future__ import annotations
 
 from controller.model.plan import Plan, PlanOrigin
+from controller.optimizer.backlog import still_waiting
 from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import (
     Outcome,
@@ -75,8 +76,8 @@ def filled(data: ProblemData) -> Plan:
 def fill(data: ProblemData, serving: tuple[tuple[float, ...], ...]) -> Rates:
     """Token rates for `serving[t][k]` instances: dearest promise first, then the pool of least energy a token.
 
-    A class goes to lossy pools as far as its quality budget carries; then headroom is used; what is still left goes
-    where there is any room.
+    Nobody waits for whom there is room; who finds none waits as long as it may. A class goes to lossy pools as far as
+    its quality budget carries; then headroom is used; what is still left goes where there is any room.
     """
     steps = len(serving)
     rates = [[[0.0] * steps for _ in data.pools] for _ in data.classes]
@@ -93,7 +94,7 @@ def _fill_class(
     data: ProblemData, r: int, t: int, rooms: tuple[list[float], list[float]], rates: list[list[float]]
 ) -> None:
     cls = data.classes[r]
-    left = cls.asked_tokens_per_s(t)
+    left = cls.demand_tokens_per_s[t] + still_waiting(cls, [sum(cell[s] for cell in rates) for s in range(t)])
     loss_left = cls.quality_budget_frac[t] * left
     pools = sorted((k for k in range(len(data.pools)) if data.allowed[r][k]), key=lambda k: (data.j_per_token[r][k], k))
     for within_budget, room in ((True, rooms[0]), (True, rooms[1]), (False, rooms[0]), (False, rooms[1])):
@@ -156,7 +157,7 @@ def _objective(data: ProblemData, on: tuple[int, ...]) -> float:
     serving = tuple((float(count),) for count in on)
     for r, cls in enumerate(data.classes):
         # Rates that leave nothing unserved leave nobody waiting either: greedy defers nothing.
-        missing = cls.asked_tokens_per_s(0) - sum(row[0] for row in rates[r])
+        missing = cls.asked_tokens_per_s - sum(row[0] for row in rates[r])
         cost += max(0.0, missing) * dt_s * cls.serve_usd_per_token
         cost += over_quality(data, rates, r)[0] * dt_s * data.quality_usd_per_token
         cost += missing_spare(data, r, serving, rates) * dt_s * spare_usd_per_token(data, r)

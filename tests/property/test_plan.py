@@ -151,6 +151,8 @@ def test_nor_does_one_of_several_sites_with_assets_and_work_that_waits(data: Pro
     serving = tuple(pool.on[0] for pool in plan.pools)
     assert violations(EXACT.dispatch(data, serving), first_interval(data, serving)) == ()
     assert violations(retold(data, plan), data) == ()
+    still = replace(data, pools=tuple(replace(p, min_up_steps=1) for p in data.pools), may_stop=True)
+    assert violations(shifted(still, plan, 0), still) == ()
 
 
 @QUICK

@@ -1,7 +1,7 @@
 import pytest
 
 from controller.model.plan import PlanOrigin
-from controller.optimizer.backlog import ledger, most_waiting, waiting_after
+from controller.optimizer.backlog import ledger, most_waiting, still_waiting, waiting_after
 from controller.optimizer.outcome import assemble
 from tests.fakes.problems import class_data, steady
 
@@ -51,3 +51,9 @@ def test_what_waits_after_an_interval_is_the_backlog_of_the_next_problem():
     plan = assemble(data, PlanOrigin.MILP, ((1, 1, 1),), ((0, 0, 0),), (((20.0, 80.0, 12.0),),))
     assert waiting_after(data, plan) == (pytest.approx((0.0, 92.0)),)
     assert waiting_after(data, plan, 2) == (pytest.approx((12.0, 0.0)),)
+
+
+def test_what_still_waits_is_told_after_any_interval():
+    cls = batch(10.0, 20.0, 0.0, backlog=(5.0, 7.0))
+    assert [still_waiting(cls, served) for served in ((), (4.0,), (4.0, 18.0))] == pytest.approx([12.0, 17.0, 19.0])
+    assert still_waiting(batch(10.0, 0.0, 0.0, defer_steps=0), (4.0,)) == 0.0

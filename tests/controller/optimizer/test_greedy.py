@@ -100,3 +100,9 @@ def test_a_battery_keeps_the_limit_before_anybody_yields():
     plan = greedy(limited)
     assert plan.sites[0].import_w == pytest.approx((1300.0,))
     assert violations(plan, limited) == ()
+
+
+def test_who_finds_no_room_waits_as_long_as_it_may():
+    batch = class_data("batch", 0.0, demand_tokens_per_s=(1500.0, 0.0, 0.0), defer_steps=1)
+    rates = fill(steady(classes=(batch,), peak_frac=0.9), ((1.0,), (1.0,), (1.0,)))
+    assert rates[0][0] == pytest.approx((900.0, 600.0, 0.0))
