@@ -150,6 +150,8 @@ def _highs(search: Search) -> highspy.Highs:
         "time_limit": float(search.time_limit_s),
         "mip_rel_gap": search.rel_gap_frac,
         "mip_abs_gap": search.abs_gap,
+        # It may search a part of the problem for many times the time limit without a look at the clock.
+        "mip_heuristic_run_root_reduced_cost": False,
     }
     for name, value in options.items():
         highs.setOptionValue(name, value)
