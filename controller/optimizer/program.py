@@ -96,11 +96,13 @@ class Answer:
         x: (n,).
         objective: its cost.
         bound: no answer can cost less.
+        basis: of a relaxation, from which one with further rows goes on.
     """
 
     x: np.ndarray
     objective: float
     bound: float
+    basis: highspy.HighsBasis | None = None
 
     @property
     def gap_frac(self) -> float | None:
@@ -110,7 +112,14 @@ class Answer:
         return max(0.0, self.objective - self.bound) / max(1e-9, abs(self.objective))
 
 
-def solve(program: Program, search: Search, *, whole: bool, start: np.ndarray | None = None) -> Answer:
+def solve(
+    program: Program,
+    search: Search,
+    *,
+    whole: bool,
+    start: np.ndarray | None = None,
+    basis: highspy.HighsBasis | None = None,
+) -> Answer:
     """Solve a program.
 
     Args:
@@ -118,6 +127,7 @@ def solve(program: Program, search: Search, *, whole: bool, start: np.ndarray | 
         search: how.
         whole: False for its relaxation, in which nothing need be whole.
         start: a feasible answer to begin with.
+        basis: of the relaxation of the same program with fewer rows, the others being last.
 
     Raises:
         TimedOut: the time limit passed without a feasible answer.
@@ -129,16 +139,28 @@ def solve(program: Program, search: Search, *, whole: bool, start: np.ndarray | 
         known = highspy.HighsSolution()
         known.col_value = start
         highs.setSolution(known)
+    if basis is not None:
+        highs.setBasis(_extended(basis, len(program.row_lower)))
     highs.run()
     status, info = highs.getModelStatus(), highs.getInfo()
     has_answer = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     if status in FEASIBLE or (status in STOPPED and has_answer and whole):
         bound = info.mip_dual_bound if whole and program.whole.any() else info.objective_function_value
-        return Answer(np.array(highs.getSolution().col_value), info.objective_function_value, bound)
+        found = np.array(highs.getSolution().col_value)
+        return Answer(found, info.objective_function_value, bound, None if whole else highs.getBasis())
     if status in STOPPED:
         raise TimedOut(f"no plan within {search.time_limit_s:g} s; allow more time or plan fewer intervals")
     name = highs.modelStatusToString(status).lower()
     raise SolverError(f"HiGHS ended as {name}; the next rung of the ladder takes its place")
+
+
+def _extended(basis: highspy.HighsBasis, rows: int) -> highspy.HighsBasis:
+    extended = highspy.HighsBasis()
+    extended.col_status = basis.col_status
+    known = list(basis.row_status)
+    extended.row_status = known + [highspy.HighsBasisStatus.kBasic] * (rows - len(known))
+    extended.valid = True
+    return extended
 
 
 def _highs(search: Search) -> highspy.Highs:

@@ -18,6 +18,8 @@ from controller.errors import SolverError, TimedOut
 from controller.optimizer.groups import Covering, broken_steps
 from controller.optimizer.program import Answer, Program, Row, Search, solve
 
+TIGHT_SHARE = 0.5
+"""Most of the time left that the inequalities may take."""
 NEAR_SHARE = 0.4
 """Most of the time that the search near the relaxation may take where a proof follows."""
 LAST_SHARE = 0.7
@@ -52,7 +54,8 @@ def search_whole(program: Program, covering: Covering, search: Search, monotonic
     if not program.whole.any():
         return relaxed
     rows, hold_everywhere = covering.rows(program, relaxed.x)
-    rows, tightened = _tightened(program, rows, replace(search, time_limit_s=clock.left_s()))
+    limited = replace(search, time_limit_s=TIGHT_SHARE * clock.left_s())
+    rows, tightened = _tightened(program, rows, relaxed, limited)
     bound = tightened.objective if tightened is not None and hold_everywhere else relaxed.objective
     relaxed = tightened or relaxed
     share = NEAR_SHARE if hold_everywhere else LAST_SHARE
@@ -73,7 +76,7 @@ def search_whole(program: Program, covering: Covering, search: Search, monotonic
     return found
 
 
-def _tightened(program: Program, rows: list[Row], search: Search) -> tuple[list[Row], Answer | None]:
+def _tightened(program: Program, rows: list[Row], relaxed: Answer, search: Search) -> tuple[list[Row], Answer | None]:
     """The relaxation with inequalities, and those of them that it can meet without breaking a promise.
 
     Where bounds on instances or power leave too little room for whole instances, a promise has to yield, in the
@@ -81,7 +84,7 @@ def _tightened(program: Program, rows: list[Row], search: Search) -> tuple[list[
     """
     while rows:
         try:
-            answer = solve(program.with_rows(rows), search, whole=False)
+            answer = solve(program.with_rows(rows), search, whole=False, basis=relaxed.basis)
         except SolverError:
             return [], None
         broken = broken_steps(program, answer.x)

@@ -37,6 +37,18 @@ def test_a_row_more_is_obeyed():
     assert knapsack().with_rows([]).matrix.shape == (1, 2)
 
 
+def test_a_relaxation_goes_on_from_the_basis_of_one_with_fewer_rows():
+    first = solve(knapsack(), SEARCH, whole=False)
+    program = knapsack().with_rows([Row(np.array([1]), np.array([1.0]), 2.0, step=0)])
+    again = solve(program, SEARCH, whole=False, basis=first.basis)
+    assert again.x == pytest.approx(solve(program, SEARCH, whole=False).x)
+    assert again.objective == pytest.approx(0.5 + 3.0 * 2)
+
+
+def test_a_whole_answer_has_no_basis():
+    assert solve(knapsack(), SEARCH, whole=True).basis is None
+
+
 def test_a_smaller_box_is_obeyed():
     assert solve(knapsack().within(np.array([0.0, 4.0]), np.array([1.0, 9.0])), SEARCH, whole=True).x[1] == 4.0
 

@@ -114,3 +114,18 @@ def test_the_better_of_two_answers_is_kept(monkeypatch):
     monkeypatch.setattr(search_module, "_near", lambda *_: poor)
     found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
     assert found.objective < poor.objective
+
+
+def test_inequalities_that_take_too_long_are_left_out(monkeypatch):
+    data = large_fleet()
+    program = program_for(data)
+    solved = search_module.solve
+
+    def late(*arguments, basis=None, **options):
+        if basis is not None:
+            raise TimedOut("late")
+        return solved(*arguments, **options)
+
+    monkeypatch.setattr(search_module, "solve", late)
+    found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
+    assert found.objective <= 1.01 * found.bound
