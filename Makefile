@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test fuzz bench bench-soak bench-forecast bench-plan lint schema images clean
+.PHONY: demo test fuzz bench bench-soak bench-forecast bench-path bench-plan lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,9 @@ bench: $(STAMP)  ## what the router costs, beside its peers
 
 bench-forecast: $(STAMP)  ## how well demand, price and carbon are foreseen
 	$(BIN)/python -m tests.bench.forecasts $(ARGS)
+
+bench-path: $(STAMP)  ## the data path without the kernel
+	$(BIN)/python -m tests.bench.path
 
 bench-plan: $(STAMP)  ## how good plans are and how fast, beside plain HiGHS
 	$(BIN)/python -m tests.bench.planning $(ARGS)

@@ -61,6 +61,8 @@ def kind_of(command: str) -> str:
         return "demo"
     if command.startswith("wattroute simulate"):
         return "simulate"
+    if command.startswith("python tests/bench/"):
+        return "bench"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
         return "server"
     return "guide" if NEEDS_THE_GUIDE.search(command) else "client"
@@ -72,10 +74,20 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "make",
         "demo",
         "simulate",
+        "bench",
         "server",
         "client",
         "guide",
     }
+
+
+def test_an_instance_is_made_solved_and_judged_as_shown(tmp_path: Path) -> None:
+    for case in cases("bench"):
+        (command,) = case.values
+        _, script, *words = shlex.split(str(command))
+        result = run([sys.executable, str(ROOT / script), *words], tmp_path)
+        assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["feasible"]
 
 
 @pytest.mark.parametrize("command", cases("make"))
