@@ -183,15 +183,17 @@ async def test_tokens_are_charged_as_they_turn_out(router: RouterProcess) -> Non
     assert "retry-after" not in caught.value.response.headers
 
 
+async def hang(request: Request, wire: Wire) -> None:
+    """Answers no request for work until its client has left."""
+    if request.method != "POST":
+        await behave(request, wire)
+    else:
+        await wire.wait_gone()
+
+
 async def test_requests_in_flight_are_bounded_and_end_with_their_clients(
     router: RouterProcess, engine: FakeEngine
 ) -> None:
-    async def hang(request: Request, wire: Wire) -> None:
-        if request.method != "POST":
-            await behave(request, wire)
-        else:
-            await wire.wait_gone()
-
     engine.script = hang
     async with client_of(router, key_of("narrow")) as client:
         waiting = asyncio.create_task(ask(client))
@@ -295,12 +297,6 @@ async def test_one_connection_gets_the_whole_limit_however_many_workers(engine: 
 async def test_requests_at_once_are_counted_in_all_workers_and_end_with_a_killed_one(
     engine: FakeEngine, tmp_path: Path
 ) -> None:
-    async def hang(request: Request, wire: Wire) -> None:
-        if request.method != "POST":
-            await behave(request, wire)
-        else:
-            await wire.wait_gone()
-
     engine.script = hang
     tenants = {"list": [tenant("acme", max_in_flight=4)]}
     async with (

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.study.fleet.case import FleetCase
-
-J_PER_MWH = 3.6e9
+from controller.units import J_PER_MWH
 
 
 @dataclass(frozen=True, slots=True)
