@@ -54,15 +54,37 @@ def most_power_w(data: ProblemData, c: int) -> float:
 
 
 def energy_bill(data: ProblemData) -> float:
-    """Scale of the energy bill over the horizon, in the objective's unit: that of the present instances."""
-    bill_usd = 0.0
-    for c, (site, prices) in enumerate(zip(data.sites, data.energy_usd_per_w, strict=True)):
-        pools = [data.pools[k] for k in data.pools_at(c)]
-        now_w = site.spare_w + sum(
-            pool.p0_w * max(1, pool.on_now) + pool.sleeping_w * pool.sleeping_now for pool in pools
-        )
-        bill_usd += sum(abs(usd) for usd in prices) * (site.pue * now_w + site.aux_w)
-    return OBJECTIVE_PER_USD * max(1e-6, bill_usd)
+    """Scale of the energy bill over the horizon, in the objective's unit: what no instance takes, and the tokens.
+
+    Every token is taken for served where it takes least power, at the mean of the sites' prices: a scale that does not
+    depend on the instances that happen to be on.
+    """
+    prices = np.abs(np.array(data.energy_usd_per_w))
+    off_w = np.array([site.spare_w for site in data.sites])
+    for pool in data.pools:
+        off_w[pool.site] += pool.instances * pool.off_w
+    base_w = np.array([site.pue * watts + site.aux_w for site, watts in zip(data.sites, off_w, strict=True)])
+    tokens_w = sum(
+        np.array(cls.demand_tokens_per_s) * _least_j_per_token(data, r) for r, cls in enumerate(data.classes)
+    )
+    bill_usd = (base_w @ prices).sum() + (tokens_w * prices.mean(axis=0)).sum()
+    return OBJECTIVE_PER_USD * max(1e-6, float(bill_usd))
+
+
+def _least_j_per_token(data: ProblemData, r: int) -> float:
+    """Energy at the meter of a token of class r where it takes least: its own, and that of an instance's time."""
+    return min(
+        (
+            data.sites[pool.site].pue
+            * (
+                data.j_per_token[r][k]
+                + data.busy_s_per_token[r][k] * max(0.0, pool.p0_w - pool.off_w) / data.utilisation_frac
+            )
+            for k, pool in enumerate(data.pools)
+            if data.allowed[r][k]
+        ),
+        default=0.0,
+    )
 
 
 def set_values(p: Parameters, data: ProblemData, shape: Shape) -> None:
