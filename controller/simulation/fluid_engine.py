@@ -133,7 +133,7 @@ class FluidEngines:
 
     def stop(self, i: int, now_s: float) -> np.ndarray:
         """End the process at once; what is lost with it, (R, 3)."""
-        lost = self.held[i].copy()
+        lost: np.ndarray = self.held[i].copy()
         self.held[i] = 0.0
         self._enter(i, InstanceState.OFF, now_s, None)
         return lost
@@ -184,7 +184,7 @@ class FluidEngines:
         left = self.held * np.exp(-k * dt_s)[:, :, None] + coming / dt_s * _gain_s(k, dt_s)[:, :, None]
         ends = ~takes & self._serves & (left[:, :, 0].sum(axis=1) < _LAST_REQUEST)
         left[ends] = 0.0
-        served = np.maximum(0.0, self.held + coming - left)
+        served: np.ndarray = np.maximum(0.0, self.held + coming - left)
         self.held = left
         tokens = served.sum(axis=1)
         self.generation_tokens += tokens[:, 2]

@@ -90,6 +90,7 @@ class SimulatedSite:
 
     Attributes:
         tokens_lost: tokens of requests that were cut off by a stopped engine.
+        late_tokens: output tokens of finished requests whose first token came later than their class is promised.
         ttft: arrival at the router to the first token.
         itl: gaps between the tokens of a request.
         table_delay_s: time from a table's issue to its obeyance.
@@ -135,6 +136,7 @@ class SimulatedSite:
         self._start_s = now_s
         self.table_delay_s = table_delay_s
         self.tokens_lost = 0
+        self.late_tokens = dict.fromkeys(self._classes, 0.0)
         self.ttft = Latencies()
         self.itl = Latencies()
 
@@ -156,6 +158,10 @@ class SimulatedSite:
     def finished(self) -> int:
         """Requests finished."""
         return sum(counters.finished for counters in self._counters.values())
+
+    def energy_by_instance_j(self) -> dict[InstanceId, float]:
+        """Energy of each instance since the beginning, at its own terminals."""
+        return {engine.instance_id: engine.physics.energy_j for engine in self._engines.values()}
 
     def energy_j(self) -> float:
         """Energy drawn at the metering point since the beginning."""
@@ -300,6 +306,9 @@ class SimulatedSite:
         if not event.finished:
             return False
         self._forget(seq_id)
+        first_s = event.at_s if event.seq.first_token_s is None else event.seq.first_token_s
+        if first_s - request.time_s - self._start_s > self._classes[request.class_id].ttft_slo_s:
+            self.late_tokens[request.class_id] += request.output_tokens
         counters = self._counters[request.class_id]
         counters.finished += 1
         counters.input_tokens += request.input_tokens

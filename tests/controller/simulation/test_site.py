@@ -270,3 +270,21 @@ def test_only_events_that_are_known_and_not_over_are_told() -> None:
         site.advance(now_s)
         seen.append(site.observe(Signals(PRICE, CARBON, (event,))).events)
     assert seen == [(), (event,), (event,), ()]
+
+
+def test_tokens_are_late_where_the_first_one_comes_after_the_promise() -> None:
+    hurried = dataclasses.replace(SITE.classes[0], ttft_slo_s=0.001)
+    for cls, late in ((SITE.classes[0], 0.0), (hurried, 20.0)):
+        site = SimulatedSite(dataclasses.replace(SITE, classes=(cls, *SITE.classes[1:])), 0.0)
+        site.submit(Request(0, 0.0, cls.class_id, 100, 20), 0.0)
+        site.advance(60.0)
+        assert site.late_tokens[cls.class_id] == late
+
+
+def test_the_instances_energies_and_the_rest_of_the_site_are_what_the_meter_sees() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.advance(10.0)
+    occupied = sum(pool.gpus_per_instance * len(pool.instances) for pool in SITE.pools)
+    spare_w = (SITE.gpus - occupied) * SITE.spare_gpu_w
+    of_instances_j = sum(site.energy_by_instance_j().values())
+    assert site.energy_j() == pytest.approx(SITE.pue * (of_instances_j + 10.0 * spare_w) + 10.0 * SITE.aux_w)
