@@ -156,7 +156,7 @@ async def assemble(
             )
             stack.push_async_callback(redis.close)
             publishers.append(redis)
-        telemetry = Telemetry(site)
+        telemetry = Telemetry(site, policy.precedence)
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         board = Board(site, policy.mode.value, observed.latency.quantiles)
         parts = RunnerParts(

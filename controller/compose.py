@@ -111,6 +111,8 @@ def build_policy(settings: Settings) -> TickPolicy:
         warmup_s=plan.warmup_s,
         baseline_window_s=plan.baseline_window_s,
         ramp_up_w_per_s=plan.ramp_up_w_per_s,
+        ramp_down_w_per_s=plan.ramp_down_w_per_s,
+        precedence=plan.precedence,
         forecast=ForecastPolicy(**settings.forecast.model_dump()),
     )
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controller.errors import ConfigError
 from controller.forecast.policy import DemandForecast
-from controller.lifecycle.policy import Mode
+from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
 from router import config_file
 from router.errors import SettingsError
@@ -104,9 +104,19 @@ class ClassPlanSettings(Group):
     quality_budget_frac: Frac = 1.0
     """Mean quality loss allowed over the window; 1 means unbounded."""
     quality_window_s: Seconds = 86_400.0
-    """Window of the quality budget."""
+    """Window of the quality budget: what was burnt within it counts against what is left. Longer than the horizon,
+    so that what an event burns beyond the mean can be paid back within it."""
+    quality_may_overdraw: bool = False
+    """Whether an event may burn more than the budget has left, to be paid back in the intervals that follow it: at most
+    the budget of one horizon. false: only what was saved before may be spent."""
     quality_usd_per_mtoken: NotNegative = 0.0
     """Value set on quality: USD per million output tokens at a loss of 1.0."""
+    serve_usd_per_mtoken: Positive = 1000.0
+    """Worth of a million output tokens; where not all can be served, the class of least worth yields first."""
+    survives_loss: bool = False
+    """N-1: whether the pools that the class may use keep the capacity of one instance free, so that any one of them may
+    fail without a request of the class being left unserved. Costs the power of about one instance. Room for tails and
+    the mean quality may yield until the instance is replaced."""
     itl_slo_s: Seconds = 0.06
     """Inter-token latency target; sets how full an instance may run."""
     ttft_slo_s: Seconds = 2.0
@@ -139,6 +149,11 @@ class PlanSettings(Group):
     a cold start."""
     ramp_up_w_per_s: Positive | None = None
     """Fastest planned rise of the site's power. Absent: no bound."""
+    ramp_down_w_per_s: Positive | None = None
+    """Fastest planned fall of the site's power. Absent: no bound. A limit is obeyed however steep the way down."""
+    precedence: Precedence = Precedence.CONTRACT
+    """What yields when a limit and the promises to the classes cannot both be kept. contract_over_qos: quality, then
+    requests. qos_over_contract: the limit."""
     prepare_s: NotNegative = 60.0
     """From this long before an event, the instances it needs replace, one at a time, those it does not."""
     warmup_s: NotNegative = 30.0
@@ -290,6 +305,16 @@ class Settings(RouterFile):
                     f"plan.pools.{pool.name}.gpu_uuids: {plan.gpus_per_instance} UUIDs are expected for each of the "
                     f"{len(pool.instances)} instances, not {[len(group) for group in uuids]}"
                 )
+            if plan:
+                _refuse_bounds(pool.name, plan, len(pool.instances))
+        for cls in self.classes:
+            usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]
+            promised = self.plan.classes.get(cls.name)
+            if promised and promised.survives_loss and sum(len(pool.instances) for pool in usable) < 2:
+                raise ValueError(
+                    f"plan.classes.{cls.name}.survives_loss: the pools that the class may use have one instance; add "
+                    "instances, widen its precisions, or leave the key out"
+                )
         return self
 
     def require_plan(self) -> None:
@@ -304,6 +329,15 @@ class Settings(RouterFile):
                 f"plan.pools has no entry for {', '.join(map(repr, absent))}: the planner needs each pool's GPUs and "
                 "curves; see deploy/examples/laptop.yaml"
             )
+
+
+def _refuse_bounds(name: str, plan: PoolPlanSettings, instances: int) -> None:
+    most = instances if plan.max_on is None else min(plan.max_on, instances)
+    if plan.min_on > most:
+        raise ValueError(
+            f"plan.pools.{name}.min_on is {plan.min_on}, but at most {most} of its {instances} instances may serve; "
+            "lower min_on, or raise max_on or the number of instances"
+        )
 
 
 def _refuse_strangers(where: str, named: set[str], known: set[str]) -> None:

@@ -16,14 +16,14 @@ from controller.model.fleet import Site
 from controller.model.grid import Series
 from controller.model.observation import InstanceState, Missing, Observation, Reading, RouterObservation
 from controller.model.plan import PlanOrigin, Verb
-from controller.tick import Decision, Diagnostics
+from controller.optimizer.check import PROMISES
+from controller.tick import Decision, Diagnostics, Precedence
 from router.contract import EventState
 
 PREFIX = "wattroute_controller_"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LADDERS = frozenset(("plan", "dispatch", "power", "demand", "price", "carbon"))
 _STEPS_MAX = 32
-_PROMISES = ("serve", "limit", "quality", "headroom")
 _SIGNALS = ("site_power", "router", "price", "carbon")
 _FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch"))
 
@@ -31,13 +31,13 @@ _FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch"))
 class Telemetry:
     """Holds the metrics; every method only sets values."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, precedence: Precedence = Precedence.CONTRACT) -> None:
         self.registry = CollectorRegistry()
         self._site = site
         self._steps: set[str] = set()
         self._energy_j = 0.0
         self._define_loop()
-        self._define_power()
+        self._define_power(precedence)
         self._define_fleet()
 
     def exposition(self) -> bytes:
@@ -79,7 +79,7 @@ class Telemetry:
         self._acknowledged = self._gauge("acknowledged_sequence", "Smallest table sequence that a router obeys.")
         self._age_s = self._gauge("reading_age_seconds", "Age of a signal; NaN while it is missing.", ("signal",))
 
-    def _define_power(self) -> None:
+    def _define_power(self, precedence: Precedence) -> None:
         self._power_w = self._gauge("power_watts", "Measured power at the metering point.")
         self._predicted_w = self._gauge("predicted_power_watts", "Power that the plan predicts for now.")
         self._modelled_w = self._gauge("modelled_power_watts", "Power by the model for the observed state.")
@@ -91,6 +91,9 @@ class Telemetry:
         self._event = self._gauge("event_state", "1 for the state of the grid event that binds now.", ("state",))
         self._over_limit = self._gauge("event_over_limit", "1 while power exceeds the limit after the ramp.")
         self._delivered_w = self._gauge("event_delivered_watts", "Baseline less measured power during an event.")
+        order = self._gauge("precedence", "1 for the order in which promises yield.", ("order",))
+        for each in Precedence:
+            order.labels(each.value).set(each is precedence)
         self._slack = self._gauge("slack", "What the plan lacks to keep a promise, in its own unit.", ("promise",))
 
     def _define_fleet(self) -> None:
@@ -98,6 +101,11 @@ class Telemetry:
         self._target_on = self._gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
         self._demand = self._gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
         self._quality = self._gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
+        self._quality_left = self._gauge(
+            "quality_left_frac",
+            "Share of the window's quality budget that is not burnt, negative if overdrawn; NaN without a budget.",
+            ("class",),
+        )
 
     def take_observation(self, observation: Observation, energy_j: float) -> None:
         """Set what was measured."""
@@ -140,6 +148,7 @@ class Telemetry:
             name = _known(item.class_id, known_classes)
             self._demand.labels(name).set(item.demand_tokens_per_s)
             self._quality.labels(name).set(item.quality_burnt_frac)
+            self._quality_left.labels(name).set(_number(item.quality_left_frac))
 
     def take_fault(self, step: str) -> None:
         """Count a fault of the loop's own steps: read, tick, late, publish, record or watch."""
@@ -159,8 +168,8 @@ class Telemetry:
             self._event.labels(state.value).set(event is not None and event.state is state)
         self._over_limit.set(event is not None and event.over_limit)
         self._delivered_w.set(_number(event.delivered_w if event is not None else None))
-        for promise in (*_PROMISES, "other"):
-            amounts = [item.amount for item in diagnostics.slack if _known(item.promise, _PROMISES) == promise]
+        for promise in (*PROMISES, "other"):
+            amounts = [item.amount for item in diagnostics.slack if _known(item.promise, PROMISES) == promise]
             self._slack.labels(promise).set(sum(amounts))
 
     def _bounded_step(self, step: str) -> str:

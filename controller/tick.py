@@ -15,6 +15,7 @@ from controller.lifecycle.knowledge import Known, account, find_out
 from controller.lifecycle.ladder import Made, fast, slow, step_of
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, Precedence, TickPolicy
+from controller.lifecycle.quality import granted
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, slow_reasons
@@ -65,7 +66,9 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
     targets = _targets(site, policy, known, memory.plan)
     steered = steer(known.views, targets, _situation(site, policy, observation, known))
     views = steered.views if acts else known.views
-    dispatched = fast(planner, known.present, _serving(site, views))
+    step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
+    present = granted(known.present, memory.plan, step)
+    dispatched = fast(planner, present, _serving(site, views))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in known.demand)
     content = with_event(body(site, known.data, dispatched.plan, views, lengths), observation.events, known.now_s)
     table = issue(content, memory.table, policy, sequence=memory.sequence, now_s=known.now_s)
@@ -81,7 +84,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
         bias_at_s=known.now_s,
         lacking=_lacks(dispatched.plan, memory.plan),
     )
-    outcome = Outcome(known, views, targets, reasons, memory.plan, made, dispatched)
+    outcome = Outcome(known, present, views, targets, reasons, memory.plan, made, dispatched)
     return Decision(
         plan=memory.plan,
         dispatch=dispatched.plan,
@@ -107,6 +110,7 @@ def _plan(
         memory.plan,
         time_limit_s=policy.slow_time_limit_s,
         serving=_serving(site, known.views),
+        limit_first=policy.precedence is Precedence.CONTRACT,
     )
     planned = replace(
         memory,

@@ -52,6 +52,8 @@ class ClassDiagnostics:
     Attributes:
         quality_burnt_frac: mean quality loss over the class's window.
         quality_allowed_frac: largest mean loss planned now.
+        quality_left_frac: share of the window's budget that is not burnt, negative where it is overdrawn; None without
+            a token served or with a budget of 0.
         planned_tokens_per_s: demand that instances are planned for, per interval of the horizon.
         forecaster: whose forecast that is.
     """
@@ -64,6 +66,7 @@ class ClassDiagnostics:
     quality_allowed_frac: float
     planned_tokens_per_s: tuple[float, ...] = ()
     forecaster: str = PERSISTENCE
+    quality_left_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,19 @@ from controller.lifecycle.views import View
 from controller.model.fleet import Site
 from controller.model.observation import InstanceState, Missing, Observation
 from controller.model.plan import Plan
+from controller.optimizer.data import ProblemData
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tick has decided, for its diagnostics."""
+    """What a tick has decided, for its diagnostics.
+
+    Attributes:
+        present: the problem that was dispatched.
+    """
 
     known: Known
+    present: ProblemData
     views: tuple[View, ...]
     targets: Targets
     reasons: tuple[str, ...]
@@ -56,7 +62,7 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         effective_limit_w=known.data.sites[0].limit_w[0],
         price_usd_per_mwh=known.price.values[0],
         carbon_kg_per_mwh=known.carbon.values[0],
-        classes=_class_diagnostics(site, memory, known),
+        classes=_class_diagnostics(site, memory, outcome),
         pools=_pool_diagnostics(site, outcome),
         draining=tuple(v.instance.instance_id for v in outcome.views if v.intent.phase is Phase.DRAIN),
         event=event_diagnostics(observation.events, memory.baselines_w, known.now_s, known.measured.value_w),
@@ -76,7 +82,8 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
     return tuple(out)
 
 
-def _class_diagnostics(site: Site, memory: Memory, known: Known) -> tuple[ClassDiagnostics, ...]:
+def _class_diagnostics(site: Site, memory: Memory, outcome: Outcome) -> tuple[ClassDiagnostics, ...]:
+    known, present = outcome.known, outcome.present
     return tuple(
         ClassDiagnostics(
             class_id=cls.class_id,
@@ -84,9 +91,10 @@ def _class_diagnostics(site: Site, memory: Memory, known: Known) -> tuple[ClassD
             input_tokens=known.demand[r].input_tokens,
             output_tokens=known.demand[r].output_tokens,
             quality_burnt_frac=memory.burns[r].burnt_frac,
-            quality_allowed_frac=known.data.classes[r].quality_budget_frac[0],
+            quality_allowed_frac=present.classes[r].quality_budget_frac[0],
             planned_tokens_per_s=known.data.classes[r].demand_tokens_per_s,
             forecaster=known.demand[r].forecaster,
+            quality_left_frac=memory.burns[r].left_frac(cls.quality_budget_frac),
         )
         for r, cls in enumerate(site.classes)
     )

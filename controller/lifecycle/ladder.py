@@ -42,12 +42,18 @@ def step_of(plan: Plan, now_s: float) -> int:
 
 
 def slow(
-    planner: Planner, data: ProblemData, last: Plan | None, *, time_limit_s: float, serving: tuple[int, ...]
+    planner: Planner,
+    data: ProblemData,
+    last: Plan | None,
+    *,
+    time_limit_s: float,
+    serving: tuple[int, ...],
+    limit_first: bool = True,
 ) -> Made:
     """A plan for the instances: MILP, the last plan's instances dispatched, the last plan as it was, greedy.
 
-    While a limit is in force that the serving instances exceed, a rung whose plan would draw more than they do at the
-    same demand is refused: what is done to curtail may never raise the power.
+    While a limit is in force that outranks the classes and that the serving instances exceed, a rung whose plan would
+    draw more than they do at the same demand is refused: what is done to curtail may never raise the power.
 
     Args:
         planner: the solver.
@@ -55,6 +61,7 @@ def slow(
         last: the plan in force.
         time_limit_s: for the MILP.
         serving: instances that serve now, a pool.
+        limit_first: whether limits outrank the classes; where they do not, instances may come up over a limit to serve.
     """
     now_s = data.horizon.start_s
     rungs = [Rung("milp", lambda: planner.plan(data, time_limit_s=time_limit_s), data)]
@@ -64,7 +71,8 @@ def slow(
         rungs.append(Rung("dispatch", lambda: planner.dispatch(data, on), first_interval(data, on)))
         rungs.append(Rung("last_plan", lambda: shifted(data, last, step), data))
     rungs.append(Rung("greedy", lambda: greedy(data), data))
-    return _climb_down("plan", rungs, _most_w(data, serving))
+    most_w = _most_w(data, serving) if limit_first else (math.inf,) * len(data.sites)
+    return _climb_down("plan", rungs, most_w)
 
 
 def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:

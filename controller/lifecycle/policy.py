@@ -62,7 +62,7 @@ class TickPolicy:
         baseline_window_s: the baseline is the mean power of this time before the preparation for an event.
         may_stop: whether sleeping instances may be stopped for a few watts or for their GPUs; their return is a cold
             start.
-        ramp_up_w_per_s: fastest planned rise of the site's power, None for no bound.
+        ramp_up_w_per_s, ramp_down_w_per_s: fastest planned rise, fall, of the site's power, None for no bound.
     """
 
     mode: Mode = Mode.OBSERVE
@@ -96,3 +96,4 @@ class TickPolicy:
     baseline_window_s: float = 3600.0
     may_stop: bool = False
     ramp_up_w_per_s: float | None = None
+    ramp_down_w_per_s: float | None = None

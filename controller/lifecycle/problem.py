@@ -9,6 +9,7 @@ from controller.forecast.demand import Demand
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.policy import Precedence, TickPolicy
 from controller.lifecycle.power_loop import spare_w
+from controller.lifecycle.quality import budgets
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent, limit_at
@@ -16,7 +17,7 @@ from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
 from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
-from controller.settlement.quality_budget import QualityBurn, allowed_loss_frac
+from controller.settlement.quality_budget import QualityBurn
 from controller.units import J_PER_MWH
 
 TRICKLE_TOKENS_PER_S = 1.0
@@ -100,6 +101,7 @@ def _meter(
         price_usd_per_mwh=inputs.price_usd_per_mwh,
         carbon_kg_per_mwh=inputs.carbon_kg_per_mwh,
         ramp_w=None if policy.ramp_up_w_per_s is None else policy.ramp_up_w_per_s * policy.step_s,
+        ramp_down_w=None if policy.ramp_down_w_per_s is None else policy.ramp_down_w_per_s * policy.step_s,
     )
 
 
@@ -184,18 +186,16 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[b
 def _class(
     site: Site, r: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...], serve_usd: float
 ) -> ClassData:
-    cls, demand = site.classes[r], inputs.demand[r]
-    coming = demand.output_tokens_per_s * horizon.dt_s * horizon.steps
-    plain, spending = (
-        allowed_loss_frac(inputs.burns[r], cls.quality_budget_frac, coming, spend_savings=spend)
-        for spend in (False, True)
-    )
+    cls = site.classes[r]
+    planned = inputs.demand[r].planned(horizon.steps)
     return ClassData(
         class_id=cls.class_id,
-        demand_tokens_per_s=demand.planned(horizon.steps),
-        quality_budget_frac=tuple(spending if limit else plain for limit in limited),
+        demand_tokens_per_s=planned,
+        quality_budget_frac=budgets(cls, inputs.burns[r], planned, horizon, limited),
         quality_usd_per_mtoken=cls.quality_usd_per_mtoken,
         serve_usd_per_token=serve_usd,
+        survives_loss=cls.survives_loss,
+        quality_window=cls.quality_may_overdraw and any(limited),
     )
 
 

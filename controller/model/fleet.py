@@ -53,22 +53,27 @@ class RequestClass:
     Attributes:
         precisions: allowed ones; empty allows all.
         quality_budget_frac: mean quality loss allowed over `quality_window_s`.
+        quality_may_overdraw: whether an event may burn more than the budget has left, to be paid back in the intervals
+            that follow it.
         quality_usd_per_mtoken: cost set on a million output tokens served at a loss of 1.0 (100 %).
         serve_usd_per_mtoken: worth of a million output tokens; where not all can be served, the class of least worth
             yields first.
-        itl_slo_s, ttft_slo_s: latency targets.
+        itl_slo_s, ttft_slo_s: latency targets, means over requests.
+        survives_loss: whether the pools it may use keep the capacity of one instance free (N-1).
     """
 
     class_id: ClassId
     precisions: tuple[Precision, ...] = ()
     quality_budget_frac: float = 0.0
     quality_window_s: float = 86_400.0
+    quality_may_overdraw: bool = False
     quality_usd_per_mtoken: float = 0.0
     serve_usd_per_mtoken: float = 1000.0
     itl_slo_s: float = 0.06
     ttft_slo_s: float = 2.0
     expected_input_tokens: float = 1024.0
     expected_output_tokens: float = 256.0
+    survives_loss: bool = False
 
     def may_use(self, pool: Pool) -> bool:
         """Whether the class may be served by the pool's precision."""

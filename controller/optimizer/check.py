@@ -20,6 +20,8 @@ BROKEN = {
     "ramp": "ramp silently exceeded",
     "final_soc": "battery silently handed on short of its charge",
 }
+PROMISES = tuple(BROKEN)
+"""Names of all promises that a plan may break, as in `Slack.promise`; metrics and pages take them from here."""
 MOST_TOLD = {"serve": 0.0, "quality": 0.0, "limit": POWER_TOLERANCE_W, "headroom": BUSY_TOLERANCE}
 """By how much a promise may be broken beyond what the plan tells, in its unit."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from controller.optimizer.data import ProblemData
 
 Serving = tuple[tuple[float, ...], ...]
 """[k][t], instances that really serve."""
 Rates = tuple[tuple[tuple[float, ...], ...], ...]
 """[r][k][t], output tokens/s."""
+
+_OVER_HEADROOM = 2.0
+"""How far spare capacity is dearer than headroom, which is used before it is given up."""
 
 
 def may_lose(data: ProblemData, r: int) -> tuple[int, ...]:
@@ -25,9 +26,14 @@ def largest_tokens_per_s(data: ProblemData, r: int) -> float:
 
 
 def spare_usd_per_token(data: ProblemData, r: int) -> float:
-    """Price of a missing token/s and second: between that of headroom and that of serving, in equal ratios."""
+    """Price of a missing token/s and second: above that of headroom, below that of serving any class.
+
+    Where an instance has failed, what is left of the spare capacity is there to be used: no token of another class may
+    stay undone to keep it.
+    """
     busy_s = max((data.busy_s_per_token[r][k] for k in may_lose(data, r)), default=0.0)
-    return math.sqrt(data.classes[r].serve_usd_per_token * data.headroom_usd_per_s * busy_s)
+    least_usd = min(cls.serve_usd_per_token for cls in data.classes)
+    return min(_OVER_HEADROOM * data.headroom_usd_per_s * busy_s, 0.5 * least_usd)
 
 
 def missing_spare(data: ProblemData, r: int, serving: Serving, rates: Rates) -> float:

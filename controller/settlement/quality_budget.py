@@ -38,6 +38,11 @@ class QualityBurn:
         total = (slot, tokens + sum(e[1] for e in same), loss_tokens + sum(e[2] for e in same))
         return QualityBurn(self.class_id, self.window_s, (*kept, total))
 
+    def within(self, end_s: float) -> QualityBurn:
+        """What of it still counts in the window that ends at a later time; the rest has left it by then."""
+        slot = int(end_s // (self.window_s / BUCKETS))
+        return QualityBurn(self.class_id, self.window_s, tuple(e for e in self.slots if slot - BUCKETS < e[0]))
+
     @property
     def tokens(self) -> float:
         """Output tokens served in the window."""
@@ -52,6 +57,14 @@ class QualityBurn:
     def burnt_frac(self) -> float:
         """Mean loss over the window; 0 while nothing was served."""
         return self.loss_tokens / self.tokens if self.tokens > 0 else 0.0
+
+    def left_frac(self, budget_frac: float) -> float | None:
+        """Share of the budget of the window's tokens that is not burnt; negative where more was burnt than it allows.
+
+        None where there is nothing to have a share of: no token was served, or the budget is 0.
+        """
+        allowed = budget_frac * self.tokens
+        return 1.0 - self.loss_tokens / allowed if allowed > 0 else None
 
 
 def allowed_loss_frac(burn: QualityBurn, budget_frac: float, coming_tokens: float, *, spend_savings: bool) -> float:

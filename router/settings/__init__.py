@@ -51,7 +51,7 @@ __all__ = [
     "TracingSettings",
 ]
 
-CONTROLLER_SECTIONS = ("site", "plan", "signals", "controller", "emulator")
+CONTROLLER_SECTIONS = ("site", "plan", "forecast", "signals", "controller", "emulator")
 """Top-level sections that only the controller reads."""
 
 
@@ -87,7 +87,7 @@ class RouterFile(Group):
         for cls in self.classes:
             if cls.precisions and not offered & set(cls.precisions):
                 raise ValueError(
-                    f"class {cls.name!r} allows {[*cls.precisions]}, no pool offers one of them; "
+                    f"class {cls.name!r} allows {[precision.value for precision in cls.precisions]}, no pool offers one of them; "
                     "add a pool or widen the class"
                 )
         return self

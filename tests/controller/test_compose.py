@@ -6,6 +6,7 @@ import pytest
 
 from controller.compose import build_emulated, build_policy, build_site
 from controller.errors import ConfigError
+from controller.lifecycle.policy import Precedence
 from controller.settings import Settings, load
 from router import config_file
 from router.contract import PoolId
@@ -29,6 +30,22 @@ def test_the_policy_is_what_the_file_says() -> None:
     assert (policy.carbon_usd_per_kg, policy.table_ttl_s, policy.may_stop) == (0.05, 60.0, False)
     assert policy.issuer == "dallas-1-controller"
     assert (policy.forecast.demand, policy.forecast.demand_quantile) == ("best", 0.8)
+
+
+def test_the_optional_promises_reach_the_fleet_and_the_policy() -> None:
+    text = POOL.replace("'http://127.0.0.1:9001'", "'http://127.0.0.1:9001', 'http://127.0.0.1:9002'") + (
+        "plan:\n"
+        "  pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}\n"
+        "  classes: {standard: {survives_loss: true, quality_may_overdraw: true, serve_usd_per_mtoken: 20}}\n"
+        "  ramp_up_w_per_s: 40\n"
+        "  ramp_down_w_per_s: 90\n"
+        "  precedence: qos_over_contract\n"
+    )
+    settings = config_file.parse(text, Settings, "inline")
+    cls, policy = build_site(settings).classes[0], build_policy(settings)
+    assert (cls.survives_loss, cls.quality_may_overdraw, cls.serve_usd_per_mtoken) == (True, True, 20.0)
+    assert (policy.ramp_up_w_per_s, policy.ramp_down_w_per_s) == (40.0, 90.0)
+    assert policy.precedence is Precedence.QOS
 
 
 def test_more_instances_on_than_there_are_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 from controller.errors import ConfigError
 from controller.settings import Mode, Settings, load
 from router import config_file
+from router.settings import CONTROLLER_SECTIONS, RouterFile
 
 MINIMAL = "pools: [{name: bf16, precision: bf16, instances: ['http://127.0.0.1:9001']}]\n"
 PLAN = "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 2, curves: x%s}}}\n"
@@ -125,3 +126,49 @@ def test_forecast_columns_need_their_own_times_ahead(tmp_path: Path, columns: st
     message = refusal(tmp_path, MINIMAL + f"signals: {{carbon_kg_per_mwh: {feed % columns}}}\n")
     assert says in message
     assert "forecast_columns" in message
+
+
+@pytest.mark.parametrize(
+    ("pool", "says"),
+    [
+        (", min_on: 2", "plan.pools.bf16.min_on is 2, but at most 1 of its 1 instances"),
+        (", min_on: 1, max_on: 0", "plan.pools.bf16.min_on is 1, but at most 0"),
+        (", min_on: -1", "plan.pools.bf16.min_on"),
+        (", quality_loss_frac: 1.5", "plan.pools.bf16.quality_loss_frac"),
+        (", min_up_s: .nan", "plan.pools.bf16.min_up_s"),
+    ],
+)
+def test_bounds_of_a_pool_that_cannot_be_kept_are_refused(tmp_path: Path, pool: str, says: str) -> None:
+    assert says in refusal(tmp_path, MINIMAL + PLAN % pool)
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        ("classes: {standard: {survives_loss: true}}", "have one instance; add instances"),
+        ("classes: {standard: {serve_usd_per_mtoken: 0}}", "plan.classes.standard.serve_usd_per_mtoken"),
+        ("classes: {standard: {quality_window_s: .inf}}", "plan.classes.standard.quality_window_s"),
+        ("classes: {standard: {ttft_slo_s: -1}}", "plan.classes.standard.ttft_slo_s"),
+        ("ramp_down_w_per_s: 0", "plan.ramp_down_w_per_s"),
+        ("ramp_down_w_per_s: .nan", "plan.ramp_down_w_per_s"),
+        ("precedence: classes", "'contract_over_qos' or 'qos_over_contract'"),
+    ],
+)
+def test_promises_that_cannot_be_planned_are_refused(tmp_path: Path, plan: str, says: str) -> None:
+    assert says in refusal(tmp_path, MINIMAL + f"plan: {{{plan}}}\n")
+
+
+def test_a_precision_nobody_knows_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    message = refusal(tmp_path, MINIMAL.replace("precision: bf16", "precision: fp3"))
+    assert "pools.0.precision" in message or "pools[0].precision" in message
+    assert "'bf16'" in message
+    assert "'fp8'" in message
+
+
+def test_a_class_that_no_pool_may_serve_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    message = refusal(tmp_path, MINIMAL + "classes: [{name: gold, precisions: [int4]}]\n")
+    assert "class 'gold' allows ['int4'], no pool offers one of them; add a pool or widen the class" in message
+
+
+def test_a_router_passes_over_every_section_of_the_controller() -> None:
+    assert set(CONTROLLER_SECTIONS) == set(Settings.model_fields) - set(RouterFile.model_fields)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -6,7 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from controller.lifecycle.diagnostics import Fallback
 from controller.model.observation import Missing
 from controller.model.plan import Slack, Verb
+from controller.optimizer.check import PROMISES
 from controller.telemetry import Telemetry
+from controller.tick import Precedence
 from router.contract import EventState
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, site
 
@@ -80,10 +83,35 @@ def test_what_was_decided():
     assert (seen["plan_on_instances", "bf16"], seen["plan_on_instances", "int4"]) == (2, 1)
     assert seen["demand_tokens_per_second", "standard"] == 900
     assert seen["quality_burnt_frac", "standard"] == 0.002
+    assert math.isnan(seen["quality_left_frac", "standard"])
     assert (seen["slack", "limit"], seen["slack", "serve"], seen["slack", "quality"]) == (200, 5, 0)
     assert seen["slack", "other"] == 1
     assert seen["plan_origin", "milp"] == 1
     assert seen["table_sequence",] == 7
+
+
+def test_the_declared_order_is_shown():
+    seen = values(Telemetry(SITE, Precedence.QOS))
+    assert (seen["precedence", "qos_over_contract"], seen["precedence", "contract_over_qos"]) == (1, 0)
+
+
+def test_the_budget_of_quality_that_is_left():
+    telemetry = Telemetry(SITE)
+    told = diagnostics()
+    overdrawn = tuple(replace(item, quality_left_frac=-0.25) for item in told.classes)
+    telemetry.take_decision(decision(SITE, diagnostics=replace(told, classes=overdrawn)), 0.1)
+    assert values(telemetry)["quality_left_frac", "standard"] == -0.25
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_every_promise_that_a_plan_may_break_has_its_own_series(promise):
+    telemetry = Telemetry(SITE)
+    telemetry.take_decision(decided(slack=(Slack(promise, "x", 3.0, "y"),)), 0.1)
+    seen = values(telemetry)
+    assert {key[1]: value for key, value in seen.items() if key[0] == "slack"} == {
+        **dict.fromkeys((*PROMISES, "other"), 0.0),
+        promise: 3.0,
+    }
 
 
 def test_the_end_of_an_event():

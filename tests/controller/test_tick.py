@@ -233,6 +233,24 @@ def test_with_the_classes_before_the_contract_the_limit_yields_and_says_so():
     assert loop.last.diagnostics.event.over_limit
 
 
+@pytest.mark.parametrize("precedence", list(Precedence))
+def test_what_yields_to_a_rise_of_demand_under_a_limit_is_what_was_declared(precedence):
+    loop = Loop(replace(ACT, precedence=precedence), rps={"premium": 2.0, "standard": 5.0, "flex": 3.0}).run(100)
+    limit_w = loop.curtail(6_500.0, lasts_s=300.0).limit_w
+    loop.run(40)
+    loop.fleet.rps = {"premium": 6.0, "standard": 18.0, "flex": 9.0}
+    loop.run(120)
+    promises = {slack.promise for slack in loop.last.diagnostics.slack}
+    if precedence is Precedence.CONTRACT:
+        assert loop.last.diagnostics.measured_w <= limit_w
+        assert "serve" in promises
+        assert "limit" not in promises
+    else:
+        assert promises == {"limit"}
+        assert loop.last.diagnostics.event.over_limit
+        assert loop.lost == 0
+
+
 class DeadSolver:
     """A planner whose solver is gone."""
 
@@ -256,3 +274,90 @@ def test_without_a_solver_the_fleet_is_still_steered_and_nothing_lost():
 def test_a_plan_is_checked_without_a_solver_whoever_made_it(settled):
     known = find_out(settled.fleet.site, ACT, settled.memory, settled.fleet.observe())
     assert violations(PLANNER.plan(known.data, time_limit_s=5.0), known.data) == ()
+
+
+def without(observation, instance_id):
+    """What is seen once an instance has failed."""
+    instances = tuple(
+        replace(each, state=InstanceState.UNREACHABLE) if each.instance_id == instance_id else each
+        for each in observation.instances
+    )
+    return replace(observation, instances=instances)
+
+
+def broken_by_one_loss(loop):
+    """Promises that the loss of any one serving instance breaks at once."""
+    seen, broken = loop.fleet.observe(), set()
+    for engine in loop.fleet.engines:
+        if engine.state is InstanceState.SERVING:
+            after = decide(loop.fleet.site, loop.policy, PLANNER, loop.memory, without(seen, engine.instance_id))
+            broken |= {slack.promise for slack in after.diagnostics.slack}
+    return broken
+
+
+def surviving(of):
+    return replace(of, classes=tuple(replace(cls, survives_loss=True) for cls in of.classes))
+
+
+@pytest.mark.parametrize("rps", [BUSY, {"premium": 2.0, "standard": 5.0, "flex": 3.0}])
+def test_a_fleet_that_survives_a_loss_serves_all_after_any_instance_failed(rps):
+    guarded = Loop(of=surviving(site()), rps=rps).run(120)
+    assert guarded.count(InstanceState.SLEEPING) > 0
+    assert guarded.last.diagnostics.slack == ()
+    broken = broken_by_one_loss(guarded)
+    assert "serve" not in broken
+    assert "redundancy" in broken
+
+
+def test_one_that_need_not_survive_it_has_no_room_for_that(settled):
+    assert "serve" in broken_by_one_loss(settled)
+
+
+def test_what_lacks_for_a_loss_is_told(settled):
+    after = decide(
+        surviving(site()), ACT, PLANNER, settled.memory, without(settled.fleet.observe(), "bf16-0")
+    ).diagnostics
+    assert "redundancy" in {slack.promise for slack in after.slack}
+
+
+def lossy_site(**promise):
+    """One class, a lossless pool and one that loses 0.012 a token and draws far less."""
+    whole = site()
+    standard = replace(whole.classes[1], quality_budget_frac=0.004, quality_window_s=1200.0, **promise)
+    return replace(whole, pools=(whole.pools[0], whole.pools[2]), classes=(standard,))
+
+
+def mean_loss(loop, from_s, to_s):
+    """Mean quality loss of what one class was served within a time."""
+
+    def served(until_s):
+        last = max((d for d in loop.decisions if d.diagnostics.now_s <= until_s), key=lambda d: d.diagnostics.now_s)
+        return {pool_id: tokens for cls in last.memory.served for pool_id, tokens in cls.output_tokens_by_pool}
+
+    losses = {pool.pool_id: pool.quality_loss_frac for pool in loop.fleet.site.pools}
+    before, after = served(from_s), served(to_s)
+    tokens = {pool_id: after[pool_id] - before.get(pool_id, 0.0) for pool_id in after}
+    return sum(losses[pool_id] * count for pool_id, count in tokens.items()) / sum(tokens.values())
+
+
+def test_an_event_may_overdraw_the_budget_of_quality_which_is_paid_back_within_the_window():
+    loop = Loop(of=lossy_site(quality_may_overdraw=True), rps={"standard": 18.0}).run(100)
+    event = loop.curtail(9_500.0, lasts_s=120.0)
+    loop.run(120)
+    assert all(slack.promise == "headroom" for d in loop.decisions[-40:-2] for slack in d.diagnostics.slack)
+    assert mean_loss(loop, event.start_s + 30.0, event.end_s) > 2 * 0.004
+    drawn = loop.last.diagnostics.classes[0]
+    assert drawn.quality_left_frac < 0
+    loop.run(900)
+    assert mean_loss(loop, event.end_s + 60.0, loop.fleet.now_s) < 0.004
+    assert mean_loss(loop, event.start_s, loop.fleet.now_s) <= 0.004
+    assert loop.last.diagnostics.classes[0].quality_left_frac >= 0
+    assert loop.lost == 0
+
+
+def test_without_that_only_what_was_saved_is_spent():
+    loop = Loop(of=lossy_site(), rps={"standard": 18.0}).run(100)
+    event = loop.curtail(9_500.0, lasts_s=120.0)
+    loop.run(120)
+    assert mean_loss(loop, event.start_s + 60.0, event.end_s) <= 0.0045
+    assert loop.last.diagnostics.classes[0].quality_left_frac >= 0

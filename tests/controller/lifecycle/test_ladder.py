@@ -6,6 +6,7 @@ from controller.model.plan import PlanOrigin
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
+from controller.optimizer.outcome import retold
 from tests.fakes.problems import pool_data, problem
 
 REAL = CvxpyPlanner(lambda: 0.0)
@@ -84,6 +85,15 @@ def test_a_rung_that_would_raise_the_power_during_a_limit_is_refused():
     made = climb(Broken(plan=roomy), data=data, serving=(0, 1))
     assert made.plan.power_w[0] <= 3000.5
     assert any("would raise the power of site during a limit" in f.reason for f in made.fallbacks)
+
+
+def test_where_the_classes_come_first_it_may_raise_it():
+    roomy = REAL.plan(problem(pools=(pool_data("full", min_on=3, max_on=3), pool_data("lean"))), time_limit_s=5.0)
+    data = problem(limit_w=(3000.0,) * 3)
+    told = Broken(plan=retold(data, roomy))
+    made = slow(told, data, None, time_limit_s=5.0, serving=(0, 1), limit_first=False)
+    assert made.plan.power_w[0] > 3000.5
+    assert made.fallbacks == ()
 
 
 def test_the_plans_interval_of_now_is_the_last_one_after_its_end(last):

@@ -138,3 +138,30 @@ def test_prices_of_promises_stand_in_the_declared_order(price, precedence):
         assert data.limit_usd_per_j * least_j > max(cls.serve_usd_per_token for cls in data.classes)
     else:
         assert dearest_j < data.limit_usd_per_j < serve / hungriest_j
+
+
+def test_ramps_are_planned_by_the_interval():
+    assert (build(site(), POLICY, inputs()).sites[0].ramp_w, build(site(), POLICY, inputs()).sites[0].ramp_down_w) == (
+        None,
+        None,
+    )
+    ramped = replace(POLICY, ramp_up_w_per_s=10.0, ramp_down_w_per_s=25.0)
+    meter = build(site(), ramped, inputs()).sites[0]
+    assert (meter.ramp_w, meter.ramp_down_w) == (600.0, 1500.0)
+
+
+def test_only_classes_that_ask_for_it_survive_a_loss_or_overdraw_their_quality():
+    whole = site()
+    first = replace(whole.classes[0], survives_loss=True, quality_may_overdraw=True)
+    guarded = replace(whole, classes=(first, *whole.classes[1:]))
+    calm, called = (build(guarded, POLICY, inputs(events=events)) for events in ((), (event(1060.0, 1120.0),)))
+    assert [cls.survives_loss for cls in calm.classes] == [True, False, False]
+    assert [cls.quality_window for cls in calm.classes] == [False] * 3
+    assert [cls.quality_window for cls in called.classes] == [True, False, False]
+
+
+def test_of_overlapping_events_the_most_restrictive_wins_in_each_interval():
+    events = (event(900.0, 1200.0, 9000.0), event(1055.0, 1115.0, 7000.0), event(1055.0, 1300.0, 12_000.0))
+    assert planned_limits_w(site(), events, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)
+    twice = (*events, *events)
+    assert planned_limits_w(site(), twice, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)

@@ -1,9 +1,11 @@
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from controller.model.plan import Plan, PlanOrigin
-from controller.optimizer.check import violations
+from controller.optimizer.check import PROMISES, violations
 from controller.optimizer.outcome import assemble
 from tests.fakes.problems import pool_data, problem, saying
 
@@ -109,3 +111,13 @@ def test_a_plan_of_another_problem_is_refused_at_once():
     assert "series of" in only_line(replace(plan, pools=(ragged, plan.pools[1])), data)
     nameless = replace(plan.pools[0], output_tokens_per_s=())
     assert "classes are not those" in only_line(replace(plan, pools=(nameless, plan.pools[1])), data)
+
+
+def test_the_promises_are_those_that_the_optimiser_tells_of():
+    """A promise told under another name would be missing from metrics and would end the check of every plan."""
+    told = set()
+    for path in (Path(__file__).parents[3] / "controller" / "optimizer").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Slack":
+                told.add(ast.literal_eval(node.args[0]))
+    assert told == set(PROMISES)

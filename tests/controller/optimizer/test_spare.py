@@ -35,3 +35,14 @@ def test_what_is_missing_is_told_at_the_worst_interval():
 
 def test_its_price_stands_between_headroom_and_serving():
     assert 0.01 * 1e-3 < spare_usd_per_token(DATA, 0) < 1e-3
+
+
+def test_no_class_stays_unserved_for_the_spare_capacity_of_another():
+    poor = class_data("flex", 100.0, serve_usd_per_token=1e-6)
+    data = problem(
+        classes=(SAFE, poor),
+        busy_s_per_token=((1e-3, 5e-4),) * 2,
+        j_per_token=((1.0, 1.0),) * 2,
+        allowed=((True, True),) * 2,
+    )
+    assert spare_usd_per_token(data, 0) < 1e-6

@@ -47,3 +47,18 @@ def test_spending_all_that_is_allowed_keeps_the_window_within_the_budget(coming)
     burn = FRESH.with_tokens(0.0, 1000.0, 4.0)
     allowed = allowed_loss_frac(burn, 0.01, coming, spend_savings=True)
     assert burn.with_tokens(1.0, coming, coming * allowed).burnt_frac <= 0.01 + 1e-12
+
+
+def test_the_share_left_of_a_budget_is_told_and_may_be_overdrawn():
+    assert FRESH.left_frac(0.01) is None
+    served = FRESH.with_tokens(0.0, 1000.0, 4.0)
+    assert served.left_frac(0.01) == pytest.approx(0.6)
+    assert served.left_frac(0.002) == pytest.approx(-1.0)
+    assert served.left_frac(0.0) is None
+
+
+def test_only_what_is_still_in_a_later_window_counts_in_it():
+    burn = FRESH.with_tokens(0.0, 100.0, 1.0).with_tokens(4000.0, 50.0, 0.0)
+    assert burn.within(4000.0) == burn
+    assert (burn.within(4900.0).tokens, burn.within(4900.0).loss_tokens) == (50.0, 0.0)
+    assert burn.within(20_000.0).slots == ()
