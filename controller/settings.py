@@ -120,7 +120,7 @@ class ClassPlanSettings(Group):
     itl_slo_s: Seconds = 0.06
     """Inter-token latency target; sets how full an instance may run."""
     ttft_slo_s: Seconds = 2.0
-    """Time-to-first-token target."""
+    """Time-to-first-token target. Not planned for: the routers measure it, and plan.utilisation_frac keeps it short."""
     expected_input_tokens: Positive = 1024.0
     """Input tokens expected of a request before any was seen."""
 

@@ -217,7 +217,10 @@ def _rows(path: Path, reader: csv.DictReader[str], columns: CsvColumns) -> tuple
             raise ConfigError(f"{path}:{line}: more than {MAX_ROWS} rows; cut the file")
         start_s = _time(row[columns.time], f"{path}:{line}")
         if starts_s and start_s <= starts_s[-1]:
-            raise ConfigError(f"{path}:{line}: {row[columns.time]!r} is not later than the line before; sort the file")
+            raise ConfigError(
+                f"{path}:{line}: {row[columns.time]!r} is not later than the line before; sort the file, and where "
+                "clocks were set back write times in UTC or with their offset"
+            )
         starts_s.append(start_s)
         values.append(_value(row[columns.value], f"{path}:{line}") * columns.scale)
     if not starts_s:

@@ -86,8 +86,8 @@ class RouterFile(Group):
         offered = {pool.precision for pool in self.pools}
         for cls in self.classes:
             if cls.precisions and not offered & set(cls.precisions):
+                allowed = [precision.value for precision in cls.precisions]
                 raise ValueError(
-                    f"class {cls.name!r} allows {[precision.value for precision in cls.precisions]}, no pool offers one of them; "
-                    "add a pool or widen the class"
+                    f"class {cls.name!r} allows {allowed}, no pool offers one of them; add a pool or widen the class"
                 )
         return self

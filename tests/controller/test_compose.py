@@ -86,12 +86,13 @@ def test_an_unknown_profile_is_refused_by_name() -> None:
         build_site(config_file.parse(text, Settings, "inline"))
 
 
-def test_more_gpus_occupied_than_installed_is_refused() -> None:
+@pytest.mark.parametrize("gpus", [0, 4])
+def test_more_gpus_occupied_than_installed_is_refused(gpus: int) -> None:
     text = POOL + (
-        "site: {gpus: 4}\n"
+        f"site: {{gpus: {gpus}}}\n"
         "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}}\n"
     )
-    with pytest.raises(ConfigError, match=r"site\.gpus is 4, but the instances occupy 8"):
+    with pytest.raises(ConfigError, match=rf"site\.gpus is {gpus}, but the instances occupy 8"):
         build_site(config_file.parse(text, Settings, "inline"))
 
 

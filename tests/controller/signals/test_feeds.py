@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,48 @@ def test_a_malformed_file_is_refused_with_line_and_value(tmp_path, text, problem
     path.write_text(text)
     with pytest.raises(ConfigError, match=problem):
         read_csv(path, CsvColumns("t", "v", "x"))
+
+
+BERLIN_BACK = ("2022-10-30T01:00", "2022-10-30T02:00", "2022-10-30T02:00", "2022-10-30T03:00")
+BERLIN_FORTH = ("2022-03-27T00:00", "2022-03-27T01:00", "2022-03-27T03:00", "2022-03-27T04:00")
+
+
+def rows(tmp_path, times):
+    path = tmp_path / "clock.csv"
+    path.write_text("t,v\n" + "".join(f"{time},{n}\n" for n, time in enumerate(times)))
+    return path
+
+
+def test_the_doubled_hour_of_a_local_clock_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(ConfigError, match=r":4: '2022-10-30T02:00' is not later .* in UTC or with their offset"):
+        read_csv(rows(tmp_path, BERLIN_BACK), CsvColumns("t", "v", "x"))
+
+
+def test_times_with_their_offset_pass_a_change_of_clocks_without_a_gap(tmp_path):
+    offsets = ("+02:00", "+02:00", "+01:00", "+01:00")
+    times = [time + offset for time, offset in zip(BERLIN_BACK, offsets, strict=True)]
+    starts_s, values = read_csv(rows(tmp_path, times), CsvColumns("t", "v", "x"))
+    assert [b - a for a, b in pairwise(starts_s)] == [3600.0] * 3
+    assert values == [0, 1, 2, 3]
+
+
+def test_the_missing_hour_of_a_local_clock_is_no_value_rather_than_a_wrong_one(tmp_path):
+    replay = Replay(NOW_S, utc_s("2022-03-27T00:00"), lookahead_s=86_400)
+    feed = ReplayFeed(rows(tmp_path, BERLIN_FORTH), CsvColumns("t", "v", "x"), replay)
+    assert feed.read(NOW_S).values == (0, 1)
+    assert isinstance(feed.read(NOW_S + 2.5 * 3600), Missing)
+    assert feed.read(NOW_S + 3 * 3600).values == (2, 3)
+
+
+def test_times_without_a_zone_are_utc(tmp_path):
+    starts_s, _ = read_csv(rows(tmp_path, BERLIN_FORTH), CsvColumns("t", "v", "x"))
+    assert starts_s[0] == utc_s("2022-03-27T00:00")
+
+
+def test_a_negative_price_is_a_price(tmp_path):
+    path = tmp_path / "negative.csv"
+    path.write_text("t,v\n2022-01-01T00:00Z,-31.5\n")
+    assert read_csv(path, CsvColumns("t", "v", "x"))[1] == [-31.5]
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
