@@ -9,6 +9,7 @@ from controller.optimizer.data import ProblemData
 from controller.optimizer.groups import Covering
 from controller.optimizer.outcome import assemble
 from controller.optimizer.parameters import Parameters
+from controller.optimizer.reduction import reduced
 from controller.optimizer.rounding import flows, rates, whole
 from controller.optimizer.search import search_whole
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, program_of
@@ -29,6 +30,7 @@ from controller.optimizer.terms import (
 )
 from controller.optimizer.values import energy_bill, set_values
 from controller.optimizer.variables import Shape, Variables
+from controller.optimizer.whole_fleet import WholeFleet
 
 CONSTRAINTS = (
     serve.serve_demand,
@@ -94,9 +96,9 @@ def solve_milp(
     """
     set_values(compiled.parameters, data, compiled.shape)
     began_s = monotonic_s()
-    program = program_of(compiled)
+    program = reduced(program_of(compiled))
     search = options.search(energy_bill(data), time_limit_s)
-    found = search_whole(program, Covering(data), search, monotonic_s)
+    found = search_whole(program, Covering(data), search, monotonic_s, WholeFleet(data))
     on, sleeping, tokens = (found.x[program.columns[name]] for name in ("on", "sleeping", "tokens"))
     return assemble(
         data,

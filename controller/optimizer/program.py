@@ -148,10 +148,49 @@ def solve(
         bound = info.mip_dual_bound if whole and program.whole.any() else info.objective_function_value
         found = np.array(highs.getSolution().col_value)
         return Answer(found, info.objective_function_value, bound, None if whole else highs.getBasis())
+    raise _without_answer(highs, status, search.time_limit_s)
+
+
+def _without_answer(highs: highspy.Highs, status: highspy.HighsModelStatus, time_limit_s: float) -> SolverError:
     if status in STOPPED:
-        raise TimedOut(f"no plan within {search.time_limit_s:g} s; allow more time or plan fewer intervals")
+        return TimedOut(f"no plan within {time_limit_s:g} s; allow more time or plan fewer intervals")
     name = highs.modelStatusToString(status).lower()
-    raise SolverError(f"HiGHS ended as {name}; the next rung of the ladder takes its place")
+    return SolverError(f"HiGHS ended as {name}; the next rung of the ladder takes its place")
+
+
+class Held:
+    """A program that HiGHS holds, whose relaxation is solved again in other boxes from the basis of the last answer.
+
+    Args:
+        program: to hold.
+        search: how to solve it; its time limit is of the first answer.
+    """
+
+    def __init__(self, program: Program, search: Search) -> None:
+        self._highs = _highs(search)
+        self._highs.setOptionValue("presolve", "off")
+        self._highs.passModel(_model(program, whole=False))
+
+    def relaxed(self, time_limit_s: float) -> Answer:
+        """The relaxation's answer in the present box.
+
+        Raises:
+            TimedOut: the time limit passed.
+            SolverError: there is none, or HiGHS failed.
+        """
+        highs = self._highs
+        highs.setOptionValue("time_limit", highs.getRunTime() + time_limit_s)
+        highs.run()
+        status = highs.getModelStatus()
+        if status not in FEASIBLE:
+            raise _without_answer(highs, status, time_limit_s)
+        found, objective = np.array(highs.getSolution().col_value), highs.getInfo().objective_function_value
+        return Answer(found, objective, objective, highs.getBasis())
+
+    def fix(self, columns: np.ndarray, values: np.ndarray) -> None:
+        """Give some variables their values."""
+        where, fixed = columns.ravel().astype(np.int32), values.ravel().astype(float)
+        self._highs.changeColsBounds(len(where), where, fixed, fixed)
 
 
 def _extended(basis: highspy.HighsBasis, rows: int) -> highspy.HighsBasis:

@@ -1,8 +1,10 @@
 """The search for whole instances: a tight relaxation, a good plan near it, then a proof as far as time allows.
 
-1. The relaxation, in which instances need not be whole, is solved and made tight by cover inequalities.
-2. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
-3. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
+1. The relaxation, in which instances need not be whole, is solved. Of a large fleet it is rounded at once, and where
+   that is close enough the search ends.
+2. The relaxation is made tight by cover inequalities.
+3. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
+4. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
    totals are too large for that, the plan is within a fraction of an instance of the relaxation already; where time
    was too short for it, the relaxation rounded up stands beside it.
 """
@@ -16,7 +18,8 @@ import numpy as np
 
 from controller.errors import SolverError, TimedOut
 from controller.optimizer.groups import Covering, broken_steps
-from controller.optimizer.program import Answer, Program, Row, Search, solve
+from controller.optimizer.program import Answer, Held, Program, Row, Search, solve
+from controller.optimizer.whole_fleet import WholeFleet
 
 TIGHT_SHARE = 0.5
 """Most of the time left that the inequalities may take."""
@@ -42,17 +45,35 @@ class Clocked:
         return max(1e-3, self.ends_at_s - self.monotonic_s())
 
 
-def search_whole(program: Program, covering: Covering, search: Search, monotonic_s: Callable[[], float]) -> Answer:
+def search_whole(
+    program: Program,
+    covering: Covering,
+    search: Search,
+    monotonic_s: Callable[[], float],
+    fleet: WholeFleet | None = None,
+) -> Answer:
     """The best whole answer found within the time limit, with a proven bound.
+
+    Args:
+        program: to solve.
+        covering: makes its inequalities.
+        search: how.
+        monotonic_s: clock.
+        fleet: rounds its relaxation; None to search without.
 
     Raises:
         TimedOut: none was found in time.
         SolverError: there is none.
     """
     clock = Clocked(monotonic_s, monotonic_s() + search.time_limit_s)
-    relaxed = solve(program, search, whole=False)
+    held = Held(program, search)
+    relaxed = held.relaxed(search.time_limit_s)
     if not program.whole.any():
         return relaxed
+    if fleet is not None:
+        rounded = fleet.answer(held, program, relaxed, clock.left_s())
+        if rounded is not None and _is_close(rounded.objective, rounded.bound, search):
+            return rounded
     rows, hold_everywhere = covering.rows(program, relaxed.x)
     limited = replace(search, time_limit_s=TIGHT_SHARE * clock.left_s())
     rows, tightened = _tightened(program, rows, relaxed, limited)

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from controller.errors import SolverError, TimedOut
-from controller.optimizer.program import Program, Row, Search, solve
+from controller.optimizer.program import Held, Program, Row, Search, solve
 
 SEARCH = Search(time_limit_s=5.0)
 
@@ -77,3 +77,28 @@ def test_no_time_is_told_as_such():
     )
     with pytest.raises((TimedOut, SolverError)):
         solve(hard, Search(time_limit_s=1e-3), whole=True)
+
+
+def test_a_held_program_is_solved_again_in_another_box():
+    held = Held(knapsack(), SEARCH)
+    assert held.relaxed(5.0).x == pytest.approx([1.0, 1.5])
+    held.fix(np.array([1]), np.array([2.0]))
+    assert held.relaxed(5.0).x == pytest.approx([0.5, 2.0])
+    held.fix(np.array([0, 1]), np.array([0.0, 1.0]))
+    with pytest.raises(SolverError, match="infeasible; the next rung"):
+        held.relaxed(5.0)
+
+
+def test_a_held_program_out_of_time_is_told_as_such():
+    rng = np.random.default_rng(0)
+    wide = knapsack(
+        cost=rng.uniform(1, 2, 300),
+        matrix=sparse.csr_array(rng.uniform(1, 2, (300, 300))),
+        row_lower=rng.uniform(100, 200, 300),
+        row_upper=np.full(300, np.inf),
+        lower=np.zeros(300),
+        upper=np.full(300, 9.0),
+        whole=np.zeros(300, dtype=bool),
+    )
+    with pytest.raises(TimedOut, match="allow more time"):
+        Held(wide, SEARCH).relaxed(1e-9)
