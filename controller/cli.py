@@ -96,6 +96,38 @@ def simulate(
     raise typer.Exit(command.run(command.SimulateOptions(scenario, json_file, html_file)))
 
 
+@app.command()
+def curves(
+    profiles: Annotated[
+        list[str] | None,
+        typer.Argument(help="Built-in profiles, or beginnings such as llama-3.1-70b or qwen3-32b/fp8; all if none."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Show the pools and classes of this configuration instead.")
+    ] = None,
+    itl_slo_ms: Annotated[
+        float | None, typer.Option(help="Longest time between two tokens of a request, ms.  [default: 60]")
+    ] = None,
+    input_tokens: Annotated[float | None, typer.Option(help="Mean tokens of a prompt.  [default: 1024]")] = None,
+    output_tokens: Annotated[float | None, typer.Option(help="Mean tokens of an answer.  [default: 256]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the source of every figure.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print what each model, precision and GPU can serve within a latency, and the power it takes."""
+    command = _import("controller.study.curves.command")
+    command.run(
+        command.CurvesOptions(
+            profiles=tuple(profiles or ()),
+            config=config,
+            itl_slo_ms=itl_slo_ms,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            as_json=as_json,
+            as_markdown=as_markdown,
+        )
+    )
+
+
 @app.command(context_settings=_PASS_THROUGH)
 def router(context: typer.Context) -> None:
     """Run the router; the same as wattroute-router, with its options."""

@@ -16,7 +16,8 @@ from controller.model.grid import GridEvent, limit_at
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
-from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
+from controller.optimizer.power_map import Variant, power_map
+from controller.optimizer.workload import Lengths, j_per_token
 from controller.settlement.quality_budget import QualityBurn
 from controller.units import J_PER_MWH
 
@@ -56,10 +57,8 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     limited = tuple(limit is not None for limit in raw_limit_w)
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
     pools = tuple(_pool(pool, k, inputs, horizon, limited) for k, pool in enumerate(site.pools))
-    batches = tuple(
-        tuple(slo_batch(pool.curves, cls, length) for pool in site.pools)
-        for cls, length in zip(site.classes, lengths, strict=True)
-    )
+    dispatchable = power_map([Variant.of(pool) for pool in site.pools], site.classes, lengths)
+    batches = dispatchable.batches
     prices = _prices(site, policy, inputs, lengths)
     return ProblemData(
         horizon=horizon,
@@ -67,11 +66,8 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         pools=pools,
         classes=tuple(_class(site, r, inputs, horizon, limited, prices.serve[r]) for r in range(len(site.classes))),
         allowed=tuple(allowed_pools(site, cls, batches[r]) for r, cls in enumerate(site.classes)),
-        busy_s_per_token=tuple(
-            tuple(busy_s_per_token(pool.curves, batches[r][k], lengths[r]) for k, pool in enumerate(site.pools))
-            for r in range(len(site.classes))
-        ),
-        j_per_token=tuple(tuple(j_per_token(pool.curves, length) for pool in site.pools) for length in lengths),
+        busy_s_per_token=dispatchable.busy_s_per_token,
+        j_per_token=dispatchable.j_per_token,
         utilisation_frac=policy.utilisation_frac,
         carbon_usd_per_kg=policy.carbon_usd_per_kg,
         limit_usd_per_j=prices.limit_usd_per_j,

@@ -35,6 +35,23 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupProvenance:
+    """Where each group of an instance's figures comes from.
+
+    Attributes:
+        decode: step time and energy.
+        prefill: engine time and energy of a prompt token.
+        context: `kv_capacity_tokens` and `max_num_seqs`.
+        states: power without work, and the times to change state.
+    """
+
+    decode: Provenance
+    prefill: Provenance
+    context: Provenance
+    states: Provenance
+
+
+@dataclass(frozen=True, slots=True)
 class PoolCurves:
     """Curves of one instance of (model, precision, GPU type, tensor parallelism).
 
@@ -46,6 +63,8 @@ class PoolCurves:
         max_num_seqs: largest batch the engine is started with.
         idle_w, sleeping_w, off_w: whole instance, loaded but without work; asleep; process stopped.
         wake_s, sleep_s, start_s: from sleeping to serving; from serving to sleeping; cold start.
+        provenance: of the curves as a whole, that is, of decode.
+        groups: of each group of figures; None where `provenance` is that of all.
     """
 
     step_base_s: float
@@ -63,6 +82,13 @@ class PoolCurves:
     sleep_s: float
     start_s: float
     provenance: Provenance
+    groups: GroupProvenance | None = None
+
+    @property
+    def group_provenance(self) -> GroupProvenance:
+        """Provenance of each group of figures."""
+        known = self.provenance
+        return self.groups or GroupProvenance(known, known, known, known)
 
     @property
     def p0_w(self) -> float:

@@ -1,43 +1,28 @@
-"""Named curves of Qwen3-235B-A22B on H100: three measured configurations and one estimate.
+"""Named curves: what the bundled measurements hold, and estimates where they hold nothing.
 
-Decode is fitted to the bundled ML.ENERGY v3 measurements (vLLM 0.11.1). What those do not hold is estimated, and each
-profile's provenance says so: prefill from arithmetic work, room for context from memory arithmetic, power while idle,
-asleep and off and the times to change state from published figures. docs/reference/curves.md explains every number.
+Decode is fitted to the bundled ML.ENERGY v3 measurements (vLLM 0.11.1), or for a precision that was not measured,
+derived from them by a rule. What the measurements do not hold is estimated, and each profile's provenance says so:
+prefill from arithmetic work, room for context from memory arithmetic, power while idle, asleep and off and the times
+to change state from published figures. docs/reference/curves.md explains every number.
 """
 
 from __future__ import annotations
 
-import csv
+import difflib
+import math
 from dataclasses import dataclass
-from importlib import resources
 
-from controller.energy.step_fit import Sample, StepFit, fit_steps
+from controller.energy.step_fit import StepFit
 from controller.errors import ConfigError
-from controller.model.perf import Evidence, PoolCurves, Provenance
+from controller.model.perf import Evidence, GroupProvenance, PoolCurves, Provenance
+from controller.simulation import profile_facts as facts
+from controller.simulation.precision_rule import Lines, Rule, kept, mean_ratios, scaled
+from controller.simulation.profile_facts import B200, BF16, FP8, H100, INT4, GpuFacts, ModelFacts, PrecisionFacts
+from controller.simulation.profile_rows import RowKey, Rows, load_rows
 
-DATA_FILE = "mlenergy_v3_lm_arena_chat.csv"
-MEASURED_GPU = "H100"
-
-PARAMETERS = 235.1e9
-ACTIVE_PARAMETERS = 22e9
-EMBEDDING_PARAMETERS = 2 * 151_936 * 4096
-"""Input and output embeddings stay in BF16 at every precision."""
-KV_HEADS = 4
-KV_BYTES_PER_TOKEN_AND_HEAD = 2 * 94 * 128 * 2
-"""Key and value, 94 layers, head size 128, two bytes each."""
-
-TDP_W = 700.0
 PREFILL_POWER_FRAC = 0.9
 """Prefill is bound by arithmetic and runs near the power limit."""
-IDLE_W_PER_GPU = 120.0
-OFF_W_PER_GPU = 73.0
-SLEEPING_W_PER_GPU = 96.5
-"""Half-way between loaded idle and no context: whether a sleeping engine falls all the way has not been measured."""
-WAKE_S = 3.0
-SLEEP_S = 3.0
-"""About 59 GB of weights a GPU over PCIe 5 at 20 GB/s; published wakes from level 1 take 0.1 to 6 s."""
-START_S = 100.0
-"""Published full reloads take 30 to more than 100 s; this is among the largest models."""
+NEAREST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +30,80 @@ class ProfileSpec:
     """How a profile comes about.
 
     Attributes:
-        model_id, weight_precision, gpus: which rows are fitted.
-        weight_bits: bits of a weight including its share of scales.
-        peak_flops: arithmetic peak of one GPU at the precision it computes in, dense.
-        mfu_frac: share of that peak that prefill is assumed to reach.
-        scaled_to_gpus: for an estimate, the GPUs of the configuration the rows are scaled to.
+        gpus: of an instance of the profile.
+        rows: the measurements behind decode.
+        rule: how an estimate comes from them; None where they are of the profile itself.
     """
 
-    model_id: str
-    weight_precision: str
+    model: ModelFacts
+    precision: PrecisionFacts
+    gpu: GpuFacts
     gpus: int
-    weight_bits: float
-    peak_flops: float
-    mfu_frac: float
-    scaled_to_gpus: int | None = None
+    rows: RowKey
+    rule: Rule | None = None
+
+    @property
+    def name(self) -> str:
+        """What configurations call the profile: model, precision, GPUs."""
+        return f"{self.model.name}/{self.precision.name}/{self.gpus}x{self.gpu.name.lower()}"
+
+    @property
+    def share(self) -> float:
+        """GPUs of the profile over those of the measured configuration."""
+        return self.gpus / self.rows.gpus
+
+    @property
+    def weight_bytes_per_gpu(self) -> float:
+        """Bytes of weights on each GPU."""
+        return self.model.weight_bytes(self.precision.weight_bits) / self.gpus
 
 
-_BF16_FLOPS = 989.4e12
-_FP8_FLOPS = 1978.9e12
-_BF16_MODEL = "Qwen/Qwen3-235B-A22B-Instruct-2507"
-_FP8_MODEL = "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8"
-_BF16_8 = ProfileSpec(_BF16_MODEL, "bfloat16", 8, 16.0, _BF16_FLOPS, 0.40)
+_QWEN = "Qwen/Qwen3-235B-A22B-Instruct-2507"
+_QWEN_BF16_8 = RowKey(_QWEN, "bfloat16", "H100", 8)
+_QWEN_FP8_4 = RowKey(f"{_QWEN}-FP8", "fp8", "H100", 4)
+_QWEN_FP8_2 = RowKey(f"{_QWEN}-FP8", "fp8", "B200", 2)
+_L8 = RowKey("meta-llama/Llama-3.1-8B-Instruct", "bfloat16", "H100", 1)
+_L70 = RowKey("meta-llama/Llama-3.1-70B-Instruct", "bfloat16", "H100", 4)
+_L70_2 = RowKey("meta-llama/Llama-3.1-70B-Instruct", "bfloat16", "B200", 2)
+_L405_BF16_8 = RowKey("meta-llama/Llama-3.1-405B-Instruct", "bfloat16", "B200", 8)
+_L405_FP8_4 = RowKey("meta-llama/Llama-3.1-405B-Instruct-FP8", "fp8", "B200", 4)
+_L405_FP8_8 = RowKey("meta-llama/Llama-3.1-405B-Instruct-FP8", "fp8", "H100", 8)
+_Q32_2 = RowKey("Qwen/Qwen3-32B", "bfloat16", "H100", 2)
+_Q30_2 = RowKey("Qwen/Qwen3-30B-A3B-Instruct-2507", "bfloat16", "H100", 2)
+
+EXPERT_PAIRS = ((_QWEN_BF16_8, _QWEN_FP8_4), (RowKey(_QWEN, "bfloat16", "B200", 4), _QWEN_FP8_2))
+"""Mixtures of experts measured in BF16 and, on half of the GPUs, in FP8."""
 
 PROFILES: dict[str, ProfileSpec] = {
-    "qwen3-235b-a22b/bf16/8xh100": _BF16_8,
-    "qwen3-235b-a22b/fp8/4xh100": ProfileSpec(_FP8_MODEL, "fp8", 4, 8.0, _FP8_FLOPS, 0.30),
-    "qwen3-235b-a22b/fp8/8xh100": ProfileSpec(_FP8_MODEL, "fp8", 8, 8.0, _FP8_FLOPS, 0.30),
-    "qwen3-235b-a22b/int4/2xh100": ProfileSpec(_FP8_MODEL, "fp8", 4, 4.125, _BF16_FLOPS, 0.35, scaled_to_gpus=2),
+    spec.name: spec
+    for spec in (
+        ProfileSpec(facts.QWEN_235B, BF16, H100, 8, _QWEN_BF16_8),
+        ProfileSpec(facts.QWEN_235B, FP8, H100, 4, _QWEN_FP8_4),
+        ProfileSpec(facts.QWEN_235B, FP8, H100, 8, RowKey(f"{_QWEN}-FP8", "fp8", "H100", 8)),
+        ProfileSpec(facts.QWEN_235B, INT4, H100, 2, _QWEN_FP8_4, Rule.KEPT),
+        ProfileSpec(facts.QWEN_235B, FP8, B200, 2, _QWEN_FP8_2),
+        ProfileSpec(facts.QWEN_30B, BF16, H100, 2, _Q30_2),
+        ProfileSpec(facts.QWEN_30B, BF16, H100, 1, RowKey(_Q30_2.model_id, "bfloat16", "H100", 1)),
+        ProfileSpec(facts.QWEN_30B, FP8, H100, 1, _Q30_2, Rule.EXPERTS_HALVED),
+        ProfileSpec(facts.QWEN_30B, INT4, H100, 1, _Q30_2, Rule.EXPERTS_HALVED),
+        ProfileSpec(facts.QWEN_32B, BF16, H100, 2, _Q32_2),
+        ProfileSpec(facts.QWEN_32B, FP8, H100, 1, _Q32_2, Rule.KEPT),
+        ProfileSpec(facts.QWEN_32B, INT4, H100, 1, _Q32_2, Rule.KEPT),
+        ProfileSpec(facts.QWEN_32B, BF16, B200, 1, RowKey("Qwen/Qwen3-32B", "bfloat16", "B200", 1)),
+        ProfileSpec(facts.LLAMA_8B, BF16, H100, 1, _L8),
+        ProfileSpec(facts.LLAMA_8B, FP8, H100, 1, _L8, Rule.KEPT),
+        ProfileSpec(facts.LLAMA_8B, INT4, H100, 1, _L8, Rule.KEPT),
+        ProfileSpec(facts.LLAMA_70B, BF16, H100, 4, _L70),
+        ProfileSpec(facts.LLAMA_70B, FP8, H100, 2, _L70, Rule.KEPT),
+        ProfileSpec(facts.LLAMA_70B, INT4, H100, 1, _L70, Rule.KEPT),
+        ProfileSpec(facts.LLAMA_70B, BF16, B200, 2, _L70_2),
+        ProfileSpec(facts.LLAMA_70B, FP8, B200, 1, _L70_2, Rule.KEPT),
+        ProfileSpec(facts.LLAMA_405B, FP8, H100, 8, _L405_FP8_8),
+        ProfileSpec(facts.LLAMA_405B, INT4, H100, 4, _L405_FP8_8, Rule.KEPT),
+        ProfileSpec(facts.LLAMA_405B, BF16, B200, 8, _L405_BF16_8),
+        ProfileSpec(facts.LLAMA_405B, FP8, B200, 4, _L405_FP8_4),
+    )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Measurements of one configuration.
-
-    Attributes:
-        largest_max_num_seqs: the largest batch any of them was started with.
-        mean_answer_tokens: mean length of the answers at the largest batch.
-    """
-
-    samples: tuple[Sample, ...]
-    largest_max_num_seqs: int
-    mean_answer_tokens: float
 
 
 def load_profile(name: str) -> PoolCurves:
@@ -97,105 +114,110 @@ def load_profile(name: str) -> PoolCurves:
     """
     spec = PROFILES.get(name)
     if spec is None:
+        near = difflib.get_close_matches(name, PROFILES, n=NEAREST, cutoff=0.0)
         raise ConfigError(
-            f"no built-in curves are called {name!r}; choose one of {', '.join(PROFILES)} or write them out"
+            f"no built-in curves are called {name!r}; near it are {', '.join(near)}; wattroute curves lists all; "
+            "or write them out"
         )
-    return _curves(spec, fit_profile(name))
+    return _curves(spec, load_rows(spec.rows))
 
 
 def fit_profile(name: str) -> StepFit:
-    """The fit behind a profile; for an estimate, that of the configuration it is scaled from."""
-    return fit_steps(_rows(PROFILES[name]).samples)
+    """The fit behind a profile; for an estimate, that of the configuration it is derived from."""
+    return load_rows(PROFILES[name].rows).fit()
 
 
-def _curves(spec: ProfileSpec, fit: StepFit) -> PoolCurves:
-    gpus = spec.scaled_to_gpus or spec.gpus
-    share = gpus / spec.gpus
-    step_base_j = fit.energy.intercept * share
-    p0_w = step_base_j / fit.time.intercept
-    prefill_s_per_token = 2 * ACTIVE_PARAMETERS / (gpus * spec.peak_flops * spec.mfu_frac)
-    prefill_w = PREFILL_POWER_FRAC * TDP_W * gpus
+def _curves(spec: ProfileSpec, rows: Rows) -> PoolCurves:
+    lines = _lines(spec, rows)
+    p0_w = lines.step_base_j / lines.step_base_s
+    work_per_s = spec.gpus * spec.gpu.flops[spec.precision.arithmetic] * spec.precision.mfu_frac
+    prefill_s_per_token = 2 * spec.model.active_parameters / work_per_s
+    prefill_w = PREFILL_POWER_FRAC * spec.gpu.tdp_w * spec.gpus
+    wake_s = spec.model.wake_s or math.ceil(2 * spec.weight_bytes_per_gpu / facts.LINK_BYTES_PER_S) / 2
+    groups = _groups(spec)
     return PoolCurves(
-        step_base_s=fit.time.intercept,
-        step_per_seq_s=fit.time.slope / share,
-        step_base_j=step_base_j,
-        step_per_seq_j=fit.energy.slope,
+        step_base_s=lines.step_base_s,
+        step_per_seq_s=lines.step_per_seq_s,
+        step_base_j=lines.step_base_j,
+        step_per_seq_j=lines.step_per_seq_j,
         prefill_s_per_token=prefill_s_per_token,
         prefill_j_per_token=max(0.0, prefill_w - p0_w) * prefill_s_per_token,
-        kv_capacity_tokens=_kv_capacity_tokens(spec),
-        max_num_seqs=round(_rows(spec).largest_max_num_seqs * share),
-        idle_w=IDLE_W_PER_GPU * gpus,
-        sleeping_w=SLEEPING_W_PER_GPU * gpus,
-        off_w=OFF_W_PER_GPU * gpus,
-        wake_s=WAKE_S,
-        sleep_s=SLEEP_S,
-        start_s=START_S,
-        provenance=_provenance(spec),
+        kv_capacity_tokens=_kv_capacity_tokens(spec, rows),
+        max_num_seqs=_max_num_seqs(spec, rows, lines),
+        idle_w=spec.gpu.idle_w * spec.gpus,
+        sleeping_w=spec.gpu.sleeping_w * spec.gpus,
+        off_w=spec.gpu.off_w * spec.gpus,
+        wake_s=wake_s,
+        sleep_s=wake_s,
+        start_s=spec.model.start_s,
+        provenance=Provenance(
+            groups.decode.evidence,
+            "; ".join(group.source for group in (groups.decode, groups.prefill, groups.context, groups.states)),
+        ),
+        groups=groups,
     )
 
 
-def _kv_capacity_tokens(spec: ProfileSpec) -> int:
+def _lines(spec: ProfileSpec, rows: Rows) -> Lines:
+    measured = Lines.of(rows.fit())
+    if spec.rule is Rule.EXPERTS_HALVED:
+        return scaled(measured, expert_ratios())
+    return kept(measured, spec.share)
+
+
+def expert_ratios() -> Lines:
+    """Ratios FP8 / BF16 of the four coefficients where a mixture of experts was put on half of the GPUs."""
+    return mean_ratios(
+        [(Lines.of(load_rows(before).fit()), Lines.of(load_rows(after).fit())) for before, after in EXPERT_PAIRS]
+    )
+
+
+def _max_num_seqs(spec: ProfileSpec, rows: Rows, lines: Lines) -> int:
+    """The largest batch measured, scaled with the GPUs, but none at which the straight lines leave the GPUs' TDP."""
+    within_tdp = lines.largest_batch_within(spec.gpu.tdp_w * spec.gpus)
+    return math.floor(min(round(rows.largest_max_num_seqs * spec.share), within_tdp))
+
+
+def _kv_capacity_tokens(spec: ProfileSpec, rows: Rows) -> int:
     """Tokens of context that fit beside the weights.
 
-    BF16 on 8 H100 is known to fill up at 228 sequences, taken to hold as many tokens each as a mean answer; that fixes
-    the memory a GPU has for weights and context together. Other configurations divide the same memory differently.
+    Qwen3-235B in BF16 on 8 H100 is known to fill up at 228 sequences, taken to hold as many tokens each as a mean
+    answer; that fixes the share of a GPU's memory that weights and context have together. Other configurations divide
+    the same share differently. A measured one holds at least what it was seen to hold.
     """
-    reference = _rows(_BF16_8)
-    seen_tokens = max(sample.batch for sample in reference.samples) * reference.mean_answer_tokens
-    usable_bytes = _weight_bytes(_BF16_8) / _BF16_8.gpus + seen_tokens * _kv_bytes_per_token(_BF16_8.gpus)
-    gpus = spec.scaled_to_gpus or spec.gpus
-    return int((usable_bytes - _weight_bytes(spec) / gpus) / _kv_bytes_per_token(gpus))
+    reference, model = load_rows(_QWEN_BF16_8), facts.QWEN_235B
+    gpus = _QWEN_BF16_8.gpus
+    usable_bytes = model.weight_bytes(BF16.weight_bits) / gpus + reference.held_tokens * model.kv_bytes_per_token(gpus)
+    usable_bytes *= spec.gpu.memory_bytes / H100.memory_bytes
+    by_memory = int((usable_bytes - spec.weight_bytes_per_gpu) / spec.model.kv_bytes_per_token(spec.gpus))
+    return max(by_memory, int(rows.held_tokens)) if spec.rule is None else by_memory
 
 
-def _weight_bytes(spec: ProfileSpec) -> float:
-    return ((PARAMETERS - EMBEDDING_PARAMETERS) * spec.weight_bits + EMBEDDING_PARAMETERS * 16) / 8
-
-
-def _kv_bytes_per_token(gpus: int) -> float:
-    """Bytes of context a token takes on each GPU; heads are replicated where there are more GPUs than heads."""
-    return max(1.0, KV_HEADS / gpus) * KV_BYTES_PER_TOKEN_AND_HEAD
-
-
-def _provenance(spec: ProfileSpec) -> Provenance:
-    configuration = f"{spec.model_id} {spec.weight_precision} on {spec.gpus}x{MEASURED_GPU}"
-    rows = f"ML.ENERGY v3 lm-arena-chat, {configuration}, vLLM 0.11.1"
-    rest = (
-        f"prefill estimated from 2 x 22e9 FLOP a token at {spec.mfu_frac:.0%} of peak and "
-        f"{PREFILL_POWER_FRAC:.0%} of TDP, "
-        "context room from memory arithmetic, power without work and state changes from published figures"
+def _groups(spec: ProfileSpec) -> GroupProvenance:
+    work = f"2 x {spec.model.active_parameters / 1e9:g}e9 FLOP a token at {spec.precision.mfu_frac:.0%} of peak"
+    prefill = f"prefill estimated from {work} and {PREFILL_POWER_FRAC:.0%} of TDP"
+    states = "power without work and state changes from published figures"
+    return GroupProvenance(
+        decode=_decode_provenance(spec),
+        prefill=Provenance(Evidence.ESTIMATED, prefill),
+        context=Provenance(Evidence.ESTIMATED, "context room from memory arithmetic"),
+        states=Provenance(Evidence.ESTIMATED, states),
     )
-    if spec.scaled_to_gpus is None:
-        return Provenance(Evidence.MEASURED, f"decode fitted to {rows}; {rest}")
+
+
+def _decode_provenance(spec: ProfileSpec) -> Provenance:
+    rows = f"ML.ENERGY v3 lm-arena-chat, {spec.rows}, vLLM 0.11.1"
+    if spec.rule is None:
+        return Provenance(Evidence.MEASURED, f"decode fitted to {rows}")
+    to = f"no {spec.precision.name.upper()} measurement exists: derived from {rows} for {spec.gpus} GPUs"
+    if spec.rule is Rule.EXPERTS_HALVED:
+        return Provenance(
+            Evidence.ESTIMATED,
+            f"{to} (a, b, A and C times their mean ratios FP8 on half of the GPUs / BF16 of Qwen3-235B-A22B on H100 "
+            "and B200)",
+        )
     return Provenance(
         Evidence.ESTIMATED,
-        f"no INT4 measurement exists: scaled from {rows} to {spec.scaled_to_gpus} GPUs with the same weight bytes on "
-        "each (base time a kept, base energy A halved, time per sequence b doubled, energy per sequence C kept; "
-        f"dequantisation cost left out); {rest}",
+        f"{to} (base time a and energy per sequence C kept, base energy A times {spec.share:g}, time per sequence b "
+        f"times {1 / spec.share:g}; dequantisation cost and lighter weights' speed left out)",
     )
-
-
-def _rows(spec: ProfileSpec) -> Rows:
-    wanted = (spec.model_id, spec.weight_precision, MEASURED_GPU, str(spec.gpus))
-    try:
-        text = resources.files("controller.simulation").joinpath("data", DATA_FILE).read_text(encoding="utf-8")
-        rows = [
-            row
-            for row in csv.DictReader(text.splitlines())
-            if (row["model_id"], row["weight_precision"], row["gpu_model"], row["num_gpus"]) == wanted
-        ]
-        samples = tuple(
-            Sample(
-                batch=float(row["avg_batch_size"]),
-                tokens_per_s=float(row["output_tokens_per_s"]),
-                power_w=float(row["power_w"]),
-                median_itl_s=float(row["median_itl_ms"]) / 1000,
-            )
-            for row in rows
-        )
-        fullest = max(rows, key=lambda row: int(row["max_num_seqs"]))
-        return Rows(samples, int(fullest["max_num_seqs"]), float(fullest["avg_output_len"]))
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigError(
-            f"the bundled measurements {DATA_FILE} have no usable rows for {' '.join(wanted)} ({error!r}); "
-            "install wattroute again"
-        ) from error

@@ -64,7 +64,7 @@ def run(options: SimulateOptions, console: Console | None = None) -> int:
         ConfigError: an option or the scenario is wrong.
     """
     options.check()
-    screen = console or _screen()
+    screen = console or standard_screen()
     scenario = scenario_file.load(options.scenario, STUDIES)
     try:
         with _shown_progress() as told:
@@ -86,13 +86,13 @@ def show_list(console: Console | None = None) -> None:
     table = ScreenTable("scenario", "kind", "what it shows", box=None, pad_edge=False)
     for name, head in scenario_file.shipped():
         table.add_row(name, head.kind, Text(head.title))
-    (console or _screen()).print(table)
+    (console or standard_screen()).print(table)
 
 
-def _screen() -> Console:
+def standard_screen(width: int = WIDTH) -> Console:
     """Standard output; as wide as the tables are where it is not a terminal."""
     screen = Console()
-    return screen if screen.is_terminal else Console(width=WIDTH)
+    return screen if screen.is_terminal else Console(width=width)
 
 
 @contextlib.contextmanager
@@ -120,7 +120,7 @@ def _print(report: Report, screen: Console) -> None:
         screen.print(text, markup=False, highlight=False)
     for table in report.tables:
         screen.print()
-        screen.print(_on_screen(table))
+        screen.print(on_screen(table))
         if table.note:
             screen.print(table.note, style="dim", markup=False, highlight=False)
     screen.print("\nAssumptions", style="bold")
@@ -128,7 +128,7 @@ def _print(report: Report, screen: Console) -> None:
         screen.print(f"- {text}", style="dim", markup=False, highlight=False)
 
 
-def _on_screen(table: Table) -> ScreenTable:
+def on_screen(table: Table) -> ScreenTable:
     """The table as text: brackets in it are no markup."""
     drawn = ScreenTable(title=Text(table.title), title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(table.columns):

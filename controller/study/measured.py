@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from controller.energy.step_fit import Sample, in_steady_state
 from controller.errors import ConfigError
-from controller.simulation.profiles import DATA_FILE
+from controller.simulation.profile_rows import DATA_FILE
 
 SOURCE = "ML.ENERGY Leaderboard v3, lm-arena-chat, vLLM 0.11.1, GPU power alone (Apache-2.0)"
 

@@ -54,7 +54,9 @@ def one_line_error(result: subprocess.CompletedProcess[str]) -> str:
 def test_help_lists_the_commands(tmp_path: Path) -> None:
     result = wattroute("--help", cwd=tmp_path)
     assert result.returncode == 0
-    assert all(name in result.stdout for name in ("demo", "simulate", "router", "controller", "emulate", "validate"))
+    assert all(
+        name in result.stdout for name in ("demo", "simulate", "router", "controller", "emulate", "validate", "curves")
+    )
     assert "schema" in result.stdout
 
 
@@ -173,3 +175,13 @@ def test_simulate_runs_without_matplotlib_but_for_the_page(tmp_path: Path) -> No
     assert page.returncode == 2
     assert "pip install 'wattroute[study]'" in page.stderr
     assert not (tmp_path / "out.html").exists()
+
+
+def test_curves_prints_the_map_and_tells_what_is_wrong_with_its_options(tmp_path: Path) -> None:
+    shown = wattroute("curves", "qwen3-32b", "--itl-slo-ms", "40", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "at 40 ms between tokens" in shown.stdout
+    unknown, zero = wattroute("curves", "qwen3-33b", cwd=tmp_path), wattroute("curves", "--itl-slo-ms=0", cwd=tmp_path)
+    assert (unknown.returncode, zero.returncode) == (2, 2)
+    assert "near it are qwen3-3" in one_line_error(unknown)
+    assert "--itl-slo-ms 0" in one_line_error(zero)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from controller.errors import ConfigError
-from controller.simulation.profiles import PREFILL_POWER_FRAC, TDP_W
+from controller.simulation.profile_facts import H100
+from controller.simulation.profiles import PREFILL_POWER_FRAC
 from controller.study.measured import SOURCE, Configuration, Row, measured
 from controller.study.offline_routing.settings import MeasuredSettings, ModelSettings, TermSettings
 from controller.study.offline_routing.workload_model import LanguageModel, Terms
@@ -54,7 +55,7 @@ def _measured(name: str, wanted: MeasuredSettings, source: str) -> tuple[Terms, 
     known = measured(Configuration(wanted.model_id, wanted.weight_precision, wanted.gpu, wanted.gpus))
     row = _row(name, wanted.max_num_seqs, known.rows)
     prefill_s = 2e9 * row.active_params_billions / (wanted.gpus * PREFILL_FLOPS[wanted.weight_precision])
-    prefill_j = prefill_s * wanted.gpus * TDP_W * PREFILL_POWER_FRAC
+    prefill_j = prefill_s * wanted.gpus * H100.tdp_w * PREFILL_POWER_FRAC
     told = f"{known.configuration} at {row.sample.batch:.0f} concurrent: {SOURCE}; prefill estimated; {source}"
     return (
         Terms(0.0, prefill_j, row.j_per_output_token, 0.0),

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from controller.model.perf import Evidence, GroupProvenance, Provenance
 from tests.fakes.emulated import quick_curves
 
 CURVES = quick_curves(
@@ -28,3 +31,11 @@ def test_base_power_and_marginal_energy() -> None:
 )
 def test_the_tightest_bound_sets_the_batch(itl_s: float, tokens_per_seq: float, expected: float) -> None:
     assert CURVES.batch_at_itl(itl_s, tokens_per_seq) == pytest.approx(expected)
+
+
+def test_one_source_is_that_of_every_group_unless_groups_tell_theirs() -> None:
+    whole = CURVES.group_provenance
+    assert whole.decode == whole.prefill == whole.context == whole.states == CURVES.provenance
+    known, assumed = Provenance(Evidence.MEASURED, "rows"), Provenance(Evidence.ESTIMATED, "assumed")
+    groups = GroupProvenance(decode=known, prefill=assumed, context=assumed, states=assumed)
+    assert replace(CURVES, groups=groups).group_provenance is groups
