@@ -7,6 +7,7 @@ from typing import Any
 from controller.study.batching.run import STUDY as BATCHING
 from controller.study.fleet.run import STUDY as FLEET
 from controller.study.offline_routing.run import STUDY as OFFLINE_ROUTING
+from controller.study.sensitivity.run import STUDY as SENSITIVITY
 from controller.study.study import Study
 
-STUDIES: tuple[Study[Any], ...] = (BATCHING, FLEET, OFFLINE_ROUTING)
+STUDIES: tuple[Study[Any], ...] = (BATCHING, FLEET, OFFLINE_ROUTING, SENSITIVITY)

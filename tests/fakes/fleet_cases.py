@@ -46,6 +46,23 @@ def fleet_document(**changes: Any) -> dict[str, Any]:
     return {**document, **changes}
 
 
+def rich_document(**changes: Any) -> dict[str, Any]:
+    """The same with photovoltaics, a battery, a class that may wait four hours and a programme that calls once."""
+    document = fleet_document()
+    document["sites"][0]["pv"] = {"peak_kw": 30}
+    document["sites"][0]["battery"] = {"capacity_kwh": 100, "charge_kw": 25, "discharge_kw": 25}
+    batch = {"name": "batch", "model": "m", "quality_budget_frac": 0.006, "defer_hours": 4}
+    document["classes"].append({**batch, "demand": {"mean_tokens_per_s": 3000}})
+    call = {"name": "noon", "kind": "response", "sites": ["a", "b"], "start": "2022-07-12T15:00:00Z", "hours": 1}
+    document["events"] = [{**call, "reward_usd_per_mwh": 500}]
+    return {**document, **changes}
+
+
 def fleet_settings(**changes: Any) -> FleetSettings:
     """The same, read."""
     return parse(yaml.safe_dump(fleet_document(**changes)), FleetSettings, "small")
+
+
+def rich_settings(**changes: Any) -> FleetSettings:
+    """The rich one, read."""
+    return parse(yaml.safe_dump(rich_document(**changes)), FleetSettings, "rich")

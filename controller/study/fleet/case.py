@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from controller.errors import ConfigError
-from controller.model.fleet import RequestClass
 from controller.model.perf import PoolCurves
-from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
-from controller.simulation.profiles import load_profile
-from controller.study.fleet.settings import ClassSettings, FleetSettings, PlanSettings, PoolSettings
-from controller.study.fleet.signals import carbon_kg_per_mwh, demand_tokens_per_s, prices_usd_per_mwh, starts_of
-from router.contract import ClassId, Precision
+from controller.study.fleet.events import Response, Terms
+from controller.study.fleet.settings import PlanSettings
+from controller.study.fleet.site_settings import BatterySettings
+from router.contract import Precision
 
 
 @dataclass(frozen=True, slots=True)
 class SiteCase:
-    """One site; series (T,)."""
+    """One site; series (T,).
+
+    Attributes:
+        limit_w: most it may draw from the grid, infinite without a limit.
+        pv_w: what its photovoltaics can give, None without any.
+        terms: of the programmes it can take part in, None without any.
+        response: the programmes it takes part in, None where it does not.
+    """
 
     name: str
     gpus: int
@@ -28,6 +32,30 @@ class SiteCase:
     aux_w: float
     price_usd_per_mwh: np.ndarray
     carbon_kg_per_mwh: np.ndarray
+    limit_w: np.ndarray
+    pv_w: np.ndarray | None = None
+    battery: BatterySettings | None = None
+    terms: Terms | None = None
+    response: Response | None = None
+
+    @property
+    def has_assets(self) -> bool:
+        """Whether anything stands behind the meter that gives power."""
+        return self.pv_w is not None or self.battery is not None
+
+    @property
+    def most_import_w(self) -> np.ndarray:
+        """Most it may draw from the grid, (T,): its limits, and what it has promised to programmes."""
+        if self.response is None:
+            return self.limit_w
+        promised_w = self.response.baseline_w - self.response.commit_w
+        return np.where(self.response.commit_w > 0, np.minimum(self.limit_w, promised_w), self.limit_w)
+
+    @property
+    def is_called(self) -> np.ndarray:
+        """Whether an event calls it, (T,)."""
+        limited = self.most_import_w < max(self.limit_w.max(), 0.0)
+        return np.asarray(limited if self.response is None else limited | (self.response.most_w > 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +79,23 @@ class PoolCase:
 
 @dataclass(frozen=True, slots=True)
 class ClassCase:
-    """Demand for one model under one set of promises; demand (T,) output tokens/s."""
+    """Demand for one model under one set of promises; demand (T,) output tokens/s.
+
+    Attributes:
+        defer_steps: steps that its demand may wait.
+        window_s: time over which its quality budget holds, None where it holds in each step.
+        home: index of the site its requests come in at, None where it does not matter.
+    """
 
     name: str
     model: str
     quality_budget_frac: float
     demand_tokens_per_s: np.ndarray
+    defer_steps: int = 0
+    quality_usd_per_mtoken: float = 0.0
+    window_s: float | None = None
+    home: int | None = None
+    move_usd_per_token: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +128,29 @@ class FleetCase:
         """Length of a step."""
         return self.step_s / 3600.0
 
+    @property
+    def plan_per(self) -> int:
+        """Steps in an interval of the plan."""
+        return round(self.plan.step_s / self.step_s)
+
+    @property
+    def defers(self) -> bool:
+        """Whether the plan can put anything off."""
+        return any(cls.defer_steps >= self.plan_per for cls in self.classes)
+
+    @property
+    def move_usd_per_token(self) -> tuple[tuple[float, ...], ...]:
+        """[r][k], cost of bringing an output token's request to the pool's site; () where none costs anything."""
+        if not any(cls.move_usd_per_token for cls in self.classes):
+            return ()
+        return tuple(
+            tuple(0.0 if pool.c == cls.home else cls.move_usd_per_token for pool in self.pools) for cls in self.classes
+        )
+
+    def most_instances(self, pool: PoolCase) -> int:
+        """Instances of a pool that its site's GPUs can hold."""
+        return self.sites[pool.c].gpus // pool.gpus_per_instance
+
     def with_pools(self, keeps: Callable[[PoolCase], bool]) -> FleetCase:
         """The same case with some of its pools; every class may use what is left of its model.
 
@@ -108,86 +170,52 @@ class FleetCase:
             j_per_token=tuple(tuple(row[k] for k in kept) for row in self.j_per_token),
         )
 
+    def between(self, first: int, steps: int) -> FleetCase:
+        """The same case over some of its steps, outside of any programme.
 
-def make_case(settings: FleetSettings) -> FleetCase:
-    """The case that a scenario file describes.
+        Raises:
+            ConfigError: it has no such steps.
+        """
+        if first < 0 or steps < 1 or first + steps > self.steps:
+            raise ConfigError(f"steps {first} to {first + steps} lie outside of the case, which has {self.steps}")
+        within = slice(first, first + steps)
 
-    Raises:
-        ConfigError: the span is not within the bundled prices, or a class can be served by no pool.
-    """
-    steps = round(settings.days * 86_400 / settings.step_s)
-    starts = starts_of(settings.start, settings.step_s, steps)
-    carbon = carbon_kg_per_mwh(starts, settings.step_s)
-    sites = tuple(
-        SiteCase(
-            site.name, site.gpus, site.pue, 1000.0 * site.aux_kw, prices_usd_per_mwh(site.price_zone, starts), carbon
+        def cut(series: np.ndarray | None) -> np.ndarray | None:
+            return None if series is None else series[within]
+
+        return replace(
+            self,
+            steps=steps,
+            start_s=self.start_s + first * self.step_s,
+            sites=tuple(
+                replace(
+                    site,
+                    price_usd_per_mwh=site.price_usd_per_mwh[within],
+                    carbon_kg_per_mwh=site.carbon_kg_per_mwh[within],
+                    limit_w=site.limit_w[within],
+                    pv_w=cut(site.pv_w),
+                    terms=None if site.terms is None else site.terms.between(within),
+                    response=None,
+                )
+                for site in self.sites
+            ),
+            classes=tuple(replace(cls, demand_tokens_per_s=cls.demand_tokens_per_s[within]) for cls in self.classes),
         )
-        for site in settings.sites
-    )
-    pools = tuple(
-        _pool(site.name, c, model.name, pool)
-        for c, site in enumerate(settings.sites)
-        for model in settings.models
-        for pool in model.pools
-    )
-    rng = np.random.default_rng([settings.seed, 1])
-    classes = tuple(
-        ClassCase(
-            cls.name,
-            cls.model,
-            cls.quality_budget_frac,
-            demand_tokens_per_s(cls.demand, starts, settings.step_s, rng),
+
+    def without_assets(self) -> FleetCase:
+        """The same case with nothing behind the meters that gives power."""
+        return replace(self, sites=tuple(replace(site, pv_w=None, battery=None) for site in self.sites))
+
+    def enrolled(self, import_w: np.ndarray) -> FleetCase:
+        """The same case with every site in its programmes.
+
+        Args:
+            import_w: (C, T) what the sites draw without them: the baselines.
+        """
+        return replace(
+            self,
+            sites=tuple(
+                site if site.terms is None else replace(site, response=Response.of(site.terms, baseline_w))
+                for site, baseline_w in zip(self.sites, import_w, strict=True)
+            ),
         )
-        for cls in settings.classes
-    )
-    figures = [[_figures(cls, pool) for pool in pools] for cls in settings.classes]
-    for cls, row in zip(settings.classes, figures, strict=True):
-        if not any(may for may, _, _ in row):
-            raise ConfigError(
-                f"classes: {cls.name!r} can be served by no pool: none is of model {cls.model!r}, of a precision it "
-                f"allows and fast enough for itl_slo_s {cls.itl_slo_s:g}; allow more, or correct the model's pools"
-            )
-    return FleetCase(
-        step_s=settings.step_s,
-        steps=steps,
-        start_s=settings.start.timestamp(),
-        sites=sites,
-        pools=pools,
-        classes=classes,
-        allowed=tuple(tuple(may for may, _, _ in row) for row in figures),
-        busy_s_per_token=tuple(tuple(busy for _, busy, _ in row) for row in figures),
-        j_per_token=tuple(tuple(joules for _, _, joules in row) for row in figures),
-        plan=settings.plan,
-        idle_gpu_w=settings.idle_gpu_w,
-        forecast_error_frac=settings.forecast.error_at_day_frac,
-        forecast_quantile=settings.forecast.quantile,
-        seed=settings.seed,
-    )
-
-
-def _pool(site: str, c: int, model: str, written: PoolSettings) -> PoolCase:
-    curves = load_profile(written.profile)
-    gpus = int(written.profile.rpartition("/")[2].partition("x")[0])
-    return PoolCase(
-        name=f"{site}/{model}/{written.precision.value}-{gpus}",
-        c=c,
-        model=model,
-        profile=written.profile,
-        precision=written.precision,
-        curves=curves,
-        gpus_per_instance=gpus,
-        quality_loss_frac=written.quality_loss_frac,
-        start_usd=written.start_usd,
-    )
-
-
-def _figures(written: ClassSettings, pool: PoolCase) -> tuple[bool, float, float]:
-    """Whether a class may use a pool, and engine time and joules of one of its output tokens there."""
-    lengths = Lengths(written.input_tokens, written.output_tokens)
-    request_class = RequestClass(ClassId(written.name), itl_slo_s=written.itl_slo_s)
-    batch = slo_batch(pool.curves, request_class, lengths)
-    fits = written.model == pool.model and (not written.precisions or pool.precision in written.precisions)
-    busy_s = busy_s_per_token(pool.curves, batch, lengths)
-    if not math.isfinite(busy_s) or busy_s <= 0:
-        raise ConfigError(f"pool {pool.name!r}: an output token takes {busy_s} s; correct the profile")
-    return fits and batch >= 1.0, busy_s, j_per_token(pool.curves, lengths)

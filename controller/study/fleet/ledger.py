@@ -7,28 +7,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.study.fleet.case import FleetCase
-from controller.units import J_PER_MWH
+from controller.study.fleet.step import Step
+from controller.units import J_PER_MWH, SECONDS_PER_HOUR
+
+LIMIT_TOLERANCE_W = 1.0
+"""Power above a limit that is arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What happened in one step.
+class Bill:
+    """What a run costs, USD.
 
     Attributes:
-        on: (K,) instances serving.
-        sleeping: (K,) instances asleep.
-        started: (K,) instances started or woken for this step.
-        rates: (R, K) output tokens/s.
-        site_w: (C,) power at the meters.
-        late_tokens_per_s: (R,) demand that was left for later.
+        carbon: emissions at the price set on them.
+        starts: of instances, beyond their energy.
+        wear: of batteries.
+        moves: requests brought to other sites.
+        quality: quality lost, at the classes' prices.
+        recharge: energy that the batteries lack at the end, at the mean price; nothing is earned by a fuller one.
+        reward: paid by programmes, less what was paid back to them.
     """
 
-    on: np.ndarray
-    sleeping: np.ndarray
-    started: np.ndarray
-    rates: np.ndarray
-    site_w: np.ndarray
-    late_tokens_per_s: np.ndarray
+    energy: float
+    carbon: float
+    starts: float
+    wear: float
+    moves: float
+    quality: float
+    recharge: float
+    reward: float
+
+    @property
+    def usd(self) -> float:
+        """The whole."""
+        costs = self.energy + self.carbon + self.starts + self.wear + self.moves + self.quality + self.recharge
+        return costs - self.reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,73 +49,138 @@ class Totals:
     """Sums over a run.
 
     Attributes:
-        energy_usd, carbon_usd, start_usd: of energy, of emissions at the price set on them, of starts beyond energy.
+        energy_mwh: drawn from the grid.
+        load_mwh: taken by the sites.
         quality_loss_frac: mean over all output tokens.
-        late_frac: share of the demand that was not served in the step in which it was asked for.
+        late_frac: share of the demand that was not served by the end of the step in which it was due.
         strained_frac: share of the tokens served with more engine time than is planned, at the cost of queueing.
         unserved_frac: share of the demand that was not served at all.
+        over_limit_mwh: drawn above a limit, or above what was promised to a programme.
+        curtailed_mwh: not drawn while a programme called, against its baseline.
         gpu_hours: of GPUs held by instances that serve.
     """
 
+    bill: Bill
     energy_mwh: float
-    energy_usd: float
+    load_mwh: float
+    pv_mwh: float
     carbon_kg: float
-    carbon_usd: float
-    start_usd: float
     starts: int
     output_tokens: float
     quality_loss_frac: float
     late_frac: float
     strained_frac: float
     unserved_frac: float
+    over_limit_mwh: float
+    curtailed_mwh: float
     gpu_hours: float
-
-    @property
-    def usd(self) -> float:
-        """The whole bill."""
-        return self.energy_usd + self.carbon_usd + self.start_usd
 
 
 def totals(case: FleetCase, steps: tuple[Step, ...]) -> Totals:
-    """Add up a run.
-
-    The start of an instance is charged with its engine's base power for the time it takes: it begins before the step
-    it is wanted in.
-    """
-    pue = np.array([site.pue for site in case.sites])
-    price, carbon = (
-        np.array([getattr(site, name) for site in case.sites]) for name in ("price_usd_per_mwh", "carbon_kg_per_mwh")
-    )
-    at = np.array([pool.c for pool in case.pools])
-    start_j = np.array([pool.curves.p0_w * pool.curves.start_s for pool in case.pools]) * pue[at]
-    loss, gpus, start_usd = (
-        np.array([getattr(pool, name) for pool in case.pools])
-        for name in ("quality_loss_frac", "gpus_per_instance", "start_usd")
-    )
-    mwh = np.array([step.site_w * case.step_s for step in steps]).T / J_PER_MWH
-    for t, step in enumerate(steps):
-        np.add.at(mwh[:, t], at, step.started * start_j / J_PER_MWH)
+    """Add up a run."""
+    mwh = _import_mwh(case, steps)
     seconds = case.step_s
-    served = sum(float(step.rates.sum()) for step in steps) * seconds
     asked = sum(float(cls.demand_tokens_per_s.sum()) for cls in case.classes) * seconds
-    late = sum(float(step.late_tokens_per_s.sum()) for step in steps) * seconds
+    served = sum(float(step.rates.sum()) for step in steps) * seconds
+    loss, gpus = (
+        np.array([getattr(pool, name) for pool in case.pools]) for name in ("quality_loss_frac", "gpus_per_instance")
+    )
     lost = sum(float((step.rates.sum(axis=0) * loss).sum()) for step in steps) * seconds
-    strained = sum(_strained(case, step) for step in steps) * seconds
-    emitted_kg = float((mwh * carbon).sum())
+    late = sum(float(step.late_tokens.sum()) for step in steps)
+    drawn_w = _series(steps, "import_w")
+    over_w = np.array([site.most_import_w for site in case.sites])
+    over_w = np.where(drawn_w > over_w + LIMIT_TOLERANCE_W, drawn_w - np.where(np.isfinite(over_w), over_w, 0.0), 0.0)
+    to_mwh = seconds / J_PER_MWH
     return Totals(
+        bill=_bill(case, steps, mwh),
         energy_mwh=float(mwh.sum()),
-        energy_usd=float((mwh * price).sum()),
-        carbon_kg=emitted_kg,
-        carbon_usd=emitted_kg * case.plan.carbon_usd_per_kg,
-        start_usd=sum(float((step.started * start_usd).sum()) for step in steps),
+        load_mwh=float(_series(steps, "load_w").sum()) * to_mwh,
+        pv_mwh=float(_series(steps, "pv_w").sum()) * to_mwh,
+        carbon_kg=float((mwh * _of_sites(case, "carbon_kg_per_mwh")).sum()),
         starts=sum(int(step.started.sum()) for step in steps),
         output_tokens=served,
         quality_loss_frac=lost / served if served else 0.0,
         late_frac=late / asked if asked else 0.0,
-        strained_frac=strained / served if served else 0.0,
+        strained_frac=sum(_strained(case, step) for step in steps) * seconds / served if served else 0.0,
         unserved_frac=max(0.0, 1.0 - served / asked) if asked else 0.0,
+        over_limit_mwh=float(over_w.sum()) * to_mwh,
+        curtailed_mwh=float(_reductions_w(case, drawn_w).sum()) * to_mwh,
         gpu_hours=sum(float((step.on * gpus).sum()) for step in steps) * case.hours,
     )
+
+
+def _bill(case: FleetCase, steps: tuple[Step, ...], mwh: np.ndarray) -> Bill:
+    price = _of_sites(case, "price_usd_per_mwh")
+    to_mwh = case.step_s / J_PER_MWH
+    start_usd, loss = (
+        np.array([getattr(pool, name) for pool in case.pools]) for name in ("start_usd", "quality_loss_frac")
+    )
+    rates = np.array([step.rates for step in steps])
+    cycled_w = _series(steps, "charge_w") + _series(steps, "discharge_w")
+    wear = np.array([0.0 if site.battery is None else site.battery.wear_usd_per_mwh for site in case.sites])
+    worth = np.array([cls.quality_usd_per_mtoken * 1e-6 for cls in case.classes])
+    moves = np.array(case.move_usd_per_token) if case.move_usd_per_token else np.zeros(rates.shape[1:])
+    reward = np.array(
+        [np.zeros(case.steps) if s.response is None else s.response.reward_usd_per_mwh for s in case.sites]
+    )
+    return Bill(
+        energy=float((mwh * price).sum()),
+        carbon=float((mwh * _of_sites(case, "carbon_kg_per_mwh")).sum()) * case.plan.carbon_usd_per_kg,
+        starts=sum(float((step.started * start_usd).sum()) for step in steps),
+        wear=float((cycled_w.sum(axis=1) * wear).sum()) * to_mwh,
+        moves=float((rates * moves).sum()) * case.step_s,
+        quality=float(np.einsum("trk,r,k->", rates, worth, loss)) * case.step_s,
+        recharge=_recharge_usd(case, steps[-1]),
+        reward=float((_reductions_w(case, _series(steps, "import_w")) * reward).sum()) * to_mwh,
+    )
+
+
+def _import_mwh(case: FleetCase, steps: tuple[Step, ...]) -> np.ndarray:
+    """Energy drawn, (C, T).
+
+    The start of an instance is charged with its engine's base power for the time it takes: it begins before the step
+    it is wanted in.
+    """
+    at = np.array([pool.c for pool in case.pools])
+    pue = np.array([site.pue for site in case.sites])
+    start_mwh = np.array([pool.curves.p0_w * pool.curves.start_s for pool in case.pools]) * pue[at] / J_PER_MWH
+    mwh = _series(steps, "import_w") * case.step_s / J_PER_MWH
+    for t, step in enumerate(steps):
+        np.add.at(mwh[:, t], at, step.started * start_mwh)
+    return mwh
+
+
+def _reductions_w(case: FleetCase, drawn_w: np.ndarray) -> np.ndarray:
+    """Power below the baseline while a programme calls, (C, T), negative above it."""
+    out = np.zeros_like(drawn_w)
+    for c, site in enumerate(case.sites):
+        if site.response is not None:
+            below_w = np.minimum(site.response.baseline_w - drawn_w[c], site.response.most_w)
+            out[c] = np.where(site.response.most_w > 0, below_w, 0.0)
+    return out
+
+
+def _recharge_usd(case: FleetCase, last: Step) -> float:
+    usd = 0.0
+    for c, site in enumerate(case.sites):
+        if site.battery is not None:
+            wanted_wh = 1000.0 * site.battery.capacity_kwh * site.battery.start_frac
+            short_wh = max(0.0, wanted_wh - float(last.soc_wh[c])) / site.battery.charge_frac
+            usd += short_wh * SECONDS_PER_HOUR / J_PER_MWH * float(site.price_usd_per_mwh.mean())
+    return usd
+
+
+def _series(steps: tuple[Step, ...], name: str) -> np.ndarray:
+    """A figure of the sites, (C, T)."""
+    return np.array([getattr(step, name) for step in steps]).T
+
+
+def _of_sites(case: FleetCase, name: str) -> np.ndarray:
+    return np.array([getattr(site, name) for site in case.sites])
+
+
+def _of_pools(case: FleetCase, name: str) -> np.ndarray:
+    return np.array([getattr(pool, name) for pool in case.pools])
 
 
 def _strained(case: FleetCase, step: Step) -> float:

@@ -11,13 +11,19 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.study.fleet.case import FleetCase, PoolCase
 from controller.study.fleet.ledger import Totals, totals
 from controller.study.fleet.play import Played, fixed_fleet, play, play_fixed
-from controller.study.fleet.window import Span, problem
+from controller.study.fleet.state import State
+from controller.study.fleet.window import Asked, Span, problem
 from router.contract import Precision
 
 FIXED = "bf16 for the peak, nothing decided"
-SHIFTING = "+ shifting between sites"
+SHIFTING = "+ shifting"
 SWITCHING = "+ switching instances"
 PRECISION = "+ precision"
+ASSETS = "+ on-site assets"
+RESPONSE = "+ demand response"
+
+MakePlanner = Callable[[], CvxpyPlanner]
+Told = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +36,69 @@ class Row:
     case: FleetCase
 
 
-def rows(
-    case: FleetCase, make_planner: Callable[[], CvxpyPlanner], told: Callable[[float, str], None]
-) -> tuple[Row, ...]:
+def rows(case: FleetCase, make_planner: MakePlanner, told: Told, *, all_between: bool = True) -> tuple[Row, ...]:
     """Play the case with one lever more each time; demand, prices and GPUs are the same in all rows.
+
+    Assets and demand response have a row where the case has any. The baseline of a response is what the row before
+    drew: it pays for nothing that would have been done without it.
+
+    Args:
+        case: the case with its assets, outside of any programme.
+        make_planner: makes a planner for each row.
+        told: told of the progress.
+        all_between: whether the rows that neither the first nor the last is made from are played, too.
 
     Raises:
         ConfigError: the GPUs do not suffice for the fixed fleet, or a class may not use bf16.
     """
-    plain = case.with_pools(lambda pool: _is_reference(case, pool))
+    plain = reference(case)
     on = fixed_fleet(plain)
-    out = [_row(FIXED, plain, play_fixed(plain, on))]
-    turns = ((SHIFTING, plain, on), (SWITCHING, plain, None), (PRECISION, case, None))
-    for number, (name, played, fixed) in enumerate(turns):
-        told(number / len(turns), name.removeprefix("+ "))
+    planned = _planned(case, plain, on)
+    if not all_between:
+        planned = planned[-1:]
+    has_terms = any(site.terms is not None for site in case.sites)
+    count = 1 + len(planned) + has_terms
 
-        def within(done: float, number: int = number, name: str = name) -> None:
-            told((number + done) / len(turns), name.removeprefix("+ "))
+    def told_of(number: int, name: str) -> Callable[[float], None]:
+        return lambda done: told((number + done) / count, name.removeprefix("+ "))
 
-        out.append(_row(name, played, play(played, make_planner(), fixed, within)))
+    out = [_row(FIXED, plain, play_fixed(plain, on, told_of(0, FIXED)))]
+    for name, played, fixed in planned:
+        out.append(_row(name, played, play(played, make_planner(), fixed, told_of(len(out), name))))
+    if has_terms:
+        enrolled = out[-1].case.enrolled(out[-1].played.import_w)
+        out.append(_row(RESPONSE, enrolled, play(enrolled, make_planner(), None, told_of(len(out), RESPONSE))))
     return tuple(out)
+
+
+def reference(case: FleetCase) -> FleetCase:
+    """The case that the fixed fleet serves: bf16 alone, without assets.
+
+    Raises:
+        ConfigError: a class may not use bf16.
+    """
+    return case.without_assets().with_pools(lambda pool: _is_reference(case, pool))
+
+
+def _planned(
+    case: FleetCase, plain: FleetCase, on: tuple[int, ...]
+) -> tuple[tuple[str, FleetCase, tuple[int, ...] | None], ...]:
+    """Name, case and fixed instances of each row that is planned outside of programmes."""
+    assets = ((ASSETS, case, None),) if any(site.has_assets for site in case.sites) else ()
+    switching = (SWITCHING, plain, None)
+    return (SHIFTING, plain, on), switching, (PRECISION, case.without_assets(), None), *assets
 
 
 def bound_usd(case: FleetCase, planner: CvxpyPlanner) -> float:
     """What no controller of this case can go below: perfect foresight, instances in fractions, a free beginning.
 
-    The span is planned in the plan's intervals with their mean demand, which costs no more than step by step.
+    The span is planned in the plan's intervals with their mean demand, limits and rewards, which costs no more than
+    step by step.
     """
-    per = round(case.plan.step_s / case.step_s)
-    span = Span(0, case.steps // per, per)
+    span = Span(0, case.steps // case.plan_per, case.plan_per)
     demand = np.array([span.cells(cls.demand_tokens_per_s).mean(axis=1) for cls in case.classes])
-    none = (0,) * len(case.pools)
-    return planner.bound_usd(problem(case, span, demand, on=none, sleeping=none, from_scratch=True))
+    asked = Asked(demand, from_scratch=True, limit_of=np.mean)
+    return planner.bound_usd(problem(case, span, State.of(case), asked))
 
 
 def _row(name: str, case: FleetCase, played: Played) -> Row:

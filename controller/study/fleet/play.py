@@ -1,24 +1,19 @@
-"""Plays a case to its end: a fixed fleet, or one under the receding-horizon controller. A fluid model of the engines.
-
-Within a step tokens flow at constant rates, power is the affine law of the curves at these rates, and what cannot be
-served flows on into the next step. Queueing within a step is what the share of engine time that is not planned is for.
-"""
+"""Plays a case to its end: a fixed fleet, or one under the receding-horizon controller."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from controller.errors import ConfigError, SolverError
-from controller.model.plan import Plan
-from controller.optimizer.outcome import power_w, rates_of
 from controller.optimizer.planner import Planner
 from controller.study.fleet.case import FleetCase
-from controller.study.fleet.ledger import Step
-from controller.study.fleet.window import Span, foreseen, most_instances, problem
+from controller.study.fleet.state import State
+from controller.study.fleet.step import Step, after, dispatched, intent_of
+from controller.study.fleet.window import Asked, Span, foreseen, problem, spare_w
 
 Told = Callable[[float], None]
 """Told the share of a run that is done."""
@@ -40,6 +35,11 @@ class Played:
     late_plans: int = 0
     gap_frac: float | None = None
 
+    @property
+    def import_w(self) -> np.ndarray:
+        """What the sites drew from the grid, (C, T)."""
+        return np.array([step.import_w for step in self.steps]).T
+
 
 def fixed_fleet(case: FleetCase) -> tuple[int, ...]:
     """Instances of a fleet provisioned for its peak, spread over the sites by their GPUs.
@@ -50,14 +50,10 @@ def fixed_fleet(case: FleetCase) -> tuple[int, ...]:
     Raises:
         ConfigError: the GPUs do not suffice for it.
     """
-    on = [0] * len(case.pools)
-    for model in dict.fromkeys(pool.model for pool in case.pools):
-        members = [k for k, pool in enumerate(case.pools) if pool.model == model]
-        room = [most_instances(case, case.pools[k]) for k in members]
-        need = _peak_instances(case, members[0], model)
-        shares = [need * each / max(1, sum(room)) for each in room]
-        for k, share in zip(members, shares, strict=True):
-            on[k] = math.ceil(share - 1e-9)
+    busy = np.zeros((len(case.pools), case.steps))
+    for shares, each_s, cls in zip(_shares(case), case.busy_s_per_token, case.classes, strict=True):
+        busy += np.outer(shares * np.array(each_s), cls.demand_tokens_per_s)
+    on = tuple(math.ceil(peak / case.plan.utilisation_frac - 1e-9) for peak in busy.max(axis=1))
     for c, site in enumerate(case.sites):
         held = sum(on[k] * pool.gpus_per_instance for k, pool in enumerate(case.pools) if pool.c == c)
         if held > site.gpus:
@@ -65,32 +61,41 @@ def fixed_fleet(case: FleetCase) -> tuple[int, ...]:
                 f"sites: {site.name!r} has {site.gpus} GPUs, a fixed fleet for the peak takes {held} there; "
                 "lower the classes' mean_tokens_per_s or add GPUs"
             )
-    return tuple(on)
+    return on
 
 
-def _peak_instances(case: FleetCase, k: int, model: str) -> float:
-    busy = np.zeros(case.steps)
-    for r, cls in enumerate(case.classes):
-        if cls.model == model:
-            busy += cls.demand_tokens_per_s * case.busy_s_per_token[r][k]
-    return float(busy.max()) / case.plan.utilisation_frac
+def _shares(case: FleetCase) -> np.ndarray:
+    """[r][k], how a fleet that decides nothing spreads demand: at home, else over the sites by their GPUs."""
+    room = np.array([case.most_instances(pool) for pool in case.pools], dtype=float)
+    out = []
+    for cls, may in zip(case.classes, case.allowed, strict=True):
+        at_home = np.array([cls.home is None or pool.c == cls.home for pool in case.pools])
+        weights = room * np.array(may) * at_home
+        out.append(weights / weights.sum() if weights.sum() > 0 else np.array(may) / sum(may))
+    return np.array(out)
 
 
-def play_fixed(case: FleetCase, on: tuple[int, ...]) -> Played:
-    """The fixed fleet, demand spread over it by the number of instances: no decision is taken."""
-    none = np.zeros(len(case.pools), dtype=int)
-    counts = np.array(on)
-    steps = []
+def play_fixed(case: FleetCase, on: tuple[int, ...], told: Told) -> Played:
+    """The fixed fleet: everything is served at once where it always is, no decision is taken."""
+    pue = np.array([site.pue for site in case.sites])
+    base_w = np.zeros(len(case.sites))
+    for c in range(len(case.sites)):
+        base_w[c] = spare_w(case, c)
+    p0_w = np.array([pool.curves.p0_w for pool in case.pools])
+    off_w = np.array([case.idle_gpu_w * pool.gpus_per_instance for pool in case.pools])
+    most = np.array([case.most_instances(pool) for pool in case.pools])
+    at = np.array([pool.c for pool in case.pools])
+    np.add.at(base_w, at, p0_w * np.array(on) + off_w * (most - np.array(on)))
+    shares, joules = _shares(case), np.array(case.j_per_token)
+    state, steps = State.of(case, on), []
     for t in range(case.steps):
-        rates = np.zeros((len(case.classes), len(case.pools)))
-        for r, cls in enumerate(case.classes):
-            may = counts * np.array(case.allowed[r])
-            rates[r] = cls.demand_tokens_per_s[t] * may / max(1, may.sum())
-        data = problem(case, Span(t, 1, 1), np.zeros((len(case.classes), 1)), on=on, sleeping=(0,) * len(on))
-        asleep = ((0,),) * len(on)
-        cells = tuple(tuple((float(rate),) for rate in row) for row in rates)
-        site_w = np.array([watts for (watts,) in power_w(data, tuple((count,) for count in on), asleep, cells)])
-        steps.append(Step(counts, none, none, rates, site_w, np.zeros(len(case.classes))))
+        told(t / case.steps)
+        rates = shares * np.array([[cls.demand_tokens_per_s[t]] for cls in case.classes])
+        it_w = base_w.copy()
+        np.add.at(it_w, at, (rates * joules).sum(axis=0))
+        load_w = pue * it_w + np.array([site.aux_w for site in case.sites])
+        step, state = after(case, state.asked(case, t), on, t, rates, load_w)
+        steps.append(step)
     return Played(tuple(steps))
 
 
@@ -99,77 +104,59 @@ def play(case: FleetCase, planner: Planner, fixed: tuple[int, ...] | None, told:
 
     Args:
         case: the inputs.
-        planner: plans instances and dispatches tokens.
+        planner: plans instances, batteries and what waits, and dispatches tokens.
         fixed: instances of each pool that are on throughout, None where they are planned.
         told: told of the progress.
     """
-    rng = np.random.default_rng([case.seed, 2])
+    replan = _Replan(case, planner, fixed is not None, np.random.default_rng([case.seed, 2]))
     every = round(case.plan.every_s / case.step_s)
-    state = _State.of(case, fixed)
-    steps = []
+    plans = fixed is None or case.defers or any(site.battery is not None for site in case.sites)
+    state, steps = State.of(case, fixed), []
     for t in range(case.steps):
         told(t / case.steps)
-        before = state
-        if fixed is None and t % every == 0:
-            state = _planned(case, planner, state, t, rng)
-        step, state = _dispatched(case, planner, before, state, t)
+        was_on = state.on
+        if plans and t % every == 0:
+            state = replan.after(state, t)
+        step, state = dispatched(case, planner, was_on, state, t)
         steps.append(step)
     return Played(tuple(steps), state.plans, state.late_plans, state.gap_frac)
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    on: tuple[int, ...]
-    sleeping: tuple[int, ...]
-    waiting: np.ndarray
-    is_new: bool
-    plans: int = 0
-    late_plans: int = 0
-    gap_frac: float | None = None
+class _Replan:
+    """What every plan of a run is made with."""
 
-    @classmethod
-    def of(cls, case: FleetCase, fixed: tuple[int, ...] | None) -> _State:
-        none = (0,) * len(case.pools)
-        return cls(fixed or none, none, np.zeros(len(case.classes)), is_new=True)
+    case: FleetCase
+    planner: Planner
+    is_fixed: bool
+    rng: np.random.Generator
 
-
-def _planned(case: FleetCase, planner: Planner, state: _State, t: int, rng: np.random.Generator) -> _State:
-    span = Span(t, case.plan.steps, round(case.plan.step_s / case.step_s))
-    demand = foreseen(case, span, rng)
-    demand[:, 0] += state.waiting / span.per
-    first = state.is_new and not any(state.on)
-    data = problem(case, span, demand, on=state.on, sleeping=state.sleeping, from_scratch=first)
-    try:
-        plan = planner.plan(data, time_limit_s=case.plan.time_limit_s)
-    except SolverError:
-        if first:
-            raise
-        return _State(
-            state.on, state.sleeping, state.waiting, False, state.plans + 1, state.late_plans + 1, state.gap_frac
+    def after(self, state: State, t: int) -> State:
+        """The state with a plan from step `t` on."""
+        case = self.case
+        span = Span(t, _intervals(case, t), case.plan_per)
+        first = state.is_new and not self.is_fixed
+        asked = Asked(foreseen(case, span, self.rng), fixed=self.is_fixed, from_scratch=first)
+        try:
+            plan = self.planner.plan(problem(case, span, state, asked), time_limit_s=case.plan.time_limit_s)
+        except SolverError:
+            if first:
+                raise
+            return state.late()
+        gaps = [gap for gap in (state.gap_frac, plan.gap_frac) if gap is not None]
+        return replace(
+            state,
+            on=tuple(pool.on[0] for pool in plan.pools),
+            sleeping=tuple(pool.sleeping[0] for pool in plan.pools),
+            intent=intent_of(plan),
+            plans=state.plans + 1,
+            gap_frac=max(gaps, default=None),
         )
-    gaps = [gap for gap in (state.gap_frac, plan.gap_frac) if gap is not None]
-    return _State(
-        tuple(pool.on[0] for pool in plan.pools),
-        tuple(pool.sleeping[0] for pool in plan.pools),
-        state.waiting,
-        first,
-        state.plans + 1,
-        state.late_plans,
-        max(gaps, default=None),
-    )
 
 
-def _dispatched(case: FleetCase, planner: Planner, before: _State, now: _State, t: int) -> tuple[Step, _State]:
-    """Send the step's real demand over the instances that are on."""
-    asked = np.array([cls.demand_tokens_per_s[t] for cls in case.classes]) + now.waiting
-    data = problem(case, Span(t, 1, 1), asked[:, None], on=now.on, sleeping=now.sleeping)
-    plan: Plan = planner.dispatch(data, now.on)
-    rates = np.array(rates_of(plan))[:, :, 0]
-    waiting = np.clip(asked - rates.sum(axis=1), 0.0, None)
-    waiting[waiting < 1e-6 * np.maximum(1.0, asked)] = 0.0
-    on, was = np.array(now.on), np.array(before.on)
-    started = np.zeros_like(on) if now.is_new else np.clip(on - was, 0, None)
-    site_w = np.array([site.power_w[0] for site in plan.sites])
-    step = Step(on, np.array(now.sleeping), started, rates, site_w, waiting)
-    after = _State(now.on, now.sleeping, waiting, False, now.plans, now.late_plans, now.gap_frac)
-    return step, after
+def _intervals(case: FleetCase, t: int) -> int:
+    """Intervals of a plan from step `t` on: halved near the end of the span, so that nothing is put off beyond it."""
+    intervals = case.plan.steps
+    while intervals > 1 and t + intervals * case.plan_per > case.steps:
+        intervals = (intervals + 1) // 2
+    return intervals

@@ -1,12 +1,10 @@
-"""The study's report: the ablation, power by precision, the bill as a waterfall. Pure."""
+"""The study's report: what was found, the ablation, what it rests on. Pure."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from controller.study.charts import BarChart, Series, Style, XyChart
 from controller.study.fleet.case import FleetCase
-from controller.study.fleet.levers import Row
+from controller.study.fleet.levers import RESPONSE, Row
+from controller.study.fleet.report_charts import charts
 from controller.study.fleet.result import FleetResult
 from controller.study.fleet.settings import FleetSettings
 from controller.study.fleet.signals import CARBON_SOURCE, PRICE_SOURCE
@@ -18,26 +16,29 @@ _COLUMNS = (
     Column("row"),
     Column("bill, USD"),
     Column("saving", 1, percent=True),
-    Column("energy, MWh", 1),
+    Column("drawn, MWh", 1),
     Column("CO2, t", 1),
     Column("tokens, 1e9", 3),
     Column("quality loss", 3, percent=True),
-    Column("served late", 3, percent=True),
+    Column("SLO misses: late", 3, percent=True),
     Column("strained", 2, percent=True),
+    Column("over limits, MWh", 2),
     Column("GPU-hours"),
     Column("starts"),
 )
+_BILL = ("energy", "carbon", "starts", "wear", "moves", "quality", "recharge", "reward")
 
 
 def report(settings: FleetSettings, result: FleetResult, rows: tuple[Row, ...]) -> Report:
     """Tables and charts of a result."""
+    case = rows[-1].case
     return Report(
         title=settings.title,
         paragraphs=_paragraphs(result),
-        tables=(_ablation(result),),
-        charts=(_waterfall(result), _power(rows[-1]), _prices(rows[-1].case)),
-        assumptions=_assumptions(settings, rows[-1].case),
-        sources=(PRICE_SOURCE, CARBON_SOURCE, *_curves(rows[-1].case)),
+        tables=(_ablation(result), _bills(result)),
+        charts=charts(result, rows),
+        assumptions=(*_assumptions(settings, case), *_of_assets(case, rows)),
+        sources=(PRICE_SOURCE, CARBON_SOURCE, *_curves(case)),
     )
 
 
@@ -45,8 +46,8 @@ def _paragraphs(result: FleetResult) -> tuple[str, ...]:
     last = result.rows[-1]
     said = [
         f"{result.gpus:,} GPUs over {result.days:g} days: the bill falls from {result.rows[0].usd:,.0f} to "
-        f"{last.usd:,.0f} USD ({last.saving_frac:.1%}), the energy from {result.rows[0].totals.energy_mwh:,.0f} to "
-        f"{last.totals.energy_mwh:,.0f} MWh."
+        f"{last.usd:,.0f} USD ({last.saving_frac:.1%}), the energy drawn from {result.rows[0].totals.energy_mwh:,.0f} "
+        f"to {last.totals.energy_mwh:,.0f} MWh."
     ]
     if result.kept_frac is not None:
         said.append(
@@ -77,64 +78,32 @@ def _ablation(result: FleetResult) -> Table:
                 row.totals.quality_loss_frac,
                 row.totals.late_frac,
                 row.totals.strained_frac,
+                row.totals.over_limit_mwh,
                 row.totals.gpu_hours,
                 row.totals.starts,
             )
             for row in result.rows
         ),
-        note="late: not served in the step in which it was asked for; strained: with more engine time than is planned",
+        note="late: not served by the end of the step in which it was due; strained: with more engine time than is "
+        "planned; over limits: drawn above a limit or above what was promised to a programme",
     )
 
 
-def _waterfall(result: FleetResult) -> BarChart:
-    categories = (*(row.name for row in result.rows), "perfect foresight")
-    return BarChart(
-        "The bill as levers are added",
-        "USD",
-        categories,
-        (("bill", (*(row.usd for row in result.rows), result.bound_usd)),),
+def _bills(result: FleetResult) -> Table:
+    used = tuple(name for name in _BILL if any(getattr(row.totals.bill, name) for row in result.rows))
+    return Table(
+        "What the bill is made of, USD",
+        (Column("row"), *(Column(name) for name in used), Column("curtailed, MWh", 2)),
+        tuple(
+            (row.name, *(getattr(row.totals.bill, name) for name in used), row.totals.curtailed_mwh)
+            for row in result.rows
+        ),
+        note="reward is taken off the bill; curtailed: below the baseline while a programme called",
     )
-
-
-def _power(row: Row) -> XyChart:
-    case, days = row.case, _days(row.case)
-    series = []
-    for precision in Precision:
-        members = [k for k, pool in enumerate(case.pools) if pool.precision is precision]
-        if members:
-            megawatts = [float(_pools_w(case, step.on, step.rates)[members].sum()) / 1e6 for step in row.played.steps]
-            series.append(Series(precision.value, days, tuple(megawatts), Style.AREA))
-    price = np.mean([site.price_usd_per_mwh for site in case.sites], axis=0)
-    return XyChart(
-        "Power of the instances by precision, and the mean price",
-        "day",
-        "MW",
-        (*series, Series("price", days, tuple(price.tolist()), Style.STEP, right=True)),
-        right_label="USD/MWh",
-    )
-
-
-def _pools_w(case: FleetCase, on: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    p0_w = np.array([pool.curves.p0_w for pool in case.pools])
-    pue = np.array([case.sites[pool.c].pue for pool in case.pools])
-    return np.asarray(pue * (p0_w * on + (rates * np.array(case.j_per_token)).sum(axis=0)))
-
-
-def _prices(case: FleetCase) -> XyChart:
-    days = _days(case)
-    return XyChart(
-        "Day-ahead prices",
-        "day",
-        "USD/MWh",
-        tuple(Series(site.name, days, tuple(site.price_usd_per_mwh.tolist()), Style.STEP) for site in case.sites),
-    )
-
-
-def _days(case: FleetCase) -> tuple[float, ...]:
-    return tuple(t * case.step_s / 86_400 for t in range(case.steps))
 
 
 def _assumptions(settings: FleetSettings, case: FleetCase) -> tuple[str, ...]:
+    reach = "Requests reach the sites that their class names"
     return (
         "GPUs, engines and sites are SIMULATED: a fluid model on the measured curves named below.",
         f"Demand is synthetic (seed {settings.seed}): a daily wave, weekends, noise. It is foreseen with an error of "
@@ -142,9 +111,28 @@ def _assumptions(settings: FleetSettings, case: FleetCase) -> tuple[str, ...]:
         f"{settings.forecast.quantile:g} quantile. Prices are day-ahead and known.",
         "An instance is started ahead of the step it is wanted in and charged with its base power for that time; a "
         f"GPU that no instance holds draws {settings.idle_gpu_w:g} W.",
-        "Requests reach every site; moving them between sites costs nothing.",
+        f"{reach}; moving them between sites costs what the class says."
+        if case.move_usd_per_token
+        else f"{reach}, all where it names none; moving them between sites costs nothing.",
         "INT4 curves are estimated, not measured." if _has_int4(case) else "All curves are measured.",
+        "GPUs and whatever stands behind the meters are there: the bill holds no investment.",
     )
+
+
+def _of_assets(case: FleetCase, rows: tuple[Row, ...]) -> tuple[str, ...]:
+    said = []
+    if any(site.pv_w is not None for site in case.sites):
+        said.append("Photovoltaics see a clear sky every day; what the site does not take is lost, nothing is sold.")
+    if any(site.battery is not None for site in case.sites):
+        said.append(
+            "A battery keeps to the plan until the next one, hands on what it held at the beginning, and pays its wear."
+        )
+    if rows[-1].name == RESPONSE:
+        said.append(
+            "The baseline of a response is what the same site drew in the row before, without the programme: it pays "
+            "for nothing that would have been done anyway. Real programmes estimate it from days past."
+        )
+    return tuple(said)
 
 
 def _has_int4(case: FleetCase) -> bool:

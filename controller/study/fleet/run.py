@@ -5,8 +5,9 @@ from __future__ import annotations
 from controller.clock import SystemClock
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
-from controller.study.fleet.case import FleetCase, make_case
+from controller.study.fleet.case import FleetCase
 from controller.study.fleet.levers import Row, bound_usd, rows
+from controller.study.fleet.make_case import make_case
 from controller.study.fleet.report import report
 from controller.study.fleet.result import FleetResult, LeverResult
 from controller.study.fleet.settings import FleetSettings
@@ -31,18 +32,23 @@ def run(settings: FleetSettings, progress: Progress) -> Outcome:
 
     played = rows(case, make_planner, lambda done, doing: progress(_PLAYING_FRAC * done, doing))
     progress(_PLAYING_FRAC, "perfect foresight")
-    result = _result(settings, case, played, bound_usd(case, make_planner()))
+    result = _result(settings, case, played, bound_usd(played[-1].case, make_planner()))
     progress(1.0, "done")
     return Outcome({"result": result}, report(settings, result, played))
+
+
+def same_tokens(played: tuple[Row, ...]) -> bool:
+    """Whether every row served the same output tokens."""
+    tokens = [row.totals.output_tokens for row in played]
+    return max(tokens) - min(tokens) <= SAME_TOKENS * max(tokens)
 
 
 STUDY = Study("fleet", FleetSettings, run)
 
 
 def _result(settings: FleetSettings, case: FleetCase, played: tuple[Row, ...], bound: float) -> FleetResult:
-    first = played[0].totals.usd
-    tokens = [row.totals.output_tokens for row in played]
-    possible, kept = first - bound, first - played[-1].totals.usd
+    first = played[0].totals.bill.usd
+    possible, kept = first - bound, first - played[-1].totals.bill.usd
     return FleetResult(
         days=settings.days,
         gpus=sum(site.gpus for site in case.sites),
@@ -50,8 +56,8 @@ def _result(settings: FleetSettings, case: FleetCase, played: tuple[Row, ...], b
             LeverResult(
                 row.name,
                 row.totals,
-                row.totals.usd,
-                1.0 - row.totals.usd / first if first else 0.0,
+                row.totals.bill.usd,
+                1.0 - row.totals.bill.usd / first if first else 0.0,
                 row.played.plans,
                 row.played.late_plans,
                 row.played.gap_frac,
@@ -60,5 +66,5 @@ def _result(settings: FleetSettings, case: FleetCase, played: tuple[Row, ...], b
         ),
         bound_usd=bound,
         kept_frac=kept / possible if possible > 0 else None,
-        same_tokens=max(tokens) - min(tokens) <= SAME_TOKENS * max(tokens),
+        same_tokens=same_tokens(played),
     )

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from controller.simulation.profiles import PROFILES
+from controller.study.fleet.site_settings import EventSettings, Share, SiteSettings, in_utc
 from controller.study.settings import Frac, Group, Name, NotNegative, Positive, Seconds, Seed, Text, refuse_twins
 from router.contract import Precision
 
-Zone = Literal["LZ_HOUSTON", "LZ_NORTH", "LZ_WEST", "LZ_SOUTH"]
-Ratio = Annotated[float, Field(ge=1, le=5)]
 Hour = Annotated[float, Field(ge=0, lt=24)]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-class SiteSettings(Group):
-    """One site."""
-
-    name: Name
-    gpus: Annotated[int, Field(ge=0, le=1_000_000)]
-    """GPUs installed. A site without GPUs draws its base load alone."""
-    price_zone: Zone
-    """ERCOT load zone whose day-ahead price it pays."""
-    pue: Ratio = 1.2
-    aux_kw: NotNegative = 0.0
-    """Constant load behind the meter that is not IT."""
 
 
 class DemandSettings(Group):
@@ -58,6 +43,26 @@ class ClassSettings(Group):
     itl_slo_s: Seconds = 0.06
     input_tokens: Positive = 1024.0
     output_tokens: Positive = 256.0
+    defer_hours: Annotated[float, Field(ge=0, le=48)] = 0.0
+    """Time that its demand may wait; the plan counts whole intervals of plan.step_s."""
+    quality_usd_per_mtoken: NotNegative = 0.0
+    """Cost of a million output tokens at a quality loss of 1."""
+    quality_window_hours: Annotated[float, Field(gt=0, le=24 * 31)] | None = None
+    """Time over which the quality budget holds on average: what was saved may be spent in events. Each step without."""
+    sites: tuple[Name, ...] = ()
+    """Sites within reach of its latency; all where empty."""
+    home: Name | None = None
+    """Site its requests come in at, where bringing them elsewhere costs something."""
+    move_usd_per_mtoken: NotNegative = 0.0
+    """Cost of bringing the requests of a million output tokens from home to another site."""
+
+    @model_validator(mode="after")
+    def _moves_from_home(self) -> ClassSettings:
+        if self.move_usd_per_mtoken > 0 and self.home is None:
+            raise ValueError("move_usd_per_mtoken has no home to move from; give home, a site")
+        if self.home is not None and self.sites and self.home not in self.sites:
+            raise ValueError(f"home {self.home!r} is none of its sites {', '.join(self.sites)}; add it")
+        return self
 
 
 class PoolSettings(Group):
@@ -130,6 +135,7 @@ class FleetSettings(Group):
     sites: Annotated[tuple[SiteSettings, ...], Field(min_length=1, max_length=16)]
     models: Annotated[tuple[ModelSettings, ...], Field(min_length=1, max_length=16)]
     classes: Annotated[tuple[ClassSettings, ...], Field(min_length=1, max_length=64)]
+    events: Annotated[tuple[EventSettings, ...], Field(max_length=64)] = ()
     forecast: ForecastSettings = ForecastSettings()
     plan: PlanSettings = PlanSettings()
     idle_gpu_w: NotNegative = 73.0
@@ -138,15 +144,25 @@ class FleetSettings(Group):
     @field_validator("start")
     @classmethod
     def _in_utc(cls, value: datetime) -> datetime:
-        if value.tzinfo is None:
-            raise ValueError("this time has no zone; end it with Z or an offset")
-        return value.astimezone(UTC)
+        return in_utc(value)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> FleetSettings:
+        at = {site.name for site in self.sites}
+        for place, named in (
+            *((f"classes: {cls.name!r}", (*cls.sites, *filter(None, [cls.home]))) for cls in self.classes),
+            *((f"events: {event.name!r}", event.sites) for event in self.events),
+        ):
+            if unknown := [name for name in named if name not in at]:
+                raise ValueError(f"{place} names the site {unknown[0]!r}; known are {', '.join(sorted(at))}")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> FleetSettings:
         refuse_twins("sites", [site.name for site in self.sites])
         refuse_twins("models", [model.name for model in self.models])
         refuse_twins("classes", [cls.name for cls in self.classes])
+        refuse_twins("events", [event.name for event in self.events])
         known = {model.name for model in self.models}
         for cls in self.classes:
             if cls.model not in known:

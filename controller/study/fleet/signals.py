@@ -11,6 +11,7 @@ import numpy as np
 
 from controller.errors import ConfigError
 from controller.study.fleet.settings import DemandSettings
+from controller.study.fleet.site_settings import PvSettings
 
 PRICES = "ercot_dam_lz_usd_per_mwh.csv"
 CARBON = "caiso_moer_pge_2020-08.csv"
@@ -62,6 +63,25 @@ def carbon_kg_per_mwh(starts: tuple[datetime, ...], step_s: float) -> np.ndarray
             for start in starts
         ]
     )
+
+
+def pv_w(written: PvSettings, starts: tuple[datetime, ...], step_s: float) -> np.ndarray:
+    """Photovoltaic power of each step under a clear sky, (T,): the peak times the sine of the sun's elevation.
+
+    Source: declination and equation of time after Spencer (1971), as in any textbook of solar engineering.
+    """
+    middle = [start + timedelta(seconds=step_s / 2) for start in starts]
+    year = np.array([2 * math.pi * (at.timetuple().tm_yday - 1) / 365 for at in middle])
+    hours = np.array([at.hour + at.minute / 60 + at.second / 3600 for at in middle])
+    declination = 0.006918 - 0.399912 * np.cos(year) + 0.070257 * np.sin(year)
+    declination += -0.006758 * np.cos(2 * year) + 0.000907 * np.sin(2 * year)
+    late_min = 229.18 * (0.000075 + 0.001868 * np.cos(year) - 0.032077 * np.sin(year))
+    late_min -= 229.18 * (0.014615 * np.cos(2 * year) + 0.040849 * np.sin(2 * year))
+    angle = np.radians(15.0 * (hours - 12.0) + written.longitude_deg + late_min / 4.0)
+    latitude = math.radians(written.latitude_deg)
+    elevation = math.sin(latitude) * np.sin(declination)
+    elevation += math.cos(latitude) * np.cos(declination) * np.cos(angle)
+    return np.asarray(1000.0 * written.peak_kw * np.clip(elevation, 0.0, None))
 
 
 def demand_tokens_per_s(

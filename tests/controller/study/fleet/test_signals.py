@@ -7,7 +7,14 @@ import pytest
 
 from controller.errors import ConfigError
 from controller.study.fleet.settings import DemandSettings
-from controller.study.fleet.signals import carbon_kg_per_mwh, demand_tokens_per_s, prices_usd_per_mwh, starts_of
+from controller.study.fleet.signals import (
+    carbon_kg_per_mwh,
+    demand_tokens_per_s,
+    prices_usd_per_mwh,
+    pv_w,
+    starts_of,
+)
+from controller.study.fleet.site_settings import PvSettings
 
 NOON = datetime(2022, 7, 12, 12, tzinfo=UTC)
 
@@ -58,3 +65,14 @@ def test_noise_has_its_deviation_and_never_makes_demand_negative() -> None:
 def test_no_demand_is_no_demand() -> None:
     nothing = DemandSettings(mean_tokens_per_s=0.0)
     assert not demand_tokens_per_s(nothing, starts_of(NOON, 900.0, 4), 900.0, np.random.default_rng(0)).any()
+
+
+def test_photovoltaics_peak_at_solar_noon_and_rest_at_night() -> None:
+    starts = starts_of(datetime(2022, 6, 21, tzinfo=UTC), 900.0, 96)
+    power = pv_w(PvSettings(peak_kw=100, latitude_deg=31, longitude_deg=-98), starts, 900.0)
+    # The sun stands highest where 15 degrees an hour and the equation of time (-1.8 min) say so: 18:34 UTC.
+    assert starts[int(power.argmax())].hour == 18
+    assert power.max() == pytest.approx(100e3 * np.cos(np.radians(31 - 23.44)), rel=1e-3)
+    assert power[32:44].max() == 0.0
+    winter = starts_of(datetime(2022, 12, 21, tzinfo=UTC), 900.0, 96)
+    assert pv_w(PvSettings(peak_kw=100), winter, 900.0).sum() < 0.6 * power.sum()

@@ -1,0 +1,137 @@
+"""From a scenario file of the kind `fleet` to the case it describes."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from controller.errors import ConfigError
+from controller.model.fleet import RequestClass
+from controller.optimizer import power_map
+from controller.optimizer.power_map import Variant
+from controller.optimizer.workload import Lengths
+from controller.simulation.profiles import load_profile
+from controller.study.fleet.case import ClassCase, FleetCase, PoolCase, SiteCase
+from controller.study.fleet.events import limits_w, terms
+from controller.study.fleet.settings import ClassSettings, FleetSettings, PoolSettings
+from controller.study.fleet.signals import carbon_kg_per_mwh, demand_tokens_per_s, prices_usd_per_mwh, pv_w, starts_of
+from controller.study.fleet.site_settings import SiteSettings
+from router.contract import ClassId
+
+
+def make_case(settings: FleetSettings) -> FleetCase:
+    """The case that a scenario file describes, with its assets and outside of any programme.
+
+    Raises:
+        ConfigError: the span is not within the bundled prices, an event is not within the span, or a class can be
+            served by no pool.
+    """
+    steps = round(settings.days * 86_400 / settings.step_s)
+    starts = starts_of(settings.start, settings.step_s, steps)
+    _refuse_missed_events(settings, starts)
+    pools = tuple(
+        _pool(site.name, c, model.name, pool)
+        for c, site in enumerate(settings.sites)
+        for model in settings.models
+        for pool in model.pools
+    )
+    rng = np.random.default_rng([settings.seed, 1])
+    sites = tuple(site.name for site in settings.sites)
+    figures = [[_figures(cls, pool, sites) for pool in pools] for cls in settings.classes]
+    for cls, row in zip(settings.classes, figures, strict=True):
+        if not any(may for may, _, _ in row):
+            raise ConfigError(
+                f"classes: {cls.name!r} can be served by no pool: none is of model {cls.model!r}, of a precision it "
+                f"allows, at a site it reaches and fast enough for itl_slo_s {cls.itl_slo_s:g}; allow more, or correct "
+                "the model's pools"
+            )
+    return FleetCase(
+        step_s=settings.step_s,
+        steps=steps,
+        start_s=settings.start.timestamp(),
+        sites=tuple(_site(settings, site, starts) for site in settings.sites),
+        pools=pools,
+        classes=tuple(
+            _class(cls, sites, settings.step_s, demand_tokens_per_s(cls.demand, starts, settings.step_s, rng))
+            for cls in settings.classes
+        ),
+        allowed=tuple(tuple(may for may, _, _ in row) for row in figures),
+        busy_s_per_token=tuple(tuple(busy for _, busy, _ in row) for row in figures),
+        j_per_token=tuple(tuple(joules for _, _, joules in row) for row in figures),
+        plan=settings.plan,
+        idle_gpu_w=settings.idle_gpu_w,
+        forecast_error_frac=settings.forecast.error_at_day_frac,
+        forecast_quantile=settings.forecast.quantile,
+        seed=settings.seed,
+    )
+
+
+def _refuse_missed_events(settings: FleetSettings, starts: tuple[datetime, ...]) -> None:
+    begins, ends = starts[0], starts[-1] + timedelta(seconds=settings.step_s)
+    for event in settings.events:
+        last = event.start + timedelta(days=event.days - 1, hours=event.hours)
+        if event.start < begins or last > ends:
+            raise ConfigError(
+                f"events: {event.name!r} lasts from {event.start:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, the "
+                f"scenario from {begins:%Y-%m-%dT%H:%MZ} to {ends:%Y-%m-%dT%H:%MZ}; correct start, hours or days"
+            )
+
+
+def _site(settings: FleetSettings, site: SiteSettings, starts: tuple[datetime, ...]) -> SiteCase:
+    always_w = math.inf if site.import_limit_kw is None else 1000.0 * site.import_limit_kw
+    return SiteCase(
+        name=site.name,
+        gpus=site.gpus,
+        pue=site.pue,
+        aux_w=1000.0 * site.aux_kw,
+        price_usd_per_mwh=prices_usd_per_mwh(site.price_zone, starts),
+        carbon_kg_per_mwh=carbon_kg_per_mwh(starts, settings.step_s),
+        limit_w=limits_w(settings.events, site.name, starts, always_w),
+        pv_w=None if site.pv is None else pv_w(site.pv, starts, settings.step_s),
+        battery=site.battery,
+        terms=terms(settings.events, site.name, starts),
+    )
+
+
+def _class(written: ClassSettings, sites: tuple[str, ...], step_s: float, demand: np.ndarray) -> ClassCase:
+    hours = written.quality_window_hours
+    return ClassCase(
+        name=written.name,
+        model=written.model,
+        quality_budget_frac=written.quality_budget_frac,
+        demand_tokens_per_s=demand,
+        defer_steps=math.floor(3600.0 * written.defer_hours / step_s + 1e-9),
+        quality_usd_per_mtoken=written.quality_usd_per_mtoken,
+        window_s=None if hours is None else 3600.0 * hours,
+        home=None if written.home is None else sites.index(written.home),
+        move_usd_per_token=1e-6 * written.move_usd_per_mtoken,
+    )
+
+
+def _pool(site: str, c: int, model: str, written: PoolSettings) -> PoolCase:
+    curves = load_profile(written.profile)
+    gpus = int(written.profile.rpartition("/")[2].partition("x")[0])
+    return PoolCase(
+        name=f"{site}/{model}/{written.precision.value}-{gpus}",
+        c=c,
+        model=model,
+        profile=written.profile,
+        precision=written.precision,
+        curves=curves,
+        gpus_per_instance=gpus,
+        quality_loss_frac=written.quality_loss_frac,
+        start_usd=written.start_usd,
+    )
+
+
+def _figures(written: ClassSettings, pool: PoolCase, sites: tuple[str, ...]) -> tuple[bool, float, float]:
+    """Whether a class may use a pool, and engine time and joules of one of its output tokens there."""
+    lengths = Lengths(written.input_tokens, written.output_tokens)
+    request_class = RequestClass(ClassId(written.name), itl_slo_s=written.itl_slo_s)
+    variant = Variant(pool.name, pool.gpus_per_instance, pool.curves, pool.quality_loss_frac)
+    (cell,) = power_map.rows([variant], request_class, lengths)
+    fits = written.model == pool.model and (not written.precisions or pool.precision in written.precisions)
+    reached = not written.sites or sites[pool.c] in written.sites
+    return fits and reached and cell.keeps_latency, cell.busy_s_per_token, cell.j_per_token

@@ -1,0 +1,137 @@
+"""The charts of the study's report. Pure."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from controller.study.charts import BarChart, Chart, Series, Style, XyChart
+from controller.study.fleet.case import FleetCase
+from controller.study.fleet.levers import Row
+from controller.study.fleet.result import FleetResult
+from router.contract import Precision
+
+_DAY_S = 86_400.0
+
+
+def charts(result: FleetResult, rows: tuple[Row, ...]) -> tuple[Chart, ...]:
+    """The bill as a waterfall; power, batteries, budgets and what waits in the last row; prices."""
+    last = rows[-1]
+    optional = (_stored(last), _budgets(last), _waiting(last))
+    return (_waterfall(result), _power(last), *(chart for chart in optional if chart is not None), _prices(last.case))
+
+
+def _waterfall(result: FleetResult) -> Chart:
+    return BarChart(
+        "The bill as levers are added",
+        "USD",
+        tuple(row.name for row in result.rows),
+        (("bill", tuple(row.usd for row in result.rows)),),
+        waterfall=True,
+        note=f"Nothing below {result.bound_usd:,.0f} USD is possible: perfect foresight, instances in fractions.",
+    )
+
+
+def _power(row: Row) -> Chart:
+    case, days = row.case, _days(row.case)
+    series = []
+    for precision in Precision:
+        members = [k for k, pool in enumerate(case.pools) if pool.precision is precision]
+        if members:
+            megawatts = [float(_pools_w(case, step.on, step.rates)[members].sum()) / 1e6 for step in row.played.steps]
+            series.append(Series(precision.value, days, tuple(megawatts), Style.AREA))
+    drawn = row.played.import_w.sum(axis=0) / 1e6
+    series.append(Series("drawn from the grid", days, tuple(drawn.tolist()), Style.LINE))
+    limits_w = np.array([site.most_import_w for site in case.sites])
+    called = np.isfinite(limits_w).any(axis=0)
+    if called.any():
+        capped = np.where(np.isfinite(limits_w), limits_w, row.played.import_w).sum(axis=0) / 1e6
+        limit = tuple(float(each) if is_called else None for each, is_called in zip(capped, called, strict=True))
+        series.append(Series("limit, of sites without one what they draw", days, limit, Style.DASHED))
+    price = np.mean([site.price_usd_per_mwh for site in case.sites], axis=0)
+    return XyChart(
+        "Power of the instances by precision, power drawn, and the mean price",
+        "day",
+        "MW",
+        (*series, Series("price", days, tuple(price.tolist()), Style.STEP, right=True)),
+        right_label="USD/MWh",
+        bands=_bands(case),
+    )
+
+
+def _stored(row: Row) -> Chart | None:
+    case = row.case
+    with_battery = [c for c, site in enumerate(case.sites) if site.battery is not None]
+    if not with_battery:
+        return None
+    held = np.array([step.soc_wh for step in row.played.steps]) / 1e6
+    return XyChart(
+        "Energy in the batteries (SoC)",
+        "day",
+        "MWh",
+        tuple(Series(case.sites[c].name, _days(case), tuple(held[:, c].tolist())) for c in with_battery),
+        bands=_bands(case),
+    )
+
+
+def _budgets(row: Row) -> Chart | None:
+    """What is left of each class's quality budget over the whole span."""
+    case, series = row.case, []
+    losses = np.array([pool.quality_loss_frac for pool in case.pools])
+    for r, cls in enumerate(case.classes):
+        whole = cls.quality_budget_frac * float(cls.demand_tokens_per_s.sum())
+        if whole > 0:
+            burnt = np.cumsum([float(step.rates[r] @ losses) for step in row.played.steps])
+            series.append(Series(cls.name, _days(case), tuple((100.0 * (1.0 - burnt / whole)).tolist())))
+    if not series:
+        return None
+    return XyChart("Quality budget left", "day", "% of the whole span's", tuple(series), bands=_bands(case))
+
+
+def _waiting(row: Row) -> Chart | None:
+    case = row.case
+    patient = [r for r, cls in enumerate(case.classes) if cls.defer_steps]
+    if not patient:
+        return None
+    held = np.array([step.waiting_tokens for step in row.played.steps]) / 1e9
+    return XyChart(
+        "Tokens that wait for a better hour",
+        "day",
+        "1e9 output tokens",
+        tuple(Series(case.classes[r].name, _days(case), tuple(held[:, r].tolist())) for r in patient),
+        bands=_bands(case),
+    )
+
+
+def _prices(case: FleetCase) -> Chart:
+    days = _days(case)
+    carbon = np.mean([site.carbon_kg_per_mwh for site in case.sites], axis=0)
+    return XyChart(
+        "Day-ahead prices and marginal emissions",
+        "day",
+        "USD/MWh",
+        (
+            *(Series(site.name, days, tuple(site.price_usd_per_mwh.tolist()), Style.STEP) for site in case.sites),
+            Series("emissions", days, tuple(carbon.tolist()), Style.DASHED, right=True),
+        ),
+        right_label="kg CO2/MWh",
+    )
+
+
+def _pools_w(case: FleetCase, on: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    p0_w = np.array([pool.curves.p0_w for pool in case.pools])
+    pue = np.array([case.sites[pool.c].pue for pool in case.pools])
+    return np.asarray(pue * (p0_w * on + (rates * np.array(case.j_per_token)).sum(axis=0)))
+
+
+def _days(case: FleetCase) -> tuple[float, ...]:
+    return tuple(t * case.step_s / _DAY_S for t in range(case.steps))
+
+
+def _bands(case: FleetCase) -> tuple[tuple[float, float, str], ...]:
+    """When events call any site, days."""
+    called = np.any([site.is_called for site in case.sites], axis=0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], called, [False]]).astype(int)))
+    per_day = _DAY_S / case.step_s
+    return tuple((a / per_day, b / per_day, "event") for a, b in list(pairwise(edges.tolist()))[::2])

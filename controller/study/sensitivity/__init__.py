@@ -1,0 +1,1 @@
+"""What the savings of a fleet hang on."""

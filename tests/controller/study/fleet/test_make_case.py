@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from controller.errors import ConfigError
+from controller.study.fleet.make_case import make_case
+from tests.fakes.fleet_cases import fleet_document, fleet_settings, rich_document, rich_settings
+
+
+def test_every_site_has_every_pool_of_every_model() -> None:
+    case = make_case(fleet_settings())
+    assert [(pool.name, pool.c) for pool in case.pools] == [
+        ("a/m/bf16-8", 0),
+        ("a/m/fp8-4", 0),
+        ("b/m/bf16-8", 1),
+        ("b/m/fp8-4", 1),
+    ]
+    assert case.steps == 24
+    assert case.allowed == ((True, False, True, False), (True, True, True, True))
+
+
+def test_equal_settings_give_an_equal_case() -> None:
+    first, second = make_case(fleet_settings()), make_case(fleet_settings())
+    other = make_case(fleet_settings(seed=1))
+    assert np.array_equal(first.classes[0].demand_tokens_per_s, second.classes[0].demand_tokens_per_s)
+    assert not np.array_equal(first.classes[0].demand_tokens_per_s, other.classes[0].demand_tokens_per_s)
+
+
+def test_a_class_that_no_pool_may_serve_is_refused() -> None:
+    document = fleet_document()
+    document["classes"][0]["precisions"] = ["int4"]
+    with pytest.raises(ConfigError, match="'exact' can be served by no pool"):
+        make_case(fleet_settings(**document))
+
+
+def test_a_latency_that_no_pool_keeps_is_refused() -> None:
+    document = fleet_document()
+    document["classes"][0]["itl_slo_s"] = 1e-4
+    with pytest.raises(ConfigError, match=r"fast enough for itl_slo_s 0\.0001"):
+        make_case(fleet_settings(**document))
+
+
+def test_a_class_uses_the_pools_of_the_sites_it_reaches() -> None:
+    document = fleet_document()
+    document["classes"][1] |= {"sites": ["b"]}
+    assert make_case(fleet_settings(**document)).allowed[1] == (False, False, True, True)
+
+
+def test_an_event_outside_of_the_scenario_is_refused() -> None:
+    document = rich_document()
+    document["events"][0]["start"] = "2023-07-12T15:00:00Z"
+    with pytest.raises(ConfigError, match=r"events: 'noon' lasts from 2023-07-12T15:00Z .* correct start, hours"):
+        make_case(rich_settings(**document))
+
+
+def test_assets_and_events_become_series() -> None:
+    document = rich_document()
+    limit = {"name": "cap", "kind": "limit", "sites": ["b"], "start": "2022-07-12T13:00:00Z", "hours": 1}
+    document["events"].append({**limit, "limit_kw": 20})
+    document["classes"][0] |= {"home": "a", "move_usd_per_mtoken": 2}
+    a, b = make_case(rich_settings(**document)).sites
+    assert a.pv_w is not None
+    assert a.pv_w[-1] > 20e3
+    assert b.pv_w is None
+    assert a.has_assets
+    assert not b.has_assets
+    assert [math.isfinite(limit) for limit in b.limit_w] == [t in range(4, 8) for t in range(24)]
+    assert b.is_called.tolist() == [t in range(4, 8) for t in range(24)]
+    assert a.terms is not None
+    assert a.response is None
+    case = make_case(rich_settings(**document))
+    assert case.move_usd_per_token[0] == (0.0, 0.0, 2e-6, 2e-6)
+    assert case.classes[2].defer_steps == 16
+    assert case.defers
+
+
+def test_a_site_without_gpus_draws_its_base_load() -> None:
+    document = fleet_document()
+    document["sites"][1] |= {"gpus": 0, "aux_kw": 5}
+    case = make_case(fleet_settings(**document))
+    assert [case.most_instances(pool) for pool in case.pools] == [12, 24, 0, 0]
