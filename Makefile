@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test fuzz bench bench-soak bench-forecast bench-path bench-plan lint schema images clean
+.PHONY: demo test fuzz bench bench-soak bench-agreement bench-forecast bench-path bench-plan lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ test-vllm: $(STAMP)  ## the router in front of real vLLM servers, on the process
 
 bench: $(STAMP)  ## what the router costs, beside its peers
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-agreement: $(STAMP)  ## how well the simulator's models agree with the emulator, in real time
+	$(BIN)/python -m tests.bench.agreement $(ARGS)
 
 bench-forecast: $(STAMP)  ## how well demand, price and carbon are foreseen
 	$(BIN)/python -m tests.bench.forecasts $(ARGS)
