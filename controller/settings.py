@@ -120,7 +120,8 @@ class ClassPlanSettings(Group):
     itl_slo_s: Seconds = 0.06
     """Inter-token latency target; sets how full an instance may run."""
     ttft_slo_s: Seconds = 2.0
-    """Time-to-first-token target. Not planned for: the routers measure it, and plan.utilisation_frac keeps it short."""
+    """Time-to-first-token target, a mean over requests: bounds how much of the engines' time is planned on the pools
+    that the class may use; pools whose prefill and step alone take longer are not used for it."""
     expected_input_tokens: Positive = 1024.0
     """Input tokens expected of a request before any was seen."""
 

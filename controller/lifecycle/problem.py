@@ -16,6 +16,7 @@ from controller.model.grid import GridEvent, limit_at
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
+from controller.optimizer.first_token import charged, largest_shares
 from controller.optimizer.power_map import Variant, power_map
 from controller.optimizer.workload import Lengths, j_per_token
 from controller.settlement.quality_budget import QualityBurn
@@ -58,15 +59,19 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
     pools = tuple(_pool(pool, k, inputs, horizon, limited) for k, pool in enumerate(site.pools))
     dispatchable = power_map([Variant.of(pool) for pool in site.pools], site.classes, lengths)
-    batches = dispatchable.batches
+    curves = [pool.curves for pool in site.pools]
+    shares = largest_shares(curves, site.classes, lengths, dispatchable.batches, policy.utilisation_frac)
+    allowed = tuple(allowed_pools(site, cls, dispatchable.batches[r], shares[r]) for r, cls in enumerate(site.classes))
     prices = _prices(site, policy, inputs, lengths)
+    asked = [max(demand.planned(horizon.steps)) > 0 for demand in inputs.demand]
+    counts = [[may and asks for may in row] for row, asks in zip(allowed, asked, strict=True)]
     return ProblemData(
         horizon=horizon,
         sites=(_meter(site, policy, inputs, raw_limit_w, pools),),
         pools=pools,
         classes=tuple(_class(site, r, inputs, horizon, limited, prices.serve[r]) for r in range(len(site.classes))),
-        allowed=tuple(allowed_pools(site, cls, batches[r]) for r, cls in enumerate(site.classes)),
-        busy_s_per_token=dispatchable.busy_s_per_token,
+        allowed=allowed,
+        busy_s_per_token=charged(dispatchable.busy_s_per_token, shares, counts, policy.utilisation_frac),
         j_per_token=dispatchable.j_per_token,
         utilisation_frac=policy.utilisation_frac,
         carbon_usd_per_kg=policy.carbon_usd_per_kg,
@@ -117,11 +122,23 @@ def planned_limits_w(site: Site, events: tuple[GridEvent, ...], horizon: Horizon
     return tuple(out)
 
 
-def allowed_pools(site: Site, request_class: RequestClass, batches: tuple[float, ...]) -> tuple[bool, ...]:
-    """Pools whose precision the class allows and that keep its latency; where none keeps it, those of the precision."""
+def allowed_pools(
+    site: Site, request_class: RequestClass, batches: tuple[float, ...], shares: tuple[float, ...]
+) -> tuple[bool, ...]:
+    """Pools whose precision the class allows and that keep its latencies.
+
+    Where none keeps both, those that keep the time between tokens; where none keeps that, those of the precision.
+
+    Args:
+        site: the fleet.
+        request_class: of the site.
+        batches: [k], largest batch within the time between tokens.
+        shares: [k], largest share of the engine time within the time to first token.
+    """
     may = tuple(request_class.may_use(pool) for pool in site.pools)
-    keeps = tuple(use and batch >= 1.0 for use, batch in zip(may, batches, strict=True))
-    return keeps if any(keeps) else may
+    flows = tuple(use and batch >= 1.0 for use, batch in zip(may, batches, strict=True))
+    keeps = tuple(use and share > 0.0 for use, share in zip(flows, shares, strict=True))
+    return next((found for found in (keeps, flows) if any(found)), may)
 
 
 def remaining_s(view: View, now_s: float, retry_s: float) -> float:

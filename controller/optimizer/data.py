@@ -172,7 +172,8 @@ class ProblemData:
 
     Attributes:
         allowed: [r][k], whether the class may use the pool.
-        busy_s_per_token: [r][k], engine time an output token takes, its share of prompt work included.
+        busy_s_per_token: [r][k], engine time an output token takes, its share of prompt work included; dearer on pools
+            where the time to first token asks for more room than η leaves.
         j_per_token: [r][k], energy above P0·time of an output token, its share of prompt work included.
         utilisation_frac: η, share of the engine time that is planned.
         peak_frac: share that may be used at a price before a promise to a class is broken.

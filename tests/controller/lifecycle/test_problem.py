@@ -109,9 +109,52 @@ def test_a_young_instance_is_locked_unless_a_limit_calls():
 
 def test_a_class_gets_only_precisions_it_allows_and_that_keep_its_latency():
     premium = site().classes[0]
-    assert allowed_pools(site(), premium, (90.0, 90.0, 90.0)) == (True, True, False)
-    assert allowed_pools(site(), premium, (90.0, 0.5, 90.0)) == (True, False, False)
-    assert allowed_pools(site(), premium, (0.0, 0.0, 90.0)) == (True, True, False)
+    kept = (0.8, 0.8, 0.8)
+    assert allowed_pools(site(), premium, (90.0, 90.0, 90.0), kept) == (True, True, False)
+    assert allowed_pools(site(), premium, (90.0, 0.5, 90.0), kept) == (True, False, False)
+    assert allowed_pools(site(), premium, (0.0, 0.0, 90.0), kept) == (True, True, False)
+
+
+def test_a_pool_that_cannot_keep_the_time_to_first_token_is_left_out_unless_none_can():
+    premium = site().classes[0]
+    batches = (90.0, 90.0, 90.0)
+    assert allowed_pools(site(), premium, batches, (0.8, 0.0, 0.8)) == (True, False, False)
+    assert allowed_pools(site(), premium, batches, (0.0, 0.0, 0.8)) == (True, True, False)
+    assert allowed_pools(site(), premium, (90.0, 0.5, 90.0), (0.0, 0.0, 0.8)) == (True, False, False)
+
+
+def hurried(ttft_slo_s, r=0):
+    whole = site()
+    classes = tuple(replace(cls, ttft_slo_s=ttft_slo_s if i == r else 60.0) for i, cls in enumerate(whole.classes))
+    return replace(whole, classes=classes)
+
+
+def test_a_tight_time_to_first_token_leaves_room_on_the_pools_the_class_may_use():
+    calm, tight = (build(hurried(slo_s), POLICY, inputs()) for slo_s in (60.0, 0.09))
+    assert calm.allowed == tight.allowed == build(site(), POLICY, inputs()).allowed
+    for r in range(3):
+        dearer = [b / a for a, b in zip(calm.busy_s_per_token[r], tight.busy_s_per_token[r], strict=True)]
+        assert dearer[0] > 1.01  # premium may use it, and every class there waits in the same engines
+        assert dearer[2] == 1.0  # premium may not
+
+
+def test_a_class_without_demand_takes_no_room_for_its_time_to_first_token():
+    idle = (Demand(0.0, 1155.0, 211.0), *(Demand(1000.0, 1155.0, 211.0),) * 2)
+    calm, tight = (build(hurried(slo_s), POLICY, inputs(demand=idle)) for slo_s in (60.0, 0.09))
+    assert calm.busy_s_per_token == tight.busy_s_per_token
+
+
+def test_a_time_to_first_token_below_prefill_and_step_leaves_the_faster_pool_alone():
+    alone_s = [p.curves.step_base_s + p.curves.prefill_s_per_token * 1155.0 for p in site().pools]
+    data = build(hurried(sum(alone_s[:2]) / 2 + 0.002), POLICY, inputs())
+    assert alone_s[0] < alone_s[1]
+    assert data.allowed[0] == (True, False, False)
+
+
+def test_a_time_to_first_token_that_no_pool_keeps_is_served_as_without_it():
+    calm, hopeless = (build(hurried(slo_s), POLICY, inputs()) for slo_s in (60.0, 0.01))
+    assert hopeless.allowed == calm.allowed
+    assert hopeless.busy_s_per_token == calm.busy_s_per_token
 
 
 def test_savings_of_quality_are_spent_only_under_a_limit():
