@@ -24,7 +24,7 @@ LOADS_PER_S = {"low": 1.0, "middle": 4.0, "high": 16.0}
 WINDOW = Window(30.0, 120.0)
 ALONE_PER_S = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 24.0)
 ALONE_FROM_PER_S = 1.0
-"""Of the loads above, those that must agree; below, chance decides which instance is ever empty."""
+"""Of the loads above, those from here on must agree; below, instances of the flow stand empty too often."""
 ALONE = Window(60.0, 660.0)
 FROM_EMPTY = Window(0.0, 60.0)
 """A window in which the models need not agree: tokens that flow come later than those of the first requests."""
