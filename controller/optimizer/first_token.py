@@ -150,7 +150,8 @@ def charged(
 def _present(curves: PoolCurves, lengths: Lengths, cap: int, rate: float) -> np.ndarray:
     """(cap + 1,) probability of 0, 1, … sequences in the batch; the last is that of a full one."""
     if rate <= 0.0:
-        return np.eye(1, cap + 1)[0]
+        none: np.ndarray = np.eye(1, cap + 1)[0]
+        return none
     each = curves.step_per_seq_s + lengths.input_per_output * curves.prefill_s_per_token
     ratios = rate * (curves.step_base_s / np.arange(1, cap + 1) + each)
     logs = np.concatenate(([0.0], np.cumsum(np.log(ratios))))

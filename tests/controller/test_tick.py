@@ -78,6 +78,15 @@ def test_prediction_and_measurement_agree_once_settled(settled):
     assert told.slack == ()
 
 
+def test_a_shorter_time_to_first_token_keeps_faster_and_emptier_instances_on(settled):
+    whole = site()
+    hurried = replace(whole, classes=tuple(replace(cls, ttft_slo_s=0.08) for cls in whole.classes))
+    tight = Loop(of=hurried).run(90)
+    on, on_before = ({pool.pool_id: pool.on[0] for pool in run.last.plan.pools} for run in (tight, settled))
+    assert on["bf16"] > on_before["bf16"]
+    assert (on["int4"], tight.lost, tight.last.diagnostics.slack) == (0, 0, ())
+
+
 def test_every_table_can_be_read_and_sequences_only_grow(settled):
     tables = [decision.commands.table for decision in settled.decisions]
     assert all(decode(encode(table)) == table for table in tables)
