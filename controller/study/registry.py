@@ -8,6 +8,7 @@ from controller.study.batching.run import STUDY as BATCHING
 from controller.study.fleet.run import STUDY as FLEET
 from controller.study.offline_routing.run import STUDY as OFFLINE_ROUTING
 from controller.study.sensitivity.run import STUDY as SENSITIVITY
+from controller.study.site.run import STUDY as SITE
 from controller.study.study import Study
 
-STUDIES: tuple[Study[Any], ...] = (BATCHING, FLEET, OFFLINE_ROUTING, SENSITIVITY)
+STUDIES: tuple[Study[Any], ...] = (BATCHING, FLEET, OFFLINE_ROUTING, SENSITIVITY, SITE)
