@@ -79,7 +79,7 @@ def test_the_bill_knows_that_pools_share_gpus():
     """Where pools could each fill a site, GPUs of no instance are told as a negative power of none."""
     pools = (pool_data("full", instances=9, off_w=300.0), pool_data("lean", instances=9, off_w=300.0))
     shared = problem(pools=pools, spare_w=-2700.0)
-    # 2,700 W and 800 tokens/s of 0.2 J and 1 ms of 700 W at 0.9: 1.2 · 3,482.2 W + 300 W over three minutes at 50 USD/MWh.
+    # 2,700 W and 800 tokens/s of 0.2 J and 1 ms of 700 W at 0.9: 1.2 · 3,482.2 W + 300 W, three minutes, 50 USD/MWh.
     assert energy_bill(shared) == pytest.approx(1e6 * (1.2 * (2700.0 + 160.0 + 800 * 0.7 / 0.9) + 300.0) * 5e-5 * 0.05)
 
 
