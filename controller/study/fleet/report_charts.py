@@ -8,11 +8,20 @@ import numpy as np
 
 from controller.study.charts import BarChart, Chart, Series, Style, XyChart
 from controller.study.fleet.case import FleetCase
-from controller.study.fleet.levers import Row
+from controller.study.fleet.levers import ASSETS, FIXED, PRECISION, RESPONSE, SHIFTING, SWITCHING, Row
 from controller.study.fleet.result import FleetResult
 from router.contract import Precision
 
 _DAY_S = 86_400.0
+_SHORT = {
+    FIXED: "fixed",
+    SHIFTING: "shifting",
+    SWITCHING: "switching",
+    PRECISION: "precision",
+    ASSETS: "assets",
+    RESPONSE: "response",
+}
+"""Names of the rows, short enough to stand side by side."""
 
 
 def charts(result: FleetResult, rows: tuple[Row, ...]) -> tuple[Chart, ...]:
@@ -26,8 +35,8 @@ def _waterfall(result: FleetResult) -> Chart:
     return BarChart(
         "The bill as levers are added",
         "USD",
-        tuple(row.name for row in result.rows),
-        (("bill", tuple(row.usd for row in result.rows)),),
+        (*(_SHORT.get(row.name, row.name) for row in result.rows), "left"),
+        (("bill", (*(row.usd for row in result.rows), result.rows[-1].usd)),),
         waterfall=True,
         note=f"Nothing below {result.bound_usd:,.0f} USD is possible: perfect foresight, instances in fractions.",
     )

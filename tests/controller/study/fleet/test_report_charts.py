@@ -6,7 +6,7 @@ from controller.study.charts import BarChart, XyChart
 from controller.study.fleet.levers import Row, rows
 from controller.study.fleet.make_case import make_case
 from controller.study.fleet.report_charts import charts
-from controller.study.fleet.result import FleetResult
+from controller.study.fleet.result import FleetResult, LeverResult
 from tests.fakes.fleet_cases import rich_settings
 from tests.fakes.fleet_planner import planner
 
@@ -17,8 +17,11 @@ def played() -> tuple[Row, ...]:
 
 
 def test_the_charts_show_power_batteries_budgets_and_what_waits(played: tuple[Row, ...]) -> None:
-    found = charts(FleetResult(0.25, 160, (), 0.0, None, True), played)
+    rows = tuple(LeverResult(row.name, row.totals, row.totals.bill.usd, 0.0, 0, 0, None) for row in played)
+    found = charts(FleetResult(0.25, 160, rows, 0.0, None, True), played)
     assert isinstance(found[0], BarChart)
+    assert found[0].categories == ("fixed", "assets", "response", "left")
+    assert found[0].bars[0][1][-2:] == (rows[-1].usd,) * 2
     shown = {chart.title: chart for chart in found[1:] if isinstance(chart, XyChart)}
     assert len(shown) == 5
     power = next(chart for title, chart in shown.items() if title.startswith("Power"))
