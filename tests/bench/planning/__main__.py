@@ -11,15 +11,17 @@ from tests.bench.about import host
 from tests.bench.planning.cases import CASES
 from tests.bench.planning.measure import measure
 from tests.bench.planning.table import tables
+from tests.bench.planning.week import SCENARIO, measure_week, week_table
 
 DOCUMENT = Path(__file__).parents[3] / "docs/reference/planning.md"
+WEEK = "week"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-plan", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2, help="instances of each size (default: 2)")
-    parser.add_argument("--only", choices=[case.name for case in CASES], action="append", help="this size alone")
+    parser.add_argument("--only", choices=[*(case.name for case in CASES), WEEK], action="append", help="this alone")
     parser.add_argument("--doc", action="store_true", help=f"write the tables into {DOCUMENT.name}, too")
     options = parser.parse_args()
     measured = []
@@ -29,7 +31,10 @@ def main() -> int:
                 continue
             sys.stderr.write(f"{case.name}, seed {seed}: {case.about}\n")
             measured.append(measure(case, seed))
-    text = tables(measured)
+    text = tables(measured) if measured else ""
+    if not options.only or WEEK in options.only:
+        sys.stderr.write(f"{WEEK}: {SCENARIO} with every lever\n")
+        text += ("\n" if text else "") + week_table(measure_week())
     sys.stdout.write(text)
     if options.doc:
         before, _, rest = DOCUMENT.read_text().partition(BEGIN)
