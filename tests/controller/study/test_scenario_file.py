@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,19 @@ def test_each_shipped_scenario_reads_by_name(name: str) -> None:
     scenario = scenario_file.load(name, STUDIES)
     assert (scenario.name, bool(scenario.title)) == (name, True)
     assert isinstance(scenario.settings, scenario.study.settings)
+
+
+def test_the_examples_of_the_guide_are_scenarios(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs/how-to/simulate.md").read_text()
+    read = []
+    for example in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL):
+        path = tmp_path / "own.yaml"
+        path.write_text(example)
+        read.append(scenario_file.load(str(path), STUDIES))
+    assert [(each.study.kind, each.title) for each in read] == [
+        ("offline_routing", "Our two models"),
+        ("fleet", "Our site in a summer week"),
+    ]
 
 
 def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import copy
-import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -71,10 +69,3 @@ def test_measured_figures_and_written_ones_exclude_each_other() -> None:
 def test_shipped_scenarios_name_the_source_of_every_model(path: Path) -> None:
     settings = parse(path.read_text(), OfflineRoutingSettings, path.name)
     assert all(model.source for model in settings.models)
-
-
-def test_the_example_of_the_guide_is_a_scenario() -> None:
-    guide = (Path(__file__).parents[4] / "docs/how-to/simulate.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
-    settings = parse(example, OfflineRoutingSettings, "simulate.md")
-    assert [model.name for model in settings.models] == ["small", "large"]
