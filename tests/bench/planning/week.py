@@ -13,6 +13,7 @@ from controller.study.fleet.play import fixed_fleet, play, play_fixed
 from controller.study.fleet.settings import FleetSettings
 from controller.study.registry import STUDIES
 from controller.study.scenario_file import load
+from tests.bench.planning.measure import THREADS
 
 SCENARIO = "paper-dr"
 GOAL_S = 120.0
@@ -43,7 +44,7 @@ def measure_week() -> Week:
     case = make_case(settings)
     plain = reference(case)
     drawn_w = play_fixed(plain, fixed_fleet(plain), lambda _: None).import_w
-    planner = CvxpyPlanner(time.monotonic, SolverOptions(gap_frac=settings.plan.gap_frac))
+    planner = CvxpyPlanner(time.monotonic, SolverOptions(gap_frac=settings.plan.gap_frac, threads=THREADS))
     began_s, cpu_s = time.perf_counter(), time.process_time()
     played = play(case.enrolled(drawn_w), planner, None, lambda _: None)
     return Week(
