@@ -139,6 +139,12 @@ class FleetCase:
         return any(cls.defer_steps >= self.plan_per for cls in self.classes)
 
     @property
+    def is_called(self) -> np.ndarray:
+        """Whether an event calls any of the sites, (T,)."""
+        called: np.ndarray = np.any([site.is_called for site in self.sites], axis=0)
+        return called
+
+    @property
     def move_usd_per_token(self) -> tuple[tuple[float, ...], ...]:
         """[r][k], cost of bringing an output token's request to the pool's site; () where none costs anything."""
         if not any(cls.move_usd_per_token for cls in self.classes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from controller.errors import ConfigError
 from controller.model.fleet import RequestClass
 from controller.optimizer import power_map
+from controller.optimizer.first_token import charged, largest_shares
 from controller.optimizer.power_map import Variant
 from controller.optimizer.workload import Lengths
 from controller.simulation.profiles import load_profile
@@ -19,6 +21,15 @@ from controller.study.fleet.settings import ClassSettings, FleetSettings, PoolSe
 from controller.study.fleet.signals import carbon_kg_per_mwh, demand_tokens_per_s, prices_usd_per_mwh, pv_w, starts_of
 from controller.study.fleet.site_settings import SiteSettings
 from router.contract import ClassId
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What the classes may use and what a token takes there, [r][k]; see FleetCase."""
+
+    allowed: tuple[tuple[bool, ...], ...]
+    busy_s_per_token: tuple[tuple[float, ...], ...]
+    j_per_token: tuple[tuple[float, ...], ...]
 
 
 def make_case(settings: FleetSettings) -> FleetCase:
@@ -39,14 +50,7 @@ def make_case(settings: FleetSettings) -> FleetCase:
     )
     rng = np.random.default_rng([settings.seed, 1])
     sites = tuple(site.name for site in settings.sites)
-    figures = [[_figures(cls, pool, sites) for pool in pools] for cls in settings.classes]
-    for cls, row in zip(settings.classes, figures, strict=True):
-        if not any(may for may, _, _ in row):
-            raise ConfigError(
-                f"classes: {cls.name!r} can be served by no pool: none is of model {cls.model!r}, of a precision it "
-                f"allows, at a site it reaches and fast enough for itl_slo_s {cls.itl_slo_s:g}; allow more, or correct "
-                "the model's pools"
-            )
+    figures = _figures(settings, pools)
     return FleetCase(
         step_s=settings.step_s,
         steps=steps,
@@ -57,9 +61,9 @@ def make_case(settings: FleetSettings) -> FleetCase:
             _class(cls, sites, settings.step_s, demand_tokens_per_s(cls.demand, starts, settings.step_s, rng))
             for cls in settings.classes
         ),
-        allowed=tuple(tuple(may for may, _, _ in row) for row in figures),
-        busy_s_per_token=tuple(tuple(busy for _, busy, _ in row) for row in figures),
-        j_per_token=tuple(tuple(joules for _, _, joules in row) for row in figures),
+        allowed=figures.allowed,
+        busy_s_per_token=figures.busy_s_per_token,
+        j_per_token=figures.j_per_token,
         plan=settings.plan,
         idle_gpu_w=settings.idle_gpu_w,
         forecast_error_frac=settings.forecast.error_at_day_frac,
@@ -126,12 +130,30 @@ def _pool(site: str, c: int, model: str, written: PoolSettings) -> PoolCase:
     )
 
 
-def _figures(written: ClassSettings, pool: PoolCase, sites: tuple[str, ...]) -> tuple[bool, float, float]:
-    """Whether a class may use a pool, and engine time and joules of one of its output tokens there."""
-    lengths = Lengths(written.input_tokens, written.output_tokens)
-    request_class = RequestClass(ClassId(written.name), itl_slo_s=written.itl_slo_s)
-    variant = Variant(pool.name, pool.gpus_per_instance, pool.curves, pool.quality_loss_frac)
-    (cell,) = power_map.rows([variant], request_class, lengths)
+def _figures(settings: FleetSettings, pools: tuple[PoolCase, ...]) -> _Figures:
+    variants = [Variant(pool.name, pool.gpus_per_instance, pool.curves, pool.quality_loss_frac) for pool in pools]
+    lengths = [Lengths(cls.input_tokens, cls.output_tokens) for cls in settings.classes]
+    promised = [
+        RequestClass(ClassId(cls.name), itl_slo_s=cls.itl_slo_s, ttft_slo_s=cls.ttft_slo_s) for cls in settings.classes
+    ]
+    cells = power_map.power_map(variants, promised, lengths)
+    most_frac = settings.plan.utilisation_frac
+    shares = largest_shares([pool.curves for pool in pools], promised, lengths, cells.batches, most_frac)
+    sites = tuple(site.name for site in settings.sites)
+    allowed = tuple(
+        tuple(share > 0.0 and _may_use(cls, pool, sites) for share, pool in zip(row, pools, strict=True))
+        for cls, row in zip(settings.classes, shares, strict=True)
+    )
+    for cls, may in zip(settings.classes, allowed, strict=True):
+        if not any(may):
+            raise ConfigError(
+                f"classes: {cls.name!r} can be served by no pool: none is of model {cls.model!r}, of a precision it "
+                f"allows, at a site it reaches and fast enough for itl_slo_s {cls.itl_slo_s:g} and ttft_slo_s "
+                f"{cls.ttft_slo_s:g}; allow more, or correct the model's pools"
+            )
+    return _Figures(allowed, charged(cells.busy_s_per_token, shares, allowed, most_frac), cells.j_per_token)
+
+
+def _may_use(written: ClassSettings, pool: PoolCase, sites: tuple[str, ...]) -> bool:
     fits = written.model == pool.model and (not written.precisions or pool.precision in written.precisions)
-    reached = not written.sites or sites[pool.c] in written.sites
-    return fits and reached and cell.keeps_latency, cell.busy_s_per_token, cell.j_per_token
+    return fits and (not written.sites or sites[pool.c] in written.sites)

@@ -12,7 +12,7 @@ from controller.errors import ConfigError, SolverError
 from controller.optimizer.planner import Planner
 from controller.study.fleet.case import FleetCase
 from controller.study.fleet.state import State
-from controller.study.fleet.step import Step, after, dispatched, intent_of
+from controller.study.fleet.step import Flows, Step, after, dispatched, intent_of
 from controller.study.fleet.window import Asked, Span, foreseen, problem, spare_w
 
 Told = Callable[[float], None]
@@ -87,6 +87,7 @@ def play_fixed(case: FleetCase, on: tuple[int, ...], told: Told) -> Played:
     at = np.array([pool.c for pool in case.pools])
     np.add.at(base_w, at, p0_w * np.array(on) + off_w * (most - np.array(on)))
     shares, joules = _shares(case), np.array(case.j_per_token)
+    none_w = np.zeros(len(case.sites))
     state, steps = State.of(case, on), []
     for t in range(case.steps):
         told(t / case.steps)
@@ -94,7 +95,7 @@ def play_fixed(case: FleetCase, on: tuple[int, ...], told: Told) -> Played:
         it_w = base_w.copy()
         np.add.at(it_w, at, (rates * joules).sum(axis=0))
         load_w = pue * it_w + np.array([site.aux_w for site in case.sites])
-        step, state = after(case, state.asked(case, t), on, t, rates, load_w)
+        step, state = after(case, state.asked(case, t), on, t, Flows(rates, load_w, none_w, none_w))
         steps.append(step)
     return Played(tuple(steps))
 

@@ -41,6 +41,7 @@ class ClassSettings(Group):
     quality_budget_frac: Frac = 0.0
     """Largest mean quality loss."""
     itl_slo_s: Seconds = 0.06
+    ttft_slo_s: Seconds = 2.0
     input_tokens: Positive = 1024.0
     output_tokens: Positive = 256.0
     defer_hours: Annotated[float, Field(ge=0, le=48)] = 0.0

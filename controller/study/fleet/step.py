@@ -56,6 +56,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Flows:
+    """What a step sends where.
+
+    Attributes:
+        rates: (R, K) output tokens/s.
+        load_w: (C,) what the sites take, without their batteries.
+        charge_w, discharge_w: (C,) that the batteries are to take and give.
+    """
+
+    rates: np.ndarray
+    load_w: np.ndarray
+    charge_w: np.ndarray
+    discharge_w: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """What passes a site's meter and stands behind it, W."""
 
@@ -68,17 +84,15 @@ class Meter:
 def dispatched(case: FleetCase, planner: Planner, was_on: tuple[int, ...], now: State, t: int) -> tuple[Step, State]:
     """Send the step's real demand, and what waits and is to be served, over the instances that are on."""
     arrived = now.asked(case, t)
-    charge_w, discharge_w = _battery_powers(case, arrived)
+    charge_w, discharge_w = battery_powers(case, arrived)
     data = _dispatch_problem(case, arrived, t, charge_w, discharge_w)
     plan: Plan = planner.dispatch(data, now.on)
     rates = np.array(rates_of(plan))[:, :, 0]
     load_w = np.array([site.power_w[0] for site in plan.sites]) - charge_w
-    return after(case, arrived, was_on, t, rates, load_w)
+    return after(case, arrived, was_on, t, Flows(rates, load_w, charge_w, discharge_w))
 
 
-def after(
-    case: FleetCase, state: State, was_on: tuple[int, ...], t: int, rates: np.ndarray, load_w: np.ndarray
-) -> tuple[Step, State]:
+def after(case: FleetCase, state: State, was_on: tuple[int, ...], t: int, flows: Flows) -> tuple[Step, State]:
     """The step in which so much was served, and the state it leaves.
 
     Args:
@@ -86,25 +100,24 @@ def after(
         state: with the step's demand in its queues.
         was_on: instances of each pool in the step before.
         t: the step.
-        rates: (R, K) output tokens/s.
-        load_w: (C,) what the sites take.
+        flows: what it sends where.
     """
-    served = rates.sum(axis=1) * case.step_s
+    served = flows.rates.sum(axis=1) * case.step_s
     queues = tuple(queue.served(float(tokens)) for queue, tokens in zip(state.queues, served, strict=True))
-    meter = metered(case, t, load_w, *_battery_powers(case, state))
+    meter = metered(case, t, flows)
     soc_wh = _stored(case, state, meter)
     losses = np.array([pool.quality_loss_frac for pool in case.pools])
     burns = tuple(
         burn if burn is None else burn.with_tokens(case.start_s + t * case.step_s, tokens, lost)
-        for burn, tokens, lost in zip(state.burns, served, (rates @ losses) * case.step_s, strict=True)
+        for burn, tokens, lost in zip(state.burns, served, (flows.rates @ losses) * case.step_s, strict=True)
     )
     on = np.array(state.on)
     step = Step(
         on=on,
         sleeping=np.array(state.sleeping),
         started=np.zeros_like(on) if state.is_new else np.clip(on - np.array(was_on), 0, None),
-        rates=rates,
-        load_w=load_w,
+        rates=flows.rates,
+        load_w=flows.load_w,
         import_w=meter.import_w,
         pv_w=meter.pv_w,
         charge_w=meter.charge_w,
@@ -116,16 +129,16 @@ def after(
     return step, replace(state, queues=queues, soc_wh=soc_wh, burns=burns, is_new=False)
 
 
-def metered(case: FleetCase, t: int, load_w: np.ndarray, charge_w: np.ndarray, discharge_w: np.ndarray) -> Meter:
+def metered(case: FleetCase, t: int, flows: Flows) -> Meter:
     """What passes the meters: photovoltaics first, then the battery as planned, nothing fed into the grid."""
-    taken_w = load_w + charge_w
+    taken_w = flows.load_w + flows.charge_w
     given_w = np.array([0.0 if site.pv_w is None else site.pv_w[t] for site in case.sites])
     pv_w = np.minimum(given_w, taken_w)
-    discharge_w = np.minimum(discharge_w, taken_w - pv_w)
-    return Meter(taken_w - pv_w - discharge_w, pv_w, charge_w, discharge_w)
+    discharge_w = np.minimum(flows.discharge_w, taken_w - pv_w)
+    return Meter(taken_w - pv_w - discharge_w, pv_w, flows.charge_w, discharge_w)
 
 
-def _battery_powers(case: FleetCase, state: State) -> tuple[np.ndarray, np.ndarray]:
+def battery_powers(case: FleetCase, state: State) -> tuple[np.ndarray, np.ndarray]:
     """What the batteries are to do in this step: as planned, as far as they hold and have room for it."""
     charge_w, discharge_w = np.zeros(len(case.sites)), np.zeros(len(case.sites))
     if state.intent is None:
@@ -184,7 +197,7 @@ def _class(case: FleetCase, r: int, data: ClassData, state: State, t: int) -> Cl
     if case.classes[r].defer_steps >= case.plan_per and intent is not None:
         tokens = min(tokens, max(due, float(intent.rates[r]) * case.step_s))
     price = SERVE_USD_PER_TOKEN if due > 0 else DEFERRED_PRICE_FRAC * SERVE_USD_PER_TOKEN
-    called = np.array([any(bool(site.is_called[t]) for site in case.sites)])
+    called = case.is_called[t : t + 1]
     horizon_s = case.plan.steps * case.plan.step_s
     asked = max(tokens, float(case.classes[r].demand_tokens_per_s[t]) * horizon_s)
     coming = Coming(called, asked, case.start_s + t * case.step_s + horizon_s)

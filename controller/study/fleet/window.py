@@ -208,7 +208,7 @@ def _class(case: FleetCase, r: int, span: Span, state: State, asked: Asked) -> C
         waiting = tuple(tokens / seconds for tokens in state.queues[r].by_interval(span.first, span.per, defer))
     else:
         demand[0] += state.queues[r].tokens / seconds
-    called = np.any([span.cells(site.is_called).any(axis=1) for site in case.sites], axis=0)
+    called: np.ndarray = np.any(span.cells(case.is_called), axis=1)
     end_s = case.start_s + (span.first + span.length * span.per) * case.step_s
     coming = Coming(called, float(demand.sum()) * seconds, end_s)
     return ClassData(

@@ -43,6 +43,25 @@ def test_a_latency_that_no_pool_keeps_is_refused() -> None:
         make_case(fleet_settings(**document))
 
 
+def test_a_first_token_that_no_pool_gives_in_time_is_refused() -> None:
+    document = fleet_document()
+    document["classes"][0]["ttft_slo_s"] = 0.02
+    with pytest.raises(ConfigError, match=r"itl_slo_s 0\.06 and ttft_slo_s 0\.02; allow more"):
+        make_case(fleet_settings(**document))
+
+
+def test_a_tight_first_token_leaves_less_of_an_instance_for_every_class_on_the_pool() -> None:
+    document = fleet_document()
+    plain = make_case(fleet_settings(**document))
+    document["classes"][1]["ttft_slo_s"] = 0.18
+    tight = make_case(fleet_settings(**document))
+    fp8 = [k for k, pool in enumerate(plain.pools) if pool.precision == "fp8"]
+    for row, before in zip(tight.busy_s_per_token, plain.busy_s_per_token, strict=True):
+        assert all(row[k] > 1.02 * before[k] for k in fp8)
+    assert tight.j_per_token == plain.j_per_token
+    assert tight.allowed == plain.allowed
+
+
 def test_a_class_uses_the_pools_of_the_sites_it_reaches() -> None:
     document = fleet_document()
     document["classes"][1] |= {"sites": ["b"]}

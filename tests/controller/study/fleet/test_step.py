@@ -8,7 +8,7 @@ import pytest
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.study.fleet.make_case import make_case
 from controller.study.fleet.state import Intent, State
-from controller.study.fleet.step import after, dispatched, metered
+from controller.study.fleet.step import Flows, Step, after, battery_powers, dispatched, metered
 from tests.fakes.fleet_cases import rich_settings
 
 CASE = make_case(rich_settings())
@@ -22,28 +22,34 @@ def state(charge_w: float = 0.0, discharge_w: float = 0.0, batch: float = 0.0) -
     return replace(State.of(CASE, ON), intent=intent)
 
 
+def without_tokens(now: State, load_w: list[float]) -> tuple[Step, State]:
+    """A step that serves nothing, with the batteries' powers as intended."""
+    flows = Flows(np.zeros((3, 4)), np.array(load_w), *battery_powers(CASE, now))
+    return after(CASE, now, ON, 0, flows)
+
+
 def test_photovoltaics_come_first_then_the_battery_and_nothing_is_fed_in() -> None:
-    load_w, none = np.array([PV_W + 5_000.0, 1_000.0]), np.zeros(2)
-    meter = metered(CASE, NOON, load_w, none, np.array([9_000.0, 0.0]))
+    rates, none = np.zeros((3, 4)), np.zeros(2)
+    load_w = np.array([PV_W + 5_000.0, 1_000.0])
+    meter = metered(CASE, NOON, Flows(rates, load_w, none, np.array([9_000.0, 0.0])))
     assert meter.pv_w.tolist() == pytest.approx([PV_W, 0.0])
     assert meter.discharge_w.tolist() == pytest.approx([5_000.0, 0.0])
     assert meter.import_w.tolist() == pytest.approx([0.0, 1_000.0])
-    spilt = metered(CASE, NOON, np.array([1_000.0, 0.0]), none, none)
+    spilt = metered(CASE, NOON, Flows(rates, np.array([1_000.0, 0.0]), none, none))
     assert spilt.pv_w.tolist() == pytest.approx([1_000.0, 0.0])
 
 
 def test_a_battery_stores_what_it_is_given_less_its_losses() -> None:
-    load_w = np.array([40_000.0, 20_000.0])
-    rates = np.zeros((3, 4))
-    charged = after(CASE, state(charge_w=10_000.0), ON, 0, rates, load_w)[1]
+    load_w = [40_000.0, 20_000.0]
+    charged = without_tokens(state(charge_w=10_000.0), load_w)[1]
     assert charged.soc_wh[0] == pytest.approx(50_000.0 + 0.95 * 2_500.0)
-    given = after(CASE, state(discharge_w=10_000.0), ON, 0, rates, load_w)[1]
+    given = without_tokens(state(discharge_w=10_000.0), load_w)[1]
     assert given.soc_wh[0] == pytest.approx(50_000.0 - 2_500.0 / 0.95)
 
 
 def test_a_battery_gives_no_more_than_it_holds() -> None:
     nearly_empty = replace(state(discharge_w=25_000.0), soc_wh=(10_500.0, 0.0))
-    left = after(CASE, nearly_empty, ON, 0, np.zeros((3, 4)), np.array([40_000.0, 0.0]))[1]
+    left = without_tokens(nearly_empty, [40_000.0, 0.0])[1]
     assert left.soc_wh[0] == pytest.approx(10_000.0)
 
 
