@@ -134,8 +134,14 @@ class Fleet:
         slot.pool.set_extra(slot, extra)
         if changed or sleeping is not slot.sleeping:
             self._refresh(slot.pool)
-        if load is not None and not slot.proven:
+        slot.asked = True
+        if slot.proven:
+            return
+        if load is not None:
             self._prove(slot, is_awake=not slot.sleeping)
+        elif self._any_awake and not slot.withheld:
+            slot.withheld = True
+            self._refresh(slot.pool)
 
     def has_ready(self) -> bool:
         """Whether any instance could take a request now, caps aside."""
@@ -154,17 +160,18 @@ class Fleet:
                 self._refresh(slot.pool)
 
     def _prove(self, slot: Slot, *, is_awake: bool) -> None:
-        """Note an instance's first report; once one is known to be awake, those that gave none are withheld.
+        """Note an instance's first report; once one is known to be awake, those asked in vain are withheld.
 
-        An engine that sleeps takes requests and leaves them waiting, so one of which nothing is known yet is no choice
-        while another is known to be awake.
+        An engine that sleeps takes requests and leaves them waiting, so one that does not tell is no choice while
+        another is known to be awake. One that is still being asked for the first time is: the pool that answers its
+        first probe soonest would else get every request until the others have answered theirs.
         """
         slot.proven = True
         slot.withheld = False
         if is_awake and not self._any_awake:
             self._any_awake = True
             for other in self.slots.values():
-                other.withheld = not other.proven
+                other.withheld = other.asked and not other.proven
             self._refresh(*self.pools.values())
         else:
             self._refresh(slot.pool)

@@ -26,8 +26,9 @@ class Slot:
         load: `in_flight` + `extra`.
         load_at_s: when it last told its load.
         probed_at_s: when it last answered a probe, None if it never did.
+        asked: a probe of it has ended, well or not.
         proven: it has told its load at least once.
-        withheld: it has not, while another instance is known to be awake.
+        withheld: it was asked and has not, while another instance is known to be awake; or it joined since.
         ready: it is among its pool's instances to choose from.
         free: it is ready and below its cap, and so stands in a circle.
         after, before: its neighbours there.
@@ -35,6 +36,7 @@ class Slot:
 
     __slots__ = (
         "after",
+        "asked",
         "before",
         "cap",
         "draining",
@@ -73,6 +75,7 @@ class Slot:
         self.probed_at_s: float | None = None
         self.sleeping = False
         self.draining = False
+        self.asked = False
         self.proven = False
         self.withheld = False
         self.ready = False
@@ -89,6 +92,7 @@ class Slot:
         self.load_at_s = old.load_at_s
         self.probed_at_s = old.probed_at_s
         self.sleeping = old.sleeping
+        self.asked = old.asked
         self.proven = old.proven
 
     @property

@@ -90,16 +90,27 @@ def test_an_instance_asleep_gets_nothing_though_it_answers_probes() -> None:
     assert len(pool.ready) == 3
 
 
-def test_an_instance_that_never_reported_gets_nothing_once_another_is_known_to_be_awake() -> None:
+def test_an_instance_asked_in_vain_gets_nothing_once_another_is_known_to_be_awake() -> None:
     some = fleet({"bf16": 2, "int4": 1})
     bf16, int4 = (some.pools[PoolId(name)] for name in ("bf16", "int4"))
     assert ids(bf16.ready + int4.ready) == ["bf16-0", "bf16-1", "int4-0"], "nothing is known: all are tried"
     some.probed(slots_of(some)[2], ok=True, load=EngineLoad(0, 0, 0.0, awake=False), now_s=NOW_S)
     assert ids(bf16.ready) == ["bf16-0", "bf16-1"], "one asleep says nothing of the others"
+    some.probed(slots_of(some)[1], ok=True, load=None, now_s=NOW_S)
+    assert ids(bf16.ready) == ["bf16-0", "bf16-1"], "nobody is known to be awake"
     some.probed(slots_of(some)[0], ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S)
     assert ids(bf16.ready + int4.ready) == ["bf16-0"]
     some.probed(slots_of(some)[1], ok=True, load=EngineLoad(0, 0, 0.0, awake=None), now_s=NOW_S)
     assert ids(bf16.ready) == ["bf16-0", "bf16-1"]
+
+
+def test_an_instance_gets_its_share_while_it_is_asked_for_the_first_time() -> None:
+    some = fleet({"bf16": 1, "int4": 1})
+    bf16, int4 = slots_of(some)
+    some.probed(int4, ok=True, load=EngineLoad(0, 0, 0.0, awake=True), now_s=NOW_S)
+    assert bf16.ready, "INT4 answered sooner, which is no reason to send everything there"
+    some.probed(bf16, ok=True, load=None, now_s=NOW_S)
+    assert not bf16.ready
 
 
 def test_the_load_of_others_is_what_the_engine_has_beyond_ones_own() -> None:
