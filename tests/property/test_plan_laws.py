@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
-from controller.optimizer.program import Answer
+from controller.optimizer.program import Answer, Search, solve
 from controller.optimizer.values import energy_bill
-from tests.fakes.least_cost import every_answer, searched, stated, tolerance
+from tests.fakes.least_cost import LIMIT_S, every_answer, searched, stated, tolerance
 from tests.fakes.problems import STEPS, battery_data, response_data
 from tests.fakes.random_problems import rich_problems
 
@@ -183,3 +183,12 @@ def test_no_choice_of_instances_is_better_by_more_than_the_gap(data: ProblemData
     near = tolerance(best)
     assert best - near <= found.objective <= best + near + gap_frac * energy_bill(data)
     assert found.bound <= best + near
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(rich_problems(), st.sampled_from([0.0, 3e-3]))
+def test_nor_is_what_branch_and_bound_finds_alone(data: ProblemData, gap_frac: float) -> None:
+    found, plain = searched(data, gap_frac), solve(stated(data), Search(LIMIT_S), whole=True)
+    near = tolerance(plain.objective)
+    assert plain.objective - near <= found.objective <= plain.objective + near + gap_frac * energy_bill(data)
+    assert found.bound <= plain.objective + near
