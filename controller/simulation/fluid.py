@@ -83,13 +83,20 @@ class FluidSite:
     @property
     def waiting(self) -> np.ndarray:
         """What is under way or waits at the router, (R, 3)."""
-        queued = np.array([queue.waiting for queue in self._queues])
-        return np.asarray(queued + self._engines.held.sum(axis=0))
+        return np.asarray(self.queued + self._engines.held.sum(axis=0))
+
+    @property
+    def queued(self) -> np.ndarray:
+        """What waits at the router, (R, 3)."""
+        return np.array([queue.waiting for queue in self._queues])
 
     @property
     def late_tokens(self) -> dict[ClassId, float]:
-        """Output tokens whose requests waited at the router for longer than the class's time to first token."""
-        return {cls.class_id: q.late_tokens for cls, q in zip(self._site.classes, self._queues, strict=True)}
+        """Output tokens whose requests wait or waited at the router for longer than the class's time to first token."""
+        return {
+            cls.class_id: queue.late_tokens + queue.overdue_tokens(self._now_s)
+            for cls, queue in zip(self._site.classes, self._queues, strict=True)
+        }
 
     def energy_by_instance_j(self) -> dict[InstanceId, float]:
         """Energy of each instance since the beginning, at its own terminals."""

@@ -27,6 +27,10 @@ class FluidQueue:
         """What waits, (3,)."""
         return self._waiting
 
+    def overdue_tokens(self, now_s: float) -> float:
+        """Output tokens that wait and have done so for more than the patience."""
+        return sum(float(amount[2]) for came_s, amount in self._cohorts if now_s - came_s > self._patience_s)
+
     def put(self, at_s: float, amount: np.ndarray) -> None:
         """Add what came around a time, not before what came last."""
         if amount[0] > _NOTHING_REQUESTS:

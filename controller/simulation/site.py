@@ -10,8 +10,10 @@ that a request sent to a sleeping engine waits there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent, Series
@@ -26,6 +28,7 @@ from controller.model.observation import (
     RouterObservation,
 )
 from controller.model.plan import Commands, Verb
+from controller.simulation.class_counters import Amount, ClassCounters
 from controller.simulation.engine import EnginePhysics, Sequence, StepEvent
 from controller.simulation.latency import Latencies
 from router.contract import AllocationTable, ClassId, InstanceId, PoolId
@@ -62,20 +65,6 @@ class _Engine:
     in_flight: int = 0
 
 
-@dataclass(slots=True)
-class _ClassCounters:
-    """Counters of one class, as a router keeps them."""
-
-    requests: int = 0
-    finished: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    in_flight: int = 0
-    queued: int = 0
-    tokens_by_pool: dict[PoolId, float] = field(default_factory=dict)
-    sent_by_pool: dict[PoolId, float] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True)
 class Signals:
     """What the grid says, beside the site's own readings."""
@@ -89,10 +78,10 @@ class SimulatedSite:
     """See the module's text.
 
     Attributes:
-        tokens_lost: tokens of requests that were cut off by a stopped engine.
+        tokens_lost: output tokens of requests that were cut off by a stopped engine.
         late_tokens: output tokens of finished requests whose first token came later than their class is promised.
-        ttft: arrival at the router to the first token.
-        itl: gaps between the tokens of a request.
+        ttft: arrival at the router to the first token; another may be put in its place at any time.
+        itl: gaps between the tokens of a request; likewise.
         table_delay_s: time from a table's issue to its obeyance.
     """
 
@@ -121,7 +110,7 @@ class SimulatedSite:
             for pool in site.pools
             for instance in pool.instances
         }
-        self._counters = {class_id: _ClassCounters() for class_id in self._classes}
+        self._counters = {class_id: ClassCounters() for class_id in self._classes}
         self._queue: deque[Request] = deque()
         self._in_flight: dict[int, tuple[Request, _Engine]] = {}
         self._last_token_s: dict[int, float] = {}
@@ -146,6 +135,31 @@ class SimulatedSite:
         return bool(self._in_flight or self._queue)
 
     @property
+    def asked(self) -> np.ndarray:
+        """Requests, prompt tokens and output tokens that came, (R, 3)."""
+        return self._amounts(lambda counters: counters.asked)
+
+    @property
+    def served(self) -> np.ndarray:
+        """The same of requests answered whole, (R, 3)."""
+        return self._amounts(lambda counters: counters.served)
+
+    @property
+    def lost(self) -> np.ndarray:
+        """The same of requests cut off by a stopped engine, (R, 3)."""
+        return self._amounts(lambda counters: counters.lost)
+
+    @property
+    def queued(self) -> np.ndarray:
+        """The same of requests that wait at the router, (R, 3)."""
+        return self._amounts(lambda counters: counters.queued)
+
+    @property
+    def waiting(self) -> np.ndarray:
+        """The same of requests that are under way or wait at the router, (R, 3)."""
+        return np.asarray(self.asked - self.served - self.lost)
+
+    @property
     def tokens_by_pool(self) -> dict[PoolId, float]:
         """Output tokens of finished requests, by pool."""
         total = {pool.pool_id: 0.0 for pool in self._site.pools}
@@ -157,7 +171,7 @@ class SimulatedSite:
     @property
     def finished(self) -> int:
         """Requests finished."""
-        return sum(counters.finished for counters in self._counters.values())
+        return sum(counters.served.requests for counters in self._counters.values())
 
     def energy_by_instance_j(self) -> dict[InstanceId, float]:
         """Energy of each instance since the beginning, at its own terminals."""
@@ -171,10 +185,10 @@ class SimulatedSite:
     def submit(self, request: Request, now_s: float) -> None:
         """Hand a request to the router; the site has been advanced to `now_s`."""
         counters = self._counters[request.class_id]
-        counters.requests += 1
-        if not counters.queued and self._dispatch(request, now_s):
+        counters.asked.add(request.input_tokens, request.output_tokens)
+        if not counters.queued.requests and self._dispatch(request, now_s):
             return
-        counters.queued += 1
+        counters.queued.add(request.input_tokens, request.output_tokens)
         self._queue.append(request)
 
     def advance(self, until_s: float) -> None:
@@ -219,6 +233,9 @@ class SimulatedSite:
             events=tuple(event for event in signals.events if event.notice_s <= now_s < event.end_s),
         )
 
+    def _amounts(self, which: Callable[[ClassCounters], Amount]) -> np.ndarray:
+        return np.array([which(counters).as_tuple() for counters in self._counters.values()], dtype=float)
+
     def _mean_power_w(self) -> float:
         """Mean power since the last reading, as a difference of energy counters."""
         energy_j = self.energy_j()
@@ -251,12 +268,12 @@ class SimulatedSite:
         demand = tuple(
             ClassDemand(
                 class_id=class_id,
-                requests=float(counters.requests),
-                finished=float(counters.finished),
-                input_tokens=float(counters.input_tokens),
-                output_tokens=float(counters.output_tokens),
+                requests=float(counters.asked.requests),
+                finished=float(counters.served.requests),
+                input_tokens=float(counters.served.input_tokens),
+                output_tokens=float(counters.served.output_tokens),
                 in_flight=counters.in_flight,
-                queued=counters.queued,
+                queued=counters.queued.requests,
                 output_tokens_by_pool=tuple(sorted(counters.tokens_by_pool.items())),
             )
             for class_id, counters in self._counters.items()
@@ -310,9 +327,7 @@ class SimulatedSite:
         if first_s - request.time_s - self._start_s > self._classes[request.class_id].ttft_slo_s:
             self.late_tokens[request.class_id] += request.output_tokens
         counters = self._counters[request.class_id]
-        counters.finished += 1
-        counters.input_tokens += request.input_tokens
-        counters.output_tokens += request.output_tokens
+        counters.served.add(request.input_tokens, request.output_tokens)
         pool_id = engine.pool.pool_id
         counters.tokens_by_pool[pool_id] = counters.tokens_by_pool.get(pool_id, 0.0) + request.output_tokens
         return True
@@ -326,6 +341,8 @@ class SimulatedSite:
     def _lose(self, engine: _Engine, lost: Iterable[Sequence]) -> None:
         for seq in lost:
             self.tokens_lost += seq.output_tokens
+            request = self._in_flight[seq.seq_id][0]
+            self._counters[request.class_id].lost.add(request.input_tokens, request.output_tokens)
             self._forget(seq.seq_id)
 
     def _drain_queue(self, now_s: float) -> None:
@@ -338,7 +355,7 @@ class SimulatedSite:
                 blocked.add(request.class_id)
                 left.append(request)
             else:
-                self._counters[request.class_id].queued -= 1
+                self._counters[request.class_id].queued.take(request.input_tokens, request.output_tokens)
         self._queue = left
 
     def _dispatch(self, request: Request, now_s: float) -> bool:

@@ -15,7 +15,7 @@ from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.grid import GridEvent, Series
 from controller.optimizer.workload import Lengths, busy_s_per_token, slo_batch
 from controller.simulation.profiles import load_profile
-from controller.simulation.site import Signals
+from controller.simulation.site import Request, Signals
 from controller.study.fleet.signals import (
     CARBON_SOURCE,
     PRICE_SOURCE,
@@ -25,7 +25,8 @@ from controller.study.fleet.signals import (
     starts_of,
 )
 from controller.study.site.grid_settings import EventSettings
-from controller.study.site.settings import ClassSettings, PoolSettings, SiteStudySettings
+from controller.study.site.requests import LONGEST, draw
+from controller.study.site.settings import ClassSettings, EngineModel, PoolSettings, SiteStudySettings
 from router.contract import ClassId, InstanceId, PoolId, Precision
 
 _HOUR_S = 3600.0
@@ -40,6 +41,9 @@ class SiteCase:
         fixed: the fleet it is compared with: BF16 instances at the same meter, which all serve all the time.
         signals: without events.
         asked_per_s: (ticks, R, 3) requests, prompt tokens and output tokens a second.
+        requests: those that ask for it, in order of arrival; None where tokens flow at these rates.
+        called_s: begin and end of each event.
+        asleep: instances of `site` that sleep at the start.
     """
 
     site: Site
@@ -50,14 +54,23 @@ class SiteCase:
     start_s: float
     tick_s: float
     interval_s: float
+    requests: tuple[Request, ...] | None = None
+    called_s: tuple[tuple[float, float], ...] = ()
+    asleep: frozenset[InstanceId] = frozenset()
+
+    @property
+    def times_s(self) -> np.ndarray:
+        """Beginning of each interval of the power series, (intervals,), wall clock in s."""
+        count = len(self.asked_per_s) * round(self.tick_s / self.interval_s)
+        return np.asarray(self.start_s + self.interval_s * np.arange(count))
 
 
 def make_site(settings: SiteStudySettings) -> SiteCase:
     """The case that a scenario file describes.
 
     Raises:
-        ConfigError: the span is not within the bundled prices, a class can be served by no pool in time, or the GPUs do
-            not suffice for the fixed fleet.
+        ConfigError: the span is not within the bundled prices, a class can be served by no pool in time, the GPUs do
+            not suffice for the fixed fleet, or a request may be longer than an engine holds.
     """
     pools = tuple(_pool(pool, pool.instances) for pool in settings.site.pools)
     classes = tuple(_class(cls) for cls in settings.classes)
@@ -83,6 +96,13 @@ def make_site(settings: SiteStudySettings) -> SiteCase:
         start_s=settings.start.timestamp(),
         tick_s=settings.tick_s,
         interval_s=settings.interval_s,
+        requests=_requests(settings, site, asked),
+        asleep=frozenset(
+            instance.instance_id
+            for written, pool in zip(settings.site.pools, pools, strict=True)
+            for instance in pool.instances[len(pool.instances) - written.asleep :]
+        ),
+        called_s=tuple((event.start.timestamp(), event.end.timestamp()) for event in settings.events),
     )
 
 
@@ -145,6 +165,20 @@ def _asked_per_s(settings: SiteStudySettings) -> np.ndarray:
     return out
 
 
+def _requests(settings: SiteStudySettings, site: Site, asked: np.ndarray) -> tuple[Request, ...] | None:
+    if settings.engine is EngineModel.FLUID:
+        return None
+    for cls in site.classes:
+        longest = LONGEST * (cls.expected_input_tokens + cls.expected_output_tokens)
+        least = min(pool.curves.kv_capacity_tokens for pool in site.pools if cls.may_use(pool))
+        if longest > least:
+            raise ConfigError(
+                f"classes: {cls.class_id!r} asks for up to {longest:,.0f} tokens in a request, and an instance holds "
+                f"{least:,}; lower input_tokens or output_tokens, or set engine: fluid"
+            )
+    return draw(asked, settings.tick_s, site.classes, np.random.default_rng([settings.seed, 2]))
+
+
 def _refuse_unserved(pools: tuple[Pool, ...], classes: tuple[RequestClass, ...]) -> None:
     for cls in classes:
         if not any(cls.may_use(pool) and slo_batch(pool.curves, cls, _lengths(cls)) >= 1.0 for pool in pools):
@@ -195,6 +229,8 @@ def _policy(settings: SiteStudySettings) -> TickPolicy:
         utilisation_frac=plan.utilisation_frac,
         margin_frac=plan.margin_frac,
         carbon_usd_per_kg=plan.carbon_usd_per_kg,
+        ramp_up_w_per_s=plan.ramp_up_w_per_s,
+        ramp_down_w_per_s=plan.ramp_down_w_per_s,
         prepare_s=plan.prepare_s,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,9 +16,9 @@ from controller.model.grid import GridEvent
 from controller.model.observation import Missing, Observation
 from controller.model.plan import Commands, PlanOrigin, Verb
 from controller.optimizer.planner import Planner
-from controller.simulation.fluid import FluidSite
+from controller.study.site.engines import SimSite, Waits, When, engines_of
 from controller.study.site.make_site import SiteCase
-from router.contract import AllocationTable, ClassWeights, PoolWeight
+from router.contract import AllocationTable, ClassWeights, InstanceId, PoolWeight
 
 _TOLD = 200
 """How often progress is told."""
@@ -43,6 +43,7 @@ class TickRecord:
     Attributes:
         pools: in the site's order.
         quality_left_frac: in the classes' order; None without a budget or a token served.
+        verbs: pool's place and what was commanded to one of its instances.
         planned_by: how the plan made at this tick came about, None where none was made.
         solve_s: time its search took, None where none was made.
         broken: promises that the dispatch does not keep.
@@ -50,7 +51,7 @@ class TickRecord:
 
     pools: tuple[PoolState, ...]
     quality_left_frac: tuple[float | None, ...]
-    verbs: tuple[Verb, ...]
+    verbs: tuple[tuple[int, Verb], ...]
     planned_by: PlanOrigin | None
     solve_s: float | None
     broken: frozenset[str]
@@ -69,12 +70,13 @@ class TickDecider:
     def __init__(self, case: SiteCase, planner: Planner) -> None:
         self._case, self._planner = case, planner
         self._memory = Memory.initial(case.site, case.start_s)
+        self._pool_of = {one.instance_id: k for k, pool in enumerate(case.site.pools) for one in pool.instances}
 
     def decide(self, observation: Observation) -> tuple[Commands, TickRecord | None]:
         """One tick."""
         decision = tick.decide(self._case.site, self._case.policy, self._planner, self._memory, observation)
         self._memory = decision.memory
-        return decision.commands, _record(decision)
+        return decision.commands, _record(decision, self._pool_of)
 
 
 class FixedDecider:
@@ -103,8 +105,11 @@ class Played:
         pools_w: (intervals, pools) the part of each pool's instances, at the metering point.
         records: one a tick; () where nobody decides.
         asked, served, lost, waiting: (R, 3) requests, prompt tokens and output tokens, at the end.
-        late_tokens: output tokens whose requests waited longer than their class is promised.
+        late_tokens: output tokens that waited longer than their class is promised.
         by_pool: (R, pools) output tokens.
+        queued: (intervals, R) output tokens that wait at the router at the end of each.
+        late_by: (intervals,) late output tokens until the end of each.
+        waits: latencies of single requests; empty where there are none.
     """
 
     site: Site
@@ -117,28 +122,35 @@ class Played:
     waiting: np.ndarray
     late_tokens: float
     by_pool: np.ndarray
+    queued: np.ndarray
+    late_by: np.ndarray
+    waits: Mapping[When, Waits]
 
 
 def play(
     case: SiteCase, site: Site, decider: Decider, events: tuple[GridEvent, ...], told: Callable[[float], None]
 ) -> Played:
     """Play the whole span; `told` hears how far it is, 0..1."""
-    fluid = FluidSite(site, case.start_s)
+    engines = engines_of(case, site)
+    simulated = engines.site
     signals = dataclasses.replace(case.signals, events=events)
     per_tick = round(case.tick_s / case.interval_s)
     ticks = len(case.asked_per_s)
     records: list[TickRecord] = []
-    joules = [_joules(site, fluid)]
+    joules = [_joules(site, simulated)]
+    queued, late = [], []
     for n in range(ticks):
         now_s = case.start_s + n * case.tick_s
-        commands, record = decider.decide(fluid.observe(signals))
+        commands, record = decider.decide(simulated.observe(signals))
         if record is not None:
             records.append(record)
-        fluid.apply(commands, now_s)
-        fluid.ask(case.asked_per_s[n])
+        simulated.apply(commands, now_s)
+        engines.begin(n)
         for part in range(1, per_tick + 1):
-            fluid.advance(now_s + part * case.interval_s)
-            joules.append(_joules(site, fluid))
+            engines.advance(now_s + part * case.interval_s)
+            joules.append(_joules(site, simulated))
+            queued.append(simulated.queued[:, 2])
+            late.append(sum(simulated.late_tokens.values()))
         if n % max(1, ticks // _TOLD) == 0:
             told(n / ticks)
     watts = np.diff(np.array(joules), axis=0) / case.interval_s
@@ -147,20 +159,23 @@ def play(
         power_w=watts[:, 0],
         pools_w=watts[:, 1:],
         records=tuple(records),
-        asked=fluid.asked.copy(),
-        served=fluid.served.copy(),
-        lost=fluid.lost.copy(),
-        waiting=fluid.waiting,
-        late_tokens=sum(fluid.late_tokens.values()),
-        by_pool=_by_pool(site, fluid.observe(signals)),
+        asked=simulated.asked.copy(),
+        served=simulated.served.copy(),
+        lost=simulated.lost.copy(),
+        waiting=simulated.waiting,
+        late_tokens=late[-1],
+        by_pool=_by_pool(site, simulated.observe(signals)),
+        queued=np.array(queued),
+        late_by=np.array(late),
+        waits=engines.waits,
     )
 
 
-def _joules(site: Site, fluid: FluidSite) -> list[float]:
+def _joules(site: Site, simulated: SimSite) -> list[float]:
     """Energy of the whole site and of each pool's instances, at the metering point."""
-    each = fluid.energy_by_instance_j()
+    each = simulated.energy_by_instance_j()
     return [
-        fluid.energy_j(),
+        simulated.energy_j(),
         *(site.pue * sum(each[one.instance_id] for one in pool.instances) for pool in site.pools),
     ]
 
@@ -176,7 +191,7 @@ def _by_pool(site: Site, observation: Observation) -> np.ndarray:
     return out
 
 
-def _record(decision: tick.Decision) -> TickRecord:
+def _record(decision: tick.Decision, pool_of: Mapping[InstanceId, int]) -> TickRecord:
     seen, plan = decision.diagnostics, decision.plan
     made = plan if seen.slow_reasons else None
     return TickRecord(
@@ -185,7 +200,7 @@ def _record(decision: tick.Decision) -> TickRecord:
             for pool in seen.pools
         ),
         quality_left_frac=tuple(cls.quality_left_frac for cls in seen.classes),
-        verbs=tuple(command.verb for command in decision.commands.instances),
+        verbs=tuple((pool_of[command.instance_id], command.verb) for command in decision.commands.instances),
         planned_by=None if made is None else made.origin,
         solve_s=None if made is None else made.solve_s,
         broken=frozenset(slack.promise for slack in seen.slack),

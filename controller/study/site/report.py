@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-import numpy as np
-
-from controller.model.grid import GridEvent, limit_at
-from controller.study.charts import Chart, Series, Style, XyChart
-from controller.study.site.make_site import SiteCase
-from controller.study.site.play import Played
-from controller.study.site.result import BEFORE_S, SiteResult, over_span, times
-from controller.study.site.settings import SiteStudySettings
+from controller.study.site.event_account import AFTER_S, BEFORE_S
+from controller.study.site.report_charts import Found, charts
+from controller.study.site.result import SiteResult
+from controller.study.site.settings import EngineModel, SiteStudySettings
 from controller.study.study import Report
 from controller.study.tables import Column, Table
 from router.contract import Precision
 
-_POINTS = 720
-"""Most points of a line."""
 _FLEETS = (
     Column("fleet"),
     Column("electricity, USD", 2),
@@ -43,18 +34,27 @@ _EVENTS = (
     Column("over the limit"),
     Column("reduced by, kW", 1),
     Column("rebound peak, kW", 1),
+    Column("over before, kW", 1, signed=True),
+    Column("waiting at most, 1e3 tokens", 1),
+    Column("cleared after, s"),
+    Column("late, 1e3 tokens", 1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a report is made from."""
-
-    case: SiteCase
-    fixed: Played
-    controlled: Played
-    events: tuple[GridEvent, ...]
-    result: SiteResult
+_LATENCIES = (
+    Column("fleet"),
+    Column("when"),
+    Column("first tokens"),
+    Column("TTFT p50, s", 3),
+    Column("p99, s", 3),
+    Column("ITL p50, s", 4),
+    Column("p99, s", 4),
+)
+_REQUESTS = (
+    Column("fleet"),
+    Column("requests"),
+    Column("answered whole"),
+    Column("cut off"),
+    Column("under way at the end"),
+)
 
 
 def report(settings: SiteStudySettings, found: Found) -> Report:
@@ -63,7 +63,7 @@ def report(settings: SiteStudySettings, found: Found) -> Report:
     return Report(
         title=settings.title,
         paragraphs=_paragraphs(found),
-        tables=(_fleets(found.result), *_events(settings, found.result)),
+        tables=(_fleets(settings, found.result), *_events(settings, found.result), *_latencies(found.result)),
         charts=charts(found),
         assumptions=_assumptions(settings, found),
         sources=tuple(
@@ -90,10 +90,15 @@ def _paragraphs(found: Found) -> tuple[str, ...]:
     if result.broken_ticks:
         told = ", ".join(f"{promise} at {count}" for promise, count in result.broken_ticks)
         said.append(f"Promises that could not be kept, of {len(found.controlled.records):,} ticks: {told}.")
+    most = result.controlled.most_moves_per_hour
+    if most is not None:
+        said.append(f"Commands to the instances of one pool within an hour, the first left out: {most} at most.")
     return tuple(said)
 
 
-def _fleets(result: SiteResult) -> Table:
+def _fleets(settings: SiteStudySettings, result: SiteResult) -> Table:
+    late = "waited at the router" if settings.engine is EngineModel.FLUID else "first token came"
+    late += " later" if settings.engine is EngineModel.REQUESTS else " longer"
     return Table(
         "The same requests served by two fleets",
         _FLEETS,
@@ -115,8 +120,8 @@ def _fleets(result: SiteResult) -> Table:
             )
             for fleet in (result.fixed, result.controlled)
         ),
-        note="late: waited at the router longer than the class is promised; what is neither served nor lost was under "
-        "way at the end; the fixed fleet hears of no event",
+        note=f"late: {late} than the class is promised; what is neither served nor lost was under way at the end; the "
+        "fixed fleet hears of no event",
     )
 
 
@@ -133,6 +138,10 @@ def _events(settings: SiteStudySettings, result: SiteResult) -> tuple[Table, ...
             event.intervals_over,
             event.delivered_kw,
             event.rebound_peak_kw,
+            event.rebound_kw,
+            event.backlog_tokens / 1000.0,
+            event.backlog_cleared_s,
+            event.late_tokens / 1000.0,
         )
         for event in result.events
     )
@@ -142,105 +151,59 @@ def _events(settings: SiteStudySettings, result: SiteResult) -> tuple[Table, ...
             _EVENTS,
             rows,
             note=f"before: mean of the {BEFORE_S / 60:g} min before the notice; an interval lasts "
-            f"{settings.interval_s:g} s; each event is judged by its own limit; rebound: in the half hour after the "
-            "end, a dash where another limit is then in force",
+            f"{settings.interval_s:g} s; each event is judged by its own limit; rebound: highest interval in the "
+            f"{AFTER_S / 60:g} min after the end, a dash where another limit is then in force; waiting: output tokens "
+            "at the router from the start on; cleared: from the end until less waits than is asked for in a second",
         ),
     )
 
 
-def charts(found: Found) -> tuple[Chart, ...]:
-    """Power by precision against limit and price; quality budgets; instances by state."""
-    optional = _budgets(found)
-    return (_power(found), *(() if optional is None else (optional,)), _instances(found))
-
-
-def _power(found: Found) -> Chart:
-    case, played = found.case, found.controlled
-    count = len(played.power_w)
-    hours = _thinned(np.arange(count) * case.interval_s / 3600.0)
-    series = []
-    for precision in Precision:
-        members = [k for k, pool in enumerate(case.site.pools) if pool.precision is precision]
-        if members:
-            kilowatts = _means(played.pools_w[:, members].sum(axis=1) / 1000.0)
-            series.append(Series(precision.value, hours, kilowatts, Style.AREA))
-    rest = played.power_w - played.pools_w.sum(axis=1)
-    if rest.max() > 1.0:
-        series.append(Series("other", hours, _means(rest / 1000.0), Style.AREA))
-    series.append(Series("fixed bf16 fleet", hours, _means(found.fixed.power_w / 1000.0)))
-    limits = [limit_at(found.events, case.site.import_limit_w, time_s) for time_s in _thinned(times(case))]
-    if any(limit is not None for limit in limits):
-        told = tuple(None if limit is None else limit / 1000.0 for limit in limits)
-        series.append(Series("limit", hours, told, Style.DASHED))
-    price = _thinned(over_span(case, case.signals.price_usd_per_mwh))
-    return XyChart(
-        "Power at the meter by precision, limit and price",
-        "hour",
-        "kW",
-        (*series, Series("price", hours, price, Style.STEP, right=True)),
-        right_label="USD/MWh",
-        bands=_bands(found),
+def _latencies(result: SiteResult) -> tuple[Table, ...]:
+    if not result.latencies:
+        return ()
+    requests = tuple(
+        (
+            fleet.name,
+            round(fleet.asked_requests),
+            round(fleet.served_requests),
+            round(fleet.lost_requests),
+            round(fleet.waiting_requests),
+        )
+        for fleet in (result.fixed, result.controlled)
+    )
+    waits = tuple(
+        (each.fleet, each.when, each.first_tokens, each.ttft_p50_s, each.ttft_p99_s, each.itl_p50_s, each.itl_p99_s)
+        for each in result.latencies
+    )
+    return (
+        Table("Requests", _REQUESTS, requests),
+        Table(
+            "Latencies",
+            _LATENCIES,
+            waits,
+            note="TTFT: arrival at the router to the first token; ITL: gap between two tokens of an answer; by when "
+            "the token came; the fixed fleet hears of no event",
+        ),
     )
 
 
-def _budgets(found: Found) -> Chart | None:
-    case, records = found.case, found.controlled.records
-    hours = _thinned(np.arange(len(records)) * case.tick_s / 3600.0)
-    series = []
-    for r, cls in enumerate(case.site.classes):
-        left = [record.quality_left_frac[r] for record in records][:: _stride(len(records))]
-        if any(value is not None for value in left):
-            percent = tuple(None if value is None else 100.0 * value for value in left)
-            series.append(Series(str(cls.class_id), hours, percent))
-    if not series:
-        return None
-    return XyChart(
-        "Quality budget left", "hour", "% of what the window's tokens allow", tuple(series), bands=_bands(found)
+def _simulated(settings: SiteStudySettings) -> str:
+    said = "GPUs, engines, routers and the meter are SIMULATED"
+    if settings.engine is EngineModel.FLUID:
+        return (
+            f"{said}: tokens flow at constant rates within a tick, on the curves named below; there are no single "
+            "requests, so waits below a second or so are not seen."
+        )
+    return (
+        f"{said}, request by request and step by step, on the curves named below. Requests come at random (Poisson) "
+        "with geometrically distributed lengths; no network and no tokenizer takes time."
     )
-
-
-def _instances(found: Found) -> Chart:
-    case, records = found.case, found.controlled.records
-    hours = _thinned(np.arange(len(records)) * case.tick_s / 3600.0)
-    kept = records[:: _stride(len(records))]
-    series = [
-        Series(f"{pool.pool_id} on", hours, tuple(float(record.pools[k].on) for record in kept), Style.STEP)
-        for k, pool in enumerate(case.site.pools)
-    ]
-    for name in ("changing", "sleeping", "off"):
-        counts = tuple(float(sum(getattr(pool, name) for pool in record.pools)) for record in kept)
-        if any(counts):
-            series.append(Series(name, hours, counts, Style.STEP))
-    return XyChart("Instances by state", "hour", "instances", tuple(series), bands=_bands(found))
-
-
-def _bands(found: Found) -> tuple[tuple[float, float, str], ...]:
-    start_s = found.case.start_s
-    return tuple(
-        ((event.start_s - start_s) / 3600.0, (event.end_s - start_s) / 3600.0, event.event_id) for event in found.events
-    )
-
-
-def _stride(count: int) -> int:
-    return max(1, math.ceil(count / _POINTS))
-
-
-def _thinned(values: np.ndarray) -> tuple[float, ...]:
-    """Every so manieth value."""
-    return tuple(values[:: _stride(len(values))].tolist())
-
-
-def _means(values: np.ndarray) -> tuple[float, ...]:
-    """Means of as many neighbours as `_thinned` takes one of."""
-    stride = _stride(len(values))
-    return tuple(float(values[start : start + stride].mean()) for start in range(0, len(values), stride))
 
 
 def _assumptions(settings: SiteStudySettings, found: Found) -> tuple[str, ...]:
     case = found.case
     said = [
-        "GPUs, engines, routers and the meter are SIMULATED: tokens flow at constant rates within a tick, on the "
-        "curves named below; there are no single requests, so waits below a second or so are not seen.",
+        _simulated(settings),
         "The decisions are the service's own, tick by tick, with their commands' latencies; its clock is virtual.",
         f"Demand is synthetic (seed {settings.seed}): a daily wave and noise. The controller sees the past alone; "
         "price and emissions of the coming hours are known to it.",

@@ -10,8 +10,9 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.study.site.make_site import SiteCase, grid_event, make_site
 from controller.study.site.play import FixedDecider, TickDecider, play
-from controller.study.site.report import Found, report
-from controller.study.site.result import result, times
+from controller.study.site.report import report
+from controller.study.site.report_charts import Found
+from controller.study.site.result import result
 from controller.study.site.settings import SiteStudySettings
 from controller.study.study import Outcome, Progress, Study
 
@@ -44,7 +45,7 @@ def run(settings: SiteStudySettings, progress: Progress) -> Outcome:
 
 def events_of(settings: SiteStudySettings, case: SiteCase, fixed_w: np.ndarray) -> tuple[GridEvent, ...]:
     """The scenario's events; `fixed_w` is what their fractions are of, one entry an interval."""
-    times_s = times(case)
+    times_s = case.times_s
     out = []
     for written in settings.events:
         if written.limit_kw is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,6 +18,17 @@ from router.contract import Precision
 
 MAX_INTERVALS = 500_000
 """Intervals of the power series; more would take hours."""
+MAX_REQUEST_TOKENS = 5e7
+"""Output tokens played one by one for one fleet; more would take many minutes."""
+
+
+class EngineModel(StrEnum):
+    """How engines are simulated."""
+
+    FLUID = "fluid"
+    """Tokens flow at constant rates within a tick: days in a minute."""
+    REQUESTS = "requests"
+    """Single requests, step by step: latencies of some minutes."""
 
 
 class PoolSettings(CurvesSettings):
@@ -24,7 +36,8 @@ class PoolSettings(CurvesSettings):
 
     name: Name
     instances: Annotated[int, Field(ge=1, le=2000)]
-    """All of them serve at the start."""
+    asleep: Annotated[int, Field(ge=0, le=2000)] = 0
+    """Of them, asleep at the start; the others serve."""
     min_on: Annotated[int, Field(ge=0, le=2000)] = 0
     min_up_s: Seconds = 60.0
 
@@ -32,6 +45,8 @@ class PoolSettings(CurvesSettings):
     def _consistent(self) -> PoolSettings:
         if self.min_on > self.instances:
             raise ValueError(f"min_on {self.min_on} is more than the pool's {self.instances} instances; lower it")
+        if self.asleep > self.instances:
+            raise ValueError(f"asleep {self.asleep} is more than the pool's {self.instances} instances; lower it")
         return self
 
     @property
@@ -96,6 +111,9 @@ class PlanSettings(Group):
     prepare_s: NotNegative = 60.0
     carbon_usd_per_kg: NotNegative = 0.0
     gap_frac: Share = 3e-3
+    ramp_up_w_per_s: Positive | None = None
+    """Fastest planned rise of the site's power; no bound where absent."""
+    ramp_down_w_per_s: Positive | None = None
 
 
 class SiteStudySettings(Group):
@@ -110,6 +128,7 @@ class SiteStudySettings(Group):
     interval_s: Seconds = 10.0
     """Length of the intervals of the power series."""
     seed: Seed = 0
+    engine: EngineModel = EngineModel.FLUID
     site: MeterSettings
     classes: Annotated[tuple[ClassSettings, ...], Field(min_length=1, max_length=32)]
     price: PriceSettings
@@ -134,6 +153,12 @@ class SiteStudySettings(Group):
                 )
         if self.hours * 3600.0 / self.interval_s > MAX_INTERVALS:
             raise ValueError(f"interval_s {self.interval_s:g}: more than {MAX_INTERVALS} intervals; lengthen them")
+        tokens = 3600.0 * self.hours * sum(cls.demand.mean_tokens_per_s for cls in self.classes)
+        if self.engine is EngineModel.REQUESTS and tokens > MAX_REQUEST_TOKENS:
+            raise ValueError(
+                f"engine: {tokens:,.0f} output tokens are more than the {MAX_REQUEST_TOKENS:,.0f} that are played "
+                "request by request; shorten hours, lower the demand, or set engine: fluid"
+            )
         held = {pool.precision for pool in self.site.pools}
         for cls in self.classes:
             if cls.precisions and not held & set(cls.precisions):

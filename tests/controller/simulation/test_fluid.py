@@ -218,3 +218,22 @@ def test_power_and_throughput_are_those_of_single_requests(per_s: float) -> None
     made = sum(one.generation_tokens for one in single.observe(SIGNALS).instances)
     assert flowing.energy_j() == pytest.approx(single.energy_j(), rel=0.05)
     assert flowing.served[:, 2].sum() == pytest.approx(made, rel=0.05)
+
+
+def test_what_waits_at_the_router_is_part_of_what_waits_and_becomes_late_there() -> None:
+    site = fluid()
+    site.apply(table(2, cap=1), START_S)
+    site.ask(rates(20.0, 0.0))
+    site.advance(START_S + 120.0)
+    assert 0.0 < site.queued[0, 0] < site.waiting[0, 0]
+    assert site.queued[1].tolist() == [0.0, 0.0, 0.0]
+    # Nobody who waits has been served yet: what is late is late where it waits.
+    held_up = fluid()
+    held_up.apply(table(2, draining=tuple(one.instance_id for pool in SITE.pools for one in pool.instances)), START_S)
+    held_up.advance(START_S + 1.0)
+    held_up.ask(rates(20.0, 0.0))
+    held_up.advance(START_S + 120.0)
+    assert held_up.served.sum() == 0.0
+    assert held_up.late_tokens[STANDARD] == pytest.approx(
+        held_up.queued[0, 2] - 20.0 * 60.0 * SITE.classes[0].ttft_slo_s, rel=0.05
+    )

@@ -29,6 +29,16 @@ def test_tokens_that_waited_longer_than_promised_are_late() -> None:
     assert queue.late_tokens == pytest.approx(20.0)
 
 
+def test_what_still_waits_longer_than_promised_is_overdue() -> None:
+    queue = FluidQueue(patience_s=2.0)
+    queue.put(0.0, amount(4.0))
+    queue.put(1.0, amount(1.0))
+    assert queue.overdue_tokens(2.0) == 0.0
+    assert queue.overdue_tokens(2.5) == pytest.approx(80.0)
+    queue.take(1.0, 2.5)
+    assert queue.late_tokens + queue.overdue_tokens(2.5) == pytest.approx(80.0)
+
+
 def test_no_more_is_taken_than_waits() -> None:
     queue = FluidQueue(2.0)
     queue.put(0.0, amount(1.0))

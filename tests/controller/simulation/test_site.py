@@ -9,6 +9,7 @@ from controller.model.grid import GridEvent, Series
 from controller.model.observation import InstanceState, Reading, RouterObservation
 from controller.model.perf import Evidence, PoolCurves, Provenance
 from controller.model.plan import Commands, InstanceCommand, Verb
+from controller.simulation.latency import Latencies
 from controller.simulation.site import Request, Signals, SimulatedSite
 from router.contract import (
     AllocationTable,
@@ -288,3 +289,32 @@ def test_the_instances_energies_and_the_rest_of_the_site_are_what_the_meter_sees
     spare_w = (SITE.gpus - occupied) * SITE.spare_gpu_w
     of_instances_j = sum(site.energy_by_instance_j().values())
     assert site.energy_j() == pytest.approx(SITE.pue * (of_instances_j + 10.0 * spare_w) + 10.0 * SITE.aux_w)
+
+
+def test_what_is_asked_is_served_lost_or_waits() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table(cap=2)), 0.0)
+    for n in range(12):
+        site.submit(request(n, class_id=ONLY_A if n % 3 == 0 else ANY, output_tokens=200), 0.0)
+    # Four instances take two requests each; the others wait at the router.
+    assert site.queued.sum(axis=0).tolist() == [4.0, 400.0, 800.0]
+    site.advance(1.0)
+    site.apply(Commands(table(2, cap=2), command(Verb.STOP, "a-0")), 1.0)
+    assert site.lost.sum(axis=0).tolist() == [2.0, 200.0, 400.0]
+    for now_s in (1.0, 3.0, 60.0):
+        site.advance(now_s)
+        assert (site.served + site.lost + site.waiting == site.asked).all()
+    assert site.asked.tolist() == [[8.0, 800.0, 1600.0], [4.0, 400.0, 800.0]]
+    assert site.waiting.sum() == site.queued.sum() == 0.0
+    assert site.served[:, 2].sum() == sum(site.tokens_by_pool.values())
+
+
+def test_latencies_may_be_counted_in_turn_in_several_places() -> None:
+    site = SimulatedSite(SITE, 0.0)
+    site.apply(Commands(table()), 0.0)
+    site.submit(request(0), 0.0)
+    site.advance(5.0)
+    first, site.ttft = site.ttft, Latencies()
+    site.submit(request(1, time_s=5.0), 5.0)
+    site.advance(10.0)
+    assert (first.count, site.ttft.count, site.itl.count) == (1, 1, 18)

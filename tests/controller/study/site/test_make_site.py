@@ -48,6 +48,31 @@ def test_what_cannot_be_played_is_refused(changes: dict[str, object], told: str)
         make_site(site_settings(**changes))
 
 
+def test_a_request_that_no_instance_can_hold_is_refused() -> None:
+    long = [{**with_demand(100)[0], "output_tokens": 100_000}]
+    assert make_site(site_settings(classes=long)).requests is None
+    with pytest.raises(ConfigError, match="'standard' asks for up to 808,192 tokens in a request, and an instance"):
+        make_site(site_settings(classes=long, engine="requests"))
+
+
+def test_both_fleets_get_the_same_requests_and_the_seed_decides_which() -> None:
+    first, again = (make_site(site_settings(engine="requests", hours=0.05)).requests for _ in range(2))
+    assert first == again
+    assert first != make_site(site_settings(engine="requests", hours=0.05, seed=1)).requests
+
+
+def test_ramps_reach_the_policy() -> None:
+    policy = make_site(site_settings(plan={"ramp_up_w_per_s": 5})).policy
+    assert (policy.ramp_up_w_per_s, policy.ramp_down_w_per_s) == (5.0, None)
+
+
+def test_those_asleep_at_the_start_are_the_last_of_their_pool() -> None:
+    pools = [dict(pool) for pool in site_document()["site"]["pools"]]
+    pools[1]["asleep"] = 2
+    case = make_site(site_settings(site={**site_document()["site"], "pools": pools}))
+    assert case.asleep == {"fp8-1", "fp8-2"}
+
+
 def test_prices_reach_over_the_last_plan() -> None:
     prices = make_site(site_settings(price={"zone": "LZ_WEST"}, start="2022-07-12T12:30:00Z")).signals.price_usd_per_mwh
     assert isinstance(prices, Series)

@@ -65,7 +65,7 @@ def test_the_limit_is_kept_after_the_ramp_and_instances_sleep_for_it(called: tup
     assert controlled.power_w[96:150].max() <= 8000.0
     assert controlled.power_w[:80].max() > 8000.0
     assert fixed.power_w[10:].std() < 0.01 * fixed.power_w.mean()
-    verbs = {verb for record in controlled.records for verb in record.verbs}
+    verbs = {verb for record in controlled.records for _, verb in record.verbs}
     assert Verb.SLEEP in verbs
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from controller.study import drawing
-from controller.study.charts import Style, XyChart
+from controller.study.charts import XyChart
 from controller.study.page import page
 from controller.study.site.run import STUDY
 from controller.study.study import Report
@@ -28,26 +28,6 @@ def test_both_fleets_and_every_event_have_a_row(called: Report) -> None:
     assert "| 8.0 |" in markdown(events)
 
 
-def test_the_chart_of_power_has_precisions_limit_and_price(called: Report) -> None:
-    chart = called.charts[0]
-    assert isinstance(chart, XyChart)
-    styles = {series.name: series.style for series in chart.series}
-    assert styles["bf16"] is styles["fp8"] is Style.AREA
-    limit = next(series for series in chart.series if series.name == "limit")
-    # The lowest of the limits in force holds.
-    assert list(dict.fromkeys(limit.y)) == [None, 8.0, 7.8]
-    assert next(series for series in chart.series if series.name == "price").right
-    assert [band[2] for band in chart.bands] == ["e", "f"]
-
-
-def test_budgets_and_instances_are_drawn(called: Report) -> None:
-    titles = [chart.title for chart in called.charts]
-    assert titles[1:] == ["Quality budget left", "Instances by state"]
-    instances = called.charts[2]
-    assert isinstance(instances, XyChart)
-    assert sum(series.y[-1] or 0.0 for series in instances.series) == 6.0
-
-
 def test_it_says_what_is_simulated_and_draws(called: Report) -> None:
     assert any("SIMULATED" in text for text in called.assumptions)
     assert any("not in the bill" in text for text in called.assumptions)
@@ -65,3 +45,24 @@ def test_without_events_and_budgets_their_parts_are_absent() -> None:
     first = report.charts[0]
     assert isinstance(first, XyChart)
     assert "limit" not in {series.name for series in first.series}
+
+
+def test_requests_and_their_latencies_have_tables_where_they_are_played() -> None:
+    report = of(hours=0.05, engine="requests", events=[event(start="2022-07-12T12:01:00Z", minutes=1, ramp_s=20)])
+    requests, latencies = report.tables[2:]
+    assert [row[0] for row in requests.rows] == ["fixed bf16 fleet", "under the controller"]
+    for _, asked, whole, cut_off, under_way in requests.rows:
+        assert asked == whole + cut_off + under_way  # type: ignore[operator]
+        assert cut_off == 0
+    assert [row[1] for row in latencies.rows] == ["during events", "outside of events"] * 2
+    assert all(0.0 < row[3] <= row[4] and 0.0 < row[5] <= row[6] for row in latencies.rows)  # type: ignore[operator]
+    assert any("request by request" in text for text in report.assumptions)
+
+
+def test_an_event_tells_what_waited_and_the_rebound(called: Report) -> None:
+    names = [column.name for column in called.tables[1].columns]
+    rows = [dict(zip(names, row, strict=True)) for row in called.tables[1].rows]
+    over = rows[0]["rebound peak, kW"] - rows[0]["before, kW"]  # type: ignore[operator]
+    assert rows[0]["over before, kW"] == pytest.approx(over)
+    assert all(row["waiting at most, 1e3 tokens"] is not None for row in rows)
+    assert "60 min after the end" in called.tables[1].note

@@ -23,6 +23,9 @@ from tests.fakes.site_cases import event, site_document, site_settings
         (("start",), "2022-07-12T12:00:00", "this time has no zone; end it with Z"),
         (("site", "gpus"), 35, "the pools hold 36 GPUs, more than the 35 installed"),
         (("site", "pools", 0, "min_on"), 4, "min_on 4 is more than the pool's 3 instances"),
+        (("site", "pools", 0, "asleep"), 4, "asleep 4 is more than the pool's 3 instances"),
+        (("engine",), "request", r"engine: .*'fluid' or 'requests'"),
+        (("plan", "ramp_up_w_per_s"), 0, r"ramp_up_w_per_s: .*greater than 0"),
         (("site", "pools", 0, "precision"), "fp8", "there is no bf16 pool; the fixed fleet"),
         (("site", "pools", 1, "name"), "bf16", "'bf16' appears more than once"),
         (("site", "pools", 1, "profile"), "qwen/x", "no built-in curves are called 'qwen/x'"),
@@ -52,6 +55,11 @@ def test_a_wrong_value_is_told_with_its_file_and_line(tmp_path: Path) -> None:
     line = next(n for n, each in enumerate(text.splitlines(), start=1) if "minutes: -5" in each)
     with pytest.raises(ConfigError, match=rf"mine\.yaml:{line}: events\.0\.minutes: .*\(got -5\)"):
         load(str(file), STUDIES)
+
+
+def test_what_is_too_much_to_play_request_by_request_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"engine: 57,600,000 output tokens are more than the 50,000,000 that are"):
+        site_settings(engine="requests", hours=4)
 
 
 def test_events_may_overlap() -> None:
