@@ -16,6 +16,7 @@ from controller.lifecycle.ladder import Made, fast, slow, step_of
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, Precedence, TickPolicy
 from controller.lifecycle.quality import granted
+from controller.lifecycle.ramps import Decided, coming_w, departing_higher, remembered
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, slow_reasons
@@ -67,8 +68,10 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
     steered = steer(known.views, targets, _situation(site, policy, observation, known))
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
-    present = granted(known.present, memory.plan, step)
+    rising_w = coming_w(site, views, targets)
+    present = departing_higher(granted(known.present, memory.plan, step), -rising_w)
     dispatched = fast(planner, present, _serving(site, views))
+    memory = remembered(memory, policy, Decided(known.data, present, dispatched.plan, rising_w))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in known.demand)
     content = with_event(body(site, known.data, dispatched.plan, views, lengths), observation.events, known.now_s)
     table = issue(content, memory.table, policy, sequence=memory.sequence, now_s=known.now_s)
@@ -185,9 +188,12 @@ def _capacity(data: ProblemData) -> tuple[float, ...]:
 
 
 def _lacks(dispatch: Plan, plan: Plan | None) -> bool:
-    """Whether the serving instances break a promise that the plan, once it has come true, keeps."""
+    """Whether the serving instances break a promise that the plan, once it has come true, keeps.
+
+    A ramp is broken by what serves already and kept again within an interval: another plan does not mend it.
+    """
     known = set() if plan is None else {(slack.promise, slack.subject) for slack in plan.slack}
-    return any((slack.promise, slack.subject) not in known for slack in dispatch.slack)
+    return any((slack.promise, slack.subject) not in known and slack.promise != "ramp" for slack in dispatch.slack)
 
 
 def _intents(views: tuple[View, ...], sequence: int) -> tuple[Intent, ...]:

@@ -20,6 +20,7 @@ from controller.lifecycle.power_loop import (
     next_bias_w,
 )
 from controller.lifecycle.problem import Inputs, build
+from controller.lifecycle.ramps import Ramps, departing_higher, ramps
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
@@ -44,6 +45,7 @@ class Known:
         limit_w: limit in force now at the meter, None without one.
         router_age_s: age of the routers' report, None where it is missing.
         holding: why no instance may be drained, None where they may.
+        ramps: bounds on the steps of power, with what took their place.
     """
 
     now_s: float
@@ -61,6 +63,7 @@ class Known:
     limit_w: float | None
     router_age_s: float | None
     holding: str | None
+    ramps: Ramps
 
     @property
     def present(self) -> ProblemData:
@@ -69,7 +72,7 @@ class Known:
             replace(cls, demand_tokens_per_s=(demand.output_tokens_per_s, *cls.demand_tokens_per_s[1:]))
             for cls, demand in zip(self.data.classes, self.demand, strict=True)
         )
-        return replace(self.data, classes=classes)
+        return replace(departing_higher(self.data, -self.ramps.margin_w), classes=classes)
 
 
 def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Memory:
@@ -126,6 +129,7 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
     stale_s, default = policy.signal_stale_s, (policy.default_price_usd_per_mwh, policy.default_carbon_kg_per_mwh)
     price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))
     carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
+    bounds = ramps(site, policy, memory, now_s)
     inputs = Inputs(
         now_s=now_s,
         views=views,
@@ -137,6 +141,7 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         bias_w=bias_w,
         margin_frac=policy.blind_margin_frac if measured.value_w is None else policy.margin_frac,
         retry_s=policy.command_retry_s,
+        ramps=bounds,
     )
     limit_w = limit_at(observation.events, site.import_limit_w, now_s)
     age_s = router_age_s(observation)
@@ -156,4 +161,5 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         limit_w=limit_w,
         router_age_s=age_s,
         holding=holding(policy, state.observed_s, age_s, limited=limit_w is not None),
+        ramps=bounds,
     )

@@ -78,8 +78,8 @@ def slow(
 def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
     """Token rates now over the serving instances: the linear program, else filled greedily.
 
-    Where the instances alone draw more than the limit, no token left undone can keep it: tokens are then dispatched as
-    if there were none, and the plan tells by how much the limit is broken.
+    Where the instances alone draw more than the limit, or than the ramp up lets them, no token left undone can keep it:
+    tokens are then dispatched as if there were none, and the plan tells by how much it is broken.
     """
     now = first_interval(data, serving)
     sites = tuple(_solvable(site, least_w) for site, least_w in zip(now.sites, least_power_w(now), strict=True))
@@ -93,8 +93,10 @@ def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
 
 
 def _solvable(site: SiteData, least_w: float) -> SiteData:
-    limit_w = site.limit_w[0]
-    return site if limit_w is None or least_w <= limit_w else replace(site, limit_w=(None,))
+    limit_w, most_w = site.limit_w[0], site.most_first_w
+    if limit_w is not None and least_w > limit_w:
+        site = replace(site, limit_w=(None,))
+    return site if most_w is None or least_w <= most_w else replace(site, ramp_w=None)
 
 
 def _same_pools(plan: Plan, data: ProblemData) -> bool:

@@ -72,6 +72,8 @@ class Memory:
         bias_w: correction of the power model.
         bias_at_s: when it was last moved.
         history: measured power, for baselines.
+        predicted: power of what was decided by the plan's model, without the correction, for ramps.
+        margins: what instances planned for more than the present demand added to it in the plan.
         baselines_w: (event_id, W) frozen at each event's start.
         events_key, fleet_key: what the plan in force was made for; a change calls for a new one.
         lacking: the last dispatch could not keep a promise that the plan keeps.
@@ -92,6 +94,8 @@ class Memory:
     bias_w: float
     bias_at_s: float | None
     history: PowerHistory
+    predicted: PowerHistory
+    margins: PowerHistory
     baselines_w: tuple[tuple[str, float], ...]
     events_key: tuple[tuple[str, str, float], ...]
     fleet_key: tuple[int, ...]
@@ -120,6 +124,8 @@ class Memory:
             bias_w=0.0,
             bias_at_s=None,
             history=PowerHistory(),
+            predicted=PowerHistory(),
+            margins=PowerHistory(),
             baselines_w=(),
             events_key=(),
             fleet_key=(),

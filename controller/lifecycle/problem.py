@@ -10,6 +10,7 @@ from controller.lifecycle.memory import Phase
 from controller.lifecycle.policy import Precedence, TickPolicy
 from controller.lifecycle.power_loop import spare_w
 from controller.lifecycle.quality import budgets
+from controller.lifecycle.ramps import Ramps, steps_to_cross
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent, limit_at
@@ -26,6 +27,12 @@ TRICKLE_TOKENS_PER_S = 1.0
 """A class this small still gets an instance to itself rather than being left unserved for the price of energy."""
 PRICE_DISTANCE = 10.0
 """How far the prices of broken promises stand above what keeping them can cost."""
+RAMPED = 2.0
+"""The same of a ramp, for each interval over which a step beyond it is felt."""
+LIMITED = 2.0
+"""How far a watt over a limit for one interval is dearer than one beyond a ramp."""
+LEAST_USD_PER_J = 1e-9
+"""Least price of energy, USD/J, for that of a ramp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class Inputs:
         burns: of each class, in the site's order.
         margin_frac: share of the limits kept free.
         retry_s: time after which a command is given again.
+        ramps: bounds on the steps of power.
     """
 
     now_s: float
@@ -49,6 +57,7 @@ class Inputs:
     bias_w: float
     margin_frac: float
     retry_s: float
+    ramps: Ramps
 
 
 def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
@@ -67,7 +76,7 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     counts = [[may and asks for may in row] for row, asks in zip(allowed, asked, strict=True)]
     return ProblemData(
         horizon=horizon,
-        sites=(_meter(site, policy, inputs, raw_limit_w, pools),),
+        sites=(_meter(site, inputs, raw_limit_w, pools),),
         pools=pools,
         classes=tuple(_class(site, r, inputs, horizon, limited, prices.serve[r]) for r in range(len(site.classes))),
         allowed=allowed,
@@ -80,16 +89,18 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         may_stop=policy.may_stop,
         peak_frac=max(policy.peak_frac, policy.utilisation_frac),
         headroom_usd_per_s=prices.headroom_usd_per_s,
+        ramp_usd_per_w=prices.ramp_usd_per_w,
+        moves_anywhen=inputs.ramps.bind,
     )
 
 
 def _meter(
     site: Site,
-    policy: TickPolicy,
     inputs: Inputs,
     limits_w: tuple[float | None, ...],
     pools: tuple[PoolData, ...],
 ) -> SiteData:
+    ramps = inputs.ramps
     lost_w = sum(view.pool.curves.idle_w for view in inputs.views if view.state is InstanceState.UNREACHABLE)
     return SiteData(
         site_id=site.name,
@@ -101,8 +112,9 @@ def _meter(
         limit_w=tuple(None if limit is None else limit * (1.0 - inputs.margin_frac) for limit in limits_w),
         price_usd_per_mwh=inputs.price_usd_per_mwh,
         carbon_kg_per_mwh=inputs.carbon_kg_per_mwh,
-        ramp_w=None if policy.ramp_up_w_per_s is None else policy.ramp_up_w_per_s * policy.step_s,
-        ramp_down_w=None if policy.ramp_down_w_per_s is None else policy.ramp_down_w_per_s * policy.step_s,
+        ramp_w=ramps.up_w,
+        ramp_down_w=ramps.down_w,
+        drawn_before_w=None if ramps.before_w is None else ramps.before_w + ramps.margin_w + inputs.bias_w,
     )
 
 
@@ -218,6 +230,7 @@ class _Prices:
     limit_usd_per_j: float
     quality_usd_per_token: float
     headroom_usd_per_s: float
+    ramp_usd_per_w: float
 
 
 def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengths, ...]) -> _Prices:
@@ -225,23 +238,30 @@ def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengt
 
     Serving is worth more than the energy of an instance kept for a trickle. Quality beyond the budget costs less than
     not serving, headroom less than either. A joule over the limit costs more than the tokens it decodes where the
-    contract comes first, and less than the trickle's tokens where the classes do.
+    contract comes first, and less than the trickle's tokens where the classes do. A watt beyond a ramp is felt until
+    the ramp has caught up: where the contract comes first it costs more than the tokens it decodes for as long, else
+    more than its energy; and less than the same watt over a limit in one interval.
     """
     dearest = max(
         abs(price + policy.carbon_usd_per_kg * carbon) / J_PER_MWH
         for price, carbon in zip(inputs.price_usd_per_mwh, inputs.carbon_kg_per_mwh, strict=True)
     )
+    contract, ramped = policy.precedence is Precedence.CONTRACT, inputs.ramps.bind
+    felt = steps_to_cross(site, inputs.ramps, policy.steps)
+    distance = PRICE_DISTANCE if contract or not ramped else max(PRICE_DISTANCE, 2.0 * RAMPED * LIMITED * felt)
     trickle_j = site.pue * max(pool.curves.p0_w for pool in site.pools) / TRICKLE_TOKENS_PER_S
     worth = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
-    scale = max(1.0, PRICE_DISTANCE * dearest * trickle_j / min(worth))
+    scale = max(1.0, distance * dearest * trickle_j / min(worth))
     serve = tuple(usd * scale for usd in worth)
     loss = max((pool.quality_loss_frac for pool in site.pools), default=0.0)
     least_j = site.pue * min(max(0.01, j_per_token(pool.curves, length)) for pool in site.pools for length in lengths)
     fastest = max(1.0 / (pool.curves.step_per_seq_s or 1.0) for pool in site.pools)
-    contract = policy.precedence is Precedence.CONTRACT
+    limit_usd_per_j = 2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0
+    ramp_usd_per_j = felt * (RAMPED * max(serve) / least_j if contract else RAMPED * max(dearest, LEAST_USD_PER_J))
     return _Prices(
         serve=serve,
-        limit_usd_per_j=2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0,
+        limit_usd_per_j=max(limit_usd_per_j, LIMITED * ramp_usd_per_j) if contract and ramped else limit_usd_per_j,
         quality_usd_per_token=0.5 * min(serve) / max(loss, 1e-3),
         headroom_usd_per_s=0.02 * min(serve) * fastest,
+        ramp_usd_per_w=ramp_usd_per_j * policy.step_s,
     )

@@ -107,7 +107,10 @@ class SiteData:
         bias_w: correction from measured power, added to the site's predicted power.
         limit_w: per interval, most the site is planned to draw, None without a limit.
         price_usd_per_mwh, carbon_kg_per_mwh: per interval.
-        ramp_w, ramp_down_w: largest planned rise, fall, of power between intervals, None for no bound.
+        ramp_w, ramp_down_w: largest planned rise, fall, of power between intervals, None for no bound. What a limit
+            demands is not bound.
+        drawn_before_w: power drawn one interval before the first, in the plan's own model; None where it is unknown,
+            and the step into the first interval is then not bound.
         pv_w: per interval, what its photovoltaics can give; () without any.
         battery: behind its meter, if any.
         response: the programme it takes part in, if any.
@@ -124,6 +127,7 @@ class SiteData:
     carbon_kg_per_mwh: tuple[float, ...]
     ramp_w: float | None = None
     ramp_down_w: float | None = None
+    drawn_before_w: float | None = None
     pv_w: tuple[float, ...] = ()
     battery: BatteryData | None = None
     response: ResponseData | None = None
@@ -132,6 +136,30 @@ class SiteData:
     def has_assets(self) -> bool:
         """Whether what is drawn from the grid may differ from what the site takes."""
         return bool(self.pv_w) or self.battery is not None
+
+    @property
+    def has_ramp(self) -> bool:
+        """Whether its power may not change at once."""
+        return self.ramp_w is not None or self.ramp_down_w is not None
+
+    @property
+    def most_first_w(self) -> float | None:
+        """Power up to which the ramp lets the first interval rise; None without such a bound."""
+        return None if self.ramp_w is None or self.drawn_before_w is None else self.drawn_before_w + self.ramp_w
+
+    @property
+    def least_first_w(self) -> float:
+        """Power down to which the ramp lets the first interval fall, or a limit makes it; 0 without such a bound."""
+        if self.ramp_down_w is None or self.drawn_before_w is None:
+            return 0.0
+        limit_w = self.limit_w[0]
+        falls_to_w = self.drawn_before_w - self.ramp_down_w
+        return max(0.0, falls_to_w if limit_w is None else min(falls_to_w, limit_w))
+
+    def is_tightened(self, t: int) -> bool:
+        """Whether a limit begins in interval t >= 1, or is lower than before: it may demand any fall."""
+        before_w, limit_w = self.limit_w[t - 1], self.limit_w[t]
+        return limit_w is not None and (before_w is None or limit_w < before_w)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +210,7 @@ class ProblemData:
         limit_usd_per_j: price of energy drawn above a limit.
         quality_usd_per_token: price of an output token at a loss of 1 beyond the class's budget.
         may_stop: whether sleeping instances may be stopped.
-        ramp_usd_per_w: price of a rise beyond a site's ramp.
+        ramp_usd_per_w: price of a rise or fall beyond a site's ramp.
         from_scratch: the moves of the first interval cost nothing, take no time and bind nobody: a plan that need not
             begin with the present state.
         moves_anywhen: instances may move at every interval, not only where a change makes it likely to pay.

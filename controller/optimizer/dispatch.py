@@ -39,6 +39,8 @@ CONSTRAINTS = (
     assets.battery_power,
     assets.stored_energy,
     assets.final_charge,
+    power.power_ramp,
+    power.power_drop,
     limit.site_limit,
     response.reduction_bound,
     quality.quality_budget,
@@ -50,6 +52,7 @@ COSTS = (
     quality.quality_cost,
     headroom.headroom_cost,
     redundancy.redundancy_cost,
+    power.ramp_cost,
     serve.unserved_cost,
     limit.limit_cost,
 )

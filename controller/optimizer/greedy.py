@@ -16,7 +16,7 @@ from controller.optimizer.outcome import (
     serving_of,
     usable,
 )
-from controller.optimizer.promises import over_limit_w, over_quality
+from controller.optimizer.promises import over_limit_w, over_quality, over_ramp_w
 from controller.optimizer.spare import Rates, missing_spare, spare_usd_per_token
 
 MAX_ROUNDS = 200
@@ -154,6 +154,7 @@ def _objective(data: ProblemData, on: tuple[int, ...]) -> float:
     cost = running_cost_usd(data, outcome)
     for site, (drawn_w,) in zip(data.sites, outcome.drawn, strict=True):
         cost += over_limit_w(site, drawn_w, 0) * dt_s * data.limit_usd_per_j
+        cost += over_ramp_w(site, (drawn_w,)) * data.ramp_usd_per_w
     serving = tuple((float(count),) for count in on)
     for r, cls in enumerate(data.classes):
         # Rates that leave nothing unserved leave nobody waiting either: greedy defers nothing.

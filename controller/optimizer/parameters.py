@@ -167,6 +167,7 @@ class Parameters:
         over_limit_price, over_quality_price, over_ramp_price, over_busy_price: scalars, objective of one unit over one
             interval.
         drop_w: (C, T) largest fall into each interval.
+        most_first_w, least_first_w: (C, 1) power to which the first interval may rise, fall.
         assets, response, deferral, spare: of the optional terms.
     """
 
@@ -208,6 +209,8 @@ class Parameters:
     over_ramp_price: Expression
     over_busy_price: Expression
     drop_w: Expression | None
+    most_first_w: Expression | None
+    least_first_w: Expression | None
     assets: AssetParameters | None
     response: ResponseParameters | None
     deferral: DeferralParameters | None
@@ -264,6 +267,8 @@ class Parameters:
             over_ramp_price=cp.Parameter(nonneg=True),
             over_busy_price=cp.Parameter(nonneg=True),
             drop_w=given(sites, steps) if shape.with_drop else None,
+            most_first_w=given(sites, 1) if shape.with_ramp else None,
+            least_first_w=given(sites, 1) if shape.with_drop else None,
             assets=AssetParameters.of(shape) if shape.with_assets else None,
             response=ResponseParameters.of(shape) if shape.with_response else None,
             deferral=DeferralParameters.of(shape) if shape.with_deferral else None,

@@ -58,11 +58,18 @@ def over_limit_w(site: SiteData, power_w: float, t: int) -> float:
 
 
 def over_ramp_w(site: SiteData, drawn_w: Sequence[float]) -> float:
-    """Largest change of what a site draws beyond its ramps; 0 below the tolerance or without a ramp."""
-    worst = 0.0
-    for then, now in pairwise(drawn_w):
-        for change, most in ((now - then, site.ramp_w), (then - now, site.ramp_down_w)):
-            worst = max(worst, 0.0 if most is None else change - most)
+    """Largest change of what a site draws beyond its ramps; 0 below the tolerance or without a ramp.
+
+    A fall that a limit demands breaks none; the step into the first interval counts where it is known from what.
+    """
+    worst = max(0.0, site.least_first_w - drawn_w[0])
+    if site.most_first_w is not None:
+        worst = max(worst, drawn_w[0] - site.most_first_w)
+    for t, (then, now) in enumerate(pairwise(drawn_w), start=1):
+        if site.ramp_w is not None:
+            worst = max(worst, now - then - site.ramp_w)
+        if site.ramp_down_w is not None and not site.is_tightened(t):
+            worst = max(worst, then - now - site.ramp_down_w)
     return worst if worst > 2 * POWER_TOLERANCE_W else 0.0
 
 

@@ -67,9 +67,10 @@ def _site(site: SiteData, steps: int) -> None:
     _series("price_usd_per_mwh", place, site.price_usd_per_mwh, steps)
     _series("carbon_kg_per_mwh", place, site.carbon_kg_per_mwh, steps)
     _series("limit_w", place, [0.0 if limit is None else limit for limit in site.limit_w], steps)
-    for name, ramp in (("ramp_w", site.ramp_w), ("ramp_down_w", site.ramp_down_w)):
-        if ramp is not None:
-            _number(name, place, ramp)
+    for name in ("ramp_w", "ramp_down_w", "drawn_before_w"):
+        watts = getattr(site, name)
+        if watts is not None:
+            _number(name, place, watts)
     if site.pv_w:
         _series("pv_w", place, site.pv_w, steps, least=0.0)
     if site.battery is not None:

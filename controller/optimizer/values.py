@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from controller.optimizer.data import ProblemData
+from controller.optimizer.data import ProblemData, SiteData
 from controller.optimizer.decision_steps import decision_steps
 from controller.optimizer.option_values import set_options
 from controller.optimizer.outcome import lost_share
@@ -34,6 +34,7 @@ def shape_of(data: ProblemData) -> Shape:
         from_scratch=data.from_scratch,
         with_assets=any(site.has_assets for site in data.sites),
         with_response=any(site.response is not None for site in data.sites),
+        with_ramp=any(site.has_ramp for site in data.sites),
         with_drop=any(site.ramp_down_w is not None for site in data.sites),
         with_deferral=any(cls.defer_steps > 0 or cls.backlog_tokens_per_s for cls in data.classes),
         with_spare=any(cls.survives_loss for cls in data.classes),
@@ -171,10 +172,26 @@ def _set_power(p: Parameters, data: ProblemData, shape: Shape) -> None:
     put(p.limit_w, limits)
     ramps = [none_w[c] if site.ramp_w is None else site.ramp_w for c, site in enumerate(data.sites)]
     put(p.ramp_w, _wide(np.array(ramps), shape.steps))
-    if p.drop_w is not None:
-        drops = [none_w[c] if site.ramp_down_w is None else site.ramp_down_w for c, site in enumerate(data.sites)]
-        put(p.drop_w, _wide(np.array(drops), shape.steps))
+    _set_steps(p, data, none_w)
     set_options(p, data, OBJECTIVE_PER_USD, none_w)
+
+
+def _set_steps(p: Parameters, data: ProblemData, none_w: list[float]) -> None:
+    """Write the ramps into the first interval, and the falls."""
+    if p.most_first_w is not None:
+        most = [none_w[c] if site.most_first_w is None else site.most_first_w for c, site in enumerate(data.sites)]
+        put(p.most_first_w, np.array(most).reshape(-1, 1))
+    if p.drop_w is not None:
+        put(p.drop_w, [_drops_w(site, none_w[c]) for c, site in enumerate(data.sites)])
+        put(p.least_first_w, [[site.least_first_w] for site in data.sites])
+
+
+def _drops_w(site: SiteData, none_w: float) -> list[float]:
+    """Largest fall into each interval; the first has its own bound."""
+    steps = range(len(site.limit_w))
+    if site.ramp_down_w is None:
+        return [none_w for _ in steps]
+    return [none_w if t > 0 and site.is_tightened(t) else site.ramp_down_w for t in steps]
 
 
 def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:

@@ -29,6 +29,7 @@ class Shape:
         from_scratch: moves of the first interval cost nothing, take no time and bind nobody.
         with_assets: some site has photovoltaics or a battery.
         with_response: some site takes part in a programme.
+        with_ramp: some site's power may not change at once.
         with_drop: some site's power may not fall at once.
         with_deferral: some class may wait.
         with_spare: some class survives the loss of an instance.
@@ -44,6 +45,7 @@ class Shape:
     from_scratch: bool = False
     with_assets: bool = False
     with_response: bool = False
+    with_ramp: bool = False
     with_drop: bool = False
     with_deferral: bool = False
     with_spare: bool = False
@@ -68,7 +70,7 @@ class Variables:
         unserved: (R, T) output tokens/s not served.
         over_limit_w: (C, T) power above the limit.
         over_quality: (R, T) loss·tokens/s beyond the budget.
-        over_ramp_w: (C, T) rise of power beyond the ramp.
+        over_ramp_w: (C, T) rise or fall of power beyond the ramp.
         over_busy: (K, T) engine time beyond η, instances.
         import_w: (C, T) power drawn from the grid.
         pv_used_w: (C, T) power taken from photovoltaics.

@@ -370,3 +370,111 @@ def test_without_that_only_what_was_saved_is_spent():
     loop.run(120)
     assert mean_loss(loop, event.start_s + 60.0, event.end_s) <= 0.0045
     assert loop.last.diagnostics.classes[0].quality_left_frac >= 0
+
+
+QUICK_STEPS = replace(ACT, step_s=20.0, slow_interval_s=20.0)
+RAMPED = replace(QUICK_STEPS, ramp_up_w_per_s=150.0)  # 3,000 W an interval, more than the 2,861 W of any instance
+
+
+def restored(policy):
+    """A curtailment to half of what was drawn, and almost three minutes after it."""
+    loop = Loop(policy).run(120)
+    event = loop.curtail(7_000.0, lasts_s=100.0)
+    loop.run(260)
+    return loop, event
+
+
+def rises_w(loop, from_s, window_s):
+    """By how much the meter's reading rose over each window that ends after a time."""
+    watts = dict(loop.fleet.watts)
+    return [
+        now - watts[at_s - window_s] for at_s, now in loop.fleet.watts if at_s > from_s and at_s - window_s in watts
+    ]
+
+
+def decided_w(loop):
+    """Power of what each tick decided, by the plan's model."""
+    return {d.diagnostics.now_s: d.memory.predicted.samples[-1][1] for d in loop.decisions}
+
+
+@pytest.fixture(scope="module")
+def after_event():
+    return restored(RAMPED)
+
+
+def test_an_events_end_is_followed_by_steps_of_the_ramp_from_the_first_interval_on(after_event):
+    loop, event = after_event
+    decided = decided_w(loop)
+    steps_w = [now - decided[at_s - 20.0] for at_s, now in decided.items() if at_s >= event.end_s]
+    assert max(steps_w) <= 3_000.0 + 1.0
+    assert decided[event.end_s] <= decided[event.end_s - 2.0] + 3_000.0 + 1.0
+    restored_at_s = min(at_s for at_s, now in decided.items() if at_s > event.end_s and now > 13_500.0)
+    assert 40.0 <= restored_at_s - event.end_s <= 80.0
+    assert loop.last.diagnostics.slack == ()
+
+
+def test_the_meter_sees_no_rebound_peak(after_event):
+    loop, event = after_event
+    free, free_event = restored(QUICK_STEPS)
+    # A drain takes longer than a wake: the meter sees for some seconds both what comes and what goes.
+    assert max(rises_w(loop, event.end_s, 20.0)) < 0.5 * max(rises_w(free, free_event.end_s, 20.0))
+    peak_w, free_peak_w = (max(w for t, w in run.fleet.watts if t > event.end_s) for run in (loop, free))
+    before_w = next(w for t, w in reversed(loop.fleet.watts) if t <= event.start_s)
+    assert free_peak_w - before_w > 2.0 * (peak_w - before_w)
+
+
+def test_a_ramp_does_not_call_for_plan_after_plan(after_event):
+    loop, event = after_event
+    plans = [d for d in loop.decisions if d.diagnostics.slow_reasons and d.diagnostics.now_s > event.end_s]
+    assert len(plans) <= 160 / RAMPED.slow_interval_s + 4
+
+
+def test_the_classes_wait_for_the_ramp_where_the_contract_comes_first(after_event):
+    loop, event = after_event
+    told = {slack.promise for d in loop.decisions for slack in d.diagnostics.slack if d.diagnostics.now_s > event.end_s}
+    assert "serve" in told
+    assert "ramp" not in told
+
+
+def test_they_do_not_where_they_come_first_and_the_ramp_tells():
+    loop = Loop(replace(RAMPED, precedence=Precedence.QOS), rps={"premium": 2.0, "standard": 5.0, "flex": 3.0}).run(120)
+    loop.fleet.rps = {"premium": 8.0, "standard": 25.0, "flex": 10.0}
+    surged_s = loop.fleet.now_s
+    loop.run(60)
+    decided = decided_w(loop)
+    assert max(now - decided[at_s - 20.0] for at_s, now in decided.items() if at_s > surged_s) > 3_000.0
+    assert loop.last.diagnostics.slack == ()
+    assert loop.lost == 0
+
+
+def test_what_was_drawn_before_is_not_known_at_the_start_nor_after_a_pause_and_that_is_told():
+    loop = Loop(RAMPED).run(40)
+
+    def unbound(decision):
+        return [f.step for f in decision.diagnostics.fallbacks if f.ladder == "ramp"] == ["first interval unbound"]
+
+    assert [unbound(decision) for decision in loop.decisions] == [True] * 10 + [False] * 10
+    loop.fleet.advance(40.0)
+    loop.run(2)
+    assert unbound(loop.last)
+
+
+def test_a_missing_meter_leaves_the_ramp_bound_by_what_was_decided():
+    loop = Loop(RAMPED).run(40)
+    loop.fleet.meter_works = False
+    loop.run(30)
+    assert {f.ladder for f in loop.last.diagnostics.fallbacks} == {"power"}
+    known = find_out(loop.fleet.site, RAMPED, loop.memory, loop.fleet.observe())
+    assert known.data.sites[0].drawn_before_w is not None
+
+
+def test_a_limit_outranks_a_gentle_fall_and_is_not_obeyed_before_it_begins():
+    gentle = replace(QUICK_STEPS, ramp_down_w_per_s=145.0)
+    loop = Loop(gentle).run(200)
+    event = loop.curtail(9_000.0, start_in_s=50.0)
+    loop.run(50)
+    assert all(not d.diagnostics.slack for d in loop.decisions[-25:-1])
+    loop.run(60)
+    assert loop.fleet.watts[-1][1] <= event.limit_w
+    assert "ramp" not in {slack.promise for d in loop.decisions[-30:] for slack in d.diagnostics.slack}
+    assert "limit" not in {slack.promise for slack in loop.last.diagnostics.slack}

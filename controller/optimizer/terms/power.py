@@ -27,25 +27,40 @@ def power_ramp(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Power rises no faster than the ramp, against a rebound peak after an event.
 
         drawn_w[c, t] - drawn_w[c, t-1] <= ramp_w[c, t] + over_ramp_w[c, t]        for all c, t >= 1        [W]
+        drawn_w[c, 0] <= most_first_w[c] + over_ramp_w[c, 0]                       for all c                [W]
 
-    drawn_w is import_w where the plan has photovoltaics or batteries, else site_w.
-    Shapes: drawn_w, ramp_w, over_ramp_w (C, T).
+    with most_first_w = drawn_before_w + ramp_w: what was drawn one interval before the horizon bounds the step into it;
+    where that is unknown it holds a figure that the site cannot reach, as ramp_w does without a ramp. drawn_w is
+    import_w where the plan has photovoltaics or batteries, else site_w.
+    Shapes: drawn_w, ramp_w, over_ramp_w (C, T); most_first_w (C, 1).
+    Source: restore ramp of demand-response programmes; ramps of unit commitment, as soft constraints.
     """
-    if shape.steps < 2:
-        return []
-    return [v.drawn_w[:, 1:] - v.drawn_w[:, :-1] <= p.ramp_w[:, 1:] + v.over_ramp_w[:, 1:]]
+    out = []
+    if p.most_first_w is not None:
+        out.append(v.drawn_w[:, :1] <= p.most_first_w + v.over_ramp_w[:, :1])
+    if shape.steps > 1:
+        out.append(v.drawn_w[:, 1:] - v.drawn_w[:, :-1] <= p.ramp_w[:, 1:] + v.over_ramp_w[:, 1:])
+    return out
 
 
 def power_drop(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
-    """Power falls no faster than the ramp, where a programme asks for it.
+    """Power falls no faster than the ramp, where a programme asks for it, but for what a limit demands.
 
         drawn_w[c, t-1] - drawn_w[c, t] <= drop_w[c, t] + over_ramp_w[c, t]        for all c, t >= 1        [W]
+        least_first_w[c] - drawn_w[c, 0] <= over_ramp_w[c, 0]                      for all c                [W]
 
-    Shapes: drawn_w, drop_w, over_ramp_w (C, T).
+    drop_w holds a figure that no fall reaches where a limit begins or tightens, so that nothing is curtailed before an
+    event for the sake of a gentle fall. least_first_w = min(drawn_before_w - ramp_down_w, limit_w[c, 0]), 0 where what
+    was drawn before is unknown.
+    Shapes: drawn_w, drop_w, over_ramp_w (C, T); least_first_w (C, 1).
+    Source: ramps of unit commitment, as soft constraints.
     """
-    if p.drop_w is None or shape.steps < 2:
+    if p.drop_w is None:
         return []
-    return [v.drawn_w[:, :-1] - v.drawn_w[:, 1:] <= p.drop_w[:, 1:] + v.over_ramp_w[:, 1:]]
+    out = [p.least_first_w - v.drawn_w[:, :1] <= v.over_ramp_w[:, :1]]
+    if shape.steps > 1:
+        out.append(v.drawn_w[:, :-1] - v.drawn_w[:, 1:] <= p.drop_w[:, 1:] + v.over_ramp_w[:, 1:])
+    return out
 
 
 def ramp_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:

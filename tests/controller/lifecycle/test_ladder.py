@@ -40,6 +40,13 @@ def last():
     return REAL.plan(problem(), time_limit_s=5.0)
 
 
+def test_instances_that_draw_more_than_the_ramp_lets_them_shed_nothing_for_it():
+    ramped = problem(ramp_w=100.0, drawn_before_w=1000.0, ramp_usd_per_w=100.0)
+    made = fast(REAL, ramped, (1, 1))
+    assert made.fallbacks == ()
+    assert [slack.promise for slack in made.plan.slack] == ["ramp"]
+
+
 def test_the_first_rung_is_the_milp():
     made = climb(REAL)
     assert made.plan.origin is PlanOrigin.MILP

@@ -6,6 +6,7 @@ from controller.forecast.demand import Demand
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.policy import Precedence, TickPolicy
 from controller.lifecycle.problem import Inputs, allowed_pools, build, planned_limits_w, remaining_s
+from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import look
 from controller.model.grid import GridEvent
 from controller.model.observation import InstanceState
@@ -31,6 +32,7 @@ def inputs(fleet=None, intents=(), **changes):
         bias_w=0.0,
         margin_frac=0.03,
         retry_s=30.0,
+        ramps=Ramps(),
     )
     return replace(whole, **changes)
 
@@ -183,14 +185,43 @@ def test_prices_of_promises_stand_in_the_declared_order(price, precedence):
         assert dearest_j < data.limit_usd_per_j < serve / hungriest_j
 
 
-def test_ramps_are_planned_by_the_interval():
-    assert (build(site(), POLICY, inputs()).sites[0].ramp_w, build(site(), POLICY, inputs()).sites[0].ramp_down_w) == (
-        None,
-        None,
-    )
-    ramped = replace(POLICY, ramp_up_w_per_s=10.0, ramp_down_w_per_s=25.0)
-    meter = build(site(), ramped, inputs()).sites[0]
-    assert (meter.ramp_w, meter.ramp_down_w) == (600.0, 1500.0)
+RAMPED = Ramps(up_w=3000.0, down_w=4000.0, before_w=9000.0, margin_w=100.0)
+
+
+def test_ramps_are_planned_from_what_was_drawn_before_with_the_correction_of_now():
+    calm = build(site(), POLICY, inputs())
+    meter = calm.sites[0]
+    assert (meter.ramp_w, meter.ramp_down_w, meter.drawn_before_w) == (None, None, None)
+    assert not calm.moves_anywhen
+    ramped = build(site(), POLICY, inputs(ramps=RAMPED, bias_w=70.0))
+    meter = ramped.sites[0]
+    assert (meter.ramp_w, meter.ramp_down_w, meter.drawn_before_w) == (3000.0, 4000.0, 9170.0)
+    assert ramped.moves_anywhen
+    unknown = build(site(), POLICY, inputs(ramps=replace(RAMPED, before_w=None)))
+    assert unknown.sites[0].drawn_before_w is None
+
+
+@pytest.mark.parametrize("price", [0.0, 60.0, 5000.0, -50.0])
+def test_a_ramp_outranks_the_classes_where_the_contract_does_and_yields_to_the_limit(price):
+    given = inputs(price_usd_per_mwh=(price,) * 4, ramps=RAMPED)
+    data = build(site(), POLICY, given)
+    dearest_token = max(cls.serve_usd_per_token for cls in data.classes)
+    least_j = data.sites[0].pue * min(min(row) for row in data.j_per_token)
+    horizon_s = data.horizon.dt_s * data.horizon.steps
+    assert data.ramp_usd_per_w * least_j > dearest_token * horizon_s
+    assert data.limit_usd_per_j * data.horizon.dt_s > data.ramp_usd_per_w
+    qos = build(site(), replace(POLICY, precedence=Precedence.QOS), given)
+    energy_usd_per_w = max(abs(usd) for usd in qos.energy_usd_per_w[0])
+    assert energy_usd_per_w * qos.horizon.steps < qos.ramp_usd_per_w < qos.limit_usd_per_j * qos.horizon.dt_s
+    hungriest_j = qos.sites[0].pue * max(pool.p0_w for pool in qos.pools)
+    assert qos.limit_usd_per_j * hungriest_j < min(cls.serve_usd_per_token for cls in qos.classes)
+
+
+def test_prices_do_not_change_where_no_ramp_is_asked_for():
+    for precedence in Precedence:
+        policy = replace(POLICY, precedence=precedence)
+        calm, ramped = (build(site(), policy, inputs(ramps=ramps)) for ramps in (Ramps(), RAMPED))
+        assert calm.limit_usd_per_j < ramped.limit_usd_per_j
 
 
 def test_only_classes_that_ask_for_it_survive_a_loss_or_overdraw_their_quality():

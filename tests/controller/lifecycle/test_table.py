@@ -6,6 +6,7 @@ from controller.forecast.demand import Demand
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.problem import Inputs, build
+from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.views import look
 from controller.model.grid import GridEvent
@@ -41,6 +42,7 @@ def content(tokens_per_s=1000.0, states=None, intents=(), limit_w=None):
             bias_w=0.0,
             margin_frac=0.0,
             retry_s=30.0,
+            ramps=Ramps(),
         ),
     )
     serving = tuple(sum(view.serves and view.pool_index == k for view in views) for k in range(3))

@@ -69,6 +69,8 @@ def test_a_battery_that_is_not_there_cannot_be_used():
         pytest.param(steady(battery=battery_data(final_wh=500.0)), "final_soc", id="final charge"),
         pytest.param(steady(pv_w=(900.0, 0.0, 0.0), ramp_w=100.0), "ramp", id="ramp"),
         pytest.param(steady(pv_w=(0.0, 900.0, 900.0), ramp_down_w=100.0), "ramp", id="ramp down"),
+        pytest.param(steady(ramp_w=100.0, drawn_before_w=900.0), "ramp", id="first interval"),
+        pytest.param(steady(ramp_down_w=100.0, drawn_before_w=9000.0), "ramp", id="first interval down"),
     ],
 )
 def test_a_promise_broken_silently_is_found(data, promise):

@@ -4,7 +4,7 @@ from controller.model.plan import PlanOrigin
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
-from tests.fakes.problems import battery_data, class_data, problem, response_data, steady
+from tests.fakes.problems import battery_data, class_data, pool_data, problem, response_data, steady
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,19 @@ def test_nobody_waits_beyond_the_one_interval_it_knows():
     now = first_interval(problem(classes=(waiting,)), (1, 1))
     assert now.classes[0].demand_tokens_per_s == pytest.approx((870.0,))
     assert (now.classes[0].defer_steps, now.classes[0].backlog_tokens_per_s) == (0, ())
+
+
+def test_tokens_stay_within_the_ramp_of_the_site_where_it_outranks_them(planner):
+    # One instance that serves draws 1,788 W, two asleep with it, and 0.36 W for each token/s.
+    idle = {"pools": (pool_data("full"),), "classes": (class_data("standard", 800.0),), "ramp_w": 100.0}
+    ramped = steady(**idle, drawn_before_w=1800.0, ramp_usd_per_w=100.0)
+    plan = planner.dispatch(ramped, (1,))
+    assert plan.sites[0].import_w == pytest.approx((1900.0,))
+    assert [(s.promise, s.amount) for s in plan.slack] == [("serve", pytest.approx(800.0 - 112 / 0.36))]
+    assert violations(plan, first_interval(ramped, (1,))) == ()
+    cheap = planner.dispatch(steady(**idle, drawn_before_w=1800.0, ramp_usd_per_w=1e-6), (1,))
+    assert [(s.promise, s.amount) for s in cheap.slack] == [("ramp", pytest.approx(1788 + 288 - 1900))]
+    assert planner.dispatch(steady(**idle), (1,)).slack == ()
 
 
 def test_a_battery_is_kept_unless_a_promise_needs_it(planner):

@@ -41,6 +41,22 @@ def test_ramps_hold_both_ways():
     assert over_ramp_w(site_data(), (0.0, 9e9, 0.0)) == 0.0
 
 
+def test_the_step_into_the_first_interval_counts_where_it_is_known_from_what():
+    known = site_data(ramp_w=100.0, ramp_down_w=300.0, drawn_before_w=1000.0)
+    assert over_ramp_w(known, (1250.0,)) == pytest.approx(150.0)
+    assert over_ramp_w(known, (600.0, 600.0)) == pytest.approx(100.0)
+    assert over_ramp_w(known, (1100.0,)) == over_ramp_w(known, (700.0,)) == 0.0
+    unknown = site_data(ramp_w=100.0, ramp_down_w=300.0)
+    assert over_ramp_w(unknown, (9e9,)) == 0.0
+
+
+def test_a_fall_that_a_limit_demands_breaks_no_ramp():
+    called = site_data(ramp_down_w=300.0, drawn_before_w=1000.0, limit_w=(500.0, 500.0, 100.0))
+    assert over_ramp_w(called, (500.0, 500.0, 100.0)) == 0.0
+    assert over_ramp_w(called, (400.0, 400.0, 100.0)) == pytest.approx(100.0)
+    assert over_ramp_w(called, (900.0, 500.0, 100.0)) == pytest.approx(100.0)
+
+
 def test_a_battery_is_short_at_the_horizons_end_only():
     data = steady(battery=battery_data(final_wh=500.0))
     assert short_wh(data, 0, (0.0, 0.0, 0.0, 200.0)) == pytest.approx(300.0)

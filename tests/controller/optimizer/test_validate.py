@@ -44,6 +44,8 @@ def test_a_sound_problem_is_taken():
         ({"gpus": -1}, "gpus of site site is -1"),
         ({"pue": 0.9}, "pue of site site is 0.9"),
         ({"ramp_w": -1.0}, "ramp_w of site site is -1"),
+        ({"drawn_before_w": -1.0}, "drawn_before_w of site site is -1; give a number of at least 0"),
+        ({"drawn_before_w": NAN, "ramp_w": 1.0}, "drawn_before_w of site site is nan"),
         ({"pv_w": (1.0, -1.0, 1.0)}, "pv_w of site site is -1.0 in interval 1"),
         ({"battery": battery_data(soc_wh=1100.0)}, "soc_wh of the battery of site site is 1100"),
         ({"battery": battery_data(min_wh=100.0)}, "soc_wh of the battery of site site is 0"),

@@ -28,7 +28,7 @@ def test_every_parameter_is_set():
 
 def test_a_plain_problem_has_the_plain_program():
     shape = shape_of(problem())
-    assert (shape.with_assets, shape.with_response, shape.with_drop) == (False, False, False)
+    assert (shape.with_assets, shape.with_response, shape.with_ramp, shape.with_drop) == (False,) * 4
     assert (shape.with_deferral, shape.with_spare, shape.windows) == (False, False, ())
     compiled = compile_milp(shape)
     set_values(compiled.parameters, problem(), shape)
@@ -53,8 +53,12 @@ def test_the_shape_tells_what_the_problem_has():
             ramp_down_w=10.0,
         )
     )
-    assert (shape.with_assets, shape.with_response, shape.with_drop) == (True, True, True)
+    assert (shape.with_assets, shape.with_response, shape.with_ramp, shape.with_drop) == (True,) * 4
     assert (shape.with_deferral, shape.with_spare, shape.windows) == (True, True, (1,))
+
+
+def test_the_shape_does_not_depend_on_whether_the_power_before_is_known():
+    assert shape_of(problem(ramp_w=10.0)) == shape_of(problem(ramp_w=10.0, drawn_before_w=900.0))
 
 
 def test_a_request_moved_to_another_site_has_its_price():
