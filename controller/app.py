@@ -25,11 +25,14 @@ from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.supervisor import SupervisorDriver
 from controller.clock import Clock, SystemClock
+from controller.continuity import Continuity
+from controller.custody import Custody, CustodyOptions
 from controller.dashboard.access import guard
 from controller.dashboard.api import MAX_BODY_BYTES, Api, ApiParts, errors_as_json
 from controller.dashboard.board import Board
 from controller.dashboard.pages import Pages
 from controller.errors import ListenError
+from controller.lifecycle.handback import OnExit
 from controller.model.fleet import Site
 from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
@@ -41,7 +44,7 @@ from controller.signals.feeds import Feed
 from controller.signals.routers import RouterSource
 from controller.store.ledger import Ledger
 from controller.telemetry import Telemetry
-from controller.tick import Memory, Planner, TickPolicy, decide
+from controller.tick import Planner, TickPolicy, decide
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,8 @@ class ServiceOptions:
         stale_s: age at which a power reading counts as missing.
         token: what changing requests must carry; None lets only this machine make them.
         keep_records: records kept in the ledger: one a second, and one of some 10 kB a decision.
+        on_exit: what becomes of the instances that sleep by the controller's command when it lets go of them.
+        exit_wait_s: longest wait for them at the end.
     """
 
     data_dir: Path
@@ -87,6 +92,8 @@ class ServiceOptions:
     timeout_s: float = 1.5
     stale_s: float = 15.0
     keep_records: int | None = 500_000
+    on_exit: OnExit = OnExit.WAKE
+    exit_wait_s: float = 20.0
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -129,6 +136,8 @@ async def assemble(
         restored = book.restore((record.payload for record in kept), clock.wall_s())
         if restored:
             log.info("events restored", extra={"count": restored})
+        continuity = Continuity(options.data_dir, site)
+        inherited = continuity.take_up(clock.wall_s())
         observed = EngineSource(
             session,
             site,
@@ -136,10 +145,11 @@ async def assemble(
             supervisor_url=endpoints.supervisor_url,
             timeout_s=options.timeout_s,
         )
+        routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted)
         sources = Sources(
             gpus=DcgmSource(session, endpoints.dcgm_urls, options.timeout_s),
             engines=observed,
-            routers=RouterSource(session, endpoints.router_urls, options.timeout_s),
+            routers=routers,
             price_usd_per_mwh=price_usd_per_mwh,
             carbon_kg_per_mwh=carbon_kg_per_mwh,
             events=book,
@@ -158,18 +168,22 @@ async def assemble(
             publishers.append(redis)
         telemetry = Telemetry(site, policy.precedence)
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
+        tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
+        custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
         board = Board(site, policy.mode.value, observed.latency.quantiles)
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s, stale_s=options.stale_s),
             decide=functools.partial(decide, site, policy, planner),
             publishers=tuple(publishers),
-            instances=InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock),
+            instances=tasks,
+            custody=Custody(site, tasks, telemetry, custody, inherited.sleepers),
             recorder=ledger,
             telemetry=telemetry,
             clock=clock,
+            keep=continuity.keeper(lambda: routers.counted),
             watchers=(board.take,),
         )
-        runner = Runner(parts, Memory.initial(site, clock.wall_s()), options.pace)
+        runner = Runner(parts, inherited.memory, options.pace)
         app = build_app(Api(ApiParts(allocation, book, runner, telemetry, clock)), board, options.token)
         yield Service(app, runner, board, ledger)
 

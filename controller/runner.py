@@ -14,9 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.actuators.instance_tasks import InstanceTasks
+from controller.announce import Announcer
 from controller.clock import Clock
+from controller.continuity import Keep
+from controller.custody import Custody
 from controller.errors import ActuationError, StoreError
-from controller.model.observation import Missing, Observation, Reading
+from controller.model.observation import InstanceObservation, Missing, Observation, Reading
 from controller.ports import Actuator, ObservationSource, Recorder
 from controller.signals.energy_meter import EnergyMeter
 from controller.store import decisions
@@ -35,7 +38,7 @@ class Fault:
     """Something of the loop's own that does not work, shown on the ladder until it does.
 
     Attributes:
-        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, or ``actuate`` with the instance's name.
+        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``state``, or ``actuate`` with the instance's name.
     """
 
     step: str
@@ -65,6 +68,8 @@ class RunnerParts:
     Attributes:
         decide: pure; called in a thread.
         publishers: each gets every table that is to be published.
+        custody: knows which instances sleep by the controller's command.
+        keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
         watchers: called with each status; one that fails is told and called again the next time.
     """
 
@@ -72,9 +77,11 @@ class RunnerParts:
     decide: Decide
     publishers: tuple[Actuator, ...]
     instances: InstanceTasks
+    custody: Custody
     recorder: Recorder
     telemetry: Telemetry
     clock: Clock
+    keep: Keep | None = None
     watchers: tuple[Callable[[Status], None], ...] = ()
 
 
@@ -101,7 +108,8 @@ class Runner:
         self._ticking: asyncio.Task[None] | None = None
         self._tick_began_s = 0.0
         self._next_tick_s = parts.clock.monotonic_s()
-        self._stop = asyncio.Event()
+        self._stop, self._hurry = asyncio.Event(), asyncio.Event()
+        self._announcer = Announcer()
         self.status: Status | None = None
 
     @property
@@ -110,7 +118,9 @@ class Runner:
         return self._decision is not None
 
     def stop(self) -> None:
-        """End the loop after its current step."""
+        """End the loop after its current step; told again, without waiting for instances that wake."""
+        if self._stop.is_set():
+            self._hurry.set()
         self._stop.set()
 
     def hasten(self) -> None:
@@ -118,7 +128,7 @@ class Runner:
         self._next_tick_s = self._parts.clock.monotonic_s()
 
     async def run(self) -> None:
-        """Run until `stop`, then wait for the decision that is being made and end the background tasks."""
+        """Run until `stop`, then wait for the decision that is being made, give back what sleeps, and end the tasks."""
         clock, options = self._parts.clock, self._options
         next_sample_s = clock.monotonic_s()
         try:
@@ -129,8 +139,21 @@ class Runner:
         finally:
             if self._ticking is not None:
                 await asyncio.gather(self._ticking, return_exceptions=True)
+            if self._acts:
+                await self._parts.custody.leave(self._decision, self._look, self._hurry)
             await self._parts.instances.close()
             await self._take_outcomes(clock.wall_s())
+            await self._keep(clock.wall_s())
+            self._parts.custody.tell_left()
+
+    @property
+    def _acts(self) -> bool:
+        """Whether the last decision was carried out."""
+        return self._decision is not None and self._decision.publish
+
+    async def _look(self) -> tuple[InstanceObservation, ...]:
+        observation = await self._parts.source.read(self._parts.clock.wall_s())
+        return self._parts.instances.overlay(observation.instances)
 
     async def _pause(self, duration_s: float) -> None:
         """Wait, but not beyond the order to stop."""
@@ -153,6 +176,7 @@ class Runner:
         self._recover("read")
         observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
         await self._take_outcomes(now_s)
+        self._parts.custody.see(observation.instances, now_s)
         self._begin_tick(observation)
         energy_j = self._meter.take(observation.site_power)
         self._parts.telemetry.take_observation(observation, energy_j)
@@ -194,7 +218,8 @@ class Runner:
         try:
             decision = await asyncio.to_thread(self._parts.decide, self._memory, observation)
             self._memory, self._decision = decision.memory, decision
-            actions = await self._act(decision) if decision.publish else ()
+            self._announcer.take(decision.diagnostics)
+            actions = await self._carry_out(decision, observation)
             took_s = self._parts.clock.monotonic_s() - self._tick_began_s
             self._parts.telemetry.take_decision(decision, took_s)
             log.info("decided", extra=_summary(decision, took_s))
@@ -208,6 +233,26 @@ class Runner:
         finally:
             self._recover("late")
             self._ticking = None
+
+    async def _carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
+        """Act, having kept what a next process must know of it; or give back what a former process put to sleep."""
+        custody, now_s = self._parts.custody, observation.now_s
+        if decision.publish:
+            custody.command(decision.commands.instances, now_s)
+            await self._keep(now_s)
+            return await self._act(decision)
+        await self._keep(now_s)
+        return await custody.give_back(decision, observation.instances, "the controller does not act any more")
+
+    async def _keep(self, now_s: float) -> None:
+        if self._parts.keep is None:
+            return
+        try:
+            await self._parts.keep(self._memory, self._parts.custody.sleepers, now_s)
+        except StoreError as error:
+            self._fail("state", error)
+        else:
+            self._recover("state")
 
     async def _act(self, decision: Decision) -> tuple[str, ...]:
         lines: list[str] = []
@@ -239,6 +284,7 @@ class Runner:
                 "took_s": outcome.took_s,
             }
             self._parts.telemetry.take_outcome(command.verb, is_done=outcome.is_done)
+            self._parts.custody.take_outcome(outcome)
             step = f"actuate {command.instance_id}"
             if outcome.is_done:
                 log.info("instance command done", extra=told)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controller.errors import ConfigError
 from controller.forecast.policy import DemandForecast
+from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
 from router import config_file
@@ -260,7 +261,14 @@ class ControllerSettings(Group):
     table_ttl_s: Seconds = 60.0
     """How long routers may obey a table when the controller is gone."""
     data_dir: Path = Path("wattroute-data")
-    """Folder of the ledger and the decision records."""
+    """Folder of the ledger, the decision records and the state that outlasts a restart."""
+    keep_records: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 500_000
+    """Newest records kept in the ledger: one a second, and one of some 10 kB a decision."""
+    on_exit: OnExit = OnExit.WAKE
+    """What becomes of the instances that sleep by the controller's command when it ends, or comes back in a mode other
+    than act. wake: they are woken, under a limit in force only as far as it leaves room. leave: they stay asleep."""
+    exit_wait_s: Seconds = 20.0
+    """Longest wait for instances that wake at the controller's end; less than its supervisor's patience."""
     supervisor_url: str | None = None
     """Control address of a supervisor that can start and stop instances. Absent: instances are only put to sleep."""
     sleep_level: Annotated[int, Field(ge=1, le=2)] = 1

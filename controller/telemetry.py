@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from controller.lifecycle.latency import LATENCIES, POOL
 from controller.model.fleet import Site
 from controller.model.grid import Series
 from controller.model.observation import InstanceState, Missing, Observation, Reading, RouterObservation
@@ -22,10 +23,10 @@ from router.contract import EventState
 
 PREFIX = "wattroute_controller_"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_LADDERS = frozenset(("plan", "dispatch", "power", "demand", "price", "carbon"))
+_LADDERS = frozenset(("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency"))
 _STEPS_MAX = 32
 _SIGNALS = ("site_power", "router", "price", "carbon")
-_FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch"))
+_FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state"))
 
 
 class Telemetry:
@@ -98,6 +99,8 @@ class Telemetry:
 
     def _define_fleet(self) -> None:
         self._instances = self._gauge("instances", "Instances of a pool by observed state.", ("pool", "state"))
+        self._sleepers = self._gauge("sleepers", "Instances that sleep or are off by the controller's command.")
+        self._given_back = self._counter("given_back", "Instances woken because the controller lets go of them.")
         self._target_on = self._gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
         self._demand = self._gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
         self._quality = self._gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
@@ -105,6 +108,9 @@ class Telemetry:
             "quality_left_frac",
             "Share of the window's quality budget that is not burnt, negative if overdrawn; NaN without a budget.",
             ("class",),
+        )
+        self._latency = self._gauge(
+            "latency_kept", "1 where a pool keeps the class's latency target, 0 where none does.", ("class", "promise")
         )
 
     def take_observation(self, observation: Observation, energy_j: float) -> None:
@@ -149,14 +155,24 @@ class Telemetry:
             self._demand.labels(name).set(item.demand_tokens_per_s)
             self._quality.labels(name).set(item.quality_burnt_frac)
             self._quality_left.labels(name).set(_number(item.quality_left_frac))
+            for promise in LATENCIES:
+                self._latency.labels(name, promise).set(promise not in item.unkept and POOL not in item.unkept)
 
     def take_fault(self, step: str) -> None:
-        """Count a fault of the loop's own steps: read, tick, late, publish, record or watch."""
+        """Count a fault of the loop's own steps: read, tick, late, publish, record, watch or state."""
         self._faults.labels(_known(step, _FAULTS)).inc()
 
     def take_outcome(self, verb: Verb, *, is_done: bool) -> None:
         """Count a command that ended."""
         self._actuations.labels(verb.value, "done" if is_done else "failed").inc()
+
+    def take_sleepers(self, count: int) -> None:
+        """Set how many instances rest by the controller's command."""
+        self._sleepers.set(count)
+
+    def take_given_back(self, count: int) -> None:
+        """Count instances that are being given back."""
+        self._given_back.inc(count)
 
     def _take_power(self, diagnostics: Diagnostics) -> None:
         self._predicted_w.set(diagnostics.planned_w)

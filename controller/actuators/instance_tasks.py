@@ -91,6 +91,16 @@ class InstanceTasks:
         self._outcomes.clear()
         return outcomes
 
+    @property
+    def busy(self) -> frozenset[InstanceId]:
+        """Instances with a command under way."""
+        return frozenset(self._running)
+
+    async def settle(self, of: Collection[InstanceId] | None = None) -> None:
+        """Wait until the commands under way have ended, all or those of some instances."""
+        while tasks := [task for name, (_, task) in self._running.items() if of is None or name in of]:
+            await asyncio.wait(tasks)
+
     async def close(self) -> None:
         """Give up what is still running."""
         tasks = [task for _, task in self._running.values()]

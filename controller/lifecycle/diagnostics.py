@@ -14,14 +14,17 @@ class Fallback:
     """One step down a ladder.
 
     Attributes:
-        ladder: ``plan``, ``dispatch``, ``power``, ``demand``, ``price`` or ``carbon``.
+        ladder: ``plan``, ``dispatch``, ``power``, ``ramp``, ``demand``, ``price``, ``carbon``, ``quality`` or
+            ``latency``.
         step: what took the place of the better one.
         reason: why.
+        subject: class concerned; empty where it is the whole site.
     """
 
     ladder: str
     step: str
     reason: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,11 @@ class ClassDiagnostics:
         quality_burnt_frac: mean quality loss over the class's window.
         quality_allowed_frac: largest mean loss planned now.
         quality_left_frac: share of the window's budget that is not burnt, negative where it is overdrawn; None without
-            a token served or with a budget of 0.
+            a token served, with a budget of 0, or while it is not known what was burnt.
         planned_tokens_per_s: demand that instances are planned for, per interval of the horizon.
         forecaster: whose forecast that is.
+        unkept: latency targets that no pool of the class keeps, of ``inter_token`` and ``first_token``; ``pool`` where
+            no pool may serve it at all.
     """
 
     class_id: ClassId
@@ -67,6 +72,7 @@ class ClassDiagnostics:
     planned_tokens_per_s: tuple[float, ...] = ()
     forecaster: str = PERSISTENCE
     quality_left_frac: float | None = None
+    unkept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,16 @@ from controller.lifecycle.accounts import event_diagnostics
 from controller.lifecycle.diagnostics import ClassDiagnostics, Diagnostics, Fallback, PoolDiagnostics
 from controller.lifecycle.knowledge import Known
 from controller.lifecycle.ladder import Made
+from controller.lifecycle.latency import fallback, unkept
 from controller.lifecycle.memory import Memory, Phase
 from controller.lifecycle.power_loop import instance_power_w
 from controller.lifecycle.steering import Targets
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
 from controller.model.observation import InstanceState, Missing, Observation
-from controller.model.plan import Plan
+from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
+from controller.optimizer.workload import Lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Outcome:
 def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outcome) -> Diagnostics:
     """The reasons of a decision."""
     known, made, dispatched = outcome.known, outcome.made, outcome.dispatched
+    classes = _class_diagnostics(site, memory, outcome)
     return Diagnostics(
         now_s=known.now_s,
         slow_reasons=outcome.reasons,
@@ -47,9 +50,10 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         slow_solve_s=None if made is None else made.plan.solve_s,
         fast_solve_s=dispatched.plan.solve_s,
         fallbacks=(
-            *(() if made is None else made.fallbacks),
+            *(_standing(outcome.plan) if made is None else made.fallbacks),
             *dispatched.fallbacks,
             *_input_fallbacks(observation, known),
+            *_class_fallbacks(site, memory, classes),
         ),
         slack=dispatched.plan.slack,
         measured_w=known.measured.value_w,
@@ -62,12 +66,32 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         effective_limit_w=known.data.sites[0].limit_w[0],
         price_usd_per_mwh=known.price.values[0],
         carbon_kg_per_mwh=known.carbon.values[0],
-        classes=_class_diagnostics(site, memory, outcome),
+        classes=classes,
         pools=_pool_diagnostics(site, outcome),
         draining=tuple(v.instance.instance_id for v in outcome.views if v.intent.phase is Phase.DRAIN),
         event=event_diagnostics(observation.events, memory.baselines_w, known.now_s, known.measured.value_w),
         holding=known.holding,
     )
+
+
+def _standing(plan: Plan | None) -> tuple[Fallback, ...]:
+    """The rung of a plan that was made at an earlier tick and is still in force."""
+    if plan is None or plan.origin is PlanOrigin.MILP:
+        return ()
+    return (Fallback("plan", plan.origin.value, f"made at {plan.horizon.start_s:.0f} s, until the next solve"),)
+
+
+def _class_fallbacks(site: Site, memory: Memory, classes: tuple[ClassDiagnostics, ...]) -> tuple[Fallback, ...]:
+    out: list[Fallback] = []
+    for cls, burn, told in zip(site.classes, memory.burns, classes, strict=True):
+        out += fallback(cls, Lengths(told.input_tokens, told.output_tokens), told.unkept)
+        if not burn.is_known and cls.quality_budget_frac < 1.0:
+            reason = (
+                f"what class {cls.class_id} has burnt is not known, so it may lose no quality until all of its window "
+                "is known again; put the state file back, or remove it, while the controller is stopped"
+            )
+            out.append(Fallback("quality", "counts as burnt", reason, cls.class_id))
+    return tuple(out)
 
 
 def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, ...]:
@@ -76,7 +100,6 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
         out.append(Fallback("power", *known.measured.fallback))
     if isinstance(observation.router, Missing):
         out.append(Fallback("demand", "last estimate", f"{observation.router.source}: {observation.router.reason}"))
-    out += [Fallback("ramp", step, reason) for step, reason in known.ramps.fallbacks]
     for ladder, signal in (("price", known.price), ("carbon", known.carbon)):
         if signal.fallback is not None:
             out.append(Fallback(ladder, "last or configured value", signal.fallback))
@@ -96,6 +119,13 @@ def _class_diagnostics(site: Site, memory: Memory, outcome: Outcome) -> tuple[Cl
             planned_tokens_per_s=known.data.classes[r].demand_tokens_per_s,
             forecaster=known.demand[r].forecaster,
             quality_left_frac=memory.burns[r].left_frac(cls.quality_budget_frac),
+            unkept=unkept(
+                site,
+                cls,
+                Lengths(known.demand[r].input_tokens, known.demand[r].output_tokens),
+                known.data.allowed[r],
+                known.data.utilisation_frac,
+            ),
         )
         for r, cls in enumerate(site.classes)
     )

@@ -57,15 +57,48 @@ class _Router:
     on_instance: Mapping[str, int] = field(default_factory=dict)
 
 
+Counts = tuple[tuple[str, str, str, float], ...]
+"""Counters with what they count: ("class", class, counter, value) or ("pool", class, pool, value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterCounts:
+    """What was counted so far, for the next process to go on from.
+
+    Attributes:
+        totals: summed over routers and their restarts.
+        routers: (address, its counters as last seen).
+    """
+
+    totals: Counts
+    routers: tuple[tuple[str, Counts], ...]
+
+
 class RouterSource:
     """Sums the states of all routers."""
 
-    def __init__(self, session: aiohttp.ClientSession, urls: tuple[str, ...], timeout_s: float = 1.5) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        urls: tuple[str, ...],
+        timeout_s: float = 1.5,
+        counted: RouterCounts | None = None,
+    ) -> None:
+        """Begin to count, or go on from what a former process had counted."""
         self._session = session
         self._urls = tuple(url.rstrip("/") for url in urls)
         self._timeout_s = timeout_s
         self._routers: dict[str, _Router] = {}
-        self._totals: dict[tuple[str, str, str], float] = {}
+        self._totals = _as_map(counted.totals) if counted else {}
+        self._before = {url: _as_map(counts) for url, counts in counted.routers} if counted else {}
+
+    @property
+    def counted(self) -> RouterCounts:
+        """What was counted so far."""
+        last = {**self._before, **{url: router.last for url, router in self._routers.items()}}
+        return RouterCounts(
+            _as_counts(self._totals), tuple((url, _as_counts(last[url])) for url in sorted(last) if url in self._urls)
+        )
 
     async def read(self, now_s: float) -> RouterObservation | Missing:
         """Demand and acknowledgement, or `Missing` when no router answers."""
@@ -75,7 +108,9 @@ class RouterSource:
         states: list[RouterState] = []
         errors: list[SignalError] = []
         for url, result in zip(self._urls, results, strict=True):
-            router = self._routers.setdefault(url, _Router(first_asked_s=now_s))
+            if url not in self._routers:
+                self._routers[url] = _Router(first_asked_s=now_s, last=self._before.pop(url, {}))
+            router = self._routers[url]
             if isinstance(result, SignalError):
                 errors.append(result)
                 self._miss(router, result, now_s)
@@ -132,6 +167,14 @@ class RouterSource:
             queued=sum(state.queued.get(class_id, 0) for state in states),
             output_tokens_by_pool=tuple(by_pool),
         )
+
+
+def _as_map(counts: Counts) -> dict[tuple[str, str, str], float]:
+    return {(kind, class_id, name): value for kind, class_id, name, value in counts}
+
+
+def _as_counts(values: Mapping[tuple[str, str, str], float]) -> Counts:
+    return tuple((*key, values[key]) for key in sorted(values))
 
 
 def _summed_in_flight(routers: list[_Router]) -> tuple[tuple[InstanceId, int], ...]:

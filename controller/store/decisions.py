@@ -1,23 +1,15 @@
-"""The record of a tick: what was known, what was decided and why, in a form that a replay reads back.
-
-`record_of` turns an observation and what was decided upon it into plain JSON; `observation_of` restores the
-observation, so that an incident can be decided again by the same `tick.decide`.
-"""
+"""The record of a tick: what was known, what was decided and why, as plain JSON."""
 
 from __future__ import annotations
 
-import dataclasses
-import types
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from controller.errors import StoreError
 from controller.model.grid import Series
 from controller.model.observation import Missing, Observation, Reading, RouterObservation
+from controller.store.plain import to_plain
 
 RECORD_KIND = "decision"
-Kind = TypeVar("Kind")
 
 
 def record_of(observation: Observation, decided: Mapping[str, Any], actions: tuple[str, ...]) -> dict[str, Any]:
@@ -36,18 +28,6 @@ def record_of(observation: Observation, decided: Mapping[str, Any], actions: tup
     }
 
 
-def observation_of(payload: Mapping[str, Any]) -> Observation:
-    """The observation of a record.
-
-    Raises:
-        StoreError: the record does not hold one, or one of another version.
-    """
-    try:
-        return from_plain(Observation, payload["observation"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"the record holds no observation that can be read back: {error}") from error
-
-
 def ages_s(observation: Observation) -> dict[str, float | None]:
     """Age of each signal, None where it is missing; a series' age is how far its end lies in the past."""
 
@@ -64,67 +44,3 @@ def ages_s(observation: Observation) -> dict[str, float | None]:
         "price": age(observation.price_usd_per_mwh),
         "carbon": age(observation.carbon_kg_per_mwh),
     }
-
-
-def to_plain(value: Any) -> Any:
-    """JSON form of dataclasses, enums, tuples and plain values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list | set | frozenset):
-        return [to_plain(item) for item in value]
-    return value
-
-
-def from_plain(kind: type[Kind], value: Any) -> Kind:
-    """Rebuild a value of a dataclass type from its JSON form.
-
-    Raises:
-        TypeError, ValueError, KeyError: the value does not fit the type.
-    """
-    result: Kind = _rebuild(kind, value)
-    return result
-
-
-def _rebuild(kind: Any, value: Any) -> Any:
-    if isinstance(kind, NewType):
-        return _rebuild(kind.__supertype__, value)
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _rebuild_union(get_args(kind), value)
-    if origin is tuple:
-        members = get_args(kind)
-        if len(members) == 2 and members[1] is Ellipsis:
-            return tuple(_rebuild(members[0], item) for item in value)
-        return tuple(_rebuild(member, item) for member, item in zip(members, value, strict=True))
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        if not isinstance(value, dict):
-            raise TypeError(f"{value!r:.80} is no object, as {kind.__name__} needs")
-        hints = get_type_hints(kind)
-        return kind(**{name: _rebuild(hints[name], item) for name, item in value.items()})
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r:.80} is not of type {kind.__name__}")
-    return value
-
-
-def _rebuild_union(members: tuple[Any, ...], value: Any) -> Any:
-    """The member whose fields are those of the value; plain members are tried in turn."""
-    if value is None and type(None) in members:
-        return None
-    if isinstance(value, dict):
-        for member in members:
-            names = {field.name for field in dataclasses.fields(member)} if dataclasses.is_dataclass(member) else set()
-            if names == set(value):
-                return _rebuild(member, value)
-        raise ValueError(f"no type has the fields {sorted(value)}")
-    plain = [member for member in members if member is not type(None) and not dataclasses.is_dataclass(member)]
-    if not plain:
-        raise ValueError(f"{value!r:.80} is no object")
-    return _rebuild(plain[0], value)

@@ -106,18 +106,6 @@ class Ledger:
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path}: record of kind {kind!r} not written: {error}") from error
 
-    def trim(self, keep_records: int) -> None:
-        """Remove all but the newest records.
-
-        Raises:
-            StoreError: they could not be removed.
-        """
-        with self._guard:
-            try:
-                self._trim(self._sequence - keep_records)
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: old records not removed: {error}") from error
-
     def records(self, kind: str | None = None, *, last: int | None = None) -> list[Record]:
         """Records in their order, all or the last ones, of one kind or all."""
         with self._guard:

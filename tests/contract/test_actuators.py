@@ -8,7 +8,6 @@ from aiohttp import web
 
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.allocation_redis import RedisPublisher
-from controller.actuators.dry_run import DryRun
 from controller.actuators.engines import EngineDeadlines, EngineDriver
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.actuators.supervisor import SupervisorDriver
@@ -66,7 +65,7 @@ async def test_a_driver_refuses_what_it_cannot_do(make):
                 await driver.carry_out(InstanceCommand(verb, InstanceId("a-0"), "a test"))
 
 
-@pytest.mark.parametrize("make", [AllocationBoard, DryRun, lambda: InstanceTasks((), VirtualClock(NOW_S))])
+@pytest.mark.parametrize("make", [AllocationBoard, lambda: InstanceTasks((), VirtualClock(NOW_S))])
 async def test_applying_tells_what_was_done_and_may_be_repeated(make):
     actuator = make()
     for _ in range(2):

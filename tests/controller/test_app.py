@@ -1,20 +1,26 @@
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from controller.app import LEDGER_NAME, Endpoints, Service, ServiceOptions, assemble, serve
+from controller.clock import SystemClock
+from controller.continuity import STATE_NAME
 from controller.errors import ListenError, SolverError, StoreError
+from controller.model.fleet import RequestClass
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
 from controller.store.ledger import Ledger, verify_file
 from controller.tick import Mode, TickPolicy
+from router.contract import ClassId, Precision
 from tests.fakes.controller_parts import pool, site
-from tests.fakes.http_stub import closed_url
+from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
 
 
@@ -140,6 +146,113 @@ async def test_events_outlast_a_restart(tmp_path):
         session.get(f"{url}/v1/events") as answer,
     ):
         assert [e["event_id"] for e in (await answer.json())["events"]] == ["e1"]
+
+
+class LossyRouter:
+    """A router's `/state` that counts output tokens of the class on a pool of a lower precision."""
+
+    def __init__(self, stub):
+        self.tokens = 0.0
+        stub.set("/state", self.state)
+
+    async def state(self, _):
+        entry = {"class_id": "standard", "requests": 1, "finished": 1, "in_flight": 0, "queued": 0}
+        entry |= {"input_tokens": 1, "output_tokens": self.tokens, "refused": 0}
+        entry["output_tokens_by_pool"] = {"int4": self.tokens}
+        return web.json_response({"schema_version": 1, "table": {"sequence": 1}, "classes": [entry]})
+
+
+@contextlib.asynccontextmanager
+async def burning(folder, router_url, clock=None):
+    """A controller over one lossy pool, whose engine does not answer; yields the service after its first
+    decision, and what its metrics say of the budget."""
+    dead = closed_url()
+    lossy = site(
+        pool("int4", (dead,), Precision.INT4, quality_loss_frac=0.02),
+        classes=(RequestClass(ClassId("standard"), quality_budget_frac=0.01),),
+    )
+    pace = RunnerOptions(tick_s=0.2, sample_s=0.1)
+    async with (
+        aiohttp.ClientSession() as session,
+        assemble(
+            lossy,
+            TickPolicy(mode=Mode.ACT),
+            NoPlanner(),
+            endpoints=Endpoints(PlainEngines(session), router_urls=(router_url,)),
+            price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
+            carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+            options=ServiceOptions(data_dir=folder, timeout_s=0.5, pace=pace),
+            clock=clock,
+        ) as service,
+        serving(service) as (url, _),
+    ):
+        await eventually(session, f"{url}/readyz")
+        while service.runner.status is None or service.runner.status.decision is None:
+            await asyncio.sleep(0.05)
+
+        async def left_frac():
+            text = (await eventually(session, f"{url}/metrics")).decode()
+            name = 'wattroute_controller_quality_left_frac{class="standard"} '
+            return float(next(line for line in text.splitlines() if line.startswith(name)).removeprefix(name))
+
+        yield service, left_frac
+
+
+async def until(holds):
+    async with asyncio.timeout(20):
+        while not await holds():
+            await asyncio.sleep(0.05)
+
+
+async def burn_all(router, folder):
+    """Live once: 1,000 tokens at a loss of 0.02 where the budget is 0.01, which overdraws it wholly."""
+    counts = LossyRouter(router)
+    async with burning(folder, router.url) as (_, left_frac):
+        counts.tokens = 1000.0
+
+        async def is_burnt():
+            return await left_frac() == pytest.approx(-1.0)
+
+        await until(is_burnt)
+        return counts
+
+
+async def test_a_burnt_budget_stays_burnt_over_a_restart_and_what_was_served_meanwhile_counts(tmp_path):
+    async with http_stub() as router:
+        counts = await burn_all(router, tmp_path)
+        counts.tokens = 3000.0  # while no controller ran
+        async with burning(tmp_path, router.url) as (service, left_frac):
+            assert await left_frac() == pytest.approx(-1.0)
+
+            async def is_counted():
+                (burn,) = service.runner.status.decision.memory.burns
+                return burn.tokens == 3000.0
+
+            await until(is_counted)
+
+
+async def test_a_damaged_state_leaves_the_class_no_budget_and_is_told(tmp_path, caplog):
+    async with http_stub() as router:
+        await burn_all(router, tmp_path)
+        (tmp_path / STATE_NAME).write_text("{")
+        async with burning(tmp_path, router.url) as (service, left_frac):
+            assert math.isnan(await left_frac())
+            (told,) = service.runner.status.decision.diagnostics.classes
+            assert told.quality_allowed_frac == 0.0
+            ladder = [line for line in service.board.snapshot["ladder"] if line["ladder"] == "quality"]
+            assert [line["step"] for line in ladder] == ["counts as burnt"]
+    assert "state.json: is no JSON" in next(r.reason for r in caplog.records if "state not restored" in r.message)
+
+
+async def test_a_clock_that_is_set_back_gives_no_budget_back(tmp_path):
+    class Behind(SystemClock):
+        def wall_s(self):
+            return super().wall_s() - 100_000.0
+
+    async with http_stub() as router:
+        await burn_all(router, tmp_path)
+        async with burning(tmp_path, router.url, Behind()) as (_, left_frac):
+            assert await left_frac() == pytest.approx(-1.0)
 
 
 async def test_a_redis_that_is_down_is_told_and_the_table_is_still_served(tmp_path):

@@ -6,14 +6,27 @@ import pytest
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import SystemClock, VirtualClock
-from controller.errors import ActuationError
+from controller.custody import Custody
+from controller.errors import ActuationError, StoreError
+from controller.lifecycle.diagnostics import Fallback
+from controller.lifecycle.handback import Sleeper
 from controller.model.observation import InstanceState
 from controller.model.plan import Verb
 from controller.runner import ACTUATION_KIND, SAMPLE_KIND, Runner, RunnerOptions, RunnerParts
-from controller.store.decisions import RECORD_KIND, observation_of
+from controller.store.decisions import RECORD_KIND
 from controller.telemetry import Telemetry
 from controller.tick import Memory
-from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, numbered, observation, site
+from router.contract import InstanceId
+from tests.fakes.controller_parts import (
+    NOW_S,
+    ListRecorder,
+    commands,
+    decision,
+    diagnostics,
+    numbered,
+    observation,
+    site,
+)
 
 SITE = site()
 
@@ -43,7 +56,7 @@ class Publisher:
 
 
 class Driver:
-    verbs = (Verb.WAKE,)
+    verbs = (Verb.WAKE, Verb.SLEEP)
 
     def __init__(self):
         self.failure = None
@@ -69,11 +82,16 @@ class Bench:
         self.statuses = []
         self.memories = []
         self.more = {}
+        self.kept = []
+        self.keep_failure = None
+        tasks = InstanceTasks((self.driver,), self.clock)
         parts = RunnerParts(
             source=self.source,
             decide=decide or self.decide,
             publishers=(self.publisher,),
-            instances=InstanceTasks((self.driver,), self.clock),
+            instances=tasks,
+            custody=Custody(SITE, tasks, self.telemetry, sleepers=options.pop("sleepers", ())),
+            keep=self.keep,
             recorder=self.recorder,
             telemetry=self.telemetry,
             clock=self.clock,
@@ -84,6 +102,11 @@ class Bench:
     def decide(self, memory, seen):
         self.memories.append(memory.sequence)
         return decision(SITE, seen.now_s, numbered(memory), **self.more)
+
+    async def keep(self, memory, sleepers, now_s):
+        if self.keep_failure:
+            raise self.keep_failure
+        self.kept.append((memory.sequence, [sleeper.instance_id for sleeper in sleepers], len(self.publisher.tables)))
 
     async def until(self, is_so):
         task = asyncio.create_task(self.runner.run())
@@ -110,7 +133,7 @@ async def test_the_loop_decides_publishes_records_and_carries_its_memory():
     assert bench.memories[:3] == [first, first + 1, first + 2]
     assert bench.runner.is_ready
     record = bench.recorder.of(RECORD_KIND)[0]
-    assert observation_of(record).now_s == bench.source.reads[0]
+    assert record["observation"]["now_s"] == bench.source.reads[0]
     assert record["actions"] == ["table 7"]
     assert bench.recorder.of(SAMPLE_KIND)[0]["power_w"] == 4000.0
     assert bench.statuses[-1].decision is not None
@@ -280,3 +303,67 @@ async def test_a_sample_that_comes_a_little_early_does_not_cost_a_whole_round(pa
     while bench.runner._ticking is not None:
         await asyncio.sleep(0.001)
     assert len(bench.memories) == decisions
+
+
+SLEEPER = Sleeper(InstanceId("int4-0"), NOW_S)
+
+
+async def test_what_must_outlast_the_process_is_kept_before_a_tick_acts():
+    bench = Bench()
+    bench.more = {"commands": commands((Verb.SLEEP, "bf16-1"))}
+    bench.driver.gate.set()
+    await bench.until(lambda: len(bench.kept) >= 2)
+    sequence, sleepers, published = bench.kept[0]
+    assert (sequence, sleepers, published) == (bench.memories[0] + 1, ["bf16-1"], 0)
+
+
+async def test_a_state_that_cannot_be_kept_is_told_and_control_goes_on():
+    bench = Bench()
+    bench.keep_failure = StoreError("the disk is full")
+    await bench.until(lambda: len(bench.publisher.tables) >= 2 and "state" in bench.faults())
+    assert bench.metric("faults_total", step="state") >= 1
+    bench.keep_failure = None
+
+
+async def test_the_end_wakes_what_was_put_to_sleep_and_keeps_that_it_did():
+    bench = Bench(sleepers=(SLEEPER,))
+    bench.driver.gate.set()
+    await bench.until(lambda: bench.memories and bench.kept)
+    ended = bench.recorder.of(ACTUATION_KIND)[-1]
+    assert (ended["verb"], ended["instance_id"], ended["is_done"]) == ("wake", "int4-0", True)
+    assert ended["reason"] == "the controller ends"
+    assert bench.kept[-1][1] == []
+
+
+async def test_told_twice_to_stop_it_does_not_wait_for_a_wake():
+    bench = Bench(sleepers=(SLEEPER,), clock=SystemClock())
+    task = asyncio.create_task(bench.runner.run())
+    while not bench.kept:
+        await asyncio.sleep(0.001)
+    bench.runner.stop()
+    bench.runner.stop()
+    async with asyncio.timeout(10):
+        await task
+    assert bench.kept[-1][1] == ["int4-0"]
+
+
+async def test_in_a_mode_that_does_not_act_a_former_life_s_sleepers_are_woken():
+    bench = Bench(sleepers=(SLEEPER,))
+    bench.more = {"publish": False}
+    bench.driver.gate.set()
+    await bench.until(lambda: bench.recorder.of(ACTUATION_KIND))
+    assert bench.recorder.of(ACTUATION_KIND)[0]["reason"] == "the controller does not act any more"
+    assert bench.recorder.of(RECORD_KIND)[0]["actions"] == ["wake int4-0: the controller does not act any more"]
+    assert bench.publisher.tables == []
+    assert bench.metric("given_back_total") == 1
+
+
+async def test_a_step_down_a_ladder_is_a_log_event_a_metric_and_a_line_of_the_status(caplog):
+    bench = Bench()
+    down = diagnostics(fallbacks=(Fallback("plan", "greedy", "the solver is late"),))
+    bench.more = {"diagnostics": down}
+    await bench.until(lambda: len(bench.memories) >= 3 and bench.statuses[-1].decision)
+    steps = [record for record in caplog.records if record.message == "standing on a lower step"]
+    assert [(r.ladder, r.step, r.reason) for r in steps] == [("plan", "greedy", "the solver is late")]
+    assert bench.metric("fallbacks_total", ladder="plan", step="greedy") >= 2
+    assert bench.statuses[-1].decision.diagnostics.fallbacks == down.fallbacks

@@ -55,6 +55,37 @@ def test_the_controller_reports_what_it_measures_and_keeps_its_records(tmp_path:
         assert (tmp_path / "ledger.sqlite").stat().st_size > 0
 
 
+def test_a_controller_that_is_killed_forgets_no_burnt_quality(tmp_path: Path) -> None:
+    def burnt_frac() -> float:
+        text = get(f"{system.api}/metrics")[1].decode()
+        name = 'wattroute_controller_quality_burnt_frac{class="standard"} '
+        line = next((line for line in text.splitlines() if line.startswith(name)), f"{name}nan")
+        return float(line.removeprefix(name))
+
+    def ask() -> int:
+        model = f"{system.document['model']}@fp8"
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
+        status, answer = post(f"{system.public}/v1/chat/completions", body)
+        assert status == 200
+        return int(json.loads(answer)["usage"]["completion_tokens"])
+
+    with running(tmp_path, "emulate", "router", "controller") as system:
+        system.until(lambda: burnt_frac() == 0.0, "a first decision is made")
+        served = ask()
+        system.until(lambda: burnt_frac() == pytest.approx(0.006), "tokens of FP8 are counted")
+        for _ in range(2):
+            system.kill("controller")
+            served += ask()
+            system.start("controller")
+            system.until(lambda: burnt_frac() > 0.0, "a first decision is made")
+            assert burnt_frac() == pytest.approx(0.006)
+        system.until(lambda: b"state restored" in (tmp_path / "controller.log").read_bytes(), "it is told")
+        assert system.stop("controller") == 0
+        state = json.loads((tmp_path / "state.json").read_text())["state"]
+        (slots,) = [burn["slots"] for burn in state["memory"]["burns"] if burn["class_id"] == "standard"]
+        assert sum(tokens for _, tokens, _ in slots) == served  # those served while it was dead, too
+
+
 def test_operators_requests_need_the_token_where_one_is_configured(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("a-token-that-is-long-enough\n")

@@ -150,3 +150,40 @@ def test_commands_and_faults_are_counted_from_zero():
     seen = values(telemetry)
     assert (seen["actuations_total", "failed", "wake"], seen["actuations_total", "done", "wake"]) == (1, 1)
     assert seen["faults_total", "publish"] == 1
+
+
+@pytest.mark.parametrize(
+    ("unkept", "kept"), [((), (1, 1)), (("first_token",), (1, 0)), (("inter_token", "first_token"), (0, 0))]
+)
+def test_latency_targets_that_no_pool_keeps(unkept, kept):
+    telemetry = Telemetry(SITE)
+    told = diagnostics()
+    classes = tuple(replace(item, unkept=unkept) for item in told.classes)
+    telemetry.take_decision(decision(SITE, diagnostics=replace(told, classes=classes)), 0.1)
+    seen = values(telemetry)
+    names = ("inter_token", "first_token")
+    assert tuple(seen[("latency_kept", *sorted((name, "standard")))] for name in names) == kept
+
+
+def test_a_class_that_no_pool_may_serve_keeps_no_target():
+    telemetry = Telemetry(SITE)
+    told = diagnostics()
+    classes = tuple(replace(item, unkept=("pool",)) for item in told.classes)
+    telemetry.take_decision(decision(SITE, diagnostics=replace(told, classes=classes)), 0.1)
+    seen = values(telemetry)
+    assert (seen["latency_kept", "inter_token", "standard"], seen["latency_kept", "first_token", "standard"]) == (0, 0)
+
+
+def test_instances_that_sleep_by_command_and_those_given_back():
+    telemetry = Telemetry(SITE)
+    telemetry.take_sleepers(3)
+    telemetry.take_given_back(2)
+    seen = values(telemetry)
+    assert (seen["sleepers",], seen["given_back_total",]) == (3, 2)
+
+
+@pytest.mark.parametrize("ladder", ["plan", "dispatch", "power", "demand", "price", "carbon", "quality", "latency"])
+def test_every_ladder_has_its_own_series(ladder):
+    telemetry = Telemetry(SITE)
+    telemetry.take_decision(decided(fallbacks=(Fallback(ladder, "lower", "a test"),)), 0.1)
+    assert values(telemetry)["fallbacks_total", *sorted((ladder, "lower"))] == 1

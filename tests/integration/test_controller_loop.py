@@ -16,15 +16,16 @@ from aiohttp import web
 
 from controller.app import LEDGER_NAME, Endpoints, Service, ServiceOptions, assemble, serve
 from controller.clock import SystemClock
+from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.fleet import Instance, Pool, Site
-from controller.model.observation import InstanceState
+from controller.model.observation import InstanceState, Observation
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
 from controller.simulation.emulator import EmulatedInstance, Emulator, run_emulator
-from controller.store.decisions import observation_of
 from controller.store.ledger import Ledger, verify_file
+from controller.store.plain import from_plain
 from router.contract import InstanceId, PoolId, Precision, decode
 from tests.fakes.controller_parts import curves, pool, site
 from tests.fakes.http_stub import HttpStub, http_stub
@@ -42,10 +43,12 @@ class Plant:
         is_silent: the router does not answer while set.
     """
 
-    url: str
-    service: Service
+    fleet: Site
+    router_url: str
     session: aiohttp.ClientSession
     emulator: Emulator
+    url: str = ""
+    service: Service = dataclasses.field(init=False)
     is_silent: bool = False
 
     def states(self) -> dict[str, InstanceState]:
@@ -58,6 +61,13 @@ class Plant:
         async with asyncio.timeout(60):
             while not is_so():
                 await asyncio.sleep(0.05)
+
+    async def metric(self, name: str) -> float:
+        async with self.session.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        return next(
+            float(line.split()[1]) for line in text.splitlines() if line.startswith(f"wattroute_controller_{name} ")
+        )
 
 
 async def emulate(second: InstanceState, min_on: int) -> tuple[Emulator, Site]:
@@ -96,38 +106,51 @@ def obedient_router(stub: HttpStub, plant: Plant) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    folder: Path, *, second: InstanceState = InstanceState.SERVING, min_on: int = 1, **policy: Any
-) -> AsyncIterator[Plant]:
+async def fleet_of_two(second: InstanceState = InstanceState.SERVING, min_on: int = 1) -> AsyncIterator[Plant]:
+    """Engines and a router that outlast the controllers which `controlling` runs over them."""
     emulator, fleet = await emulate(second, min_on)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(emulator.close)
         router = await stack.enter_async_context(http_stub())
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        control = f"http://127.0.0.1:{emulator.control_port}"
-        clock = SystemClock()
-        service = await stack.enter_async_context(
-            assemble(
-                fleet,
-                TickPolicy(**{"mode": Mode.ACT, "warmup_s": 1e9, "slow_interval_s": 2.0, "steps": 3, **policy}),
-                CvxpyPlanner(clock.monotonic_s),
-                endpoints=Endpoints(PlainEngines(session), (f"{control}/metrics",), (router.url,), control),
-                price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
-                carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
-                options=ServiceOptions(data_dir=folder, pace=RunnerOptions(tick_s=0.5, sample_s=0.25)),
-                clock=clock,
-            )
-        )
-        listening = asyncio.get_running_loop().create_future()
-        plant = Plant("", service, session, emulator)
+        plant = Plant(fleet, router.url, session, emulator)
         obedient_router(router, plant)
-        task = asyncio.create_task(serve(service, "127.0.0.1", 0, on_listening=listening.set_result))
+        yield plant
+
+
+@contextlib.asynccontextmanager
+async def controlling(
+    plant: Plant, folder: Path, *, on_exit: OnExit = OnExit.WAKE, **policy: Any
+) -> AsyncIterator[None]:
+    """A controller's life."""
+    control, clock = f"http://127.0.0.1:{plant.emulator.control_port}", SystemClock()
+    pace = RunnerOptions(tick_s=0.5, sample_s=0.25)
+    async with assemble(
+        plant.fleet,
+        TickPolicy(**{"mode": Mode.ACT, "warmup_s": 1e9, "slow_interval_s": 2.0, "steps": 3, **policy}),
+        CvxpyPlanner(clock.monotonic_s),
+        endpoints=Endpoints(PlainEngines(plant.session), (f"{control}/metrics",), (plant.router_url,), control),
+        price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
+        carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+        options=ServiceOptions(data_dir=folder, on_exit=on_exit, pace=pace),
+        clock=clock,
+    ) as plant.service:
+        listening = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(serve(plant.service, "127.0.0.1", 0, on_listening=listening.set_result))
         plant.url = f"http://127.0.0.1:{await listening}"
         try:
-            yield plant
+            yield
         finally:
-            service.runner.stop()
+            plant.service.runner.stop()
             await task
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, *, second: InstanceState = InstanceState.SERVING, min_on: int = 1, **policy: Any
+) -> AsyncIterator[Plant]:
+    async with fleet_of_two(second, min_on) as plant, controlling(plant, folder, **policy):
+        yield plant
 
 
 async def curtail(plant: Plant, **event: Any) -> None:
@@ -159,7 +182,7 @@ async def test_an_event_puts_an_instance_to_sleep_and_brings_power_down(tmp_path
     (slept,) = [r.payload for r in ledger.records("actuation") if r.payload["instance_id"] == asleep][:1]
     assert (slept["verb"], slept["is_done"]) == ("sleep", True)
     decided = ledger.records("decision")
-    assert all(observation_of(record.payload).now_s > 0 for record in decided)
+    assert all(from_plain(Observation, record.payload["observation"]).now_s > 0 for record in decided)
     ledger.close()
 
 
@@ -203,3 +226,56 @@ async def test_an_engine_that_stops_is_seen_and_power_is_still_known(tmp_path: P
         await plant.until(lambda: (plant.snapshot()["power"]["measured_w"] or 1e9) < 1200)
         table = plant.service.board.snapshot
         assert table["pools"][0]["on"] == 1
+
+
+async def put_one_to_sleep(plant: Plant) -> None:
+    """By an event that leaves room for both idle instances, but not for two busy ones."""
+    await plant.until(lambda: (plant.snapshot().get("power") or {}).get("measured_w"))
+    await curtail(plant, limit_w=1.85 * plant.snapshot()["power"]["measured_w"])
+    await plant.until(lambda: InstanceState.SLEEPING in plant.states().values())
+
+
+async def withdraw(plant: Plant) -> None:
+    async with plant.session.delete(f"{plant.url}/v1/events/e1") as answer:
+        assert answer.status == 200
+    await plant.until(lambda: plant.snapshot()["event"] is None and plant.snapshot()["power"]["limit_w"] is None)
+
+
+async def test_what_the_controller_put_to_sleep_is_awake_when_it_has_ended(tmp_path: Path) -> None:
+    async with fleet_of_two() as plant:
+        async with controlling(plant, tmp_path):
+            await put_one_to_sleep(plant)
+            await withdraw(plant)
+            assert await plant.metric("sleepers") == 1
+        assert set(plant.states().values()) == {InstanceState.SERVING}
+    ledger = Ledger(tmp_path / LEDGER_NAME)
+    last = ledger.records("actuation")[-1].payload
+    ledger.close()
+    assert (last["verb"], last["is_done"], last["reason"]) == ("wake", True, "the controller ends")
+
+
+async def test_a_limit_in_force_outlasts_the_controller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(tmp_path) as plant:
+        await put_one_to_sleep(plant)
+    assert InstanceState.SLEEPING in plant.states().values()
+    assert caplog.messages[-1].startswith("instances stay asleep")
+
+
+async def test_a_controller_that_comes_back_in_another_mode_gives_back_what_it_had_put_to_sleep(tmp_path: Path) -> None:
+    async with fleet_of_two() as plant:
+        async with controlling(plant, tmp_path, on_exit=OnExit.LEAVE):
+            await put_one_to_sleep(plant)
+            await withdraw(plant)
+        assert InstanceState.SLEEPING in plant.states().values()
+        async with controlling(plant, tmp_path, mode=Mode.RECOMMEND):
+            await plant.until(lambda: set(plant.states().values()) == {InstanceState.SERVING})
+            await plant.until(lambda: plant.service.ledger.records("actuation")[-1].payload["verb"] == "wake")
+            assert await plant.metric("given_back_total") == 1
+            assert await plant.metric("sleepers") == 0
+
+
+async def test_an_observing_controller_leaves_alone_what_others_put_to_sleep(tmp_path: Path) -> None:
+    async with running(tmp_path, second=InstanceState.SLEEPING, mode=Mode.OBSERVE) as plant:
+        await plant.until(lambda: len(plant.service.ledger.records("decision")) > 5)
+        assert plant.states()["bf16-1"] is InstanceState.SLEEPING
+    assert plant.states()["bf16-1"] is InstanceState.SLEEPING

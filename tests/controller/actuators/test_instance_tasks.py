@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import VirtualClock
 from controller.errors import ActuationError
@@ -120,3 +122,22 @@ async def test_closing_gives_up_what_runs():
     await tasks.close()
     (outcome,) = tasks.take_outcomes()
     assert (outcome.is_done, outcome.detail) == (False, "given up at shutdown")
+
+
+async def test_one_may_wait_for_all_that_runs_or_for_some():
+    one, other = Driver(), Driver()
+    other.verbs = (Verb.STOP,)
+    tasks = InstanceTasks((one, other), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0"), (Verb.STOP, "a-1")))
+    assert tasks.busy == {"a-0", "a-1"}
+    one.gate.set()
+    async with asyncio.timeout(10):
+        await tasks.settle(("a-0", "unknown"))
+    assert tasks.busy == {"a-1"}
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await tasks.settle()
+    assert tasks.busy == {"a-1"}
+    other.gate.set()
+    await tasks.settle()
+    assert [outcome.is_done for outcome in tasks.take_outcomes()] == [True, True]

@@ -8,6 +8,7 @@ from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.app import build_app
 from controller.clock import VirtualClock
+from controller.custody import Custody
 from controller.dashboard.api import Api, ApiParts
 from controller.dashboard.board import Board
 from controller.runner import Runner, RunnerParts
@@ -34,11 +35,13 @@ class Bench:
         self.allocation = AllocationBoard()
         self.telemetry = Telemetry(SITE)
         self.board = Board(SITE, "act", Latency)
+        tasks = InstanceTasks((), self.clock)
         parts = RunnerParts(
             source=Source(),
             decide=lambda memory, seen: decision(SITE, seen.now_s, memory),
             publishers=(self.allocation,),
-            instances=InstanceTasks((), self.clock),
+            instances=tasks,
+            custody=Custody(SITE, tasks, self.telemetry),
             recorder=self.recorder,
             telemetry=self.telemetry,
             clock=self.clock,

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.settlement.quality_budget import BUCKETS, QualityBurn, allowed_loss_frac
 from router.contract import ClassId
@@ -62,3 +64,50 @@ def test_only_what_is_still_in_a_later_window_counts_in_it():
     assert burn.within(4000.0) == burn
     assert (burn.within(4900.0).tokens, burn.within(4900.0).loss_tokens) == (50.0, 0.0)
     assert burn.within(20_000.0).slots == ()
+
+
+def test_a_clock_that_is_set_back_forgets_nothing_before_a_window_has_passed():
+    burn = FRESH.with_tokens(10_000.0, 100.0, 5.0).with_tokens(10_200.0, 50.0, 0.0)
+    back = burn.with_tokens(3000.0, 10.0, 0.0)
+    assert (back.tokens, back.loss_tokens) == (160.0, 5.0)
+    assert back.with_tokens(3000.0 + 4800.0 - 101.0, 0.0, 0.0).loss_tokens == 5.0
+    assert back.with_tokens(3000.0 + 4800.0 + 100.0, 0.0, 0.0).loss_tokens == 0.0
+
+
+def test_an_unknown_burn_leaves_a_class_nothing_until_a_window_has_passed():
+    burn = QualityBurn.unknown(ClassId("standard"), 4800.0, 1000.0).with_tokens(1010.0, 100.0, 0.0)
+    assert allowed_loss_frac(burn, 0.01, 100.0, spend_savings=True) == 0.0
+    assert allowed_loss_frac(burn, 0.01, 0.0, spend_savings=False) == 0.0
+    assert burn.left_frac(0.01) is None
+    assert not burn.within(1300.0).is_known
+    known = burn.with_tokens(5800.0, 100.0, 0.0)
+    assert allowed_loss_frac(known, 0.01, 100.0, spend_savings=False) == 0.01
+    assert known.left_frac(0.01) == 1.0
+
+
+def test_an_unknown_burn_does_not_bind_a_class_without_a_budget():
+    burn = QualityBurn.unknown(ClassId("standard"), 4800.0, 0.0)
+    assert allowed_loss_frac(burn, 1.0, 100.0, spend_savings=False) == 1.0
+
+
+def test_an_unknown_burn_ends_a_window_after_a_clock_was_set_back():
+    burn = QualityBurn.unknown(ClassId("standard"), 4800.0, 1e9).with_tokens(100.0, 0.0, 0.0)
+    assert burn.unknown_until_s == 4900.0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2e4), st.floats(0, 1e6), st.floats(0, 1)), max_size=30),
+    st.floats(48.0, 1e5),
+)
+def test_another_window_counts_the_same_tokens_and_none_earlier(served, window_s):
+    burn = FRESH
+    for time_s, tokens, loss_frac in sorted(served):
+        burn = burn.with_tokens(time_s, tokens, tokens * loss_frac)
+    moved = burn.over(window_s)
+    assert moved.window_s == window_s
+    assert moved.tokens == pytest.approx(burn.tokens)
+    assert moved.loss_tokens == pytest.approx(burn.loss_tokens)
+    ends_s = [(slot + 1) * window_s / BUCKETS for slot, _, _ in moved.slots]
+    if burn.slots:
+        assert min(ends_s) >= (burn.slots[0][0] + 1) * 100.0 * (1 - 1e-12)
+        assert len(moved.slots) <= len(burn.slots)

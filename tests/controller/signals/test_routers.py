@@ -132,3 +132,43 @@ async def test_a_malformed_state_makes_the_router_missing():
         stub.set("/state", {"table": {}})
         seen = await RouterSource(session, (stub.url,)).read(NOW_S)
     assert "table.sequence" in seen.reason
+
+
+async def test_a_new_process_goes_on_from_what_the_one_before_had_counted():
+    async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
+        urls = (one.url, two.url)
+        first = RouterSource(session, urls)
+        for stub, requests in ((one, 10), (two, 100)):
+            stub.set("/state", state(requests=requests, tokens=10.0 * requests))
+        await first.read(NOW_S)
+        two.set("/state", state(requests=2, tokens=20.0))  # it restarted
+        before = await first.read(NOW_S + 1)
+        again = RouterSource(session, urls, counted=first.counted)
+        assert again.counted == first.counted
+        one.set("/state", state(requests=15, tokens=150.0))  # served while no controller ran
+        after = await again.read(NOW_S + 60)
+    (was,), (now,) = before.demand, after.demand
+    assert was.requests == 112
+    assert now.requests - was.requests == 5
+    assert now.output_tokens_by_pool == (("bf16", was.output_tokens_by_pool[0][1] + 50.0),)
+
+
+async def test_a_router_that_restarted_while_no_controller_ran_counts_from_zero():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/state", state(requests=100, tokens=1000.0))
+        first = RouterSource(session, (stub.url,))
+        await first.read(NOW_S)
+        stub.set("/state", state(requests=7, tokens=70.0))
+        seen = await RouterSource(session, (stub.url,), counted=first.counted).read(NOW_S + 60)
+    assert (seen.demand[0].requests, seen.demand[0].output_tokens) == (107, 1070.0)
+
+
+async def test_a_router_that_is_configured_no_more_is_not_kept():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/state", state())
+        source = RouterSource(session, (stub.url,))
+        await source.read(NOW_S)
+        assert [url for url, _ in source.counted.routers] == [stub.url]
+        moved = RouterSource(session, ("http://elsewhere",), counted=source.counted).counted
+    assert moved.routers == ()
+    assert moved.totals == source.counted.totals

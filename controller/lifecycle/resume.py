@@ -1,0 +1,88 @@
+"""What of a tick's memory outlasts the controller's process, and how a new process takes it up.
+
+Kept are the promises that reach back further than a process may live: what each class has burnt of its quality budget,
+the power of the recent past and the baselines frozen from it, the number of the last table, and which instances are
+asleep by the controller's own command. All else is learnt anew within minutes and would mislead when it is old.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.memory import Memory
+from controller.model.fleet import Site
+from controller.model.observation import ClassDemand
+from controller.settlement.baseline import PowerHistory
+from controller.settlement.quality_budget import QualityBurn
+
+CLOCK_TOLERANCE_S = 5.0
+"""How far ahead of now a time of the former life may lie before the clock counts as set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What is kept, all of bounded size.
+
+    Attributes:
+        saved_at_s: wall clock of the observation that it was made upon.
+        sequence: of the last table issued.
+        burns: quality burnt by each class in its window.
+        served: the routers' counters up to which `burns` counts.
+        history: measured power, for baselines.
+        baselines_w: (event_id, W) frozen at each event's start.
+        sleepers: instances that sleep or are off by the controller's command.
+    """
+
+    saved_at_s: float
+    sequence: int
+    burns: tuple[QualityBurn, ...]
+    served: tuple[ClassDemand, ...]
+    history: PowerHistory
+    baselines_w: tuple[tuple[str, float], ...]
+    sleepers: tuple[Sleeper, ...]
+
+
+def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Saved:
+    """What is to be kept of a memory."""
+    return Saved(
+        saved_at_s=now_s,
+        sequence=memory.sequence,
+        burns=memory.burns,
+        served=memory.served,
+        history=memory.history,
+        baselines_w=memory.baselines_w,
+        sleepers=sleepers,
+    )
+
+
+def resumed(site: Site, saved: Saved, now_s: float) -> Memory:
+    """The memory of a process that takes up what a former one kept.
+
+    Classes are matched by name: a new one begins with nothing burnt, one that is gone is dropped, and one whose window
+    was changed keeps its tokens. Tables are numbered above those of the former life even where the clock was set back.
+    """
+    memory = Memory.initial(site, now_s)
+    kept = {burn.class_id: burn for burn in saved.burns}
+    return replace(
+        memory,
+        sequence=max(memory.sequence, saved.sequence),
+        burns=tuple(
+            kept.get(burn.class_id, burn).over(burn.window_s).with_tokens(now_s, 0.0, 0.0) for burn in memory.burns
+        ),
+        served=saved.served,
+        history=PowerHistory(tuple(sample for sample in saved.history.samples if sample[0] <= now_s)),
+        baselines_w=saved.baselines_w,
+    )
+
+
+def unknown(site: Site, now_s: float) -> Memory:
+    """The memory of a process whose former life cannot be read: every quality budget counts as burnt for a window."""
+    memory = Memory.initial(site, now_s)
+    burns = tuple(QualityBurn.unknown(burn.class_id, burn.window_s, now_s) for burn in memory.burns)
+    return replace(memory, burns=burns)
+
+
+def is_clock_back(saved: Saved, now_s: float) -> bool:
+    """Whether the clock was set back since the state was kept."""
+    return saved.saved_at_s > now_s + CLOCK_TOLERANCE_S

@@ -1,0 +1,119 @@
+"""The state file: what must outlast the controller's process, replaced as a whole at each tick.
+
+A new version is written beside the file, brought to the disk and then takes the file's name, so that a process that is
+killed, or a machine that stops, leaves the version before or the new one, never half of one. A checksum over the
+content finds what was changed or damaged since. One process writes at a time: the ledger beside it has the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from controller.errors import StoreError
+from controller.store.plain import from_plain, to_plain
+
+SCHEMA_VERSION = 1
+MAX_BYTES = 16 << 20
+
+
+class StateFile:
+    """Parts by name, each a frozen dataclass of plain values; safe to call from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = threading.Lock()
+
+    def save(self, **parts: Any) -> None:
+        """Replace the content.
+
+        Raises:
+            StoreError: it has no JSON form, is too large, or could not be written.
+        """
+        try:
+            content = _canonical({name: to_plain(part) for name, part in parts.items()})
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{self.path}: the state has no JSON form: {error}") from error
+        document = {"schema_version": SCHEMA_VERSION, "sha256": _digest(content), "state": json.loads(content)}
+        body = _canonical(document).encode()
+        if len(body) > MAX_BYTES:
+            raise StoreError(f"{self.path}: the state has {len(body)} bytes, more than {MAX_BYTES}; nothing is written")
+        with self._guard:
+            try:
+                self._replace(body)
+            except OSError as error:
+                raise StoreError(f"{self.path}: not written: {error.strerror or error}") from error
+
+    def load(self, **kinds: type) -> dict[str, Any] | None:
+        """The parts of these types; None where there is no file.
+
+        Raises:
+            StoreError: the file cannot be read, is damaged, or is of another version; the message has the remedy.
+        """
+        try:
+            with self.path.open("rb") as file:
+                body = file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(f"cannot be read: {error.strerror or error}") from error
+        state = self._checked(body)
+        try:
+            return {name: from_plain(kind, state[name]) for name, kind in kinds.items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unreadable(f"holds no state of this version: {type(error).__name__}: {error}") from error
+
+    def set_aside(self) -> Path | None:
+        """Keep an unreadable file under another name, out of the way of the next `save`; None where that fails."""
+        kept = self.path.with_name(f"{self.path.name}.unreadable")
+        try:
+            self.path.replace(kept)
+        except OSError:
+            return None
+        return kept
+
+    def _replace(self, body: bytes) -> None:
+        beside = self.path.with_name(f"{self.path.name}.new")
+        with beside.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _checked(self, body: bytes) -> dict[str, Any]:
+        if len(body) > MAX_BYTES:
+            raise self._unreadable(f"has more than {MAX_BYTES} bytes")
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable("is no JSON") from error
+        version = document.get("schema_version") if isinstance(document, dict) else None
+        if version != SCHEMA_VERSION:
+            raise self._unreadable(f"has schema version {version!r:.40}, this controller reads {SCHEMA_VERSION}")
+        state = document.get("state")
+        if not isinstance(state, dict) or document.get("sha256") != _digest(_canonical(state)):
+            raise self._unreadable("was changed or damaged after it was written: its checksum does not fit")
+        return state
+
+    def _unreadable(self, reason: str) -> StoreError:
+        return StoreError(
+            f"{self.path}: {reason}; stop the controller and put back a sound copy, or remove the file to begin with "
+            "fresh budgets"
+        )
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
