@@ -100,6 +100,7 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
         out.append(Fallback("power", *known.measured.fallback))
     if isinstance(observation.router, Missing):
         out.append(Fallback("demand", "last estimate", f"{observation.router.source}: {observation.router.reason}"))
+    out += [Fallback("ramp", step, reason) for step, reason in known.ramps.fallbacks]
     for ladder, signal in (("price", known.price), ("carbon", known.carbon)):
         if signal.fallback is not None:
             out.append(Fallback(ladder, "last or configured value", signal.fallback))
