@@ -8,10 +8,8 @@ import numpy as np
 
 from controller.optimizer.covers import Cover, Requirement, covers, mixes, rays
 from controller.optimizer.data import ClassData, ProblemData
+from controller.optimizer.kept import broken_steps
 from controller.optimizer.program import Program, Row
-
-KEPT = {"unserved": 1e-4, "over_quality": 1e-6, "over_busy": 1e-5, "over_limit_w": 0.1, "over_ramp_w": 0.1}
-"""Largest use of each slack, in its unit, at which its promise counts as kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +40,6 @@ def groups_of(data: ProblemData) -> tuple[Group, ...]:
         left -= classes
         out.append(Group(tuple(sorted(classes)), _kinds(data, tuple(sorted(classes)), pools)))
     return tuple(out)
-
-
-def broken_steps(program: Program, x: np.ndarray) -> set[int]:
-    """Intervals in which an answer breaks a promise."""
-    return {
-        int(t)
-        for name, kept in KEPT.items()
-        if name in program.columns
-        for t in np.flatnonzero((x[program.columns[name]] > kept).any(axis=0))
-    }
 
 
 def _budget(cls: ClassData, t: int) -> float:

@@ -1,12 +1,15 @@
 """The search for whole instances: a tight relaxation, a good plan near it, then a proof as far as time allows.
 
 1. The relaxation, in which instances need not be whole, is solved. Of a large fleet it is rounded at once, and where
-   that is close enough the search ends.
+   that is close enough and keeps every promise that the relaxation keeps, the search ends.
 2. The relaxation is made tight by cover inequalities.
 3. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
 4. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
    totals are too large for that, the plan is within a fraction of an instance of the relaxation already; where time
    was too short for it, the relaxation rounded up stands beside it.
+
+A gap is no leave to break a promise: where an answer breaks one that the relaxation keeps, one within the gap that
+keeps it goes first.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from controller.errors import SolverError, TimedOut
-from controller.optimizer.groups import Covering, broken_steps
+from controller.optimizer.groups import Covering
+from controller.optimizer.kept import Promises, broken_steps
 from controller.optimizer.program import Answer, Held, Program, Row, Search, solve
 from controller.optimizer.whole_fleet import WholeFleet
 
@@ -70,31 +74,41 @@ def search_whole(
     relaxed = held.relaxed(search.time_limit_s)
     if not program.whole.any():
         return relaxed
-    if fleet is not None:
-        rounded = fleet.answer(held, program, relaxed, clock.left_s())
-        if rounded is not None and _is_close(rounded.objective, rounded.bound, search):
-            return rounded
+    promises = Promises.kept_by(program, relaxed.x)
+    rounded = None if fleet is None else fleet.answer(held, program, relaxed, clock.left_s())
+    if rounded is not None and _is_close(rounded.objective, rounded.bound, search) and promises.are_kept(rounded.x):
+        return rounded
     rows, hold_everywhere = covering.rows(program, relaxed.x)
     limited = replace(search, time_limit_s=TIGHT_SHARE * clock.left_s())
     rows, tightened = _tightened(program, rows, relaxed, limited)
     bound = tightened.objective if tightened is not None and hold_everywhere else relaxed.objective
     relaxed = tightened or relaxed
-    share = NEAR_SHARE if hold_everywhere else LAST_SHARE
-    near = _near(program.with_rows(rows), relaxed.x, search, clock, share)
+    near = _near(program.with_rows(rows), relaxed.x, search, clock, NEAR_SHARE if hold_everywhere else LAST_SHARE)
     if not hold_everywhere and (near is None or not _is_close(near.objective, near.bound, search)):
         near = _better(near, _rounded_up(program, relaxed.x, replace(search, time_limit_s=clock.left_s())))
-    if near is not None:
-        if _is_close(near.objective, bound, search) or not hold_everywhere:
-            return replace(near, bound=bound)
-        rows = _without(rows, broken_steps(program, near.x))
-    try:
-        start = None if near is None else near.x
-        found = solve(program.with_rows(rows), replace(search, time_limit_s=clock.left_s()), whole=True, start=start)
-    except TimedOut:
-        if near is None:
-            raise
+    near = near or rounded
+    if near is None:
+        return solve(program.with_rows(rows), replace(search, time_limit_s=clock.left_s()), whole=True)
+    keeper = near
+    if not promises.are_kept(near.x):
+        keeper = _near(promises.bound(program).with_rows(rows), relaxed.x, search, clock, NEAR_SHARE) or near
+        near = _promises_first(near, keeper, promises, bound, search)
+    if _is_close(near.objective, bound, search) or not hold_everywhere:
         return replace(near, bound=bound)
-    return found
+    rows = _without(rows, broken_steps(program, near.x))
+    try:
+        last = replace(search, time_limit_s=clock.left_s())
+        found = solve(program.with_rows(rows), last, whole=True, start=near.x)
+    except TimedOut:
+        return replace(near, bound=bound)
+    return _promises_first(found, keeper, promises, found.bound, search)
+
+
+def _promises_first(answer: Answer, keeper: Answer, promises: Promises, bound: float, search: Search) -> Answer:
+    """The answer, or in its place one within the gap that keeps what it breaks."""
+    if promises.are_kept(answer.x) or not promises.are_kept(keeper.x):
+        return answer
+    return replace(keeper, bound=bound) if _is_close(keeper.objective, bound, search) else answer
 
 
 def _tightened(program: Program, rows: list[Row], relaxed: Answer, search: Search) -> tuple[list[Row], Answer | None]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, ProblemData, SiteData
 from tests.fakes.problems import STEPS, battery_data, class_data, pool_data, problem, response_data, site_data
 
@@ -100,4 +101,61 @@ def _rich_class(draw: st.DrawFn, cls: ClassData) -> ClassData:
         backlog_tokens_per_s=tuple(draw(st.sampled_from([0.0, 300.0])) for _ in range(defer_steps)),
         survives_loss=draw(st.booleans()),
         quality_window=draw(st.booleans()),
+    )
+
+
+@st.composite
+def large_fleets(draw: st.DrawFn) -> ProblemData:
+    """Two sites with thousands of GPUs, three precisions and classes, over three hours; GPUs may be scarce."""
+    sites, pools = [], []
+    for c in range(2):
+        limit_w = draw(st.sampled_from([None, None, 7e6, 9e6]))
+        sites.append(
+            site_data(
+                f"site{c}",
+                gpus=draw(st.integers(9_000, 12_600)),
+                price_usd_per_mwh=tuple(draw(st.floats(20.0, 90.0)) for _ in range(STEPS)),
+                limit_w=(None, None, limit_w),
+                ramp_w=draw(st.sampled_from([None, 6e5])),
+            )
+        )
+        may_sleep = draw(st.booleans())
+        for gpus, p0_w, loss in ((8, 4000.0, 0.0), (4, 2100.0, 0.006), (2, 1100.0, 0.02)):
+            pools.append(
+                pool_data(
+                    f"site{c}-{gpus}gpus",
+                    instances=4500,
+                    max_on=4500,
+                    on_now=300,
+                    sleeping_now=0,
+                    gpus_per_instance=gpus,
+                    p0_w=p0_w,
+                    sleeping_w=150.0 * gpus,
+                    off_w=75.0 * gpus,
+                    quality_loss_frac=loss,
+                    site=c,
+                    may_sleep=may_sleep,
+                )
+            )
+    most = draw(st.floats(1.2e6, 2.4e6))
+    classes = tuple(
+        class_data(
+            f"class{r}",
+            0.0,
+            demand_tokens_per_s=tuple(most * draw(st.floats(0.6, 1.0)) for _ in range(STEPS)),
+            quality_budget_frac=(budget,) * STEPS,
+            survives_loss=draw(st.booleans()),
+        )
+        for r, budget in enumerate((0.0, 0.004, 0.01))
+    )
+    return problem(
+        horizon=Horizon(0.0, 3600.0, STEPS),
+        sites=tuple(sites),
+        pools=tuple(pools),
+        classes=classes,
+        allowed=((True,) * len(pools),) * len(classes),
+        busy_s_per_token=((1 / 3700, 1 / 3000, 1 / 2400) * 2,) * len(classes),
+        j_per_token=((0.3, 0.15, 0.12) * 2,) * len(classes),
+        moves_anywhen=True,
+        from_scratch=True,
     )

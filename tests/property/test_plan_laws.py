@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.errors import SolverError
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
+from controller.optimizer.kept import Promises
 from controller.optimizer.program import Answer, Search, solve
 from controller.optimizer.values import energy_bill
 from tests.fakes.least_cost import LIMIT_S, every_answer, searched, stated, tolerance
 from tests.fakes.problems import STEPS, battery_data, response_data
-from tests.fakes.random_problems import rich_problems
+from tests.fakes.random_problems import large_fleets, rich_problems
 
 Change = Callable[[ProblemData], ProblemData]
 LAWFUL = settings(max_examples=20, deadline=None, derandomize=True)
@@ -192,3 +194,21 @@ def test_nor_is_what_branch_and_bound_finds_alone(data: ProblemData, gap_frac: f
     near = tolerance(plain.objective)
     assert plain.objective - near <= found.objective <= plain.objective + near + gap_frac * energy_bill(data)
     assert found.bound <= plain.objective + near
+
+
+@LAWFUL
+@given(large_fleets())
+def test_a_gap_is_no_leave_to_break_a_promise(data: ProblemData) -> None:
+    gap_frac, program = 3e-3, stated(data)
+    relaxed = solve(program, Search(LIMIT_S), whole=False)
+    promises = Promises.kept_by(program, relaxed.x)
+    found = searched(data, gap_frac)
+    if promises.are_kept(found.x):
+        return
+    try:
+        keeping = solve(
+            promises.bound(program), Search(LIMIT_S, abs_gap=0.1 * gap_frac * energy_bill(data)), whole=True
+        )
+    except SolverError:
+        return
+    assert keeping.objective > relaxed.objective + gap_frac * energy_bill(data)

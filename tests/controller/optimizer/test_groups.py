@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from controller.optimizer.groups import Covering, broken_steps, groups_of
+from controller.optimizer.groups import Covering, groups_of
+from controller.optimizer.kept import broken_steps
 from controller.optimizer.milp import compile_milp
 from controller.optimizer.program import Search, solve
 from controller.optimizer.solving import program_of
