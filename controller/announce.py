@@ -22,7 +22,7 @@ class Announcer:
 
     def take(self, diagnostics: Diagnostics) -> None:
         """Tell what has changed since the decision before."""
-        self._take_steps({(each.ladder, each.subject): each for each in diagnostics.fallbacks})
+        self._take_steps({(each.ladder, each.subject): each for each in diagnostics.steps_down})
         self._take_slack({(slack.promise, slack.subject): slack for slack in diagnostics.slack})
 
     def _take_steps(self, lowest: dict[tuple[str, str], Fallback]) -> None:

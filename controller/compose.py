@@ -82,6 +82,7 @@ def _curves(curves: str | CurveSettings) -> PoolCurves:
 def _request_class(settings: Settings, cls: ClassSettings) -> RequestClass:
     plan = settings.plan.classes.get(cls.name)
     extra = plan.model_dump() if plan else {}
+    extra["quality_loss_frac"] = tuple(plan.quality_loss_frac.items()) if plan else ()
     return RequestClass(
         class_id=ClassId(cls.name),
         precisions=cls.precisions,

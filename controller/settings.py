@@ -19,6 +19,7 @@ from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
 from router import config_file
+from router.contract import Precision
 from router.errors import SettingsError
 from router.settings import Group, Name, Port, RouterFile, Seconds
 
@@ -102,6 +103,9 @@ class PoolPlanSettings(Group):
 class ClassPlanSettings(Group):
     """What the planner promises a class of requests."""
 
+    quality_loss_frac: dict[Precision, Frac] = Field(default_factory=dict)
+    """Mean score that the class's requests lose at a precision, where it is not what the pools say: code and
+    mathematics lose more at INT4 than chat does."""
     quality_budget_frac: Frac = 1.0
     """Mean quality loss allowed over the window; 1 means unbounded."""
     quality_window_s: Seconds = 86_400.0

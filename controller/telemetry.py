@@ -23,7 +23,9 @@ from router.contract import EventState
 
 PREFIX = "wattroute_controller_"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_LADDERS = frozenset(("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency"))
+_LADDERS = frozenset(
+    ("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "instances")
+)
 _STEPS_MAX = 32
 _SIGNALS = ("site_power", "router", "price", "carbon")
 _FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state"))
@@ -139,7 +141,7 @@ class Telemetry:
         for kind, solve_s in (("slow", diagnostics.slow_solve_s), ("fast", diagnostics.fast_solve_s)):
             if solve_s is not None:
                 self._solver_s.labels(kind).observe(solve_s)
-        for fallback in diagnostics.fallbacks:
+        for fallback in diagnostics.steps_down:
             ladder = fallback.ladder if fallback.ladder in _LADDERS else "other"
             self._fallbacks.labels(ladder, self._bounded_step(fallback.step)).inc()
         for origin in PlanOrigin:

@@ -203,7 +203,5 @@ def _ladder(status: Status, diagnostics: Diagnostics | None) -> list[Json]:
     """Every step that is below its best, the loop's own faults first."""
     steps = [{"ladder": "loop", "step": fault.step, "reason": fault.reason} for fault in status.faults]
     if diagnostics is not None:
-        steps += [{"ladder": f.ladder, "step": f.step, "reason": f.reason} for f in diagnostics.fallbacks]
-        if diagnostics.holding is not None:
-            steps.append({"ladder": "instances", "step": "hold", "reason": diagnostics.holding})
+        steps += [{"ladder": f.ladder, "step": f.step, "reason": f.reason} for f in diagnostics.steps_down]
     return steps

@@ -17,13 +17,13 @@ def burn(
     site: Site, burns: tuple[QualityBurn, ...], served: tuple[ClassDemand, ...], observation: Observation
 ) -> tuple[QualityBurn, ...]:
     """Add what each class was served since the last counters; where one went back, nothing is added."""
-    losses = {pool.pool_id: pool.quality_loss_frac for pool in site.pools}
     before = {counters.class_id: dict(counters.output_tokens_by_pool) for counters in served}
     router = observation.router
     now = {} if isinstance(router, Missing) else {counters.class_id: counters for counters in router.demand}
     known = {entry.class_id: entry for entry in burns}
     out = []
-    for cls in site.classes:
+    for cls, row in zip(site.classes, site.losses, strict=True):
+        losses = {pool.pool_id: loss for pool, loss in zip(site.pools, row, strict=True)}
         entry = known.get(cls.class_id) or QualityBurn.empty(cls.class_id, cls.quality_window_s)
         tokens, loss_tokens = 0.0, 0.0
         if cls.class_id in now and cls.class_id in before:

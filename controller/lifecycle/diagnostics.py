@@ -14,8 +14,8 @@ class Fallback:
     """One step down a ladder.
 
     Attributes:
-        ladder: ``plan``, ``dispatch``, ``power``, ``ramp``, ``demand``, ``price``, ``carbon``, ``quality`` or
-            ``latency``.
+        ladder: ``plan``, ``dispatch``, ``power``, ``ramp``, ``demand``, ``price``, ``carbon``, ``quality``,
+            ``latency`` or ``instances``.
         step: what took the place of the better one.
         reason: why.
         subject: class concerned; empty where it is the whole site.
@@ -133,3 +133,9 @@ class Diagnostics:
     draining: tuple[InstanceId, ...]
     event: EventDiagnostics | None
     holding: str | None
+
+    @property
+    def steps_down(self) -> tuple[Fallback, ...]:
+        """Every ladder's steps below its top, instances that are held among them."""
+        held = () if self.holding is None else (Fallback("instances", "hold", self.holding),)
+        return (*self.fallbacks, *held)

@@ -82,6 +82,7 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         allowed=allowed,
         busy_s_per_token=charged(dispatchable.busy_s_per_token, shares, counts, policy.utilisation_frac),
         j_per_token=dispatchable.j_per_token,
+        quality_loss_frac=site.losses,
         utilisation_frac=policy.utilisation_frac,
         carbon_usd_per_kg=policy.carbon_usd_per_kg,
         limit_usd_per_j=prices.limit_usd_per_j,
@@ -253,7 +254,7 @@ def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengt
     worth = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
     scale = max(1.0, distance * dearest * trickle_j / min(worth))
     serve = tuple(usd * scale for usd in worth)
-    loss = max((pool.quality_loss_frac for pool in site.pools), default=0.0)
+    loss = max((each for row in site.losses for each in row), default=0.0)
     least_j = site.pue * min(max(0.01, j_per_token(pool.curves, length)) for pool in site.pools for length in lengths)
     fastest = max(1.0 / (pool.curves.step_per_seq_s or 1.0) for pool in site.pools)
     limit_usd_per_j = 2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0

@@ -59,5 +59,5 @@ def granted(data: ProblemData, plan: Plan | None, step: int) -> ProblemData:
 def _mean_loss_frac(data: ProblemData, plan: Plan, r: int, step: int) -> float:
     """Mean loss of what the plan serves a class in an interval; 0 where it serves nothing."""
     rates = [pool.output_tokens_per_s[r][1][step] for pool in plan.pools]
-    lost = sum(rate * pool.quality_loss_frac for rate, pool in zip(rates, data.pools, strict=True))
+    lost = sum(rate * loss for rate, loss in zip(rates, data.losses(r), strict=True))
     return lost / sum(rates) if sum(rates) > 0 else 0.0

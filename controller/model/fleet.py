@@ -22,7 +22,8 @@ class Pool:
     """Instances of one model at one precision on one kind of machine.
 
     Attributes:
-        quality_loss_frac: mean score lost against the model's best precision, 0.006 = 0.6 %.
+        quality_loss_frac: mean score lost against the model's best precision, 0.006 = 0.6 %, by classes that do not
+            tell their own.
         min_on, max_on: bounds on the instances kept serving.
         min_up_s: least time between an instance's wake and its next sleep.
         start_usd: cost set on waking an instance, against needless switching.
@@ -58,6 +59,8 @@ class RequestClass:
         quality_usd_per_mtoken: cost set on a million output tokens served at a loss of 1.0 (100 %).
         serve_usd_per_mtoken: worth of a million output tokens; where not all can be served, the class of least worth
             yields first.
+        quality_loss_frac: mean score that its requests lose at a precision, where it is not what the pools say: code
+            and mathematics suffer where chat does not.
         itl_slo_s, ttft_slo_s: latency targets, means over requests.
         survives_loss: whether the pools it may use keep the capacity of one instance free (N-1).
     """
@@ -74,6 +77,11 @@ class RequestClass:
     expected_input_tokens: float = 1024.0
     expected_output_tokens: float = 256.0
     survives_loss: bool = False
+    quality_loss_frac: tuple[tuple[Precision, float], ...] = ()
+
+    def loss_frac(self, precision: Precision, of_pool: float) -> float:
+        """Mean score that its requests lose at a precision, as far as it tells; else what the pool says."""
+        return dict(self.quality_loss_frac).get(precision, of_pool)
 
     def may_use(self, pool: Pool) -> bool:
         """Whether the class may be served by the pool's precision."""
@@ -100,6 +108,13 @@ class Site:
     aux_w: float = 0.0
     spare_gpu_w: float = 0.0
     import_limit_w: float | None = None
+
+    @property
+    def losses(self) -> tuple[tuple[float, ...], ...]:
+        """[r][k], mean score that a class loses at a pool."""
+        return tuple(
+            tuple(cls.loss_frac(pool.precision, pool.quality_loss_frac) for pool in self.pools) for cls in self.classes
+        )
 
     def pool(self, pool_id: PoolId) -> Pool:
         """The pool of that name.

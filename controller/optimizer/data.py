@@ -25,7 +25,7 @@ class PoolData:
         late: per interval, instances on that do not serve yet, as a fraction of the interval, summed.
         gpus_per_instance: GPUs held by an instance that is on or asleep.
         p0_w, sleeping_w, off_w: one instance decoding at rate zero, asleep, stopped.
-        quality_loss_frac: mean score lost against the best precision.
+        quality_loss_frac: mean score lost against the best precision, unless the problem tells it by class.
         wake_s, start_s: from asleep, and from off, to serving.
         start_usd: cost set on a wake or start.
         min_up_steps: least intervals between a planned wake and the next sleep.
@@ -215,6 +215,7 @@ class ProblemData:
             begin with the present state.
         moves_anywhen: instances may move at every interval, not only where a change makes it likely to pay.
         move_usd_per_token: [r][k], cost of bringing an output token's request to the pool's site; () for none.
+        quality_loss_frac: [r][k], mean score that the class loses at the pool; () where each loses what the pool says.
     """
 
     horizon: Horizon
@@ -235,6 +236,7 @@ class ProblemData:
     from_scratch: bool = False
     moves_anywhen: bool = False
     move_usd_per_token: tuple[tuple[float, ...], ...] = ()
+    quality_loss_frac: tuple[tuple[float, ...], ...] = ()
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -252,6 +254,10 @@ class ProblemData:
             )
             for site in self.sites
         )
+
+    def losses(self, r: int) -> tuple[float, ...]:
+        """(K,) mean score that a class loses at each pool."""
+        return self.quality_loss_frac[r] if self.quality_loss_frac else tuple(p.quality_loss_frac for p in self.pools)
 
     def pools_at(self, c: int) -> tuple[int, ...]:
         """Indices of a site's pools."""

@@ -95,11 +95,11 @@ def _fill_class(
 ) -> None:
     cls = data.classes[r]
     left = cls.demand_tokens_per_s[t] + still_waiting(cls, [sum(cell[s] for cell in rates) for s in range(t)])
-    loss_left = cls.quality_budget_frac[t] * left
+    loss_left, losses = cls.quality_budget_frac[t] * left, data.losses(r)
     pools = sorted((k for k in range(len(data.pools)) if data.allowed[r][k]), key=lambda k: (data.j_per_token[r][k], k))
     for within_budget, room in ((True, rooms[0]), (True, rooms[1]), (False, rooms[0]), (False, rooms[1])):
         for k in pools:
-            loss = data.pools[k].quality_loss_frac
+            loss = losses[k]
             most = loss_left / loss if within_budget and loss > 0 else left
             amount = max(0.0, min(left, most, room[k] / data.busy_s_per_token[r][k]))
             rates[k][t] += amount

@@ -167,8 +167,8 @@ def running_cost_usd(data: ProblemData, outcome: Outcome) -> float:
     for drawn_w, prices in zip(outcome.drawn, data.energy_usd_per_w, strict=True):
         cost += sum(w * usd for w, usd in zip(drawn_w, prices, strict=False))
     for r, cls in enumerate(data.classes):
-        for k, (pool, row) in enumerate(zip(data.pools, outcome.rates[r], strict=True)):
-            per_token = cls.quality_usd_per_mtoken * 1e-6 * pool.quality_loss_frac
+        for k, (loss, row) in enumerate(zip(data.losses(r), outcome.rates[r], strict=True)):
+            per_token = cls.quality_usd_per_mtoken * 1e-6 * loss
             per_token += data.move_usd_per_token[r][k] if data.move_usd_per_token and data.allowed[r][k] else 0.0
             cost += per_token * sum(row) * data.horizon.dt_s
     first = int(data.from_scratch)

@@ -21,6 +21,7 @@ from controller.errors import ProblemError
 from controller.model.fleet import Pool, RequestClass
 from controller.model.perf import GroupProvenance, PoolCurves
 from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
+from router.contract import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,19 @@ class Variant:
         name: of the pool, or of the built-in profile.
         gpus_per_instance: GPUs that an instance occupies.
         quality_loss_frac: mean score lost against the model's best precision; None where it is not known.
+        precision: at which classes may tell losses of their own; None where that is of no interest.
     """
 
     name: str
     gpus_per_instance: int
     curves: PoolCurves
     quality_loss_frac: float | None = None
+    precision: Precision | None = None
 
     @classmethod
     def of(cls, pool: Pool) -> Variant:
         """The configuration that a pool runs."""
-        return cls(pool.pool_id, pool.gpus_per_instance, pool.curves, pool.quality_loss_frac)
+        return cls(pool.pool_id, pool.gpus_per_instance, pool.curves, pool.quality_loss_frac, pool.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ def _check(request_class: RequestClass, lengths: Lengths) -> None:
 
 
 def _dispatchable(variant: Variant, request_class: RequestClass, lengths: Lengths) -> Dispatchable:
-    curves = variant.curves
+    curves, told = variant.curves, request_class.quality_loss_frac
     batch = slo_batch(curves, request_class, lengths)
     busy_s = busy_s_per_token(curves, batch, lengths)
     return Dispatchable(
@@ -182,7 +185,7 @@ def _dispatchable(variant: Variant, request_class: RequestClass, lengths: Length
         idle_w=curves.idle_w,
         sleeping_w=curves.sleeping_w,
         off_w=curves.off_w,
-        quality_loss_frac=variant.quality_loss_frac,
+        quality_loss_frac=next((loss for at, loss in told if at is variant.precision), variant.quality_loss_frac),
         wake=Change(curves.wake_s, curves.wake_s * curves.idle_w),
         fall_asleep=Change(curves.sleep_s, curves.sleep_s * curves.idle_w),
         start=Change(curves.start_s, curves.start_s * curves.idle_w),

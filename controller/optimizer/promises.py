@@ -40,7 +40,7 @@ def over_quality(data: ProblemData, rates: Rates, r: int) -> tuple[float, ...]:
     Where the budget holds over the horizon together, every interval has the mean.
     """
     cls, out = data.classes[r], []
-    losses = [pool.quality_loss_frac for pool in data.pools]
+    losses = data.losses(r)
     served = list(zip(*rates[r], strict=True))
     for row, budget in zip(served, cls.quality_budget_frac, strict=False):
         out.append(sum((loss - budget) * rate for loss, rate in zip(losses, row, strict=True)))

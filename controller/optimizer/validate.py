@@ -128,6 +128,8 @@ def _matrices(data: ProblemData) -> None:
     named = {"allowed": data.allowed, "busy_s_per_token": data.busy_s_per_token, "j_per_token": data.j_per_token}
     if data.move_usd_per_token:
         named["move_usd_per_token"] = data.move_usd_per_token
+    if data.quality_loss_frac:
+        named["quality_loss_frac"] = data.quality_loss_frac
     for name, rows in named.items():
         if len(rows) != len(data.classes) or any(len(row) != len(data.pools) for row in rows):
             raise ProblemError(f"{name} is not a row for each class with an entry for each pool")
@@ -135,10 +137,11 @@ def _matrices(data: ProblemData) -> None:
     for name, rows in named.items():
         if name == "allowed":
             continue
-        values = np.array(rows, dtype=float)
+        values, is_share = np.array(rows, dtype=float), name == "quality_loss_frac"
         wrong = ~np.isfinite(values) | (values < 0) | ((values == 0) & (name == "busy_s_per_token"))
+        wrong |= (values > 1) & is_share
         for r, k in np.argwhere(allowed & wrong)[:1]:
             raise ProblemError(
                 f"{name} of class {data.classes[r].class_id} on pool {data.pools[k].pool_id} is {values[r, k]:g}; "
-                "give a positive, finite number or do not allow the pool"
+                f"give a {'number from 0 to 1' if is_share else 'positive, finite number'} or do not allow the pool"
             )

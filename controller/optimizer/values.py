@@ -107,11 +107,11 @@ def _wide(column: np.ndarray, steps: int) -> np.ndarray:
 def _set_workload(p: Parameters, data: ProblemData, shape: Shape) -> None:
     demand = np.array([cls.demand_tokens_per_s for cls in data.classes], dtype=float)
     of_class, of_pool = _indices(shape)
-    loss = np.array([pool.quality_loss_frac for pool in data.pools])
+    loss = np.array([data.losses(r) for r in range(shape.classes)])
     budget = np.array([cls.quality_budget_frac for cls in data.classes], dtype=float)
     put(p.demand, demand)
     put(p.busy_s, np.array(data.busy_s_per_token)[of_class, of_pool, None])
-    put(p.loss, loss[of_pool, None])
+    put(p.loss, loss[of_class, of_pool, None])
     put(p.budget, budget)
 
 
@@ -196,13 +196,13 @@ def _drops_w(site: SiteData, none_w: float) -> list[float]:
 
 def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
     dt_s = data.horizon.dt_s
-    loss = np.array([pool.quality_loss_frac for pool in data.pools])
+    loss = np.array([data.losses(r) for r in range(shape.classes)])
     per_token = np.array([cls.quality_usd_per_mtoken * 1e-6 for cls in data.classes])
     serve = np.array([[cls.serve_usd_per_token for cls in data.classes]])
     of_class, of_pool = _indices(shape)
     energy = [max(abs(usd) for usd in prices) for prices in data.energy_usd_per_w]
     put(p.energy_price, OBJECTIVE_PER_USD * np.array(data.energy_usd_per_w))
-    lost = per_token[of_class] * loss[of_pool]
+    lost = per_token[of_class] * loss[of_class, of_pool]
     moved = np.array(data.move_usd_per_token)[of_class, of_pool] if data.move_usd_per_token else 0.0
     put(p.token_price, [OBJECTIVE_PER_USD * dt_s * (lost + moved)])
     # One millionth of a USD a move at least, so that no instance is moved for nothing.

@@ -87,9 +87,10 @@ def _kinds(data: ProblemData) -> np.ndarray:
     """(K,) kind of each pool: pools of a kind are alike to every class."""
     numbers: dict[object, int] = {}
     out = []
-    for k, pool in enumerate(data.pools):
+    for k in range(len(data.pools)):
         to_classes = tuple(
-            data.busy_s_per_token[r][k] if data.allowed[r][k] else None for r in range(len(data.classes))
+            (data.busy_s_per_token[r][k], data.losses(r)[k]) if data.allowed[r][k] else None
+            for r in range(len(data.classes))
         )
-        out.append(numbers.setdefault((to_classes, pool.quality_loss_frac), len(numbers)))
+        out.append(numbers.setdefault(to_classes, len(numbers)))
     return np.array(out)

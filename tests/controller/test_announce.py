@@ -46,6 +46,11 @@ def test_classes_stand_on_steps_of_their_own(caplog):
     assert lines[1] == [("INFO", "back at the top", "chat")]
 
 
+def test_instances_that_are_held_are_told_once_however_the_reason_reads(caplog):
+    lines = told(caplog, {"holding": "seen for 5 s"}, {"holding": "seen for 10 s"}, {})
+    assert [[level for level, _, _ in tick] for tick in lines] == [["WARNING"], [], ["INFO"]]
+
+
 def test_a_broken_promise_is_told_once_and_when_it_is_kept_again(caplog):
     lines = told(
         caplog,

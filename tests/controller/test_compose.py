@@ -9,7 +9,7 @@ from controller.errors import ConfigError
 from controller.lifecycle.policy import Precedence
 from controller.settings import Settings, load
 from router import config_file
-from router.contract import PoolId
+from router.contract import PoolId, Precision
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 POOL = "pools: [{name: bf16, precision: bf16, instances: ['http://127.0.0.1:9001']}]\n"
@@ -36,7 +36,8 @@ def test_the_optional_promises_reach_the_fleet_and_the_policy() -> None:
     text = POOL.replace("'http://127.0.0.1:9001'", "'http://127.0.0.1:9001', 'http://127.0.0.1:9002'") + (
         "plan:\n"
         "  pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}\n"
-        "  classes: {standard: {survives_loss: true, quality_may_overdraw: true, serve_usd_per_mtoken: 20}}\n"
+        "  classes: {standard: {survives_loss: true, quality_may_overdraw: true, serve_usd_per_mtoken: 20,\n"
+        "    quality_loss_frac: {int4: 0.05}}}\n"
         "  ramp_up_w_per_s: 40\n"
         "  ramp_down_w_per_s: 90\n"
         "  precedence: qos_over_contract\n"
@@ -44,6 +45,7 @@ def test_the_optional_promises_reach_the_fleet_and_the_policy() -> None:
     settings = config_file.parse(text, Settings, "inline")
     cls, policy = build_site(settings).classes[0], build_policy(settings)
     assert (cls.survives_loss, cls.quality_may_overdraw, cls.serve_usd_per_mtoken) == (True, True, 20.0)
+    assert cls.quality_loss_frac == ((Precision.INT4, 0.05),)
     assert (policy.ramp_up_w_per_s, policy.ramp_down_w_per_s) == (40.0, 90.0)
     assert policy.precedence is Precedence.QOS
 

@@ -182,7 +182,10 @@ def test_instances_that_sleep_by_command_and_those_given_back():
     assert (seen["sleepers",], seen["given_back_total",]) == (3, 2)
 
 
-@pytest.mark.parametrize("ladder", ["plan", "dispatch", "power", "demand", "price", "carbon", "quality", "latency"])
+@pytest.mark.parametrize(
+    "ladder",
+    ["plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "instances"],
+)
 def test_every_ladder_has_its_own_series(ladder):
     telemetry = Telemetry(SITE)
     telemetry.take_decision(decided(fallbacks=(Fallback(ladder, "lower", "a test"),)), 0.1)

@@ -11,7 +11,7 @@ from controller.optimizer.variables import Expression, Shape, Variables, sum_ove
 def quality_budget(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Mean quality loss of the tokens served, per class and interval.
 
-        Σ_k (loss[k] - budget[r, t]) · tokens[r, k, t] <= over_quality[r, t]        for all r, t    [loss·tokens/s]
+        Σ_k (loss[r, k] - budget[r, t]) · tokens[r, k, t] <= over_quality[r, t]        for all r, t    [loss·tokens/s]
 
     with r the classes whose budget holds in each interval.
     Shapes: tokens (P, T); loss (P, 1); budget, over_quality (R, T).
@@ -29,7 +29,7 @@ def quality_budget(v: Variables, p: Parameters, shape: Shape) -> list[Expression
 def quality_window(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     """Mean quality loss of the tokens served over the horizon, of classes that may spend their budget when they like.
 
-        Σ_k,t (loss[k] - budget[r, t]) · tokens[r, k, t] <= Σ_t over_quality[r, t]    for r in windows  [loss·tokens/s]
+        Σ_k,t (loss[r, k] - budget[r, t]) · tokens[r, k, t] <= Σ_t over_quality[r, t]  for r in windows [loss·tokens/s]
 
     Shapes: tokens (P, T); loss (P, 1); budget, over_quality (R, T).
     Source: rolling budget like that of service level objectives.

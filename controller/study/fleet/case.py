@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from controller.study.fleet.events import Response, Terms
 from controller.study.fleet.settings import PlanSettings
 from controller.study.fleet.site_settings import BatterySettings
 from router.contract import Precision
+
+Cell = TypeVar("Cell", bool, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class FleetCase:
 
     Attributes:
         allowed, busy_s_per_token, j_per_token: [r][k].
+        quality_loss_frac: [r][k], mean score that a class loses at a pool.
         forecast_error_frac: standard deviation of the demand forecast a day ahead.
         forecast_quantile: what instances are planned for.
     """
@@ -117,6 +121,7 @@ class FleetCase:
     allowed: tuple[tuple[bool, ...], ...]
     busy_s_per_token: tuple[tuple[float, ...], ...]
     j_per_token: tuple[tuple[float, ...], ...]
+    quality_loss_frac: tuple[tuple[float, ...], ...]
     plan: PlanSettings
     idle_gpu_w: float
     forecast_error_frac: float
@@ -164,7 +169,11 @@ class FleetCase:
             ConfigError: a class has no pool left.
         """
         kept = [k for k, pool in enumerate(self.pools) if keeps(pool)]
-        allowed = tuple(tuple(row[k] for k in kept) for row in self.allowed)
+
+        def cut(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
+            return tuple(tuple(row[k] for k in kept) for row in rows)
+
+        allowed = cut(self.allowed)
         for cls, row in zip(self.classes, allowed, strict=True):
             if not any(row):
                 raise ConfigError(f"classes: {cls.name!r} may use none of the pools that are left; allow it bf16")
@@ -172,8 +181,9 @@ class FleetCase:
             self,
             pools=tuple(self.pools[k] for k in kept),
             allowed=allowed,
-            busy_s_per_token=tuple(tuple(row[k] for k in kept) for row in self.busy_s_per_token),
-            j_per_token=tuple(tuple(row[k] for k in kept) for row in self.j_per_token),
+            busy_s_per_token=cut(self.busy_s_per_token),
+            j_per_token=cut(self.j_per_token),
+            quality_loss_frac=cut(self.quality_loss_frac),
         )
 
     def between(self, first: int, steps: int) -> FleetCase:

@@ -82,10 +82,8 @@ def totals(case: FleetCase, steps: tuple[Step, ...]) -> Totals:
     seconds = case.step_s
     asked = sum(float(cls.demand_tokens_per_s.sum()) for cls in case.classes) * seconds
     served = sum(float(step.rates.sum()) for step in steps) * seconds
-    loss, gpus = (
-        np.array([getattr(pool, name) for pool in case.pools]) for name in ("quality_loss_frac", "gpus_per_instance")
-    )
-    lost = sum(float((step.rates.sum(axis=0) * loss).sum()) for step in steps) * seconds
+    gpus = np.array([pool.gpus_per_instance for pool in case.pools])
+    lost = sum(float((step.rates * np.array(case.quality_loss_frac)).sum()) for step in steps) * seconds
     late = sum(float(step.late_tokens.sum()) for step in steps)
     drawn_w = _series(steps, "import_w")
     over_w = np.array([site.most_import_w for site in case.sites])
@@ -112,9 +110,7 @@ def totals(case: FleetCase, steps: tuple[Step, ...]) -> Totals:
 def _bill(case: FleetCase, steps: tuple[Step, ...], mwh: np.ndarray) -> Bill:
     price = _of_sites(case, "price_usd_per_mwh")
     to_mwh = case.step_s / J_PER_MWH
-    start_usd, loss = (
-        np.array([getattr(pool, name) for pool in case.pools]) for name in ("start_usd", "quality_loss_frac")
-    )
+    start_usd = np.array([pool.start_usd for pool in case.pools])
     rates = np.array([step.rates for step in steps])
     cycled_w = _series(steps, "charge_w") + _series(steps, "discharge_w")
     wear = np.array([0.0 if site.battery is None else site.battery.wear_usd_per_mwh for site in case.sites])
@@ -129,7 +125,7 @@ def _bill(case: FleetCase, steps: tuple[Step, ...], mwh: np.ndarray) -> Bill:
         starts=sum(float((step.started * start_usd).sum()) for step in steps),
         wear=float((cycled_w.sum(axis=1) * wear).sum()) * to_mwh,
         moves=float((rates * moves).sum()) * case.step_s,
-        quality=float(np.einsum("trk,r,k->", rates, worth, loss)) * case.step_s,
+        quality=float(np.einsum("trk,r,rk->", rates, worth, np.array(case.quality_loss_frac))) * case.step_s,
         recharge=_recharge_usd(case, steps[-1]),
         reward=float((_reductions_w(case, _series(steps, "import_w")) * reward).sum()) * to_mwh,
     )

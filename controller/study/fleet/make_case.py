@@ -64,6 +64,10 @@ def make_case(settings: FleetSettings) -> FleetCase:
         allowed=figures.allowed,
         busy_s_per_token=figures.busy_s_per_token,
         j_per_token=figures.j_per_token,
+        quality_loss_frac=tuple(
+            tuple(cls.quality_loss_frac.get(pool.precision, pool.quality_loss_frac) for pool in pools)
+            for cls in settings.classes
+        ),
         plan=settings.plan,
         idle_gpu_w=settings.idle_gpu_w,
         forecast_error_frac=settings.forecast.error_at_day_frac,

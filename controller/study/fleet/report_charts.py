@@ -87,11 +87,11 @@ def _stored(row: Row) -> Chart | None:
 def _budgets(row: Row) -> Chart | None:
     """What is left of each class's quality budget over the whole span."""
     case, series = row.case, []
-    losses = np.array([pool.quality_loss_frac for pool in case.pools])
+    losses = np.array(case.quality_loss_frac)
     for r, cls in enumerate(case.classes):
         whole = cls.quality_budget_frac * float(cls.demand_tokens_per_s.sum())
         if whole > 0:
-            burnt = np.cumsum([float(step.rates[r] @ losses) for step in row.played.steps])
+            burnt = np.cumsum([float(step.rates[r] @ losses[r]) for step in row.played.steps])
             series.append(Series(cls.name, _days(case), tuple((100.0 * (1.0 - burnt / whole)).tolist())))
     if not series:
         return None

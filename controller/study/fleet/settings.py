@@ -38,6 +38,8 @@ class ClassSettings(Group):
     demand: DemandSettings
     precisions: tuple[Precision, ...] = ()
     """Precisions it may be served at; all where empty."""
+    quality_loss_frac: dict[Precision, Frac] = Field(default_factory=dict)
+    """Mean score that it loses at a precision, where it is not what the model's pools say."""
     quality_budget_frac: Frac = 0.0
     """Largest mean quality loss."""
     itl_slo_s: Seconds = 0.06

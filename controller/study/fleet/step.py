@@ -106,10 +106,10 @@ def after(case: FleetCase, state: State, was_on: tuple[int, ...], t: int, flows:
     queues = tuple(queue.served(float(tokens)) for queue, tokens in zip(state.queues, served, strict=True))
     meter = metered(case, t, flows)
     soc_wh = _stored(case, state, meter)
-    losses = np.array([pool.quality_loss_frac for pool in case.pools])
+    lost = (flows.rates * np.array(case.quality_loss_frac)).sum(axis=1) * case.step_s
     burns = tuple(
-        burn if burn is None else burn.with_tokens(case.start_s + t * case.step_s, tokens, lost)
-        for burn, tokens, lost in zip(state.burns, served, (flows.rates @ losses) * case.step_s, strict=True)
+        burn if burn is None else burn.with_tokens(case.start_s + t * case.step_s, tokens, float(each))
+        for burn, tokens, each in zip(state.burns, served, lost, strict=True)
     )
     on = np.array(state.on)
     step = Step(

@@ -78,7 +78,7 @@ def foreseen(case: FleetCase, span: Span, rng: np.random.Generator) -> np.ndarra
 
 def problem(case: FleetCase, span: Span, state: State, asked: Asked) -> ProblemData:
     """The problem of a span from a state."""
-    worst_loss = max((pool.quality_loss_frac for pool in case.pools), default=0.0)
+    worst_loss = max((loss for row in case.quality_loss_frac for loss in row), default=0.0)
     return ProblemData(
         horizon=Horizon(case.start_s + span.first * case.step_s, span.per * case.step_s, span.length),
         sites=tuple(_site(case, c, span, state, asked) for c in range(len(case.sites))),
@@ -96,6 +96,7 @@ def problem(case: FleetCase, span: Span, state: State, asked: Asked) -> ProblemD
         from_scratch=asked.from_scratch,
         moves_anywhen=True,
         move_usd_per_token=case.move_usd_per_token,
+        quality_loss_frac=case.quality_loss_frac,
     )
 
 

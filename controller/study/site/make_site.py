@@ -141,6 +141,7 @@ def _class(written: ClassSettings) -> RequestClass:
     return RequestClass(
         class_id=ClassId(written.name),
         precisions=written.precisions,
+        quality_loss_frac=tuple(written.quality_loss_frac.items()),
         quality_budget_frac=written.quality_budget_frac,
         quality_window_s=_HOUR_S * written.quality_window_hours,
         quality_may_overdraw=written.quality_may_overdraw,

@@ -122,8 +122,7 @@ def result(case: SiteCase, fixed: Played, controlled: Played, events: tuple[Grid
 def totals(name: str, case: SiteCase, played: Played) -> FleetTotals:
     """One run's sums."""
     mwh = played.power_w * case.interval_s / J_PER_MWH
-    losses = np.array([pool.quality_loss_frac for pool in played.site.pools])
-    of_pools = played.by_pool.sum(axis=0)
+    lost, tokens = float((played.by_pool * np.array(played.site.losses)).sum()), float(played.by_pool.sum())
     verbs = Counter(verb for record in played.records for _, verb in record.verbs)
     asked, served, lost, waiting = (
         amounts.sum(axis=0).tolist() for amounts in (played.asked, played.served, played.lost, played.waiting)
@@ -143,7 +142,7 @@ def totals(name: str, case: SiteCase, played: Played) -> FleetTotals:
         served_requests=served[0],
         lost_requests=lost[0],
         waiting_requests=waiting[0],
-        quality_loss_frac=float(of_pools @ losses / of_pools.sum()) if of_pools.sum() > 0 else None,
+        quality_loss_frac=lost / tokens if tokens > 0 else None,
         starts=verbs[Verb.START],
         sleeps=verbs[Verb.SLEEP],
         wakes=verbs[Verb.WAKE],

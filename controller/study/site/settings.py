@@ -87,6 +87,8 @@ class ClassSettings(Group):
     output_tokens: Positive = 256.0
     precisions: tuple[Precision, ...] = ()
     """Precisions it may be served at; all where empty."""
+    quality_loss_frac: dict[Precision, Frac] = Field(default_factory=dict)
+    """Mean score that it loses at a precision, where it is not what the pools say."""
     quality_budget_frac: Frac = 0.0
     """Largest mean quality loss within the window."""
     quality_window_hours: Annotated[float, Field(gt=0, le=24 * 31)] = 24.0

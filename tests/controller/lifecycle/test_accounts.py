@@ -7,7 +7,7 @@ from controller.model.grid import GridEvent
 from controller.model.observation import Missing
 from controller.settlement.baseline import PowerHistory
 from controller.settlement.quality_budget import QualityBurn
-from router.contract import EventState
+from router.contract import EventState, Precision
 from tests.fakes.fake_fleet import FakeFleet, site
 
 BURNS = tuple(QualityBurn.empty(cls.class_id, 86_400.0) for cls in site().classes)
@@ -27,6 +27,13 @@ def test_what_each_pool_served_is_burnt_at_its_loss():
     standard = burn(site(), BURNS, before.router.demand, after)[1]
     assert standard.tokens == pytest.approx(400.0)
     assert standard.burnt_frac == pytest.approx(100.0 * 0.012 / 400.0)
+
+
+def test_a_class_burns_what_it_loses_itself():
+    before, after = served({"bf16": 100.0}), served({"bf16": 400.0, "int4": 100.0})
+    told = tuple(replace(cls, quality_loss_frac=((Precision.INT4, 0.05),)) for cls in site().classes)
+    standard = burn(replace(site(), classes=told), BURNS, before.router.demand, after)[1]
+    assert standard.burnt_frac == pytest.approx(100.0 * 0.05 / 400.0)
 
 
 def test_the_first_report_and_a_missing_one_burn_nothing():

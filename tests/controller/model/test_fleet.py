@@ -20,6 +20,12 @@ def test_the_most_that_may_serve_is_what_exists_or_less():
     assert replace(pool, max_on=99).max_instances == 5
 
 
+def test_a_class_loses_what_it_says_itself_and_else_what_the_pools_say():
+    told = replace(site().classes[0], quality_loss_frac=((Precision.INT4, 0.05),))
+    found = replace(site(), classes=(told, site().classes[1]))
+    assert found.losses == ((0.0, 0.003, 0.05), (0.0, 0.003, 0.012))
+
+
 def test_a_class_without_a_list_may_use_any_precision():
     pools = site().pools
     anyone, careful = RequestClass(ClassId("a")), RequestClass(ClassId("b"), (Precision.BF16,))

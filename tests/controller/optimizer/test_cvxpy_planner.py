@@ -3,6 +3,7 @@ import pytest
 from controller.errors import SolverError
 from controller.model.plan import Horizon
 from controller.optimizer import cvxpy_planner
+from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from tests.fakes.problems import class_data, pool_data, problem
 
@@ -33,6 +34,22 @@ def test_each_shape_is_compiled_once(monkeypatch):
     for steps in (2, 3, 2, 3):
         planner.plan(of_length(steps), time_limit_s=5.0)
     assert [shape.steps for shape in stated] == [2, 3]
+
+
+def test_the_class_that_loses_more_at_a_precision_is_served_less_of_it():
+    both = problem(
+        classes=(class_data("chat", 800.0), class_data("code", 800.0)),
+        allowed=((True, True),) * 2,
+        busy_s_per_token=((1e-3, 1e-3),) * 2,
+        j_per_token=((0.3, 0.2),) * 2,
+        quality_loss_frac=((0.0, 0.002), (0.0, 0.05)),
+    )
+    plan = CvxpyPlanner(lambda: 0.0).plan(both, time_limit_s=5.0)
+    lean = dict(plan.pools[1].output_tokens_per_s)
+    # With the pool's loss of 0.02 each class could have half of its tokens there; an instance takes 900.
+    assert sum(rates[0] for rates in lean.values()) == pytest.approx(900.0)
+    assert lean["code"][0] <= 800.0 * 0.01 / 0.05 + 1e-3
+    assert violations(plan, both) == ()
 
 
 def test_compiled_shapes_are_bounded(monkeypatch):

@@ -12,7 +12,7 @@ from controller.model.perf import Evidence, PoolCurves
 from controller.optimizer.power_map import Dispatchable, Variant, power_map, rows
 from controller.optimizer.workload import Lengths, busy_s_per_token, j_per_token, slo_batch
 from controller.simulation.profiles import PROFILES, load_profile
-from router.contract import ClassId
+from router.contract import ClassId, Precision
 from tests.fakes.fake_fleet import BF16, FP8, site
 
 CURVES = {name: load_profile(name) for name in PROFILES}
@@ -25,6 +25,12 @@ lengths = st.builds(Lengths, st.floats(0.0, 32_768.0), st.floats(1.0, 8192.0))
 def at(curves: PoolCurves, itl_slo_s: float = 0.06, length: Lengths = LENGTHS, gpus: int = 1) -> Dispatchable:
     cls = RequestClass(ClassId("standard"), itl_slo_s=itl_slo_s)
     return rows([Variant("pool", gpus, curves)], cls, length)[0]
+
+
+def test_quality_lost_is_that_of_the_class_where_it_tells_one() -> None:
+    code = RequestClass(ClassId("code"), quality_loss_frac=((Precision.INT4, 0.05),))
+    variants = [Variant.of(pool) for pool in site().pools]
+    assert [cell.quality_loss_frac for cell in rows(variants, code, LENGTHS)] == [0.0, 0.003, 0.05]
 
 
 def test_capacity_is_the_rate_of_the_largest_batch_within_the_latency() -> None:

@@ -70,6 +70,11 @@ def test_a_sound_problem_is_taken():
         ({"j_per_token": ((NAN, 0.2),)}, "j_per_token of class standard on pool full is nan"),
         ({"j_per_token": ((0.2,),)}, "j_per_token is not a row for each class"),
         ({"move_usd_per_token": ((0.0, -1.0),)}, "move_usd_per_token of class standard on pool lean is -1"),
+        (
+            {"quality_loss_frac": ((0.0, 1.5),)},
+            "quality_loss_frac of class standard on pool lean is 1.5; give a number",
+        ),
+        ({"quality_loss_frac": ((0.0,),)}, "quality_loss_frac is not a row for each class"),
     ],
 )
 def test_wrong_numbers_are_told_with_place_and_remedy(changes, says):

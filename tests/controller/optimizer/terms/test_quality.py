@@ -27,6 +27,22 @@ def test_lost_quality_costs_within_the_budget_too():
     assert desk.is_dpp_cost(quality_cost)
 
 
+def test_each_class_loses_what_it_says_where_the_problem_tells_it_by_class():
+    both = problem(
+        classes=(class_data("chat", 800.0, quality_usd_per_mtoken=5.0), class_data("code", 800.0)),
+        allowed=((True, True),) * 2,
+        busy_s_per_token=((1e-3, 1e-3),) * 2,
+        j_per_token=((0.3, 0.2),) * 2,
+        quality_loss_frac=((0.0, 0.002), (0.0, 0.05)),
+    )
+    desk = Desk(both, tokens=[[400.0] * 3] * 4)
+    assert desk.violation(quality_budget) == pytest.approx(400 * 0.05 - 800 * 0.01)
+    assert desk.cost(quality_cost) == pytest.approx(5e-6 * 0.002 * 400 * 180 * 1e6)
+    assert desk.is_dpp(quality_budget)
+    within = Desk(both, tokens=[[100.0] * 3, [700.0] * 3, [640.0] * 3, [160.0] * 3])
+    assert within.violation(quality_budget) == pytest.approx(0.0, abs=1e-9)
+
+
 TOGETHER = class_data("standard", 800.0, quality_window=True)
 
 

@@ -62,6 +62,12 @@ def test_a_tight_first_token_leaves_less_of_an_instance_for_every_class_on_the_p
     assert tight.allowed == plain.allowed
 
 
+def test_a_class_loses_what_it_says_at_a_precision() -> None:
+    document = fleet_document()
+    document["classes"][1]["quality_loss_frac"] = {"fp8": 0.02}
+    assert make_case(fleet_settings(**document)).quality_loss_frac == ((0.0, 0.006) * 2, (0.0, 0.02) * 2)
+
+
 def test_a_class_uses_the_pools_of_the_sites_it_reaches() -> None:
     document = fleet_document()
     document["classes"][1] |= {"sites": ["b"]}
