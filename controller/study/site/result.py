@@ -122,7 +122,7 @@ def result(case: SiteCase, fixed: Played, controlled: Played, events: tuple[Grid
 def totals(name: str, case: SiteCase, played: Played) -> FleetTotals:
     """One run's sums."""
     mwh = played.power_w * case.interval_s / J_PER_MWH
-    lost, tokens = float((played.by_pool * np.array(played.site.losses)).sum()), float(played.by_pool.sum())
+    degraded, tokens = float((played.by_pool * np.array(played.site.losses)).sum()), float(played.by_pool.sum())
     verbs = Counter(verb for record in played.records for _, verb in record.verbs)
     asked, served, lost, waiting = (
         amounts.sum(axis=0).tolist() for amounts in (played.asked, played.served, played.lost, played.waiting)
@@ -142,7 +142,7 @@ def totals(name: str, case: SiteCase, played: Played) -> FleetTotals:
         served_requests=served[0],
         lost_requests=lost[0],
         waiting_requests=waiting[0],
-        quality_loss_frac=lost / tokens if tokens > 0 else None,
+        quality_loss_frac=degraded / tokens if tokens > 0 else None,
         starts=verbs[Verb.START],
         sleeps=verbs[Verb.SLEEP],
         wakes=verbs[Verb.WAKE],
