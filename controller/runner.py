@@ -306,7 +306,8 @@ class Runner:
         self._parts.telemetry.take_fault(step)
         told = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else reason
         trace = reason if isinstance(reason, BaseException) and not isinstance(reason, StoreError) else None
-        log.error("loop step failed", extra={"step": step, "reason": told}, exc_info=trace)
+        if step not in self._faults or self._faults[step].reason != told:
+            log.error("loop step failed", extra={"step": step, "reason": told}, exc_info=trace)
         since_s = self._faults[step].since_s if step in self._faults else self._parts.clock.wall_s()
         self._faults[step] = Fault(step, told, since_s)
 

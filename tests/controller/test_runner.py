@@ -199,12 +199,13 @@ async def test_a_publisher_that_fails_does_not_hold_back_the_rest():
     assert bench.recorder.of(ACTUATION_KIND)[0]["is_done"] is True
 
 
-async def test_a_ledger_that_fails_is_told_and_control_goes_on():
+async def test_a_ledger_that_fails_is_told_once_and_counted_and_control_goes_on(caplog):
     bench = Bench()
     bench.recorder.is_failing = True
     await bench.until(lambda: len(bench.publisher.tables) >= 2 and "record" in bench.faults())
     assert "the disk is full" in bench.faults()["record"]
     assert bench.metric("faults_total", step="record") >= 2
+    assert caplog.messages.count("loop step failed") == 1
 
 
 async def test_a_watcher_that_fails_is_told_and_control_goes_on():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
+from controller import service
 from controller.actuators.engines import EngineDriver
+from controller.app import ServiceOptions
 from controller.clock import SystemClock
 from controller.errors import ConfigError
+from controller.lifecycle.handback import OnExit
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.service import engines_of
@@ -21,7 +26,7 @@ from router.contract import InstanceId
 from tests.fakes.certificates import Authority
 from tests.fakes.controller_parts import NOW_S, pool, site
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
-from tests.fakes.system import get, post, running
+from tests.fakes.system import ROOT, get, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
 
@@ -150,3 +155,18 @@ async def test_a_file_of_tls_that_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pools\.bf16\.tls\.ca_file: .*no-ca\.pem: there is no such file"):
         async with engines_of(settings, SystemClock()):
             pass
+
+
+async def test_what_the_file_says_of_the_end_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reached(Exception):
+        pass
+
+    def assemble(*_: Any, options: ServiceOptions, **__: Any) -> None:
+        assert (options.keep_records, options.on_exit, options.exit_wait_s) == (20_000, OnExit.LEAVE, 5.0)
+        raise Reached
+
+    monkeypatch.setattr(service, "assemble", assemble)
+    document = yaml.safe_load((ROOT / "deploy" / "examples" / "laptop.yaml").read_text())
+    document["controller"] |= {"keep_records": 20_000, "on_exit": "leave", "exit_wait_s": 5}
+    with pytest.raises(Reached):
+        await asyncio.to_thread(service.controller, Settings.model_validate(document))
