@@ -57,9 +57,10 @@ def _row(cover: Cover, columns: list[np.ndarray], t: int) -> Row:
 def _kinds(data: ProblemData, classes: tuple[int, ...], pools: set[int]) -> tuple[tuple[int, ...], ...]:
     alike: dict[object, list[int]] = {}
     for k in sorted(pools):
-        to_classes = tuple((data.allowed[r][k], data.busy_s_per_token[r][k]) for r in classes if data.allowed[r][k])
-        users = tuple(data.allowed[r][k] for r in classes)
-        alike.setdefault((users, to_classes, data.pools[k].quality_loss_frac), []).append(k)
+        to_classes = tuple(
+            (data.busy_s_per_token[r][k], data.losses(r)[k]) if data.allowed[r][k] else None for r in classes
+        )
+        alike.setdefault(to_classes, []).append(k)
     return tuple(tuple(members) for members in alike.values())
 
 
@@ -125,11 +126,10 @@ class Covering:
 
     def _find_rays(self, group: Group, budgets: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | None:
         data, first = self._data, [kind[0] for kind in group.kinds]
-        loss = np.array([data.pools[k].quality_loss_frac for k in first])
         busy_mixes = []
         for r, budget in zip(group.classes, budgets, strict=True):
             allowed = np.array([data.allowed[r][k] for k in first])
-            shares = mixes(loss, budget, allowed)
+            shares = mixes(np.array(data.losses(r))[first], budget, allowed)
             if len(shares) == 0:
                 return None
             busy_mixes.append(shares * np.array([data.busy_s_per_token[r][k] for k in first]))

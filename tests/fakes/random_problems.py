@@ -43,6 +43,7 @@ def problems(draw: st.DrawFn) -> ProblemData:
         j_per_token=((0.3, 0.2),) * len(classes),
         limit_w=tuple(limit if t >= edge else None for t in range(STEPS)),
         may_stop=draw(st.booleans()),
+        quality_loss_frac=draw(st.sampled_from([(), ((0.0, 0.02), (0.0, 0.001))[: len(classes)]])),
     )
 
 

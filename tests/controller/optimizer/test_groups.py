@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,11 @@ def test_classes_that_share_no_pool_are_apart():
 def test_pools_that_are_alike_to_a_group_are_one_kind():
     assert groups_of(two_models())[0].kinds == ((0, 1),)
     lossy = problem()
+    assert groups_of(lossy)[0].kinds == ((0,), (1,))
+
+
+def test_pools_at_which_a_class_loses_differently_are_two_kinds():
+    lossy = dataclasses.replace(two_models(), quality_loss_frac=((0.0, 0.01, 0.0), (0.0, 0.0, 0.0)))
     assert groups_of(lossy)[0].kinds == ((0,), (1,))
 
 
