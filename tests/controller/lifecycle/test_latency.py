@@ -71,9 +71,17 @@ def test_a_pool_without_instances_serves_no_class():
     assert case(cls(), pools=(pool("bf16", ()),))[0] == ("pool",)
 
 
+def test_one_pool_that_keeps_the_first_token_is_enough():
+    slow, fast = pool("int4", ("http://b",), Precision.INT4, curves=SLOW), pool("bf16", ("http://a",))
+    found, (flowing, prompt) = case(cls(itl_slo_s=0.5, ttft_slo_s=0.08), pools=(slow, fast))
+    assert (found, flowing, prompt) == ((), [slow, fast], [fast])
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.floats(0.005, 0.2), st.floats(0.001, 3.0), st.floats(10.0, 30_000.0))
-def test_a_target_is_unkept_exactly_where_no_pool_keeps_it(itl_s, ttft_s, input_tokens):
-    found, (flowing, prompt) = case(cls(itl_slo_s=itl_s, ttft_slo_s=ttft_s), Lengths(input_tokens, 250.0))
+@given(st.floats(0.005, 0.2), st.floats(0.001, 3.0), st.floats(10.0, 30_000.0), st.booleans())
+def test_a_target_is_unkept_exactly_where_no_pool_keeps_it(itl_s, ttft_s, input_tokens, slow_first):
+    pools = (pool("bf16", ("http://a",)), pool("int4", ("http://b",), Precision.INT4, curves=SLOW))
+    request_class = cls(itl_slo_s=itl_s, ttft_slo_s=ttft_s)
+    found, (flowing, prompt) = case(request_class, Lengths(input_tokens, 250.0), pools[::-1] if slow_first else pools)
     assert ("inter_token" not in found) == bool(flowing)
     assert ("first_token" not in found) == bool(prompt)
