@@ -1,15 +1,20 @@
-"""Variables with values set by hand, to ask a term whether it is satisfied."""
+"""Variables with values set by hand, to ask a term whether it is satisfied; plans of small instances."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from typing import TypeVar
 
 import cvxpy as cp
 import numpy as np
 
+from controller.model.plan import Plan
+from controller.optimizer.check import violations
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.data import ProblemData
 from controller.optimizer.parameters import Parameters
+from controller.optimizer.solving import SolverOptions
 from controller.optimizer.values import set_values, shape_of
 from controller.optimizer.variables import Expression, Shape, Variables
 
@@ -47,3 +52,29 @@ class Desk:
     def is_dpp_cost(self, cost: Cost) -> bool:
         """The same for a cost."""
         return cp.Problem(cp.Minimize(cost(self.v, self.p, self.shape))).is_dcp(dpp=True)
+
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def golden(*terms: Term | Cost) -> Callable[[Test], Test]:
+    """Marks a test that solves a small instance, known by hand or by enumeration, whose answer these terms decide."""
+
+    def mark(test: Test) -> Test:
+        test.golden = tuple(term.__name__ for term in terms)  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def planned(data: ProblemData) -> Plan:
+    """The best plan, sound by its own account.
+
+    Raises:
+        AssertionError: it breaks a rule of the problem.
+    """
+    plan = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0)).plan(data, time_limit_s=20.0)
+    broken = violations(plan, data)
+    if broken:
+        raise AssertionError(broken)
+    return plan

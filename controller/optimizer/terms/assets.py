@@ -35,6 +35,7 @@ def battery_power(v: Variables, p: Parameters, shape: Shape) -> list[Expression]
     "one or the other": without a binary it keeps the two from running at full power together, which only a negative
     price would make pay.
     Shapes: charge_w, discharge_w, most_charge_w, most_discharge_w (C, T); shares (C, 1).
+    Source: convex hull of the union of two segments, in place of the binary of storage in unit commitment.
     """
     if p.assets is None:
         return []
@@ -55,6 +56,7 @@ def stored_energy(v: Variables, p: Parameters, shape: Shape) -> list[Expression]
 
     with stored_wh = charge_frac · dt_h and taken_wh = dt_h / discharge_frac.
     Shapes: soc_wh, min_wh, capacity_wh (C, T+1); charge_w, discharge_w (C, T); now_wh, stored_wh, taken_wh (C, 1).
+    Source: arXiv 2606.18851, on-site assets; the equation is that of any storage with losses.
     """
     if p.assets is None:
         return []
@@ -75,6 +77,7 @@ def final_charge(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     with final_wh = min( what is asked for, capacity_wh, now_wh + T · stored_wh · most_charge_w ). short_wh yields
     before any promise to a class or the grid does, and for nothing less.
     Shapes: soc_wh (C, T+1); short_wh, final_wh (C, 1).
+    Source: final storage target of a receding horizon, as a soft constraint.
     """
     if p.assets is None:
         return []
@@ -87,6 +90,8 @@ def asset_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     Σ_c,t wear_price[c] · (charge_w[c, t] + discharge_w[c, t]) + Σ_c short_price[c] · short_wh[c].
 
     Shapes: charge_w, discharge_w (C, T); short_wh (C, 1); wear_price, short_price (1, C).
+    Unit: millionths of a USD.
+    Source: wear by throughput, as usual in the dispatch of storage; short_price follows from what energy could earn.
     """
     if p.assets is None:
         return cp.Constant(0.0)

@@ -20,6 +20,7 @@ def engine_time(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     for all k, t, with spare[k, t] added on the left where a class survives the loss of an instance. busy_s is the
     engine time of one output token at the largest batch that keeps the class's
     inter-token latency: (a + b·B)/B + (input/output ratio) · prefill_s_per_token; η < 1 keeps room for queueing tails.
+    Unit: instances.
     Shapes: tokens (P, T); busy_s (P, 1); on, late, wakes, starts, over_busy, spare (K, T).
     Source: step-time law T(B) = a + b·B, ML.ENERGY v3; start latency as in arXiv 2606.18851, stage 1.
     """

@@ -16,6 +16,7 @@ def deadlines(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     at the beginning and is due by the end of interval i. The oldest is served first, so that a backlog within this
     bound holds nothing that is overdue.
     Shapes: backlog, most_waiting (R, T).
+    Source: served in order of age, a bound on what waits is a bound on how long (earliest deadline first).
     """
     if p.deferral is None:
         return []

@@ -17,10 +17,15 @@ def site_limit(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
     holds a figure that the site cannot reach. drawn_w is import_w where the plan has photovoltaics or batteries, else
     site_w.
     Shapes: all (C, T).
+    Source: arXiv 2606.18851, grid import limit, with slack so that the program always has a solution.
     """
     return [v.drawn_w <= p.limit_w + v.over_limit_w]
 
 
 def limit_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Price of energy above the limit: Σ_c,t over_limit_price · over_limit_w[c, t]."""
+    """Price of energy above the limit: Σ_c,t over_limit_price · over_limit_w[c, t].
+
+    Shapes: over_limit_w (C, T); over_limit_price a scalar. Unit: millionths of a USD.
+    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.problem`.
+    """
     return p.over_limit_price * cp.sum(v.over_limit_w)

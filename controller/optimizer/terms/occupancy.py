@@ -14,6 +14,7 @@ def instance_bounds(v: Variables, p: Parameters, shape: Shape) -> list[Expressio
         min_on[k] <= on[k, t] <= max_on[k]        for all k, t        [instances]
 
     Shapes: on, sleeping, instances, most_sleeping, min_on, max_on (K, T).
+    Source: arXiv 2606.18851, stage 1: instances that are on, asleep or off.
     """
     return [
         v.on + v.sleeping <= p.instances,

@@ -47,5 +47,9 @@ def quality_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Cost of lost quality, and of moving requests to other sites, and price of going beyond the budget.
 
     Σ_r,k,t token_price[r, k] · tokens[r, k, t] + over_quality_price · Σ_r,t over_quality[r, t].
+
+    Shapes: tokens (P, T); token_price (1, P); over_quality (R, T); over_quality_price a scalar.
+    Unit: millionths of a USD.
+    Source: arXiv 2606.18851, objective: quality and migration; price of a soft constraint beyond the budget.
     """
     return cp.sum(p.token_price @ v.tokens) + p.over_quality_price * cp.sum(v.over_quality)

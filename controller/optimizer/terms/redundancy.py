@@ -25,7 +25,11 @@ def spare_capacity(v: Variables, p: Parameters, shape: Shape) -> list[Expression
 
 
 def redundancy_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Price of missing capacity: Σ_r,t price[r] · over_spare[r, t], above that of headroom, below that of serving."""
+    """Price of missing capacity: Σ_r,t price[r] · over_spare[r, t], above that of headroom, below that of serving.
+
+    Shapes: over_spare (R, T); price (1, R). Unit: millionths of a USD.
+    Source: price of a soft constraint; `controller.optimizer.spare` sets it.
+    """
     if p.spare is None:
         return cp.Constant(0.0)
     return cp.sum(p.spare.price @ v.over_spare)

@@ -32,7 +32,8 @@ def response_reward(v: Variables, p: Parameters, shape: Shape) -> Expression:
     Σ_c,t price[c, t] · ( excess_w[c, t] - reduction_w[c, t] ).
 
     price = reward_usd_per_mwh · dt_s / 3.6e9, per watt and interval, 0 outside of events.
-    Shapes: all (C, T).
+    Shapes: all (C, T). Unit: millionths of a USD.
+    Source: arXiv 2606.18851, demand-response reward; that more than the baseline pays back is this project's rule.
     """
     if p.response is None:
         return cp.Constant(0.0)

@@ -25,5 +25,9 @@ def serve_demand(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 
 
 def unserved_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Price of what is not served: Σ_r,t unserved_price[r] · unserved[r, t]."""
+    """Price of what is not served: Σ_r,t unserved_price[r] · unserved[r, t].
+
+    Shapes: unserved (R, T); unserved_price (1, R). Unit: millionths of a USD.
+    Source: value of lost load; its place in the order follows from `controller.lifecycle.problem`.
+    """
     return cp.sum(p.unserved_price @ v.unserved)

@@ -17,6 +17,7 @@ def transitions(v: Variables, p: Parameters, shape: Shape) -> list[Expression]:
 
     with on[k, -1] = on_now[k], sleeping[k, -1] = sleeping_now[k]; what is neither is off.
     Shapes: all (K, T); on_now, sleeping_now (K, 1). Unit: instances.
+    Source: state transitions of unit commitment, with a third state for sleep.
     """
     return [
         v.on == before(p.on_now, v.on) + v.wakes + v.starts - v.sleeps,
@@ -51,6 +52,7 @@ def decision_times(v: Variables, p: Parameters, shape: Shape) -> list[Expression
     of demand, price, limit or budget a move only costs; leaving those intervals out shrinks the search from T to a few
     decisions.
     Shapes: all (K, T).
+    Source: move blocking of receding-horizon control.
     """
     return [v.wakes + v.starts + v.sleeps + v.stops <= p.most_moves, v.stops <= p.most_stops]
 
@@ -59,7 +61,8 @@ def switching_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Cost of moves: Σ_k,t wake_price[k] · (wakes + starts)[k, t] + stop_price[k] · stops[k, t].
 
     A stop is charged with the cold start that it makes necessary later, beyond the horizon's end.
-    Shapes: moves (K, T); wake_price, stop_price (1, K).
+    Shapes: moves (K, T); wake_price, stop_price (1, K). Unit: millionths of a USD.
+    Source: arXiv 2606.18851, stage 1, switching cost.
     """
     first = int(shape.from_scratch)
     begun = (v.wakes + v.starts)[:, first:]

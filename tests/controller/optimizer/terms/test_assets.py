@@ -1,20 +1,11 @@
 import pytest
 
-from controller.optimizer.check import violations
-from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.optimizer.solving import SolverOptions
 from controller.optimizer.terms.assets import asset_cost, battery_power, final_charge, power_balance, stored_energy
 from tests.fakes.problems import battery_data, problem, steady
-from tests.fakes.terms import Desk
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = steady(pv_w=(2000.0, 0.0, 500.0), battery=battery_data(charge_frac=0.9, discharge_frac=0.8))
 SITE_W = 1548.0
-
-
-def planned(data):
-    plan = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0)).plan(data, time_limit_s=20.0)
-    assert violations(plan, data) == ()
-    return plan
 
 
 def test_what_comes_in_is_what_is_taken():
@@ -77,6 +68,7 @@ def test_a_plan_without_assets_has_none_of_it():
     assert desk.cost(asset_cost) == 0.0
 
 
+@golden(power_balance, battery_power, stored_energy)
 def test_a_battery_is_charged_cheap_and_discharged_dear():
     # A Wh charged at 20 USD/MWh gives 0.72 Wh: worth it at 100 and at 50. 900 Wh are stored at most, 500 W come out of
     # 625 Wh in the dear hour, 220 W of the other 275 Wh in the next.
@@ -105,6 +97,7 @@ def test_a_limit_is_kept_with_the_battery_before_its_final_charge():
     assert [(s.promise, s.amount) for s in plan.slack] == [("final_soc", pytest.approx(1500.0))]
 
 
+@golden(final_charge, asset_cost)
 def test_a_final_charge_is_kept_at_any_price_of_energy():
     battery = battery_data(soc_wh=600.0, final_wh=600.0)
     plan = planned(steady(battery=battery, price_usd_per_mwh=(50.0, 50.0, 900.0)))

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from controller.model.plan import Horizon
 from controller.optimizer.terms.capacity import engine_time, lagged
 from controller.optimizer.variables import Shape
-from tests.fakes.problems import pool_data, problem
-from tests.fakes.terms import Desk
+from tests.fakes.problems import class_data, pool_data, problem, steady
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = problem()  # an instance decodes 1,000 tokens/s, of which 900 are planned
 FULL_ONLY = [[900.0] * 3, [0.0] * 3]
@@ -49,3 +50,14 @@ def test_lagged_moves_a_series_later():
     shape = Shape(sites=1, classes=1, steps=3, pairs=((0, 0),), site_of_pool=(0,))
     assert lagged(series, 0, shape) is series
     assert lagged(series, 2, shape).value.tolist() == [[0.0, 0.0, 1.0]]
+
+
+@golden(engine_time)
+def test_a_third_instance_helps_while_two_wake():
+    # Two carry 1,800 tokens/s. A wake takes a tenth of the first minute: with one woken 1,710 are left of 1,750.
+    minutes = {"horizon": Horizon(0.0, 60.0, 3), "peak_frac": 0.9}
+    plan = planned(steady(pools=(pool_data("full"),), classes=(class_data("standard", 1750.0),), **minutes))
+    assert plan.pools[0].on == (3, 2, 2)
+    assert plan.slack == ()
+    at_once = (pool_data("full", wake_s=0.0),)
+    assert planned(steady(pools=at_once, classes=(class_data("standard", 1750.0),), **minutes)).pools[0].on == (2, 2, 2)

@@ -1,22 +1,13 @@
 import pytest
 
-from controller.optimizer.check import violations
-from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.optimizer.solving import SolverOptions
 from controller.optimizer.terms.deferral import deadlines
 from controller.optimizer.terms.serve import serve_demand
 from tests.fakes.problems import class_data, pool_data, problem, steady
-from tests.fakes.terms import Desk
+from tests.fakes.terms import Desk, golden, planned
 
 
 def batch(*demand, **changes):
     return class_data("batch", 0.0, **{"demand_tokens_per_s": demand, "defer_steps": 1, **changes})
-
-
-def planned(data):
-    plan = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0)).plan(data, time_limit_s=20.0)
-    assert violations(plan, data) == ()
-    return plan
 
 
 def served(plan):
@@ -63,6 +54,7 @@ def test_a_plan_without_such_classes_has_none_of_it():
     assert deadlines(desk.v, desk.p, desk.shape) == []
 
 
+@golden(deadlines)
 def test_work_waits_for_cheap_energy_as_long_as_it_may():
     # 900 tokens/s fit. The first hour's 800 wait for the second, with 100 of its own; its other 700 wait for the third.
     plan = planned(steady(classes=(batch(800.0, 800.0, 0.0),), price_usd_per_mwh=(100.0, 20.0, 90.0)))

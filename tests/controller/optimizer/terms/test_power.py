@@ -1,12 +1,9 @@
 import pytest
 
-from controller.optimizer.check import violations
-from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
-from controller.optimizer.solving import SolverOptions
 from controller.optimizer.terms.power import power_drop, power_ramp, ramp_cost, site_power
 from tests.fakes.problems import class_data, pool_data, problem, steady
-from tests.fakes.terms import Desk
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = problem(bias_w=70.0)
 NOW = {"on": [[1.0] * 3] * 2, "sleeping": [[1.0] * 3] * 2, "tokens": [[500.0] * 3, [300.0] * 3]}
@@ -89,12 +86,6 @@ def test_a_single_interval_has_the_step_into_it_alone():
     assert power_ramp(free.v, free.p, free.shape) == power_drop(free.v, free.p, free.shape) == []
 
 
-def planned(data):
-    plan = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0)).plan(data, time_limit_s=20.0)
-    assert violations(plan, data) == ()
-    return plan
-
-
 def restoring(**changes):
     """Three instances of 900 tokens/s, one on, and a demand that needs all; one at 900 tokens/s draws 2,112 W."""
     given = {
@@ -110,6 +101,7 @@ def restoring(**changes):
     return steady(**{**given, **changes})
 
 
+@golden(site_power, power_ramp, ramp_cost)
 def test_a_restore_climbs_the_ramp_from_its_first_interval():
     # With n on and y tokens/s the site draws 1.2 · (1,000 n + 100 (3 - n) + 40) + 300 W and 0.36 W for each token/s:
     # 2,868 W with two, 3,948 W with three. Up to 3,312, 4,512 and 5,712 W: 1,233 tokens/s on two, 1,567 and then all
@@ -127,6 +119,7 @@ def test_without_a_known_power_before_it_is_restored_at_once():
     assert plan.slack == ()
 
 
+@golden(power_drop)
 def test_a_fall_is_gentle_from_its_first_interval():
     # Without a token the site draws 3,948 W with three on, and 1,080 W less with each that sleeps: one an interval.
     idle = restoring(

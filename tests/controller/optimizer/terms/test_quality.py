@@ -1,8 +1,8 @@
 import pytest
 
 from controller.optimizer.terms.quality import quality_budget, quality_cost, quality_window
-from tests.fakes.problems import class_data, problem
-from tests.fakes.terms import Desk
+from tests.fakes.problems import class_data, pool_data, problem, steady
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = problem()  # lean loses 0.02, the budget is 0.01
 
@@ -69,3 +69,39 @@ def test_classes_may_differ_in_how_their_budget_holds():
     assert desk.violation(quality_window) == pytest.approx(0.0, abs=1e-9)
     assert desk.violation(quality_budget) == pytest.approx(8.0)
     assert desk.is_dpp(quality_budget)
+
+
+def two_pools(**changes):
+    """One instance each that stays on; the lossy one takes 0.12 J less a token at the meter. 800 tokens/s."""
+    alone = {"instances": 1, "sleeping_now": 0, "min_on": 1, "max_on": 1}
+    return steady(
+        pools=(pool_data("full", **alone), pool_data("lean", quality_loss_frac=0.02, **alone)),
+        classes=(class_data("standard", 800.0, **changes.pop("promise", {})),),
+        allowed=((True, True),),
+        busy_s_per_token=((1e-3, 1e-3),),
+        j_per_token=((0.3, 0.2),),
+        **changes,
+    )
+
+
+def on_lean(plan):
+    assert plan.slack == ()
+    return plan.pools[1].output_tokens_per_s[0][1]
+
+
+@golden(quality_budget)
+def test_half_of_the_tokens_may_lose_twice_the_budget():
+    assert on_lean(planned(two_pools())) == pytest.approx((400.0,) * 3)
+
+
+@golden(quality_window)
+def test_a_budget_over_the_horizon_is_spent_where_energy_is_dearest():
+    # 1,200 of 2,400 may lose 0.02: all of the dearest hour's, half of the next one's.
+    dear = two_pools(promise={"quality_window": True}, price_usd_per_mwh=(50.0, 100.0, 20.0))
+    assert on_lean(planned(dear)) == pytest.approx((400.0, 800.0, 0.0), abs=1e-6)
+
+
+@golden(quality_cost)
+def test_quality_worth_more_than_energy_is_not_lost():
+    # A token on the lossy pool saves 0.12 J, 1.7e-9 USD, and loses 1e-7 USD of quality.
+    assert on_lean(planned(two_pools(promise={"quality_usd_per_mtoken": 5.0}))) == (0.0,) * 3

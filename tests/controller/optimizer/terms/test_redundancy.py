@@ -1,21 +1,12 @@
 import pytest
 
-from controller.optimizer.check import violations
-from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.optimizer.solving import SolverOptions
 from controller.optimizer.terms.capacity import engine_time
 from controller.optimizer.terms.redundancy import redundancy_cost, spare_capacity
 from tests.fakes.problems import class_data, pool_data, problem, steady
-from tests.fakes.terms import Desk
+from tests.fakes.terms import Desk, golden, planned
 
 SAFE = (class_data("standard", 800.0, survives_loss=True),)
 DATA = steady(pools=(pool_data("full"),), classes=SAFE)  # three instances of 900 tokens/s within η
-
-
-def planned(data):
-    plan = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0)).plan(data, time_limit_s=20.0)
-    assert violations(plan, data) == ()
-    return plan
 
 
 def test_what_is_spare_carries_the_largest_instance():
@@ -54,6 +45,7 @@ def test_a_plan_without_such_classes_has_none_of_it():
     assert desk.cost(redundancy_cost) == 0.0
 
 
+@golden(spare_capacity, redundancy_cost)
 def test_one_instance_more_than_the_demand_needs_stays_on():
     # 800 tokens/s need one of 900; after the loss of one of two, one is left.
     plan = planned(DATA)

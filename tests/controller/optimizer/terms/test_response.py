@@ -1,19 +1,10 @@
 import pytest
 
-from controller.optimizer.check import violations
-from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.optimizer.solving import SolverOptions
 from controller.optimizer.terms.response import reduction_bound, response_reward
 from tests.fakes.problems import battery_data, problem, response_data, steady
-from tests.fakes.terms import Desk
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = steady(response=response_data())  # 1,500 W, up to 300 W less in the second interval
-
-
-def planned(data):
-    plan = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0)).plan(data, time_limit_s=20.0)
-    assert violations(plan, data) == ()
-    return plan
 
 
 def test_a_reduction_is_power_not_drawn():
@@ -42,6 +33,7 @@ def test_a_plan_without_a_programme_has_none_of_it():
     assert desk.cost(response_reward) == 0.0
 
 
+@golden(reduction_bound, response_reward)
 def test_a_battery_earns_the_reward_and_is_charged_again():
     # 300 W less earn 50 + 100 USD/MWh and cost 50 and twice the wear of 10; a watt more earns 50 and costs 70.
     battery = battery_data(capacity_wh=500.0, soc_wh=500.0, final_wh=500.0, wear_usd_per_mwh=10.0)

@@ -1,8 +1,8 @@
 import pytest
 
 from controller.optimizer.terms.serve import serve_demand, unserved_cost
-from tests.fakes.problems import class_data, problem
-from tests.fakes.terms import Desk
+from tests.fakes.problems import class_data, problem, steady
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = problem()  # 800 tokens/s; rows are (standard, full), (standard, lean)
 NOWHERE = {
@@ -44,3 +44,10 @@ def test_unserved_tokens_cost_their_worth():
     desk = Desk(DATA, unserved=10.0)  # 10 tokens/s for 3 minutes at 0.001 USD, in millionths
     assert desk.cost(unserved_cost) == pytest.approx(10.0 * 180 * 1e-3 * 1e6)
     assert desk.is_dpp_cost(unserved_cost)
+
+
+@golden(serve_demand, unserved_cost)
+def test_what_one_instance_cannot_serve_is_missing_and_no_more():
+    plan = planned(steady(classes=(class_data("standard", 2500.0),), peak_frac=0.9))
+    assert plan.pools[0].output_tokens_per_s[0][1] == pytest.approx((900.0,) * 3)
+    assert [(s.promise, s.amount) for s in plan.slack] == [("serve", pytest.approx(1600.0))]

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.optimizer.terms.switching import decision_times, least_up_time, switching_cost, transitions
-from tests.fakes.problems import pool_data, problem
-from tests.fakes.terms import Desk
+from tests.fakes.problems import at_site, class_data, pool_data, problem, steady
+from tests.fakes.terms import Desk, golden, planned
 
 DATA = problem()  # each pool: 1 on, 2 asleep
 STILL = {"on": [[1.0] * 3] * 2, "sleeping": [[2.0] * 3] * 2}
@@ -68,3 +70,34 @@ def test_moves_cost_and_a_stop_carries_its_cold_start():
     stopped = Desk(data, stops=[[0.0] * 3, [1.0, 0.0, 0.0]])
     assert stopped.cost(switching_cost) == pytest.approx(1200 * 90 / 3.6e9 * 50 * 1e6)
     assert woken.is_dpp_cost(switching_cost)
+
+
+def hours(*demand, **pool):
+    """Up to three instances of 900 tokens/s, 1,080 W more on than asleep: 0.054 USD an hour."""
+    given = {"on_now": 2, "sleeping_now": 1, "wake_s": 0.0, **pool}
+    return steady(
+        pools=(pool_data("full", **given),),
+        classes=(class_data("standard", 0.0, demand_tokens_per_s=demand),),
+        peak_frac=0.9,
+        may_stop=False,
+    )
+
+
+@golden(transitions, switching_cost)
+def test_an_instance_sleeps_for_an_hour_only_where_its_wake_costs_less():
+    assert planned(hours(1700.0, 800.0, 1700.0, start_usd=0.05)).pools[0].on == (2, 1, 2)
+    assert planned(hours(1700.0, 800.0, 1700.0, start_usd=0.06)).pools[0].on == (2, 2, 2)
+
+
+@golden(least_up_time)
+def test_what_is_woken_for_a_peak_stays_for_its_least_time():
+    asleep, prices = {"on_now": 0, "sleeping_now": 3}, (60.0, 50.0, 50.0)
+    long, short = (hours(0.0, 800.0, 0.0, min_up_steps=steps, **asleep) for steps in (2, 1))
+    assert planned(at_site(long, price_usd_per_mwh=prices)).pools[0].on == (0, 1, 1)
+    assert planned(at_site(short, price_usd_per_mwh=prices)).pools[0].on == (0, 1, 0)
+
+
+@golden(decision_times)
+def test_a_small_change_of_demand_late_in_the_horizon_moves_nothing():
+    assert planned(hours(1000.0, 1000.0, 880.0)).pools[0].on == (2, 2, 2)
+    assert planned(replace(hours(1000.0, 1000.0, 880.0), moves_anywhen=True)).pools[0].on == (2, 2, 1)
