@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.study.fleet.signals import demand_origin
 from controller.study.site.event_account import AFTER_S, BEFORE_S
 from controller.study.site.report_charts import Found, charts
 from controller.study.site.result import SiteResult
@@ -16,6 +17,7 @@ _FLEETS = (
     Column("drawn, MWh", 3),
     Column("CO2, kg"),
     Column("peak, kW", 1),
+    Column("of 15 min", 1),
     Column("tokens asked, 1e6", 1),
     Column("served, 1e6", 1),
     Column("lost", 3, percent=True),
@@ -109,6 +111,7 @@ def _fleets(settings: SiteStudySettings, result: SiteResult) -> Table:
                 fleet.energy_mwh,
                 fleet.carbon_kg,
                 fleet.peak_kw,
+                fleet.billed_peak_kw,
                 fleet.asked_tokens / 1e6,
                 fleet.served_tokens / 1e6,
                 fleet.lost_tokens / fleet.asked_tokens if fleet.asked_tokens else None,
@@ -205,8 +208,8 @@ def _assumptions(settings: SiteStudySettings, found: Found) -> tuple[str, ...]:
     said = [
         _simulated(settings),
         "The decisions are the service's own, tick by tick, with their commands' latencies; its clock is virtual.",
-        f"Demand is synthetic (seed {settings.seed}): a daily wave and noise. The controller sees the past alone; "
-        "price and emissions of the coming hours are known to it.",
+        demand_origin({cls.name: cls.demand for cls in settings.classes}, settings.seed),
+        "The controller sees the past of demand alone; price and emissions of the coming hours are known to it.",
         f"The fixed fleet is {len(case.fixed.pools[0].instances)} bf16 instances that all serve all the time, at the "
         f"same meter; the GPUs it does not hold draw {settings.site.spare_gpu_w:g} W each.",
         "An event's payment, and the cost of its breach, are not in the bill.",

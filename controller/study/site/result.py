@@ -17,6 +17,7 @@ from controller.study.site.play import Played
 from controller.units import J_PER_MWH
 
 HOUR_S = 3600.0
+BILLED_S = 900.0
 FIXED, CONTROLLED = "fixed bf16 fleet", "under the controller"
 
 
@@ -26,6 +27,9 @@ class FleetTotals:
 
     Attributes:
         usd: electricity at the recorded price.
+        peak_kw: highest interval of the power series.
+        billed_peak_kw: highest mean of a quarter of an hour, counted from the start on, as tariffs
+            with a price of peaks bill it; None where the run is shorter.
         asked_tokens, served_tokens, lost_tokens, waiting_tokens: output tokens; lost: asked for and cut off with a
             stopped engine; waiting: under way at the end.
         late_tokens: of requests that waited longer than their class is promised.
@@ -40,6 +44,7 @@ class FleetTotals:
     energy_mwh: float
     carbon_kg: float
     peak_kw: float
+    billed_peak_kw: float | None
     asked_tokens: float
     served_tokens: float
     lost_tokens: float
@@ -133,6 +138,7 @@ def totals(name: str, case: SiteCase, played: Played) -> FleetTotals:
         energy_mwh=float(mwh.sum()),
         carbon_kg=float(mwh @ over_span(case, case.signals.carbon_kg_per_mwh)),
         peak_kw=float(played.power_w.max()) / 1000.0,
+        billed_peak_kw=_billed_peak_kw(case, played.power_w),
         asked_tokens=asked[2],
         served_tokens=served[2],
         lost_tokens=lost[2],
@@ -148,6 +154,12 @@ def totals(name: str, case: SiteCase, played: Played) -> FleetTotals:
         wakes=verbs[Verb.WAKE],
         most_moves_per_hour=_most_moves(case, played),
     )
+
+
+def _billed_peak_kw(case: SiteCase, power_w: np.ndarray) -> float | None:
+    each = max(1, round(BILLED_S / case.interval_s))
+    whole = len(power_w) // each * each
+    return float(power_w[:whole].reshape(-1, each).mean(axis=1).max()) / 1000.0 if whole else None
 
 
 def _most_moves(case: SiteCase, played: Played) -> int | None:

@@ -58,6 +58,15 @@ def test_the_bill_is_energy_times_price() -> None:
     assert sums.quality_loss_frac == pytest.approx(0.25 * 0.006)
 
 
+def test_a_short_peak_is_billed_as_the_mean_of_its_quarter_of_an_hour() -> None:
+    short = np.full(720, 10_000.0)
+    short[100:109] = 20_000.0
+    sums = totals("f", CASE, played(short))
+    assert (sums.peak_kw, sums.billed_peak_kw) == (20.0, pytest.approx(11.0))
+    brief = dataclasses.replace(CASE, asked_per_s=CASE.asked_per_s[:80])
+    assert totals("f", brief, played(np.full(80, 10_000.0))).billed_peak_kw is None
+
+
 def test_no_token_served_has_no_quality() -> None:
     nothing = dataclasses.replace(played(np.full(720, 1.0)), by_pool=np.zeros((1, 2)))
     assert totals("f", CASE, nothing).quality_loss_frac is None
