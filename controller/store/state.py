@@ -34,11 +34,11 @@ class StateFile:
         Raises:
             StoreError: it has no JSON form, is too large, or could not be written.
         """
+        state = {name: to_plain(part) for name, part in parts.items()}
         try:
-            content = _canonical({name: to_plain(part) for name, part in parts.items()})
+            document = {"schema_version": SCHEMA_VERSION, "sha256": _digest(_canonical(state)), "state": state}
         except (TypeError, ValueError) as error:
             raise StoreError(f"{self.path}: the state has no JSON form: {error}") from error
-        document = {"schema_version": SCHEMA_VERSION, "sha256": _digest(content), "state": json.loads(content)}
         body = _canonical(document).encode()
         if len(body) > MAX_BYTES:
             raise StoreError(f"{self.path}: the state has {len(body)} bytes, more than {MAX_BYTES}; nothing is written")

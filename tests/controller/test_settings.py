@@ -36,6 +36,20 @@ def test_unknown_key_names_file_line_and_nearest_key(tmp_path: Path) -> None:
     assert "'table_ttl_s'" in message
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("on_exit: sleep", "'wake' or 'leave'"),
+        ("exit_wait_s: 0", "greater than 0"),
+        ("keep_records: 10", "greater than or equal to 10000"),
+    ],
+)
+def test_what_cannot_be_meant_for_the_end_or_the_records_is_refused(tmp_path: Path, line: str, told: str) -> None:
+    message = refusal(tmp_path, f"{MINIMAL}controller:\n  {line}\n")
+    assert f"controller.{line.partition(':')[0]}" in message
+    assert told in message
+
+
 def test_unknown_section_names_the_nearest_one(tmp_path: Path) -> None:
     message = refusal(tmp_path, MINIMAL + "signal: {}\n")
     assert ":2:" in message

@@ -1,5 +1,7 @@
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -190,3 +192,12 @@ def test_every_ladder_has_its_own_series(ladder):
     telemetry = Telemetry(SITE)
     telemetry.take_decision(decided(fallbacks=(Fallback(ladder, "lower", "a test"),)), 0.1)
     assert values(telemetry)["fallbacks_total", *sorted((ladder, "lower"))] == 1
+
+
+def test_the_reference_lists_every_metric_and_no_other():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "controller.md").read_text()
+    section = page.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = {name.removesuffix("_total") for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+    names = {family.name.removeprefix("wattroute_controller_") for family in Telemetry(SITE).registry.collect()}
+    assert listed == names
