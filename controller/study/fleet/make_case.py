@@ -20,6 +20,7 @@ from controller.study.fleet.events import limits_w, terms
 from controller.study.fleet.settings import ClassSettings, FleetSettings, PoolSettings
 from controller.study.fleet.signals import carbon_kg_per_mwh, demand_tokens_per_s, prices_usd_per_mwh, pv_w, starts_of
 from controller.study.fleet.site_settings import SiteSettings
+from controller.study.series import LARGEST, means
 from router.contract import ClassId
 
 
@@ -94,13 +95,25 @@ def _site(settings: FleetSettings, site: SiteSettings, starts: tuple[datetime, .
         gpus=site.gpus,
         pue=site.pue,
         aux_w=1000.0 * site.aux_kw,
-        price_usd_per_mwh=prices_usd_per_mwh(site.price_zone, starts),
-        carbon_kg_per_mwh=carbon_kg_per_mwh(starts, settings.step_s),
+        price_usd_per_mwh=_prices(site, starts, settings.step_s),
+        carbon_kg_per_mwh=(
+            carbon_kg_per_mwh(starts, settings.step_s)
+            if site.carbon is None
+            else means(site.carbon, starts, settings.step_s, least=-LARGEST)
+        ),
         limit_w=limits_w(settings.events, site.name, starts, always_w),
         pv_w=None if site.pv is None else pv_w(site.pv, starts, settings.step_s),
         battery=site.battery,
         terms=terms(settings.events, site.name, starts),
     )
+
+
+def _prices(site: SiteSettings, starts: tuple[datetime, ...], step_s: float) -> np.ndarray:
+    if site.price is not None:
+        return means(site.price, starts, step_s, least=-LARGEST)
+    if site.price_zone is None:
+        raise ConfigError(f"sites: {site.name!r} has neither price_zone nor price; write one of them")
+    return prices_usd_per_mwh(site.price_zone, starts)
 
 
 def _class(written: ClassSettings, sites: tuple[str, ...], step_s: float, demand: np.ndarray) -> ClassCase:

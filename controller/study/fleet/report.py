@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from controller.model.perf import Evidence
 from controller.study.fleet.case import FleetCase
 from controller.study.fleet.levers import RESPONSE, Row
 from controller.study.fleet.report_charts import charts
 from controller.study.fleet.result import FleetResult
 from controller.study.fleet.settings import FleetSettings
-from controller.study.fleet.signals import CARBON_SOURCE, PRICE_SOURCE
+from controller.study.fleet.signals import demand_origin, sources
 from controller.study.study import Report
 from controller.study.tables import Column, Table
-from router.contract import Precision
 
 _COLUMNS = (
     Column("row"),
@@ -38,7 +38,7 @@ def report(settings: FleetSettings, result: FleetResult, rows: tuple[Row, ...]) 
         tables=(_ablation(result), _bills(result)),
         charts=charts(result, rows),
         assumptions=(*_assumptions(settings, case), *_of_assets(case, rows)),
-        sources=(PRICE_SOURCE, CARBON_SOURCE, *_curves(case)),
+        sources=(*sources(settings.sites), *_curves(case)),
     )
 
 
@@ -106,15 +106,15 @@ def _assumptions(settings: FleetSettings, case: FleetCase) -> tuple[str, ...]:
     reach = "Requests reach the sites that their class names"
     return (
         "GPUs, engines and sites are SIMULATED: a fluid model on the measured curves named below.",
-        f"Demand is synthetic (seed {settings.seed}): a daily wave, weekends, noise. It is foreseen with an error of "
-        f"{settings.forecast.error_at_day_frac:.0%} a day ahead; instances are planned for its "
-        f"{settings.forecast.quantile:g} quantile. Prices are day-ahead and known.",
+        demand_origin({cls.name: cls.demand for cls in settings.classes}, settings.seed),
+        f"Demand is foreseen with an error of {settings.forecast.error_at_day_frac:.0%} a day ahead; instances are "
+        f"planned for its {settings.forecast.quantile:g} quantile. Prices are day-ahead and known.",
         "An instance is started ahead of the step it is wanted in and charged with its base power for that time; a "
         f"GPU that no instance holds draws {settings.idle_gpu_w:g} W.",
         f"{reach}; moving them between sites costs what the class says."
         if case.move_usd_per_token
         else f"{reach}, all where it names none; moving them between sites costs nothing.",
-        "INT4 curves are estimated, not measured." if _has_int4(case) else "All curves are measured.",
+        _evidence(case),
         "GPUs and whatever stands behind the meters are there: the bill holds no investment.",
     )
 
@@ -135,8 +135,10 @@ def _of_assets(case: FleetCase, rows: tuple[Row, ...]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _has_int4(case: FleetCase) -> bool:
-    return any(pool.precision is Precision.INT4 for pool in case.pools)
+def _evidence(case: FleetCase) -> str:
+    estimated = [pool.profile for pool in case.pools if pool.curves.provenance.evidence is Evidence.ESTIMATED]
+    decode = f"Estimated, not measured: {', '.join(dict.fromkeys(estimated))}" if estimated else "Decode is measured"
+    return f"{decode}. Prefill, and power without work, are estimates for all curves, as their sources say."
 
 
 def _curves(case: FleetCase) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from controller.simulation.profiles import PROFILES
 from controller.study.fleet.site_settings import EventSettings, Share, SiteSettings, in_utc
+from controller.study.series import SeriesSettings
 from controller.study.settings import Frac, Group, Name, NotNegative, Positive, Seconds, Seed, Text, refuse_twins
 from router.contract import Precision
 
@@ -17,10 +18,12 @@ Hour = Annotated[float, Field(ge=0, lt=24)]
 
 
 class DemandSettings(Group):
-    """Output tokens asked for: a daily wave, quieter weekends, noise that lasts."""
+    """Output tokens asked for: a series of one's own, or a daily wave, quieter weekends, noise that lasts."""
 
-    mean_tokens_per_s: NotNegative
-    """Over the whole span, at all sites together."""
+    mean_tokens_per_s: NotNegative | None = None
+    """Over the whole span, at all sites together; a series is scaled to it where it is given."""
+    series: SeriesSettings | None = None
+    """Output tokens/s, in place of the wave."""
     daily_frac: Frac = 0.4
     """Height of the daily wave over its mean."""
     peak_hour_utc: Hour = 20.0
@@ -28,6 +31,15 @@ class DemandSettings(Group):
     """How much less is asked for on Saturdays and Sundays."""
     noise_frac: Frac = 0.05
     """Standard deviation of the noise, correlated over about an hour."""
+
+    @model_validator(mode="after")
+    def _one(self) -> DemandSettings:
+        if self.mean_tokens_per_s is None and self.series is None:
+            raise ValueError("write mean_tokens_per_s for a daily wave, or series for a file of one's own")
+        of_wave = self.model_fields_set & {"daily_frac", "peak_hour_utc", "weekend_frac", "noise_frac"}
+        if self.series is not None and of_wave:
+            raise ValueError(f"{min(of_wave)} shapes the wave, which series replaces; leave one of them out")
+        return self
 
 
 class ClassSettings(Group):

@@ -1,9 +1,10 @@
-"""Prices, carbon and demand of every step. Nothing but the package's own files is read."""
+"""Prices, carbon and demand of every step, from the package's own files or from a scenario's."""
 
 from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from importlib import resources
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from controller.errors import ConfigError
 from controller.study.fleet.settings import DemandSettings
-from controller.study.fleet.site_settings import PvSettings
+from controller.study.fleet.site_settings import PvSettings, SiteSettings
+from controller.study.series import means
 
 PRICES = "ercot_dam_lz_usd_per_mwh.csv"
 CARBON = "caiso_moer_pge_2020-08.csv"
@@ -65,6 +67,30 @@ def carbon_kg_per_mwh(starts: tuple[datetime, ...], step_s: float) -> np.ndarray
     )
 
 
+def sources(sites: Iterable[SiteSettings]) -> tuple[str, ...]:
+    """Where the prices and the carbon of sites come from, each source once."""
+    found: dict[str, None] = {}
+    for site in sites:
+        found[PRICE_SOURCE if site.price is None else f"prices: {site.price.path}, the scenario's own"] = None
+        found[CARBON_SOURCE if site.carbon is None else f"emissions: {site.carbon.path}, the scenario's own"] = None
+    return tuple(found)
+
+
+def demand_origin(demands: Mapping[str, DemandSettings], seed: int) -> str:
+    """Where the demand of the classes comes from, in a sentence.
+
+    Args:
+        demands: by the class's name.
+        seed: of the scenario.
+    """
+    files = dict.fromkeys(demand.series.path for demand in demands.values() if demand.series is not None)
+    made = [name for name, demand in demands.items() if demand.series is None]
+    if not files:
+        return f"Demand is synthetic (seed {seed}): a daily wave, weekends, noise."
+    own = f"Demand is replayed from {', '.join(files)}"
+    return f"{own}; that of {', '.join(made)} is synthetic (seed {seed})." if made else f"{own}."
+
+
 def pv_w(written: PvSettings, starts: tuple[datetime, ...], step_s: float) -> np.ndarray:
     """Photovoltaic power of each step under a clear sky, (T,): the peak times the sine of the sun's elevation.
 
@@ -87,7 +113,13 @@ def pv_w(written: PvSettings, starts: tuple[datetime, ...], step_s: float) -> np
 def demand_tokens_per_s(
     written: DemandSettings, starts: tuple[datetime, ...], step_s: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Output tokens asked for, (T,): a daily wave, quieter weekends, noise of the given deviation."""
+    """Output tokens asked for, (T,): a series, or a daily wave, quieter weekends, noise of the given deviation.
+
+    Raises:
+        ConfigError: the series cannot be read or does not reach over the span.
+    """
+    if written.series is not None:
+        return _scaled(means(written.series, starts, step_s, least=0.0), written.mean_tokens_per_s)
     hours = np.array([start.hour + start.minute / 60 + start.second / 3600 for start in starts])
     wave = 1.0 + written.daily_frac * np.cos(2 * np.pi * (hours - written.peak_hour_utc) / 24)
     weekend = np.array([1.0 - written.weekend_frac * (start.weekday() >= 5) for start in starts])
@@ -98,9 +130,11 @@ def demand_tokens_per_s(
     for t, change in enumerate(fresh):
         level = keep * level + change
         noise[t] = level
-    shape = np.clip(wave * weekend * (1.0 + noise), 0.0, None)
-    mean = shape.mean()
-    return np.asarray(written.mean_tokens_per_s * shape / mean if mean > 0 else shape)
+    return _scaled(np.clip(wave * weekend * (1.0 + noise), 0.0, None), written.mean_tokens_per_s)
+
+
+def _scaled(shape: np.ndarray, mean: float | None) -> np.ndarray:
+    return shape if mean is None or shape.mean() == 0 else np.asarray(mean * shape / shape.mean())
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from controller.study.series import SeriesSettings
 from controller.study.settings import Frac, Group, Name, NotNegative, Positive
 
 Zone = Literal["LZ_HOUSTON", "LZ_NORTH", "LZ_WEST", "LZ_SOUTH"]
@@ -64,8 +65,12 @@ class SiteSettings(Group):
     name: Name
     gpus: Annotated[int, Field(ge=0, le=1_000_000)]
     """GPUs installed. A site without GPUs draws its base load alone."""
-    price_zone: Zone
+    price_zone: Zone | None = None
     """ERCOT load zone whose day-ahead price it pays."""
+    price: SeriesSettings | None = None
+    """USD/MWh, in place of a zone's."""
+    carbon: SeriesSettings | None = None
+    """Emissions in kg/MWh, in place of the recorded ones."""
     pue: Ratio = 1.2
     aux_kw: NotNegative = 0.0
     """Constant load behind the meter that is not IT."""
@@ -73,6 +78,12 @@ class SiteSettings(Group):
     """Most it may draw from the grid at any time."""
     pv: PvSettings | None = None
     battery: BatterySettings | None = None
+
+    @model_validator(mode="after")
+    def _pays_one_price(self) -> SiteSettings:
+        if (self.price_zone is None) == (self.price is None):
+            raise ValueError(f"site {self.name!r}: write either price_zone or price")
+        return self
 
 
 class _Event(Group):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.study.charts import BarChart
 from controller.study.fleet.settings import FleetSettings
-from controller.study.fleet.signals import CARBON_SOURCE, PRICE_SOURCE
+from controller.study.fleet.signals import sources
 from controller.study.sensitivity.result import VariationResult
 from controller.study.sensitivity.settings import SensitivitySettings
 from controller.study.study import Report
@@ -37,7 +37,7 @@ def report(settings: SensitivitySettings, fleet: FleetSettings, found: tuple[Var
             "GPUs, engines and sites are SIMULATED, demand is synthetic: all that the fleet's own study says holds.",
             "One thing is changed at a time; the fixed fleet pays for the change as well.",
         ),
-        sources=(PRICE_SOURCE, CARBON_SOURCE),
+        sources=sources(fleet.sites),
     )
 
 

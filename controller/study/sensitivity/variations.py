@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from controller.errors import ConfigError
 from controller.study.fleet.settings import FleetSettings
 from controller.study.fleet.site_settings import ResponseEventSettings
 from controller.study.sensitivity.settings import VarySettings
@@ -55,6 +56,12 @@ def _quality(base: FleetSettings, value: float) -> FleetSettings:
 
 
 def _daily(base: FleetSettings, value: float) -> FleetSettings:
+    for cls in base.classes:
+        if cls.demand.series is not None:
+            raise ConfigError(
+                f"vary.daily_frac: the demand of {cls.name!r} is the series {cls.demand.series.path}, which has no "
+                "daily wave to change; leave daily_frac out"
+            )
     return _of_classes(base, lambda cls: {"demand": cls.demand.model_copy(update={"daily_frac": value})})
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from controller.study.fleet.site_settings import Zone, in_utc
+from controller.study.series import SeriesSettings
 from controller.study.settings import Group, Name, NotNegative, Positive
 
 Finite = Annotated[float, Field(ge=-10_000, le=100_000, allow_inf_nan=False)]
@@ -17,30 +18,34 @@ Instant = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class PriceSettings(Group):
-    """Either a recorded price or one that stands still, below zero where the grid pays."""
+    """A recorded price, one's own, or one that stands still; below zero where the grid pays."""
 
     zone: Zone | None = None
     """ERCOT load zone, day-ahead; February 2021 and 2022."""
+    series: SeriesSettings | None = None
+    """USD/MWh of one's own."""
     flat_usd_per_mwh: Finite | None = None
 
     @model_validator(mode="after")
     def _one(self) -> PriceSettings:
-        if (self.zone is None) == (self.flat_usd_per_mwh is None):
-            raise ValueError("write either zone or flat_usd_per_mwh")
+        if [self.zone, self.series, self.flat_usd_per_mwh].count(None) != 2:
+            raise ValueError("write one of zone, series and flat_usd_per_mwh")
         return self
 
 
 class CarbonSettings(Group):
-    """Either the recorded marginal emissions or a rate that stands still."""
+    """The recorded marginal emissions, one's own, or a rate that stands still."""
 
     recorded: bool = False
     """CAISO (PG&E), ten days of August 2020, repeated."""
+    series: SeriesSettings | None = None
+    """kg/MWh of one's own."""
     flat_kg_per_mwh: NotNegative | None = None
 
     @model_validator(mode="after")
     def _one(self) -> CarbonSettings:
-        if self.recorded == (self.flat_kg_per_mwh is not None):
-            raise ValueError("write either recorded: true or flat_kg_per_mwh")
+        if [self.recorded or None, self.series, self.flat_kg_per_mwh].count(None) != 2:
+            raise ValueError("write one of recorded: true, series and flat_kg_per_mwh")
         return self
 
 

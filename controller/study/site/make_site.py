@@ -5,28 +5,27 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 
 from controller.errors import ConfigError
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
-from controller.model.grid import GridEvent, Series
+from controller.model.grid import GridEvent
 from controller.optimizer.workload import Lengths, busy_s_per_token, slo_batch
 from controller.simulation.profiles import load_profile
 from controller.simulation.site import Request, Signals
-from controller.study.fleet.signals import (
-    CARBON_SOURCE,
-    PRICE_SOURCE,
-    carbon_kg_per_mwh,
-    demand_tokens_per_s,
-    prices_usd_per_mwh,
-    starts_of,
-)
+from controller.study.fleet.signals import demand_tokens_per_s, starts_of
 from controller.study.site.grid_settings import EventSettings
 from controller.study.site.requests import LONGEST, draw
-from controller.study.site.settings import ClassSettings, EngineModel, PoolSettings, SiteStudySettings
+from controller.study.site.settings import (
+    MAX_REQUEST_TOKENS,
+    ClassSettings,
+    EngineModel,
+    PoolSettings,
+    SiteStudySettings,
+)
+from controller.study.site.signals import grid_signals
 from router.contract import ClassId, InstanceId, PoolId, Precision
 
 _HOUR_S = 3600.0
@@ -91,7 +90,7 @@ def make_site(settings: SiteStudySettings) -> SiteCase:
         site=site,
         fixed=_fixed(settings, site, asked),
         policy=_policy(settings),
-        signals=_signals(settings),
+        signals=grid_signals(settings),
         asked_per_s=asked,
         start_s=settings.start.timestamp(),
         tick_s=settings.tick_s,
@@ -169,6 +168,12 @@ def _asked_per_s(settings: SiteStudySettings) -> np.ndarray:
 def _requests(settings: SiteStudySettings, site: Site, asked: np.ndarray) -> tuple[Request, ...] | None:
     if settings.engine is EngineModel.FLUID:
         return None
+    tokens = float(asked[:, :, 2].sum()) * settings.tick_s
+    if tokens > MAX_REQUEST_TOKENS:
+        raise ConfigError(
+            f"engine: {tokens:,.0f} output tokens are more than the {MAX_REQUEST_TOKENS:,.0f} that are played request "
+            "by request; shorten hours, lower the demand, or set engine: fluid"
+        )
     for cls in site.classes:
         longest = LONGEST * (cls.expected_input_tokens + cls.expected_output_tokens)
         least = min(pool.curves.kv_capacity_tokens for pool in site.pools if cls.may_use(pool))
@@ -233,27 +238,4 @@ def _policy(settings: SiteStudySettings) -> TickPolicy:
         ramp_up_w_per_s=plan.ramp_up_w_per_s,
         ramp_down_w_per_s=plan.ramp_down_w_per_s,
         prepare_s=plan.prepare_s,
-    )
-
-
-def _signals(settings: SiteStudySettings) -> Signals:
-    """Price and carbon of every hour that the run or its last plan reaches."""
-    first = settings.start.replace(minute=0, second=0, microsecond=0)
-    horizon = timedelta(seconds=(settings.plan.steps + 1) * settings.plan.step_s)
-    end = settings.start + timedelta(hours=settings.hours) + horizon
-    starts = starts_of(first, _HOUR_S, math.ceil((end - first).total_seconds() / _HOUR_S))
-    price, carbon = settings.price, settings.carbon
-    prices = (
-        np.full(len(starts), price.flat_usd_per_mwh) if price.zone is None else prices_usd_per_mwh(price.zone, starts)
-    )
-    emissions = carbon_kg_per_mwh(starts, _HOUR_S) if carbon.recorded else np.full(len(starts), carbon.flat_kg_per_mwh)
-    starts_s = tuple(each.timestamp() for each in starts)
-    end_s = starts_s[-1] + _HOUR_S
-
-    def series(values: np.ndarray, unit: str, source: str) -> Series:
-        return Series(starts_s, tuple(values.astype(float).tolist()), end_s, unit, source)
-
-    return Signals(
-        series(prices, "usd_per_mwh", PRICE_SOURCE if price.zone else "scenario"),
-        series(emissions, "kg_per_mwh", CARBON_SOURCE if carbon.recorded else "scenario"),
     )

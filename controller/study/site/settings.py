@@ -155,12 +155,6 @@ class SiteStudySettings(Group):
                 )
         if self.hours * 3600.0 / self.interval_s > MAX_INTERVALS:
             raise ValueError(f"interval_s {self.interval_s:g}: more than {MAX_INTERVALS} intervals; lengthen them")
-        tokens = 3600.0 * self.hours * sum(cls.demand.mean_tokens_per_s for cls in self.classes)
-        if self.engine is EngineModel.REQUESTS and tokens > MAX_REQUEST_TOKENS:
-            raise ValueError(
-                f"engine: {tokens:,.0f} output tokens are more than the {MAX_REQUEST_TOKENS:,.0f} that are played "
-                "request by request; shorten hours, lower the demand, or set engine: fluid"
-            )
         held = {pool.precision for pool in self.site.pools}
         for cls in self.classes:
             if cls.precisions and not held & set(cls.precisions):

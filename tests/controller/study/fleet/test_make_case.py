@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +80,20 @@ def test_an_event_outside_of_the_scenario_is_refused() -> None:
     document["events"][0]["start"] = "2023-07-12T15:00:00Z"
     with pytest.raises(ConfigError, match=r"events: 'noon' lasts from 2023-07-12T15:00Z .* correct start, hours"):
         make_case(rich_settings(**document))
+
+
+def test_a_site_may_have_prices_and_carbon_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "grid.csv"
+    rows = ("time,usd,kg", "2022-07-12T12:00:00Z,-20,100", "2022-07-12T15:00:00Z,80,500")
+    file.write_text("\n".join(rows), encoding="utf-8")
+    document = fleet_document()
+    site = document["sites"][0]
+    del site["price_zone"]
+    site |= {name: {"path": str(file), "column": column} for name, column in (("price", "usd"), ("carbon", "kg"))}
+    own, other = make_case(fleet_settings(**document)).sites
+    assert own.price_usd_per_mwh.tolist() == [-20.0] * 12 + [80.0] * 12
+    assert own.carbon_kg_per_mwh.tolist() == [100.0] * 12 + [500.0] * 12
+    assert len(set(other.price_usd_per_mwh)) > 2
 
 
 def test_assets_and_events_become_series() -> None:

@@ -28,6 +28,9 @@ from tests.fakes.fleet_cases import fleet_document, fleet_settings
         (("classes", 0, "model"), "x", "'exact' asks for model 'x'; known are m"),
         (("plan", "every_s"), 1000, "plan.every_s 1000 is no multiple of step_s 900"),
         (("plan", "peak_frac"), 0.5, "plan.peak_frac is below plan.utilisation_frac"),
+        (("classes", 0, "demand"), {}, "write mean_tokens_per_s for a daily wave, or series"),
+        (("classes", 0, "demand"), {"series": {"path": "d.csv"}, "daily_frac": 0.1}, "daily_frac shapes the wave"),
+        (("sites", 0, "price"), {"path": "p.csv"}, "site 'a': write either price_zone or price"),
         (("step",), 900, r"unknown key 'step'; did you mean 'steps?_?s?'|unknown key 'step'"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from controller.study.fleet.signals import (
     starts_of,
 )
 from controller.study.fleet.site_settings import PvSettings
+from controller.study.series import SeriesSettings
 
 NOON = datetime(2022, 7, 12, 12, tzinfo=UTC)
 
@@ -76,3 +78,14 @@ def test_photovoltaics_peak_at_solar_noon_and_rest_at_night() -> None:
     assert power[32:44].max() == 0.0
     winter = starts_of(datetime(2022, 12, 21, tzinfo=UTC), 900.0, 96)
     assert pv_w(PvSettings(peak_kw=100), winter, 900.0).sum() < 0.6 * power.sum()
+
+
+def test_demand_of_a_file_is_replayed_and_scaled_to_the_mean_that_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "demand.csv"
+    file.write_text("time,value\n2022-07-12T12:00:00Z,100\n2022-07-12T12:30:00Z,300\n", encoding="utf-8")
+    own = SeriesSettings(path=str(file))
+    starts, rng = starts_of(NOON, 900.0, 4), np.random.default_rng(0)
+    as_it_is = demand_tokens_per_s(DemandSettings(series=own), starts, 900.0, rng)
+    assert as_it_is.tolist() == [100.0, 100.0, 300.0, 300.0]
+    scaled = demand_tokens_per_s(DemandSettings(series=own, mean_tokens_per_s=1000.0), starts, 900.0, rng)
+    assert scaled.tolist() == [500.0, 500.0, 1500.0, 1500.0]

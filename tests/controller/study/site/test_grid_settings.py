@@ -12,10 +12,10 @@ from tests.fakes.site_cases import event
 @pytest.mark.parametrize(
     ("model", "written", "told"),
     [
-        (PriceSettings, {"zone": "LZ_WEST", "flat_usd_per_mwh": 3}, "write either zone or flat_usd_per_mwh"),
+        (PriceSettings, {"zone": "LZ_WEST", "flat_usd_per_mwh": 3}, "write one of zone, series and flat_usd_per_mwh"),
         (PriceSettings, {"flat_usd_per_mwh": float("nan")}, "flat_usd_per_mwh"),
-        (CarbonSettings, {}, "write either recorded: true or flat_kg_per_mwh"),
-        (CarbonSettings, {"recorded": True, "flat_kg_per_mwh": 3}, "write either recorded: true or flat_kg_per_mwh"),
+        (CarbonSettings, {}, "write one of recorded: true, series and flat_kg_per_mwh"),
+        (CarbonSettings, {"recorded": True, "flat_kg_per_mwh": 3}, "write one of recorded: true, series and flat"),
         (EventSettings, event(limit_kw=None), "write either limit_kw or limit_frac"),
         (EventSettings, event(limit_frac=0.5), "write either limit_kw or limit_frac"),
         (EventSettings, event(ramp_s=600), "ramp_s 600 is as long as the event of 10 minutes; shorten it"),

@@ -86,3 +86,8 @@ def test_an_event_is_known_from_its_notice() -> None:
     written = site_settings(events=[event()]).events[0]
     heard = grid_event(written, 8000.0)
     assert (heard.limit_w, heard.start_s - heard.notice_s, heard.end_s - heard.start_s) == (8000.0, 120.0, 600.0)
+
+
+def test_what_is_too_much_to_play_request_by_request_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"engine: 57,600,000 output tokens are more than the 50,000,000 that are"):
+        make_site(site_settings(engine="requests", hours=4))

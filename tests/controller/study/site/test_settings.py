@@ -31,7 +31,7 @@ from tests.fakes.site_cases import event, site_document, site_settings
         (("site", "pools", 1, "profile"), "qwen/x", "no built-in curves are called 'qwen/x'"),
         (("classes", 0, "precisions"), ["int4"], "'standard' may be served by no pool"),
         (("classes", 0, "demand", "mean_tokens_per_s"), -1, r"mean_tokens_per_s: .*\(got -1\)"),
-        (("price",), {}, "write either zone or flat_usd_per_mwh"),
+        (("price",), {}, "write one of zone, series and flat_usd_per_mwh"),
         (("plan", "gap"), 0.1, "unknown key 'plan.gap'; did you mean 'gap_frac'"),
         (("events",), [event(), event()], "'e' appears more than once"),
         (("events",), [event(minutes=16)], "events: 'e' lasts from 2022-07-12T12:15Z to 2022-07-12T12:31Z, not within"),
@@ -55,11 +55,6 @@ def test_a_wrong_value_is_told_with_its_file_and_line(tmp_path: Path) -> None:
     line = next(n for n, each in enumerate(text.splitlines(), start=1) if "minutes: -5" in each)
     with pytest.raises(ConfigError, match=rf"mine\.yaml:{line}: events\.0\.minutes: .*\(got -5\)"):
         load(str(file), STUDIES)
-
-
-def test_what_is_too_much_to_play_request_by_request_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"engine: 57,600,000 output tokens are more than the 50,000,000 that are"):
-        site_settings(engine="requests", hours=4)
 
 
 def test_events_may_overlap() -> None:
