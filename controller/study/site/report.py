@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.study.fleet.signals import demand_origin
 from controller.study.site.event_account import AFTER_S, BEFORE_S
 from controller.study.site.report_charts import Found, charts
 from controller.study.site.result import SiteResult
@@ -207,8 +208,8 @@ def _assumptions(settings: SiteStudySettings, found: Found) -> tuple[str, ...]:
     said = [
         _simulated(settings),
         "The decisions are the service's own, tick by tick, with their commands' latencies; its clock is virtual.",
-        f"Demand is synthetic (seed {settings.seed}): a daily wave and noise. The controller sees the past alone; "
-        "price and emissions of the coming hours are known to it.",
+        demand_origin({cls.name: cls.demand for cls in settings.classes}, settings.seed),
+        "The controller sees the past of demand alone; price and emissions of the coming hours are known to it.",
         f"The fixed fleet is {len(case.fixed.pools[0].instances)} bf16 instances that all serve all the time, at the "
         f"same meter; the GPUs it does not hold draw {settings.site.spare_gpu_w:g} W each.",
         "An event's payment, and the cost of its breach, are not in the bill.",
