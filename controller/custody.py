@@ -20,6 +20,8 @@ from router.contract import InstanceId
 log = logging.getLogger(__name__)
 
 Look = Callable[[], Awaitable[tuple[InstanceObservation, ...]]]
+RETRY_S = 30.0
+"""Least time between two attempts to give the same instance back."""
 _ENDS = "the controller ends"
 
 
@@ -53,6 +55,7 @@ class Custody:
         self._telemetry = telemetry
         self._options = options
         self._left: tuple[InstanceId, ...] = ()
+        self._tried_s: dict[InstanceId, float] = {}
         self.sleepers: tuple[Sleeper, ...] = ()
         self._hold(sleepers)
 
@@ -73,11 +76,14 @@ class Custody:
     async def give_back(
         self, decision: Decision, instances: tuple[InstanceObservation, ...], reason: str
     ) -> tuple[str, ...]:
-        """Begin to wake what may be woken now; returns a line for each."""
+        """Begin to wake what may be woken now and was not tried just before; returns a line for each."""
         if self._options.on_exit is OnExit.LEAVE:
             return ()
+        now_s = decision.diagnostics.now_s
         back = hand_back(self._site, self.sleepers, instances, self._headroom_w(decision), reason=reason)
-        lines = await self._tasks.apply(Commands(decision.commands.table, back.commands))
+        due = tuple(command for command in back.commands if self._is_due(command.instance_id, now_s))
+        self._tried_s |= {command.instance_id: now_s for command in due}
+        lines = await self._tasks.apply(Commands(decision.commands.table, due))
         self._telemetry.take_given_back(len(lines))
         for line in lines:
             log.info("giving an instance back", extra={"action": line})
@@ -118,6 +124,10 @@ class Custody:
         if falling:
             await self.give_back(decision, await look(), _ENDS)
         await self._tasks.settle()
+
+    def _is_due(self, instance_id: InstanceId, now_s: float) -> bool:
+        tried_s = self._tried_s.get(instance_id)
+        return tried_s is None or abs(now_s - tried_s) >= RETRY_S
 
     def _headroom_w(self, decision: Decision) -> float | None:
         told = decision.diagnostics

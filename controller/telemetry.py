@@ -102,7 +102,7 @@ class Telemetry:
     def _define_fleet(self) -> None:
         self._instances = self._gauge("instances", "Instances of a pool by observed state.", ("pool", "state"))
         self._sleepers = self._gauge("sleepers", "Instances that sleep or are off by the controller's command.")
-        self._given_back = self._counter("given_back", "Instances woken because the controller lets go of them.")
+        self._given_back = self._counter("given_back", "Wakes and starts begun because the controller lets go.")
         self._target_on = self._gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
         self._demand = self._gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
         self._quality = self._gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
@@ -173,7 +173,7 @@ class Telemetry:
         self._sleepers.set(count)
 
     def take_given_back(self, count: int) -> None:
-        """Count instances that are being given back."""
+        """Count wakes and starts that were begun to give instances back."""
         self._given_back.inc(count)
 
     def _take_power(self, diagnostics: Diagnostics) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import VirtualClock
-from controller.custody import Custody, CustodyOptions
+from controller.custody import RETRY_S, Custody, CustodyOptions
 from controller.errors import ActuationError
 from controller.lifecycle.handback import OnExit, Sleeper
 from controller.model.observation import InstanceState
@@ -132,6 +132,16 @@ async def test_one_that_fails_to_wake_is_tried_once_and_named(caplog):
     await bench.leave()
     assert bench.driver.told == [Verb.WAKE]
     assert caplog.records[-1].instances == [NAME]
+
+
+async def test_one_that_fails_to_wake_is_tried_again_after_a_while():
+    bench = Bench(NAME)
+    bench.driver.fails = True
+    for now_s in (NOW_S, NOW_S + 5, NOW_S + RETRY_S, NOW_S + RETRY_S + 5):
+        made = decision(SITE, diagnostics=diagnostics(now_s))
+        await bench.custody.give_back(made, await bench.look(), "a test")
+        await bench.tasks.settle()
+    assert bench.driver.told == [Verb.WAKE] * 2
 
 
 async def test_who_is_in_a_hurry_need_not_wait():
