@@ -8,6 +8,9 @@ import pytest
 from controller.errors import ConfigError
 from controller.study import scenario_file
 from controller.study.registry import STUDIES
+from controller.study.settings import parse
+from controller.study.site.make_site import make_site
+from controller.study.site.settings import SiteStudySettings
 
 NAMES = [name for name, _ in scenario_file.shipped()]
 
@@ -29,7 +32,21 @@ def test_the_examples_of_the_guide_are_scenarios(tmp_path: Path) -> None:
     assert [(each.study.kind, each.title) for each in read] == [
         ("offline_routing", "Our two models"),
         ("fleet", "Our site in a summer week"),
+        ("site", "Our site as it was on Tuesday"),
     ]
+
+
+def test_the_series_of_the_guide_are_found_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (Path(__file__).parents[3] / "docs/how-to/simulate.md").read_text()
+    (tmp_path / "own.yaml").write_text(re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)[2])
+    hours = [f"2026-05-12T{hour}:00:00Z" for hour in range(12, 18)]
+    for name, head in (("grid", "time,usd_per_mwh,kg_per_mwh"), ("demand", "time,output_tokens_per_s,unused")):
+        (tmp_path / f"{name}.csv").write_text("\n".join((head, *(f"{hour},40,300" for hour in hours))))
+    monkeypatch.chdir(tmp_path)
+    case = make_site(parse((tmp_path / "own.yaml").read_text(), SiteStudySettings, "own"))
+    assert set(case.asked_per_s[:, 0, 2]) == {40.0}
 
 
 def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
