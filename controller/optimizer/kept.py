@@ -41,6 +41,11 @@ class Promises:
         """Those that an answer keeps throughout."""
         return cls(tuple((row, kept) for row, kept in _rows(program) if not np.any(x[row] > kept)))
 
+    @property
+    def columns(self) -> np.ndarray:
+        """(n,) columns of the slacks."""
+        return np.concatenate([np.zeros(0, dtype=int), *(row for row, _ in self.slacks)])
+
     def are_kept(self, x: np.ndarray) -> bool:
         """Whether another answer keeps them, too."""
         return not any(np.any(x[row] > kept) for row, kept in self.slacks)
@@ -48,8 +53,7 @@ class Promises:
     def bound(self, program: Program) -> Program:
         """The program in which none of them may be broken."""
         upper = program.upper.copy()
-        for row, _ in self.slacks:
-            upper[row] = program.lower[row]
+        upper[self.columns] = program.lower[self.columns]
         return program.within(program.lower, upper)
 
 

@@ -192,6 +192,29 @@ class Held:
         where, fixed = columns.ravel().astype(np.int32), values.ravel().astype(float)
         self._highs.changeColsBounds(len(where), where, fixed, fixed)
 
+    def free(self, program: Program, names: Sequence[str]) -> None:
+        """Give some variables back the bounds that they have in a program."""
+        for name in names:
+            where = program.columns[name].ravel().astype(np.int32)
+            self._highs.changeColsBounds(len(where), where, program.lower[where], program.upper[where])
+
+    def relaxed_under(self, rows: Sequence[Row], time_limit_s: float) -> Answer:
+        """The relaxation's answer under further inequalities, which are dropped afterwards.
+
+        Raises:
+            TimedOut: the time limit passed.
+            SolverError: there is none, or HiGHS failed.
+        """
+        highs = self._highs
+        first = highs.getNumRow()
+        for row in rows:
+            highs.addRow(row.least, np.inf, len(row.columns), row.columns.astype(np.int32), row.coefficients)
+        try:
+            return self.relaxed(time_limit_s)
+        finally:
+            for index in range(first, highs.getNumRow()):
+                highs.changeRowBounds(index, -np.inf, np.inf)
+
 
 def _extended(basis: highspy.HighsBasis, rows: int) -> highspy.HighsBasis:
     extended = highspy.HighsBasis()

@@ -31,6 +31,8 @@ NEAR_SHARE = 0.4
 """Most of the time that the search near the relaxation may take where a proof follows."""
 LAST_SHARE = 0.7
 """The same where no proof follows."""
+KEEPING_SHARE = 0.2
+"""Most of the time left that may be spent, twice, on a promise that the rounded relaxation of a large fleet breaks."""
 WHOLE = 1e-6
 """Distance from a whole number that counts as none."""
 WIDER = 1.0
@@ -47,6 +49,23 @@ class Clocked:
     def left_s(self) -> float:
         """Time left; never below a millisecond, so that HiGHS ends by itself."""
         return max(1e-3, self.ends_at_s - self.monotonic_s())
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is searched for.
+
+    Attributes:
+        program: to solve.
+        search: how.
+        clock: of the time limit.
+        promises: those that the relaxation keeps.
+    """
+
+    program: Program
+    search: Search
+    clock: Clocked
+    promises: Promises
 
 
 def search_whole(
@@ -75,8 +94,9 @@ def search_whole(
     if not program.whole.any():
         return relaxed
     promises = Promises.kept_by(program, relaxed.x)
-    rounded = None if fleet is None else fleet.answer(held, program, relaxed, clock.left_s())
-    if rounded is not None and _is_close(rounded.objective, rounded.bound, search) and promises.are_kept(rounded.x):
+    aim = Aim(program, search, clock, promises)
+    rounded = None if fleet is None else _rounded(fleet, held, relaxed, aim)
+    if rounded is not None and _is_close(rounded.objective, rounded.bound, search):
         return rounded
     rows, hold_everywhere = covering.rows(program, relaxed.x)
     limited = replace(search, time_limit_s=TIGHT_SHARE * clock.left_s())
@@ -86,13 +106,14 @@ def search_whole(
     near = _near(program.with_rows(rows), relaxed.x, search, clock, NEAR_SHARE if hold_everywhere else LAST_SHARE)
     if not hold_everywhere and (near is None or not _is_close(near.objective, near.bound, search)):
         near = _better(near, _rounded_up(program, relaxed.x, replace(search, time_limit_s=clock.left_s())))
-    near = near or rounded
+    if near is None or not promises.are_kept(near.x):
+        near = _better(near, rounded)
     if near is None:
         return solve(program.with_rows(rows), replace(search, time_limit_s=clock.left_s()), whole=True)
     keeper = near
     if not promises.are_kept(near.x):
         keeper = _near(promises.bound(program).with_rows(rows), relaxed.x, search, clock, NEAR_SHARE) or near
-        near = _promises_first(near, keeper, promises, bound, search)
+        near = _promises_first(near, keeper, bound, aim)
     if _is_close(near.objective, bound, search) or not hold_everywhere:
         return replace(near, bound=bound)
     rows = _without(rows, broken_steps(program, near.x))
@@ -101,14 +122,28 @@ def search_whole(
         found = solve(program.with_rows(rows), last, whole=True, start=near.x)
     except TimedOut:
         return replace(near, bound=bound)
-    return _promises_first(found, keeper, promises, found.bound, search)
+    return _promises_first(found, keeper, found.bound, aim)
 
 
-def _promises_first(answer: Answer, keeper: Answer, promises: Promises, bound: float, search: Search) -> Answer:
+def _rounded(fleet: WholeFleet, held: Held, relaxed: Answer, aim: Aim) -> Answer | None:
+    """The relaxation rounded; where that breaks a promise, an answer within the gap that keeps it goes first."""
+    rounded = fleet.answer(held, aim.program, relaxed, aim.clock.left_s)
+    if rounded is None or aim.promises.are_kept(rounded.x):
+        return rounded
+    keeper = fleet.keeping(held, aim.program, aim.promises, aim.clock.left_s)
+    if keeper is not None and _is_close(keeper.objective, relaxed.objective, aim.search):
+        return replace(keeper, bound=relaxed.objective)
+    if not _is_close(rounded.objective, relaxed.objective, aim.search):
+        return rounded
+    keeper = _near(aim.promises.bound(aim.program), relaxed.x, aim.search, aim.clock, KEEPING_SHARE)
+    return _promises_first(rounded, keeper or rounded, relaxed.objective, aim)
+
+
+def _promises_first(answer: Answer, keeper: Answer, bound: float, aim: Aim) -> Answer:
     """The answer, or in its place one within the gap that keeps what it breaks."""
-    if promises.are_kept(answer.x) or not promises.are_kept(keeper.x):
+    if aim.promises.are_kept(answer.x) or not aim.promises.are_kept(keeper.x):
         return answer
-    return replace(keeper, bound=bound) if _is_close(keeper.objective, bound, search) else answer
+    return replace(keeper, bound=bound) if _is_close(keeper.objective, bound, aim.search) else answer
 
 
 def _tightened(program: Program, rows: list[Row], relaxed: Answer, search: Search) -> tuple[list[Row], Answer | None]:

@@ -102,3 +102,22 @@ def test_a_held_program_out_of_time_is_told_as_such():
     )
     with pytest.raises(TimedOut, match="allow more time"):
         Held(wide, SEARCH).relaxed(1e-9)
+
+
+def test_what_was_fixed_can_be_freed():
+    held = Held(knapsack(), SEARCH)
+    held.fix(np.array([0, 1]), np.array([0.0, 4.0]))
+    assert held.relaxed(5.0).x == pytest.approx([0.0, 4.0])
+    held.free(knapsack(), ("on",))
+    assert held.relaxed(5.0).x == pytest.approx([1.0, 1.5])
+
+
+def test_further_inequalities_hold_for_one_answer_only():
+    held = Held(knapsack(), SEARCH)
+    further = Row(np.array([1]), np.array([1.0]), 2.0, 0)
+    assert held.relaxed_under([further], 5.0).x == pytest.approx([0.5, 2.0])
+    assert held.relaxed(5.0).x == pytest.approx([1.0, 1.5])
+    impossible = Row(np.array([0]), np.array([1.0]), 9.0, 0)
+    with pytest.raises(SolverError):
+        held.relaxed_under([impossible], 5.0)
+    assert held.relaxed(5.0).x == pytest.approx([1.0, 1.5])

@@ -2,18 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.optimizer.milp import compile_milp
+from controller.optimizer.kept import Promises
 from controller.optimizer.program import Held, Search
-from controller.optimizer.reduction import reduced
-from controller.optimizer.solving import program_of
-from controller.optimizer.values import set_values, shape_of
 from controller.optimizer.whole_fleet import WholeFleet
+from tests.fakes.least_cost import stated
 from tests.fakes.problems import battery_data, class_data, pool_data, problem, response_data, site_data
+from tests.fakes.random_problems import large_fleets
 
 NONE = np.zeros((2, 1))
 
@@ -68,16 +67,44 @@ def large(demand, price, *, deferring, with_battery, gpus=400):
 
 def test_a_large_fleet_needs_no_search():
     data = large((20_000.0, 30_000.0, 25_000.0), (50.0, 80.0, 20.0), deferring=True, with_battery=True)
-    compiled = compile_milp(shape_of(data))
-    set_values(compiled.parameters, data, compiled.shape)
-    program = reduced(program_of(compiled))
+    program = stated(data)
     held = Held(program, Search(5.0))
     relaxed = held.relaxed(5.0)
-    found = WholeFleet(data).answer(held, program, relaxed, 5.0)
+    found = WholeFleet(data).answer(held, program, relaxed, lambda: 5.0)
     assert found is not None
     whole = found.x[program.whole]
     assert whole == pytest.approx(np.rint(whole), abs=1e-6)
     assert found.bound == relaxed.objective <= found.objective
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(large_fleets())
+def test_an_answer_that_is_to_keep_the_promises_keeps_them(data):
+    program, relaxed, _, keeping = rounded_both_ways(data)
+    promises = Promises.kept_by(program, relaxed.x)
+    if keeping is None:
+        return
+    assert promises.are_kept(keeping.x)
+    assert keeping.x[program.whole] == pytest.approx(np.rint(keeping.x[program.whole]), abs=1e-6)
+    assert keeping.objective >= relaxed.objective * (1 - 1e-9)
+
+
+def rounded_both_ways(data):
+    program = stated(data)
+    held = Held(program, Search(5.0))
+    relaxed = held.relaxed(5.0)
+    fleet = WholeFleet(data)
+    rounded = fleet.answer(held, program, relaxed, lambda: 5.0)
+    return program, relaxed, rounded, fleet.keeping(held, program, Promises.kept_by(program, relaxed.x), lambda: 5.0)
+
+
+def test_there_are_full_sites_where_rounding_breaks_what_need_not_be_broken():
+    def breaks(data):
+        program, relaxed, rounded, keeping = rounded_both_ways(data)
+        kept = Promises.kept_by(program, relaxed.x)
+        return rounded is not None and keeping is not None and not kept.are_kept(rounded.x)
+
+    find(large_fleets(), breaks, settings=settings(max_examples=60, derandomize=True, phases=[Phase.generate]))
 
 
 PLANNER = CvxpyPlanner(lambda: 0.0)
