@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from controller.forecast.demand import Demand
 from controller.lifecycle.memory import Phase
-from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.power_loop import spare_w
+from controller.lifecycle.prices import Costs, promise_prices
 from controller.lifecycle.quality import budgets
-from controller.lifecycle.ramps import Ramps, steps_to_cross
+from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent, limit_at
@@ -19,20 +20,9 @@ from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
 from controller.optimizer.first_token import charged, largest_shares
 from controller.optimizer.power_map import Variant, power_map
-from controller.optimizer.workload import Lengths, j_per_token
+from controller.optimizer.workload import Lengths
 from controller.settlement.quality_budget import QualityBurn
 from controller.units import J_PER_MWH
-
-TRICKLE_TOKENS_PER_S = 1.0
-"""A class this small still gets an instance to itself rather than being left unserved for the price of energy."""
-PRICE_DISTANCE = 10.0
-"""How far the prices of broken promises stand above what keeping them can cost."""
-RAMPED = 2.0
-"""The same of a ramp, for each interval over which a step beyond it is felt."""
-LIMITED = 2.0
-"""How far a watt over a limit for one interval is dearer than one beyond a ramp."""
-LEAST_USD_PER_J = 1e-9
-"""Least price of energy, USD/J, for that of a ramp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     curves = [pool.curves for pool in site.pools]
     shares = largest_shares(curves, site.classes, lengths, dispatchable.batches, policy.utilisation_frac)
     allowed = tuple(allowed_pools(site, cls, dispatchable.batches[r], shares[r]) for r, cls in enumerate(site.classes))
-    prices = _prices(site, policy, inputs, lengths)
+    prices = promise_prices(site, policy, Costs(_dearest_usd_per_j(policy, inputs), lengths, inputs.ramps))
     asked = [max(demand.planned(horizon.steps)) > 0 for demand in inputs.demand]
     counts = [[may and asks for may in row] for row, asks in zip(allowed, asked, strict=True)]
     return ProblemData(
@@ -92,6 +82,14 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         headroom_usd_per_s=prices.headroom_usd_per_s,
         ramp_usd_per_w=prices.ramp_usd_per_w,
         moves_anywhen=inputs.ramps.bind,
+    )
+
+
+def _dearest_usd_per_j(policy: TickPolicy, inputs: Inputs) -> float:
+    """Largest cost of a joule over the horizon, its emissions included."""
+    return max(
+        abs(price + policy.carbon_usd_per_kg * carbon) / J_PER_MWH
+        for price, carbon in zip(inputs.price_usd_per_mwh, inputs.carbon_kg_per_mwh, strict=True)
     )
 
 
@@ -222,47 +220,4 @@ def _class(
         serve_usd_per_token=serve_usd,
         survives_loss=cls.survives_loss,
         quality_window=cls.quality_may_overdraw and any(limited),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Prices:
-    serve: tuple[float, ...]
-    limit_usd_per_j: float
-    quality_usd_per_token: float
-    headroom_usd_per_s: float
-    ramp_usd_per_w: float
-
-
-def _prices(site: Site, policy: TickPolicy, inputs: Inputs, lengths: tuple[Lengths, ...]) -> _Prices:
-    """Prices of broken promises, far above the energy they could save and in the declared order.
-
-    Serving is worth more than the energy of an instance kept for a trickle. Quality beyond the budget costs less than
-    not serving, headroom less than either. A joule over the limit costs more than the tokens it decodes where the
-    contract comes first, and less than the trickle's tokens where the classes do. A watt beyond a ramp is felt until
-    the ramp has caught up: where the contract comes first it costs more than the tokens it decodes for as long, else
-    more than its energy; and less than the same watt over a limit in one interval.
-    """
-    dearest = max(
-        abs(price + policy.carbon_usd_per_kg * carbon) / J_PER_MWH
-        for price, carbon in zip(inputs.price_usd_per_mwh, inputs.carbon_kg_per_mwh, strict=True)
-    )
-    contract, ramped = policy.precedence is Precedence.CONTRACT, inputs.ramps.bind
-    felt = steps_to_cross(site, inputs.ramps, policy.steps)
-    distance = PRICE_DISTANCE if contract or not ramped else max(PRICE_DISTANCE, 2.0 * RAMPED * LIMITED * felt)
-    trickle_j = site.pue * max(pool.curves.p0_w for pool in site.pools) / TRICKLE_TOKENS_PER_S
-    worth = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
-    scale = max(1.0, distance * dearest * trickle_j / min(worth))
-    serve = tuple(usd * scale for usd in worth)
-    loss = max((each for row in site.losses for each in row), default=0.0)
-    least_j = site.pue * min(max(0.01, j_per_token(pool.curves, length)) for pool in site.pools for length in lengths)
-    fastest = max(1.0 / (pool.curves.step_per_seq_s or 1.0) for pool in site.pools)
-    limit_usd_per_j = 2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0
-    ramp_usd_per_j = felt * (RAMPED * max(serve) / least_j if contract else RAMPED * max(dearest, LEAST_USD_PER_J))
-    return _Prices(
-        serve=serve,
-        limit_usd_per_j=max(limit_usd_per_j, LIMITED * ramp_usd_per_j) if contract and ramped else limit_usd_per_j,
-        quality_usd_per_token=0.5 * min(serve) / max(loss, 1e-3),
-        headroom_usd_per_s=0.02 * min(serve) * fastest,
-        ramp_usd_per_w=ramp_usd_per_j * policy.step_s,
     )

@@ -23,6 +23,6 @@ def headroom_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Price of working beyond η: over_busy_price · Σ_k,t over_busy[k, t].
 
     Shapes: over_busy (K, T); over_busy_price a scalar. Unit: millionths of a USD.
-    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.problem`.
+    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.prices`.
     """
     return p.over_busy_price * cp.sum(v.over_busy)

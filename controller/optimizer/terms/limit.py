@@ -26,6 +26,6 @@ def limit_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Price of energy above the limit: Σ_c,t over_limit_price · over_limit_w[c, t].
 
     Shapes: over_limit_w (C, T); over_limit_price a scalar. Unit: millionths of a USD.
-    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.problem`.
+    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.prices`.
     """
     return p.over_limit_price * cp.sum(v.over_limit_w)

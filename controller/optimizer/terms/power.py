@@ -67,6 +67,6 @@ def ramp_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Price of changing faster: Σ_c,t over_ramp_price · over_ramp_w[c, t].
 
     Shapes: over_ramp_w (C, T); over_ramp_price a scalar. Unit: millionths of a USD.
-    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.problem`.
+    Source: price of a soft constraint; its place in the order follows from `controller.lifecycle.prices`.
     """
     return p.over_ramp_price * cp.sum(v.over_ramp_w)

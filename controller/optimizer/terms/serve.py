@@ -28,6 +28,6 @@ def unserved_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
     """Price of what is not served: Σ_r,t unserved_price[r] · unserved[r, t].
 
     Shapes: unserved (R, T); unserved_price (1, R). Unit: millionths of a USD.
-    Source: value of lost load; its place in the order follows from `controller.lifecycle.problem`.
+    Source: value of lost load; its place in the order follows from `controller.lifecycle.prices`.
     """
     return cp.sum(p.unserved_price @ v.unserved)

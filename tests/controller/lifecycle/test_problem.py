@@ -201,29 +201,6 @@ def test_ramps_are_planned_from_what_was_drawn_before_with_the_correction_of_now
     assert unknown.sites[0].drawn_before_w is None
 
 
-@pytest.mark.parametrize("price", [0.0, 60.0, 5000.0, -50.0])
-def test_a_ramp_outranks_the_classes_where_the_contract_does_and_yields_to_the_limit(price):
-    given = inputs(price_usd_per_mwh=(price,) * 4, ramps=RAMPED)
-    data = build(site(), POLICY, given)
-    dearest_token = max(cls.serve_usd_per_token for cls in data.classes)
-    least_j = data.sites[0].pue * min(min(row) for row in data.j_per_token)
-    horizon_s = data.horizon.dt_s * data.horizon.steps
-    assert data.ramp_usd_per_w * least_j > dearest_token * horizon_s
-    assert data.limit_usd_per_j * data.horizon.dt_s > data.ramp_usd_per_w
-    qos = build(site(), replace(POLICY, precedence=Precedence.QOS), given)
-    energy_usd_per_w = max(abs(usd) for usd in qos.energy_usd_per_w[0])
-    assert energy_usd_per_w * qos.horizon.steps < qos.ramp_usd_per_w < qos.limit_usd_per_j * qos.horizon.dt_s
-    hungriest_j = qos.sites[0].pue * max(pool.p0_w for pool in qos.pools)
-    assert qos.limit_usd_per_j * hungriest_j < min(cls.serve_usd_per_token for cls in qos.classes)
-
-
-def test_prices_do_not_change_where_no_ramp_is_asked_for():
-    for precedence in Precedence:
-        policy = replace(POLICY, precedence=precedence)
-        calm, ramped = (build(site(), policy, inputs(ramps=ramps)) for ramps in (Ramps(), RAMPED))
-        assert calm.limit_usd_per_j < ramped.limit_usd_per_j
-
-
 def test_only_classes_that_ask_for_it_survive_a_loss_or_overdraw_their_quality():
     whole = site()
     first = replace(whole.classes[0], survives_loss=True, quality_may_overdraw=True)

@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.prices import Costs, promise_prices
+from controller.lifecycle.ramps import Ramps, step_w
+from controller.optimizer.workload import Lengths, j_per_token
+from tests.fakes.fake_fleet import site
+
+POLICY = TickPolicy(steps=4)
+QOS = replace(POLICY, precedence=Precedence.QOS)
+CALM, RAMPED = Ramps(), Ramps(up_w=3000.0, down_w=4000.0)
+LENGTHS = (Lengths(1155.0, 211.0),) * 3
+HUNGRIEST_W = site().pue * max(pool.curves.p0_w for pool in site().pools)
+LEAST_J = site().pue * min(j_per_token(pool.curves, LENGTHS[0]) for pool in site().pools)
+PRICES = [0.0, 60.0 / 3.6e9, 5000.0 / 3.6e9]
+"""USD/J."""
+
+
+def prices(policy=POLICY, usd_per_j=PRICES[1], ramps=CALM):
+    return promise_prices(site(), policy, Costs(usd_per_j, LENGTHS, ramps))
+
+
+@pytest.mark.parametrize("usd_per_j", PRICES)
+@pytest.mark.parametrize("ramps", [CALM, RAMPED])
+def test_where_the_contract_comes_first_a_watt_over_the_limit_outbids_the_tokens_it_decodes(usd_per_j, ramps):
+    told = prices(usd_per_j=usd_per_j, ramps=ramps)
+    assert told.limit_usd_per_j * LEAST_J > max(told.serve)
+    assert min(told.serve) > usd_per_j * HUNGRIEST_W
+
+
+@pytest.mark.parametrize("usd_per_j", PRICES)
+@pytest.mark.parametrize("ramps", [CALM, RAMPED])
+def test_where_the_classes_do_a_trickle_outbids_the_power_of_an_instance(usd_per_j, ramps):
+    told = prices(QOS, usd_per_j, ramps)
+    assert usd_per_j < told.limit_usd_per_j < min(told.serve) / HUNGRIEST_W
+
+
+@pytest.mark.parametrize("usd_per_j", PRICES)
+def test_a_ramp_outbids_tokens_for_as_long_as_it_is_felt_and_yields_to_the_limit(usd_per_j):
+    told = prices(usd_per_j=usd_per_j, ramps=RAMPED)
+    assert told.ramp_usd_per_w * LEAST_J > max(told.serve) * POLICY.step_s * POLICY.steps
+    assert told.limit_usd_per_j * POLICY.step_s > told.ramp_usd_per_w
+
+
+@pytest.mark.parametrize("usd_per_j", PRICES)
+def test_with_the_classes_first_a_ramp_outbids_energy_and_moves_and_yields_to_the_limit(usd_per_j):
+    told = prices(QOS, usd_per_j, RAMPED)
+    whole = site()
+    least_step_w = min(step_w(whole, pool) for pool in whole.pools)
+    assert told.ramp_usd_per_w > usd_per_j * QOS.step_s * QOS.steps
+    assert told.ramp_usd_per_w * least_step_w > max(pool.start_usd for pool in whole.pools)
+    assert told.limit_usd_per_j * QOS.step_s > told.ramp_usd_per_w
+    assert told.limit_usd_per_j * HUNGRIEST_W < min(told.serve)
+
+
+@pytest.mark.parametrize("policy", [POLICY, QOS])
+def test_headroom_yields_before_quality_and_quality_before_tokens(policy):
+    told = prices(policy)
+    losses = [each for row in site().losses for each in row]
+    assert told.quality_usd_per_token * max(losses) < min(told.serve)
+    fastest = max(1.0 / pool.curves.step_per_seq_s for pool in site().pools)
+    assert told.headroom_usd_per_s / fastest < told.quality_usd_per_token * max(losses)
+
+
+def test_a_class_is_worth_what_it_is_said_to_be_beside_the_others():
+    told = prices()
+    assert told.serve[0] / told.serve[2] == pytest.approx(5000.0 / 200.0)
