@@ -212,6 +212,8 @@ def _class(
 ) -> ClassData:
     cls = site.classes[r]
     planned = inputs.demand[r].planned(horizon.steps)
+    # Not before the limit is in force: saving for it draws more, and raises the baseline that it is measured by.
+    overdraws = cls.quality_may_overdraw and limited[0]
     return ClassData(
         class_id=cls.class_id,
         demand_tokens_per_s=planned,
@@ -219,5 +221,5 @@ def _class(
         quality_usd_per_mtoken=cls.quality_usd_per_mtoken,
         serve_usd_per_token=serve_usd,
         survives_loss=cls.survives_loss,
-        quality_window=cls.quality_may_overdraw and any(limited),
+        quality_window=overdraws,
     )

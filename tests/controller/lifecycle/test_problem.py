@@ -205,10 +205,18 @@ def test_only_classes_that_ask_for_it_survive_a_loss_or_overdraw_their_quality()
     whole = site()
     first = replace(whole.classes[0], survives_loss=True, quality_may_overdraw=True)
     guarded = replace(whole, classes=(first, *whole.classes[1:]))
-    calm, called = (build(guarded, POLICY, inputs(events=events)) for events in ((), (event(1060.0, 1120.0),)))
+    calm, called = (build(guarded, POLICY, inputs(events=events)) for events in ((), (event(NOW_S, 1120.0),)))
     assert [cls.survives_loss for cls in calm.classes] == [True, False, False]
     assert [cls.quality_window for cls in calm.classes] == [False] * 3
     assert [cls.quality_window for cls in called.classes] == [True, False, False]
+
+
+def test_nothing_is_saved_for_an_event_before_it_begins():
+    whole = site()
+    first = replace(whole.classes[0], quality_may_overdraw=True)
+    coming = build(replace(whole, classes=(first, *whole.classes[1:])), POLICY, inputs(events=(event(1060.0, 1120.0),)))
+    assert any(limit is not None for limit in coming.sites[0].limit_w)
+    assert not any(cls.quality_window for cls in coming.classes)
 
 
 def test_of_overlapping_events_the_most_restrictive_wins_in_each_interval():
