@@ -12,6 +12,7 @@ from controller.model.plan import Plan
 from controller.optimizer.check import violations
 from controller.optimizer.data import ProblemData, SiteData
 from controller.optimizer.dispatch import first_interval
+from controller.optimizer.earlier import earlier_of
 from controller.optimizer.greedy import filled, greedy, shifted
 from controller.optimizer.outcome import least_power_w, retold
 from controller.optimizer.planner import Planner
@@ -64,7 +65,8 @@ def slow(
         limit_first: whether limits outrank the classes; where they do not, instances may come up over a limit to serve.
     """
     now_s = data.horizon.start_s
-    rungs = [Rung("milp", lambda: planner.plan(data, time_limit_s=time_limit_s), data)]
+    begun = data if last is None else replace(data, earlier=earlier_of(data, last))
+    rungs = [Rung("milp", lambda: planner.plan(begun, time_limit_s=time_limit_s), data)]
     if last is not None and _same_pools(last, data):
         step = step_of(last, now_s)
         on = tuple(min(pool.on[step], known.instances) for pool, known in zip(last.pools, data.pools, strict=True))

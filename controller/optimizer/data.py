@@ -195,6 +195,18 @@ class ClassData:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier plan's instances over a problem's intervals: good plans are often near.
+
+    Attributes:
+        on, sleeping: [k][t]; they need neither suffice nor be possible.
+    """
+
+    on: tuple[tuple[int, ...], ...]
+    sleeping: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemData:
     """Sites, pools and classes over one horizon.
 
@@ -216,6 +228,7 @@ class ProblemData:
         moves_anywhen: instances may move at every interval, not only where a change makes it likely to pay.
         move_usd_per_token: [r][k], cost of bringing an output token's request to the pool's site; () for none.
         quality_loss_frac: [r][k], mean score that the class loses at the pool; () where each loses what the pool says.
+        earlier: a plan near which instances are searched as well; it allows and forbids nothing.
     """
 
     horizon: Horizon
@@ -237,6 +250,7 @@ class ProblemData:
     moves_anywhen: bool = False
     move_usd_per_token: tuple[tuple[float, ...], ...] = ()
     quality_loss_frac: tuple[tuple[float, ...], ...] = ()
+    earlier: Earlier | None = None
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
+from controller.optimizer.earlier import place_of
 from controller.optimizer.groups import Covering
 from controller.optimizer.outcome import assemble
 from controller.optimizer.parameters import Parameters
@@ -97,7 +99,7 @@ def solve_milp(
     set_values(compiled.parameters, data, compiled.shape)
     began_s = monotonic_s()
     program = reduced(program_of(compiled))
-    search = options.search(energy_bill(data), time_limit_s)
+    search = replace(options.search(energy_bill(data), time_limit_s), place=place_of(data.earlier, program))
     found = search_whole(program, Covering(data), search, monotonic_s, WholeFleet(data))
     on, sleeping, tokens = (found.x[program.columns[name]] for name in ("on", "sleeping", "tokens"))
     return assemble(

@@ -80,12 +80,14 @@ class Search:
         rel_gap_frac, abs_gap: the search of a whole answer ends when proven this close to the best, as a share of the
             objective, or in its unit.
         threads: more than one makes equal problems end in unequal ties.
+        place: (n,) values near which whole numbers are searched as well, NaN where anywhere; None for nowhere else.
     """
 
     time_limit_s: float
     rel_gap_frac: float = 0.0
     abs_gap: float = 0.0
     threads: int = 1
+    place: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
    that is close enough and keeps every promise that the relaxation keeps, the search ends.
 2. The relaxation is made tight by cover inequalities.
 3. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
+   Numbers of an earlier plan, where one is given, are open to choice as well.
 4. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
    totals are too large for that, the plan is within a fraction of an instance of the relaxation already; where time
    was too short for it, the relaxation rounded up stands beside it.
@@ -103,7 +104,8 @@ def search_whole(
     rows, tightened = _tightened(program, rows, relaxed, limited)
     bound = tightened.objective if tightened is not None and hold_everywhere else relaxed.objective
     relaxed = tightened or relaxed
-    near = _near(program.with_rows(rows), relaxed.x, search, clock, NEAR_SHARE if hold_everywhere else LAST_SHARE)
+    box = _around(relaxed.x, search.place if hold_everywhere else None)
+    near = _near(program.with_rows(rows), box, search, clock, NEAR_SHARE if hold_everywhere else LAST_SHARE)
     if not hold_everywhere and (near is None or not _is_close(near.objective, near.bound, search)):
         near = _better(near, _rounded_up(program, relaxed.x, replace(search, time_limit_s=clock.left_s())))
     if near is None or not promises.are_kept(near.x):
@@ -112,7 +114,7 @@ def search_whole(
         return solve(program.with_rows(rows), replace(search, time_limit_s=clock.left_s()), whole=True)
     keeper = near
     if not promises.are_kept(near.x):
-        keeper = _near(promises.bound(program).with_rows(rows), relaxed.x, search, clock, NEAR_SHARE) or near
+        keeper = _near(promises.bound(program).with_rows(rows), box, search, clock, NEAR_SHARE) or near
         near = _promises_first(near, keeper, bound, aim)
     if _is_close(near.objective, bound, search) or not hold_everywhere:
         return replace(near, bound=bound)
@@ -135,7 +137,7 @@ def _rounded(fleet: WholeFleet, held: Held, relaxed: Answer, aim: Aim) -> Answer
         return replace(keeper, bound=relaxed.objective)
     if not _is_close(rounded.objective, relaxed.objective, aim.search):
         return rounded
-    keeper = _near(aim.promises.bound(aim.program), relaxed.x, aim.search, aim.clock, KEEPING_SHARE)
+    keeper = _near(aim.promises.bound(aim.program), _around(relaxed.x), aim.search, aim.clock, KEEPING_SHARE)
     return _promises_first(rounded, keeper or rounded, relaxed.objective, aim)
 
 
@@ -169,13 +171,24 @@ def _without(rows: list[Row], steps: set[int]) -> list[Row]:
     return [row for row in rows if row.step not in steps]
 
 
-def _near(tight: Program, x: np.ndarray, search: Search, clock: Clocked, share: float) -> Answer | None:
-    """The best answer in which every whole number is the relaxed one rounded down or up."""
+def _around(x: np.ndarray, place: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of an answer rounded down and up, with those of another place at most one instance beyond them."""
+    down, up = np.floor(x + WHOLE), np.ceil(x - WHOLE)
+    if place is None:
+        return down, up
+    reached = np.clip(place, down - WIDER, up + WIDER)
+    return np.fmin(down, reached), np.fmax(up, reached)
+
+
+def _near(
+    tight: Program, box: tuple[np.ndarray, np.ndarray], search: Search, clock: Clocked, share: float
+) -> Answer | None:
+    """The best answer in which every whole number is within a box, or little beyond it."""
     whole = tight.whole
     for wider in (0.0, WIDER):
         lower, upper = tight.lower.copy(), tight.upper.copy()
-        lower[whole] = np.maximum(lower[whole], np.floor(x[whole] + WHOLE) - wider)
-        upper[whole] = np.minimum(upper[whole], np.ceil(x[whole] - WHOLE) + wider)
+        lower[whole] = np.maximum(lower[whole], box[0][whole] - wider)
+        upper[whole] = np.minimum(upper[whole], box[1][whole] + wider)
         limit_s = share * clock.left_s()
         try:
             return solve(tight.within(lower, upper), replace(search, time_limit_s=limit_s), whole=True)

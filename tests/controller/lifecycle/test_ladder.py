@@ -53,6 +53,20 @@ def test_the_first_rung_is_the_milp():
     assert made.fallbacks == ()
 
 
+def test_the_search_is_told_of_the_last_plan(last):
+    asked = []
+
+    class Listening(Broken):
+        def plan(self, data, *, time_limit_s):
+            asked.append(data)
+            return super().plan(data, time_limit_s=time_limit_s)
+
+    climb(Listening())
+    climb(Listening(), last=last)
+    assert asked[0].earlier is None
+    assert asked[1].earlier.on == tuple(pool.on for pool in last.pools)
+
+
 def test_a_late_solver_falls_back_on_the_last_plans_instances(last):
     made = climb(Broken(plan=TimedOut("no plan within 2 s")), last=last)
     assert made.plan.origin is PlanOrigin.DISPATCH

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,3 +130,25 @@ def test_inequalities_that_take_too_long_are_left_out(monkeypatch):
     monkeypatch.setattr(search_module, "solve", late)
     found = search_whole(program, Covering(data), SEARCH, time.perf_counter)
     assert found.objective <= 1.01 * found.bound
+
+
+def test_a_good_plan_beyond_the_rounded_relaxation_is_found_if_told_where(monkeypatch):
+    # Left to what is near the relaxation, the search has no proof to go on with.
+    data = problem_of(make("M", 0))
+    program = program_for(data)
+    best = search_whole(program, Covering(data), SEARCH, time.perf_counter)
+    place = np.where(program.whole, np.rint(best.x), np.nan)
+    solved = search_module.solve
+
+    def without_proof(*arguments, start=None, **options):
+        if start is not None:
+            raise TimedOut("late")
+        return solved(*arguments, **options)
+
+    monkeypatch.setattr(search_module, "solve", without_proof)
+    costs = [
+        search_whole(program, Covering(data), replace(SEARCH, place=there), time.perf_counter).objective
+        for there in (None, place)
+    ]
+    assert costs[1] < costs[0] * (1 - 1e-5)
+    assert costs[1] == pytest.approx(best.objective, rel=1e-6)
