@@ -118,13 +118,17 @@ def search_whole(
         near = _promises_first(near, keeper, bound, aim)
     if _is_close(near.objective, bound, search) or not hold_everywhere:
         return replace(near, bound=bound)
-    rows = _without(rows, broken_steps(program, near.x))
-    try:
-        last = replace(search, time_limit_s=clock.left_s())
-        found = solve(program.with_rows(rows), last, whole=True, start=near.x)
-    except TimedOut:
-        return replace(near, bound=bound)
+    found = _proved(replace(near, bound=bound), rows, aim)
     return _promises_first(found, keeper, found.bound, aim)
+
+
+def _proved(near: Answer, rows: list[Row], aim: Aim) -> Answer:
+    """What branch and bound makes of an answer in the time left."""
+    tight = aim.program.with_rows(_without(rows, broken_steps(aim.program, near.x)))
+    try:
+        return solve(tight, replace(aim.search, time_limit_s=aim.clock.left_s()), whole=True, start=near.x)
+    except TimedOut:
+        return near
 
 
 def _rounded(fleet: WholeFleet, held: Held, relaxed: Answer, aim: Aim) -> Answer | None:
