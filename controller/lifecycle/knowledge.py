@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from controller.forecast import demand as demands
@@ -24,7 +25,7 @@ from controller.lifecycle.ramps import Ramps, departing_higher, ramps
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
-from controller.model.grid import GridEvent, limit_at
+from controller.model.grid import GridEvent, limit_at, released_s
 from controller.model.observation import Missing, Observation
 from controller.model.plan import Horizon
 from controller.optimizer.data import ProblemData
@@ -46,6 +47,8 @@ class Known:
         router_age_s: age of the routers' report, None where it is missing.
         holding: why no instance may be drained, None where they may.
         ramps: bounds on the steps of power, with what took their place.
+        over_limit: whether more is drawn than the limit in force allows.
+        is_called: whether an event is in force.
     """
 
     now_s: float
@@ -64,6 +67,13 @@ class Known:
     router_age_s: float | None
     holding: str | None
     ramps: Ramps
+    over_limit: bool
+    is_called: bool
+
+    @property
+    def released_s(self) -> float:
+        """Instances that serve since then or longer have no least up-time now."""
+        return self.now_s if self.over_limit else released_s(self.events, self.now_s, self.now_s)
 
     @property
     def present(self) -> ProblemData:
@@ -130,6 +140,9 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
     price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))
     carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
     bounds = ramps(site, policy, memory, now_s)
+    limit_w = limit_at(observation.events, site.import_limit_w, now_s)
+    over_limit = limit_w is not None and max(modelled_w, measured.value_w or 0.0) > limit_w
+    is_called = released_s(observation.events, now_s, now_s) > -math.inf
     inputs = Inputs(
         now_s=now_s,
         views=views,
@@ -142,8 +155,8 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         margin_frac=policy.blind_margin_frac if measured.value_w is None else policy.margin_frac,
         retry_s=policy.command_retry_s,
         ramps=bounds,
+        over_limit=over_limit,
     )
-    limit_w = limit_at(observation.events, site.import_limit_w, now_s)
     age_s = router_age_s(observation)
     return Known(
         now_s=now_s,
@@ -160,6 +173,8 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         events=observation.events,
         limit_w=limit_w,
         router_age_s=age_s,
-        holding=holding(policy, state.observed_s, age_s, limited=limit_w is not None),
+        is_called=is_called,
+        holding=holding(policy, state.observed_s, age_s, urgent=is_called or over_limit),
         ramps=bounds,
+        over_limit=over_limit,
     )

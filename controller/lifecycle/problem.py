@@ -14,7 +14,7 @@ from controller.lifecycle.quality import budgets
 from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool, RequestClass, Site
-from controller.model.grid import GridEvent, limit_at
+from controller.model.grid import GridEvent, limit_at, released_s
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
@@ -35,6 +35,7 @@ class Inputs:
         margin_frac: share of the limits kept free.
         retry_s: time after which a command is given again.
         ramps: bounds on the steps of power.
+        over_limit: whether more is drawn than the limit in force allows.
     """
 
     now_s: float
@@ -48,15 +49,16 @@ class Inputs:
     margin_frac: float
     retry_s: float
     ramps: Ramps
+    over_limit: bool = False
 
 
 def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
     """The problem as of now."""
     horizon = Horizon(inputs.now_s, policy.step_s, policy.steps)
-    raw_limit_w = planned_limits_w(site, inputs.events, horizon)
-    limited = tuple(limit is not None for limit in raw_limit_w)
+    raw_limit_w = planned_limits_w(site.import_limit_w, inputs.events, horizon)
+    called = tuple(limit is not None for limit in planned_limits_w(None, inputs.events, horizon))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
-    pools = tuple(_pool(pool, k, inputs, horizon, limited) for k, pool in enumerate(site.pools))
+    pools = tuple(_pool(pool, k, inputs, horizon) for k, pool in enumerate(site.pools))
     dispatchable = power_map([Variant.of(pool) for pool in site.pools], site.classes, lengths)
     curves = [pool.curves for pool in site.pools]
     shares = largest_shares(curves, site.classes, lengths, dispatchable.batches, policy.utilisation_frac)
@@ -68,7 +70,7 @@ def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
         horizon=horizon,
         sites=(_meter(site, inputs, raw_limit_w, pools),),
         pools=pools,
-        classes=tuple(_class(site, r, inputs, horizon, limited, prices.serve[r]) for r in range(len(site.classes))),
+        classes=tuple(_class(site, r, inputs, horizon, called, prices.serve[r]) for r in range(len(site.classes))),
         allowed=allowed,
         busy_s_per_token=charged(dispatchable.busy_s_per_token, shares, counts, policy.utilisation_frac),
         j_per_token=dispatchable.j_per_token,
@@ -117,7 +119,9 @@ def _meter(
     )
 
 
-def planned_limits_w(site: Site, events: tuple[GridEvent, ...], horizon: Horizon) -> tuple[float | None, ...]:
+def planned_limits_w(
+    standing_limit_w: float | None, events: tuple[GridEvent, ...], horizon: Horizon
+) -> tuple[float | None, ...]:
     """Limit of each interval: the most restrictive one that holds at any time of it (R9).
 
     The present interval takes only what is in force now, so that nothing is curtailed before an event's start.
@@ -128,7 +132,7 @@ def planned_limits_w(site: Site, events: tuple[GridEvent, ...], horizon: Horizon
         times = [start_s]
         if step > 0:
             times += [event.start_s for event in events if start_s < event.start_s < end_s]
-        limits = [limit for time_s in times if (limit := limit_at(events, site.import_limit_w, time_s)) is not None]
+        limits = [limit for time_s in times if (limit := limit_at(events, standing_limit_w, time_s)) is not None]
         out.append(min(limits, default=None))
     return tuple(out)
 
@@ -166,8 +170,9 @@ def remaining_s(view: View, now_s: float, retry_s: float) -> float:
     return math.inf if waited_s > 2 * latency_s + retry_s else max(0.0, latency_s - waited_s)
 
 
-def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...]) -> PoolData:
+def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon) -> PoolData:
     now_s = inputs.now_s
+    freed_s = now_s if inputs.over_limit else released_s(inputs.events, now_s, horizon.start_of(horizon.steps))
     views = [view for view in inputs.views if view.pool_index == k]
     reachable = [view for view in views if view.state is not InstanceState.UNREACHABLE]
     on = [view for view in reachable if view.is_on]
@@ -178,14 +183,14 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[b
     coming = [sum(wait_s > t * horizon.dt_s for wait_s in waits_s) for t in steps]
     young = [
         sum(
-            view.intent.phase is Phase.SERVE and view.intent.since_s + pool.min_up_s > horizon.start_of(t)
+            view.intent.phase is Phase.SERVE and freed_s < view.intent.since_s > horizon.start_of(t) - pool.min_up_s
             for view in on
         )
         for t in steps
     ]
     max_on = min(pool.max_instances, len(reachable))
-    # A limit outranks the least up-time; an instance that is still coming up cannot be put to sleep at all.
-    locked = [coming[t] + (0 if any(limited) else young[t]) for t in steps]
+    # An instance that is still coming up cannot be put to sleep at all.
+    locked = [coming[t] + young[t] for t in steps]
     return PoolData(
         pool_id=pool.pool_id,
         instances=len(reachable),
@@ -208,16 +213,16 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, limited: tuple[b
 
 
 def _class(
-    site: Site, r: int, inputs: Inputs, horizon: Horizon, limited: tuple[bool, ...], serve_usd: float
+    site: Site, r: int, inputs: Inputs, horizon: Horizon, called: tuple[bool, ...], serve_usd: float
 ) -> ClassData:
     cls = site.classes[r]
     planned = inputs.demand[r].planned(horizon.steps)
     # Not before the limit is in force: saving for it draws more, and raises the baseline that it is measured by.
-    overdraws = cls.quality_may_overdraw and limited[0]
+    overdraws = cls.quality_may_overdraw and called[0]
     return ClassData(
         class_id=cls.class_id,
         demand_tokens_per_s=planned,
-        quality_budget_frac=budgets(cls, inputs.burns[r], planned, horizon, limited),
+        quality_budget_frac=budgets(cls, inputs.burns[r], planned, horizon, called),
         quality_usd_per_mtoken=cls.quality_usd_per_mtoken,
         serve_usd_per_token=serve_usd,
         survives_loss=cls.survives_loss,

@@ -15,25 +15,25 @@ def budgets(
     burn: QualityBurn,
     planned_tokens_per_s: tuple[float, ...],
     horizon: Horizon,
-    limited: tuple[bool, ...],
+    called: tuple[bool, ...],
 ) -> tuple[float, ...]:
     """Largest mean loss of each interval, so that the window that ends with the horizon keeps the class's budget.
 
-    Intervals with a limit may spend what was saved; the others keep to the plain budget, or to what is left of it.
+    Intervals with an event may spend what was saved; the others keep to the plain budget, or to what is left of it.
 
     Args:
         cls: the class.
         burn: what it has burnt.
         planned_tokens_per_s: demand planned for, an interval each.
         horizon: the intervals.
-        limited: whether a limit holds, an interval each.
+        called: whether an event is in force, an interval each.
     """
     coming = sum(planned_tokens_per_s) * horizon.dt_s
     kept = burn.within(horizon.start_of(horizon.steps))
     plain, spending = (
         allowed_loss_frac(kept, cls.quality_budget_frac, coming, spend_savings=spend) for spend in (False, True)
     )
-    return tuple(spending if limit else plain for limit in limited)
+    return tuple(spending if calls else plain for calls in called)
 
 
 def granted(data: ProblemData, plan: Plan | None, step: int) -> ProblemData:

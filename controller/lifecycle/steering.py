@@ -46,7 +46,9 @@ class Situation:
         pue: facility power over IT power.
         grace_s: an engine must be seen empty this long after the routers obey the drain.
         retry_s: a command without effect is given again after this time.
-        limited: a limit is in force; it outranks the least up-time.
+        called: an event is in force.
+        released_s: instances that serve since then or longer have no least up-time: an event began, or more is drawn
+            than the limit allows.
         capacity_tokens_per_s: of one instance of each pool, at the classes' latency targets.
     """
 
@@ -55,7 +57,8 @@ class Situation:
     allowed: tuple[tuple[bool, ...], ...]
     holding: str | None
     break_first: bool
-    limited: bool
+    called: bool
+    released_s: float
     headroom_w: float | None
     pue: float
     grace_s: float
@@ -124,7 +127,7 @@ class _Work:
 
     def may_exchange(self, targets: Targets) -> bool:
         """Whether one more instance may come up: the fleet has to grow, or no exchange is under way."""
-        if self.at.limited or self.capacity(Phase.SERVE, Phase.WAKE) < self.planned_capacity(targets) * (1 - _NOTHING):
+        if self.at.called or self.capacity(Phase.SERVE, Phase.WAKE) < self.planned_capacity(targets) * (1 - _NOTHING):
             return True
         return not any(self.of(k, Phase.WAKE, Phase.DRAIN) for k in range(len(targets.on)))
 
@@ -247,7 +250,7 @@ class _Work:
         """Whether the instance has been up long enough and leaves no class that the plan serves without a pool."""
         view = self.views[index]
         up_s = self.at.now_s - view.intent.since_s
-        if not self.at.limited and up_s < view.pool.min_up_s:
+        if up_s < view.pool.min_up_s and view.intent.since_s > self.at.released_s:
             return False
         left = {other.pool_index for i, other in enumerate(self.views) if i != index and other.serves}
         for allowed in self.at.allowed:

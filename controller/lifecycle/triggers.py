@@ -63,20 +63,20 @@ def router_age_s(observation: Observation) -> float | None:
     return None if isinstance(router, Missing) else max(0.0, observation.now_s - router.observed_at_s)
 
 
-def holding(policy: TickPolicy, observed_s: float, age_s: float | None, *, limited: bool) -> str | None:
+def holding(policy: TickPolicy, observed_s: float, age_s: float | None, *, urgent: bool) -> str | None:
     """Why no instance may be drained: the demand is not known well enough. None where it is.
 
-    A limit in force does not wait for the warm-up, only for some observation of the demand.
+    An event, and power over a limit, do not wait for the warm-up, only for some observation of the demand.
 
     Args:
         policy: the warm-up and the age at which a report is stale.
         observed_s: time over which the demand has been observed.
         age_s: age of the routers' report, None where it is missing.
-        limited: a limit is in force.
+        urgent: an event is in force, or more is drawn than a limit allows.
     """
     if observed_s <= 0.0:
         return "the demand has not been observed yet"
-    if limited:
+    if urgent:
         return None
     if age_s is None or age_s > policy.reading_stale_s:
         return "the routers do not report"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
@@ -69,6 +70,15 @@ def limit_at(events: tuple[GridEvent, ...], standing_limit_w: float | None, time
     if standing_limit_w is not None:
         limits.append(standing_limit_w)
     return min(limits, default=None)
+
+
+def released_s(events: tuple[GridEvent, ...], from_s: float, until_s: float) -> float:
+    """Latest start of the events in force at any time of [from_s, until_s]; minus infinity without one.
+
+    An event may ask for other instances than those that were brought up before it began: their least up-time is over.
+    """
+    starts = [event.start_s for event in events if event.start_s <= until_s and event.end_s > from_s]
+    return max(starts, default=-math.inf)
 
 
 def firm_limit_at(

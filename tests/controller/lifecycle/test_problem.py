@@ -42,14 +42,14 @@ def event(start_s, end_s, limit_w=9000.0):
 
 
 def test_an_event_is_planned_for_from_its_first_interval_but_never_early():
-    limits = planned_limits_w(site(), (event(1030.0, 1130.0),), Horizon(NOW_S, 60.0, 4))
+    limits = planned_limits_w(None, (event(1030.0, 1130.0),), Horizon(NOW_S, 60.0, 4))
     assert limits == (None, 9000.0, 9000.0, None)
-    coming = planned_limits_w(site(), (event(1090.0, 1150.0),), Horizon(NOW_S, 60.0, 4))
+    coming = planned_limits_w(None, (event(1090.0, 1150.0),), Horizon(NOW_S, 60.0, 4))
     assert coming == (None, 9000.0, 9000.0, None)
 
 
 def test_the_standing_limit_holds_always_and_the_lower_one_wins():
-    limits = planned_limits_w(site(import_limit_w=8000.0), (event(1060.0, 1120.0, 9000.0),), Horizon(NOW_S, 60.0, 2))
+    limits = planned_limits_w(8000.0, (event(1060.0, 1120.0, 9000.0),), Horizon(NOW_S, 60.0, 2))
     assert limits == (8000.0, 8000.0)
 
 
@@ -100,13 +100,43 @@ def test_one_that_does_not_come_is_given_up():
     assert build(fleet.site, POLICY, inputs(fleet, (waking,))).pools[0].late == (1.0,) * 4
 
 
-def test_a_young_instance_is_locked_unless_a_limit_calls():
+@pytest.mark.parametrize(
+    ("changes", "locked"),
+    [
+        ({}, (1, 0, 0, 0)),
+        ({"events": (event(996.0, 1100.0),)}, (0, 0, 0, 0)),
+        ({"events": (event(1200.0, 1300.0),)}, (0, 0, 0, 0)),
+        ({"events": (event(900.0, 1100.0),)}, (1, 0, 0, 0)),
+        ({"events": (event(9000.0, 9900.0),)}, (1, 0, 0, 0)),
+        ({"over_limit": True}, (0, 0, 0, 0)),
+    ],
+    ids=[
+        "calm",
+        "called since",
+        "called soon",
+        "brought up for the event",
+        "called beyond the horizon",
+        "over the limit",
+    ],
+)
+def test_an_event_releases_the_instances_brought_up_before_it_began(changes, locked):
     fleet = FakeFleet(site(), {})
     young = (Intent(fleet.engines[0].instance_id, Phase.SERVE, 995.0),)
-    calm = build(fleet.site, POLICY, inputs(fleet, young)).pools[0]
-    called = build(fleet.site, POLICY, inputs(fleet, young, events=(event(900.0, 1100.0),))).pools[0]
-    assert calm.locked == (1, 0, 0, 0)
-    assert called.locked == (0, 0, 0, 0)
+    assert build(fleet.site, POLICY, inputs(fleet, young, **changes)).pools[0].locked == locked
+
+
+def test_a_limit_that_always_holds_is_no_event():
+    """Nor does it let the classes spend what they saved for one."""
+    fleet = FakeFleet(site(import_limit_w=20_000.0), {"standard": 100.0})
+    young = (Intent(fleet.engines[0].instance_id, Phase.SERVE, 995.0),)
+    saved = tuple(
+        QualityBurn.empty(cls.class_id, cls.quality_window_s).with_tokens(NOW_S - 100.0, 1e9, 0.0)
+        for cls in fleet.site.classes
+    )
+    standing = build(fleet.site, POLICY, inputs(fleet, young, burns=saved))
+    called = build(fleet.site, POLICY, inputs(fleet, young, burns=saved, events=(event(990.0, 1100.0),)))
+    assert standing.pools[0].locked == (1, 0, 0, 0)
+    assert standing.classes[1].quality_budget_frac[0] < called.classes[1].quality_budget_frac[0]
 
 
 def test_a_class_gets_only_precisions_it_allows_and_that_keep_its_latency():
@@ -221,6 +251,6 @@ def test_nothing_is_saved_for_an_event_before_it_begins():
 
 def test_of_overlapping_events_the_most_restrictive_wins_in_each_interval():
     events = (event(900.0, 1200.0, 9000.0), event(1055.0, 1115.0, 7000.0), event(1055.0, 1300.0, 12_000.0))
-    assert planned_limits_w(site(), events, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)
+    assert planned_limits_w(None, events, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)
     twice = (*events, *events)
-    assert planned_limits_w(site(), twice, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)
+    assert planned_limits_w(None, twice, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -28,7 +29,8 @@ def situation(**changes):
         allowed=EVERY_POOL,
         holding=None,
         break_first=False,
-        limited=False,
+        called=False,
+        released_s=-math.inf,
         headroom_w=None,
         pue=1.1,
         grace_s=1.0,
@@ -95,10 +97,11 @@ class TestDraining:
     def test_nothing_is_drained_while_the_demand_is_unknown(self):
         assert draining(steer(views(), targets((0, 0, 1)), situation(holding="unknown"))) == []
 
-    def test_a_young_instance_stays_unless_a_limit_calls(self):
+    def test_a_young_instance_stays_unless_an_event_began_since(self):
         young = {f"fp8-{n}": intent(Phase.SERVE, since_s=NOW_S - 5.0) for n in range(5)}
-        assert draining(steer(views(intents=young), targets((4, 4, 5)), situation())) == []
-        assert len(draining(steer(views(intents=young), targets((4, 4, 5)), situation(limited=True)))) == 1
+        for released_s, gone in ((-math.inf, 0), (NOW_S - 6.0, 0), (NOW_S - 5.0, 1), (NOW_S, 1)):
+            at = situation(called=released_s > -math.inf, released_s=released_s)
+            assert len(draining(steer(views(intents=young), targets((4, 4, 5)), at))) == gone
 
     def test_replacements_serve_before_others_are_drained(self):
         states = asleep("fp8", 0, 1, 2, 3, 4)
@@ -125,31 +128,31 @@ class TestDraining:
 
     def test_under_a_limit_all_are_exchanged_at_once(self):
         states = asleep("fp8", 0, 1, 2, 3, 4)
-        assert len(given(steer(views(states), targets((2, 3, 5)), situation(limited=True)))) == 3
+        assert len(given(steer(views(states), targets((2, 3, 5)), situation(called=True)))) == 3
 
     def test_over_a_limit_draining_does_not_wait(self):
         states = asleep("fp8", 0, 1, 2, 3, 4)
-        done = steer(views(states), targets((2, 2, 5)), situation(break_first=True, limited=True, headroom_w=-500.0))
+        done = steer(views(states), targets((2, 2, 5)), situation(break_first=True, called=True, headroom_w=-500.0))
         assert len(draining(done)) == 2
         assert given(done) == []
 
     def test_the_last_instance_of_a_class_stays_until_another_may_take_it(self):
         states = {**asleep("bf16", 1, 2, 3), **asleep("fp8", 0, 1, 2, 3, 4)}
         premium = ((True, True, False), (True, True, True))
-        done = steer(views(states), targets((0, 1, 5)), situation(allowed=premium, break_first=True, limited=True))
+        done = steer(views(states), targets((0, 1, 5)), situation(allowed=premium, break_first=True, called=True))
         assert draining(done) == []
         assert given(done) == [(Verb.WAKE, "fp8-0")]
 
     def test_its_replacement_may_come_up_over_the_limit(self):
         states = {**asleep("bf16", 1, 2, 3), **asleep("fp8", 0, 1, 2, 3, 4)}
         premium = ((True, True, False),)
-        tight = situation(allowed=premium, break_first=True, limited=True, headroom_w=0.0)
+        tight = situation(allowed=premium, break_first=True, called=True, headroom_w=0.0)
         assert given(steer(views(states), targets((0, 2, 5)), tight)) == [(Verb.WAKE, "fp8-0")]
 
     def test_a_class_that_the_plan_sheds_does_not_hold_its_instance(self):
         states = asleep("bf16", 1, 2, 3)
         only_bf16 = ((True, False, False), (True, True, True))
-        done = steer(views(states), targets((0, 5, 5)), situation(allowed=only_bf16, limited=True))
+        done = steer(views(states), targets((0, 5, 5)), situation(allowed=only_bf16, called=True))
         assert draining(done) == ["bf16-0"]
 
 
@@ -220,7 +223,7 @@ class TestRising:
     def test_under_a_limit_only_what_fits_is_woken(self):
         states = asleep("int4", 0, 1, 2)
         one = 1.1 * (site().pools[2].curves.p0_w - site().pools[2].curves.sleeping_w)
-        done = steer(views(states), targets(ALL_ON), situation(limited=True, headroom_w=1.5 * one))
+        done = steer(views(states), targets(ALL_ON), situation(called=True, headroom_w=1.5 * one))
         assert given(done) == [(Verb.WAKE, "int4-0")]
 
     def test_a_wake_without_effect_is_given_again_after_a_while(self):

@@ -65,7 +65,7 @@ def test_the_key_of_the_fleet_counts_what_can_be_reached():
 
 
 @pytest.mark.parametrize(
-    ("observed_s", "age_s", "limited", "says"),
+    ("observed_s", "age_s", "urgent", "says"),
     [
         (0.0, 0.0, False, "not been observed"),
         (0.0, 0.0, True, "not been observed"),
@@ -77,8 +77,8 @@ def test_the_key_of_the_fleet_counts_what_can_be_reached():
         (90.0, 2.0, False, None),
     ],
 )
-def test_instances_are_held_until_the_demand_is_known(observed_s, age_s, limited, says):
-    held = holding(POLICY, observed_s, age_s, limited=limited)
+def test_instances_are_held_until_the_demand_is_known(observed_s, age_s, urgent, says):
+    held = holding(POLICY, observed_s, age_s, urgent=urgent)
     assert held is None if says is None else says in held
 
 

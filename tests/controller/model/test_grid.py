@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from controller.model.grid import GridEvent, Series, firm_limit_at, limit_at
+from controller.model.grid import GridEvent, Series, firm_limit_at, limit_at, released_s
 from router.contract import EventState
 
 SERIES = Series((0.0, 60.0), (10.0, 20.0), 100.0, "usd_per_mwh", "feed")
@@ -46,3 +48,11 @@ def test_a_limit_is_firm_once_its_ramp_is_over_or_will_be():
     assert firm_limit_at((EVENT,), None, 115.0, lead_s=15.0) == 5000.0
     assert firm_limit_at((EVENT,), None, 200.0) is None
     assert firm_limit_at((EVENT,), 9000.0, 110.0) == 9000.0, "a standing limit has no ramp"
+
+
+def test_the_latest_event_of_a_span_ends_the_least_up_time_of_what_came_before_it() -> None:
+    events = tuple(GridEvent(f"e{start_s:g}", 9.0, start_s, start_s + 100.0, 0.0) for start_s in (0.0, 150.0, 900.0))
+    assert released_s(events, 50.0, 50.0) == 0.0
+    assert released_s(events, 100.0, 100.0) == -math.inf
+    assert released_s(events, 100.0, 150.0) == 150.0
+    assert released_s(events, 50.0, 1000.0) == 900.0
