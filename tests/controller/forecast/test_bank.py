@@ -22,7 +22,8 @@ from controller.forecast.record import MAX_RESIDUALS, ladder
 from controller.forecast.scale import Scale
 from controller.forecast.season import Season
 from controller.forecast.smoothing import Grid, SmoothingSpec
-from controller.store.decisions import from_plain, to_plain
+from controller.store.decisions import to_plain
+from controller.store.plain import from_plain
 
 HOURLY = SmoothingSpec.seasonal_naive("same_time_yesterday", Season.DAY)
 

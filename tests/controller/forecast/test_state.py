@@ -4,7 +4,8 @@ from controller.forecast.state import ForecastState, learn_all
 from controller.model.grid import Series
 from controller.model.observation import ClassDemand, Missing, Observation, RouterObservation
 from controller.model.plan import Horizon
-from controller.store.decisions import from_plain, to_plain
+from controller.store.decisions import to_plain
+from controller.store.plain import from_plain
 from router.contract import ClassId
 
 
