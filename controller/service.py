@@ -17,6 +17,7 @@ from controller.compose import build_emulated, build_feed, build_policy, build_s
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.optimizer.solving import SolverOptions
 from controller.runner import RunnerOptions
 from controller.settings import Settings
 from controller.simulation.emulator import run_emulator
@@ -59,7 +60,7 @@ async def _controller(settings: Settings) -> None:
         assemble(
             site,
             build_policy(settings),
-            CvxpyPlanner(clock.monotonic_s),
+            CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
             endpoints=Endpoints(
                 engines=engines,
                 dcgm_urls=signals.dcgm_urls,

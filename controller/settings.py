@@ -18,6 +18,7 @@ from controller.forecast.policy import DemandForecast
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
+from controller.optimizer.solver_name import SolverName
 from router import config_file
 from router.contract import Precision
 from router.errors import SettingsError
@@ -144,6 +145,9 @@ class PlanSettings(Group):
     """Time between two solves that may move instances; events and shortfalls bring one forward."""
     slow_time_limit_s: Seconds = 5.0
     """Longest such solve; then the last plan is kept."""
+    solver: SolverName = SolverName.HIGHS
+    """What searches for whole instances. highs: our search on HiGHS. scip (extra `scip`), scipy: these solvers alone, a
+    second opinion that takes longer."""
     utilisation_frac: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Share of an instance's capacity that is planned for, the rest takes queueing."""
     margin_frac: Annotated[float, Field(ge=0, le=0.5)] = 0.03

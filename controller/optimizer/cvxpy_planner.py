@@ -11,7 +11,9 @@ from controller.optimizer.data import ProblemData
 from controller.optimizer.dispatch import compile_dispatch, first_interval, solve_dispatch
 from controller.optimizer.greedy import filled, greedy
 from controller.optimizer.milp import compile_milp, solve_milp
+from controller.optimizer.other_solvers import require
 from controller.optimizer.program import Search, solve
+from controller.optimizer.solver_name import SolverName
 from controller.optimizer.solving import Compiled, SolverOptions, program_of
 from controller.optimizer.validate import validate
 from controller.optimizer.values import OBJECTIVE_PER_USD, set_values, shape_of
@@ -26,12 +28,17 @@ class CvxpyPlanner:
 
     Args:
         monotonic_s: clock for the times reported.
-        options: how HiGHS searches.
+        options: how plans are searched.
+
+    Raises:
+        ConfigError: the solver is not installed.
     """
 
     def __init__(self, monotonic_s: Callable[[], float], options: SolverOptions | None = None) -> None:
         self._monotonic_s = monotonic_s
         self._options = options or SolverOptions()
+        if self._options.solver is not SolverName.HIGHS:
+            require(self._options.solver)
         self._milps: OrderedDict[Shape, Compiled] = OrderedDict()
         self._dispatches: OrderedDict[Shape, Compiled] = OrderedDict()
 

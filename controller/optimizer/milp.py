@@ -9,11 +9,13 @@ from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
 from controller.optimizer.earlier import place_of
 from controller.optimizer.groups import Covering
+from controller.optimizer.other_solvers import solve_with
 from controller.optimizer.outcome import assemble
 from controller.optimizer.parameters import Parameters
 from controller.optimizer.reduction import reduced
 from controller.optimizer.rounding import flows, rates, whole
 from controller.optimizer.search import search_whole
+from controller.optimizer.solver_name import SolverName
 from controller.optimizer.solving import Compiled, SolverOptions, compile_problem, program_of
 from controller.optimizer.terms import (
     assets,
@@ -100,7 +102,10 @@ def solve_milp(
     began_s = monotonic_s()
     program = reduced(program_of(compiled))
     search = replace(options.search(energy_bill(data), time_limit_s), place=place_of(data.earlier, program))
-    found = search_whole(program, Covering(data), search, monotonic_s, WholeFleet(data))
+    if options.solver is SolverName.HIGHS:
+        found = search_whole(program, Covering(data), search, monotonic_s, WholeFleet(data))
+    else:
+        found = solve_with(options.solver, program, search)
     on, sleeping, tokens = (found.x[program.columns[name]] for name in ("on", "sleeping", "tokens"))
     return assemble(
         data,

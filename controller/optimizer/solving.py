@@ -12,6 +12,7 @@ from scipy import sparse
 from controller.errors import SolverError
 from controller.optimizer.parameters import Parameters
 from controller.optimizer.program import Program, Search
+from controller.optimizer.solver_name import SolverName
 from controller.optimizer.variables import Expression, Shape, Variables
 
 BROKEN_PROMISE_GAP_FRAC = 1e-5
@@ -21,15 +22,17 @@ reach: proving the last watt of a plan that sheds load is not worth the time."""
 
 @dataclass(frozen=True, slots=True)
 class SolverOptions:
-    """How HiGHS searches.
+    """How plans are searched.
 
     Attributes:
+        solver: what searches for whole instances.
         gap_frac: the search ends when the plan is proven this close to the best, as a share of the energy bill; a share
             of the objective would allow any waste where a promise is broken, since the price of that dwarfs the bill.
         threads: of HiGHS; more than one makes equal problems end in unequal ties.
         lp_time_limit_s: longest search of a linear program.
     """
 
+    solver: SolverName = SolverName.HIGHS
     gap_frac: float = 3e-3
     threads: int = 1
     lp_time_limit_s: float = 1.0
