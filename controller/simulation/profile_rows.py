@@ -56,13 +56,12 @@ def load_rows(key: RowKey) -> Rows:
     """
     wanted = (key.model_id, key.weight_precision, key.gpu, str(key.gpus))
     try:
-        text = resources.files("controller.simulation").joinpath("data", DATA_FILE).read_text(encoding="utf-8")
         rows = [
             row
-            for row in csv.DictReader(text.splitlines())
+            for row in data_rows()
             if (row["model_id"], row["weight_precision"], row["gpu_model"], row["num_gpus"]) == wanted
         ]
-        usable = [(row, sample) for row in rows if in_steady_state(sample := _sample(row))]
+        usable = [(row, sample) for row in rows if in_steady_state(sample := sample_of(row))]
         fullest = max((row for row, _ in usable), key=lambda row: int(row["max_num_seqs"]))
         return Rows(
             samples=tuple(sample for _, sample in usable),
@@ -76,7 +75,24 @@ def load_rows(key: RowKey) -> Rows:
         ) from error
 
 
-def _sample(row: dict[str, str]) -> Sample:
+def data_rows() -> list[dict[str, str]]:
+    """Every row of the file, by column.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    text = resources.files("controller.simulation").joinpath("data", DATA_FILE).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def sample_of(row: dict[str, str]) -> Sample:
+    """What was measured in a row.
+
+    Raises:
+        KeyError: a column is missing.
+        ValueError: a value is no number.
+    """
     return Sample(
         batch=float(row["avg_batch_size"]),
         tokens_per_s=float(row["output_tokens_per_s"]),

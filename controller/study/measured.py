@@ -6,28 +6,22 @@ package's own file is read.
 
 from __future__ import annotations
 
-import csv
 import difflib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 
 from controller.energy.step_fit import Sample, in_steady_state
 from controller.errors import ConfigError
-from controller.simulation.profile_rows import DATA_FILE
+from controller.simulation.profile_rows import DATA_FILE, RowKey, data_rows, sample_of
 
 SOURCE = "ML.ENERGY Leaderboard v3, lm-arena-chat, vLLM 0.11.1, GPU power alone (Apache-2.0)"
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """Which rows: a model at a precision on so many GPUs."""
+class Configuration(RowKey):
+    """The same with a name that is short enough for a table."""
 
-    model_id: str
-    weight_precision: str
-    gpu: str
-    gpus: int
+    __slots__ = ()
 
     def __str__(self) -> str:
         return f"{self.model_id.partition('/')[2] or self.model_id} {self.weight_precision} {self.gpus}x{self.gpu}"
@@ -115,22 +109,16 @@ def measured(configuration: Configuration) -> Measured:
 @cache
 def _all_rows() -> tuple[tuple[Configuration, Row], ...]:
     try:
-        text = resources.files("controller.simulation").joinpath("data", DATA_FILE).read_text(encoding="utf-8")
         return tuple(
             (
                 Configuration(row["model_id"], row["weight_precision"], row["gpu_model"], int(row["num_gpus"])),
                 Row(
                     int(row["max_num_seqs"]),
-                    Sample(
-                        batch=float(row["avg_batch_size"]),
-                        tokens_per_s=float(row["output_tokens_per_s"]),
-                        power_w=float(row["power_w"]),
-                        median_itl_s=float(row["median_itl_ms"]) / 1000,
-                    ),
+                    sample_of(row),
                     float(row["activated_params_billions"]),
                 ),
             )
-            for row in csv.DictReader(text.splitlines())
+            for row in data_rows()
         )
     except (OSError, KeyError, ValueError) as error:
         raise ConfigError(

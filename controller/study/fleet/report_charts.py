@@ -71,46 +71,37 @@ def _power(row: Row) -> Chart:
 
 def _stored(row: Row) -> Chart | None:
     case = row.case
-    with_battery = [c for c, site in enumerate(case.sites) if site.battery is not None]
-    if not with_battery:
-        return None
     held = np.array([step.soc_wh for step in row.played.steps]) / 1e6
-    return XyChart(
-        "Energy in the batteries (SoC)",
-        "day",
-        "MWh",
-        tuple(Series(case.sites[c].name, _days(case), tuple(held[:, c].tolist())) for c in with_battery),
-        bands=_bands(case),
-    )
+    lines = {site.name: held[:, c] for c, site in enumerate(case.sites) if site.battery is not None}
+    return _lines(case, "Energy in the batteries (SoC)", "MWh", lines)
 
 
 def _budgets(row: Row) -> Chart | None:
     """What is left of each class's quality budget over the whole span."""
-    case, series = row.case, []
+    case, lines = row.case, {}
     losses = np.array(case.quality_loss_frac)
     for r, cls in enumerate(case.classes):
         whole = cls.quality_budget_frac * float(cls.demand_tokens_per_s.sum())
         if whole > 0:
             burnt = np.cumsum([float(step.rates[r] @ losses[r]) for step in row.played.steps])
-            series.append(Series(cls.name, _days(case), tuple((100.0 * (1.0 - burnt / whole)).tolist())))
-    if not series:
-        return None
-    return XyChart("Quality budget left", "day", "% of the whole span's", tuple(series), bands=_bands(case))
+            lines[cls.name] = 100.0 * (1.0 - burnt / whole)
+    return _lines(case, "Quality budget left", "% of the whole span's", lines)
 
 
 def _waiting(row: Row) -> Chart | None:
     case = row.case
-    patient = [r for r, cls in enumerate(case.classes) if cls.defer_steps]
-    if not patient:
-        return None
     held = np.array([step.waiting_tokens for step in row.played.steps]) / 1e9
-    return XyChart(
-        "Tokens that wait for a better hour",
-        "day",
-        "1e9 output tokens",
-        tuple(Series(case.classes[r].name, _days(case), tuple(held[:, r].tolist())) for r in patient),
-        bands=_bands(case),
-    )
+    lines = {cls.name: held[:, r] for r, cls in enumerate(case.classes) if cls.defer_steps}
+    return _lines(case, "Tokens that wait for a better hour", "1e9 output tokens", lines)
+
+
+def _lines(case: FleetCase, title: str, unit: str, lines: dict[str, np.ndarray]) -> Chart | None:
+    """A line over the span for each name; no chart without any."""
+    if not lines:
+        return None
+    days = _days(case)
+    series = tuple(Series(name, days, tuple(values.tolist())) for name, values in lines.items())
+    return XyChart(title, "day", unit, series, bands=_bands(case))
 
 
 def _prices(case: FleetCase) -> Chart:

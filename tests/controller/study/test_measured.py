@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import ConfigError
+from controller.simulation import profile_rows
 from controller.study import measured as module
 from controller.study.measured import Configuration, measured
 
@@ -62,7 +63,7 @@ def test_broken_measurements_are_told(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "data").mkdir()
     if text is not None:
         (tmp_path / "data" / module.DATA_FILE).write_text(text)
-    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(profile_rows.resources, "files", lambda package: tmp_path)
     module._all_rows.cache_clear()
     try:
         with pytest.raises(ConfigError, match=r"mlenergy_v3.*install wattroute again"):
