@@ -42,26 +42,31 @@ class DemandSettings(Group):
         return self
 
 
-class ClassSettings(Group):
-    """Demand for one model under one set of promises."""
+class AskedSettings(Group):
+    """What a class asks for and is promised, in any scenario that plays a fleet."""
 
     name: Name
-    model: Name
     demand: DemandSettings
+    input_tokens: Positive = 1024.0
+    output_tokens: Positive = 256.0
     precisions: tuple[Precision, ...] = ()
     """Precisions it may be served at; all where empty."""
     quality_loss_frac: dict[Precision, Frac] = Field(default_factory=dict)
-    """Mean score that it loses at a precision, where it is not what the model's pools say."""
+    """Mean score that it loses at a precision, where it is not what the pools say."""
     quality_budget_frac: Frac = 0.0
     """Largest mean quality loss."""
-    itl_slo_s: Seconds = 0.06
-    ttft_slo_s: Seconds = 2.0
-    input_tokens: Positive = 1024.0
-    output_tokens: Positive = 256.0
-    defer_hours: Annotated[float, Field(ge=0, le=48)] = 0.0
-    """Time that its demand may wait; the plan counts whole intervals of plan.step_s."""
     quality_usd_per_mtoken: NotNegative = 0.0
     """Cost of a million output tokens at a quality loss of 1."""
+    itl_slo_s: Seconds = 0.06
+    ttft_slo_s: Seconds = 2.0
+
+
+class ClassSettings(AskedSettings):
+    """Demand for one model under one set of promises."""
+
+    model: Name
+    defer_hours: Annotated[float, Field(ge=0, le=48)] = 0.0
+    """Time that its demand may wait; the plan counts whole intervals of plan.step_s."""
     quality_window_hours: Annotated[float, Field(gt=0, le=24 * 31)] | None = None
     """Time over which the quality budget holds on average: what was saved may be spent in events. Each step without."""
     sites: tuple[Name, ...] = ()

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from controller.study.fleet.settings import DemandSettings
+from controller.study.fleet.settings import AskedSettings
 from controller.study.fleet.settings import PoolSettings as CurvesSettings
 from controller.study.fleet.site_settings import Ratio, Share
-from controller.study.settings import Frac, Group, Name, NotNegative, Positive, Seconds, Seed, Text, refuse_twins
+from controller.study.settings import Group, Name, NotNegative, Positive, Seconds, Seed, Text, refuse_twins
 from controller.study.site.grid_settings import CarbonSettings, EventSettings, Instant, PriceSettings
 from router.contract import Precision
 
@@ -78,26 +78,14 @@ class MeterSettings(Group):
         return self
 
 
-class ClassSettings(Group):
+class ClassSettings(AskedSettings):
     """One class of requests, what is asked of it and what it is promised."""
 
-    name: Name
-    demand: DemandSettings
-    input_tokens: Positive = 1024.0
-    output_tokens: Positive = 256.0
-    precisions: tuple[Precision, ...] = ()
-    """Precisions it may be served at; all where empty."""
-    quality_loss_frac: dict[Precision, Frac] = Field(default_factory=dict)
-    """Mean score that it loses at a precision, where it is not what the pools say."""
-    quality_budget_frac: Frac = 0.0
-    """Largest mean quality loss within the window."""
     quality_window_hours: Annotated[float, Field(gt=0, le=24 * 31)] = 24.0
+    """Time over which the quality budget holds on average."""
     quality_may_overdraw: bool = False
     """Whether an event may burn more than is left, to be paid back within the window."""
-    quality_usd_per_mtoken: NotNegative = 0.0
     serve_usd_per_mtoken: Positive = 1000.0
-    itl_slo_s: Seconds = 0.06
-    ttft_slo_s: Seconds = 2.0
 
 
 class PlanSettings(Group):
