@@ -7,6 +7,7 @@ at one site. Which pools a class may use says which model it asks for and which 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controller.model.plan import Horizon
@@ -272,6 +273,10 @@ class ProblemData:
     def losses(self, r: int) -> tuple[float, ...]:
         """(K,) mean score that a class loses at each pool."""
         return self.quality_loss_frac[r] if self.quality_loss_frac else tuple(p.quality_loss_frac for p in self.pools)
+
+    def kind_for(self, classes: Iterable[int], k: int) -> tuple[tuple[float, float] | None, ...]:
+        """What a token of each class takes and loses at a pool, None where it may not; equal for pools alike."""
+        return tuple((self.busy_s_per_token[r][k], self.losses(r)[k]) if self.allowed[r][k] else None for r in classes)
 
     def pools_at(self, c: int) -> tuple[int, ...]:
         """Indices of a site's pools."""

@@ -57,10 +57,7 @@ def _row(cover: Cover, columns: list[np.ndarray], t: int) -> Row:
 def _kinds(data: ProblemData, classes: tuple[int, ...], pools: set[int]) -> tuple[tuple[int, ...], ...]:
     alike: dict[object, list[int]] = {}
     for k in sorted(pools):
-        to_classes = tuple(
-            (data.busy_s_per_token[r][k], data.losses(r)[k]) if data.allowed[r][k] else None for r in classes
-        )
-        alike.setdefault(to_classes, []).append(k)
+        alike.setdefault(data.kind_for(classes, k), []).append(k)
     return tuple(tuple(members) for members in alike.values())
 
 

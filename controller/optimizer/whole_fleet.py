@@ -129,11 +129,5 @@ class WholeFleet:
 def _kinds(data: ProblemData) -> np.ndarray:
     """(K,) kind of each pool: pools of a kind are alike to every class."""
     numbers: dict[object, int] = {}
-    out = []
-    for k in range(len(data.pools)):
-        to_classes = tuple(
-            (data.busy_s_per_token[r][k], data.losses(r)[k]) if data.allowed[r][k] else None
-            for r in range(len(data.classes))
-        )
-        out.append(numbers.setdefault(to_classes, len(numbers)))
-    return np.array(out)
+    everyone = range(len(data.classes))
+    return np.array([numbers.setdefault(data.kind_for(everyone, k), len(numbers)) for k in range(len(data.pools))])
