@@ -1,0 +1,1 @@
+"""What a precision costs in quality: published figures, live estimates, and their bounds. Pure."""
