@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test fuzz bench bench-soak bench-agreement bench-forecast bench-path bench-plan lint schema images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-path bench-plan lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -15,6 +15,11 @@ demo: $(STAMP)  ## the main job, on this machine
 
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+servers:  ## the real servers that tests use where they find them; on Debian as root
+	for program in redis-server prometheus; do \
+	  command -v $$program >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program; }; \
+	done
 
 test-vllm: $(STAMP)  ## the router in front of real vLLM servers, on the processor; skips where they cannot run
 	$(BIN)/python -m tests.vllm.run $(ARGS)
