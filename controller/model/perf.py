@@ -15,6 +15,7 @@ idle and P0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,6 +52,61 @@ class GroupProvenance:
     states: Provenance
 
 
+FITTED = (
+    "step_base_s",
+    "step_per_seq_s",
+    "step_base_j",
+    "step_per_seq_j",
+    "prefill_s_per_token",
+    "prefill_j_per_token",
+)
+"""Parameters of `PoolCurves` that a fit gives, in the order of a covariance's rows and columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveUncertainty:
+    """How surely the fitted parameters of a set of curves are known.
+
+    Attributes:
+        covariance: of `FITTED`, in that order: (6, 6), symmetric, each entry in the product of its two units. A
+            parameter held at a bound or given by hand has a row and a column of zeros.
+        held_out_mape_frac: mean absolute relative error of power on measurements that the fit had not seen.
+
+    Raises:
+        ValueError: the covariance is not six by six, finite, symmetric, with no negative variance and no correlation
+            beyond one.
+    """
+
+    covariance: tuple[tuple[float, ...], ...]
+    held_out_mape_frac: float
+
+    def __post_init__(self) -> None:
+        size, rows = len(FITTED), self.covariance
+        if len(rows) != size or any(len(row) != size for row in rows):
+            raise ValueError(f"covariance: {size} rows of {size} are expected, for {', '.join(FITTED)}")
+        if not all(math.isfinite(value) for row in rows for value in row):
+            raise ValueError("covariance: every entry must be a finite number")
+        for i, name in enumerate(FITTED):
+            if rows[i][i] < 0:
+                raise ValueError(f"covariance: the variance of {name} is {rows[i][i]:g}; it cannot be negative")
+        for i, j in ((i, j) for i in range(size) for j in range(i)):
+            bound = math.sqrt(rows[i][i]) * math.sqrt(rows[j][j])
+            if not math.isclose(rows[i][j], rows[j][i], rel_tol=1e-6) or abs(rows[i][j]) > bound * (1 + 1e-6):
+                raise ValueError(
+                    f"covariance: {FITTED[i]} with {FITTED[j]} is {rows[i][j]:g} and {rows[j][i]:g}; both must be the "
+                    f"same and at most {bound:g}"
+                )
+
+    def sd(self, name: str) -> float:
+        """Standard deviation of a parameter, in its own unit.
+
+        Raises:
+            ValueError: it is none of `FITTED`.
+        """
+        index = FITTED.index(name)
+        return math.sqrt(self.covariance[index][index])
+
+
 @dataclass(frozen=True, slots=True)
 class PoolCurves:
     """Curves of one instance of (model, precision, GPU type, tensor parallelism).
@@ -65,6 +121,7 @@ class PoolCurves:
         wake_s, sleep_s, start_s: from sleeping to serving; from serving to sleeping; cold start.
         provenance: of the curves as a whole, that is, of decode.
         groups: of each group of figures; None where `provenance` is that of all.
+        uncertainty: of the fitted parameters; None where none is known, as for the built-in profiles.
     """
 
     step_base_s: float
@@ -83,6 +140,7 @@ class PoolCurves:
     start_s: float
     provenance: Provenance
     groups: GroupProvenance | None = None
+    uncertainty: CurveUncertainty | None = None
 
     @property
     def group_provenance(self) -> GroupProvenance:
