@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 
 
 class Evidence(StrEnum):
@@ -89,7 +90,7 @@ class CurveUncertainty:
         for i, name in enumerate(FITTED):
             if rows[i][i] < 0:
                 raise ValueError(f"covariance: the variance of {name} is {rows[i][i]:g}; it cannot be negative")
-        for i, j in ((i, j) for i in range(size) for j in range(i)):
+        for i, j in combinations(range(size), 2):
             bound = math.sqrt(rows[i][i]) * math.sqrt(rows[j][j])
             if not math.isclose(rows[i][j], rows[j][i], rel_tol=1e-6) or abs(rows[i][j]) > bound * (1 + 1e-6):
                 raise ValueError(
@@ -103,6 +104,8 @@ class CurveUncertainty:
         Raises:
             ValueError: it is none of `FITTED`.
         """
+        if name not in FITTED:
+            raise ValueError(f"{name!r} is none of the fitted parameters {', '.join(FITTED)}")
         index = FITTED.index(name)
         return math.sqrt(self.covariance[index][index])
 

@@ -71,7 +71,7 @@ def test_curves_carry_their_uncertainty_where_it_is_known() -> None:
         (diagonal(1, 1), "6 rows of 6"),
         (diagonal(1, 1, 1, 1, 1, float("nan")), "finite"),
         (diagonal(1, -1, 1, 1, 1, 1), "variance of step_per_seq_s is -1"),
-        ([[1, 0.5, 0, 0, 0, 0], *diagonal(1, 1, 1, 1, 1, 1)[1:]], "step_per_seq_s with step_base_s"),
+        ([[1, 0.5, 0, 0, 0, 0], *diagonal(1, 1, 1, 1, 1, 1)[1:]], "step_base_s with step_per_seq_s"),
         ([[1, 2, 0, 0, 0, 0], [2, 1, 0, 0, 0, 0], *diagonal(1, 1, 1, 1, 1, 1)[2:]], "at most 1"),
     ],
     ids=["size", "nan", "negative", "lopsided", "correlation beyond one"],
