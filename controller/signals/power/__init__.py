@@ -1,0 +1,1 @@
+"""Sources of GPU and site power."""
