@@ -38,9 +38,10 @@ from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import events
 from controller.signals.collect import Collector, Sources
-from controller.signals.dcgm import DcgmSource
 from controller.signals.engines import EngineSource
 from controller.signals.feeds import Feed
+from controller.signals.power.dcgm import DcgmSource
+from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.routers import RouterSource
 from controller.store.ledger import Ledger
 from controller.telemetry import Telemetry
@@ -147,7 +148,7 @@ async def assemble(
         )
         routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted)
         sources = Sources(
-            gpus=DcgmSource(session, endpoints.dcgm_urls, options.timeout_s),
+            gpus=DcgmSource(HttpAccess(session, HttpOptions(timeout_s=options.timeout_s)), endpoints.dcgm_urls),
             engines=observed,
             routers=routers,
             price_usd_per_mwh=price_usd_per_mwh,

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from controller.errors import SignalError
 from controller.model.fleet import Site
 from controller.model.grid import Series
 from controller.model.observation import (
@@ -21,17 +20,11 @@ from controller.model.observation import (
 )
 from controller.signals.events import EventBook
 from controller.signals.feeds import Feed
-from controller.signals.site_power import site_power
+from controller.signals.power.site_power import site_power
+from controller.signals.power.source import GpuReadings, GpuSource
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-class GpuSource(Protocol):
-    """Reads GPU power."""
-
-    async def read(self, now_s: float) -> tuple[Mapping[str, Reading | Missing], tuple[SignalError, ...]]:
-        """Readings by UUID, and what could not be asked."""
 
 
 class InstanceSource(Protocol):
@@ -100,9 +93,7 @@ class Collector:
             log.exception("signal failed", extra={"signal": name})
             return Missing(name, f"{type(error).__name__}: {error}", now_s)
 
-    def _gpu_power(
-        self, result: tuple[Mapping[str, Reading | Missing], tuple[SignalError, ...]] | Missing, now_s: float
-    ) -> dict[str, Reading | Missing]:
+    def _gpu_power(self, result: GpuReadings | Missing, now_s: float) -> dict[str, Reading | Missing]:
         """Readings of the fleet's GPUs; those not shown are missing, with the exporters' faults as the reason."""
         readings: Mapping[str, Reading | Missing] = {}
         if isinstance(result, Missing):

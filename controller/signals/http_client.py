@@ -12,6 +12,7 @@ from controller.errors import SignalError
 from controller.ports import EngineClient
 
 MAX_BODY_BYTES = 16 << 20
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 async def get_text(session: aiohttp.ClientSession, url: str, timeout_s: float) -> str:
@@ -75,6 +76,9 @@ async def read(
     """
     try:
         async with answer as response:
+            if response.status in _REDIRECTS:
+                to = response.headers.get("Location", "nowhere")
+                raise SignalError(url, f"status {response.status}: it redirects to {to!r:.200}; configure that address")
             body = bytearray()
             async for chunk in response.content.iter_chunked(1 << 16):
                 body += chunk
@@ -83,6 +87,8 @@ async def read(
             return response.status, bytes(body)
     except TimeoutError as error:
         raise SignalError(url, f"no answer within {timeout_s:g} s") from error
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise SignalError(url, f"its certificate is not believed ({error.certificate_error})") from error
     except aiohttp.ClientConnectorError as error:
         raise SignalError(url, f"cannot connect ({error.os_error.strerror or error.os_error})") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -10,9 +10,10 @@ from aiohttp import web
 from controller.errors import SignalError
 from controller.model.grid import Series
 from controller.model.observation import InstanceState, Missing
-from controller.signals.dcgm import DcgmSource
 from controller.signals.engines import EngineSource
 from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Replay, ReplayFeed
+from controller.signals.power.dcgm import DcgmSource
+from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.routers import RouterSource
 from tests.fakes.controller_parts import NOW_S, pool, site
 from tests.fakes.http_stub import closed_url, http_stub
@@ -20,7 +21,7 @@ from tests.fakes.plain_engines import PlainEngines
 
 
 def dcgm(session, url):
-    return DcgmSource(session, (url,), 0.3)
+    return DcgmSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), (url,))
 
 
 def engines(session, url):
@@ -75,7 +76,7 @@ async def test_a_peer_that_misbehaves(make, fault):
         async with asyncio.timeout(10):
             result = await source.read(NOW_S)
     if make is dcgm and fault is broken_json:
-        assert result == ({}, ())  # text without any wanted metric: every GPU is then told as not shown
+        assert "shows neither" in result[1][0].reason  # text without any wanted metric
     else:
         assert is_told_as_absent(result)
 

@@ -1,1 +1,1 @@
-"""Sources of GPU and site power."""
+"""Power as measured: sources of GPU power and of the site's meter, and the ladder between them."""

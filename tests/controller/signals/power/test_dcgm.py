@@ -2,7 +2,8 @@ import aiohttp
 import pytest
 
 from controller.model.observation import Missing, Quality, Reading
-from controller.signals.dcgm import ENERGY, POWER, DcgmSource, gpus_of
+from controller.signals.power.dcgm import ENERGY, POWER, DcgmNames, DcgmSource, gpus_of
+from controller.signals.power.http_access import HttpAccess
 from controller.signals.prometheus_text import parse
 from tests.fakes.http_stub import closed_url, http_stub
 
@@ -21,7 +22,7 @@ def exposition(*gpus: tuple[str, object, object], model: str = "NVIDIA H100 80GB
 async def read_series(texts: list[tuple[float, str]]) -> list[dict]:
     results = []
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        source = DcgmSource(session, (f"{stub.url}/metrics",))
+        source = DcgmSource(HttpAccess(session), (f"{stub.url}/metrics",))
         for now_s, text in texts:
             stub.set("/metrics", text)
             readings, errors = await source.read(now_s)
@@ -80,9 +81,21 @@ async def test_blank_and_negative_values_are_missing_not_zero(blank):
     assert "neither power nor energy" in only["A"].reason
 
 
-async def test_a_jump_that_no_gpu_can_draw_is_missing():
-    readings = await read_series([(T, exposition(("A", 400, 0))), (T + 2, exposition(("A", 400, 99_000_000)))])
-    assert "more than a GPU draws" in readings[1]["A"].reason
+async def test_a_jump_that_no_gpu_can_draw_is_not_believed():
+    gauge = await read_series([(T, exposition(("A", 400, 0))), (T + 2, exposition(("A", 400, 99_000_000)))])
+    assert (gauge[1]["A"].value_w, gauge[1]["A"].energy_j) == (400, 0.0)
+    bare = await read_series([(T, exposition(("A", None, 0))), (T + 2, exposition(("A", None, 99_000_000)))])
+    assert "more than a GPU draws" in bare[1]["A"].reason
+
+
+async def test_names_that_a_relabelling_changed():
+    names = DcgmNames("node_gpu_watts", "node_gpu_mj", ("exported_UUID",))
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/metrics", 'node_gpu_watts{exported_UUID="A",UUID="the exporter"} 312.5\n')
+        readings, errors = await DcgmSource(HttpAccess(session), (f"{stub.url}/metrics",), names).read(T)
+        _, told = await DcgmSource(HttpAccess(session), (f"{stub.url}/metrics",)).read(T)
+    assert (readings["A"].value_w, errors) == (312.5, ())
+    assert "shows neither DCGM_FI_DEV_POWER_USAGE nor" in told[0].reason
 
 
 def test_mig_rows_of_one_gpu_count_once():
@@ -105,7 +118,7 @@ async def test_one_exporter_that_fails_does_not_hide_the_other():
         good.set("/metrics", exposition(("A", 300, None)))
         bad.set("/metrics", f"{POWER}{{broken 1")
         dead = closed_url()
-        source = DcgmSource(session, (f"{bad.url}/metrics", f"{good.url}/metrics", f"{dead}/metrics"))
+        source = DcgmSource(HttpAccess(session), (f"{bad.url}/metrics", f"{good.url}/metrics", f"{dead}/metrics"))
         readings, errors = await source.read(T)
     assert readings["A"].value_w == 300
     assert [error.source for error in errors] == [f"{bad.url}/metrics", f"{dead}/metrics"]

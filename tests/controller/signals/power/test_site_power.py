@@ -1,7 +1,7 @@
 import pytest
 
 from controller.model.observation import Missing, Quality
-from controller.signals.site_power import site_power
+from controller.signals.power.site_power import site_power
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
 
 SITE = site(pool("a", ("http://a:1", "http://a:2"), gpus=1), gpus=4, pue=1.5, aux_w=100.0, spare_gpu_w=10.0)

@@ -1,0 +1,43 @@
+"""The interfaces behind which every source of power stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from controller.errors import SignalError
+from controller.model.observation import Missing, Reading
+
+MAX_GPUS = 65_536
+"""GPUs that are taken in from one source; what is beyond is a fault of the source."""
+MAX_AHEAD_S = 5.0
+"""How far a source's clock may be ahead of ours before its times are not believed."""
+
+GpuReadings = tuple[Mapping[str, Reading | Missing], tuple[SignalError, ...]]
+"""Readings by UUID, and what could not be asked."""
+
+
+class GpuSource(Protocol):
+    """Reads the power of GPUs."""
+
+    async def read(self, now_s: float) -> GpuReadings:
+        """Readings of all GPUs that the source shows, and what could not be asked; never raises for the outside."""
+
+
+class MeterSource(Protocol):
+    """Reads the power at the site's metering point."""
+
+    async def read(self, now_s: float) -> Reading | Missing:
+        """The meter's reading; never raises for the outside."""
+
+
+def believed_s(observed_at_s: float, now_s: float) -> float:
+    """When a value was observed, by a clock that is not ours.
+
+    Raises:
+        ValueError: that clock is so far ahead that the age of its values cannot be told.
+    """
+    if observed_at_s > now_s + MAX_AHEAD_S:
+        ahead_s = observed_at_s - now_s
+        raise ValueError(f"its clock is {ahead_s:.0f} s ahead of this machine's; keep both by NTP")
+    return min(observed_at_s, now_s)
