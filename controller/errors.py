@@ -8,6 +8,7 @@ ControllerError
 │   ├── TimedOut       the time limit ended the search without a feasible plan
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
 ├── ActuationError     a command could not be carried out
+├── FitRefused         measurements do not carry a fit; also a ValueError
 └── StoreError         a record could not be written or does not verify
 """
 
@@ -63,6 +64,10 @@ class ActuationError(ControllerError):
         super().__init__(f"{target}: {reason}")
         self.target = target
         self.reason = reason
+
+
+class FitRefused(ControllerError, ValueError):  # noqa: N818 - reads as the outcome it is
+    """Measurements do not carry a fit; the message gives the reason and what to measure instead."""
 
 
 class StoreError(ControllerError):

@@ -79,7 +79,7 @@ def test_curves_predict_the_measured_power(name: str) -> None:
         step_s = curves.step_base_s + curves.step_per_seq_s * s.batch
         power_w = curves.p0_w + curves.decode_j_per_token * s.batch / step_s
         assert power_w == pytest.approx(s.power_w, rel=most), s
-    assert fit_profile(name).power_held_out_mape_frac < held_out
+    assert fit_profile(name).power.held_out_mape_frac < held_out
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -203,7 +203,7 @@ def test_the_reference_page_tells_how_well_the_fit_holds(name: str) -> None:
         for r2, mape, held_out in (
             (fit.time.r2, fit.time.mape_frac, fit.time.held_out_mape_frac),
             (fit.energy.r2, fit.energy.mape_frac, fit.energy.held_out_mape_frac),
-            (fit.power_r2, fit.power_mape_frac, fit.power_held_out_mape_frac),
+            (fit.power.r2, fit.power.mape_frac, fit.power.held_out_mape_frac),
         )
     ]
     assert f"| `{name}` | {len(fit.samples)} | {' | '.join(cells)} |" in PAGE.read_text()

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from controller.energy.step_fit import Sample, fit_steps
+from controller.energy.verdict import refusal, require_accepted
+from controller.errors import FitRefused
+
+BATCHES = (1.0, 8.0, 32.0, 128.0, 256.0)
+
+
+def sample(batch: float, slower: float = 1.0) -> Sample:
+    step_s = (0.03 + 0.0002 * batch) * slower
+    return Sample(batch, batch / step_s, 2500.0 + 2 * batch, step_s)
+
+
+def test_a_fit_that_predicts_what_it_did_not_see_is_accepted() -> None:
+    fit = fit_steps(tuple(sample(batch) for batch in BATCHES))
+    assert refusal(fit) is None
+    require_accepted(fit)
+
+
+def test_a_throttled_row_gets_the_fit_refused_with_its_batch_and_the_remedy() -> None:
+    fit = fit_steps(tuple(sample(batch, 3.0 if batch == 128 else 1.0) for batch in BATCHES))
+    with pytest.raises(FitRefused, match=r"misses throughput by \d+\.\d% .*15% is the most.*batch 128 .*repeat it"):
+        require_accepted(fit)
+
+
+def test_the_bound_is_an_argument() -> None:
+    fit = fit_steps(tuple(sample(batch, 1.1 if batch == 128 else 1.0) for batch in BATCHES))
+    assert refusal(fit) is None
+    assert refusal(fit, most_frac=0.01) is not None
