@@ -4,6 +4,7 @@ ControllerError
 ├── ConfigError        the configuration, a data file or a command-line value is wrong
 ├── ListenError        an address cannot be listened on
 ├── SignalError        a signal could not be read
+│   └── NvmlError      a call of NVML, the library of the NVIDIA driver, failed
 ├── SolverError        no usable plan came out of a solver
 │   ├── TimedOut       the time limit ended the search without a feasible plan
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
@@ -11,6 +12,8 @@ ControllerError
 ├── FitRefused         measurements do not carry a fit; also a ValueError
 └── StoreError         a record could not be written or does not verify
 """
+
+from enum import StrEnum
 
 
 class ControllerError(Exception):
@@ -43,6 +46,31 @@ class SignalError(ControllerError):
         super().__init__(f"{source}: {reason}")
         self.source = source
         self.reason = reason
+
+
+class NvmlFault(StrEnum):
+    """What a failed call of NVML means for what is tried next."""
+
+    LIBRARY = "library"
+    """There is no library to call."""
+    DRIVER = "driver"
+    """The driver is not loaded, or was unloaded."""
+    MISMATCH = "mismatch"
+    """The driver was replaced by another version under this process, which only a new process cures."""
+    UNSUPPORTED = "unsupported"
+    """This GPU or driver does not have that figure."""
+    PERMISSION = "permission"
+    LOST = "lost"
+    """The GPU fell off the bus or wants a reset."""
+    OTHER = "other"
+
+
+class NvmlError(SignalError):
+    """A call of NVML failed."""
+
+    def __init__(self, fault: NvmlFault, reason: str) -> None:
+        super().__init__("nvml", reason)
+        self.fault = fault
 
 
 class SolverError(ControllerError):
