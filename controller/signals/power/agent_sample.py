@@ -34,12 +34,14 @@ says why NVML as a whole cannot be read; `gpus` then holds those known before as
 a reader leaves out those it does not know.
 
 Both times are the agent's wall clock. The age of a reading when it was sent is `sent_at_s - observed_at_s`. A client
-takes the age and not the time, `Sample.seen_at`, so that clocks which differ make no reading younger or older.
+takes the age and not the time, `Sample.seen_at`, so that clocks which differ make no reading younger or older; and
+`ClockDifference` tells it which samples were held up on the way, for those count as older.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import msgspec
@@ -87,13 +89,34 @@ class Sample:
     driver: str | None = None
     error: str | None = None
 
-    def seen_at(self, arrived_at_s: float) -> tuple[tuple[str, Reading | Missing], ...]:
+    def seen_at(
+        self, arrived_at_s: float, difference_s: float | None = None
+    ) -> tuple[tuple[str, Reading | Missing], ...]:
         """Readings by UUID on the clock of the client to whom the sample came at `arrived_at_s`.
 
-        Ages are kept, a time on the way is not known and counts as none.
+        Args:
+            arrived_at_s: the client's clock.
+            difference_s: the client's clock less the agent's, from `ClockDifference`; None counts the time on the way
+                as none.
         """
-        shift_s = arrived_at_s - self.sent_at_s
+        shift_s = arrived_at_s - self.sent_at_s if difference_s is None else difference_s
         return tuple((gpu.uuid, _shifted(gpu.reading, shift_s)) for gpu in self.gpus)
+
+
+class ClockDifference:
+    """A client's clock less the agent's, from the fastest of the last samples of one connection.
+
+    A sample that was held up on the way, or lay in a buffer because the client was slow, then shows that as age. An
+    agent's clock that is set back makes readings look old for as many samples as are remembered, never young.
+    """
+
+    def __init__(self, samples: int = 60) -> None:
+        self._recent_s: deque[float] = deque(maxlen=samples)
+
+    def take(self, sample: Sample, arrived_at_s: float) -> float:
+        """Take in a sample and when it came; returns the difference in s."""
+        self._recent_s.append(arrived_at_s - sample.sent_at_s)
+        return min(self._recent_s)
 
 
 class _Gpu(msgspec.Struct, omit_defaults=True):

@@ -15,6 +15,8 @@
  *   N.power       nvmlDeviceGetPowerUsage
  *   N.energy.ret N.instant.ret N.power.ret
  *
+ * A handle ends with nvmlShutdown, as those of the real library do: INVALID_ARGUMENT after that.
+ *
  * With NVML_STUB_OLD defined, calls that came with later drivers are not there at all.
  */
 #include <stdint.h>
@@ -27,7 +29,7 @@
 enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4 };
 enum { MAX_GPUS = 64, FIELD_INSTANT = 186, SCOPE_MODULE = 1 };
 
-typedef struct { int index; } device_t;
+typedef struct { int index, era; } device_t;
 typedef struct {
     uint32_t field, scope;
     int64_t timestamp, latency_us;
@@ -35,10 +37,10 @@ typedef struct {
     union { double d; uint32_t ui; unsigned long long ull; } value;
 } field_value_t;
 
-static device_t devices[MAX_GPUS];
+static device_t devices[2][MAX_GPUS];
 static char text[16384];
 static struct stat known;
-static int opened;
+static int opened, era;
 static struct timespec born;
 
 static void look(void) {
@@ -92,8 +94,13 @@ static int ready(void) {
     return opened > 0 ? SUCCESS : UNINITIALIZED;
 }
 
-static int asked(const device_t *device, const char *call) {
+static int known_by(const device_t *device) {
     int ret = ready();
+    return ret ? ret : device->era == era ? SUCCESS : INVALID_ARGUMENT;
+}
+
+static int asked(const device_t *device, const char *call) {
+    int ret = known_by(device);
     if (ret) return ret;
     long long hang_ms = number("hang_ms", 0);
     struct timespec wait = {hang_ms / 1000, (hang_ms % 1000) * 1000000};
@@ -117,6 +124,7 @@ int nvmlInitWithFlags(unsigned flags) {
 int nvmlShutdown(void) {
     int ret = opened > 0 ? SUCCESS : UNINITIALIZED;
     opened -= opened > 0;
+    era += opened == 0;
     return ret;
 }
 
@@ -140,8 +148,8 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, device_t **device) {
     int ret = ready();
     if (ret) return ret;
     if (index >= MAX_GPUS || index >= number("count", 0)) return INVALID_ARGUMENT;
-    devices[index].index = (int)index;
-    *device = &devices[index];
+    *device = &devices[era % 2][index];
+    **device = (device_t){(int)index, era};
     return (int)of(*device, "handle", 0);
 }
 
@@ -190,7 +198,7 @@ int nvmlDeviceGetC2cModeInfoV(device_t *device, unsigned *enabled) {
 }
 
 int nvmlDeviceGetFieldValues(device_t *device, int count, field_value_t *values) {
-    int ret = ready();
+    int ret = known_by(device);
     if (ret) return ret;
     if ((ret = (int)of(device, "ret", 0))) return ret;
     for (int n = 0; n < count; n++) {

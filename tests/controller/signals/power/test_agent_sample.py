@@ -8,6 +8,7 @@ from controller.model.observation import Missing, Quality, Reading
 from controller.signals.power.agent_sample import (
     MAX_GPUS,
     MAX_SAMPLE_BYTES,
+    ClockDifference,
     GpuSample,
     Sample,
     decode,
@@ -50,6 +51,22 @@ def test_a_client_whose_clock_differs_sees_the_same_age(skew_s):
     assert arrived_at_s - reading.observed_at_s == pytest.approx(0.25)
     assert arrived_at_s - missing.since_s == pytest.approx(1000.25)
     assert (reading.value_w, reading.energy_j) == (READING.value_w, READING.energy_j)
+
+
+def test_a_sample_that_was_held_up_on_the_way_is_older():
+    difference, skew_s = ClockDifference(), -3600.0
+    for delay_s in (0.2, 0.1, 0.3):
+        difference.take(sample(READING), T + 0.25 + skew_s + delay_s)
+    arrived_at_s = T + 0.25 + skew_s + 9.1
+    late = sample(READING).seen_at(arrived_at_s, difference.take(sample(READING), arrived_at_s))
+    assert arrived_at_s - dict(late)["GPU-0"].observed_at_s == pytest.approx(0.25 + 9.0)
+
+
+def test_an_agent_whose_clock_was_set_is_followed_within_the_samples_remembered():
+    difference = ClockDifference(samples=3)
+    assert difference.take(sample(READING), T) == pytest.approx(-0.25)
+    assert difference.take(sample(READING), T - 100) == pytest.approx(-100.25)  # set forward: at once
+    assert [difference.take(sample(READING), T) for _ in range(3)] == pytest.approx([-100.25, -100.25, -0.25])
 
 
 def test_fields_of_a_later_agent_are_left_out():
