@@ -36,7 +36,9 @@ from controller.lifecycle.handback import OnExit
 from controller.model.fleet import Site
 from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
-from controller.signals import events
+from controller.signals import events, quality_book
+from controller.signals.canary import CanaryParts, CanaryTask
+from controller.signals.canary_setup import CanarySetup
 from controller.signals.collect import Collector, Sources
 from controller.signals.engines import EngineSource
 from controller.signals.feeds import Feed
@@ -84,6 +86,7 @@ class ServiceOptions:
         keep_records: records kept in the ledger: one a second, and one of some 10 kB a decision.
         on_exit: what becomes of the instances that sleep by the controller's command when it lets go of them.
         exit_wait_s: longest wait for them at the end.
+        canary: how pools' answers are tested.
     """
 
     data_dir: Path
@@ -95,6 +98,7 @@ class ServiceOptions:
     keep_records: int | None = 500_000
     on_exit: OnExit = OnExit.WAKE
     exit_wait_s: float = 20.0
+    canary: CanarySetup = field(default_factory=CanarySetup)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -137,6 +141,11 @@ async def assemble(
         restored = book.restore((record.payload for record in kept), clock.wall_s())
         if restored:
             log.info("events restored", extra={"count": restored})
+        quality = options.canary.book(site, ledger)
+        told = ledger.records(quality_book.RECORD_KIND, last=_RESTORED_EVENTS)
+        barred = quality.restore(record.payload for record in told)
+        if barred:
+            log.warning("bars restored", extra={"count": barred})
         continuity = Continuity(options.data_dir, site)
         inherited = continuity.take_up(clock.wall_s())
         observed = EngineSource(
@@ -154,6 +163,7 @@ async def assemble(
             price_usd_per_mwh=price_usd_per_mwh,
             carbon_kg_per_mwh=carbon_kg_per_mwh,
             events=book,
+            barred=quality.barred,
         )
         allocation = AllocationBoard()
         publishers: list[Actuator] = [allocation]
@@ -185,8 +195,27 @@ async def assemble(
             watchers=(board.take,),
         )
         runner = Runner(parts, inherited.memory, options.pace)
-        app = build_app(Api(ApiParts(allocation, book, runner, telemetry, clock)), board, options.token)
+        app = build_app(Api(ApiParts(allocation, book, runner, telemetry, clock, quality)), board, options.token)
+        canary = CanaryParts(
+            book=quality,
+            engines=endpoints.engines,
+            session=session,
+            clock=clock,
+            look=lambda: () if runner.status is None else runner.status.observation.instances,
+            on_report=lambda: telemetry.take_quality(quality.report()),
+            on_change=runner.hasten,
+        )
+        telemetry.take_quality(quality.report())
+        sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
+        stack.push_async_callback(_end, sending)
         yield Service(app, runner, board, ledger)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    (error,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(error, Exception):
+        log.error("canaries ended", exc_info=error)
 
 
 def build_app(api: Api, board: Board, token: str | None) -> web.Application:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +13,11 @@ from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
+from controller.quality.evidence import Rule
 from controller.settings import ConstantFeed as ConstantFeedSettings
 from controller.settings import CsvFeed, CurveSettings, Settings
+from controller.signals.canary import CanaryOptions
+from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Feed, Replay, ReplayFeed
 from controller.simulation.emulator import EmulatedInstance, SpareGpus
 from controller.simulation.profiles import load_profile
@@ -115,7 +119,40 @@ def build_policy(settings: Settings) -> TickPolicy:
         ramp_down_w_per_s=plan.ramp_down_w_per_s,
         precedence=plan.precedence,
         forecast=ForecastPolicy(**settings.forecast.model_dump()),
+        serves_barred=settings.quality.when_nothing_else == "serve",
     )
+
+
+def build_canary(
+    settings: Settings, headers: Mapping[PoolId, Mapping[str, str]], router_token: str | None
+) -> CanarySetup:
+    """How canaries are sent and judged.
+
+    Args:
+        settings: the file.
+        headers: sent to each pool's engines.
+        router_token: that the routers' admin ports ask for, None where they do not.
+    """
+    canary = settings.quality.canary
+    rule = Rule(
+        least_agreement_frac=canary.least_agreement_frac,
+        false_alarms_per_day=canary.false_alarms_per_day,
+        readmit_after=canary.readmit_after,
+    )
+    options = CanaryOptions(
+        per_s=canary.per_s,
+        model=settings.model,
+        answer_tokens=canary.answer_tokens,
+        timeout_s=canary.timeout_s,
+        max_in_flight=canary.max_in_flight,
+        priority=canary.priority,
+        energy_j_per_h=canary.energy_j_per_h,
+        sample_s=canary.sample_s,
+        router_urls=settings.signals.router_urls,
+        router_token=router_token,
+        headers=headers,
+    )
+    return CanarySetup(rule, options, canary.reference, canary.seed)
 
 
 def build_feed(name: str, feed: ConstantFeedSettings | CsvFeed | None, started_at_s: float) -> Feed:
@@ -159,6 +196,7 @@ def build_emulated(settings: Settings, site: Site) -> tuple[tuple[EmulatedInstan
                     precision=pool.precision,
                     gpu_uuids=instance.gpu_uuids,
                     state=InstanceState.SERVING if n < on else InstanceState.SLEEPING,
+                    disagreement_frac=settings.emulator.disagreement_frac.get(pool.precision, 0.0),
                 )
             )
     occupied = sum(pool.gpus_per_instance * len(pool.instances) for pool in site.pools)

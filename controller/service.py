@@ -13,15 +13,18 @@ import uvloop
 
 from controller.app import Endpoints, ServiceOptions, assemble, serve
 from controller.clock import Clock, SystemClock
-from controller.compose import build_emulated, build_feed, build_policy, build_site
+from controller.compose import build_canary, build_emulated, build_feed, build_policy, build_site
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.runner import RunnerOptions
 from controller.settings import Settings
+from controller.signals.canary_setup import CanarySetup
 from controller.simulation.emulator import run_emulator
-from router.errors import CertificateError
+from router.contract import PoolId
+from router.errors import CertificateError, SettingsError
+from router.tenants.engine_keys import read_engine_keys
 from router.transport.asking import EngineSession
 from router.transport.keyring import Keyring
 from router.transport.redis_tls import redis_options
@@ -83,12 +86,33 @@ async def _controller(settings: Settings) -> None:
                 keep_records=own.keep_records,
                 on_exit=own.on_exit,
                 exit_wait_s=own.exit_wait_s,
+                canary=_canary(settings),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,
         ) as service,
     ):
         await serve(service, own.host, own.port)
+
+
+def _canary(settings: Settings) -> CanarySetup:
+    """How canaries are sent, with the keys that engines and routers ask for.
+
+    Raises:
+        ConfigError: a file that holds one cannot be used.
+    """
+    canary = settings.quality.canary
+    if canary.per_s <= 0:
+        return build_canary(settings, {}, None)
+    try:
+        keys = read_engine_keys(settings.pools, os.environ)
+        token = None if canary.router_token_file is None else canary.router_token_file.read_text("utf-8").strip()
+    except SettingsError as error:
+        raise ConfigError(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"quality.canary.router_token_file {canary.router_token_file}: cannot be read") from error
+    names = [PoolId(pool.name) for pool in settings.pools]
+    return build_canary(settings, {name: keys.headers(name) for name in names}, token)
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ from controller.model.grid import Series
 from controller.model.observation import InstanceState, Missing, Observation, Reading, RouterObservation
 from controller.model.plan import PlanOrigin, Verb
 from controller.optimizer.check import PROMISES
+from controller.signals.quality_book import QualityReport
 from controller.tick import Decision, Diagnostics, Precedence
 from router.contract import EventState
 
@@ -27,6 +28,8 @@ _LADDERS = frozenset(
     ("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "instances")
 )
 _STEPS_MAX = 32
+CANARY_OUTCOMES = ("agreed", "differed", "kept", "failed")
+CANARY_PAUSES = ("off", "budget", "no_target", "no_reference")
 _SIGNALS = ("site_power", "router", "price", "carbon")
 _FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state"))
 
@@ -42,6 +45,7 @@ class Telemetry:
         self._define_loop()
         self._define_power(precedence)
         self._define_fleet()
+        self._define_quality()
 
     def exposition(self) -> bytes:
         """Prometheus text."""
@@ -115,6 +119,20 @@ class Telemetry:
             "latency_kept", "1 where a pool keeps the class's latency target, 0 where none does.", ("class", "promise")
         )
 
+    def _define_quality(self) -> None:
+        self._agreement = self._gauge(
+            "canary_agreement_frac",
+            "Share of a pool's latest canaries whose answer was the reference's, with its interval of 95 %.",
+            ("pool", "bound"),
+        )
+        self._suspicion = self._gauge(
+            "canary_suspicion_frac", "How near a pool is to an alarm, 1 is one, on a logarithmic scale.", ("pool",)
+        )
+        self._barred = self._gauge("barred", "1 for a pool or an instance that may not serve.", ("subject",))
+        self._canaries = self._gauge("canaries", "Canaries since the start, by what came of them.", ("outcome",))
+        self._canary_j = self._gauge("canary_energy_joules", "Energy estimated for all canaries since the start.")
+        self._canary_paused = self._gauge("canary_paused", "1 for the reason why no canary is sent.", ("reason",))
+
     def take_observation(self, observation: Observation, energy_j: float) -> None:
         """Set what was measured."""
         power = observation.site_power
@@ -159,6 +177,24 @@ class Telemetry:
             self._quality_left.labels(name).set(_number(item.quality_left_frac))
             for promise in LATENCIES:
                 self._latency.labels(name, promise).set(promise not in item.unkept and POOL not in item.unkept)
+
+    def take_quality(self, report: QualityReport) -> None:
+        """Set what canaries tell."""
+        for told in report.pools:
+            share = told.agreement
+            for bound, value in (("mean", share.frac), ("low", share.low_frac), ("high", share.high_frac)):
+                self._agreement.labels(told.pool_id, bound).set(_number(value))
+            self._suspicion.labels(told.pool_id).set(told.suspicion_frac)
+        names = {bar.name for bar in report.barred}
+        for pool in self._site.pools:
+            for name in (pool.pool_id, *(instance.instance_id for instance in pool.instances)):
+                self._barred.labels(name).set(name in names)
+        counts = report.counts
+        for outcome in CANARY_OUTCOMES:
+            self._canaries.labels(outcome).set(getattr(counts, outcome))
+        self._canary_j.set(counts.spent_j)
+        for reason in CANARY_PAUSES:
+            self._canary_paused.labels(reason).set(counts.paused == reason)
 
     def take_fault(self, step: str) -> None:
         """Count a fault of the loop's own steps: read, tick, late, publish, record, watch or state."""

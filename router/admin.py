@@ -1,4 +1,4 @@
-"""The admin port: /metrics, /healthz, /readyz, /state and /drain. Never reachable through the public port.
+"""The admin port: /metrics, /healthz, /readyz, /state, /canary/samples, /drain. Never reachable through the public one.
 
 Whoever reaches it can read the addresses of the fleet and, without a token, take the router out of service: it is for
 the operators' network only.
@@ -22,6 +22,8 @@ from router.state_document import state_document
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAMPLES = "/canary/samples"
+"""Shows what clients have asked, so that it needs the token, too."""
 
 
 class AdminSource(Protocol):
@@ -45,7 +47,8 @@ def build(source: AdminSource, token_file: Path | None = None) -> web.Applicatio
 
     Args:
         source: what is told of and acted on.
-        token_file: holds the token that POST requests must bear; read at each, so that it may be replaced.
+        token_file: holds the token that POST requests and those for samples must bear; read at each, so that it may be
+            replaced.
 
     Raises:
         SettingsError: the file cannot be read, or holds no token.
@@ -62,6 +65,7 @@ def build(source: AdminSource, token_file: Path | None = None) -> web.Applicatio
             web.get("/healthz", admin.healthz),
             web.get("/readyz", admin.readyz),
             web.get("/state", admin.state),
+            web.get(SAMPLES, admin.samples),
             web.post("/drain", admin.drain),
         ]
     )
@@ -92,6 +96,9 @@ class _Admin:
     async def state(self, _request: web.Request) -> web.Response:
         return _json(state_document(await self._source.snapshot()))
 
+    async def samples(self, _request: web.Request) -> web.Response:
+        return _json({"samples": (await self._source.snapshot()).samples})
+
     async def drain(self, _request: web.Request) -> web.Response:
         self._source.drain()
         return _json({"status": "draining"}, status=202)
@@ -114,11 +121,11 @@ def read_token(file: Path) -> str:
 
 
 def _bearing(file: Path) -> Middleware:
-    """Let POST requests through only with the file's token."""
+    """Let POST requests, and those for samples, through only with the file's token."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method not in _SAFE:
+        if request.method not in _SAFE or request.path == SAMPLES:
             try:
                 token = read_token(file)
             except SettingsError as error:

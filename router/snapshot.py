@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from router.accounting import ClassCounts, Traffic, add_counts
+from router.canary import Sample
 from router.histogram import Histogram
 from router.ladder import TableState
 from router.tenants.counts import TenantCounts, merge_tenants
@@ -93,6 +94,7 @@ class Snapshot(msgspec.Struct):
         engine_connections: connections to engines, ``busy`` and ``idle``.
         overhead: time from receiving a request to sending it to the engine that answered.
         config: the configuration obeyed.
+        samples: requests kept for canaries.
     """
 
     now_s: float
@@ -112,6 +114,7 @@ class Snapshot(msgspec.Struct):
     engine_connections: dict[str, int] = {}
     overhead: Histogram | None = None
     config: ConfigView = msgspec.field(default_factory=ConfigView)
+    samples: list[Sample] = []
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
@@ -135,6 +138,7 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
         add_counts(whole.unclassified, other.unclassified)
         add_counts(whole.counters, other.counters)
         merge_tenants(whole.tenants, other.tenants)
+        whole.samples += other.samples
         _merge_process(whole, other)
     return whole
 

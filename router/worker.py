@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from router import clock
+from router.canary import Sampler
 from router.dispatch import Dispatcher
 from router.errors import ListenError
 from router.observe.observer import DROPPED_WHEN_TRACING, observe
@@ -81,9 +82,11 @@ class Worker:
             engine_keys=keys,
             dropped_fields=self._dropped_fields,
         )
-        self._observation = observe(settings.router, random.Random())
+        self._chance = random.Random()
+        self._observation = observe(settings.router, self._chance)
         if self._observation is not None:
             install(self.gateway, self._observation.observer)
+        self._sample()
         self._report = WorkerReport(self.gateway, self._observation)
         self._config_hash = digest_of(settings)
         self._workers = workers
@@ -134,10 +137,16 @@ class Worker:
         self.dispatcher.reconfigure(settings, tenants)
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         self.gateway.reconfigure(settings.router, keys, self._dropped_fields)
+        self._sample()
         await self._sources.stop()
         self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys)
         if self._workers == 1:
             self._sources.start()
+
+    def _sample(self) -> None:
+        """Keep requests for canaries where that is asked for; what was kept under other settings is forgotten."""
+        kept = self._settings.router.canary_samples
+        self.gateway.sampler = None if kept is None else Sampler(kept, self._chance.random)
 
     def _handshakes(self) -> Handshakes | None:
         tls, credentials, router = self._settings.router.tls, self.keyring.server, self._settings.router

@@ -62,6 +62,8 @@ class WorkerReport:
         snapshot.engine_connections = {"busy": gateway.engines.open - idle, "idle": idle}
         snapshot.overhead = gateway.overhead
         snapshot.config.workers_by_hash = {config_hash: 1}
+        if gateway.sampler is not None:
+            snapshot.samples = gateway.sampler.samples()
         return snapshot
 
     def _max_lag_s(self, now_s: float) -> float:

@@ -19,6 +19,7 @@ from controller.errors import StoreError
 from controller.model.grid import GridEvent
 from controller.runner import Runner
 from controller.signals.events import EventBook, EventRefused, read_request
+from controller.signals.quality_book import BarRefused, QualityBook
 from controller.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class ApiParts:
     runner: Runner
     telemetry: Telemetry
     clock: Clock
+    quality: QualityBook
 
 
 class Api:
@@ -51,6 +53,9 @@ class Api:
         app.router.add_get("/v1/events", self.list_events)
         app.router.add_post("/v1/events", self.add_event)
         app.router.add_delete("/v1/events/{event_id}", self.cancel_event)
+        app.router.add_get("/v1/quality", self.quality)
+        app.router.add_post("/v1/quality/barred/{name}", self.bar)
+        app.router.add_delete("/v1/quality/barred/{name}", self.lift)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.metrics)
@@ -103,6 +108,39 @@ class Api:
         log.info("event cancelled", extra={"event_id": event.event_id})
         self._parts.runner.hasten()
         return web.json_response(_event_json(event, now_s))
+
+    async def quality(self, request: web.Request) -> web.Response:
+        """What canaries tell of each pool, and who is barred."""
+        return web.json_response(dataclasses.asdict(self._parts.quality.report()))
+
+    async def bar(self, request: web.Request) -> web.Response:
+        """Bar a pool or an instance until that is lifted; 201 with the bar. The body may give a reason."""
+        try:
+            data = json.loads(await request.read() or b"{}")
+        except (ValueError, RecursionError) as error:
+            return error_response(400, f"the body is not JSON: {error}")
+        reason = data.get("reason", "no reason given") if isinstance(data, dict) else None
+        if not isinstance(reason, str):
+            return error_response(400, 'write the body as {"reason": "TEXT"}, or leave it out')
+        try:
+            barred = self._parts.quality.bar(request.match_info["name"], reason, self._parts.clock.wall_s())
+        except BarRefused as error:
+            return error_response(409 if error.is_conflict else 404, str(error))
+        self._changed()
+        return web.json_response(dataclasses.asdict(barred), status=201)
+
+    async def lift(self, request: web.Request) -> web.Response:
+        """Let a barred pool or instance serve again."""
+        name = request.match_info["name"]
+        barred = self._parts.quality.lift(name, self._parts.clock.wall_s())
+        if barred is None:
+            return error_response(404, f"{name!r:.80} is not barred; GET /v1/quality lists what is")
+        self._changed()
+        return web.json_response(dataclasses.asdict(barred))
+
+    def _changed(self) -> None:
+        self._parts.telemetry.take_quality(self._parts.quality.report())
+        self._parts.runner.hasten()
 
     async def healthz(self, request: web.Request) -> web.Response:
         """200 while the loop reads; 503 once it has stalled."""

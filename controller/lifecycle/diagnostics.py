@@ -18,7 +18,7 @@ class Fallback:
             ``latency`` or ``instances``.
         step: what took the place of the better one.
         reason: why.
-        subject: class concerned; empty where it is the whole site.
+        subject: class, pool or instance concerned; empty where it is the whole site.
     """
 
     ladder: str

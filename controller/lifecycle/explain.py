@@ -101,6 +101,10 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
     if isinstance(observation.router, Missing):
         out.append(Fallback("demand", "last estimate", f"{observation.router.source}: {observation.router.reason}"))
     out += [Fallback("ramp", step, reason) for step, reason in known.ramps.fallbacks]
+    left = {name for view in known.views if view.is_barred for name in (view.instance.instance_id, view.pool.pool_id)}
+    for bar in observation.barred:
+        step = "barred" if bar.name in left else "barred, but serves as nothing else can"
+        out.append(Fallback("quality", step, f"by {bar.source}: {bar.reason}", bar.name))
     for ladder, signal in (("price", known.price), ("carbon", known.carbon)):
         if signal.fallback is not None:
             out.append(Fallback(ladder, "last or configured value", signal.fallback))

@@ -10,6 +10,7 @@ from controller.forecast.arrivals import foresee
 from controller.forecast.signals import SignalForecast, forecast
 from controller.forecast.state import ForecastState, learn_all
 from controller.lifecycle.accounts import burn, freeze_baselines
+from controller.lifecycle.barring import left_out
 from controller.lifecycle.memory import Memory, TokenCount
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.power_loop import (
@@ -112,7 +113,14 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
 def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Known:
     """Instances, demand, power and signals, put together as the problem of now."""
     now_s, router = observation.now_s, observation.router
-    views = look(site, memory.intents, observation, stale_s=policy.reading_stale_s, retry_s=policy.command_retry_s)
+    views = look(
+        site,
+        memory.intents,
+        observation,
+        stale_s=policy.reading_stale_s,
+        retry_s=policy.command_retry_s,
+        barred=left_out(site, observation, serves_barred=policy.serves_barred),
+    )
     if policy.mode is not Mode.ACT:
         views = tuple(replace(view, intent=natural_intent(view, now_s)) for view in views)
     tokens = count_tokens(views, memory.tokens)

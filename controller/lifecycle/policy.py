@@ -63,6 +63,8 @@ class TickPolicy:
         may_stop: whether sleeping instances may be stopped for a few watts or for their GPUs; their return is a cold
             start.
         ramp_up_w_per_s, ramp_down_w_per_s: fastest planned rise, fall, of the site's power, None for no bound.
+        serves_barred: whether a class that nothing else can serve is served by pools whose answers are not to be
+            trusted; without, it is refused.
     """
 
     mode: Mode = Mode.OBSERVE
@@ -97,3 +99,4 @@ class TickPolicy:
     may_stop: bool = False
     ramp_up_w_per_s: float | None = None
     ramp_down_w_per_s: float | None = None
+    serves_barred: bool = False

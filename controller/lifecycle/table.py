@@ -51,7 +51,7 @@ def body(site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, ...],
         draining=tuple(
             view.instance.instance_id
             for view in views
-            if view.intent.phase is not Phase.SERVE and not _is_engine_lost(view)
+            if view.is_barred or (view.intent.phase is not Phase.SERVE and not _is_engine_lost(view))
         ),
         event=None,
     )
@@ -114,7 +114,8 @@ def _weights(site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, .
         if sum(shares) <= 0:
             # Nothing is planned for the class: what capacity it may use decides, or else the pools it may use at all.
             open_to = [serving[k] if data.allowed[r][k] else 0 for k in range(len(site.pools))]
-            may = [len(pool.instances) if cls.may_use(pool) else 0 for pool in site.pools]
+            may = [sum(v.pool_index == k and not v.is_barred for v in views) for k in range(len(site.pools))]
+            may = [count if cls.may_use(pool) else 0 for count, pool in zip(may, site.pools, strict=True)]
             shares = [float(share) for share in (open_to if any(open_to) else may)]
         weights = _rounded(shares)
         pools = tuple(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from controller.lifecycle.memory import Intent, Phase
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceObservation, InstanceState, Observation
+from router.contract import InstanceId
 
 _PHASE_OF_STATE = {
     InstanceState.SERVING: Phase.SERVE,
@@ -24,8 +25,9 @@ class View:
 
     Attributes:
         pool_index: place of its pool in the site.
-        state: as observed; unreachable where the report is missing or stale.
-        seen: the report, None where it is missing or stale.
+        state: as observed; unreachable where the report is missing or stale, or the instance is left out.
+        seen: the report, None where it is missing or stale, or the instance is left out.
+        is_barred: left out because its answers are not to be trusted; see `barring`.
     """
 
     instance: Instance
@@ -34,6 +36,7 @@ class View:
     state: InstanceState
     seen: InstanceObservation | None
     intent: Intent
+    is_barred: bool = False
 
     @property
     def serves(self) -> bool:
@@ -56,9 +59,15 @@ class View:
 
 
 def look(
-    site: Site, intents: tuple[Intent, ...], observation: Observation, *, stale_s: float, retry_s: float
+    site: Site,
+    intents: tuple[Intent, ...],
+    observation: Observation,
+    *,
+    stale_s: float,
+    retry_s: float,
+    barred: frozenset[InstanceId] = frozenset(),
 ) -> tuple[View, ...]:
-    """One view for each configured instance, in the site's order."""
+    """One view for each configured instance, in the site's order; those that are `barred` count as not to be had."""
     reports = {seen.instance_id: seen for seen in observation.instances}
     before = {intent.instance_id: intent for intent in intents}
     now_s = observation.now_s
@@ -66,11 +75,12 @@ def look(
     for index, pool in enumerate(site.pools):
         for instance in pool.instances:
             seen = reports.get(instance.instance_id)
-            if seen is not None and now_s - seen.observed_at_s > stale_s:
+            is_barred = instance.instance_id in barred
+            if seen is not None and (is_barred or now_s - seen.observed_at_s > stale_s):
                 seen = None
             state = InstanceState.UNREACHABLE if seen is None else seen.state
             intent = _reconcile(before.get(instance.instance_id), instance, state, seen, now_s, retry_s)
-            views.append(View(instance, pool, index, state, seen, intent))
+            views.append(View(instance, pool, index, state, seen, intent, is_barred))
     return tuple(views)
 
 

@@ -116,6 +116,24 @@ class RouterObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """A pool or an instance that may not serve, because its answers are not to be trusted.
+
+    Attributes:
+        name: of the pool or the instance.
+        is_pool: which of them.
+        source: ``canary`` or ``operator``.
+        since_s: wall clock.
+    """
+
+    name: str
+    is_pool: bool
+    source: str
+    reason: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything a tick decides upon.
 
@@ -125,6 +143,7 @@ class Observation:
         gpu_power: (uuid, reading) pairs.
         price_usd_per_mwh, carbon_kg_per_mwh: what the feeds know of now and later.
         events: those pending or active.
+        barred: pools and instances that may not serve.
     """
 
     now_s: float
@@ -135,3 +154,4 @@ class Observation:
     price_usd_per_mwh: Series | Missing
     carbon_kg_per_mwh: Series | Missing
     events: tuple[GridEvent, ...] = ()
+    barred: tuple[Barred, ...] = ()

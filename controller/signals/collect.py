@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from controller.model.fleet import Site
 from controller.model.grid import Series
 from controller.model.observation import (
+    Barred,
     InstanceObservation,
     InstanceState,
     Missing,
@@ -43,7 +44,11 @@ class DemandSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The signals of a site."""
+    """The signals of a site.
+
+    Attributes:
+        barred: tells the pools and instances that may not serve.
+    """
 
     gpus: GpuSource
     engines: InstanceSource
@@ -51,6 +56,7 @@ class Sources:
     price_usd_per_mwh: Feed
     carbon_kg_per_mwh: Feed
     events: EventBook
+    barred: Callable[[float], tuple[Barred, ...]] = lambda now_s: ()
 
 
 class Collector:
@@ -82,6 +88,7 @@ class Collector:
             price_usd_per_mwh=self._dated("price", _read_feed("price_usd_per_mwh", sources.price_usd_per_mwh, now_s)),
             carbon_kg_per_mwh=self._dated("carbon", _read_feed("carbon_kg_per_mwh", sources.carbon_kg_per_mwh, now_s)),
             events=sources.events.current(now_s),
+            barred=sources.barred(now_s),
         )
 
     async def _guarded(self, name: str, reading: Awaitable[Result], now_s: float) -> Result | Missing:

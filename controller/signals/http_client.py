@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -43,14 +44,16 @@ async def get_json(session: aiohttp.ClientSession, url: str, timeout_s: float) -
         raise SignalError(url, f"not JSON ({error})") from error
 
 
-async def get(session: aiohttp.ClientSession, url: str, timeout_s: float) -> tuple[int, bytes]:
+async def get(
+    session: aiohttp.ClientSession, url: str, timeout_s: float, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
     """Status and body of any answer.
 
     Raises:
         SignalError: no connection, no answer in time, or a body larger than `MAX_BODY_BYTES`.
     """
     timeout = aiohttp.ClientTimeout(total=timeout_s)
-    return await read(session.get(url, timeout=timeout, allow_redirects=False), url, timeout_s)
+    return await read(session.get(url, timeout=timeout, headers=headers, allow_redirects=False), url, timeout_s)
 
 
 async def ask_engine(engines: EngineClient, engine: str, path: str, timeout_s: float) -> tuple[int, bytes]:

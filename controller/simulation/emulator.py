@@ -1,7 +1,8 @@
 """The emulator process: engines on their ports, and a control port with GPU metrics and the instances' switches.
 
 Control port: `GET /metrics` (as dcgm-exporter), `GET /instances`, `POST /instances/{id}/start`,
-`POST /instances/{id}/stop`, `GET /healthz`. An instance that is off or starting does not listen, as its process
+`POST /instances/{id}/stop`, `POST /instances/{id}/break` (greedy answers become nonsense), `POST /instances/{id}/mend`,
+`GET /healthz`. An instance that is off or starting does not listen, as its process
 would not.
 """
 
@@ -42,6 +43,7 @@ class EmulatedInstance:
     Attributes:
         port: 0 lets the system choose; see `Emulator.ports`.
         state: at the start; serving, sleeping or off.
+        disagreement_frac: share of greedy answers that part from those of the best precision.
     """
 
     instance_id: str
@@ -52,6 +54,7 @@ class EmulatedInstance:
     gpu_uuids: tuple[str, ...]
     state: InstanceState = InstanceState.SERVING
     options: ApiOptions = field(default_factory=ApiOptions)
+    disagreement_frac: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Emulator:
         app.router.add_get("/instances", self._list)
         app.router.add_post("/instances/{instance_id}/start", self._start)
         app.router.add_post("/instances/{instance_id}/stop", self._stop)
+        app.router.add_post("/instances/{instance_id}/break", self._break)
+        app.router.add_post("/instances/{instance_id}/mend", self._mend)
         app.router.add_get("/healthz", self._healthz)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -149,6 +154,16 @@ class Emulator:
         running.engine.stop()
         return web.json_response(running.report())
 
+    async def _break(self, request: web.Request) -> web.Response:
+        running = self._find(request)
+        running.engine.break_answers(broken=True)
+        return web.json_response(running.report())
+
+    async def _mend(self, request: web.Request) -> web.Response:
+        running = self._find(request)
+        running.engine.break_answers(broken=False)
+        return web.json_response(running.report())
+
     def _find(self, request: web.Request) -> _Running:
         instance_id = request.match_info["instance_id"]
         running = self._instances.get(instance_id)
@@ -165,7 +180,7 @@ class _Running:
         rng = Random(f"{seed}/{instance.instance_id}")
         context_tokens = min(MODEL_CONTEXT_TOKENS, instance.curves.kv_capacity_tokens)
         served = ServedModel(model, f"{model}@{instance.precision}", context_tokens)
-        spec = EngineSpec(instance.curves, served, instance.precision, instance.state)
+        spec = EngineSpec(instance.curves, served, instance.precision, instance.state, instance.disagreement_frac)
         self.instance = instance
         self.port = instance.port
         self.engine = EmulatedEngine(spec, rng=rng, clock=clock)
@@ -212,6 +227,7 @@ class _Running:
             "since_s": self.engine.since_wall_s,
             "precision": self.instance.precision,
             "port": self.port,
+            "broken": self.engine.is_broken,
             "emulated": True,
         }
 

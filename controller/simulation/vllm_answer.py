@@ -8,7 +8,7 @@ from controller.simulation import vllm_wire
 from controller.simulation.engine import Sequence
 from controller.simulation.vllm_http import Exchange
 from controller.simulation.vllm_request import GenerationRequest
-from controller.simulation.vllm_wire import WORDS, Choice, Identity, StreamTemplate
+from controller.simulation.vllm_wire import NO_TURN, WORDS, Choice, Identity, StreamTemplate, word_at
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +18,7 @@ class Stream:
     Attributes:
         finish_reason: why it ends when it has all its tokens.
         first_word: where in the vocabulary its text begins.
+        turn: token from which on its text goes on elsewhere in the vocabulary.
         tokens: those sent; the sequence may be steps ahead where several ended before the loop came round.
         template: absent where the answer is sent whole.
     """
@@ -28,6 +29,7 @@ class Stream:
     finish_reason: str
     first_word: int
     last_token_s: float
+    turn: int = NO_TURN
     tokens: int = 0
     template: StreamTemplate | None = None
 
@@ -48,10 +50,10 @@ class Answer:
         if self.request.stream:
             self.exchange.begin_stream("text/event-stream; charset=utf-8")
 
-    def add(self, seq: Sequence, finish_reason: str, first_word: int) -> Stream:
+    def add(self, seq: Sequence, finish_reason: str, first_word: int, turn: int = NO_TURN) -> Stream:
         """A further choice."""
         index = len(self.streams)
-        stream = Stream(seq, self, index, finish_reason, first_word % len(WORDS), seq.arrived_s)
+        stream = Stream(seq, self, index, finish_reason, first_word % len(WORDS), seq.arrived_s, turn)
         if self.request.stream:
             stream.template = StreamTemplate(self.request, self.identity, index)
         self.streams.append(stream)
@@ -64,12 +66,12 @@ class Answer:
             return
         if not self.has_opened:
             self._open()
-        word = WORDS[(stream.first_word + stream.tokens - 1) % len(WORDS)]
+        word = word_at(stream.first_word, stream.tokens - 1, stream.turn)
         self.exchange.write(template.token(word, stream.tokens))
 
     def finish(self, stream: Stream) -> None:
         """A choice has its last token."""
-        word = WORDS[(stream.first_word + stream.tokens - 1) % len(WORDS)]
+        word = word_at(stream.first_word, stream.tokens - 1, stream.turn)
         self._close(stream, word, stream.finish_reason)
 
     def abort(self, stream: Stream) -> None:
@@ -86,7 +88,7 @@ class Answer:
             if not self.has_opened:
                 self._open()
             self.exchange.write(stream.template.last(word, finish_reason, tokens))
-        self.choices.append(Choice(stream.index, stream.first_word, tokens, finish_reason))
+        self.choices.append(Choice(stream.index, stream.first_word, tokens, finish_reason, stream.turn))
         if len(self.choices) == len(self.streams):
             self._complete()
 

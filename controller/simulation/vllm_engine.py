@@ -20,6 +20,8 @@ from controller.simulation.engine import EnginePhysics, Sequence, StepEvent
 from controller.simulation.vllm_answer import Answer, Stream
 from controller.simulation.vllm_metrics import EngineGauges, EngineMetrics, RequestRecord
 from controller.simulation.vllm_request import ServedModel, answer_tokens
+from controller.simulation.vllm_voice import Voice
+from controller.simulation.vllm_wire import NO_TURN
 
 TIMER_SLACK_S = 0.0005
 """uvloop rounds timers to whole milliseconds; with this one never fires before its step is due."""
@@ -35,12 +37,17 @@ class InFlight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What an emulated engine is."""
+    """What an emulated engine is.
+
+    Attributes:
+        disagreement_frac: share of greedy answers that part from those of the best precision.
+    """
 
     curves: PoolCurves
     served: ServedModel
     precision: str
     state: InstanceState = InstanceState.SERVING
+    disagreement_frac: float = 0.0
 
 
 class EmulatedEngine:
@@ -65,6 +72,7 @@ class EmulatedEngine:
         self._state_seen = spec.state
         self._is_draining = False
         self._counters_before = (0, 0, 0)
+        self._voice = Voice(spec.precision, spec.disagreement_frac)
         self.spec = spec
         self.physics = EnginePhysics(spec.curves, self._loop.time(), spec.state)
         self.sleep_level: int | None = 1 if spec.state is InstanceState.SLEEPING else None
@@ -75,6 +83,15 @@ class EmulatedEngine:
     def state(self) -> InstanceState:
         """State of the instance."""
         return self.physics.state
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether greedy answers are nonsense: not those of a sound engine, and others each time."""
+        return self._voice.is_broken
+
+    def break_answers(self, *, broken: bool) -> None:
+        """Answer nonsense from now on, or rightly again."""
+        self._voice.is_broken = broken
 
     @property
     def is_paused(self) -> bool:
@@ -118,10 +135,14 @@ class EmulatedEngine:
         request = answer.request
         rng = self._rng if request.seed is None else Random(request.seed)
         for prompt, input_tokens in enumerate(request.prompt_tokens):
+            turn = NO_TURN
+            if request.greedy_keys:
+                key = request.greedy_keys[prompt]
+                rng, turn = Random(key), self._voice.turn(key, self._rng)
             for _ in range(request.n):
                 output_tokens, reason = answer_tokens(request, prompt, self.spec.served, rng)
                 seq = Sequence(next(self._ids), input_tokens, output_tokens, now_s)
-                answer.add(seq, reason, rng.getrandbits(16))
+                answer.add(seq, reason, rng.getrandbits(16) if turn else self._rng.getrandbits(16), turn)
         answer.exchange.on_disconnect = lambda: self._forget(answer)
         for stream in answer.streams:
             if self.is_paused:

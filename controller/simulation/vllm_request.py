@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeGuard
+from zlib import crc32
 
 from controller.simulation import tokenizer, vllm_errors
 from controller.simulation.vllm_errors import ApiError
@@ -46,6 +47,7 @@ class GenerationRequest:
         ignore_eos: answers end at `max_tokens` only.
         seed: makes the lengths of answers repeatable.
         wanted_max_tokens: the limit the client wrote, None where it wrote none.
+        greedy_keys: where the answer is greedy, a number for each prompt that tells its text from others; else empty.
     """
 
     chat: bool
@@ -60,6 +62,7 @@ class GenerationRequest:
     include_usage: bool
     continuous_usage: bool
     wanted_max_tokens: int | None
+    greedy_keys: tuple[int, ...] = ()
 
     @property
     def total_prompt_tokens(self) -> int:
@@ -106,7 +109,8 @@ def parse_chat(data: dict[str, Any], served: ServedModel) -> GenerationRequest:
         raise vllm_errors.bad_request(text)
     limit = data.get("max_completion_tokens")
     limit = data.get("max_tokens") if limit is None else limit
-    return _parse(data, served, chat=True, prompts=(tokenizer.count_chat(messages),), limit=limit)
+    prompts = (tokenizer.count_chat(messages),)
+    return _parse(data, served, chat=True, prompts=prompts, texts=[messages], limit=limit)
 
 
 def parse_completion(data: dict[str, Any], served: ServedModel) -> GenerationRequest:
@@ -119,7 +123,8 @@ def parse_completion(data: dict[str, Any], served: ServedModel) -> GenerationReq
         raise _missing("prompt", data)
     limit = data.get("max_tokens")
     prompts = _prompt_tokens(data["prompt"])
-    return _parse(data, served, chat=False, prompts=prompts, limit=16 if limit is None else limit)
+    texts = data["prompt"] if len(prompts) > 1 else [data["prompt"]]
+    return _parse(data, served, chat=False, prompts=prompts, texts=texts, limit=16 if limit is None else limit)
 
 
 def answer_tokens(request: GenerationRequest, prompt: int, served: ServedModel, rng: Random) -> tuple[int, str]:
@@ -131,8 +136,21 @@ def answer_tokens(request: GenerationRequest, prompt: int, served: ServedModel, 
     return (limit, "length") if length >= limit else (length, "stop")
 
 
+def greedy_keys(data: dict[str, Any], texts: list[Any]) -> tuple[int, ...]:
+    """What tells the prompts of a greedy request apart; nothing where the answer is sampled."""
+    if data.get("temperature") != 0 and data.get("top_k") != 1:
+        return ()
+    return tuple(crc32(json.dumps(text).encode()) for text in texts)
+
+
 def _parse(
-    data: dict[str, Any], served: ServedModel, *, chat: bool, prompts: tuple[int, ...], limit: Any
+    data: dict[str, Any],
+    served: ServedModel,
+    *,
+    chat: bool,
+    prompts: tuple[int, ...],
+    texts: list[Any],
+    limit: Any,
 ) -> GenerationRequest:
     _check_types(data)
     options = _stream_options(data)
@@ -161,6 +179,7 @@ def _parse(
         include_usage=bool(options.get("include_usage")),
         continuous_usage=bool(options.get("continuous_usage_stats")),
         wanted_max_tokens=limit,
+        greedy_keys=greedy_keys(data, texts),
     )
 
 

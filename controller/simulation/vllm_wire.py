@@ -22,6 +22,9 @@ DONE = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 
 WORDS: tuple[bytes, ...] = tuple(f" {word}".encode() for word in VOCABULARY)
 _WORD_BYTES = 5
+NO_TURN = 1 << 40
+"""A turn that no answer reaches."""
+_TURN_WORDS = 401
 
 
 def dump(value: object) -> bytes:
@@ -53,17 +56,24 @@ class Choice:
 
     Attributes:
         first_word: where in the vocabulary its text begins.
+        turn: token from which on its text goes on elsewhere in the vocabulary.
     """
 
     index: int
     first_word: int
     tokens: int
     finish_reason: str
+    turn: int = NO_TURN
 
 
-def text(first_word: int, tokens: int) -> str:
+def word_at(first_word: int, k: int, turn: int = NO_TURN) -> bytes:
+    """The k-th word of an answer."""
+    return WORDS[(first_word + k + (_TURN_WORDS if k >= turn else 0)) % len(WORDS)]
+
+
+def text(first_word: int, tokens: int, turn: int = NO_TURN) -> str:
     """Text of an answer, or of its beginning."""
-    return b"".join(WORDS[(first_word + k) % len(WORDS)] for k in range(tokens)).decode()
+    return b"".join(word_at(first_word, k, turn) for k in range(tokens)).decode()
 
 
 class StreamTemplate:
@@ -205,7 +215,7 @@ def models(served: ServedModel, created_s: int) -> bytes:
 def _whole_chat(choice: Choice) -> dict[str, Any]:
     message = {
         "role": "assistant",
-        "content": text(choice.first_word, choice.tokens),
+        "content": text(choice.first_word, choice.tokens, choice.turn),
         "refusal": None,
         "annotations": None,
         "audio": None,
@@ -226,7 +236,7 @@ def _whole_chat(choice: Choice) -> dict[str, Any]:
 def _whole_text(choice: Choice) -> dict[str, Any]:
     return {
         "index": choice.index,
-        "text": text(choice.first_word, choice.tokens),
+        "text": text(choice.first_word, choice.tokens, choice.turn),
         "logprobs": None,
         "finish_reason": choice.finish_reason,
         "stop_reason": None,

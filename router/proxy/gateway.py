@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from router.accounting import OVERHEAD_BOUNDS_S
+from router.canary import Sampler
 from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Hints, Outcome, Refusal
@@ -85,6 +86,7 @@ class Gateway:
         max_lag_s: the most of it since it was last set back.
         client_type, relay_type: what serves connections and requests; others where requests are observed.
         observer: told of refusals, where requests are observed.
+        sampler: keeps a few requests for canaries; None where none are kept.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Gateway:
         self.client_type: type[ClientConnection] = ClientConnection
         self.relay_type: type[Relay] = Relay
         self.observer: Observer | None = None
+        self.sampler: Sampler | None = None
         self.answers = ResponseReader()
         self.clients: set[ClientConnection] = set()
         self.unheard: set[ClientConnection] = set()
@@ -189,6 +192,8 @@ class Gateway:
             return
         if ask.engine_model is not None and body is not None:
             body = with_model(body, ask.engine_model)
+        if self.sampler is not None:
+            self.sampler.offer(head.target, body, ask.class_id)
         relay = client.relay = self.relay_type(self, client, head, body, ask, received_s)
         relay.begin(wall_s)
 

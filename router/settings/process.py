@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from router.settings.canary import SampleSettings
 from router.settings.fields import Group, Host, Mode, Port, Seconds, UnixAddress
 from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.tls import ServerTlsSettings
@@ -110,7 +111,8 @@ class RouterSettings(Group):
     """Metrics, health, state and drain; never the public port. Whoever reaches it can read the addresses of the fleet:
     expose it to the operators' network only."""
     admin_token_file: Path | None = None
-    """File with the token that POST requests to the admin port must bear (Authorization: Bearer TOKEN)."""
+    """File with the token that POST requests to the admin port, and those for canaries' samples, must bear
+    (Authorization: Bearer TOKEN)."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that share the public port, by SO_REUSEPORT or by one Unix socket; in-flight caps and tenants' limits
     hold for all of them together. Several need Linux."""
@@ -125,6 +127,8 @@ class RouterSettings(Group):
     """A line for each request. Absent: none."""
     tracing: TracingSettings | None = None
     """Spans for an OpenTelemetry collector. Absent: a caller's traceparent goes on to the engine as it is."""
+    canary_samples: SampleSettings | None = None
+    """A few deterministic requests kept for canaries; see docs/how-to/quality.md. Absent: none is looked at for it."""
     reload: bool = False
     """Whether a change of the configuration file is obeyed when it is seen, within a second. SIGHUP always is."""
 

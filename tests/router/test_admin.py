@@ -10,6 +10,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from router.admin import build
+from router.canary import Sample
+from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.errors import SettingsError
 from router.snapshot import Snapshot
@@ -23,9 +25,12 @@ class Source:
     def __init__(self) -> None:
         self.dispatcher = Dispatcher(router_file())
         self.drains = 0
+        self.samples: list[Sample] = []
 
     async def snapshot(self) -> Snapshot:
-        return self.dispatcher.state(NOW_S)
+        snapshot = self.dispatcher.state(NOW_S)
+        snapshot.samples = self.samples
+        return snapshot
 
     def is_draining(self) -> bool:
         return self.drains > 0
@@ -113,3 +118,19 @@ def test_a_token_file_without_a_token_is_refused_at_start(tmp_path: Path, text: 
         file.write_text(text)
     with pytest.raises(SettingsError, match="admin_token_file"):
         build(Source(), file)
+
+
+async def test_samples_need_the_token_where_there_is_one(tmp_path: Path) -> None:
+    source, file = Source(), tmp_path / "token"
+    file.write_text("0123456789abcdef\n")
+    sample = Sample("1", "/v1/chat/completions", ClassId("standard"), '{"temperature":0}')
+    source.samples = [sample]
+    async with serving(source, file) as client:
+        for address in ("/canary/samples", "/canary%2Fsamples", "/%63anary/samples"):
+            assert (await client.get(address)).status in (401, 404)
+        answer = await client.get("/canary/samples", headers={"Authorization": "Bearer 0123456789abcdef"})
+        assert (await answer.json())["samples"][0]["body"] == sample.body
+        for address in ("/metrics", "/state"):
+            assert "temperature" not in await (await client.get(address)).text()
+    async with serving(source) as client:
+        assert (await client.get("/canary/samples")).status == 200

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from router.canary import Sample
+from router.contract import ClassId
 from router.dispatch import Dispatcher, Outcome
 from router.exchange import Ask, Choice
 from router.histogram import Histogram
@@ -160,3 +162,11 @@ def test_of_an_ended_worker_the_counts_remain_and_nothing_else() -> None:
 def test_without_workers_there_is_no_state() -> None:
     with pytest.raises(ValueError, match="no worker"):
         merge([])
+
+
+def test_samples_of_all_workers_are_shown_and_none_of_one_that_has_ended() -> None:
+    one, two = (Sample(str(n), "/v1/completions", ClassId("standard"), "{}") for n in range(2))
+    first, second = worker().state(NOW_S), worker().state(NOW_S)
+    first.samples, second.samples = [one], [two]
+    assert merge([first, second]).samples == [one, two]
+    assert counts_of(first).samples == []

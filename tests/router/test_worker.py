@@ -179,3 +179,23 @@ async def test_a_stop_that_is_cut_short_closes_all_the_same() -> None:
             with contextlib.suppress(ConnectionError):
                 assert await client.reader.read() == b""
             assert not worker.gateway.clients
+
+
+async def test_requests_are_kept_for_canaries_only_where_that_is_asked_for() -> None:
+    greedy = b'{"model":"qwen","messages":[],"temperature":0}'
+    async with FakeEngine() as engine:
+        for section, kept in ((None, 0), ({"keep": 4}, 4)):
+            settings = settings_for([engine.url], port=0, canary_samples=section)
+            worker = Worker(settings)
+            if worker.gateway.sampler is not None:
+                worker.gateway.sampler._chance = lambda: 0.0  # every request
+            await worker.start()
+            async with RawClient.to(worker.port) as client:
+                for body in [greedy] * 6 + [PLAIN]:
+                    await client.post(body)
+                    assert (await client.reply()).status == 200
+            samples = worker.report().samples
+            assert [sample.body for sample in samples] == [greedy.decode()] * kept
+            await worker.reload(settings_for([engine.url], port=0))
+            assert worker.report().samples == []
+            await worker.stop()

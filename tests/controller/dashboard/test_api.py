@@ -12,6 +12,7 @@ from controller.custody import Custody
 from controller.dashboard.api import Api, ApiParts
 from controller.dashboard.board import Board
 from controller.runner import Runner, RunnerParts
+from controller.signals.canary_setup import CanarySetup
 from controller.signals.events import EventBook
 from controller.signals.latency import Latency
 from controller.telemetry import Telemetry
@@ -48,7 +49,8 @@ class Bench:
         )
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S))
         self.events = EventBook(self.recorder)
-        self.api = Api(ApiParts(self.allocation, self.events, self.runner, self.telemetry, self.clock))
+        self.quality = CanarySetup().book(SITE, self.recorder)
+        self.api = Api(ApiParts(self.allocation, self.events, self.runner, self.telemetry, self.clock, self.quality))
 
 
 @pytest.fixture
@@ -161,3 +163,25 @@ async def test_with_a_token_changes_need_it():
         assert (await client.post("/v1/events", json=EVENT, headers=headers)).status == 201
         assert (await client.delete("/v1/events/e1")).status == 401
         assert dataclasses.asdict(bench.events.recent()[0])["event_id"] == "e1"
+
+
+async def test_an_operator_bars_a_pool_and_lifts_it(served):
+    client, bench = served
+    assert (await client.delete("/v1/quality/barred/int4")).status == 404
+    barred = await client.post("/v1/quality/barred/int4", json={"reason": "new weights"})
+    assert (barred.status, (await barred.json())["source"]) == (201, "operator")
+    assert (await client.post("/v1/quality/barred/int4")).status == 409
+    told = await (await client.get("/v1/quality")).json()
+    assert [bar["name"] for bar in told["barred"]] == ["int4"]
+    assert told["counts"]["paused"] == "off"
+    assert b'wattroute_controller_barred{subject="int4"} 1.0' in bench.telemetry.exposition()
+    assert [payload["action"] for payload in bench.recorder.of("quality")] == ["barred"]
+    assert (await client.delete("/v1/quality/barred/int4")).status == 200
+    assert (await (await client.get("/v1/quality")).json())["barred"] == []
+    assert b'wattroute_controller_barred{subject="int4"} 0.0' in bench.telemetry.exposition()
+
+
+@pytest.mark.parametrize(("name", "body", "status"), [("int9", b"", 404), ("int4", b"{", 400), ("int4", b"[1]", 400)])
+async def test_a_bar_that_cannot_be_set_says_why(served, name, body, status):
+    client, _ = served
+    assert (await client.post(f"/v1/quality/barred/{name}", data=body)).status == status

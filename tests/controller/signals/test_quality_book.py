@@ -1,0 +1,60 @@
+"""Bars are recorded, told, kept over restarts and lifted by operators."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from controller.signals.canary_setup import CanarySetup
+from controller.signals.quality_book import RECORD_KIND, RENEW_S, BarRefused, QualityBook
+from tests.fakes.controller_parts import NOW_S, ListRecorder, site
+
+
+def _book(recorder: ListRecorder) -> QualityBook:
+    return CanarySetup().book(site(), recorder)
+
+
+def test_a_bar_is_recorded_and_outlives_the_process(caplog: pytest.LogCaptureFixture) -> None:
+    recorder = ListRecorder()
+    book = _book(recorder)
+    with caplog.at_level(logging.INFO):
+        book.bar("int4", "new weights", NOW_S)
+        book.bar("bf16-1", "odd", NOW_S)
+        book.lift("bf16-1", NOW_S + 1)
+    assert [row["action"] for row in recorder.of(RECORD_KIND)] == ["barred", "barred", "readmitted"]
+    assert "pool or instance barred" in caplog.messages
+    later = _book(ListRecorder())
+    assert later.restore(recorder.of(RECORD_KIND)) == 1
+    assert later.barred(NOW_S) == book.barred(NOW_S)
+
+
+def test_a_bar_that_lasts_is_recorded_again_each_day() -> None:
+    recorder = ListRecorder()
+    book = _book(recorder)
+    book.bar("int4", "", NOW_S)
+    for hours in range(49):
+        book.barred(NOW_S + hours * 3600.0)
+    assert [row["action"] for row in recorder.of(RECORD_KIND)] == ["barred", "kept", "kept"]
+    assert RENEW_S == 86_400.0
+
+
+def test_what_cannot_be_barred_says_why() -> None:
+    book = _book(ListRecorder())
+    with pytest.raises(BarRefused, match="no pool and no instance is called 'fp9'"):
+        book.bar("fp9", "", NOW_S)
+    book.bar("int4", "x" * 1000, NOW_S)
+    assert len(book.barred(NOW_S)[0].reason) <= 200
+    with pytest.raises(BarRefused) as raised:
+        book.bar("int4", "", NOW_S)
+    assert raised.value.is_conflict
+    assert book.lift("bf16", NOW_S) is None
+
+
+def test_a_full_disk_does_not_let_nonsense_serve(caplog: pytest.LogCaptureFixture) -> None:
+    recorder = ListRecorder()
+    recorder.is_failing = True
+    book = _book(recorder)
+    book.bar("int4", "", NOW_S)
+    assert [bar.name for bar in book.barred(NOW_S)] == ["int4"]
+    assert "bar not recorded" in caplog.messages
