@@ -128,6 +128,28 @@ def curves(
     )
 
 
+@app.command()
+def fit(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="CSV file of steady-state measurements; the bundled ML.ENERGY rows if none.", show_default=False
+        ),
+    ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare workload models on this CSV file of requests instead; synthetic names a shipped one."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the covariance of every fit.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Fit power, throughput and time between tokens to measurements, and say how well the fits hold."""
+    command = _import("controller.study.fit.command")
+    command.run(command.FitOptions(file=file, workload=workload, as_json=as_json, as_markdown=as_markdown))
+
+
 @app.command(context_settings=_PASS_THROUGH)
 def router(context: typer.Context) -> None:
     """Run the router; the same as wattroute-router, with its options."""

@@ -18,12 +18,12 @@ def refusal(fit: StepFit, most_frac: float = MOST_HELD_OUT_MAPE_FRAC) -> str | N
     poor = [(name, found.held_out_mape_frac) for name, found in errors if not found.held_out_mape_frac <= most_frac]
     if not poor:
         return None
-    told = " and ".join(f"{name} by {error:.1%}" for name, error in poor)
+    told = " and ".join(f"{name} by {100 * error:.1f} %" for name, error in poor)
     worst = max(fit.samples, key=lambda sample: _miss(fit, sample))
     return (
-        f"held out, the fit misses {told} in the mean; {most_frac:.0%} is the most a plan is made with. "
-        f"Farthest off is the measurement at batch {worst.batch:g} ({_miss(fit, worst):.0%}): repeat it, leave out "
-        "batches at which the engine queued or throttled, and measure more batches in between"
+        f"held out, the fit misses {told}, more than the {100 * most_frac:g} % that plans are made with. Farthest off "
+        f"is batch {worst.batch:.4g}, by {100 * _miss(fit, worst):.0f} %: repeat it, leave out batches at which the "
+        "engine queued or throttled, and measure more in between"
     )
 
 

@@ -87,7 +87,7 @@ def data_rows() -> list[dict[str, str]]:
 
 
 def sample_of(row: dict[str, str]) -> Sample:
-    """What was measured in a row.
+    """What was measured in a row; repeats with as many sequences allowed are of one cell.
 
     Raises:
         KeyError: a column is missing.
@@ -98,4 +98,5 @@ def sample_of(row: dict[str, str]) -> Sample:
         tokens_per_s=float(row["output_tokens_per_s"]),
         power_w=float(row["power_w"]),
         median_itl_s=float(row["median_itl_ms"]) / 1000,
+        cell=row["max_num_seqs"],
     )

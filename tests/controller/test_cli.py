@@ -55,7 +55,8 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
     result = wattroute("--help", cwd=tmp_path)
     assert result.returncode == 0
     assert all(
-        name in result.stdout for name in ("demo", "simulate", "router", "controller", "emulate", "validate", "curves")
+        name in result.stdout
+        for name in ("demo", "simulate", "router", "controller", "emulate", "validate", "curves", "fit")
     )
     assert "schema" in result.stdout
 
@@ -185,3 +186,21 @@ def test_curves_prints_the_map_and_tells_what_is_wrong_with_its_options(tmp_path
     assert (unknown.returncode, zero.returncode) == (2, 2)
     assert "near it are qwen3-3" in one_line_error(unknown)
     assert "--itl-slo-ms 0" in one_line_error(zero)
+
+
+def test_fit_prints_errors_and_tells_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    shown = wattroute("fit", "--markdown", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "#### Median held-out errors" in shown.stdout
+    path = tmp_path / "mine.csv"
+    path.write_text("configuration,batch,tokens_per_s,power_w,itl_ms\nmine,8,fast,900,31\n")
+    wrong = wattroute("fit", "mine.csv", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "mine.csv, line 2, column tokens_per_s: 'fast' is no number" in one_line_error(wrong)
+
+
+def test_the_published_models_need_the_extra_and_say_so(tmp_path: Path) -> None:
+    result = wattroute("fit", "--workload", "synthetic", cwd=tmp_path, hide="statsmodels.api")
+    assert result.returncode == 2
+    assert "pip install 'wattroute[study]'" in one_line_error(result)
+    assert wattroute("fit", "--json", cwd=tmp_path, hide="statsmodels.api").returncode == 0
