@@ -235,6 +235,7 @@ class Dispatcher:
         tokens = tokens_of(ask, outcome, usage=None, chunks=chunks) if usage is None else usage
         if choice.charged_tokens and lane.share:
             policy.charge(lane, tokens.output_tokens - choice.charged_tokens)
+        slot.spend(choice.class_id, tokens.input_tokens, tokens.output_tokens)
         counts.in_flight -= 1
         if outcome is _OK:
             counts.finished += 1
@@ -244,6 +245,7 @@ class Dispatcher:
         else:
             tally.traffic.failed(outcome, tokens, degraded=choice.degraded)
         if ask.charge is not None:
+            ask.charge.place(choice.class_id, choice.spec.pool_id, tokens.input_tokens, tokens.output_tokens)
             _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
         if self._shared is not None:
             self._room.give_back(slot, now_s)

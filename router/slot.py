@@ -28,6 +28,7 @@ class Slot:
         probed_at_s: when it last answered a probe, None if it never did.
         asked: a probe of it has ended, well or not.
         proven: it has told its load at least once.
+        used: [input, output] tokens of the answers that ended on it, by class.
         withheld: it was asked and has not, while another instance is known to be awake; or it joined since.
         ready: it is among its pool's instances to choose from.
         free: it is ready and below its cap, and so stands in a circle.
@@ -56,6 +57,7 @@ class Slot:
         "row",
         "sleeping",
         "spec",
+        "used",
         "withheld",
     )
 
@@ -80,6 +82,7 @@ class Slot:
         self.withheld = False
         self.ready = False
         self.free = False
+        self.used: dict[str, list[int]] = {}
         self.after = self.before = self
 
     def adopt(self, old: Slot) -> None:
@@ -94,6 +97,15 @@ class Slot:
         self.sleeping = old.sleeping
         self.asked = old.asked
         self.proven = old.proven
+        self.used = old.used
+
+    def spend(self, class_id: str, input_tokens: int, output_tokens: int) -> None:
+        """Count the tokens of an answer that ended here."""
+        used = self.used.get(class_id)
+        if used is None:
+            used = self.used[class_id] = [0, 0]
+        used[0] += input_tokens
+        used[1] += output_tokens
 
     @property
     def is_open(self) -> bool:

@@ -13,6 +13,7 @@ from router.accounting import ClassCounts, Traffic, add_counts
 from router.canary import Sample
 from router.histogram import Histogram
 from router.ladder import TableState
+from router.spent import Spent, merge_spent
 from router.tenants.counts import TenantCounts, merge_tenants
 
 _RUNGS = [TableState.FRESH.value, TableState.LAST_GOOD.value, TableState.STATIC.value]
@@ -90,6 +91,7 @@ class Snapshot(msgspec.Struct):
         gauges: further values, by name without prefix; the largest of the workers counts.
         sums: further values, by name without prefix; summed over workers.
         tenants: by label, at most as many as the settings allow; empty where there are no tenants.
+        spent: tokens by instance and class, answers under way included.
         draining: whether the router is going out of service.
         engine_connections: connections to engines, ``busy`` and ``idle``.
         overhead: time from receiving a request to sending it to the engine that answered.
@@ -110,6 +112,7 @@ class Snapshot(msgspec.Struct):
     gauges: dict[str, float] = {}
     sums: dict[str, float] = {}
     tenants: list[TenantCounts] = []
+    spent: list[Spent] = []
     draining: bool = False
     engine_connections: dict[str, int] = {}
     overhead: Histogram | None = None
@@ -139,6 +142,7 @@ def merge(snapshots: Sequence[Snapshot]) -> Snapshot:
         add_counts(whole.counters, other.counters)
         merge_tenants(whole.tenants, other.tenants)
         whole.samples += other.samples
+        merge_spent(whole.spent, other.spent)
         _merge_process(whole, other)
     return whole
 
@@ -156,6 +160,7 @@ def counts_of(ended: Snapshot) -> Snapshot:
         unclassified=ended.unclassified,
         counters=ended.counters,
         tenants=[msgspec.structs.replace(item, in_flight=0) for item in ended.tenants],
+        spent=[msgspec.structs.replace(item, streams=0) for item in ended.spent],
         overhead=ended.overhead,
     )
     counts.config.reloads = ended.config.reloads

@@ -25,8 +25,9 @@ def state_document(snapshot: Snapshot) -> dict[str, Any]:
         "workers": int(snapshot.sums.get("workers", 0)),
         "table": _table_document(snapshot.table, snapshot.now_s),
         "classes": [_class_document(counts, tokens.get(counts.class_id, [])) for counts in snapshot.classes],
+        "tenants": [{"tenant": item.tenant, "tokens": item.used} for item in snapshot.tenants],
         "pools": _pool_documents(snapshot.instances),
-        "instances": [msgspec.structs.asdict(instance) for instance in snapshot.instances],
+        "instances": _instance_documents(snapshot),
         "leaving": [msgspec.structs.asdict(view) for view in snapshot.leaving],
         "connections": {
             "clients": int(snapshot.sums.get("client_connections", 0)),
@@ -57,6 +58,21 @@ def _config_document(config: ConfigView, now_s: float) -> dict[str, Any]:
         "last_error": config.error,
         "needs_restart": list(config.needs_restart),
     }
+
+
+def _instance_documents(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Each instance with the tokens that classes had of it."""
+    tokens: dict[str, dict[str, Any]] = {}
+    for item in snapshot.spent:
+        tokens.setdefault(item.instance_id, {})[item.class_id] = {
+            "input": item.input_tokens,
+            "output": item.output_tokens,
+            "streams": item.streams,
+        }
+    return [
+        {**msgspec.structs.asdict(instance), "tokens": tokens.get(instance.instance_id, {})}
+        for instance in snapshot.instances
+    ]
 
 
 def _pool_documents(instances: list[InstanceView]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from router.allocation import Allocation
 from router.parts import Parts
 from router.slot import Slot
 from router.snapshot import InstanceView, LeavingView, Snapshot
+from router.spent import spent_of
 
 
 def snapshot_of(parts: Parts, allocation: Allocation, now_s: float) -> Snapshot:
@@ -25,6 +26,7 @@ def snapshot_of(parts: Parts, allocation: Allocation, now_s: float) -> Snapshot:
         leaving=[_leaving_view(slot) for slot in fleet.leaving if slot.in_flight],
         unclassified=accounts.unclassified,
         tenants=parts.intake.tenant_counts(),
+        spent=spent_of(fleet.slots.values()),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from router.observe.observer import Observation
 from router.proxy.gateway import Gateway
 from router.snapshot import Snapshot
+from router.spent import merge_spent, under_way
 
 LAG_KEPT_S = 60.0
 """How long the event loop's largest lag is told after it happened: longer than most scrapes are apart."""
@@ -61,6 +62,7 @@ class WorkerReport:
         idle = gateway.engines.idle()
         snapshot.engine_connections = {"busy": gateway.engines.open - idle, "idle": idle}
         snapshot.overhead = gateway.overhead
+        merge_spent(snapshot.spent, under_way(gateway.progress()))
         snapshot.config.workers_by_hash = {config_hash: 1}
         if gateway.sampler is not None:
             snapshot.samples = gateway.sampler.samples()

@@ -100,6 +100,27 @@ class ClassDemand:
 
 
 @dataclass(frozen=True, slots=True)
+class SpentTokens:
+    """Tokens of one class on one instance, summed over routers; they only grow, and hold those of streams under way."""
+
+    instance_id: InstanceId
+    class_id: ClassId
+    input_tokens: float
+    output_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class TenantTokens:
+    """Tokens of one tenant by class and pool, of answers that ended; they only grow."""
+
+    tenant: str
+    class_id: ClassId
+    pool_id: PoolId
+    input_tokens: float
+    output_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
 class RouterObservation:
     """What the routers report.
 
@@ -107,12 +128,16 @@ class RouterObservation:
         acknowledged_sequence: smallest table sequence that any router obeys; -1 while one obeys none.
         in_flight: requests that routers have under way on an instance, from the choice to the answer's end; an
             instance without an entry has none.
+        streams: those of them that are streams of which something has come, so that `spent` has their tokens so far.
     """
 
     observed_at_s: float
     acknowledged_sequence: int
     demand: tuple[ClassDemand, ...]
     in_flight: tuple[tuple[InstanceId, int], ...] = ()
+    streams: tuple[tuple[InstanceId, int], ...] = ()
+    spent: tuple[SpentTokens, ...] = ()
+    tenants: tuple[TenantTokens, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

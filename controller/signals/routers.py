@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ import aiohttp
 from controller.errors import SignalError
 from controller.model.observation import ClassDemand, Missing, RouterObservation
 from controller.signals.http_client import get_json
+from controller.signals.router_tokens import Key, Pair, TokenTotals, read_tokens
 from router.contract import ClassId, InstanceId, PoolId
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class RouterState:
     Attributes:
         in_flight, queued: requests by class.
         on_instance: requests under way by instance.
+        tokens, streams: as in `router_tokens.read_tokens`.
     """
 
     sequence: int
@@ -45,6 +47,8 @@ class RouterState:
     in_flight: Mapping[str, int]
     queued: Mapping[str, int]
     on_instance: Mapping[str, int]
+    tokens: Mapping[Key, Pair] = field(default_factory=dict)
+    streams: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class _Router:
     sequence: int = -1
     last: dict[tuple[str, str, str], float] = field(default_factory=dict)
     on_instance: Mapping[str, int] = field(default_factory=dict)
+    streams: Mapping[str, int] = field(default_factory=dict)
 
 
 Counts = tuple[tuple[str, str, str, float], ...]
@@ -89,6 +94,7 @@ class RouterSource:
         self._urls = tuple(url.rstrip("/") for url in urls)
         self._timeout_s = timeout_s
         self._routers: dict[str, _Router] = {}
+        self._tokens = TokenTotals()
         self._totals = _as_map(counted.totals) if counted else {}
         self._before = {url: _as_map(counts) for url, counts in counted.routers} if counted else {}
 
@@ -116,12 +122,18 @@ class RouterSource:
                 self._miss(router, result, now_s)
             else:
                 states.append(result)
-                self._take(router, result, now_s)
+                self._take(router, result, now_s, url)
         if not states:
             return Missing("routers", "; ".join(map(str, errors[:3])), now_s)
         counted = [router for router in self._routers.values() if not router.is_gone]
         return RouterObservation(
-            now_s, min(router.sequence for router in counted), self._demand(states), _summed_in_flight(counted)
+            now_s,
+            min(router.sequence for router in counted),
+            self._demand(states),
+            _summed(router.on_instance for router in counted),
+            _summed(router.streams for router in counted),
+            self._tokens.spent,
+            self._tokens.tenants,
         )
 
     async def _fetch(self, url: str) -> RouterState | SignalError:
@@ -138,14 +150,16 @@ class RouterSource:
             router.is_gone = True
             log.warning("router counts as gone", extra={"source": error.source, "reason": error.reason})
 
-    def _take(self, router: _Router, state: RouterState, now_s: float) -> None:
+    def _take(self, router: _Router, state: RouterState, now_s: float, url: str) -> None:
         current = {("class", *key): value for key, value in state.counters.items()}
         current |= {("pool", *key): value for key, value in state.by_pool.items()}
         restarted = _has_restarted(router.last, current)
         for key, value in current.items():
             before = 0.0 if restarted else router.last.get(key, 0.0)
             self._totals[key] = self._totals.get(key, 0.0) + max(0.0, value - before)
+        self._tokens.take(url, state.tokens, restarted=restarted)
         router.last = current
+        router.streams = state.streams
         router.sequence = state.sequence
         router.on_instance = state.on_instance
         router.answered_at_s = now_s
@@ -177,10 +191,10 @@ def _as_counts(values: Mapping[tuple[str, str, str], float]) -> Counts:
     return tuple((*key, values[key]) for key in sorted(values))
 
 
-def _summed_in_flight(routers: list[_Router]) -> tuple[tuple[InstanceId, int], ...]:
+def _summed(counts: Iterable[Mapping[str, int]]) -> tuple[tuple[InstanceId, int], ...]:
     total: Counter[str] = Counter()
-    for router in routers:
-        total.update(router.on_instance)
+    for each in counts:
+        total.update(each)
     return tuple((InstanceId(instance_id), count) for instance_id, count in sorted(total.items()) if count > 0)
 
 
@@ -227,7 +241,8 @@ def read_state(data: Any) -> RouterState:
             raise ValueError(f"{where}.output_tokens_by_pool is not an object")
         for pool_id, value in pools.items():
             by_pool[class_id, pool_id] = _count(value, f"{where}.output_tokens_by_pool.{pool_id}")
-    return RouterState(table["sequence"], counters, by_pool, in_flight, queued, _on_instance(data.get("instances", [])))
+    on_instance = _on_instance(data.get("instances", []))
+    return RouterState(table["sequence"], counters, by_pool, in_flight, queued, on_instance, *read_tokens(data))
 
 
 def _on_instance(instances: Any) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from router.http1.keyed_heads import KeyedReader
 from router.http1.request_head import RequestHead
 from router.http1.request_reader import RequestReader
 from router.http1.response_head import ResponseReader
-from router.openai import with_model
+from router.openai import Usage, with_model
 from router.proxy.client_side import ClientConnection
 from router.proxy.engine_side import EnginePool
 from router.proxy.errors import refusal_parts
@@ -283,6 +283,14 @@ class Gateway:
         """Note that an engine failed a request."""
         instance_id = None if choice is None else choice.spec.instance_id
         log.warning("attempt failed", extra={"instance_id": instance_id, "outcome": outcome.value, "reason": reason})
+
+    def progress(self) -> Iterator[tuple[Choice, Usage]]:
+        """Of each stream under way of which something has come: who serves it, and its tokens so far."""
+        for client in self.clients:
+            if client.relay is not None:
+                found = client.relay.progress()
+                if found is not None:
+                    yield found
 
     def sweep(self) -> None:
         """Act on every deadline that has passed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from router.accounting import tokens_of
 from router.contract import InstanceId
 from router.exchange import Ask, Choice, Outcome, Refusal
 from router.http1.request_head import RequestHead, engine_head, engine_message
@@ -228,6 +229,13 @@ class Relay(Passage):
     def _events(self) -> int:
         """Events of a stream that were passed on; 0 for any other answer."""
         return self._chunks if self._response is not None and self._response.is_event_stream else 0
+
+    def progress(self) -> tuple[Choice, Usage] | None:
+        """Who serves a stream that is under way, and its tokens so far; None for all else."""
+        choice, events = self._choice, self._events()
+        if choice is None or not events:
+            return None
+        return choice, tokens_of(self._ask, OK, usage=None, chunks=events)
 
     # What the client's side tells.
 

@@ -56,6 +56,10 @@ class Charge:
         self._counts.input_tokens += input_tokens
         self._counts.output_tokens += output_tokens
 
+    def place(self, class_id: str, pool_id: str, input_tokens: int, output_tokens: int) -> None:
+        """Count where an attempt's tokens were used."""
+        self._counts.place(class_id, pool_id, input_tokens, output_tokens)
+
     def refused(self, reason: str) -> None:
         """Count that it is not served after all."""
         self._counts.count_refusal(reason)

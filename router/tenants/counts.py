@@ -20,6 +20,7 @@ class TenantCounts(msgspec.Struct):
         in_flight: admitted and not yet ended.
         input_tokens, output_tokens: as told by the engines, else estimated.
         refused: not served, by reason.
+        used: [input, output] tokens by class and pool.
     """
 
     tenant: str
@@ -28,10 +29,18 @@ class TenantCounts(msgspec.Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     refused: dict[str, int] = {}
+    used: dict[str, dict[str, list[int]]] = {}
 
     def count_refusal(self, reason: str) -> None:
         """A request was not served."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def place(self, class_id: str, pool_id: str, input_tokens: int, output_tokens: int) -> None:
+        """Count where tokens were used."""
+        by_pool = self.used.setdefault(class_id, {})
+        used = by_pool.setdefault(pool_id, [0, 0])
+        used[0] += input_tokens
+        used[1] += output_tokens
 
     def add(self, other: TenantCounts) -> None:
         """Add another worker's counts."""
@@ -41,6 +50,9 @@ class TenantCounts(msgspec.Struct):
         self.output_tokens += other.output_tokens
         for reason, count in other.refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + count
+        for class_id, by_pool in other.used.items():
+            for pool_id, (input_tokens, output_tokens) in by_pool.items():
+                self.place(class_id, pool_id, input_tokens, output_tokens)
 
 
 def merge_tenants(whole: list[TenantCounts], more: list[TenantCounts]) -> None:

@@ -1,0 +1,70 @@
+"""An amount of energy with what it was for and what it cost; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Energy at the GPUs by phase, and its cost and emissions at the meter.
+
+    Attributes:
+        prefill_j, decode_j: active energy.
+        idle_j: drawn whether anything ran or not.
+        usd, carbon_kg: of that part of the energy for which price and emission rate were known.
+        unpriced_j, uncounted_j: the parts for which they were not; never counted as costing nothing.
+    """
+
+    prefill_j: float = 0.0
+    decode_j: float = 0.0
+    idle_j: float = 0.0
+    usd: float = 0.0
+    carbon_kg: float = 0.0
+    unpriced_j: float = 0.0
+    uncounted_j: float = 0.0
+
+    @property
+    def energy_j(self) -> float:
+        """All of it."""
+        return self.prefill_j + self.decode_j + self.idle_j
+
+    def __add__(self, other: Share) -> Share:
+        """Both together."""
+        return Share(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Share) -> Share:
+        """What is left without the other."""
+        return Share(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def times(self, factor: float) -> Share:
+        """That many times as much."""
+        return Share(*(value * factor for value in astuple(self)))
+
+    def at_least_zero(self) -> Share:
+        """Without what is below zero; a price may be negative, and so may the cost."""
+        return replace(
+            Share(*(max(0.0, value) for value in astuple(self))), usd=self.usd, carbon_kg=self.carbon_kg
+        )
+
+    def costing(self, whole: Share, frac: float) -> Share:
+        """The same energy at that fraction of the whole's costs."""
+        return replace(
+            self,
+            usd=frac * whole.usd,
+            carbon_kg=frac * whole.carbon_kg,
+            unpriced_j=frac * whole.unpriced_j,
+            uncounted_j=frac * whole.uncounted_j,
+        )
+
+
+NOTHING = Share()
+
+
+def summed(shares: Iterable[Share]) -> Share:
+    """All together."""
+    total = NOTHING
+    for share in shares:
+        total += share
+    return total

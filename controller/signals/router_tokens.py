@@ -1,0 +1,124 @@
+"""Tokens by instance and class, and by tenant, as routers report them; pure.
+
+A stream under way counts what came so far, which its engine may correct at its end: a count that goes back is held
+until it grows again. A router seen for the first time begins at what it has counted, as its past is nobody's interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from controller.model.observation import SpentTokens, TenantTokens
+from router.contract import ClassId, InstanceId, PoolId
+
+MAX_CLASSES = 1024
+MAX_TENANTS = 4096
+MAX_ENTRIES = 262_144
+
+Key = tuple[str, str, str]
+"""("", instance, class) or (tenant, pool, class); no tenant has an empty name."""
+Pair = tuple[float, float]
+
+
+class TokenTotals:
+    """Sums what routers report, so that the sums only grow."""
+
+    def __init__(self) -> None:
+        self._totals: dict[Key, Pair] = {}
+        self._last: dict[str, Mapping[Key, Pair]] = {}
+
+    def take(self, router: str, now: Mapping[Key, Pair], *, restarted: bool) -> None:
+        """Take in one router's counters."""
+        known = self._last.get(router)
+        if known is None:
+            known = now
+            self._totals = {key: (0.0, 0.0) for key in now} | self._totals
+        before = {} if restarted else known
+        held: dict[Key, Pair] = {}
+        for key, (inputs, outputs) in now.items():
+            had = before.get(key, (0.0, 0.0))
+            held[key] = max(had[0], inputs), max(had[1], outputs)
+            total = self._totals.get(key, (0.0, 0.0))
+            self._totals[key] = total[0] + held[key][0] - had[0], total[1] + held[key][1] - had[1]
+        self._last[router] = held
+
+    @property
+    def spent(self) -> tuple[SpentTokens, ...]:
+        """By instance and class."""
+        return tuple(
+            SpentTokens(InstanceId(instance), ClassId(class_id), *total)
+            for (tenant, instance, class_id), total in sorted(self._totals.items())
+            if not tenant
+        )
+
+    @property
+    def tenants(self) -> tuple[TenantTokens, ...]:
+        """By tenant, class and pool."""
+        return tuple(
+            TenantTokens(tenant, ClassId(class_id), PoolId(pool), *total)
+            for (tenant, pool, class_id), total in sorted(self._totals.items())
+            if tenant
+        )
+
+
+def read_tokens(data: Mapping[str, Any]) -> tuple[dict[Key, Pair], dict[str, int]]:
+    """The tokens in a router's /state, and the streams under way by instance; a router that tells none gives none.
+
+    Raises:
+        ValueError: the place and the value of what is malformed.
+    """
+    tokens: dict[Key, Pair] = {}
+    streams: dict[str, int] = {}
+    for index, entry in enumerate(_list(data.get("instances", []), "instances", MAX_ENTRIES)):
+        where = f"instances[{index}]"
+        name = _name(entry, "instance_id", where)
+        for class_id, counts in _object(entry.get("tokens", {}), f"{where}.tokens").items():
+            place = f"{where}.tokens.{class_id}"
+            fields = _object(counts, place)
+            pair = _count(fields.get("input"), f"{place}.input"), _count(fields.get("output"), f"{place}.output")
+            tokens["", name, class_id] = pair
+            streams[name] = streams.get(name, 0) + round(_count(fields.get("streams", 0), f"{place}.streams"))
+    for index, entry in enumerate(_list(data.get("tenants", []), "tenants", MAX_TENANTS)):
+        tokens |= _of_tenant(entry, f"tenants[{index}]")
+    if len(tokens) > MAX_ENTRIES:
+        raise ValueError(f"tokens are told by {len(tokens)} names, more than {MAX_ENTRIES}")
+    return tokens, streams
+
+
+def _of_tenant(entry: Any, where: str) -> dict[Key, Pair]:
+    tenant = _name(entry, "tenant", where)
+    found: dict[Key, Pair] = {}
+    for class_id, by_pool in _object(entry.get("tokens", {}), f"{where}.tokens").items():
+        for pool_id, pair in _object(by_pool, f"{where}.tokens.{class_id}").items():
+            place = f"{where}.tokens.{class_id}.{pool_id}"
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise ValueError(f"{place} is {pair!r:.40}, [input, output] is expected")
+            found[tenant, pool_id, class_id] = _count(pair[0], place), _count(pair[1], place)
+    return found
+
+
+def _list(value: Any, where: str, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise ValueError(f"{where} is not a list of at most {most}")
+    return value
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or len(value) > MAX_CLASSES:
+        raise ValueError(f"{where} is not an object of at most {MAX_CLASSES}")
+    return value
+
+
+def _name(entry: Any, key: str, where: str) -> str:
+    name = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{where}.{key} is not a name")
+    return name
+
+
+def _count(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
+    return float(value)
