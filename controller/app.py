@@ -23,6 +23,7 @@ from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.allocation_redis import RedisPublisher
 from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
+from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
 from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
@@ -31,8 +32,11 @@ from controller.dashboard.access import guard
 from controller.dashboard.api import MAX_BODY_BYTES, Api, ApiParts, errors_as_json
 from controller.dashboard.board import Board
 from controller.dashboard.pages import Pages
+from controller.energy_desk import DeskParts, EnergyDesk, open_book
+from controller.energy_metrics import EnergyMetrics
 from controller.errors import ListenError
 from controller.lifecycle.handback import OnExit
+from controller.lifecycle.joules import JoulePolicy
 from controller.model.fleet import Site
 from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
@@ -87,6 +91,7 @@ class ServiceOptions:
         on_exit: what becomes of the instances that sleep by the controller's command when it lets go of them.
         exit_wait_s: longest wait for them at the end.
         canary: how pools' answers are tested.
+        joules: how energy is told off to requests.
     """
 
     data_dir: Path
@@ -99,6 +104,7 @@ class ServiceOptions:
     on_exit: OnExit = OnExit.WAKE
     exit_wait_s: float = 20.0
     canary: CanarySetup = field(default_factory=CanarySetup)
+    joules: JoulePolicy = field(default_factory=JoulePolicy)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -167,6 +173,7 @@ async def assemble(
         )
         allocation = AllocationBoard()
         publishers: list[Actuator] = [allocation]
+        redis: RedisPublisher | None = None
         if endpoints.redis_url is not None:
             redis = RedisPublisher(
                 endpoints.redis_url,
@@ -178,6 +185,10 @@ async def assemble(
             stack.push_async_callback(redis.close)
             publishers.append(redis)
         telemetry = Telemetry(site, policy.precedence)
+        rates = RatesBoard()
+        account, account_file = open_book(options.data_dir, site, options.joules)
+        metrics = EnergyMetrics(telemetry.registry)
+        desk = EnergyDesk(DeskParts(account, metrics, rates, account_file, options.joules.idle.value, redis))
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
@@ -192,10 +203,11 @@ async def assemble(
             telemetry=telemetry,
             clock=clock,
             keep=continuity.keeper(lambda: routers.counted),
+            desk=desk,
             watchers=(board.take,),
         )
         runner = Runner(parts, inherited.memory, options.pace)
-        app = build_app(Api(ApiParts(allocation, book, runner, telemetry, clock, quality)), board, options.token)
+        app = build_app(Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality)), board, options.token)
         canary = CanaryParts(
             book=quality,
             engines=endpoints.engines,

@@ -18,6 +18,8 @@ from controller.announce import Announcer
 from controller.clock import Clock
 from controller.continuity import Keep
 from controller.custody import Custody
+from controller.energy_desk import RECORD_KIND as ENERGY_KIND
+from controller.energy_desk import EnergyDesk
 from controller.errors import ActuationError, StoreError
 from controller.model.observation import InstanceObservation, Missing, Observation, Reading
 from controller.ports import Actuator, ObservationSource, Recorder
@@ -38,7 +40,8 @@ class Fault:
     """Something of the loop's own that does not work, shown on the ladder until it does.
 
     Attributes:
-        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``state``, or ``actuate`` with the instance's name.
+        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``energy``, ``state``, or ``actuate`` with the
+            instance's name.
     """
 
     step: str
@@ -70,6 +73,7 @@ class RunnerParts:
         publishers: each gets every table that is to be published.
         custody: knows which instances sleep by the controller's command.
         keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
+        desk: keeps the account of requests' energy; None keeps none.
         watchers: called with each status; one that fails is told and called again the next time.
     """
 
@@ -82,6 +86,7 @@ class RunnerParts:
     telemetry: Telemetry
     clock: Clock
     keep: Keep | None = None
+    desk: EnergyDesk | None = None
     watchers: tuple[Callable[[Status], None], ...] = ()
 
 
@@ -189,6 +194,20 @@ class Runner:
             else:
                 self._recover("watch")
         await self._record(SAMPLE_KIND, now_s, self._sample_record(observation, energy_j))
+        await self._book_energy(observation)
+
+    async def _book_energy(self, observation: Observation) -> None:
+        if self._parts.desk is None:
+            return
+        try:
+            record = self._parts.desk.take(observation)
+            if record is not None:
+                await self._record(ENERGY_KIND, observation.now_s, record)
+            await self._parts.desk.tell(observation.now_s)
+        except Exception as error:  # an account that fails must not stop the control; the next look books on
+            self._fail("energy", error)
+        else:
+            self._recover("energy")
 
     def _sample_record(self, observation: Observation, energy_j: float) -> dict[str, object]:
         power = observation.site_power

@@ -16,6 +16,7 @@ from controller.clock import Clock, SystemClock
 from controller.compose import build_canary, build_emulated, build_feed, build_policy, build_site
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
+from controller.lifecycle.joules import JoulePolicy
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.runner import RunnerOptions
@@ -87,6 +88,7 @@ async def _controller(settings: Settings) -> None:
                 on_exit=own.on_exit,
                 exit_wait_s=own.exit_wait_s,
                 canary=_canary(settings),
+                joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,

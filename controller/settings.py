@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
+from controller.energy.attribution import IdlePolicy
 from controller.errors import ConfigError
 from controller.forecast.policy import DemandForecast
 from controller.lifecycle.handback import OnExit
@@ -327,6 +328,16 @@ class QualitySettings(Group):
     canary: CanarySettings = CanarySettings()
 
 
+class EnergySettings(Group):
+    """How energy is told off to requests; see docs/reference/energy.md."""
+
+    idle: IdlePolicy = IdlePolicy.SHARED
+    """What becomes of the energy that instances draw whether they serve or not. shared: the requests of the moment bear
+    that of their pool, in proportion to their active energy. kept: an account of its own."""
+    settle_s: Annotated[float, Field(ge=10, le=3600)] = 60.0
+    """Time between two records in the ledger; tenants share what was used in it."""
+
+
 class EmulatorSettings(Group):
     """The emulated engines and GPUs, for trying the system without hardware."""
 
@@ -352,6 +363,7 @@ class Settings(RouterFile):
     forecast: ForecastSettings = ForecastSettings()
     signals: SignalSettings = SignalSettings()
     controller: ControllerSettings = ControllerSettings()
+    energy: EnergySettings = EnergySettings()
     emulator: EmulatorSettings = EmulatorSettings()
     quality: QualitySettings = QualitySettings()
 

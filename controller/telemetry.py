@@ -31,7 +31,7 @@ _STEPS_MAX = 32
 CANARY_OUTCOMES = ("agreed", "differed", "kept", "failed")
 CANARY_PAUSES = ("off", "budget", "no_target", "no_reference")
 _SIGNALS = ("site_power", "router", "price", "carbon")
-_FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state"))
+_FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state", "energy"))
 
 
 class Telemetry:
@@ -197,7 +197,7 @@ class Telemetry:
             self._canary_paused.labels(reason).set(counts.paused == reason)
 
     def take_fault(self, step: str) -> None:
-        """Count a fault of the loop's own steps: read, tick, late, publish, record, watch or state."""
+        """Count a fault of the loop's own steps: read, tick, late, publish, record, watch, state or energy."""
         self._faults.labels(_known(step, _FAULTS)).inc()
 
     def take_outcome(self, verb: Verb, *, is_done: bool) -> None:

@@ -13,6 +13,14 @@ JSON form, ``schema_version`` 1 (unknown keys are ignored, so that a newer contr
      "caps": [{"instance_id": "bf16-0", "max_in_flight": 128}, ...],
      "draining": ["bf16-1"],
      "event": {"event_id": "e1", "state": "active", "ends_at_s": 1800.0} | null}
+
+Beside the table goes a document of its own that changes much more often and that nothing is decided by: what a token
+costs on each instance, in J, so that a router can tell a client the energy of its request. ``idle`` says whether the
+figures hold a part of the idle energy (``shared``) or none (``kept``), the last item of a row how they are known
+(``direct``, ``estimated``, ``emulated``)::
+
+    {"schema_version": 1, "issued_at_s": 1.0, "expires_at_s": 31.0, "idle": "shared",
+     "rates": [["bf16-0", 0.0213, 0.482, "direct"], ...]}
 """
 
 from __future__ import annotations
@@ -25,6 +33,10 @@ from typing import Any, NewType
 SCHEMA_VERSION = 1
 MAX_ENCODED_BYTES = 4 * 1024 * 1024
 MAX_ENTRIES = 100_000
+RATES_SUFFIX = ":energy"
+"""Of the Redis key of the energy rates, after the table's."""
+MAX_RATES_BYTES = 8 * 1024 * 1024
+MAX_J_PER_TOKEN = 1e9
 MAX_NUMBER = float(1 << 53)  # whole numbers up to here are exact in every reader's JSON
 
 PoolId = NewType("PoolId", str)
@@ -60,6 +72,34 @@ class ContractError(ValueError):
         super().__init__(f"allocation table: {path}: {problem}; the table is refused, the last good one stays")
         self.path = path
         self.problem = problem
+
+
+class RatesError(ValueError):
+    """Energy rates that cannot be used; the message names the place and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyRate:
+    """What a prompt token and an output token cost on an instance, J; `quality` says how that is known."""
+
+    instance_id: InstanceId
+    prefill_j: float
+    decode_j: float
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyRates:
+    """The rates of all instances that serve; after `expires_at_s` they say nothing any more.
+
+    Attributes:
+        idle: what the rates hold of idle energy: ``shared`` or ``kept``.
+    """
+
+    issued_at_s: float
+    expires_at_s: float
+    idle: str
+    rates: tuple[EnergyRate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +266,62 @@ def _integer(entry: dict[str, Any], key: str, path: str, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= MAX_NUMBER:
         raise ContractError(where, f"a whole number of at least {minimum} is expected, not {value!r:.80}")
     return value
+
+
+def encode_rates(rates: EnergyRates) -> bytes:
+    """JSON form of energy rates, UTF-8; four digits of each, which is more than any meter has."""
+    rows = [
+        [rate.instance_id, float(f"{rate.prefill_j:.4g}"), float(f"{rate.decode_j:.4g}"), rate.quality]
+        for rate in rates.rates
+    ]
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "issued_at_s": rates.issued_at_s,
+        "expires_at_s": rates.expires_at_s,
+        "idle": rates.idle,
+        "rates": rows,
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def decode_rates(raw: bytes) -> EnergyRates:
+    """Read and check energy rates.
+
+    Raises:
+        RatesError: naming the place and the value, for anything malformed, unbounded or of another schema version.
+    """
+    if len(raw) > MAX_RATES_BYTES:
+        raise RatesError(f"energy rates: {len(raw)} bytes, more than {MAX_RATES_BYTES}")
+    try:
+        root = _mapping(json.loads(raw), "$")
+        if root.get("schema_version") != SCHEMA_VERSION:
+            raise ContractError("schema_version", f"{root.get('schema_version')!r}, this reader knows {SCHEMA_VERSION}")
+        return EnergyRates(
+            issued_at_s=_number(root, "issued_at_s", "$"),
+            expires_at_s=_number(root, "expires_at_s", "$"),
+            idle=_idle(root.get("idle")),
+            rates=tuple(_rate(item, f"rates[{i}]") for i, item in enumerate(_items(root, "rates"))),
+        )
+    except ContractError as error:
+        raise RatesError(f"energy rates: {error.path}: {error.problem}") from error
+    except (ValueError, RecursionError) as error:
+        raise RatesError(f"energy rates: not JSON ({error})") from error
+
+
+def _rate(item: Any, path: str) -> EnergyRate:
+    if not isinstance(item, list) or len(item) < 4:
+        raise ContractError(path, f"[instance, J, J, quality] is expected, not {item!r:.80}")
+    figures = {"prefill_j": item[1], "decode_j": item[2]}
+    prefill_j, decode_j = (_number(figures, name, path, minimum=0.0) for name in figures)
+    if max(prefill_j, decode_j) > MAX_J_PER_TOKEN:
+        raise ContractError(path, f"{max(prefill_j, decode_j)!r} J a token, more than {MAX_J_PER_TOKEN:g}")
+    quality = _string(item[3], f"{path}[3]")
+    if not quality.isalpha() or not quality.isascii():
+        raise ContractError(f"{path}[3]", f"{quality!r:.80} is no word")
+    return EnergyRate(InstanceId(_string(item[0], f"{path}[0]")), prefill_j, decode_j, quality)
+
+
+def _idle(value: Any) -> str:
+    if value not in ("shared", "kept"):
+        raise ContractError("idle", f"{value!r:.80}, 'shared' or 'kept' is expected")
+    return str(value)

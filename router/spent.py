@@ -38,9 +38,7 @@ class Spent(msgspec.Struct):
 
 def spent_of(slots: Iterable[Slot]) -> list[Spent]:
     """Tokens of the answers that ended."""
-    return [
-        Spent(slot.spec.instance_id, class_id, *used) for slot in slots for class_id, used in slot.used.items()
-    ]
+    return [Spent(slot.spec.instance_id, class_id, *used) for slot in slots for class_id, used in slot.used.items()]
 
 
 def merge_spent(whole: list[Spent], more: Iterable[Spent]) -> None:

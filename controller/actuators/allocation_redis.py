@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
-from router.contract import encode
+from router.contract import RATES_SUFFIX, encode
 
 _PASSWORD = re.compile(r"(?<=://)[^@/]*@")
 
@@ -75,6 +75,20 @@ class RedisPublisher:
             raise ActuationError(self._target, f"table not written: {error}") from error
         self._announced = table.sequence
         return (f"table {table.sequence} written to redis",) if is_new else ()
+
+    async def put_rates(self, body: bytes, ttl_s: float) -> None:
+        """Write energy rates beside the table, under its key and ``:energy``.
+
+        Raises:
+            ActuationError: Redis did not take them in time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._client.set(f"{self._key}{RATES_SUFFIX}", body, px=max(1, int(ttl_s * 1000)))
+        except TimeoutError as error:
+            raise ActuationError(self._target, f"energy rates not written within {self._timeout_s:g} s") from error
+        except (RedisError, OSError) as error:
+            raise ActuationError(self._target, f"energy rates not written: {error}") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from controller.actuators.allocation_http import AllocationBoard
+from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
 from controller.dashboard.access import error_response
 from controller.errors import StoreError
@@ -33,6 +34,7 @@ class ApiParts:
     """What the API speaks for."""
 
     allocation: AllocationBoard
+    rates: RatesBoard
     events: EventBook
     runner: Runner
     telemetry: Telemetry
@@ -50,6 +52,7 @@ class Api:
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         app.router.add_get("/v1/allocation", self.allocation)
+        app.router.add_get("/v1/energy-rates", self.energy_rates)
         app.router.add_get("/v1/events", self.list_events)
         app.router.add_post("/v1/events", self.add_event)
         app.router.add_delete("/v1/events/{event_id}", self.cancel_event)
@@ -74,6 +77,16 @@ class Api:
         if published.etag in known:
             return web.Response(status=304, headers=headers)
         return web.Response(body=published.body, content_type="application/json", headers=headers)
+
+    async def energy_rates(self, request: web.Request) -> web.Response:
+        """What a token costs on each instance now; 304 for rates the caller has, 503 while none are known."""
+        posted = self._parts.rates.current(self._parts.clock.wall_s())
+        if posted is None:
+            return error_response(503, "no energy rates are known now", "no_rates")
+        headers = {"ETag": posted.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == posted.etag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=posted.body, content_type="application/json", headers=headers)
 
     async def list_events(self, request: web.Request) -> web.Response:
         """Events pending, active, or ended within the last hour."""

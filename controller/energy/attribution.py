@@ -163,7 +163,9 @@ def attribute(
     keeps it.
     """
     factors = {pool_id: _idle_factor(intervals, pool_id, policy) for pool_id in {each.pool_id for each in intervals}}
-    return tuple(_one(each, stocks.get(each.instance_id, Stock()), factors[each.pool_id], signals) for each in intervals)
+    return tuple(
+        _one(each, stocks.get(each.instance_id, Stock()), factors[each.pool_id], signals) for each in intervals
+    )
 
 
 def _idle_factor(intervals: tuple[Interval, ...], pool_id: PoolId, policy: IdlePolicy) -> float | None:
@@ -231,9 +233,7 @@ def _draw(interval: Interval, stock: Stock) -> tuple[dict[str, Share], Stock]:
     active_j = share.prefill_j + share.decode_j
     idle_frac = sum(taken_j) / active_j if active_j > 0 else max(prefill_frac, decode_frac)
     prefills, decodes = _parts(interval, told)
-    actives = [
-        (prefill * taken_j[0], decode * taken_j[1]) for prefill, decode in zip(prefills, decodes, strict=True)
-    ]
+    actives = [(prefill * taken_j[0], decode * taken_j[1]) for prefill, decode in zip(prefills, decodes, strict=True)]
     parts = _in_proportion([sum(pair) for pair in actives]) or prefills
     taken = {
         name: Share(*active, part * idle_frac * share.idle_j)

@@ -44,9 +44,7 @@ class Share:
 
     def at_least_zero(self) -> Share:
         """Without what is below zero; a price may be negative, and so may the cost."""
-        return replace(
-            Share(*(max(0.0, value) for value in astuple(self))), usd=self.usd, carbon_kg=self.carbon_kg
-        )
+        return replace(Share(*(max(0.0, value) for value in astuple(self))), usd=self.usd, carbon_kg=self.carbon_kg)
 
     def costing(self, whole: Share, frac: float) -> Share:
         """The same energy at that fraction of the whole's costs."""

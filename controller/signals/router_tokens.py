@@ -34,7 +34,7 @@ class TokenTotals:
         known = self._last.get(router)
         if known is None:
             known = now
-            self._totals = {key: (0.0, 0.0) for key in now} | self._totals
+            self._totals = dict.fromkeys(now, (0.0, 0.0)) | self._totals
         before = {} if restarted else known
         held: dict[Key, Pair] = {}
         for key, (inputs, outputs) in now.items():

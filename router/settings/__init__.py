@@ -51,7 +51,7 @@ __all__ = [
     "TracingSettings",
 ]
 
-CONTROLLER_SECTIONS = ("site", "plan", "forecast", "signals", "controller", "emulator", "quality")
+CONTROLLER_SECTIONS = ("site", "plan", "forecast", "signals", "controller", "energy", "emulator", "quality")
 """Top-level sections that only the controller reads."""
 
 

@@ -368,3 +368,33 @@ async def test_a_step_down_a_ladder_is_a_log_event_a_metric_and_a_line_of_the_st
     assert [(r.ladder, r.step, r.reason) for r in steps] == [("plan", "greedy", "the solver is late")]
     assert bench.metric("fallbacks_total", ladder="plan", step="greedy") >= 2
     assert bench.statuses[-1].decision.diagnostics.fallbacks == down.fallbacks
+
+
+class DeskStub:
+    """Gives the record of a settlement, and fails to tell where told to."""
+
+    def __init__(self, failure=None):
+        self.failure, self.looks = failure, 0
+
+    def take(self, seen):
+        self.looks += 1
+        return {"look": self.looks}
+
+    async def tell(self, now_s):
+        if self.failure:
+            raise self.failure
+
+
+async def test_energy_is_booked_at_each_look_and_recorded():
+    bench = Bench()
+    bench.runner._parts = dataclasses.replace(bench.runner._parts, desk=DeskStub())
+    await bench.until(lambda: len(bench.recorder.of("energy")) >= 2)
+    assert [record["look"] for record in bench.recorder.of("energy")][:2] == [1, 2]
+
+
+async def test_an_account_that_fails_is_told_and_does_not_stop_the_control():
+    bench = Bench()
+    bench.runner._parts = dataclasses.replace(bench.runner._parts, desk=DeskStub(ActuationError("redis", "gone")))
+    await bench.until(lambda: "energy" in bench.faults() and len(bench.publisher.tables) >= 2)
+    assert bench.metric("faults_total", step="energy") >= 1
+    assert bench.recorder.of("energy")

@@ -18,7 +18,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
         *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
-        *("leaving", "connections", "config"),
+        *("leaving", "connections", "config", "tenants"),
     }
     assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
     assert document["table"] == {
@@ -41,6 +41,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
         "max_in_flight": 10,
         "draining": False,
         "probe_age_s": None,
+        "tokens": {},
     }
     assert document["pools"][0] == {
         "pool_id": "bf16",
@@ -82,3 +83,15 @@ def test_ages_are_of_the_snapshots_time() -> None:
     assert (state_document(snapshot)["table"]["age_s"], state_document(snapshot)["config"]["age_s"]) == (None, None)
     snapshot.config = ConfigView({"aa": 1}, loaded_at_s=NOW_S - 7)
     assert state_document(snapshot)["config"]["age_s"] == 7.0
+
+
+def test_tokens_are_told_by_instance_and_class() -> None:
+    dispatcher = Dispatcher(SETTINGS)
+    request = ask(dispatcher)
+    choice = choose(dispatcher, request)
+    finish(dispatcher, choice, request, output_tokens=40)
+    document = state_document(dispatcher.state(NOW_S + 1))
+    tokens = {entry["instance_id"]: entry["tokens"] for entry in document["instances"]}
+    (found,) = tokens[choice.spec.instance_id].values()
+    assert (found["output"], found["streams"]) == (40, 0)
+    assert [name for name, told in tokens.items() if told] == [choice.spec.instance_id]

@@ -98,3 +98,17 @@ async def test_an_unreachable_redis_is_told():
     with pytest.raises(ActuationError, match="not written"):
         await publisher.apply(commands())
     await publisher.close()
+
+
+async def test_energy_rates_are_written_beside_the_table_and_expire(server, publisher):
+    client, _ = server
+    await publisher.put_rates(b"rates", 30.0)
+    assert client.get("wattroute:allocation:energy") == b"rates"
+    assert 0 < client.pttl("wattroute:allocation:energy") <= 30_000
+
+
+async def test_rates_that_redis_does_not_take_are_told():
+    publisher = RedisPublisher(closed_url().replace("http", "redis"), VirtualClock(NOW_S))
+    with pytest.raises(ActuationError, match="energy rates not written"):
+        await publisher.put_rates(b"rates", 30.0)
+    await publisher.close()

@@ -6,6 +6,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.instance_tasks import InstanceTasks
+from controller.actuators.rates_board import RatesBoard
 from controller.app import build_app
 from controller.clock import VirtualClock
 from controller.custody import Custody
@@ -17,7 +18,7 @@ from controller.signals.events import EventBook
 from controller.signals.latency import Latency
 from controller.telemetry import Telemetry
 from controller.tick import Memory
-from router.contract import decode
+from router.contract import EnergyRate, EnergyRates, decode, decode_rates
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
 
 SITE = site()
@@ -49,8 +50,11 @@ class Bench:
         )
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S))
         self.events = EventBook(self.recorder)
+        self.rates = RatesBoard()
         self.quality = CanarySetup().book(SITE, self.recorder)
-        self.api = Api(ApiParts(self.allocation, self.events, self.runner, self.telemetry, self.clock, self.quality))
+        self.api = Api(
+            ApiParts(self.allocation, self.rates, self.events, self.runner, self.telemetry, self.clock, self.quality)
+        )
 
 
 @pytest.fixture
@@ -185,3 +189,16 @@ async def test_an_operator_bars_a_pool_and_lifts_it(served):
 async def test_a_bar_that_cannot_be_set_says_why(served, name, body, status):
     client, _ = served
     assert (await client.post(f"/v1/quality/barred/{name}", data=body)).status == status
+
+
+async def test_energy_rates_are_served_with_a_tag_and_not_after_their_expiry(served):
+    client, bench = served
+    assert (await client.get("/v1/energy-rates")).status == 503
+    rates = EnergyRates(NOW_S, NOW_S + 30, "shared", (EnergyRate("bf16-0", 0.02, 0.5, "direct"),))
+    bench.rates.post(rates)
+    answer = await client.get("/v1/energy-rates")
+    assert decode_rates(await answer.read()) == rates
+    again = await client.get("/v1/energy-rates", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status == 304
+    bench.rates.post(EnergyRates(NOW_S - 60, NOW_S - 30, "shared", ()))
+    assert (await client.get("/v1/energy-rates")).status == 503

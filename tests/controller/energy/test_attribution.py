@@ -236,8 +236,7 @@ def test_over_any_minute_requests_and_accounts_are_the_metered_energy(
                 assert min(dataclasses.astuple(share)) >= 0.0, share
                 assert share.unpriced_j == pytest.approx(share.energy_j, rel=1e-6, abs=1e-5)
         booked += math.fsum(
-            summed(each.shares.values()).energy_j + each.idle.energy_j + each.unattributed.energy_j
-            for each in results
+            summed(each.shares.values()).energy_j + each.idle.energy_j + each.unattributed.energy_j for each in results
         )
         stocks = {each.interval.instance_id: each.stock for each in results}
         if second == begins + 59:

@@ -1,0 +1,113 @@
+"""Metrics of requests' energy: counters by pool, class and tenant, and the accounts that nobody bears.
+
+Labels are bounded: pools and classes are those of the site, classes beyond them are ``other``, tenants are as many as
+the routers tell. The counters go on after a restart where their file is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from controller.energy.joule_share import NOTHING, Share
+from controller.lifecycle.joule_accounts import Settlement, Totals
+
+PREFIX = "wattroute_controller_"
+_PHASES = ("prefill", "decode", "idle")
+
+
+class _Grower:
+    """Brings a counter to a sum that only grows but for rounding and negative prices."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._shown: dict[tuple[str, ...], float] = {}
+
+    def to(self, labels: tuple[str, ...], value: float) -> None:
+        """Show that the sum is this now."""
+        grown = value - self._shown.get(labels, 0.0)
+        if grown > 0 or labels not in self._shown:
+            self._counter.labels(*labels).inc(max(0.0, grown))
+            self._shown[labels] = max(0.0, value) if labels not in self._shown else value
+
+
+class EnergyMetrics:
+    """Holds the metrics; every method only sets values."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        pool_class = ("pool", "class")
+        self._energy = _Grower(
+            _counter(registry, "attributed_energy_joules", "Energy at the GPUs borne.", (*pool_class, "phase"))
+        )
+        self._accounts = _Grower(
+            _counter(
+                registry, "unborne_energy_joules", "Energy at the GPUs that no request bears.", ("pool", "account")
+            )
+        )
+        self._unpriced = _Grower(
+            _counter(
+                registry, "unpriced_energy_joules", "Energy borne while a signal was missing.", (*pool_class, "signal")
+            )
+        )
+        self._tenant_energy = _Grower(
+            _counter(registry, "tenant_energy_joules", "Energy at the GPUs borne, settled.", ("tenant",))
+        )
+        # Negative prices make costs go back, which no counter may.
+        self._cost = _gauge(registry, "attributed_cost_usd", "Cost of the energy borne, at the meter.", pool_class)
+        self._carbon = _Grower(
+            _counter(registry, "attributed_carbon_grams", "Emissions of the energy borne, at the meter.", pool_class)
+        )
+        self._tenant_cost = _gauge(registry, "tenant_cost_usd", "Cost of the energy borne, settled.", ("tenant",))
+        self._tenant_carbon = _Grower(
+            _counter(registry, "tenant_carbon_grams", "Emissions of the energy borne, settled.", ("tenant",))
+        )
+        self._in_flight = _gauge(
+            registry, "in_flight_energy_joules", "Energy of requests that have told no tokens yet.", ("pool",)
+        )
+        self._per_token = _gauge(
+            registry,
+            "joules_per_output_token",
+            "Energy borne over output tokens of the last settlement; NaN without tokens.",
+            pool_class,
+        )
+
+    def show(self, totals: Totals, in_flight: Mapping[str, Share]) -> None:
+        """Set what was told off so far."""
+        for key, share in totals.shares:
+            labels = key.pool_id, key.class_id
+            for phase, energy_j in zip(_PHASES, (share.prefill_j, share.decode_j, share.idle_j), strict=True):
+                self._energy.to((*labels, phase), energy_j)
+            self._cost.labels(*labels).set(share.usd)
+            self._carbon.to(labels, share.carbon_kg * 1e3)
+            self._unpriced.to((*labels, "price"), share.unpriced_j)
+            self._unpriced.to((*labels, "carbon"), share.uncounted_j)
+        self._show_account("idle", totals.idle)
+        self._show_account("unattributed", totals.unattributed)
+        for pool_id, share in in_flight.items():
+            self._in_flight.labels(pool_id).set(share.energy_j)
+        for tenant, share in totals.tenants:
+            self._tenant_energy.to((tenant,), share.energy_j)
+            self._tenant_cost.labels(tenant).set(share.usd)
+            self._tenant_carbon.to((tenant,), share.carbon_kg * 1e3)
+
+    def settle(self, settled: Settlement) -> None:
+        """Set what a settlement says of tokens."""
+        for key, share in settled.shares.items():
+            tokens = settled.tokens[key].decode
+            per_token = share.energy_j / tokens if tokens > 0 else math.nan
+            self._per_token.labels(key.pool_id, key.class_id).set(per_token)
+
+    def _show_account(self, account: str, shares: Iterable[tuple[str, Share]]) -> None:
+        for pool_id, share in shares:
+            if share != NOTHING:
+                self._accounts.to((pool_id, account), share.energy_j)
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+    return Counter(PREFIX + name, text, labels, registry=registry)
+
+
+def _gauge(registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+    return Gauge(PREFIX + name, text, labels, registry=registry)

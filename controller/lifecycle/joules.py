@@ -1,0 +1,244 @@
+"""The energy account of a site's requests: what each class and tenant used of each pool, and what nobody did; pure.
+
+Fed with every observation. Within a pool and a class, tenants share by the tokens that they told in a settlement
+interval; a stream that runs on tells its tenant's at its end, so what is due to tenants waits for those who tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from controller.energy.attribution import Attributed, IdlePolicy, Interval, Signals, Stock, Tokens, attribute
+from controller.energy.joule_share import NOTHING, Share
+from controller.lifecycle.instance_meter import InstanceMeter, Metered, modelled_power_w
+from controller.lifecycle.joule_accounts import NO_TOTALS, Accounts, PoolClass, Settlement, Totals
+from controller.model.fleet import Instance, Pool, Site
+from controller.model.grid import Series
+from controller.model.observation import (
+    InstanceObservation,
+    InstanceState,
+    Missing,
+    Observation,
+    Quality,
+    Reading,
+)
+from controller.units import J_PER_MWH
+from router.contract import InstanceId
+
+OTHER = "other"
+"""Label of classes that are not the site's."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoulePolicy:
+    """How energy is told off.
+
+    Attributes:
+        settle_s: time between two records; tenants share what was used in it.
+        stale_s: age from which a reading counts as missing, and the model stands in.
+    """
+
+    idle: IdlePolicy = IdlePolicy.SHARED
+    settle_s: float = 60.0
+    stale_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRate:
+    """What a token costs on an instance now, J, with its part of the idle energy under policy ``shared``."""
+
+    instance_id: InstanceId
+    prefill_j: float
+    decode_j: float
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What an observation added.
+
+    Attributes:
+        rates: of every instance that serves.
+        settlement: where an interval of settlement has ended.
+    """
+
+    rates: tuple[InstanceRate, ...]
+    settlement: Settlement | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What an observation says of instances, by their names.
+
+    Attributes:
+        told: tokens by class, those of classes that are not the site's as ``other``; None where no router is heard.
+        silent: requests under way that have told no tokens yet.
+    """
+
+    now_s: float
+    readings: Mapping[str, Reading | Missing]
+    told: Mapping[str, Mapping[str, Tokens]] | None
+    silent: Mapping[InstanceId, int]
+
+    @classmethod
+    def of(cls, observation: Observation, classes: Collection[str]) -> _Look:
+        """Sort what was observed."""
+        router, readings = observation.router, dict(observation.gpu_power)
+        if isinstance(router, Missing):
+            return cls(observation.now_s, readings, None, {})
+        told: dict[str, dict[str, Tokens]] = {}
+        for each in router.spent:
+            by_class = told.setdefault(each.instance_id, {})
+            label = each.class_id if each.class_id in classes else OTHER
+            had = by_class.get(label, Tokens())
+            by_class[label] = Tokens(had.prefill + each.input_tokens, had.decode + each.output_tokens)
+        streams = dict(router.streams)
+        silent = {name: max(0, count - streams.get(name, 0)) for name, count in router.in_flight}
+        return cls(observation.now_s, readings, told, silent)
+
+    def silent_on(self, name: InstanceId) -> int:
+        """Requests that have told nothing; routers that are not heard may have some."""
+        return 1 if self.told is None else self.silent.get(name, 0)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Counters of an instance at the end of its last interval."""
+
+    engine: Tokens
+    told: Mapping[str, Tokens]
+    running: int
+
+
+class JouleBook:
+    """Keeps the account; `totals` is what outlasts the process."""
+
+    def __init__(self, site: Site, policy: JoulePolicy, totals: Totals = NO_TOTALS) -> None:
+        self._site = site
+        self._policy = policy
+        self._places = {each.instance_id: (pool, each) for pool in site.pools for each in pool.instances}
+        self._meters = {name: InstanceMeter(each, policy.stale_s) for name, (_, each) in self._places.items()}
+        self._classes = {cls.class_id for cls in site.classes}
+        self._seen: dict[InstanceId, _Seen] = {}
+        self._stocks: dict[InstanceId, Stock] = {}
+        self._rates: dict[InstanceId, InstanceRate] = {}
+        self.accounts = Accounts(totals)
+
+    @property
+    def totals(self) -> Totals:
+        """All that was told off so far."""
+        return self.accounts.totals
+
+    @property
+    def in_flight(self) -> dict[str, Share]:
+        """Energy of requests that have told no tokens yet, by pool."""
+        found: dict[str, Share] = {pool.pool_id: NOTHING for pool in self._site.pools}
+        for name, stock in self._stocks.items():
+            found[self._places[name][0].pool_id] += stock.share
+        return found
+
+    def take(self, observation: Observation) -> Booked:
+        """Book what was used since the last observation."""
+        now_s, router = observation.now_s, observation.router
+        if not isinstance(router, Missing):
+            self.accounts.begin(now_s, self.in_flight, router.tenants)
+        look = _Look.of(observation, self._classes)
+        closed: list[tuple[Interval, Metered]] = []
+        for seen in observation.instances:
+            place = self._places.get(seen.instance_id)
+            if place is not None:
+                found = self._close(place, seen, look)
+                if found is not None:
+                    closed.append(found)
+        intervals = tuple(interval for interval, _ in closed)
+        results = attribute(intervals, self._stocks, self._policy.idle, _signals(self._site, observation))
+        for result, (_, metered) in zip(results, closed, strict=True):
+            self._book(result, metered)
+        settlement = None
+        if not isinstance(router, Missing) and self.accounts.is_due(now_s, self._policy.settle_s):
+            settlement = self.accounts.settle(now_s, self.in_flight, router.tenants)
+        return Booked(self._current_rates(observation), settlement)
+
+    def _close(
+        self, place: tuple[Pool, Instance], seen: InstanceObservation, look: _Look
+    ) -> tuple[Interval, Metered] | None:
+        """The interval that ends with this observation, if one does."""
+        pool, instance = place
+        name, before = instance.instance_id, self._seen.get(instance.instance_id)
+        engine = Tokens(seen.prompt_tokens, seen.generation_tokens)
+        told = look.told.get(name, {}) if look.told is not None else before.told if before is not None else {}
+        if before is None:
+            before = self._seen[name] = _Seen(engine, told, seen.running)
+        made, meter = _grown(before.engine, engine), self._meters[name]
+        span_s, modelled_w = meter.span_s(look.now_s), 0.0
+        if span_s > self._policy.stale_s:  # only then is it asked for
+            modelled_w = modelled_power_w(pool.curves, seen.state, made, span_s)
+        metered = meter.read(look.now_s, look.readings, modelled_w)
+        if metered is None:
+            return None
+        self._seen[name] = _Seen(engine, told, seen.running)
+        serves = seen.state is InstanceState.SERVING
+        interval = Interval(
+            instance_id=name,
+            pool_id=pool.pool_id,
+            curves=pool.curves,
+            duration_s=metered.duration_s,
+            energy_j=metered.energy_j,
+            batch=0.5 * (before.running + seen.running),
+            engine=made if serves or made else None,
+            told=_told_since(before.told, told),
+            silent=look.silent_on(name) if serves else 0,
+            is_running=seen.running + seen.waiting > 0,
+        )
+        return interval, metered
+
+    def _book(self, result: Attributed, metered: Metered) -> None:
+        interval = result.interval
+        self._stocks[interval.instance_id] = result.stock
+        told = dict(interval.told)
+        self.accounts.meter(interval.pool_id, metered)
+        for label, share in result.shares.items():
+            self.accounts.add(PoolClass(interval.pool_id, label), share, told[label])
+        self.accounts.leave(interval.pool_id, idle=result.idle, unattributed=result.unattributed)
+        if result.rate is not None:
+            rate = InstanceRate(interval.instance_id, result.rate.prefill_j, result.rate.decode_j, metered.quality)
+            self._rates[interval.instance_id] = rate
+        else:
+            self._rates.pop(interval.instance_id, None)
+
+    def _current_rates(self, observation: Observation) -> tuple[InstanceRate, ...]:
+        """Measured ones; of an instance that made nothing, what a request on its own costs by the curves."""
+        return tuple(
+            self._rates.get(seen.instance_id) or _alone(seen.instance_id, self._places[seen.instance_id][0])
+            for seen in observation.instances
+            if seen.state is InstanceState.SERVING and seen.instance_id in self._places
+        )
+
+
+def _alone(name: InstanceId, pool: Pool) -> InstanceRate:
+    curves = pool.curves
+    prefill_j = curves.p0_w * curves.prefill_s_per_token + curves.prefill_j_per_token
+    return InstanceRate(name, prefill_j, curves.step_base_j + curves.step_per_seq_j, Quality.ESTIMATED)
+
+
+def _grown(before: Tokens, now: Tokens) -> Tokens:
+    """What an engine counted since; one that restarted counts from zero."""
+    if now.prefill < before.prefill or now.decode < before.decode:
+        return now
+    return Tokens(now.prefill - before.prefill, now.decode - before.decode)
+
+
+def _told_since(before: Mapping[str, Tokens], now: Mapping[str, Tokens]) -> tuple[tuple[str, Tokens], ...]:
+    grown = ((label, _grown(before.get(label, Tokens()), tokens)) for label, tokens in sorted(now.items()))
+    return tuple((label, tokens) for label, tokens in grown if tokens)
+
+
+def _signals(site: Site, observation: Observation) -> Signals:
+    """What a joule at the GPUs costs at the meter, by the price and emission rate in force."""
+
+    def at_gpus(feed: Series | Missing) -> float | None:
+        value = feed.at(observation.now_s) if isinstance(feed, Series) else None
+        return None if value is None else value * site.pue / J_PER_MWH
+
+    return Signals(at_gpus(observation.price_usd_per_mwh), at_gpus(observation.carbon_kg_per_mwh))

@@ -1,0 +1,228 @@
+import dataclasses
+import random
+
+import pytest
+
+from controller.energy.attribution import IdlePolicy
+from controller.lifecycle.joule_accounts import PoolClass
+from controller.lifecycle.joules import JouleBook, JoulePolicy
+from controller.model.grid import Series
+from controller.model.observation import (
+    InstanceObservation,
+    InstanceState,
+    Missing,
+    Observation,
+    Quality,
+    Reading,
+    RouterObservation,
+    SpentTokens,
+    TenantTokens,
+)
+from tests.fakes.controller_parts import NOW_S, curves, pool, site
+
+SITE = site(pool("bf16", ("http://127.0.0.1:1",)), pue=1.25)
+NAME = "bf16-0"
+
+
+@dataclasses.dataclass
+class Site:
+    """An instance that serves, and what is seen of it."""
+
+    at_s: float = NOW_S
+    joules: float = 0.0
+    prompt: float = 0.0
+    output: float = 0.0
+    told: tuple[float, float] = (0.0, 0.0)
+    running: int = 0
+    in_flight: int = 0
+    streams: int = 0
+    state: InstanceState = InstanceState.SERVING
+    price: float | None = 36.0
+    class_id: str = "standard"
+    hears_gpus: bool = True
+    hears_router: bool = True
+
+    def look(self):
+        readings = tuple(
+            (
+                f"GPU-bf16-0-{n}",
+                Reading(1000.0, self.joules / 2, self.at_s, "nvml", Quality.EMULATED)
+                if self.hears_gpus
+                else Missing("nvml", "gone", self.at_s),
+            )
+            for n in range(2)
+        )
+        price = Missing("price", "none", self.at_s)
+        if self.price is not None:
+            price = Series((0.0,), (self.price,), self.at_s + 1e6, "usd_per_mwh", "a test")
+        router = RouterObservation(
+            self.at_s,
+            1,
+            (),
+            ((NAME, self.in_flight),),
+            ((NAME, self.streams),),
+            (SpentTokens(NAME, self.class_id, *self.told),),
+            (TenantTokens("acme", self.class_id, "bf16", *self.told),),
+        )
+        return Observation(
+            self.at_s,
+            (
+                InstanceObservation(
+                    NAME,
+                    "bf16",
+                    self.state,
+                    self.at_s,
+                    NOW_S,
+                    running=self.running,
+                    prompt_tokens=self.prompt,
+                    generation_tokens=self.output,
+                ),
+            ),
+            Missing("meter", "none", self.at_s),
+            readings,
+            router if self.hears_router else Missing("routers", "gone", self.at_s),
+            price,
+            Missing("carbon", "none", self.at_s),
+        )
+
+    def step(self, joules=2000.0, prompt=0.0, output=0.0, told=None, seconds=1.0):
+        self.at_s += seconds
+        self.joules += joules
+        self.prompt += prompt
+        self.output += output
+        prefill, decode = (prompt, output) if told is None else told
+        self.told = self.told[0] + prefill, self.told[1] + decode
+
+
+def book(**policy):
+    return JouleBook(SITE, JoulePolicy(**policy))
+
+
+def shares(kept):
+    return dict(kept.totals.shares)
+
+
+def test_what_a_class_used_is_told_off_to_it():
+    kept, seen = book(), Site(running=4, in_flight=4, streams=4)
+    kept.take(seen.look())
+    seen.step(prompt=100, output=50)
+    kept.take(seen.look())
+    share = shares(kept)[PoolClass("bf16", "standard")]
+    assert share.energy_j == pytest.approx(2000.0)
+    assert share.usd == pytest.approx(2000.0 * 1.25 * 36.0 / 3.6e9)  # at the meter: with the site's overhead
+    assert share.uncounted_j == pytest.approx(2000.0)
+
+
+def test_a_class_that_is_not_the_sites_is_other():
+    kept, seen = book(), Site(class_id="guests", running=1)
+    kept.take(seen.look())
+    seen.step(output=50)
+    kept.take(seen.look())
+    assert set(shares(kept)) == {PoolClass("bf16", "other")}
+
+
+def test_a_missing_price_counts_as_unpriced():
+    kept, seen = book(), Site(price=None, running=1)
+    kept.take(seen.look())
+    seen.step(output=50)
+    kept.take(seen.look())
+    share = shares(kept)[PoolClass("bf16", "standard")]
+    assert (share.usd, share.unpriced_j) == (0.0, pytest.approx(2000.0))
+
+
+def test_energy_of_silent_requests_is_in_flight_until_they_tell():
+    kept, seen = book(), Site(running=1, in_flight=1)
+    kept.take(seen.look())
+    seen.step(prompt=100, output=50, told=(0, 0))
+    kept.take(seen.look())
+    assert kept.in_flight["bf16"].energy_j == pytest.approx(2000.0)
+    assert shares(kept) == {}
+    seen.in_flight = seen.running = 0
+    seen.step(output=50, told=(100, 100))
+    kept.take(seen.look())
+    assert shares(kept)[PoolClass("bf16", "standard")].energy_j == pytest.approx(4000.0)
+    assert kept.in_flight["bf16"].energy_j == pytest.approx(0.0)
+
+
+def test_energy_is_kept_while_no_router_is_heard():
+    kept, seen = book(), Site(running=1, in_flight=1, streams=1)
+    kept.take(seen.look())
+    seen.hears_router = False
+    seen.step(output=50)
+    kept.take(seen.look())
+    assert kept.in_flight["bf16"].energy_j == pytest.approx(2000.0)
+    seen.hears_router, seen.in_flight, seen.streams, seen.running = True, 0, 0, 0
+    seen.step(output=50)
+    kept.take(seen.look())
+    assert shares(kept)[PoolClass("bf16", "standard")].energy_j == pytest.approx(4000.0)
+
+
+def test_an_instance_at_rest_is_idle_energy():
+    kept, seen = book(), Site()
+    kept.take(seen.look())
+    seen.step(joules=900.0)
+    kept.take(seen.look())
+    assert dict(kept.totals.idle)["bf16"].energy_j == pytest.approx(900.0)
+
+
+def test_rates_are_those_of_the_last_interval_and_a_lone_requests_where_nothing_ran():
+    kept, seen = book(), Site(running=4)
+    (rate,) = kept.take(seen.look()).rates
+    c = curves()
+    assert (rate.decode_j, rate.quality) == (c.step_base_j + c.step_per_seq_j, Quality.ESTIMATED)
+    seen.step(prompt=100, output=50)
+    (rate,) = kept.take(seen.look()).rates
+    assert rate.quality is Quality.EMULATED
+    assert 100 * rate.prefill_j + 50 * rate.decode_j == pytest.approx(2000.0)
+    seen.state = InstanceState.SLEEPING
+    seen.step()
+    assert kept.take(seen.look()).rates == ()
+
+
+def test_without_a_meter_the_model_stands_in_and_says_so():
+    kept, seen = book(settle_s=30.0), Site(running=1)
+    kept.take(seen.look())
+    seen.hears_gpus = False
+    settled = None
+    for _ in range(31):
+        seen.step(joules=0.0, output=30)
+        settled = kept.take(seen.look()).settlement or settled
+    assert settled.estimated_j["bf16"] == settled.metered_j["bf16"] > 900.0 * 15
+    assert Quality.ESTIMATED in settled.qualities
+
+
+@pytest.mark.parametrize("policy", IdlePolicy)
+def test_every_settlement_accounts_for_all_that_was_metered(policy):
+    rng, kept, seen = random.Random(7), book(idle=policy), Site()
+    kept.take(seen.look())
+    settled, pending = [], [0.0, 0.0]
+    for second in range(600):
+        busy = rng.random() < 0.7
+        made = (rng.randrange(3000), rng.randrange(400)) if busy else (0, 0)
+        pending = [pending[0] + made[0], pending[1] + made[1]]
+        seen.in_flight = int(sum(pending) > 0)
+        seen.running = seen.in_flight
+        tells = rng.random() < 0.2
+        told = tuple(pending) if tells else (0.0, 0.0)
+        if tells:
+            pending, seen.in_flight, seen.running = [0.0, 0.0], 0, 0
+        seen.hears_router = second % 97 > 5
+        seen.hears_gpus = second % 151 > 25
+        seen.price = None if second % 50 < 10 else rng.uniform(-20, 200)
+        seen.step(joules=rng.uniform(0, 4000), prompt=made[0], output=made[1], told=told)
+        settled.append(kept.take(seen.look()).settlement)
+    found = [each for each in settled if each is not None]
+    assert len(found) >= 8
+    for each in found:
+        assert each.attributed_j == pytest.approx(sum(each.metered_j.values()), rel=1e-9, abs=1e-6)
+        assert each.ended_s - each.began_s >= 60.0
+    assert sum(share.energy_j for each in found for share in each.tenants.values()) > 0
+
+
+def test_an_engine_that_restarts_does_not_count_backwards():
+    kept, seen = book(), Site(running=1, output=1e6)
+    kept.take(seen.look())
+    seen.output = 20.0
+    seen.step(told=(0, 20))
+    kept.take(seen.look())
+    assert shares(kept)[PoolClass("bf16", "standard")].energy_j == pytest.approx(2000.0)
