@@ -46,8 +46,8 @@ from controller.signals.canary_setup import CanarySetup
 from controller.signals.collect import Collector, Sources
 from controller.signals.engines import EngineSource
 from controller.signals.feeds import Feed
-from controller.signals.power.dcgm import DcgmSource
-from controller.signals.power.http_access import HttpAccess, HttpOptions
+from controller.signals.power.open_source import open_power
+from controller.signals.power.specs import PowerSpecs
 from controller.signals.routers import RouterSource
 from controller.store.ledger import Ledger
 from controller.telemetry import Telemetry
@@ -66,11 +66,12 @@ class Endpoints:
 
     Attributes:
         engines: asks the engines of the pools.
+        power: sources of GPU power and of the site's meter.
         redis_tls: what redis-py is told of TLS.
     """
 
     engines: EngineClient
-    dcgm_urls: tuple[str, ...] = ()
+    power: PowerSpecs = field(default_factory=PowerSpecs)
     router_urls: tuple[str, ...] = ()
     supervisor_url: str | None = None
     redis_url: str | None = None
@@ -85,7 +86,6 @@ class ServiceOptions:
 
     Attributes:
         timeout_s: longest wait for one signal.
-        stale_s: age at which a power reading counts as missing.
         token: what changing requests must carry; None lets only this machine make them.
         keep_records: records kept in the ledger: one a second, and one of some 10 kB a decision.
         on_exit: what becomes of the instances that sleep by the controller's command when it lets go of them.
@@ -99,7 +99,6 @@ class ServiceOptions:
     model: str | None = None
     sleep_level: int = 1
     timeout_s: float = 1.5
-    stale_s: float = 15.0
     keep_records: int | None = 500_000
     on_exit: OnExit = OnExit.WAKE
     exit_wait_s: float = 20.0
@@ -163,7 +162,7 @@ async def assemble(
         )
         routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted)
         sources = Sources(
-            gpus=DcgmSource(HttpAccess(session, HttpOptions(timeout_s=options.timeout_s)), endpoints.dcgm_urls),
+            power=await stack.enter_async_context(open_power(endpoints.power, session, clock)),
             engines=observed,
             routers=routers,
             price_usd_per_mwh=price_usd_per_mwh,
@@ -194,7 +193,7 @@ async def assemble(
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
         board = Board(site, policy.mode.value, observed.latency.quantiles)
         parts = RunnerParts(
-            source=Collector(site, sources, deadline_s=2 * options.timeout_s, stale_s=options.stale_s),
+            source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),
             publishers=tuple(publishers),
             instances=tasks,

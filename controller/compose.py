@@ -97,7 +97,7 @@ def _request_class(settings: Settings, cls: ClassSettings) -> RequestClass:
 
 def build_policy(settings: Settings) -> TickPolicy:
     """Intervals, margins and prices of the control loop."""
-    plan, controller = settings.plan, settings.controller
+    plan, controller, ladder = settings.plan, settings.controller, settings.signals.power_ladder
     return TickPolicy(
         mode=controller.mode,
         issuer=f"{settings.site.name}-controller",
@@ -108,6 +108,9 @@ def build_policy(settings: Settings) -> TickPolicy:
         table_ttl_s=controller.table_ttl_s,
         utilisation_frac=plan.utilisation_frac,
         margin_frac=plan.margin_frac,
+        nvml_margin_frac=ladder.nvml_margin_frac,
+        dcgm_margin_frac=ladder.dcgm_margin_frac,
+        blind_margin_frac=ladder.model_margin_frac,
         carbon_usd_per_kg=plan.carbon_usd_per_kg,
         default_price_usd_per_mwh=settings.signals.fallback_price_usd_per_mwh,
         reading_stale_s=settings.signals.stale_s,

@@ -67,7 +67,7 @@ async def _controller(settings: Settings) -> None:
             CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
             endpoints=Endpoints(
                 engines=engines,
-                dcgm_urls=signals.dcgm_urls,
+                power=signals.power_specs(),
                 router_urls=signals.router_urls,
                 supervisor_url=own.supervisor_url,
                 redis_url=settings.table.redis_url,
@@ -83,7 +83,6 @@ async def _controller(settings: Settings) -> None:
                 model=settings.model,
                 sleep_level=own.sleep_level,
                 timeout_s=signals.timeout_s,
-                stale_s=signals.stale_s,
                 keep_records=own.keep_records,
                 on_exit=own.on_exit,
                 exit_wait_s=own.exit_wait_s,

@@ -20,6 +20,14 @@ from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
 from controller.optimizer.solver_name import SolverName
+from controller.power_settings import (
+    DcgmSettings,
+    GpuPowerSettings,
+    MeterSettings,
+    PowerLadderSettings,
+    power_specs,
+)
+from controller.signals.power.specs import PowerSpecs
 from router import config_file
 from router.contract import Precision
 from router.errors import SettingsError
@@ -239,7 +247,13 @@ class SignalSettings(Group):
     """Where the controller reads."""
 
     dcgm_urls: tuple[str, ...] = ()
-    """Metrics addresses of dcgm-exporters, e.g. http://10.0.0.7:9400/metrics."""
+    """Metrics addresses of dcgm-exporters, e.g. http://10.0.0.7:9400/metrics: short for a source of `power`."""
+    power: Annotated[tuple[GpuPowerSettings, ...], Field(max_length=64)] = ()
+    """Sources of GPU power; of several for one GPU the surest fresh one counts, those of a rung in this order."""
+    meter: Annotated[tuple[MeterSettings, ...], Field(max_length=8)] = ()
+    """The site's meter; several are tried in this order."""
+    power_ladder: PowerLadderSettings = PowerLadderSettings()
+    """Margins and times of the ladder between them."""
     router_urls: tuple[str, ...] = ()
     """Admin addresses of the routers, e.g. http://127.0.0.1:8081."""
     price_usd_per_mwh: Feed | None = None
@@ -252,6 +266,18 @@ class SignalSettings(Group):
     """Longest wait for one source."""
     stale_s: Seconds = 15.0
     """Age at which a reading counts as missing; a power reading should be younger than the ramp."""
+
+    @model_validator(mode="after")
+    def _power_is_whole(self) -> SignalSettings:
+        self.power_specs()
+        return self
+
+    def power_specs(self) -> PowerSpecs:
+        """What the sources of power are opened from."""
+        short = (DcgmSettings(kind="dcgm", urls=self.dcgm_urls),) if self.dcgm_urls else ()
+        return power_specs(
+            (*short, *self.power), self.meter, self.power_ladder.rules(self.stale_s), timeout_s=self.timeout_s
+        )
 
 
 class ControllerSettings(Group):

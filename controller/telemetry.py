@@ -15,7 +15,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from controller.lifecycle.latency import LATENCIES, POOL
 from controller.model.fleet import Site
 from controller.model.grid import Series
-from controller.model.observation import InstanceState, Missing, Observation, Reading, RouterObservation
+from controller.model.observation import (
+    InstanceState,
+    Missing,
+    Observation,
+    PowerLadder,
+    Reading,
+    RouterObservation,
+    Rung,
+)
 from controller.model.plan import PlanOrigin, Verb
 from controller.optimizer.check import PROMISES
 from controller.signals.quality_book import QualityReport
@@ -92,6 +100,15 @@ class Telemetry:
         self._modelled_w = self._gauge("modelled_power_watts", "Power by the model for the observed state.")
         self._limit_w = self._gauge("limit_watts", "Limit in force at the metering point; NaN without one.")
         self._effective_limit_w = self._gauge("effective_limit_watts", "The limit after its margin.")
+        self._rung = self._gauge("power_rung", "1 for where the site's power is known from.", ("rung",))
+        self._margin = self._gauge("power_margin_frac", "Share of the limits kept free on that rung.")
+        self._conflicts = self._gauge("power_conflicts", "GPUs, and the site, on whose power two sources disagree.")
+        self._source_gpus = self._gauge(
+            "power_source_gpus", "GPUs of the site of which a source has a fresh reading; 1 for a meter.", ("source",)
+        )
+        self._source_age_s = self._gauge(
+            "power_source_age_seconds", "Age of a source's oldest reading; NaN without one.", ("source",)
+        )
         self._energy = self._counter("energy_joules", "Energy of the site since the controller began.")
         self._price = self._gauge("price_usd_per_mwh", "Electricity price in force.")
         self._carbon = self._gauge("carbon_kg_per_mwh", "Marginal emission rate in force.")
@@ -139,6 +156,7 @@ class Telemetry:
         self._power_w.set(power.value_w if isinstance(power, Reading) else math.nan)
         self._energy.inc(max(0.0, energy_j - self._energy_j))
         self._energy_j = max(self._energy_j, energy_j)
+        self._take_ladder(observation.power_ladder)
         router = observation.router
         acknowledged = router.acknowledged_sequence if isinstance(router, RouterObservation) else math.nan
         self._acknowledged.set(acknowledged)
@@ -151,6 +169,15 @@ class Telemetry:
         for pool in self._site.pools:
             for state in InstanceState:
                 self._instances.labels(pool.pool_id, state.value).set(states[pool.pool_id, state])
+
+    def _take_ladder(self, ladder: PowerLadder | None) -> None:
+        """Set how the sources of power stand; their names are those of the configuration."""
+        if ladder is None:
+            return
+        self._conflicts.set(len(ladder.conflicts))
+        for state in ladder.sources:
+            self._source_gpus.labels(state.name).set(state.gpus)
+            self._source_age_s.labels(state.name).set(_number(state.age_s))
 
     def take_decision(self, decision: Decision, took_s: float) -> None:
         """Set what was decided."""
@@ -217,6 +244,9 @@ class Telemetry:
         self._modelled_w.set(diagnostics.modelled_w)
         self._limit_w.set(_number(diagnostics.limit_w))
         self._effective_limit_w.set(_number(diagnostics.effective_limit_w))
+        for rung in Rung:
+            self._rung.labels(rung.value).set(rung is diagnostics.power_rung)
+        self._margin.set(diagnostics.margin_frac)
         event = diagnostics.event
         for state in EventState:
             self._event.labels(state.value).set(event is not None and event.state is state)

@@ -160,8 +160,7 @@ def _situation(site: Site, policy: TickPolicy, observation: Observation, known: 
     """What bears on the steps; within an event's ramp its limit does not yet keep replacements from serving first."""
     contract = policy.precedence is Precedence.CONTRACT
     firm_w = firm_limit_at(known.events, site.import_limit_w, observation.now_s, lead_s=policy.drain_expected_s)
-    margin_frac = policy.blind_margin_frac if known.measured.value_w is None else policy.margin_frac
-    effective_w = None if firm_w is None else firm_w * (1.0 - margin_frac)
+    effective_w = None if firm_w is None else firm_w * (1.0 - known.margin_frac)
     drawn_w = max(known.modelled_w, known.measured.value_w or 0.0)
     return Situation(
         now_s=observation.now_s,

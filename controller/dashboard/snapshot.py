@@ -14,6 +14,7 @@ from controller.model.observation import (
     InstanceState,
     Missing,
     Observation,
+    PowerSourceState,
     Quality,
     Reading,
     RouterObservation,
@@ -24,6 +25,7 @@ from controller.tick import Diagnostics
 from router.contract import InstanceId
 
 Json = dict[str, Any]
+_MAX_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def _power(observation: Observation, diagnostics: Diagnostics | None) -> Json:
     power = observation.site_power
     reading = power if isinstance(power, Reading) else None
     event = diagnostics.event if diagnostics else None
+    ladder = observation.power_ladder
     return {
         "measured_w": reading.value_w if reading else None,
         "predicted_w": diagnostics.planned_w if diagnostics else None,
@@ -105,6 +108,20 @@ def _power(observation: Observation, diagnostics: Diagnostics | None) -> Json:
         "quality": reading.quality.value if reading else None,
         "age_s": max(0.0, observation.now_s - reading.observed_at_s) if reading else None,
         "missing": power.reason if isinstance(power, Missing) else None,
+        "rung": diagnostics.power_rung.value if diagnostics else None,
+        "margin_frac": diagnostics.margin_frac if diagnostics else None,
+        "sources": [_source(state) for state in ladder.sources] if ladder else [],
+        "conflicts": [one.subject for one in ladder.conflicts[:_MAX_NAMED]] if ladder else [],
+    }
+
+
+def _source(state: PowerSourceState) -> Json:
+    return {
+        "name": state.name,
+        "rung": state.rung.value,
+        "gpus": state.gpus,
+        "age_s": state.age_s,
+        "error": state.error,
     }
 
 

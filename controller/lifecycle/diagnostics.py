@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.forecast.demand import PERSISTENCE
+from controller.model.observation import Rung
 from controller.model.plan import PlanOrigin, Slack
 from router.contract import ClassId, EventState, InstanceId, PoolId
 
@@ -18,7 +19,7 @@ class Fallback:
             ``latency`` or ``instances``.
         step: what took the place of the better one.
         reason: why.
-        subject: class, pool or instance concerned; empty where it is the whole site.
+        subject: class, pool, instance or GPU concerned; empty where it is the whole site.
     """
 
     ladder: str
@@ -108,6 +109,8 @@ class Diagnostics:
         price_usd_per_mwh, carbon_kg_per_mwh: in force now.
         draining: instances on their way to sleep.
         holding: why instances are left as they are, None when they are not.
+        power_rung: where the site's power is known from.
+        margin_frac: share of the limits kept free on that rung.
     """
 
     now_s: float
@@ -133,6 +136,8 @@ class Diagnostics:
     draining: tuple[InstanceId, ...]
     event: EventDiagnostics | None
     holding: str | None
+    power_rung: Rung = Rung.METER
+    margin_frac: float = 0.0
 
     @property
     def steps_down(self) -> tuple[Fallback, ...]:

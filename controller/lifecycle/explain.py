@@ -19,6 +19,8 @@ from controller.model.plan import Plan, PlanOrigin
 from controller.optimizer.data import ProblemData
 from controller.optimizer.workload import Lengths
 
+_MAX_CONFLICTS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -71,6 +73,8 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         draining=tuple(v.instance.instance_id for v in outcome.views if v.intent.phase is Phase.DRAIN),
         event=event_diagnostics(observation.events, memory.baselines_w, known.now_s, known.measured.value_w),
         holding=known.holding,
+        power_rung=known.measured.rung,
+        margin_frac=known.margin_frac,
     )
 
 
@@ -98,6 +102,7 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
     out = []
     if known.measured.fallback is not None:
         out.append(Fallback("power", *known.measured.fallback))
+    out += _conflicts(observation)
     if isinstance(observation.router, Missing):
         out.append(Fallback("demand", "last estimate", f"{observation.router.source}: {observation.router.reason}"))
     out += [Fallback("ramp", step, reason) for step, reason in known.ramps.fallbacks]
@@ -109,6 +114,24 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
         if signal.fallback is not None:
             out.append(Fallback(ladder, "last or configured value", signal.fallback))
     return tuple(out)
+
+
+def _conflicts(observation: Observation) -> list[Fallback]:
+    """A line for each disagreement of two sources, the first ones by name."""
+    conflicts = () if observation.power_ladder is None else observation.power_ladder.conflicts
+    out = [
+        Fallback(
+            "power",
+            "higher of two",
+            f"{one.subject}: {one.higher} says {one.higher_w:.0f} W, {one.lower} {one.lower_w:.0f} W; check unit, sign "
+            "and place of both",
+            one.subject,
+        )
+        for one in conflicts[:_MAX_CONFLICTS]
+    ]
+    if len(conflicts) > _MAX_CONFLICTS:
+        out.append(Fallback("power", "higher of two", f"and {len(conflicts) - _MAX_CONFLICTS} more", "others"))
+    return out
 
 
 def _class_diagnostics(site: Site, memory: Memory, outcome: Outcome) -> tuple[ClassDiagnostics, ...]:

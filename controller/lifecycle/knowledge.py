@@ -40,6 +40,7 @@ class Known:
         forecasts: what was learnt of demand, price and carbon.
         demand: of each class, in the site's order.
         measured: power at the meter.
+        margin_frac: share of the limits kept free, by where that power is known from.
         modelled_w: power at the meter by the model, for the instances as they are.
         price, carbon: over the horizon.
         data: the problem of now, with the demand to plan instances for.
@@ -59,6 +60,7 @@ class Known:
     forecasts: ForecastState
     demand: tuple[demands.Demand, ...]
     measured: Measured
+    margin_frac: float
     modelled_w: float
     price: SignalForecast
     carbon: SignalForecast
@@ -134,6 +136,7 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         for cls in site.classes
     )
     measured = measured_power(site, observation, policy.reading_stale_s)
+    margin_frac = policy.margin_of(measured.margin_rung)
     modelled_w = modelled_power_w(site, views, tokens)
     bias_w = next_bias_w(
         policy,
@@ -160,7 +163,7 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         price_usd_per_mwh=price.values,
         carbon_kg_per_mwh=carbon.values,
         bias_w=bias_w,
-        margin_frac=policy.blind_margin_frac if measured.value_w is None else policy.margin_frac,
+        margin_frac=margin_frac,
         retry_s=policy.command_retry_s,
         ramps=bounds,
         over_limit=over_limit,
@@ -174,6 +177,7 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         forecasts=learnt,
         demand=demand,
         measured=measured,
+        margin_frac=margin_frac,
         modelled_w=modelled_w,
         price=price,
         carbon=carbon,

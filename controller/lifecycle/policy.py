@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controller.forecast.policy import ForecastPolicy
+from controller.model.observation import Rung
 
 
 class Mode(StrEnum):
@@ -44,6 +45,8 @@ class TickPolicy:
         utilisation_frac: η, share of an instance's capacity that is planned, against queueing tails.
         peak_frac: share that may be used before a promise to a class is broken.
         margin_frac: share of a limit kept free while a fresh meter is at hand.
+        nvml_margin_frac: the same while the boards' own sensors tell the power, which are 5 % off (arXiv 2312.02741).
+        dcgm_margin_frac: the same where these come exported and scraped, some ten seconds old in a ramp.
         blind_margin_frac: the same while power is only modelled.
         bias_max_frac: bound of the correction from measured power, as a share of the limit.
         bias_tau_s: time constant with which that correction is learnt and forgotten.
@@ -78,6 +81,8 @@ class TickPolicy:
     utilisation_frac: float = 0.85
     peak_frac: float = 0.97
     margin_frac: float = 0.03
+    nvml_margin_frac: float = 0.05
+    dcgm_margin_frac: float = 0.07
     blind_margin_frac: float = 0.10
     bias_max_frac: float = 0.15
     bias_tau_s: float = 20.0
@@ -100,3 +105,8 @@ class TickPolicy:
     ramp_up_w_per_s: float | None = None
     ramp_down_w_per_s: float | None = None
     serves_barred: bool = False
+
+    def margin_of(self, rung: Rung) -> float:
+        """Share of a limit kept free where power is known from `rung`; no rung has less than a surer one."""
+        margins = (self.margin_frac, self.nvml_margin_frac, self.dcgm_margin_frac, self.blind_margin_frac)
+        return max(margins[: rung.place + 1])

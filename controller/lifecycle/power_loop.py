@@ -10,7 +10,7 @@ from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
 from controller.model.grid import GridEvent, limit_at
-from controller.model.observation import InstanceState, Missing, Observation, Reading
+from controller.model.observation import InstanceState, Missing, Observation, Quality, Reading, Rung
 from router.contract import InstanceId
 
 
@@ -20,19 +20,23 @@ class Measured:
 
     Attributes:
         value_w, age_s: None where nothing fresh is known.
-        fallback: why it is not the meter's own fresh value; None where it is.
+        fallback: why it is not the best configured source's own fresh value; None where it is.
+        rung: where the value is known from; the model where there is none.
+        margin_rung: the rung whose margin holds: emulated readings are the emulated meter's own, without its error.
     """
 
     value_w: float | None
     age_s: float | None
     fallback: tuple[str, str] | None = None
+    rung: Rung = Rung.METER
+    margin_rung: Rung = Rung.METER
 
 
 def measured_power(site: Site, observation: Observation, stale_s: float) -> Measured:
-    """The meter; else the sum over GPUs where all report; else nothing."""
+    """The site's power as its ladder knows it; else the sum over GPUs where all report; else nothing."""
     meter = observation.site_power
     if isinstance(meter, Reading) and observation.now_s - meter.observed_at_s <= stale_s:
-        return Measured(meter.value_w, max(0.0, observation.now_s - meter.observed_at_s))
+        return _on_ladder(meter, observation)
     if isinstance(meter, Missing):
         reason = f"{meter.source} is missing: {meter.reason}"
     else:
@@ -46,8 +50,23 @@ def measured_power(site: Site, observation: Observation, stale_s: float) -> Meas
     if expected and expected <= set(fresh):
         gpus_w = sum(fresh[uuid].value_w for uuid in sorted(expected))
         age_s = max(observation.now_s - fresh[uuid].observed_at_s for uuid in expected)
-        return Measured(at_meter_w(site, gpus_w), age_s, ("gpu readings", reason))
-    return Measured(None, None, ("model", reason))
+        return Measured(at_meter_w(site, gpus_w), age_s, ("gpu readings", reason), Rung.DCGM, Rung.DCGM)
+    return Measured(None, None, ("model", reason), Rung.MODEL, Rung.MODEL)
+
+
+def _on_ladder(meter: Reading, observation: Observation) -> Measured:
+    ladder = observation.power_ladder
+    age_s = max(0.0, observation.now_s - meter.observed_at_s)
+    if ladder is None:
+        return Measured(meter.value_w, age_s)
+    is_emulated = meter.quality is Quality.EMULATED and ladder.rung is not Rung.MODEL
+    return Measured(
+        meter.value_w,
+        age_s,
+        None if ladder.rung is ladder.best else (ladder.rung.value, ladder.reason),
+        ladder.rung,
+        Rung.METER if is_emulated else ladder.rung,
+    )
 
 
 def spare_w(site: Site) -> float:

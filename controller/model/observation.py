@@ -43,6 +43,76 @@ class Missing:
     since_s: float
 
 
+class Rung(StrEnum):
+    """Where the site's power is known from, from the surest to the least sure."""
+
+    METER = "meter"
+    """The meter at the site's connection."""
+    NVML = "nvml"
+    """The boards' own sensors, read on their nodes: NVML, the node agent, zeusd."""
+    DCGM = "dcgm"
+    """The same sensors, exported and perhaps scraped: older."""
+    MODEL = "model"
+    """Nothing is measured; the curves tell."""
+
+    @property
+    def place(self) -> int:
+        """0 for the surest."""
+        return list(Rung).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PowerConflict:
+    """Two sources that disagree on one GPU's power, or on the site's; the higher counts.
+
+    Attributes:
+        subject: the GPU's UUID, or ``site``.
+        since_s: when they began to.
+    """
+
+    subject: str
+    higher: str
+    higher_w: float
+    lower: str
+    lower_w: float
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSourceState:
+    """How one configured source of power stands.
+
+    Attributes:
+        gpus: GPUs of the site of which it has a fresh reading; 1 for a meter with one.
+        age_s: of its oldest reading, fresh or not; None where it has none.
+        error: what cannot be read; None where all is well.
+    """
+
+    name: str
+    rung: Rung
+    gpus: int
+    age_s: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLadder:
+    """Which step of the ladder of power sources is stood on.
+
+    Attributes:
+        rung: in force.
+        best: the surest one for which a source is configured.
+        reason: why the best is not in force; empty where it is.
+        conflicts: those that last.
+    """
+
+    rung: Rung
+    best: Rung
+    reason: str = ""
+    conflicts: tuple[PowerConflict, ...] = ()
+    sources: tuple[PowerSourceState, ...] = ()
+
+
 class InstanceState(StrEnum):
     """What an instance is doing, as observed."""
 
@@ -169,6 +239,7 @@ class Observation:
         price_usd_per_mwh, carbon_kg_per_mwh: what the feeds know of now and later.
         events: those pending or active.
         barred: pools and instances that may not serve.
+        power_ladder: where `site_power` is known from; None where it is the meter's by definition.
     """
 
     now_s: float
@@ -180,3 +251,4 @@ class Observation:
     carbon_kg_per_mwh: Series | Missing
     events: tuple[GridEvent, ...] = ()
     barred: tuple[Barred, ...] = ()
+    power_ladder: PowerLadder | None = None

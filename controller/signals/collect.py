@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,13 +16,11 @@ from controller.model.observation import (
     InstanceState,
     Missing,
     Observation,
-    Reading,
     RouterObservation,
 )
 from controller.signals.events import EventBook
 from controller.signals.feeds import Feed
-from controller.signals.power.site_power import site_power
-from controller.signals.power.source import GpuReadings, GpuSource
+from controller.signals.power.reader import PowerReader, PowerSources
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -50,7 +48,7 @@ class Sources:
         barred: tells the pools and instances that may not serve.
     """
 
-    gpus: GpuSource
+    power: PowerSources
     engines: InstanceSource
     routers: DemandSource
     price_usd_per_mwh: Feed
@@ -62,33 +60,32 @@ class Sources:
 class Collector:
     """The `ObservationSource` of the service."""
 
-    def __init__(self, site: Site, sources: Sources, *, deadline_s: float = 3.0, stale_s: float = 15.0) -> None:
+    def __init__(self, site: Site, sources: Sources, *, deadline_s: float = 3.0) -> None:
         self._site = site
         self._sources = sources
         self._deadline_s = deadline_s
-        self._stale_s = stale_s
+        self._power = PowerReader(site, sources.power, deadline_s)
         self._missing_since: dict[str, float] = {}
 
     async def read(self, now_s: float) -> Observation:
         """Read all signals; what cannot be had comes as `Missing` with its reason."""
         sources = self._sources
-        gpus, engines, routers = await asyncio.gather(
-            self._guarded("gpus", sources.gpus.read(now_s), now_s),
+        power, engines, routers = await asyncio.gather(
+            self._power.read(now_s),
             self._guarded("engines", sources.engines.read(now_s), now_s),
             self._guarded("routers", sources.routers.read(now_s), now_s),
         )
-        gpu_power = self._gpu_power(gpus, now_s)
-        power = site_power(self._site, gpu_power, now_s=now_s, max_age_s=self._stale_s)
         return Observation(
             now_s=now_s,
             instances=self._unreachable(engines.reason, now_s) if isinstance(engines, Missing) else engines,
-            site_power=self._dated("site_power", power),
-            gpu_power=tuple(sorted(gpu_power.items())),
+            site_power=self._dated("site_power", power.site_power),
+            gpu_power=tuple(sorted(power.gpu_power.items())),
             router=self._dated("router", routers),
             price_usd_per_mwh=self._dated("price", _read_feed("price_usd_per_mwh", sources.price_usd_per_mwh, now_s)),
             carbon_kg_per_mwh=self._dated("carbon", _read_feed("carbon_kg_per_mwh", sources.carbon_kg_per_mwh, now_s)),
             events=sources.events.current(now_s),
             barred=sources.barred(now_s),
+            power_ladder=power.ladder,
         )
 
     async def _guarded(self, name: str, reading: Awaitable[Result], now_s: float) -> Result | Missing:
@@ -99,17 +96,6 @@ class Collector:
         except Exception as error:  # a fault in one adapter must not hide the other signals
             log.exception("signal failed", extra={"signal": name})
             return Missing(name, f"{type(error).__name__}: {error}", now_s)
-
-    def _gpu_power(self, result: GpuReadings | Missing, now_s: float) -> dict[str, Reading | Missing]:
-        """Readings of the fleet's GPUs; those not shown are missing, with the exporters' faults as the reason."""
-        readings: Mapping[str, Reading | Missing] = {}
-        if isinstance(result, Missing):
-            reason = result.reason
-        else:
-            readings, errors = result
-            reason = "; ".join(map(str, errors[:3])) or "no exporter shows it"
-        uuids = [uuid for pool in self._site.pools for instance in pool.instances for uuid in instance.gpu_uuids]
-        return {uuid: readings.get(uuid) or Missing("gpus", reason, now_s) for uuid in uuids}
 
     def _unreachable(self, reason: str, now_s: float) -> tuple[InstanceObservation, ...]:
         log.warning("no engine was observed", extra={"reason": reason})

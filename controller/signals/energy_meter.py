@@ -9,7 +9,10 @@ MAX_GAP_S = 60.0
 
 
 class EnergyMeter:
-    """Sums energy from the site's counter where it has one, else from its power by the trapezoidal rule."""
+    """Sums energy from the site's counter where it has one, else from its power by the trapezoidal rule.
+
+    Counters of two sources have nothing to do with each other: across a change of source, power is integrated.
+    """
 
     def __init__(self) -> None:
         self._last: Reading | None = None
@@ -24,8 +27,11 @@ class EnergyMeter:
             self._last = last or reading
             return self.total_j
         gap_s = reading.observed_at_s - last.observed_at_s
-        if reading.energy_j is not None and last.energy_j is not None and reading.energy_j >= last.energy_j:
-            self.total_j += reading.energy_j - last.energy_j
+        counted_j = None
+        if reading.source == last.source and reading.energy_j is not None and last.energy_j is not None:
+            counted_j = reading.energy_j - last.energy_j
+        if counted_j is not None and counted_j >= 0:
+            self.total_j += counted_j
         elif gap_s <= MAX_GAP_S:
             self.total_j += 0.5 * (reading.value_w + last.value_w) * gap_s
         return self.total_j

@@ -44,7 +44,7 @@ async def assembled(folder, **more):
             TickPolicy(mode=Mode.ACT),
             NoPlanner(),
             endpoints=Endpoints(
-                PlainEngines(session), dcgm_urls=(f"{dead}/metrics",), router_urls=(dead,), supervisor_url=dead, **more
+                PlainEngines(session), power=PowerSpecs((("dcgm", DcgmSpec((f"{dead}/metrics",))),)), router_urls=(dead,), supervisor_url=dead, **more
             ),
             price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
             carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),

@@ -1,11 +1,12 @@
-"""One source of GPU power, opened from its specification or from a short text such as ``dcgm=http://10.0.0.7:9400/metrics``."""
+"""Sources of power, opened from their specifications or from a short text such as ``dcgm=http://10.0.0.7:9400/metrics``."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import assert_never
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -13,15 +14,37 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import ConfigError
-from controller.signals.power.csv_replay import CsvGpuSource, ReplayTimes
+from controller.signals.power.agent_stream import AgentSource
+from controller.signals.power.csv_replay import CsvGpuSource, CsvMeter, ReplayTimes
 from controller.signals.power.dcgm import DcgmNames, DcgmSource
 from controller.signals.power.http_access import HttpAccess, HttpOptions
+from controller.signals.power.modbus_meter import ModbusMap, open_modbus
+from controller.signals.power.nvml_source import NvmlSource
 from controller.signals.power.prometheus import Prometheus
 from controller.signals.power.promql import GpuQueries, PromqlSource
-from controller.signals.power.source import GpuSource
-from controller.signals.power.specs import CsvSpec, DcgmSpec, GpuSpec, PromqlSpec
+from controller.signals.power.promql_meter import PromqlMeter
+from controller.signals.power.reader import PowerSources
+from controller.signals.power.source import GpuSource, MeterSource, NamedGpus, NamedMeter
+from controller.signals.power.specs import (
+    AgentSpec,
+    CsvMeterSpec,
+    CsvSpec,
+    DcgmSpec,
+    GpuSpec,
+    MeterSpec,
+    NvmlSpec,
+    PowerSpecs,
+    PromqlMeterSpec,
+    PromqlSpec,
+    ZeusdSpec,
+    rung_of,
+)
+from controller.signals.power.zeusd import ZeusdSource
 
 FORMS = (
+    "nvml",
+    "agent=http://HOST:9431",
+    "zeusd=http://HOST:4938?gpu_uuids=GPU-A,GPU-B",
     "dcgm=http://HOST:9400/metrics",
     "promql=http://HOST:9090",
     "csv=FILE",
@@ -61,8 +84,79 @@ async def open_spec(spec: GpuSpec, session: aiohttp.ClientSession, clock: Clock)
             yield PromqlSource(Prometheus(HttpAccess(session, spec.http), spec.url), spec.url, spec.queries)
         case CsvSpec():
             yield CsvGpuSource(spec.path, spec.times, clock.wall_s())
+        case NvmlSpec():
+            with _nvml(spec, clock) as nvml:
+                yield nvml
+        case AgentSpec():
+            agents = AgentSource(HttpAccess(session, spec.http), spec.urls, clock, Random())
+            async with agents.open() as source:
+                yield source
+        case ZeusdSpec():
+            async with _zeusd(spec, session, clock) as source:
+                yield source
         case _:
             assert_never(spec)
+
+
+@contextlib.asynccontextmanager
+async def open_meter(spec: MeterSpec, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[MeterSource]:
+    """Open a meter; it is closed at the end.
+
+    Raises:
+        ConfigError: a file of the meter cannot be used, or a package is not installed.
+    """
+    match spec:
+        case PromqlMeterSpec():
+            yield PromqlMeter(Prometheus(HttpAccess(session, spec.http), spec.url), spec.url, spec.queries)
+        case ModbusMap():
+            async with open_modbus(spec, clock) as meter:
+                yield meter
+        case CsvMeterSpec():
+            yield CsvMeter(spec.path, spec.times, clock.wall_s())
+        case _:
+            assert_never(spec)
+
+
+@contextlib.asynccontextmanager
+async def open_power(specs: PowerSpecs, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[PowerSources]:
+    """Open all sources of a site; they are closed at the end.
+
+    Raises:
+        ConfigError: one of them cannot be opened.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        gpus = [
+            NamedGpus(name, rung_of(spec), await stack.enter_async_context(open_spec(spec, session, clock)))
+            for name, spec in specs.gpus
+        ]
+        meters = [
+            NamedMeter(name, await stack.enter_async_context(open_meter(spec, session, clock)))
+            for name, spec in specs.meters
+        ]
+        yield PowerSources(tuple(gpus), tuple(meters), specs.rules)
+
+
+@contextlib.contextmanager
+def _nvml(spec: NvmlSpec, clock: Clock) -> Iterator[NvmlSource]:
+    source = NvmlSource(clock, interval_s=spec.interval_s)
+    source.start()
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+@contextlib.asynccontextmanager
+async def _zeusd(spec: ZeusdSpec, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[ZeusdSource]:
+    """A zeusd on TCP by the common session, one on a socket by its own."""
+    async with contextlib.AsyncExitStack() as stack:
+        url = spec.url
+        if url.startswith("unix:"):
+            connector = aiohttp.UnixConnector(path=url.removeprefix("unix:"))
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            url = "http://localhost"
+        zeusd = ZeusdSource(HttpAccess(session, spec.http), url, spec.gpu_uuids, clock, Random())
+        yield await stack.enter_async_context(zeusd.open())
 
 
 def parse_source(text: str, *, timeout_s: float = 1.5) -> GpuSpec:
@@ -72,6 +166,8 @@ def parse_source(text: str, *, timeout_s: float = 1.5) -> GpuSpec:
         ConfigError: what is wrong with it, and the forms there are.
     """
     kind, _, address = text.partition("=")
+    if text == "nvml":
+        return NvmlSpec()
     build = _BUILDERS.get(kind)
     if build is None or not address:
         raise ConfigError(f"power source {text!r}: write one of {', '.join(FORMS)}")
@@ -101,7 +197,34 @@ def _csv(_: str, address: str, __: float) -> GpuSpec:
     return CsvSpec(Path(address), ReplayTimes())
 
 
-_BUILDERS: Mapping[str, Callable[[str, str, float], GpuSpec]] = {"dcgm": _dcgm, "promql": _promql, "csv": _csv}
+def _agent(text: str, address: str, timeout_s: float) -> GpuSpec:
+    url, options = _url(text, address, _HTTP_KEYS)
+    return AgentSpec((url,), _http(options, timeout_s))
+
+
+def _zeusd_spec(text: str, address: str, timeout_s: float) -> GpuSpec:
+    keys = (*_HTTP_KEYS, "gpu_uuids")
+    if address.startswith("unix:"):
+        path, _, query = address.partition("?")
+        url, options = path, {key: value for key, value in parse_qsl(query) if key in keys}
+    else:
+        url, options = _url(text, address, keys)
+    uuids = tuple(uuid for uuid in options.get("gpu_uuids", "").split(",") if uuid)
+    if not uuids:
+        raise ConfigError(
+            f"power source {text!r}: zeusd knows GPUs by index alone; add ?gpu_uuids=GPU-A,GPU-B, in the order of "
+            "nvidia-smi -L"
+        )
+    return ZeusdSpec(url, uuids, _http(options, timeout_s))
+
+
+_BUILDERS: Mapping[str, Callable[[str, str, float], GpuSpec]] = {
+    "dcgm": _dcgm,
+    "promql": _promql,
+    "csv": _csv,
+    "agent": _agent,
+    "zeusd": _zeusd_spec,
+}
 
 
 def _url(text: str, address: str, keys: tuple[str, ...]) -> tuple[str, dict[str, str]]:

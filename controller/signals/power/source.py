@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from controller.errors import SignalError
-from controller.model.observation import Missing, Reading
+from controller.model.observation import Missing, Reading, Rung
 
 MAX_GPUS = 65_536
 """GPUs that are taken in from one source; what is beyond is a fault of the source."""
@@ -29,6 +30,23 @@ class MeterSource(Protocol):
 
     async def read(self, now_s: float) -> Reading | Missing:
         """The meter's reading; never raises for the outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedGpus:
+    """A source of GPU power, what it is called in metrics and messages, and its place on the ladder."""
+
+    name: str
+    rung: Rung
+    source: GpuSource
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMeter:
+    """A source of the site's power, and what it is called."""
+
+    name: str
+    source: MeterSource
 
 
 def believed_s(observed_at_s: float, now_s: float) -> float:

@@ -2,10 +2,13 @@ import asyncio
 import dataclasses
 
 from controller.errors import SignalError
-from controller.model.observation import InstanceState, Missing, Reading
+from controller.model.observation import InstanceState, Missing, Reading, Rung
 from controller.signals.collect import Collector, Sources
 from controller.signals.events import EventBook, EventRequest
 from controller.signals.feeds import ConstantFeed
+from controller.signals.power.ladder import LadderRules
+from controller.signals.power.reader import PowerSources
+from controller.signals.power.source import NamedGpus
 from tests.fakes.controller_parts import NOW_S, ListRecorder, instance, observation, pool, reading, site
 
 SITE = site(pool("a", ("http://a:1",)))
@@ -31,16 +34,20 @@ class BrokenFeed:
         raise RuntimeError("out of range")
 
 
+def power(answer) -> PowerSources:
+    return PowerSources((NamedGpus("dcgm", Rung.DCGM, Fixed(answer)),), rules=LadderRules(stale_s=10.0))
+
+
 def collector(**changes) -> Collector:
     sources = Sources(
-        gpus=Fixed((GPUS, ())),
+        power=power((GPUS, ())),
         engines=Fixed((instance("a-0"),)),
         routers=Fixed(observation().router),
         price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
         carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
         events=EventBook(ListRecorder()),
     )
-    return Collector(SITE, dataclasses.replace(sources, **changes), deadline_s=0.1, stale_s=10.0)
+    return Collector(SITE, dataclasses.replace(sources, **changes), deadline_s=0.1)
 
 
 async def test_everything_at_hand():
@@ -49,6 +56,7 @@ async def test_everything_at_hand():
     seen = await collector(events=book).read(NOW_S)
     assert seen.now_s == NOW_S
     assert seen.site_power.value_w == 700.0
+    assert (seen.power_ladder.rung, seen.power_ladder.best) == (Rung.DCGM, Rung.DCGM)
     assert seen.gpu_power == tuple(sorted(GPUS.items()))
     assert seen.instances[0].state is InstanceState.SERVING
     assert seen.router.acknowledged_sequence == 7
@@ -58,7 +66,7 @@ async def test_everything_at_hand():
 
 async def test_each_failure_stays_with_its_signal():
     for fault, told in ((RuntimeError("boom"), "RuntimeError: boom"), (asyncio.sleep, "no result within 0.1 s")):
-        seen = await collector(gpus=Fixed(fault)).read(NOW_S)
+        seen = await collector(power=power(fault)).read(NOW_S)
         assert isinstance(seen.site_power, Missing)
         assert told in seen.site_power.reason
         assert seen.instances[0].state is InstanceState.SERVING
@@ -79,13 +87,13 @@ async def test_a_broken_feed_is_missing():
 
 async def test_a_gpu_not_shown_is_missing_with_the_exporters_fault():
     errors = (SignalError("http://dcgm", "cannot connect"),)
-    seen = await collector(gpus=Fixed(({"GPU-a-0-0": reading(1.0)}, errors))).read(NOW_S)
+    seen = await collector(power=power(({"GPU-a-0-0": reading(1.0)}, errors))).read(NOW_S)
     assert "http://dcgm: cannot connect" in dict(seen.gpu_power)["GPU-a-0-1"].reason
     assert "GPU-a-0-1" in seen.site_power.reason
 
 
 async def test_gpus_of_others_are_left_out():
-    seen = await collector(gpus=Fixed(({**GPUS, "other": reading(1.0)}, ()))).read(NOW_S)
+    seen = await collector(power=power(({**GPUS, "other": reading(1.0)}, ()))).read(NOW_S)
     assert "other" not in dict(seen.gpu_power)
 
 

@@ -1,0 +1,78 @@
+"""GPU power from node agents (`wattroute agent`), by their streams: a reading is here as soon as it is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from random import Random
+
+from controller.clock import Clock
+from controller.errors import SignalError
+from controller.model.observation import Missing, Reading
+from controller.signals.power.agent_sample import STREAM_PATH, decode
+from controller.signals.power.event_stream import EventStream
+from controller.signals.power.http_access import HttpAccess
+from controller.signals.power.source import GpuReadings
+
+SILENCE_S = 5.0
+"""An agent sends every second or faster, whatever it can read: this long a silence is a broken connection."""
+
+
+class _Node:
+    """The latest of one agent."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.readings: dict[str, Reading | Missing] = {}
+        self.error: str | None = None
+        self.has_come = asyncio.Event()
+
+    def take(self, data: str) -> None:
+        """Take in a sample."""
+        sample = decode(data)
+        self.readings = dict(sample.seen_at(self._clock.wall_s()))
+        self.error = f"{sample.node}: {sample.error}" if sample.error else None
+        self.has_come.set()
+
+
+class AgentSource:
+    """Readings of the GPUs of several nodes, by UUID."""
+
+    def __init__(self, access: HttpAccess, urls: tuple[str, ...], clock: Clock, chance: Random) -> None:
+        self._timeout_s = access.timeout_s
+        self._nodes = {url: _Node(clock) for url in urls}
+        self._streams = {
+            url: EventStream(
+                access, url.rstrip("/") + STREAM_PATH, node.take, clock=clock, chance=chance, silence_s=SILENCE_S
+            )
+            for url, node in self._nodes.items()
+        }
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[AgentSource]:
+        """Keep the streams open until the end."""
+        async with contextlib.AsyncExitStack() as stack:
+            for stream in self._streams.values():
+                await stack.enter_async_context(stream.open())
+            yield self
+
+    async def read(self, now_s: float) -> GpuReadings:
+        """The latest readings, with the times at which they were taken, and the agents that are not heard."""
+        await asyncio.gather(*(self._first(node) for node in self._nodes.values()))
+        readings: dict[str, Reading | Missing] = {}
+        errors: list[SignalError] = []
+        for url, node in self._nodes.items():
+            readings.update(node.readings)
+            stream_error = self._streams[url].error
+            if stream_error is not None:
+                errors.append(stream_error)
+            elif node.error is not None:
+                errors.append(SignalError(url, node.error))
+        return readings, tuple(errors)
+
+    async def _first(self, node: _Node) -> None:
+        """Wait a little for the first sample, so that a source which was just opened does not look empty."""
+        if not node.has_come.is_set():
+            with contextlib.suppress(TimeoutError):  # what is not heard is told by the stream's error
+                await asyncio.wait_for(node.has_come.wait(), self._timeout_s)

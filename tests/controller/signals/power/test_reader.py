@@ -1,0 +1,52 @@
+import asyncio
+
+from controller.errors import SignalError
+from controller.model.observation import Missing, Quality, Reading, Rung
+from controller.signals.power.reader import PowerReader, PowerSources
+from controller.signals.power.source import NamedGpus, NamedMeter
+from tests.fakes.controller_parts import NOW_S, pool, reading, site
+
+SITE = site(pool("a", ("http://a:1",), gpus=1))
+UUID = "GPU-a-0-0"
+
+
+class Fixed:
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def read(self, now_s):
+        if self.answer is asyncio.sleep:
+            await asyncio.sleep(30)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def test_a_source_that_hangs_or_breaks_hides_no_other():
+    sources = PowerSources(
+        (
+            NamedGpus("agent", Rung.NVML, Fixed(asyncio.sleep)),
+            NamedGpus("nvml", Rung.NVML, Fixed(RuntimeError("boom"))),
+            NamedGpus("dcgm", Rung.DCGM, Fixed(({UUID: reading(300.0)}, (SignalError("http://b", "down"),)))),
+        ),
+        (NamedMeter("main", Fixed(asyncio.sleep)), NamedMeter("spare", Fixed(OSError("gone")))),
+    )
+    view = await PowerReader(SITE, sources, 0.1).read(NOW_S)
+    assert view.gpu_power[UUID].value_w == 300.0
+    assert (view.ladder.rung, view.ladder.best) == (Rung.DCGM, Rung.METER)
+    told = {state.name: state.error for state in view.ladder.sources}
+    assert told == {
+        "agent": "no result within 0.1 s",
+        "nvml": "RuntimeError: boom",
+        "dcgm": "http://b: down",
+        "main": "no result within 0.1 s",
+        "spare": "OSError: gone",
+    }
+
+
+async def test_a_meter_is_read():
+    meter = Reading(5000.0, None, NOW_S, "meter", Quality.DIRECT)
+    sources = PowerSources(meters=(NamedMeter("main", Fixed(meter)),))
+    view = await PowerReader(SITE, sources, 0.1).read(NOW_S)
+    assert view.site_power == meter
+    assert isinstance(view.gpu_power[UUID], Missing)
