@@ -16,6 +16,7 @@ from controller.errors import ListenError, SolverError, StoreError
 from controller.model.fleet import RequestClass
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
+from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.store.ledger import Ledger, verify_file
 from controller.tick import Mode, TickPolicy
 from router.contract import ClassId, Precision
@@ -44,7 +45,11 @@ async def assembled(folder, **more):
             TickPolicy(mode=Mode.ACT),
             NoPlanner(),
             endpoints=Endpoints(
-                PlainEngines(session), power=PowerSpecs((("dcgm", DcgmSpec((f"{dead}/metrics",))),)), router_urls=(dead,), supervisor_url=dead, **more
+                PlainEngines(session),
+                power=PowerSpecs((("dcgm", DcgmSpec((f"{dead}/metrics",))),)),
+                router_urls=(dead,),
+                supervisor_url=dead,
+                **more,
             ),
             price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
             carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),

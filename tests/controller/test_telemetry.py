@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.lifecycle.diagnostics import Fallback
-from controller.model.observation import Missing
+from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
 from controller.model.plan import Slack, Verb
 from controller.optimizer.check import PROMISES
 from controller.telemetry import Telemetry
@@ -201,3 +201,21 @@ def test_the_reference_lists_every_metric_and_no_other():
     listed = {name.removesuffix("_total") for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
     names = {family.name.removeprefix("wattroute_controller_") for family in Telemetry(SITE).registry.collect()}
     assert listed == names
+
+
+def test_where_power_is_known_from():
+    telemetry = Telemetry(SITE)
+    conflict = PowerConflict("GPU-a", "nvml", 500.0, "dcgm", 400.0, NOW_S)
+    sources = (
+        PowerSourceState("agent", Rung.NVML, 5, 1.5, None),
+        PowerSourceState("meter", Rung.METER, 0, None, "cannot connect"),
+    )
+    ladder = PowerLadder(Rung.NVML, Rung.METER, "meter is lost", (conflict,), sources)
+    telemetry.take_observation(observation(power_ladder=ladder), 0.0)
+    telemetry.take_decision(decided(power_rung=Rung.NVML, margin_frac=0.05), 0.1)
+    seen = values(telemetry)
+    assert [seen["power_rung", rung.value] for rung in Rung] == [0, 1, 0, 0]
+    assert (seen["power_margin_frac",], seen["power_conflicts",]) == (0.05, 1)
+    assert (seen["power_source_gpus", "agent"], seen["power_source_age_seconds", "agent"]) == (5, 1.5)
+    assert seen["power_source_gpus", "meter"] == 0
+    assert math.isnan(seen["power_source_age_seconds", "meter"])

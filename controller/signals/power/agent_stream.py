@@ -10,7 +10,7 @@ from random import Random
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.model.observation import Missing, Reading
-from controller.signals.power.agent_sample import STREAM_PATH, decode
+from controller.signals.power.agent_sample import STREAM_PATH, ClockDifference, decode
 from controller.signals.power.event_stream import EventStream
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.source import GpuReadings
@@ -24,14 +24,19 @@ class _Node:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._difference = ClockDifference()
         self.readings: dict[str, Reading | Missing] = {}
         self.error: str | None = None
         self.has_come = asyncio.Event()
 
+    def begin(self) -> None:
+        """A connection begins: how long its samples take is not known yet."""
+        self._difference = ClockDifference()
+
     def take(self, data: str) -> None:
         """Take in a sample."""
-        sample = decode(data)
-        self.readings = dict(sample.seen_at(self._clock.wall_s()))
+        sample, now_s = decode(data), self._clock.wall_s()
+        self.readings = dict(sample.seen_at(now_s, self._difference.take(sample, now_s)))
         self.error = f"{sample.node}: {sample.error}" if sample.error else None
         self.has_come.set()
 
@@ -44,7 +49,13 @@ class AgentSource:
         self._nodes = {url: _Node(clock) for url in urls}
         self._streams = {
             url: EventStream(
-                access, url.rstrip("/") + STREAM_PATH, node.take, clock=clock, chance=chance, silence_s=SILENCE_S
+                access,
+                url.rstrip("/") + STREAM_PATH,
+                node.take,
+                begin=node.begin,
+                clock=clock,
+                chance=chance,
+                silence_s=SILENCE_S,
             )
             for url, node in self._nodes.items()
         }

@@ -33,6 +33,7 @@ class EventStream:
         clock: Clock,
         chance: Random,
         silence_s: float,
+        begin: Callable[[], None] | None = None,
     ) -> None:
         """Prepare it.
 
@@ -43,6 +44,7 @@ class EventStream:
             clock: for the waits.
             chance: for their jitter.
             silence_s: time without a byte after which the connection counts as broken.
+            begin: called when a connection begins.
         """
         self._access = access
         self._url = url
@@ -50,6 +52,7 @@ class EventStream:
         self._clock = clock
         self._chance = chance
         self._silence_s = silence_s
+        self._begin = begin
         self._failures = 0
         self.error: SignalError | None = SignalError(url, "not connected yet")
         """Why nothing comes; None while events come."""
@@ -87,6 +90,8 @@ class EventStream:
         async with self._access.stream(self._url, self._silence_s) as response:
             if response.status != 200:
                 raise SignalError(self._url, self._access.refusal(response.status))
+            if self._begin is not None:
+                self._begin()
             async for chunk in response.content.iter_any():
                 for data in reader.feed(chunk):
                     self._take(data)

@@ -5,7 +5,7 @@ import pytest
 from controller.dashboard.rates import Window
 from controller.dashboard.snapshot import Derived, SolverFigures, build
 from controller.lifecycle.diagnostics import Fallback
-from controller.model.observation import Missing, Quality
+from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Quality, Rung
 from controller.model.plan import Slack
 from controller.runner import Fault, Status
 from controller.signals.latency import Latency
@@ -43,6 +43,10 @@ def test_the_whole_of_it():
         "quality": "emulated",
         "age_s": 0.0,
         "missing": None,
+        "rung": "meter",
+        "margin_frac": 0.0,
+        "sources": [],
+        "conflicts": [],
     }
     assert told["event"]["state"] == "active"
     assert told["event"]["delivered_w"] == 200.0
@@ -101,3 +105,13 @@ def test_what_is_not_known_is_null():
     assert told["classes"][0]["in_flight"] is None
     assert told["classes"][0]["weights"] == {}
     assert told["solver"]["origin"] is None
+
+
+def test_the_sources_of_power_and_where_they_disagree():
+    conflict = PowerConflict("GPU-a", "nvml", 500.0, "dcgm", 400.0, NOW_S - 60)
+    state = PowerSourceState("dcgm", Rung.DCGM, 6, 2.5, "http://b: down")
+    ladder = PowerLadder(Rung.DCGM, Rung.NVML, "nvml is lost", (conflict,), (state,))
+    seen = observation(power_ladder=ladder)
+    told = snapshot(seen, power_rung=Rung.DCGM, margin_frac=0.07)["power"]
+    assert (told["rung"], told["margin_frac"], told["conflicts"]) == ("dcgm", 0.07, ["GPU-a"])
+    assert told["sources"] == [{"name": "dcgm", "rung": "dcgm", "gpus": 6, "age_s": 2.5, "error": "http://b: down"}]

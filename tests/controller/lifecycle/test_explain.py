@@ -6,7 +6,7 @@ from controller.errors import SolverError
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.resume import unknown
-from controller.model.observation import Missing
+from controller.model.observation import Missing, PowerConflict, PowerLadder, Rung
 from controller.model.plan import PlanOrigin
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.tick import decide
@@ -129,3 +129,14 @@ def test_an_unknown_burn_allows_no_loss_and_stands_on_the_ladder():
     for cls, item in zip(fleet.classes, told.classes, strict=True):
         assert item.quality_left_frac is None
         assert item.quality_allowed_frac == (0.0 if cls.class_id in bound else 1.0)
+
+
+def test_sources_that_disagree_are_each_told_up_to_a_few():
+    conflicts = tuple(PowerConflict(f"GPU-{n}", "nvml", 500.0, "dcgm", 400.0, 0.0) for n in range(5))
+    told = reasons(power_ladder=PowerLadder(Rung.NVML, Rung.METER, "the meter is 40 s old", conflicts))
+    steps = [(f.step, f.subject, f.reason) for f in told.fallbacks if f.ladder == "power"]
+    assert steps[0] == ("nvml", "", "the meter is 40 s old")
+    assert [subject for _, subject, _ in steps[1:]] == ["GPU-0", "GPU-1", "GPU-2", "others"]
+    assert steps[1][2].startswith("GPU-0: nvml says 500 W, dcgm 400 W; check unit, sign")
+    assert steps[4][2] == "and 2 more"
+    assert (told.power_rung, told.margin_frac) == (Rung.NVML, 0.05)

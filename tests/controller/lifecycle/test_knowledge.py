@@ -6,7 +6,7 @@ from controller.lifecycle.knowledge import account, find_out
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.grid import GridEvent
-from controller.model.observation import Missing
+from controller.model.observation import Missing, PowerLadder, Quality, Rung
 from tests.fakes.fake_fleet import FakeFleet, site
 
 ACT = TickPolicy(mode=Mode.ACT)
@@ -99,3 +99,26 @@ def test_quality_is_burnt_from_the_second_report_on():
     memory = account(site(), ACT, Memory.initial(site(), 0.0), running.observe())
     running.advance(10.0)
     assert account(site(), ACT, memory, running.observe()).burns[1].tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("rung", "quality", "margin_frac"),
+    [
+        (Rung.METER, Quality.DIRECT, ACT.margin_frac),
+        (Rung.NVML, Quality.ESTIMATED, ACT.nvml_margin_frac),
+        (Rung.DCGM, Quality.ESTIMATED, ACT.dcgm_margin_frac),
+        (Rung.MODEL, Quality.ESTIMATED, ACT.blind_margin_frac),
+        (Rung.DCGM, Quality.EMULATED, ACT.margin_frac),
+        (Rung.MODEL, Quality.EMULATED, ACT.blind_margin_frac),
+    ],
+)
+def test_the_margin_follows_the_rung_and_the_emulated_are_exact(rung, quality, margin_frac):
+    running = fleet()
+    running.events = (GridEvent("e", 20_000.0, 0.0, 1e6, 0.0),)
+    observed = running.observe()
+    power = replace(observed.site_power, quality=quality)
+    told = known(replace(observed, site_power=power, power_ladder=PowerLadder(rung, Rung.METER, "a test")))
+    assert told.margin_frac == margin_frac
+    assert told.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * (1 - margin_frac))
+    assert told.measured.rung is rung
+    assert told.measured.fallback == (None if rung is Rung.METER else (rung.value, "a test"))

@@ -1,4 +1,5 @@
 from controller.lifecycle.policy import Mode, Precedence, TickPolicy
+from controller.model.observation import Rung
 
 
 def test_a_new_install_only_observes():
@@ -14,3 +15,9 @@ def test_a_table_outlives_several_ticks_and_a_blind_margin_is_the_wider():
     assert policy.table_ttl_s < policy.slow_interval_s
     assert policy.blind_margin_frac > policy.margin_frac
     assert policy.peak_frac > policy.utilisation_frac
+
+
+def test_each_rung_below_keeps_more_free_and_never_less_than_a_surer_one():
+    assert [TickPolicy().margin_of(rung) for rung in Rung] == [0.03, 0.05, 0.07, 0.10]
+    wide = TickPolicy(margin_frac=0.08)
+    assert [wide.margin_of(rung) for rung in Rung] == [0.08, 0.08, 0.08, 0.10]

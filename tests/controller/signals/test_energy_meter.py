@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.model.observation import Missing
@@ -33,3 +35,10 @@ def test_the_same_reading_twice_counts_once():
         meter.take(reading(100.0, at_s))
     assert meter.total_j == pytest.approx(1000)
     assert meter.take(reading(100.0, 20.0)) == pytest.approx(2000)
+
+
+def test_counters_of_two_sources_are_not_subtracted():
+    meter = EnergyMeter()
+    meter.take(reading(100.0, 0.0, 5000.0))
+    assert meter.take(replace(reading(300.0, 10.0, 9e12), source="another")) == pytest.approx(2000)
+    assert meter.take(replace(reading(300.0, 20.0, 9e12 + 2500), source="another")) == pytest.approx(4500)

@@ -1,11 +1,18 @@
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from controller.clock import SystemClock
 from controller.errors import ConfigError
-from controller.signals.power.open_source import FORMS, open_source, parse_source
-from tests.fakes.http_stub import http_stub
+from controller.model.observation import Rung
+from controller.signals.power.modbus_meter import ModbusMap, Register
+from controller.signals.power.open_source import FORMS, open_power, open_source, parse_source
+from controller.signals.power.promql_meter import MeterQueries
+from controller.signals.power.specs import AgentSpec, CsvMeterSpec, DcgmSpec, PowerSpecs, PromqlMeterSpec
+from tests.fakes.fake_zeusd import FakeZeusd
+from tests.fakes.http_stub import closed_url, http_stub
 
 
 async def test_a_short_text_opens_a_source(tmp_path):
@@ -49,3 +56,55 @@ async def test_a_file_that_cannot_be_used_ends_the_opening():
     with pytest.raises(ConfigError, match="no such file"):
         async with open_source("csv=/absent.csv", SystemClock()):
             raise AssertionError("nothing is opened")
+
+
+async def test_every_kind_opens_and_tells_what_it_cannot_reach(tmp_path):
+    dead = closed_url()
+    texts = (f"agent={dead}", f"zeusd={dead}?gpu_uuids=GPU-a", f"promql={dead}", f"dcgm={dead}")
+    for text in texts:
+        async with open_source(text, SystemClock(), timeout_s=0.3) as source:
+            readings, errors = await source.read(1000.0)
+        assert readings == {}
+        assert all(error.source.startswith(dead) for error in errors), text
+        assert errors
+
+
+async def test_zeusd_by_its_socket(tmp_path):
+    runner = web.AppRunner(FakeZeusd({0: 250.0}).app(), shutdown_timeout=0.1)
+    await runner.setup()
+    path = tmp_path / "zeusd.sock"
+    await web.UnixSite(runner, str(path)).start()
+    async with open_source(f"zeusd=unix:{path}?gpu_uuids=GPU-a", SystemClock()) as source:
+        readings, _ = await source.read(1000.0)
+    await runner.cleanup()
+    assert readings["GPU-a"].value_w == 250.0
+
+
+def test_zeusd_needs_the_uuids_of_its_indices():
+    assert parse_source("zeusd=http://n:4938?gpu_uuids=A,B").gpu_uuids == ("A", "B")
+    with pytest.raises(ConfigError, match="add \\?gpu_uuids=GPU-A,GPU-B"):
+        parse_source("zeusd=http://n:4938")
+
+
+async def test_nvml_where_there_is_none_is_a_state():
+    async with open_source("nvml", SystemClock()) as source:
+        readings, errors = await source.read(1000.0)
+    assert not readings or not errors
+
+
+async def test_all_sources_of_a_site_open_with_their_names_and_rungs(tmp_path):
+    file = tmp_path / "meter.csv"
+    file.write_text("time,power_w\n0,5000\n")
+    specs = PowerSpecs(
+        (("node", AgentSpec((closed_url(),))), ("dcgm", DcgmSpec((closed_url(),)))),
+        (
+            ("main", ModbusMap("127.0.0.1", Register(1))),
+            ("prom", PromqlMeterSpec(closed_url(), MeterQueries("m[1m]"))),
+            ("spare", CsvMeterSpec(file)),
+        ),
+    )
+    clock = SystemClock()
+    async with aiohttp.ClientSession() as session, open_power(specs, session, clock) as sources:
+        assert [(one.name, one.rung) for one in sources.gpus] == [("node", Rung.NVML), ("dcgm", Rung.DCGM)]
+        assert [one.name for one in sources.meters] == ["main", "prom", "spare"]
+        assert (await sources.meters[2].source.read(clock.wall_s())).value_w == 5000.0

@@ -1,0 +1,79 @@
+import contextlib
+from random import Random
+
+import aiohttp
+
+from controller.clock import SystemClock
+from controller.signals.power import backoff
+from controller.signals.power.event_stream import EventStream
+from controller.signals.power.http_access import HttpAccess
+from tests.fakes.fake_sse import FakeSse, until
+from tests.fakes.http_stub import closed_url, http_stub
+
+
+@contextlib.asynccontextmanager
+async def streaming(url, *, silence_s=5.0, take=None):
+    taken = []
+    async with aiohttp.ClientSession() as session:
+        stream = EventStream(
+            HttpAccess(session),
+            url,
+            take or taken.append,
+            clock=SystemClock(),
+            chance=Random(1),
+            silence_s=silence_s,
+            begin=lambda: taken.append("begin"),
+        )
+        async with stream.open():
+            yield stream, taken
+
+
+async def test_events_come_and_a_lost_connection_is_made_again(monkeypatch, caplog):
+    monkeypatch.setattr(backoff, "FIRST_S", 0.02)
+    fake = FakeSse()
+    async with http_stub() as stub:
+        stub.set("/s", fake.answer)
+        async with streaming(f"{stub.url}/s") as (stream, taken):
+            assert stream.error is not None
+            await fake.until_connected(1)
+            fake.send(b"data: 1\n\n")
+            await until(lambda: taken == ["begin", "1"])
+            assert stream.error is None
+            fake.hang_up()
+            await fake.until_connected(2)
+            assert "the stream ended" in str(stream.error)
+            fake.send(b"data: 2\n\n")
+            await until(lambda: taken == ["begin", "1", "begin", "2"])
+            fake.hang_up()
+    assert [r.message for r in caplog.records if "power stream lost" in r.message][:1] == ["power stream lost"]
+
+
+async def test_silence_is_a_broken_connection(monkeypatch):
+    monkeypatch.setattr(backoff, "FIRST_S", 0.02)
+    fake = FakeSse()
+    async with http_stub() as stub:
+        stub.set("/s", fake.answer)
+        async with streaming(f"{stub.url}/s", silence_s=0.2) as (stream, _):
+            await fake.until_connected(2)
+            assert "0.2 s" in str(stream.error) or "ocket" in str(stream.error)
+            fake.hang_up()
+
+
+async def test_what_is_no_stream_is_told():
+    def refuse(data):
+        raise ValueError("no sample")
+
+    fake = FakeSse()
+    fake.greeting = b"data: rubbish\n\n"
+    async with http_stub() as stub:
+        stub.set("/s", fake.answer)
+        stub.set("/closed", 401)
+        for url, told in (
+            (f"{stub.url}/closed", "token"),
+            (f"{stub.url}/absent", "status 404"),
+            (closed_url(), "ClientConnectorError"),
+            (f"{stub.url}/s", "no sample"),
+        ):
+            async with streaming(url, take=refuse) as (stream, _):
+                await until(lambda s=stream, t=told: t in str(s.error))
+        fake.hang_up()

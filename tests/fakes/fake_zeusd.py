@@ -1,0 +1,55 @@
+"""A zeusd, as its HTTP API is documented: https://ml.energy/zeus/zeusd/api/."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from aiohttp import web
+
+from tests.fakes.fake_sse import FakeSse
+
+
+class FakeZeusd:
+    """GPUs by index, with what each draws and, where it has a counter, what it has used."""
+
+    def __init__(self, watts: dict[int, float], *, token: str | None = None, has_counter: bool = True) -> None:
+        self.watts = watts
+        self.token = token
+        self.has_counter = has_counter
+        self.energy_mj = dict.fromkeys(watts, 0)
+        self.stream = FakeSse()
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/gpu/get_power", self._power)
+        app.router.add_get("/gpu/get_cumulative_energy", self._energy)
+        app.router.add_get("/gpu/stream_power", self.stream.answer)
+        return app
+
+    def tell(self, index: int, watts: float) -> None:
+        """An event of the stream, which tells one GPU."""
+        event = {"timestamp_ms": int(time.time() * 1e3), "gpu_id": index, "power_mw": int(watts * 1e3)}
+        self.stream.send(f"data: {json.dumps(event)}\n\n".encode())
+
+    def tell_all(self) -> None:
+        """An event that tells all GPUs at once, as older versions send."""
+        self.stream.send(f"data: {json.dumps(self._snapshot())}\n\n".encode())
+
+    def _snapshot(self) -> dict:
+        milliwatts = {str(index): int(watts * 1e3) for index, watts in self.watts.items()}
+        return {"timestamp_ms": int(time.time() * 1e3), "power_mw": milliwatts}
+
+    @web.middleware
+    async def _guard(self, request, handler):
+        if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return web.json_response({"error": "Authentication required."}, status=401)
+        return await handler(request)
+
+    async def _power(self, _: web.Request) -> web.Response:
+        return web.json_response(self._snapshot())
+
+    async def _energy(self, _: web.Request) -> web.Response:
+        if not self.has_counter:
+            return web.json_response({"error": "no trustworthy counter"}, status=400)
+        return web.json_response({str(index): {"energy_mj": value} for index, value in self.energy_mj.items()})
