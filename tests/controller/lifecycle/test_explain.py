@@ -139,4 +139,4 @@ def test_sources_that_disagree_are_each_told_up_to_a_few():
     assert [subject for _, subject, _ in steps[1:]] == ["GPU-0", "GPU-1", "GPU-2", "others"]
     assert steps[1][2].startswith("GPU-0: nvml says 500 W, dcgm 400 W; check unit, sign")
     assert steps[4][2] == "and 2 more"
-    assert (told.power_rung, told.margin_frac) == (Rung.NVML, 0.05)
+    assert (told.power_rung, told.margin_frac) == (Rung.NVML, 0.03)  # emulated: as exact as the meter
