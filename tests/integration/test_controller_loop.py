@@ -23,6 +23,7 @@ from controller.model.observation import InstanceState, Observation
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
+from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.simulation.emulator import EmulatedInstance, Emulator, run_emulator
 from controller.store.ledger import Ledger, verify_file
 from controller.store.plain import from_plain
@@ -129,7 +130,12 @@ async def controlling(
         plant.fleet,
         TickPolicy(**{"mode": Mode.ACT, "warmup_s": 1e9, "slow_interval_s": 2.0, "steps": 3, **policy}),
         CvxpyPlanner(clock.monotonic_s),
-        endpoints=Endpoints(PlainEngines(plant.session), (f"{control}/metrics",), (plant.router_url,), control),
+        endpoints=Endpoints(
+            PlainEngines(plant.session),
+            PowerSpecs((("dcgm", DcgmSpec((f"{control}/metrics",))),)),
+            (plant.router_url,),
+            control,
+        ),
         price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
         carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
         options=ServiceOptions(data_dir=folder, on_exit=on_exit, pace=pace),
