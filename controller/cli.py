@@ -151,6 +151,12 @@ def fit(
 
 
 @app.command(context_settings=_PASS_THROUGH)
+def profile(context: typer.Context) -> None:
+    """Measure the curves of one engine and its GPUs, or compare measured curves."""
+    _import("controller.profile.cli").run(context.args)
+
+
+@app.command(context_settings=_PASS_THROUGH)
 def router(context: typer.Context) -> None:
     """Run the router; the same as wattroute-router, with its options."""
     os.execv(sys.executable, [sys.executable, "-m", "router.cli", *context.args])

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from controller import curves_file
 from controller.errors import ConfigError
 from controller.forecast.policy import ForecastPolicy
 from controller.lifecycle.policy import TickPolicy
@@ -67,7 +68,7 @@ def _pool(settings: Settings, pool: PoolSettings) -> Pool:
         gpu=plan.gpu,
         gpus_per_instance=plan.gpus_per_instance,
         instances=tuple(instances),
-        curves=_curves(plan.curves),
+        curves=_curves(pool.name, plan.curves),
         quality_loss_frac=plan.quality_loss_frac,
         min_on=plan.min_on,
         max_on=plan.max_on,
@@ -76,7 +77,12 @@ def _pool(settings: Settings, pool: PoolSettings) -> Pool:
     )
 
 
-def _curves(curves: str | CurveSettings) -> PoolCurves:
+def _curves(pool: str, curves: str | CurveSettings) -> PoolCurves:
+    if isinstance(curves, str) and curves_file.is_path(curves):
+        try:
+            return curves_file.read(Path(curves)).curves()
+        except ConfigError as error:
+            raise ConfigError(f"plan.pools.{pool}.curves: {error}") from error
     if isinstance(curves, str):
         return load_profile(curves)
     values = curves.model_dump(exclude={"evidence", "source"})

@@ -10,6 +10,7 @@ ControllerError
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
 ├── ActuationError     a command could not be carried out
 ├── FitRefused         measurements do not carry a fit; also a ValueError
+├── ProfileError       a pool cannot be profiled as it stands
 └── StoreError         a record could not be written or does not verify
 """
 
@@ -96,6 +97,10 @@ class ActuationError(ControllerError):
 
 class FitRefused(ControllerError, ValueError):  # noqa: N818 - reads as the outcome it is
     """Measurements do not carry a fit; the message gives the reason and what to measure instead."""
+
+
+class ProfileError(ControllerError):
+    """A pool cannot be profiled as it stands; the message says what is in the way and the remedy."""
 
 
 class StoreError(ControllerError):

@@ -39,6 +39,10 @@ Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
+CURVES_SUFFIXES = (".yaml", ".yml")
+"""Endings by which a curves file is told from the name of a built-in profile."""
+
+
 def _to_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no time zone; write e.g. {value.isoformat()}Z")
@@ -95,7 +99,8 @@ class PoolPlanSettings(Group):
     gpus_per_instance: Annotated[int, Field(ge=1, le=1024)]
     """GPUs that one instance occupies."""
     curves: str | CurveSettings
-    """Name of a built-in profile, or the curves themselves."""
+    """Name of a built-in profile, a file that `wattroute profile` wrote (ending in .yaml, beside this file or under an
+    absolute path), or the curves themselves."""
     quality_loss_frac: Frac = 0.0
     """Mean score lost against the model's best precision; 0.006 is 0.6 %."""
     min_on: Annotated[int, Field(ge=0)] = 0
@@ -461,6 +466,17 @@ def load(path: Path) -> Settings:
         ConfigError: file, line, key and remedy of every fault.
     """
     try:
-        return config_file.load(path, Settings)
+        return _with_curves_beside(config_file.load(path, Settings), path.parent)
     except SettingsError as error:
         raise ConfigError(str(error)) from error
+
+
+def _with_curves_beside(settings: Settings, folder: Path) -> Settings:
+    """The same with the places of curves files told from here: in the configuration they are told from its folder."""
+    pools = {
+        name: pool.model_copy(update={"curves": str(folder / pool.curves)})
+        if isinstance(pool.curves, str) and pool.curves.endswith(CURVES_SUFFIXES)
+        else pool
+        for name, pool in settings.plan.pools.items()
+    }
+    return settings.model_copy(update={"plan": settings.plan.model_copy(update={"pools": pools})})

@@ -180,7 +180,14 @@ class _Running:
         rng = Random(f"{seed}/{instance.instance_id}")
         context_tokens = min(MODEL_CONTEXT_TOKENS, instance.curves.kv_capacity_tokens)
         served = ServedModel(model, f"{model}@{instance.precision}", context_tokens)
-        spec = EngineSpec(instance.curves, served, instance.precision, instance.state, instance.disagreement_frac)
+        spec = EngineSpec(
+            curves=instance.curves,
+            served=served,
+            precision=instance.precision,
+            state=instance.state,
+            disagreement_frac=instance.disagreement_frac,
+            gpus=len(instance.gpu_uuids),
+        )
         self.instance = instance
         self.port = instance.port
         self.engine = EmulatedEngine(spec, rng=rng, clock=clock)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from controller.clock import Clock
-from controller.simulation import tokenizer, vllm_errors, vllm_wire
+from controller.simulation import tokenizer, vllm_errors, vllm_server_info, vllm_wire
 from controller.simulation.vllm_answer import Answer
 from controller.simulation.vllm_engine import EmulatedEngine, InFlight
 from controller.simulation.vllm_errors import ApiError
@@ -35,10 +35,14 @@ class ApiOptions:
     Attributes:
         api_key: asked for on /v1 paths where set.
         max_num_queued_reqs: requests that may run and wait together before others get 503; None for no limit.
+        quantization: method that --quantization forces; None lets the checkpoint decide.
+        has_server_info: whether the server runs in development mode as far as /server_info goes.
     """
 
     api_key: str | None = None
     max_num_queued_reqs: int | None = None
+    quantization: str | None = None
+    has_server_info: bool = True
 
 
 class VllmApi:
@@ -58,6 +62,7 @@ class VllmApi:
             "/version": {"GET": self._json({"version": vllm_wire.VERSION, "emulated": True})},
             "/load": {"GET": self._load},
             "/metrics": {"GET": self._metrics},
+            **({"/server_info": {"GET": self._server_info}} if options.has_server_info else {}),
             "/v1/models": {"GET": self._models},
             "/v1/chat/completions": {"POST": self._chat},
             "/v1/completions": {"POST": self._completion},
@@ -127,6 +132,11 @@ class VllmApi:
     def _metrics(self, exchange: Exchange) -> None:
         page = self._engine.metrics.render(self._engine.gauges())
         exchange.respond(HTTPStatus.OK, page, content_type=METRICS_TYPE)
+
+    def _server_info(self, exchange: Exchange) -> None:
+        form = _choice(exchange, "config_format", ("text", "json"))
+        info = vllm_server_info.document(self._engine.spec, self._options.quantization, as_text=form == "text")
+        exchange.respond(HTTPStatus.OK, dump(info))
 
     def _is_sleeping(self, exchange: Exchange) -> None:
         self._engine.sync()

@@ -48,6 +48,7 @@ class EngineSpec:
     precision: str
     state: InstanceState = InstanceState.SERVING
     disagreement_frac: float = 0.0
+    gpus: int = 1
 
 
 class EmulatedEngine:

@@ -1,0 +1,291 @@
+"""Measuring one cell: fill the engine, take the totals of a steady window, hold all counters against each other."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from random import Random
+
+from controller.clock import Clock
+from controller.errors import ProfileError
+from controller.profile.cells import MeasuredCell
+from controller.profile.design import Cell
+from controller.profile.estimate import Row
+from controller.profile.facts import Counters
+from controller.profile.load import ClosedLoop
+from controller.profile.power import GpuMeter, PowerSample, mean_w
+from controller.profile.steady import PARTS, Steadiness, steadiness
+from controller.profile.target import Target
+
+POLL_S = 0.1
+DRAIN_S = 30.0
+LONGEST_FILL_S = 300.0
+STRANGE_FRAC = 0.03
+"""Tokens that the engine may have counted beyond the client's, for what is under way when a window begins and ends."""
+STRANGE_TOKENS_PER_REQUEST = 4
+MOST_REFUSED_FRAC = 0.02
+QUICK_FRAC, MOST_READINGS = 0.02, 5
+"""A reading may take this share of a part of the window, or is tried again so many times."""
+STEP_COUNT_RATIO = 1.3
+"""The engine's count of steps is believed within this ratio of what the times between tokens say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a cell is measured.
+
+    Attributes:
+        window_s: steady window; one that is not steady is extended by itself, twice at most.
+        warmup_s: after every place has its first token.
+        rest_s: of the measurement without work.
+    """
+
+    window_s: float
+    warmup_s: float
+    rest_s: float
+    extensions: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """All counters at one time."""
+
+    at_s: float
+    engine: Counters
+    power: PowerSample
+    idle_s: float
+    client_tokens: int
+    gap_s: float
+    gaps: int
+
+
+class Bench:
+    """One engine with its meter, ready to be measured."""
+
+    def __init__(self, target: Target, model: str, meter: GpuMeter, *, pace: Pace, clock: Clock, seed: int = 0) -> None:
+        self._target = target
+        self._model = model
+        self._meter = meter
+        self._pace = pace
+        self._clock = clock
+        self._seed = seed
+
+    async def require_quiet(self, wait_s: float = DRAIN_S) -> None:
+        """Wait until nothing runs in the engine, and see that its counters then stand still.
+
+        Raises:
+            ProfileError: others use the engine.
+        """
+        end_s = self._clock.monotonic_s() + wait_s
+        while True:
+            before = await self._target.counters()
+            if before.running + before.waiting == 0:
+                await self._clock.sleep(5 * POLL_S)
+                after = await self._target.counters()
+                if after.running + after.waiting == 0 and after.generation_tokens == before.generation_tokens:
+                    return
+            if self._clock.monotonic_s() > end_s:
+                raise ProfileError(
+                    f"{self._target.address.base} has {before.running:g} requests running and {before.waiting:g} "
+                    "waiting that are not ours: take the instance out of its router, stop its other clients, and run "
+                    "the same command again"
+                )
+            await self._clock.sleep(POLL_S)
+
+    async def rest_w(self) -> float:
+        """Mean power without work.
+
+        Raises:
+            ProfileError: requests came meanwhile, or the power cannot be read.
+        """
+        before = await self._target.counters()
+        samples = [await self._meter.sample(self._clock.wall_s())]
+        for _ in range(PARTS):
+            await self._clock.sleep(self._pace.rest_s / PARTS)
+            samples.append(await self._meter.sample(self._clock.wall_s()))
+        after = await self._target.counters()
+        if after.steps != before.steps or after.running + after.waiting > 0:
+            raise ProfileError("the engine worked while its idle power was measured: stop its other clients")
+        return mean_w(samples)
+
+    async def measure(self, cell: Cell, idle_w: float) -> MeasuredCell:
+        """Measure a cell.
+
+        Args:
+            cell: the load.
+            idle_w: power without work, which times without a request are taken out at.
+
+        Raises:
+            ProfileError: the engine refuses the load, others use it, or its power cannot be read.
+        """
+        await self.require_quiet()
+        before = await self._target.counters()
+        rng = Random(zlib.crc32(f"{self._seed}/{cell}/{self._clock.wall_s()}".encode()))
+        load = ClosedLoop(
+            self._target.session, self._target.address, self._model, cell=cell, rng=rng, clock=self._clock
+        )
+        load.begin()
+        try:
+            await self._fill(load, cell)
+            moments = await self._window(load, cell)
+        finally:
+            await load.end()
+        after = await self._target.counters()
+        self._require_alone(before, after, load, cell)
+        return _result(cell, moments, load, idle_w=idle_w)
+
+    async def _fill(self, load: ClosedLoop, cell: Cell) -> None:
+        """Until every place has its first token, or the engine's batch is full and others wait."""
+        began_s = self._clock.monotonic_s()
+        full = 0
+        while load.counts.started < cell.concurrency and full < 20:
+            load.check()
+            now = await self._target.counters()
+            full = full + 1 if now.waiting > 0 and now.running > 0 and load.counts.started >= now.running else 0
+            if self._clock.monotonic_s() - began_s > LONGEST_FILL_S:
+                raise ProfileError(
+                    f"{cell}: only {load.counts.started} of {cell.concurrency} requests had a token after "
+                    f"{LONGEST_FILL_S:g} s{_told(load)}; lower --max-concurrency"
+                )
+            await self._clock.sleep(POLL_S)
+        await self._clock.sleep(self._pace.warmup_s)
+
+    async def _window(self, load: ClosedLoop, cell: Cell) -> list[Moment]:
+        """Moments of a window; of one that was extended, the latest part of the full length."""
+        moments = [await self._moment(load, cell)]
+        for _ in range(1 + self._pace.extensions):
+            for _ in range(PARTS):
+                await self._clock.sleep(self._pace.window_s / PARTS)
+                moments.append(await self._moment(load, cell))
+            if _steadiness(moments[-PARTS - 1 :]).is_steady:
+                break
+        return moments[-PARTS - 1 :]
+
+    async def _moment(self, load: ClosedLoop, cell: Cell) -> Moment:
+        """All counters; read again where the reading took long, as it is then not sure what time they are of."""
+        load.check()
+        readings: list[tuple[float, Moment]] = []
+        quick_s = QUICK_FRAC * self._pace.window_s / PARTS
+        while len(readings) < MOST_READINGS and (not readings or readings[-1][0] > quick_s):
+            readings.append(await self._reading(load))
+        moment = min(readings, key=lambda reading: reading[0])[1]
+        present = moment.engine.running + moment.engine.waiting
+        if present > cell.concurrency:
+            raise _others(f"{present:g} requests are in the engine, {cell.concurrency} are ours")
+        return moment
+
+    async def _reading(self, load: ClosedLoop) -> tuple[float, Moment]:
+        """All counters, and the time that reading them took."""
+        asked_s = self._clock.monotonic_s()
+        engine = await self._target.counters()
+        answered_s = self._clock.monotonic_s()
+        counts, idle_s = load.counts, load.idle_s()
+        seen = (counts.tokens, counts.gap_s, counts.gaps)
+        power = await self._meter.sample(self._clock.wall_s())
+        moment = Moment((asked_s + answered_s) / 2, engine, power, idle_s, *seen)
+        return self._clock.monotonic_s() - asked_s, moment
+
+    def _require_alone(self, before: Counters, after: Counters, load: ClosedLoop, cell: Cell) -> None:
+        counted = after.generation_tokens - before.generation_tokens
+        bound = load.counts.tokens * (1 + STRANGE_FRAC) + STRANGE_TOKENS_PER_REQUEST * cell.concurrency
+        if counted < 0:
+            raise ProfileError("the engine's counters went back: it was restarted; run the same command again")
+        if counted > bound:
+            raise _others(f"the engine made {counted:g} tokens, {load.counts.tokens} of which came here")
+
+
+def _others(what: str) -> ProfileError:
+    return ProfileError(
+        f"others use the instance: {what}. Take it out of its router, stop its other clients, and run the same command "
+        "again: what was measured is kept"
+    )
+
+
+def _told(load: ClosedLoop) -> str:
+    statuses = ", ".join(f"{count} of status {status}" for status, count in load.counts.statuses.items())
+    return f" ({statuses})" if statuses else ""
+
+
+def _steadiness(moments: Sequence[Moment]) -> Steadiness:
+    pairs = list(pairwise(moments))
+    power = [mean_w((first.power, last.power)) for first, last in pairs]
+    rates = [
+        (last.engine.generation_tokens - first.engine.generation_tokens) / (last.at_s - first.at_s)
+        for first, last in pairs
+    ]
+    return steadiness(power, rates)
+
+
+def _result(cell: Cell, moments: Sequence[Moment], load: ClosedLoop, *, idle_w: float) -> MeasuredCell:
+    first, last = moments[0], moments[-1]
+    window_s = last.at_s - first.at_s
+    idle_s = min(window_s, last.idle_s - first.idle_s)
+    power_w = mean_w([moment.power for moment in moments])
+    tokens = last.engine.generation_tokens - first.engine.generation_tokens
+    firsts = last.engine.first_tokens - first.engine.first_tokens
+    cached = last.engine.cached_tokens - first.engine.cached_tokens
+    prompts = last.engine.prompt_tokens - first.engine.prompt_tokens
+    spread = _steadiness(moments)
+    measured = MeasuredCell(
+        cell=cell,
+        row=Row(
+            steps=last.engine.steps - first.engine.steps,
+            decode_tokens=tokens - firsts,
+            prompt_tokens=prompts - cached,
+            busy_s=window_s - idle_s,
+            energy_j=power_w * window_s - idle_w * idle_s,
+        ),
+        power_cv=spread.power_cv,
+        rate_cv=spread.rate_cv,
+        window_s=window_s,
+        running=sum(moment.engine.running for moment in moments) / len(moments),
+        waiting=sum(moment.engine.waiting for moment in moments) / len(moments),
+        itl_s=_itl_s(first, last),
+        answers=load.counts.finished,
+        refused=sum(load.counts.statuses.values()),
+        preemptions=round(last.engine.preemptions - first.engine.preemptions),
+    )
+    return _judged(measured, spread, idle_w=idle_w, cached_frac=cached / prompts if prompts > 0 else 0.0)
+
+
+def _itl_s(first: Moment, last: Moment) -> float | None:
+    """Mean time between two tokens of an answer, as the client saw it."""
+    gaps = last.gaps - first.gaps
+    return (last.gap_s - first.gap_s) / gaps if gaps > 0 else None
+
+
+def _counts_steps(measured: MeasuredCell) -> bool:
+    """Whether the engine's count of steps agrees with the times between tokens.
+
+    Told where answers are at least as long as prompts: elsewhere steps without a token for most requests are the rule.
+    """
+    if measured.itl_s is None or measured.cell.input_tokens > measured.cell.output_tokens:
+        return True
+    by_gaps = measured.row.busy_s / measured.itl_s
+    return by_gaps / STEP_COUNT_RATIO <= measured.row.steps <= by_gaps * STEP_COUNT_RATIO
+
+
+def _judged(measured: MeasuredCell, spread: Steadiness, *, idle_w: float, cached_frac: float) -> MeasuredCell:
+    """The cell with the reason for leaving it out, where there is one."""
+    asked = measured.answers + measured.refused
+    faults = (
+        (measured.row.steps < 10 or measured.row.decode_tokens <= 0, "fewer than ten steps in the window"),
+        (measured.row.power_w <= idle_w, f"{measured.row.power_w:.0f} W are not above the idle {idle_w:.0f} W"),
+        (
+            not _counts_steps(measured),
+            f"the engine counted {measured.row.steps:.0f} steps, the times between tokens say otherwise; start it with "
+            "one API server",
+        ),
+        (not spread.is_steady, f"not steady: {spread}"),
+        (
+            measured.refused > MOST_REFUSED_FRAC * max(1, asked),
+            f"the engine refused {measured.refused} of {asked} requests",
+        ),
+        (measured.preemptions > 0, f"{measured.preemptions} sequences were preempted: the context room is too small"),
+        (cached_frac > 0.01, f"{cached_frac:.0%} of the prompt tokens came from the prefix cache"),
+    )
+    reason = "; ".join(text for is_so, text in faults if is_so)
+    values = {name: getattr(measured, name) for name in measured.__dataclass_fields__}
+    return MeasuredCell(**{**values, "fault": reason})

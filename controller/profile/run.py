@@ -1,0 +1,211 @@
+"""The course of a profile: find out what the instance is, measure rest and cells, fit, and say where all comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from controller.clock import Clock
+from controller.errors import ConfigError, FitRefused
+from controller.profile import design, kernel
+from controller.profile.cells import CellsFile, MeasuredCell, Rest
+from controller.profile.design import Cell, Design, Limits
+from controller.profile.estimate import Estimate, estimate
+from controller.profile.facts import EngineFacts
+from controller.profile.kernel import Kernel
+from controller.profile.measure import Bench
+from controller.profile.options import ProfileOptions
+from controller.profile.power import GpuMeter
+from controller.profile.target import Address, Target
+from controller.signals.power.open_source import open_source
+
+MAX_LOG_BYTES = 64 << 20
+POWER_TIMEOUT_S = 5.0
+
+
+class Told(Protocol):
+    """Told how far a profile is."""
+
+    def __call__(self, done: int, of: int, doing: str) -> None:
+        """`done` parts `of` so many are measured; `doing` is what is measured now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is profiled.
+
+    Attributes:
+        design: within the engine's limits.
+        uuids: of the instance's GPUs.
+    """
+
+    engine: EngineFacts
+    kernel: Kernel
+    design: Design
+    uuids: tuple[str, ...]
+
+    @property
+    def limits(self) -> Limits:
+        """What the engine can hold."""
+        return self.engine.limits
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """What came out.
+
+    Attributes:
+        wall_s: when it ended.
+        is_emulated: whether engine or GPUs are.
+        drift_frac: step time of the load that was measured first and last, last over first, less one.
+    """
+
+    subject: Subject
+    cells: tuple[MeasuredCell, ...]
+    rest: Rest
+    fit: Estimate
+    wall_s: float
+    is_emulated: bool
+    drift_frac: float | None
+
+    @property
+    def used(self) -> tuple[MeasuredCell, ...]:
+        """Cells that the fit rests on."""
+        return tuple(cell for cell in self.cells if cell.is_usable)
+
+
+async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled:
+    """Measure and fit.
+
+    Raises:
+        ConfigError: an option is wrong.
+        ProfileError: the instance cannot be profiled as it stands.
+    """
+    address = Address.of(options.url, options.api_key())
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False) as session,
+        open_source(options.power, clock, timeout_s=POWER_TIMEOUT_S) as source,
+    ):
+        target = Target(session, address)
+        meter = GpuMeter(source, options.power, options.gpu_uuids)
+        subject = await _subject(options, target, meter, clock)
+        bench = Bench(target, subject.engine.model, meter, pace=options.pace(), clock=clock)
+        await bench.require_quiet()
+        file = CellsFile(options.cells_path, _head(options, subject, address))
+        file.open()
+        rest = await _rest(options, bench, target, file=file, clock=clock)
+        drift_frac = await _cells(subject, bench, file, told, rest.idle_w)
+        fit = _fit(file.cells)
+        fit.check()
+        await meter.sample(clock.wall_s())
+        is_emulated = subject.engine.is_emulated or meter.is_emulated
+        return Profiled(subject, tuple(file.cells), rest, fit, clock.wall_s(), is_emulated, drift_frac)
+
+
+async def _subject(options: ProfileOptions, target: Target, meter: GpuMeter, clock: Clock) -> Subject:
+    engine = await target.facts(options.model)
+    log = None
+    if options.engine_log is not None:
+        log = kernel.from_log(_log(options))
+        if log is None:
+            raise ConfigError(
+                f"--engine-log {options.engine_log}: no line tells a kernel; give the log from the engine's start on, "
+                "or name the kernel with --kernel"
+            )
+    chosen = kernel.choose(log=log, method=engine.quantization, is_told=engine.is_told, given=options.kernel)
+    fitted = options.design().fitted_to(engine.limits)
+    await meter.find(clock.wall_s(), engine.gpus)
+    return Subject(engine, chosen, fitted, meter.uuids)
+
+
+def _log(options: ProfileOptions) -> str:
+    try:
+        with open(options.engine_log or "", "rb") as log:  # noqa: PTH123 - bounded read
+            return log.read(MAX_LOG_BYTES).decode(errors="replace")
+    except OSError as error:
+        raise ConfigError(f"--engine-log {options.engine_log}: cannot be read: {error.strerror}") from error
+
+
+def _head(options: ProfileOptions, subject: Subject, address: Address) -> dict[str, Any]:
+    """What a run must share with the one before to go on from its cells."""
+    engine = subject.engine
+    return {
+        "url": address.base,
+        "model": engine.model,
+        "version": engine.version,
+        "kernel": subject.kernel.name,
+        "power": options.power,
+        "gpu_uuids": subject.uuids,
+        "design": asdict(subject.design),
+        "window_s": options.pace().window_s,
+    }
+
+
+async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: CellsFile, clock: Clock) -> Rest:
+    """Idle power, and that asleep where it is asked for; from the file where an earlier run measured them."""
+    if file.rest is not None and (file.rest.sleeping_w is not None or not options.sleep):
+        return file.rest
+    if options.sleep and not await target.can_sleep():
+        raise ConfigError(
+            "--sleep: the engine has no /sleep; start it with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1, or leave "
+            "the option out and give --sleeping-w where it is known"
+        )
+    rest = Rest(await bench.rest_w())
+    if options.sleep:
+        began_s = clock.monotonic_s()
+        await target.change("/sleep?level=1")
+        try:
+            sleep_s = clock.monotonic_s() - began_s
+            await clock.sleep(1.0)
+            sleeping_w = await bench.rest_w()
+        finally:
+            began_s = clock.monotonic_s()
+            await target.change("/wake_up")
+        rest = Rest(rest.idle_w, sleeping_w, sleep_s, clock.monotonic_s() - began_s)
+    file.set_rest(rest)
+    return rest
+
+
+async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, idle_w: float) -> float | None:
+    """The coarse design, then what is unsure, then the first load again; returns how far that one drifted."""
+    planned = list(design.coarse(subject.design, subject.limits))
+    known = {cell.cell for cell in file.cells}
+    left = [cell for cell in planned if cell not in known]
+    most = max(len(planned), subject.design.most_cells)
+    reference = max(planned, key=lambda cell: (cell.output_tokens, cell.concurrency))
+
+    async def take(cell: Cell) -> None:
+        told(len(file.cells), max(len(planned), len(file.cells) + len(left)) + 1, str(cell))
+        file.add(await bench.measure(cell, idle_w))
+
+    while left:
+        await take(left.pop(0))
+    while len(file.cells) < most and (cell := _next(subject, file.cells)) is not None:
+        await take(cell)
+    again = [cell for cell in file.cells if cell.cell == reference and cell.is_usable]
+    if len(again) == 1:
+        await take(reference)
+        again = [cell for cell in file.cells if cell.cell == reference and cell.is_usable]
+    told(len(file.cells), len(file.cells), "fit")
+    if len(again) < 2:
+        return None
+    first, last = again[0].row, again[-1].row
+    return (last.busy_s / last.steps) / (first.busy_s / first.steps) - 1
+
+
+def _fit(cells: Sequence[MeasuredCell]) -> Estimate:
+    used = [cell for cell in cells if cell.is_usable]
+    return estimate([cell.row for cell in used], [str(cell.cell) for cell in used])
+
+
+def _next(subject: Subject, cells: list[MeasuredCell]) -> Cell | None:
+    """What is to be measured next; None where the fit is sure."""
+    rows = [cell.row for cell in cells if cell.is_usable]
+    try:
+        return design.next_cell(subject.design, subject.limits, rows, _fit(cells))
+    except FitRefused:  # too few usable ones yet: the next of the candidates that was not tried
+        tried = {cell.cell for cell in cells}
+        return next((c for c in design.candidates(subject.design, subject.limits) if c not in tried), None)
