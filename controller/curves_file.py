@@ -19,7 +19,6 @@ from router import config_file
 from router.errors import SettingsError
 from router.settings import Group
 
-FORMAT = 1
 MAX_BYTES = 1 << 20
 Text = Annotated[str, Field(min_length=1, max_length=400)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -124,7 +123,7 @@ class CellSection(Group):
 class CurvesFile(Group):
     """The whole file."""
 
-    wattroute_curves: Literal[1] = FORMAT
+    wattroute_curves: Literal[1] = 1
     parameters: ParametersSection
     covariance: CovarianceSection
     fit: FitSection

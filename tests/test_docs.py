@@ -61,6 +61,8 @@ def kind_of(command: str) -> str:
         return "demo"
     if command.startswith("wattroute simulate"):
         return "simulate"
+    if command.startswith("wattroute profile"):
+        return "profile"
     if command.startswith("python tests/bench/"):
         return "bench"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
@@ -74,6 +76,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "make",
         "demo",
         "simulate",
+        "profile",
         "bench",
         "server",
         "client",
@@ -150,6 +153,20 @@ def test_client_commands_succeed_against_the_running_system(tmp_path: Path) -> N
                 assert '"error"' not in result.stdout, f"{command}\n{result.stdout}"
 
 
+def test_profiles_are_measured_and_compared_as_shown(tmp_path: Path) -> None:
+    """As shown, but for shorter windows and fewer requests at once."""
+    quicker = ["--window-s", "1", "--max-concurrency", "8", "--output-tokens", "24", "--long-input", "512"]
+    with running(tmp_path, "emulate") as system:
+        for case in cases("profile"):
+            (command,) = case.values
+            words = substituted(str(command), system)
+            if "--power" in words:
+                words += quicker
+            result = run(words, tmp_path, limit_s=120)
+            assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    assert "not distinguishable" in result.stdout or "takes least" in result.stdout
+
+
 async def test_the_guide_to_tls_can_be_followed(tmp_path: Path) -> None:
     commands = [str(case.values[0]) for case in cases("guide")]
     for command in commands:
@@ -196,6 +213,8 @@ def substituted(command: str, system: System) -> list[str]:
         "8081": document["router"]["admin_port"],
         "8090": document["controller"]["port"],
         "9400": document["emulator"]["control_port"],
+        "9001": document["pools"][0]["instances"][0].rpartition(":")[2],
+        "9011": document["pools"][1]["instances"][0].rpartition(":")[2],
     }
     text = re.sub(r"127\.0\.0\.1:(\d+)", lambda match: f"127.0.0.1:{ports[match[1]]}", command)
     text = text.replace('"MODEL"', json.dumps(document["model"]))
@@ -212,8 +231,8 @@ def executable(name: str) -> list[str]:
     return [sys.executable, *own[name]] if name in own else [name]
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, check=False)
+def run(command: list[str], folder: Path, limit_s: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=folder, check=False)
 
 
 def test_free_ports_differ() -> None:

@@ -6,7 +6,7 @@ At y output tokens/s with ρ prompt tokens for each, one instance draws
     P(y) = idle + (P(y1) - idle)·y/y1           below the rate y1 at which that is so,
 
 up to the rate at which its engine has no time left, its batch or its context is full. The error of P follows from the
-covariance of the parameters by its derivatives; a profile without covariance takes the held-out error of its power.
+covariance of the parameters by its derivatives, and from the error on cells that the fit had not seen.
 """
 
 from __future__ import annotations
@@ -36,18 +36,11 @@ class Contender:
 
     Attributes:
         gpus: of an instance.
-        error_frac: relative standard error of its power where no covariance is known; None where nothing is known.
     """
 
     name: str
     gpus: int
     curves: PoolCurves
-    error_frac: float | None = None
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether its error is known at all."""
-        return self.curves.uncertainty is not None or self.error_frac is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +152,7 @@ def _error_w(contender: Contender, rate: float, lengths: Lengths, drawn_w: float
     """Half width of the 95 % interval: what the parameters leave open, and how far the lines are off unseen cells."""
     known = contender.curves.uncertainty
     if known is None:
-        return None if contender.error_frac is None else TWO_SIDED_95 * contender.error_frac * drawn_w
+        return None
     gradient = np.array([_slope(contender.curves, name, rate, lengths) for name in FITTED])
     variance: float = float(gradient @ np.array(known.covariance) @ gradient)
     model_w = known.held_out_mape_frac * drawn_w

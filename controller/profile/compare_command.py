@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_uppercase
 
 from rich.console import Console
 
 from controller import curves_file
+from controller.errors import ConfigError
 from controller.model.perf import Evidence
 from controller.optimizer.workload import Lengths
 from controller.profile.command import show, written
@@ -42,6 +44,8 @@ def run(options: CompareOptions, console: Console | None = None) -> int:
     Raises:
         ConfigError: a name is wrong, or the page cannot be written.
     """
+    if len(options.names) > len(ascii_uppercase):
+        raise ConfigError(f"{len(options.names)} profiles are more than a table holds; compare a few at a time")
     contenders = [contender(name) for name in options.names]
     lengths = Lengths(options.input_tokens, options.output_tokens)
     report = _report(contenders, compare(contenders, lengths), lengths)
@@ -62,9 +66,9 @@ def contender(name: str) -> Contender:
         file = curves_file.read(Path(name))
         return Contender(name, file.provenance.gpus, file.curves())
     curves = load_profile(name)
-    is_measured = curves.provenance.evidence is Evidence.MEASURED
-    error_frac = fit_profile(name).power_held_out_mape_frac if is_measured else None
-    return Contender(name, PROFILES[name].gpus, curves, error_frac)
+    if curves.provenance.evidence is Evidence.MEASURED:
+        curves = replace(curves, uncertainty=fit_profile(name).uncertainty())
+    return Contender(name, PROFILES[name].gpus, curves)
 
 
 def _report(contenders: list[Contender], rows: tuple[LoadRow, ...], lengths: Lengths) -> Report:
@@ -78,7 +82,7 @@ def _report(contenders: list[Contender], rows: tuple[LoadRow, ...], lengths: Len
             "Each row is one instance of each profile at the same output rate; who draws less power there takes less "
             "energy for a token. A dash: more than one instance can serve.",
             "Intervals hold 95 %: the covariance of the parameters, and the error on cells that a fit had not seen. Of "
-            "a built-in profile that was measured only the latter is known, of an estimated one nothing.",
+            "an estimated profile neither is known; prefill of the built-in ones is an estimate and taken as given.",
         ),
         sources=tuple(f"{one.name}: {one.curves.provenance.source}" for one in contenders),
     )
@@ -111,18 +115,25 @@ def _outcome(row: LoadRow) -> tuple[int | None, int]:
 
 def _table(contenders: list[Contender], rows: tuple[LoadRow, ...]) -> Table:
     columns = [Column("tokens/s")]
-    for one in contenders:
-        columns += [Column(f"{one.name}: batch", 1), Column("W"), Column("± W"), Column("J/token", 3)]
-    columns += [Column("least"), Column("because")]
+    letters = ascii_uppercase[: len(contenders)]
+    for letter in letters:
+        columns += [Column(f"{letter}: batch", 1), Column("W"), Column("± W"), Column("J/token", 3)]
+    columns += [Column("least"), Column("by", percent=True)]
     lines: list[tuple[Cell, ...]] = []
     for row in rows:
         line: list[Cell] = [row.tokens_per_s]
         for point in row.points:
             line += [None] * 4 if point is None else [point.batch, point.power_w, point.error_w, point.j_per_token]
-        line += ["–" if row.winner is None else contenders[row.winner].name, row.reason]
+        line += [_least(row, letters), row.lead_frac]
         lines.append(tuple(line))
-    names = ", ".join(f"{one.name} {one.gpus} GPUs" for one in contenders)
-    return Table("Power at equal output rate", tuple(columns), tuple(lines), f"An instance has: {names}.")
+    names = "; ".join(f"{letter}: {one.name}, {one.gpus} GPUs" for letter, one in zip(letters, contenders, strict=True))
+    return Table("Power at equal output rate", tuple(columns), tuple(lines), f"{names}.")
+
+
+def _least(row: LoadRow, letters: str) -> str:
+    if row.winner is not None:
+        return letters[row.winner] if row.lead_frac is not None else f"{letters[row.winner]} alone"
+    return "not distinguishable"
 
 
 def _chart(contenders: list[Contender], rows: tuple[LoadRow, ...]) -> XyChart:

@@ -39,7 +39,8 @@ def quick_curves(**changes: Any) -> PoolCurves:
 
 def instance(name: str = "bf16-0", *, state: InstanceState = InstanceState.SERVING, **changes: Any) -> EmulatedInstance:
     """One instance on a port that the system chooses."""
-    options = ApiOptions(changes.pop("api_key", None), changes.pop("max_num_queued_reqs", None))
+    names = ("api_key", "max_num_queued_reqs", "quantization", "has_server_info")
+    options = ApiOptions(**{name: changes.pop(name) for name in names if name in changes})
     uuids = tuple(f"GPU-emulated-{name}-{n}" for n in range(2))
     return EmulatedInstance(name, "127.0.0.1", 0, quick_curves(**changes), "bf16", uuids, state, options)
 

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from controller.errors import ConfigError, ProfileError, SignalError
+from controller.model.observation import Missing, Quality, Reading
+from controller.profile.power import GpuMeter, PowerSample, mean_w
+
+
+class Source:
+    """GPUs that draw a power each, by UUID."""
+
+    def __init__(self, power_w: dict[str, float], *, has_counter: bool = True) -> None:
+        self.power_w = power_w
+        self.has_counter = has_counter
+        self.missing: dict[str, Missing] = {}
+        self.errors: tuple[SignalError, ...] = ()
+
+    async def read(self, now_s: float) -> tuple[dict[str, Reading | Missing], tuple[SignalError, ...]]:
+        found: dict[str, Reading | Missing] = {
+            uuid: Reading(w, w * now_s if self.has_counter else None, now_s, "test", Quality.DIRECT)
+            for uuid, w in self.power_w.items()
+        }
+        return found | self.missing, self.errors
+
+
+def meter(source: Source, *uuids: str) -> GpuMeter:
+    return GpuMeter(source, "dcgm=http://gpus", uuids)
+
+
+async def test_power_is_the_rise_of_all_counters_over_the_time() -> None:
+    gpus = meter(Source({"GPU-a": 300.0, "GPU-b": 200.0, "GPU-c": 900.0}), "GPU-a", "GPU-b")
+    await gpus.find(0.0, 2)
+    samples = [await gpus.sample(now_s) for now_s in (10.0, 12.0, 15.0)]
+    assert mean_w(samples) == pytest.approx(500.0)
+
+
+async def test_without_counters_the_gauges_are_averaged() -> None:
+    source = Source({"GPU-a": 300.0}, has_counter=False)
+    gpus = meter(source)
+    await gpus.find(0.0, None)
+    first = await gpus.sample(1.0)
+    source.power_w["GPU-a"] = 500.0
+    assert mean_w([first, await gpus.sample(2.0)]) == 400.0
+
+
+async def test_patterns_name_gpus() -> None:
+    gpus = meter(Source({"GPU-7c1": 1.0, "GPU-7c2": 1.0, "GPU-99": 1.0}), "GPU-7c*")
+    await gpus.find(0.0, 2)
+    assert gpus.uuids == ("GPU-7c1", "GPU-7c2")
+
+
+@pytest.mark.parametrize(
+    ("uuids", "gpus", "told"),
+    [
+        (("GPU-x",), None, "--gpu-uuid GPU-x: .*does not show it; it shows GPU-a, GPU-b"),
+        ((), 1, "the engine runs on 1 GPUs, but dcgm=http://gpus shows 2: name the engine's own"),
+        (("GPU-a",), 2, "the engine runs on 2 GPUs, but those named are 1"),
+    ],
+    ids=["stranger", "others too", "too few"],
+)
+async def test_other_gpus_than_the_engine_s_are_refused(uuids: tuple[str, ...], gpus: int | None, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        await meter(Source({"GPU-a": 1.0, "GPU-b": 1.0}), *uuids).find(0.0, gpus)
+
+
+async def test_a_source_that_cannot_be_read_is_told() -> None:
+    source = Source({"GPU-a": 1.0})
+    gpus = meter(source)
+    await gpus.find(0.0, 1)
+    source.missing = {"GPU-a": Missing("x", "GPU is lost", 0.0)}
+    with pytest.raises(ProfileError, match="GPU-a: GPU is lost"):
+        await gpus.sample(1.0)
+    source.errors = (SignalError("http://gpus", "no answer within 1 s"),)
+    with pytest.raises(ProfileError, match="no answer within 1 s"):
+        await gpus.sample(1.0)
+    with pytest.raises(ProfileError, match="shows no GPU"):
+        await meter(Source({})).find(0.0, None)
+
+
+def test_a_counter_that_stands_still_is_told() -> None:
+    still = PowerSample(at_s=1.0, value_w=300.0, energy_j=5.0, energy_at_s=1.0)
+    with pytest.raises(ProfileError, match="DCGM_EXPORTER_INTERVAL"):
+        mean_w([still, still])

@@ -1,0 +1,131 @@
+"""Whole profiles of emulated engines: hidden parameters are found again. What is emulated is engine and GPUs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller import curves_file
+from controller.clock import SystemClock
+from controller.errors import ConfigError, ProfileError
+from controller.model.perf import FITTED
+from controller.profile.options import ProfileOptions
+from controller.profile.run import Profiled, profile
+from controller.simulation.emulator import Emulator
+from tests.fakes.emulated import emulated, instance
+from tests.fakes.profiles import file_of
+
+CURVES: dict[str, Any] = {
+    "step_base_s": 0.006,
+    "step_per_seq_s": 0.0003,
+    "step_base_j": 12.0,
+    "step_per_seq_j": 0.9,
+    "prefill_s_per_token": 0.00003,
+    "prefill_j_per_token": 0.05,
+    "idle_w": 700.0,
+    "sleeping_w": 300.0,
+    "max_num_seqs": 48,
+}
+
+
+def options(emulator: Emulator, folder: Path, **changes: Any) -> ProfileOptions:
+    plain: dict[str, Any] = {
+        "url": f"http://127.0.0.1:{emulator.ports['bf16-0']}",
+        "power": f"dcgm=http://127.0.0.1:{emulator.control_port}/metrics",
+        "out": folder / "c.yaml",
+        "quick": True,
+        "window_s": 1.0,
+        "max_concurrency": 16,
+        "long_input": 512,
+        "output_tokens": 40,
+    }
+    return ProfileOptions(**{**plain, **changes})
+
+
+async def run(given: ProfileOptions) -> tuple[Profiled, list[str]]:
+    said: list[str] = []
+    found = await profile(given, lambda done, of, doing: said.append(f"{done}/{of} {doing}"), SystemClock())
+    return found, said
+
+
+async def test_hidden_parameters_are_found_and_a_second_run_measures_nothing(
+    tmp_path: Path,
+) -> None:
+    async with emulated(instance(**CURVES)) as emulator:
+        given = options(emulator, tmp_path, sleep=True)
+        found, said = await run(given)
+        steps = emulator.engine("bf16-0").physics.steps
+        again, _ = await run(given)
+        assert emulator.engine("bf16-0").physics.steps == steps
+    for name, value in zip(FITTED, found.fit.steps.parameters(), strict=True):
+        assert value == pytest.approx(CURVES[name], rel=0.05), name
+    assert found.rest.idle_w == pytest.approx(700.0, rel=0.05)
+    assert found.rest.sleeping_w == pytest.approx(300.0, rel=0.05)
+    assert found.fit.steps.power.held_out_mape_frac < 0.05
+    assert found.is_emulated
+    assert found.drift_frac is not None
+    assert said[-1].endswith("fit")
+    assert again.cells == found.cells
+    assert again.rest == found.rest
+    path = tmp_path / "c.yaml"
+    path.write_text(file_of(found).text())
+    curves = curves_file.read(path).curves()
+    assert curves.max_num_seqs == 48
+    assert "EMULATED" in curves.provenance.source
+
+
+async def test_a_killed_profile_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with emulated(instance(**CURVES)) as emulator:
+        given = options(emulator, tmp_path)
+        first = asyncio.create_task(run(given))
+        while not given.cells_path.exists() or given.cells_path.read_text().count('"row"') < 2:
+            await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        kept = given.cells_path.read_text().splitlines()[:4]
+        await asyncio.sleep(0.1)
+        emulator.engine("bf16-0").sync()
+        assert emulator.engine("bf16-0").physics.running == 0
+        second = asyncio.create_task(run(given))
+        while given.cells_path.read_text().count('"row"') < 3:
+            assert not second.done()
+            await asyncio.sleep(0.05)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        assert given.cells_path.read_text().splitlines()[:4] == kept
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "kind", "told"),
+    [
+        ({"quantization": "awq"}, {}, ProfileError, "slow fallback"),
+        ({"has_server_info": False}, {}, ConfigError, "kernel is unknown"),
+        ({}, {"long_input": 200_000}, ConfigError, "max_model_len"),
+        ({}, {"gpu_uuids": ("GPU-other",)}, ConfigError, "does not show it"),
+        ({}, {"power": "dcgm=http://127.0.0.1:9/metrics"}, ProfileError, "--power"),
+        ({}, {"power": "wattmeter"}, ConfigError, "power source 'wattmeter'"),
+    ],
+    ids=["slow kernel", "unknown kernel", "context", "stranger's GPU", "no source", "no such source"],
+)
+async def test_what_is_in_the_way_is_told_before_anything_is_measured(
+    tmp_path: Path, engine: dict[str, Any], changes: dict[str, Any], kind: type[Exception], told: str
+) -> None:
+    async with emulated(instance(**engine)) as emulator:
+        with pytest.raises(kind, match=told):
+            await run(options(emulator, tmp_path, **changes))
+        assert emulator.engine("bf16-0").physics.steps == 0
+    assert not (tmp_path / "c.cells.jsonl").exists()
+
+
+async def test_the_log_of_the_engine_tells_the_kernel_where_the_engine_does_not(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("however you specified quantization=gptq explicitly, so forcing gptq.\n")
+    async with emulated(instance(has_server_info=False)) as emulator:
+        with pytest.raises(ProfileError, match=r"'gptq' .by the engine log."):
+            await run(options(emulator, tmp_path, engine_log=log))
+        log.write_text("nothing\n")
+        with pytest.raises(ConfigError, match="no line tells a kernel"):
+            await run(options(emulator, tmp_path, engine_log=log))
