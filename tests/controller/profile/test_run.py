@@ -57,9 +57,9 @@ async def test_hidden_parameters_are_found_and_a_second_run_measures_nothing(
     async with emulated(instance(**CURVES)) as emulator:
         given = options(emulator, tmp_path, sleep=True)
         found, said = await run(given)
-        steps = emulator.engine("bf16-0").physics.steps
+        prompts = emulator.engine("bf16-0").physics.prompt_tokens
         again, _ = await run(given)
-        assert emulator.engine("bf16-0").physics.steps == steps
+        assert emulator.engine("bf16-0").physics.prompt_tokens == prompts
     for name, value in zip(FITTED, found.fit.steps.parameters(), strict=True):
         assert value == pytest.approx(CURVES[name], rel=0.05), name
     assert found.rest.idle_w == pytest.approx(700.0, rel=0.05)
