@@ -52,6 +52,18 @@ def test_measurements_of_one_group_are_predicted_without_it() -> None:
         held_out(["a", "a"], predict)
 
 
+def test_of_many_groups_some_are_left_out_together() -> None:
+    folds: list[np.ndarray] = []
+
+    def predict(inside: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        assert not set(inside) & set(wanted)
+        folds.append(wanted)
+        return wanted.astype(float)
+
+    assert held_out(range(1050), predict) == pytest.approx(np.arange(1050))
+    assert [len(fold) for fold in folds] == [11] * 50 + [10] * 50
+
+
 def test_errors_are_relative_and_the_variance_explained_may_be_none() -> None:
     y = np.array([1.0, 100.0])
     errors = Errors.of(y, np.array([1.1, 100.0]), np.array([1.2, 90.0]))

@@ -24,6 +24,23 @@ def test_random_arrivals_keep_the_emulated_engine_busy_as_told(rate_per_s: float
     assert power_w(CURVES, load) == pytest.approx(window.energy_j / window.wall_s, rel=0.025)
 
 
+def test_prompts_keep_the_emulated_engine_busy_too() -> None:
+    window = at_random(CURVES, 0.8, (4096, 8), wall_s=3000, rng=Random(2))
+    load = Load(window.generation_tokens / window.wall_s, window.prompt_tokens / window.wall_s)
+    told = busy_frac(CURVES, load)
+    assert told == pytest.approx(window.working_s / window.wall_s, abs=0.04)
+    assert told > 1.5 * busy_frac(CURVES, Load(load.tokens_per_s))
+
+
+def test_requests_that_wait_for_a_full_batch_keep_the_emulated_engine_busy() -> None:
+    small = dataclasses.replace(CURVES, max_num_seqs=2)
+    window = at_random(small, 0.9, (64, 100), wall_s=6000, rng=Random(2))
+    load = Load(window.generation_tokens / window.wall_s, window.prompt_tokens / window.wall_s)
+    told = busy_frac(small, load)
+    assert told == pytest.approx(window.working_s / window.wall_s, abs=0.02)
+    assert told > busy_frac(CURVES, load) + 0.02
+
+
 def test_the_straight_line_alone_would_be_far_off_at_a_small_load() -> None:
     window = at_random(CURVES, 0.03, (512, 100), wall_s=15_000, rng=Random(8))
     measured_w = window.energy_j / window.wall_s

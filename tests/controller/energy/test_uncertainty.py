@@ -7,7 +7,7 @@ import pytest
 
 from controller.energy.load_power import Load
 from controller.energy.step_fit import Sample, fit_steps
-from controller.energy.uncertainty import bootstrap_interval, curves_power_sd_w, power_interval
+from controller.energy.uncertainty import bootstrap_interval, curves_power_sd_w, power_interval, power_sd_w
 from controller.errors import FitRefused
 from controller.simulation.profiles import load_profile
 
@@ -34,6 +34,25 @@ def test_the_interval_holds_the_true_power_as_often_as_it_says(load: Load) -> No
         found = power_interval(fit_steps(noisy(rng)), load, level=0.9)
         inside += found.low_w <= P0 + E * load.tokens_per_s <= found.high_w
     assert 0.86 <= inside / 400 <= 0.94
+
+
+def test_each_parameter_moves_power_as_its_slope_says() -> None:
+    fit = fit_steps(noisy(np.random.default_rng(5), prompts=True))
+    load, known = Load(2500.0, 9000.0), fit.parameters()
+
+    def power(values: np.ndarray) -> float:
+        a, b, base_j, per_seq_j, _, prefill_j = values
+        return float(
+            base_j / a + (per_seq_j - b * base_j / a) * load.tokens_per_s + prefill_j * load.prompt_tokens_per_s
+        )
+
+    for number, value in enumerate(known):
+        step = np.zeros(6)
+        step[number] = 1e-6 * value
+        moved = power(np.array(known) + step) - power(np.array(known) - step)
+        alone = np.zeros((6, 6))
+        alone[number, number] = (2e-6 * value) ** 2
+        assert power_sd_w(known, alone, load) == pytest.approx(abs(moved), rel=1e-4, abs=1e-9)
 
 
 def test_prompts_count_in_power() -> None:
