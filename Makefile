@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-path bench-plan lint schema images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-path bench-plan bench-refit lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,9 @@ bench-path: $(STAMP)  ## the data path without the kernel
 
 bench-plan: $(STAMP)  ## how good plans are and how fast, beside plain HiGHS
 	$(BIN)/python -m tests.bench.planning $(ARGS)
+
+bench-refit: $(STAMP)  ## what following the curves live changes where they are wrong
+	$(BIN)/python -m tests.bench.refit $(ARGS)
 
 bench-soak: $(STAMP)  ## a million requests, and what memory they leave taken
 	$(BIN)/python -m tests.bench --only soak $(ARGS)

@@ -124,6 +124,7 @@ def build_policy(settings: Settings) -> TickPolicy:
         prepare_s=plan.prepare_s,
         warmup_s=plan.warmup_s,
         baseline_window_s=plan.baseline_window_s,
+        refit=plan.refit,
         ramp_up_w_per_s=plan.ramp_up_w_per_s,
         ramp_down_w_per_s=plan.ramp_down_w_per_s,
         precedence=plan.precedence,

@@ -182,6 +182,9 @@ class PlanSettings(Group):
     """From this long before an event, the instances it needs replace, one at a time, those it does not."""
     warmup_s: NotNegative = 30.0
     """Time of observed demand before an instance is put to sleep."""
+    refit: bool = True
+    """Whether the pools' curves follow what GPUs and engines count, and doubt of them widens `margin_frac`. On, since
+    curves from elsewhere are seldom right and those that are stay as they are. Off: they are taken at their word."""
     baseline_window_s: Seconds = 3600.0
     """The baseline of an event is the mean power over this time before the preparation for it."""
 

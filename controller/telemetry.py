@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from controller.energy.refit_drift import FIGURES
 from controller.lifecycle.latency import LATENCIES, POOL
 from controller.model.fleet import Site
 from controller.model.grid import Series
@@ -28,12 +29,12 @@ from controller.model.plan import PlanOrigin, Verb
 from controller.optimizer.check import PROMISES
 from controller.signals.quality_book import QualityReport
 from controller.tick import Decision, Diagnostics, Precedence
-from router.contract import EventState
+from router.contract import EventState, PoolId
 
 PREFIX = "wattroute_controller_"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LADDERS = frozenset(
-    ("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "instances")
+    ("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "curves", "instances")
 )
 _STEPS_MAX = 32
 CANARY_OUTCOMES = ("agreed", "differed", "kept", "failed")
@@ -54,6 +55,7 @@ class Telemetry:
         self._define_power(precedence)
         self._define_fleet()
         self._define_quality()
+        self._define_refit()
 
     def exposition(self) -> bytes:
         """Prometheus text."""
@@ -150,6 +152,29 @@ class Telemetry:
         self._canary_j = self._gauge("canary_energy_joules", "Energy estimated for all canaries since the start.")
         self._canary_paused = self._gauge("canary_paused", "1 for the reason why no canary is sent.", ("reason",))
 
+    def _define_refit(self) -> None:
+        self._refit_value = self._gauge(
+            "refit_estimate",
+            "Figure of a pool by what was observed: W, engine_time as a share of the time.",
+            ("pool", "figure"),
+        )
+        self._refit_ratio = self._gauge(
+            "refit_ratio", "Figure of a pool by what was observed over that of its curves.", ("pool", "figure")
+        )
+        self._refit_sd = self._gauge("refit_sd", "Standard deviation of refit_estimate.", ("pool", "figure"))
+        self._refit_bias = self._gauge(
+            "refit_bias_frac", "Smoothed error of a pool's predicted power, positive where more is drawn.", ("pool",)
+        )
+        self._refit_drift = self._gauge("refit_drift", "1 while a pool has left its curves.", ("pool",))
+        self._refit_seen = self._gauge(
+            "refit_observations",
+            "Observations of a pool, by what became of them.",
+            (
+                "pool",
+                "outcome",
+            ),
+        )
+
     def take_observation(self, observation: Observation, energy_j: float) -> None:
         """Set what was measured."""
         power = observation.site_power
@@ -196,6 +221,7 @@ class Telemetry:
         known_pools = {pool.pool_id for pool in self._site.pools}
         for entry in diagnostics.pools:
             self._target_on.labels(_known(entry.pool_id, known_pools)).set(entry.target_on)
+        self._take_refits(diagnostics, known_pools)
         known_classes = {cls.class_id for cls in self._site.classes}
         for item in diagnostics.classes:
             name = _known(item.class_id, known_classes)
@@ -255,6 +281,21 @@ class Telemetry:
         for promise in (*PROMISES, "other"):
             amounts = [item.amount for item in diagnostics.slack if _known(item.promise, PROMISES) == promise]
             self._slack.labels(promise).set(sum(amounts))
+
+    def _take_refits(self, diagnostics: Diagnostics, pools: set[PoolId]) -> None:
+        for refit in diagnostics.refits:
+            name = _known(refit.pool_id, pools)
+            self._refit_bias.labels(name).set(refit.bias_frac)
+            self._refit_drift.labels(name).set(bool(refit.alarms))
+            self._refit_seen.labels(name, "taken").set(refit.observations)
+            self._refit_seen.labels(name, "rejected").set(refit.rejected)
+            for figure in refit.figures:
+                known = _known(figure.name, FIGURES)
+                self._refit_value.labels(name, known).set(figure.estimate)
+                self._refit_sd.labels(name, known).set(figure.sd)
+                self._refit_ratio.labels(name, known).set(
+                    figure.estimate / figure.profile if figure.profile else math.nan
+                )
 
     def _bounded_step(self, step: str) -> str:
         if step not in self._steps:

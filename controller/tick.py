@@ -17,6 +17,7 @@ from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, Precedence, TickPolicy
 from controller.lifecycle.quality import granted
 from controller.lifecycle.ramps import Decided, coming_w, departing_higher, remembered
+from controller.lifecycle.refit import Learnt, handed_over, relearn
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, slow_reasons
@@ -61,11 +62,13 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
     Equal arguments give equal decisions, but for the solver's times.
     """
     acts = policy.mode is Mode.ACT
+    learnt = relearn(site, policy, memory, observation)
+    site, memory = learnt.site, handed_over(learnt, policy, memory, observation)
     memory = account(site, policy, memory, observation)
-    known = find_out(site, policy, memory, observation)
-    memory, reasons, made = _plan(site, policy, planner, memory, known)
+    known = find_out(site, policy, memory, observation, learnt)
+    memory, reasons, made = _plan(learnt, policy, planner, memory, known)
     targets = _targets(site, policy, known, memory.plan)
-    steered = steer(known.views, targets, _situation(site, policy, observation, known))
+    steered = steer(known.views, targets, _situation(learnt, policy, observation, known))
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
     rising_w = coming_w(site, views, targets)
@@ -87,7 +90,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
         bias_at_s=known.now_s,
         lacking=_lacks(dispatched.plan, memory.plan),
     )
-    outcome = Outcome(known, present, views, targets, reasons, memory.plan, made, dispatched)
+    outcome = Outcome(known, present, views, targets, reasons, memory.plan, made, dispatched, learnt)
     return Decision(
         plan=memory.plan,
         dispatch=dispatched.plan,
@@ -100,9 +103,10 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
 
 
 def _plan(
-    site: Site, policy: TickPolicy, planner: Planner, memory: Memory, known: Known
+    learnt: Learnt, policy: TickPolicy, planner: Planner, memory: Memory, known: Known
 ) -> tuple[Memory, tuple[str, ...], Made | None]:
     """Plan the instances anew where something calls for it: the memory with the plan in force, why, and how."""
+    site = learnt.site
     events, fleet = events_key(known.events, known.now_s), fleet_key(site, known.views)
     reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding)
     if not reasons:
@@ -114,6 +118,7 @@ def _plan(
         time_limit_s=policy.slow_time_limit_s,
         serving=_serving(site, known.views),
         limit_first=policy.precedence is Precedence.CONTRACT,
+        doubts_w=learnt.doubts_w,
     )
     planned = replace(
         memory,
@@ -156,8 +161,9 @@ def _prepared_step(plan: Plan, step: int) -> int:
     return next((t for t in range(step, plan.horizon.steps) if plan.is_limited(t)), step)
 
 
-def _situation(site: Site, policy: TickPolicy, observation: Observation, known: Known) -> Situation:
+def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, known: Known) -> Situation:
     """What bears on the steps; within an event's ramp its limit does not yet keep replacements from serving first."""
+    site = learnt.site
     contract = policy.precedence is Precedence.CONTRACT
     firm_w = firm_limit_at(known.events, site.import_limit_w, observation.now_s, lead_s=policy.drain_expected_s)
     effective_w = None if firm_w is None else firm_w * (1.0 - known.margin_frac)
@@ -175,6 +181,7 @@ def _situation(site: Site, policy: TickPolicy, observation: Observation, known: 
         grace_s=policy.drain_grace_s,
         retry_s=policy.command_retry_s,
         capacity_tokens_per_s=_capacity(known.data),
+        doubts_w=learnt.doubts_w,
     )
 
 

@@ -16,10 +16,11 @@ class Fallback:
 
     Attributes:
         ladder: ``plan``, ``dispatch``, ``power``, ``ramp``, ``demand``, ``price``, ``carbon``, ``quality``,
-            ``latency`` or ``instances``.
+            ``latency``, ``curves`` or ``instances``.
         step: what took the place of the better one.
         reason: why.
-        subject: class, pool, instance or GPU concerned; empty where it is the whole site.
+        subject: class, pool, instance or GPU concerned, for ``curves`` pool and figure; empty where it is the whole
+            site.
     """
 
     ladder: str
@@ -93,6 +94,50 @@ class PoolDiagnostics:
 
 
 @dataclass(frozen=True, slots=True)
+class RefitFigure:
+    """A figure of a pool as it is followed live.
+
+    Attributes:
+        name: ``loaded_w``, ``idle_w``, ``sleeping_w`` or ``engine_time``.
+        estimate, profile: by the observations, and by the configured curves; W, or share of the time.
+        sd: standard deviation of the estimate.
+    """
+
+    name: str
+    estimate: float
+    profile: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefitAlarm:
+    """A pool has left its curves in one figure, or in its shape (``misfit``); in words, with what to do."""
+
+    figure: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRefit:
+    """What the live re-fit says of a pool.
+
+    Attributes:
+        figures: those that were observed.
+        observations, rejected, changes: taken in; left out; times the pool was found to have changed.
+        bias_frac: smoothed error of the predicted power, positive where more is drawn.
+        alarms: those in force.
+    """
+
+    pool_id: PoolId
+    figures: tuple[RefitFigure, ...]
+    observations: int
+    rejected: int
+    changes: int
+    bias_frac: float
+    alarms: tuple[RefitAlarm, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostics:
     """All of it.
 
@@ -111,6 +156,7 @@ class Diagnostics:
         holding: why instances are left as they are, None when they are not.
         power_rung: where the site's power is known from.
         margin_frac: share of the limits kept free on that rung.
+        refits: what the live re-fit says of each pool; () where it is off.
     """
 
     now_s: float
@@ -138,6 +184,7 @@ class Diagnostics:
     holding: str | None
     power_rung: Rung = Rung.METER
     margin_frac: float = 0.0
+    refits: tuple[PoolRefit, ...] = ()
 
     @property
     def steps_down(self) -> tuple[Fallback, ...]:

@@ -11,6 +11,7 @@ from controller.lifecycle.ladder import Made
 from controller.lifecycle.latency import fallback, unkept
 from controller.lifecycle.memory import Memory, Phase
 from controller.lifecycle.power_loop import instance_power_w
+from controller.lifecycle.refit import Learnt
 from controller.lifecycle.steering import Targets
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
@@ -28,6 +29,7 @@ class Outcome:
 
     Attributes:
         present: the problem that was dispatched.
+        learnt: of the pools' curves.
     """
 
     known: Known
@@ -38,6 +40,7 @@ class Outcome:
     plan: Plan | None
     made: Made | None
     dispatched: Made
+    learnt: Learnt
 
 
 def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outcome) -> Diagnostics:
@@ -56,6 +59,7 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
             *dispatched.fallbacks,
             *_input_fallbacks(observation, known),
             *_class_fallbacks(site, memory, classes),
+            *outcome.learnt.fallbacks,
         ),
         slack=dispatched.plan.slack,
         measured_w=known.measured.value_w,
@@ -75,6 +79,7 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         holding=known.holding,
         power_rung=known.measured.rung,
         margin_frac=known.margin_frac,
+        refits=outcome.learnt.reports,
     )
 
 

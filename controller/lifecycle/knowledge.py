@@ -23,6 +23,7 @@ from controller.lifecycle.power_loop import (
 )
 from controller.lifecycle.problem import Inputs, build
 from controller.lifecycle.ramps import Ramps, departing_higher, ramps
+from controller.lifecycle.refit import Learnt, doubt_w, widened_frac
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
@@ -40,7 +41,7 @@ class Known:
         forecasts: what was learnt of demand, price and carbon.
         demand: of each class, in the site's order.
         measured: power at the meter.
-        margin_frac: share of the limits kept free, by where that power is known from.
+        margin_frac: share of the limits kept free, by where that power is known from and how surely.
         modelled_w: power at the meter by the model, for the instances as they are.
         price, carbon: over the horizon.
         data: the problem of now, with the demand to plan instances for.
@@ -112,8 +113,10 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
     )
 
 
-def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Known:
-    """Instances, demand, power and signals, put together as the problem of now."""
+def find_out(
+    site: Site, policy: TickPolicy, memory: Memory, observation: Observation, curves: Learnt | None = None
+) -> Known:
+    """Instances, demand, power and signals, put together as the problem of now; `curves` tells their doubt."""
     now_s, router = observation.now_s, observation.router
     views = look(
         site,
@@ -136,7 +139,6 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
         for cls in site.classes
     )
     measured = measured_power(site, observation, policy.reading_stale_s)
-    margin_frac = policy.margin_of(measured.margin_rung)
     modelled_w = modelled_power_w(site, views, tokens)
     bias_w = next_bias_w(
         policy,
@@ -154,6 +156,8 @@ def find_out(site: Site, policy: TickPolicy, memory: Memory, observation: Observ
     limit_w = limit_at(observation.events, site.import_limit_w, now_s)
     over_limit = limit_w is not None and max(modelled_w, measured.value_w or 0.0) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
+    doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
+    margin_frac = widened_frac(policy, policy.margin_of(measured.margin_rung), doubted_w, limit_w or modelled_w)
     inputs = Inputs(
         now_s=now_s,
         views=views,

@@ -50,11 +50,14 @@ def slow(
     time_limit_s: float,
     serving: tuple[int, ...],
     limit_first: bool = True,
+    doubts_w: tuple[float, ...] = (),
 ) -> Made:
     """A plan for the instances: MILP, the last plan's instances dispatched, the last plan as it was, greedy.
 
     While a limit is in force that outranks the classes and that the serving instances exceed, a rung whose plan would
-    draw more than they do at the same demand is refused: what is done to curtail may never raise the power.
+    draw more than they do at the same demand is refused: what is done to curtail may never raise the power. While the
+    limit is exceeded, an instance that the plan adds counts at the upper end of its doubt and one that it takes away at
+    the lower end.
 
     Args:
         planner: the solver.
@@ -63,6 +66,7 @@ def slow(
         time_limit_s: for the MILP.
         serving: instances that serve now, a pool.
         limit_first: whether limits outrank the classes; where they do not, instances may come up over a limit to serve.
+        doubts_w: how far P0 of an instance of each pool may lie from what the problem says; () for no doubt.
     """
     now_s = data.horizon.start_s
     begun = data if last is None else replace(data, earlier=earlier_of(data, last))
@@ -73,8 +77,8 @@ def slow(
         rungs.append(Rung("dispatch", lambda: planner.dispatch(data, on), first_interval(data, on)))
         rungs.append(Rung("last_plan", lambda: shifted(data, last, step), data))
     rungs.append(Rung("greedy", lambda: greedy(data), data))
-    most_w = _most_w(data, serving) if limit_first else (math.inf,) * len(data.sites)
-    return _climb_down("plan", rungs, most_w)
+    guard = _guard(data, serving, doubts_w) if limit_first else _unguarded(data)
+    return _climb_down("plan", rungs, guard)
 
 
 def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
@@ -90,7 +94,7 @@ def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
         Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
         Rung("greedy", lambda: filled(solvable), solvable),
     ]
-    made = _climb_down("dispatch", rungs, (math.inf,) * len(data.sites))
+    made = _climb_down("dispatch", rungs, _unguarded(data))
     return made if sites == now.sites else replace(made, plan=retold(now, made.plan))
 
 
@@ -105,30 +109,59 @@ def _same_pools(plan: Plan, data: ProblemData) -> bool:
     return tuple(pool.pool_id for pool in plan.pools) == tuple(pool.pool_id for pool in data.pools)
 
 
-def _most_w(data: ProblemData, serving: tuple[int, ...]) -> tuple[float, ...]:
-    """Power that a plan may predict for now at each site.
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """What a plan may predict for now at each site.
 
-    It is the limit, or what the serving instances draw where that is more; infinite without a limit.
+    Attributes:
+        most_w: the limit, or what the serving instances draw where that is more; infinite without a limit.
+        doubts_w: [k], power at the meter by which an instance that comes may draw more, and one that goes less, than
+            predicted; 0 at a site that is within its limit.
+        serving: [k], instances that serve now.
     """
+
+    most_w: tuple[float, ...]
+    doubts_w: tuple[float, ...]
+    serving: tuple[int, ...]
+
+    def refused(self, plan: Plan, data: ProblemData) -> tuple[str, ...]:
+        """Why a plan is refused, a reason for each site whose power it may raise."""
+        doubted = [0.0] * len(data.sites)
+        for k, pool in enumerate(data.pools):
+            doubted[pool.site] += self.doubts_w[k] * abs(plan.pools[k].on[0] - self.serving[k])
+        return tuple(
+            f"{site.import_w[0] + doubt:.0f} W would raise the power of {site.site_id} during a limit"
+            + (f" ({doubt:.0f} W of it are doubt of the curves)" if doubt > 0.0 else "")
+            for site, most, doubt in zip(plan.sites, self.most_w, doubted, strict=True)
+            if site.import_w[0] + doubt > most
+        )
+
+
+def _unguarded(data: ProblemData) -> _Guard:
+    return _Guard((math.inf,) * len(data.sites), (0.0,) * len(data.pools), (0,) * len(data.pools))
+
+
+def _guard(data: ProblemData, serving: tuple[int, ...], doubts_w: tuple[float, ...]) -> _Guard:
     limits = [site.limit_w[0] for site in data.sites]
     if not any(limit is not None for limit in limits):
-        return (math.inf,) * len(limits)
+        return _unguarded(data)
     now = filled(first_interval(data, serving)).sites
-    return tuple(
-        math.inf if limit is None else max(limit, site.import_w[0]) + POWER_TOLERANCE_W
-        for limit, site in zip(limits, now, strict=True)
+    over = [limit is not None and site.import_w[0] > limit for limit, site in zip(limits, now, strict=True)]
+    doubts = doubts_w or (0.0,) * len(data.pools)
+    return _Guard(
+        most_w=tuple(
+            math.inf if limit is None else max(limit, site.import_w[0]) + POWER_TOLERANCE_W
+            for limit, site in zip(limits, now, strict=True)
+        ),
+        doubts_w=tuple(
+            data.sites[pool.site].pue * doubt if over[pool.site] else 0.0
+            for pool, doubt in zip(data.pools, doubts, strict=True)
+        ),
+        serving=serving,
     )
 
 
-def _raised(plan: Plan, most_w: tuple[float, ...]) -> tuple[str, ...]:
-    return tuple(
-        f"{site.import_w[0]:.0f} W would raise the power of {site.site_id} during a limit"
-        for site, most in zip(plan.sites, most_w, strict=True)
-        if site.import_w[0] > most
-    )
-
-
-def _climb_down(ladder: str, rungs: list[Rung], most_w: tuple[float, ...]) -> Made:
+def _climb_down(ladder: str, rungs: list[Rung], guard: _Guard) -> Made:
     """The first sound plan; where none is sound, the last rung's, which needs no solver and draws on what there is."""
     fallbacks: list[Fallback] = []
     for index, rung in enumerate(rungs):
@@ -139,7 +172,7 @@ def _climb_down(ladder: str, rungs: list[Rung], most_w: tuple[float, ...]) -> Ma
             fallbacks.append(Fallback(ladder, below, str(error)))
             continue
         problems = violations(plan, rung.data)
-        problems = (*_raised(plan, most_w), *problems)
+        problems = (*guard.refused(plan, rung.data), *problems)
         if not problems:
             return Made(plan, tuple(fallbacks))
         fallbacks.append(Fallback(ladder, below, f"{rung.name}: {'; '.join(problems[:3])}"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controller.forecast.demand import DemandState
 from controller.forecast.state import ForecastState
+from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
 from controller.model.observation import ClassDemand
 from controller.model.plan import Plan
@@ -78,6 +79,7 @@ class Memory:
         events_key, fleet_key: what the plan in force was made for; a change calls for a new one.
         lacking: the last dispatch could not keep a promise that the plan keeps.
         blind: the plan in force was made before the demand was known well enough.
+        refit: what was learnt of the pools' curves.
     """
 
     started_s: float
@@ -101,6 +103,7 @@ class Memory:
     fleet_key: tuple[int, ...]
     lacking: bool
     blind: bool
+    refit: RefitState = field(default_factory=RefitState)
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

@@ -68,6 +68,7 @@ class TickPolicy:
         ramp_up_w_per_s, ramp_down_w_per_s: fastest planned rise, fall, of the site's power, None for no bound.
         serves_barred: whether a class that nothing else can serve is served by pools whose answers are not to be
             trusted; without, it is refused.
+        refit: whether the curves follow what the meters and engines count.
     """
 
     mode: Mode = Mode.OBSERVE
@@ -105,6 +106,7 @@ class TickPolicy:
     ramp_up_w_per_s: float | None = None
     ramp_down_w_per_s: float | None = None
     serves_barred: bool = False
+    refit: bool = False
 
     def margin_of(self, rung: Rung) -> float:
         """Share of a limit kept free where power is known from `rung`; no rung has less than a surer one."""

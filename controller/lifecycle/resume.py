@@ -2,15 +2,17 @@
 
 Kept are the promises that reach back further than a process may live: what each class has burnt of its quality budget,
 the power of the recent past and the baselines frozen from it, the number of the last table, and which instances are
-asleep by the controller's own command. All else is learnt anew within minutes and would mislead when it is old.
+asleep by the controller's own command. Kept as well is what was learnt of the pools' curves, which takes days of mixed
+load. All else is learnt anew within minutes and would mislead when it is old.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
+from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
 from controller.model.observation import ClassDemand
 from controller.settlement.baseline import PowerHistory
@@ -32,6 +34,8 @@ class Saved:
         history: measured power, for baselines.
         baselines_w: (event_id, W) frozen at each event's start.
         sleepers: instances that sleep or are off by the controller's command.
+        refit: what was learnt of the pools' curves; it counts for a pool while the configuration gives it the same
+            curves, and becomes as doubtful as its age makes it.
     """
 
     saved_at_s: float
@@ -41,6 +45,7 @@ class Saved:
     history: PowerHistory
     baselines_w: tuple[tuple[str, float], ...]
     sleepers: tuple[Sleeper, ...]
+    refit: RefitState = field(default_factory=RefitState)
 
 
 def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Saved:
@@ -53,6 +58,7 @@ def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Sav
         history=memory.history,
         baselines_w=memory.baselines_w,
         sleepers=sleepers,
+        refit=memory.refit.outlasting,
     )
 
 
@@ -73,6 +79,7 @@ def resumed(site: Site, saved: Saved, now_s: float) -> Memory:
         served=saved.served,
         history=PowerHistory(tuple(sample for sample in saved.history.samples if sample[0] <= now_s)),
         baselines_w=saved.baselines_w,
+        refit=saved.refit,
     )
 
 

@@ -50,6 +50,7 @@ class Situation:
         released_s: instances that serve since then or longer have no least up-time: an event began, or more is drawn
             than the limit allows.
         capacity_tokens_per_s: of one instance of each pool, at the classes' latency targets.
+        doubts_w: how far P0 of an instance of each pool may lie from its curves; () for no doubt.
     """
 
     now_s: float
@@ -64,6 +65,7 @@ class Situation:
     grace_s: float
     retry_s: float
     capacity_tokens_per_s: tuple[float, ...]
+    doubts_w: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +195,16 @@ class _Work:
                 self.want(verb, index, reason)
 
     def take_headroom(self, index: int) -> bool:
-        """Whether an instance may be added under the limit; if so its power is taken from what is left."""
+        """Whether an instance may be added under the limit; if so its power is taken from what is left.
+
+        It counts at the upper end of the doubt of its curves.
+        """
         if self.headroom_w is None:
             return True
         view = self.views[index]
         resting_w = view.pool.curves.sleeping_w if view.state is InstanceState.SLEEPING else view.pool.curves.off_w
-        added_w = self.at.pue * (view.pool.curves.p0_w - resting_w)
+        doubt_w = self.at.doubts_w[view.pool_index] if self.at.doubts_w else 0.0
+        added_w = self.at.pue * (view.pool.curves.p0_w + doubt_w - resting_w)
         if added_w > self.headroom_w:
             return False
         self.headroom_w -= added_w

@@ -132,6 +132,7 @@ class InstanceObservation:
         running, waiting: requests in the batch and before it.
         prompt_tokens, generation_tokens: counters since the engine's start.
         since_s: wall clock since when the instance is in this state, as far as known.
+        steps: engine steps since the engine's start; None where it counts none.
     """
 
     instance_id: InstanceId
@@ -144,6 +145,7 @@ class InstanceObservation:
     prompt_tokens: float = 0.0
     generation_tokens: float = 0.0
     kv_cache_usage_frac: float = 0.0
+    steps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

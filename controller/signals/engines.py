@@ -31,8 +31,10 @@ _TTFT = "vllm:time_to_first_token_seconds_bucket"
 _ITL = "vllm:inter_token_latency_seconds_bucket"
 _GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc")
 _COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+_STEPS = "vllm:iteration_tokens_total_count"
+"""Each step is one observation of this histogram."""
 _SLEEP = "vllm:engine_sleep_state"
-_WANTED = frozenset((*_GAUGES, *_COUNTERS, _SLEEP, _TTFT, _ITL))
+_WANTED = frozenset((*_GAUGES, *_COUNTERS, _STEPS, _SLEEP, _TTFT, _ITL))
 _SUPERVISED = {
     "off": InstanceState.OFF,
     "stopped": InstanceState.OFF,
@@ -49,6 +51,7 @@ class EngineMetrics:
     Attributes:
         kv_cache_usage_frac: mean over the engine labels.
         is_sleeping: by the sleep gauge; None where the engine has none.
+        steps: engine steps, mean over the engine labels, which step together; None where they are not counted.
         ttft, itl: cumulative buckets of the latency histograms.
     """
 
@@ -60,6 +63,7 @@ class EngineMetrics:
     is_sleeping: bool | None
     ttft: Histogram
     itl: Histogram
+    steps: float | None = None
 
 
 def engine_metrics(text: str) -> EngineMetrics:
@@ -68,7 +72,7 @@ def engine_metrics(text: str) -> EngineMetrics:
     Raises:
         ValueError: the text is malformed, or is not of a vLLM engine.
     """
-    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS)}
+    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS, _STEPS)}
     awake: list[bool] = []
     buckets: dict[str, dict[float, float]] = {_TTFT: {}, _ITL: {}}
     for sample in parse(text, _WANTED):
@@ -95,6 +99,7 @@ def engine_metrics(text: str) -> EngineMetrics:
         is_sleeping=not any(awake) if awake else None,
         ttft=tuple(sorted(buckets[_TTFT].items())),
         itl=tuple(sorted(buckets[_ITL].items())),
+        steps=sum(values[_STEPS]) / len(values[_STEPS]) if values[_STEPS] else None,
     )
 
 
@@ -216,6 +221,7 @@ class EngineSource:
             prompt_tokens=metrics.prompt_tokens if metrics else 0.0,
             generation_tokens=metrics.generation_tokens if metrics else 0.0,
             kv_cache_usage_frac=metrics.kv_cache_usage_frac if metrics and answered else 0.0,
+            steps=metrics.steps if metrics else None,
         )
 
     def _enter(self, instance_id: InstanceId, state: InstanceState, *, now_s: float, reason: str) -> float:

@@ -223,9 +223,7 @@ class SimulatedSite:
             instances=tuple(self._observe_engine(engine, now_s) for engine in self._engines.values()),
             site_power=self._reading(self._mean_power_w()),
             gpu_power=tuple(
-                (uuid, self._reading(engine.physics.power_w(now_s) / len(engine.gpu_uuids)))
-                for engine in self._engines.values()
-                for uuid in engine.gpu_uuids
+                (uuid, self._gpu_reading(engine)) for engine in self._engines.values() for uuid in engine.gpu_uuids
             ),
             router=self._observe_router(now_s),
             price_usd_per_mwh=signals.price_usd_per_mwh,
@@ -249,6 +247,11 @@ class SimulatedSite:
     def _reading(self, value_w: float) -> Reading:
         return Reading(value_w, None, self._now_s, SOURCE, Quality.EMULATED)
 
+    def _gpu_reading(self, engine: _Engine) -> Reading:
+        gpus = len(engine.gpu_uuids)
+        watts, joules = engine.physics.power_w(self._now_s) / gpus, engine.physics.energy_j / gpus
+        return Reading(watts, joules, self._now_s, SOURCE, Quality.EMULATED)
+
     def _observe_engine(self, engine: _Engine, now_s: float) -> InstanceObservation:
         physics = engine.physics
         return InstanceObservation(
@@ -262,6 +265,7 @@ class SimulatedSite:
             prompt_tokens=float(physics.prompt_tokens),
             generation_tokens=float(physics.generation_tokens),
             kv_cache_usage_frac=physics.kv_cache_usage_frac,
+            steps=float(physics.steps),
         )
 
     def _observe_router(self, now_s: float) -> RouterObservation:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.lifecycle.diagnostics import Fallback
+from controller.lifecycle.diagnostics import Fallback, PoolRefit, RefitAlarm, RefitFigure
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
 from controller.model.plan import Slack, Verb
 from controller.optimizer.check import PROMISES
 from controller.telemetry import Telemetry
 from controller.tick import Precedence
-from router.contract import EventState
+from router.contract import EventState, PoolId
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, site
 
 SITE = site()
@@ -186,12 +186,36 @@ def test_instances_that_sleep_by_command_and_those_given_back():
 
 @pytest.mark.parametrize(
     "ladder",
-    ["plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "instances"],
+    ["plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "curves", "instances"],
 )
 def test_every_ladder_has_its_own_series(ladder):
     telemetry = Telemetry(SITE)
     telemetry.take_decision(decided(fallbacks=(Fallback(ladder, "lower", "a test"),)), 0.1)
     assert values(telemetry)["fallbacks_total", *sorted((ladder, "lower"))] == 1
+
+
+def test_what_the_refit_says_of_a_pool():
+    figure = RefitFigure("loaded_w", 1400.0, 1000.0, 12.0)
+    alarm = RefitAlarm("loaded_w", "pool bf16: loaded_w is 1400 W")
+    refit = PoolRefit(PoolId("bf16"), (figure,), 40, 2, 1, 0.01, (alarm,))
+    stranger = replace(refit, pool_id="stranger", figures=(replace(figure, name="strange"),), alarms=())
+    telemetry = Telemetry(SITE)
+    telemetry.take_decision(decided(refits=(refit, stranger)), took_s=0.1)
+    seen = values(telemetry)
+    assert seen["refit_estimate", "bf16", "loaded_w"] == 1400
+    assert seen["refit_ratio", "bf16", "loaded_w"] == pytest.approx(1.4)
+    assert seen["refit_sd", "bf16", "loaded_w"] == 12
+    assert seen["refit_bias_frac", "bf16"] == pytest.approx(0.01)
+    assert (seen["refit_drift", "bf16"], seen["refit_drift", "other"]) == (1, 0)
+    assert (seen["refit_observations", "bf16", "taken"], seen["refit_observations", "bf16", "rejected"]) == (40, 2)
+    assert not any("strange" in label for name in seen for label in name)
+
+
+def test_a_ratio_to_nothing_is_not_known():
+    refit = PoolRefit(PoolId("bf16"), (RefitFigure("idle_w", 5.0, 0.0, 1.0),), 1, 0, 0, 0.0, ())
+    telemetry = Telemetry(SITE)
+    telemetry.take_decision(decided(refits=(refit,)), took_s=0.1)
+    assert math.isnan(values(telemetry)["refit_ratio", "bf16", "idle_w"])
 
 
 def test_the_reference_lists_every_metric_and_no_other():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.errors import SolverError, TimedOut
@@ -7,7 +9,7 @@ from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.outcome import retold
-from tests.fakes.problems import pool_data, problem
+from tests.fakes.problems import class_data, pool_data, problem
 
 REAL = CvxpyPlanner(lambda: 0.0)
 
@@ -106,6 +108,33 @@ def test_a_rung_that_would_raise_the_power_during_a_limit_is_refused():
     made = climb(Broken(plan=roomy), data=data, serving=(0, 1))
     assert made.plan.power_w[0] <= 3000.5
     assert any("would raise the power of site during a limit" in f.reason for f in made.fallbacks)
+
+
+def exchanged():
+    """A plan that replaces the hungry instance by two frugal ones, and the problem of a limit that it exceeds."""
+    data = problem(limit_w=(2000.0,) * 3, classes=(class_data("standard", 100.0),))
+    fixed = (pool_data("full", p0_w=2000.0, gpus_per_instance=4, max_on=0), pool_data("lean", min_on=2, max_on=2))
+    plan = REAL.plan(replace(data, pools=fixed), time_limit_s=5.0)
+    assert [pool.on[0] for pool in plan.pools] == [0, 2]
+    return Broken(plan=plan), data
+
+
+@pytest.mark.parametrize(
+    ("doubts_w", "is_refused"),
+    [((), False), ((0.0, 0.0), False), ((0.0, 50.0), False), ((0.0, 200.0), True), ((400.0, 0.0), True)],
+)
+def test_over_a_limit_what_comes_counts_at_its_upper_end_and_what_goes_at_its_lower(doubts_w, is_refused):
+    """The exchange saves some 200 W by the curves: less than their doubt may cost nothing of it."""
+    planner, data = exchanged()
+    made = slow(planner, data, None, time_limit_s=5.0, serving=(1, 0), doubts_w=doubts_w)
+    assert (made.plan.origin is PlanOrigin.GREEDY) is is_refused
+    assert any("are doubt of the curves" in f.reason for f in made.fallbacks) is is_refused
+
+
+def test_within_a_limit_doubt_refuses_nothing():
+    data = problem(limit_w=(9000.0,) * 3)
+    made = slow(REAL, data, None, time_limit_s=5.0, serving=(1, 0), doubts_w=(5000.0, 5000.0))
+    assert made.fallbacks == ()
 
 
 def test_where_the_classes_come_first_it_may_raise_it():

@@ -2,18 +2,25 @@ from dataclasses import replace
 
 import pytest
 
+from controller.energy.refit import PoolFit
+from controller.energy.refit_prior import prior_of
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
-from controller.lifecycle.resume import is_clock_back, resumed, saved_of, unknown
+from controller.lifecycle.meters import intervals_of
+from controller.lifecycle.refit_state import RefitState
+from controller.lifecycle.resume import Saved, is_clock_back, resumed, saved_of, unknown
 from controller.model.fleet import RequestClass
 from controller.model.observation import ClassDemand
 from controller.settlement.baseline import PowerHistory
 from controller.settlement.quality_budget import QualityBurn
+from controller.store.plain import from_plain, to_plain
 from router.contract import ClassId, InstanceId, PoolId
-from tests.fakes.controller_parts import NOW_S, site
+from tests.fakes.controller_parts import NOW_S, observation, site
 
 STANDARD = ClassId("standard")
 SITE = site()
+FITS = tuple(PoolFit.begin(prior_of(pool.curves)) for pool in SITE.pools)
+REFIT = RefitState.of(SITE, intervals_of(SITE, (), observation())[0], FITS, NOW_S - 10)
 
 
 def lived():
@@ -26,6 +33,7 @@ def lived():
         served=(ClassDemand(STANDARD, 1.0, 1.0, 1.0, 7.0, output_tokens_by_pool=((PoolId("bf16"), 7.0),)),),
         history=PowerHistory(((NOW_S - 20, 3000.0), (NOW_S - 10, 3100.0))),
         baselines_w=(("e1", 4200.0),),
+        refit=REFIT,
     )
 
 
@@ -76,3 +84,14 @@ def test_an_unreadable_past_counts_every_budget_as_burnt():
     memory = unknown(SITE, NOW_S)
     assert [(burn.class_id, burn.is_known) for burn in memory.burns] == [("standard", False)]
     assert memory.sequence == Memory.initial(SITE, NOW_S).sequence
+
+
+def test_what_was_learnt_of_the_curves_goes_on_but_no_interval_spans_the_gap():
+    assert lived().refit.anchors
+    assert again().refit == RefitState(REFIT.pools, (), NOW_S - 10)
+
+
+def test_a_state_kept_before_curves_were_learnt_can_be_taken_up():
+    old = to_plain(saved_of(lived(), (), NOW_S))
+    del old["refit"]
+    assert from_plain(Saved, old).refit == RefitState()

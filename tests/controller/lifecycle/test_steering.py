@@ -226,6 +226,14 @@ class TestRising:
         done = steer(views(states), targets(ALL_ON), situation(called=True, headroom_w=1.5 * one))
         assert given(done) == [(Verb.WAKE, "int4-0")]
 
+    def test_under_a_limit_what_is_woken_counts_at_the_upper_end_of_its_doubt(self):
+        states = asleep("int4", 0, 1, 2)
+        one = 1.1 * (site().pools[2].curves.p0_w - site().pools[2].curves.sleeping_w)
+        room = situation(called=True, headroom_w=2.1 * one)
+        assert len(given(steer(views(states), targets(ALL_ON), room))) == 2
+        doubted = replace(room, doubts_w=(0.0, 0.0, 0.1 * one))
+        assert len(given(steer(views(states), targets(ALL_ON), doubted))) == 1
+
     def test_a_wake_without_effect_is_given_again_after_a_while(self):
         states = asleep("bf16", 0)
         recent = {"bf16-0": intent(Phase.WAKE, commanded_s=NOW_S - 10.0)}

@@ -171,3 +171,11 @@ def test_the_exposition_of_a_real_vllm_is_read():
     assert seen.is_sleeping is False
     assert seen.ttft[-1][1] == 16.0
     assert seen.itl[-1][1] == 2446.0
+
+
+def test_steps_are_counted_once_however_many_engines_take_them():
+    """Data parallel engines show one series each; where none is shown, steps are not known."""
+    plain = metrics(running=(3, 2), waiting=(0, 0))
+    counted = [f"vllm:iteration_tokens_total_count{{{LABELS.format(n)}}} {value}" for n, value in enumerate((90, 110))]
+    assert engine_metrics(plain + "\n".join(counted)).steps == 100.0
+    assert engine_metrics(plain).steps is None

@@ -1,0 +1,270 @@
+"""A pool's curves, followed while it serves. Pure.
+
+Each instance and interval gives one observation of power and, where its engine was never empty, one of engine time
+(`refit_interval`). Both move a belief (`refit_filter`) that begins with the pool's curves (`refit_prior`). Instances of
+a pool share one belief; n that report for the same interval weigh as much as one, since what a model leaves out is
+common to them. Power asleep and off is learnt as it is seen.
+
+An observation further than `GATE_SD` from what is believed is left out. Where most of a pool are so, `CHANGE_STREAK`
+intervals in a row, the pool has changed (another engine, other clocks, a wrong profile): its belief is widened to a
+guess and learnt anew.
+
+The plan uses the figures in force, which follow the estimate once one of them differs by more than `DEAD_BAND_FRAC` and
+a standard deviation: a plan must not change with every reading, and curves that are right stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from controller.energy.refit_filter import Belief, Vector, floored, relaxed, updated
+from controller.energy.refit_interval import Doing, Interval, busy_of, power_regressors, time_observation
+from controller.energy.refit_prior import Prior
+from controller.model.perf import PoolCurves
+
+FORGET_TAU_S = 86_400.0
+"""Time constant with which a figure that is not seen becomes as doubtful as at the beginning."""
+GATE_SD = 5.0
+CHANGE_STREAK = 3
+DEAD_BAND_FRAC = 0.02
+MISFIT_FRAC = 0.02
+"""What straight lines leave of the power of an instance in a single interval."""
+BIAS_TAU_S = 120.0
+USUAL_TAU_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A belief with its record.
+
+    Attributes:
+        widened: the curves it began with were contradicted.
+        streak: intervals in a row whose observations were left out.
+        seen: observations taken in.
+    """
+
+    belief: Belief
+    widened: bool = False
+    streak: int = 0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFit:
+    """What is known of a pool.
+
+    Attributes:
+        key: of the curves it began with.
+        power, time, sleeping, off: estimates of θ, φ, and the power asleep and off.
+        in_force: θ, φ, asleep and off as the plan uses them, (9,).
+        usual_power, usual_time: smoothed regressors under load, (4,) and (3,); () before any was seen.
+        bias_frac: smoothed error of the prediction over the power: positive where more is drawn.
+        rejected, changes: observations left out; times the pool was found to have changed.
+        raised: drift alarms in force.
+    """
+
+    key: str
+    power: Estimate
+    time: Estimate
+    sleeping: Estimate
+    off: Estimate
+    in_force: Vector
+    usual_power: Vector = ()
+    usual_time: Vector = ()
+    bias_frac: float = 0.0
+    rejected: int = 0
+    changes: int = 0
+    raised: tuple[str, ...] = ()
+
+    @classmethod
+    def begin(cls, prior: Prior) -> PoolFit:
+        """Nothing observed yet."""
+        power, time, sleeping, off = (Estimate(belief) for belief in prior.beliefs)
+        return cls(prior.key, power, time, sleeping, off, in_force=_figures((power, time, sleeping, off)))
+
+    @property
+    def estimates(self) -> tuple[Estimate, Estimate, Estimate, Estimate]:
+        """Power, time, asleep, off."""
+        return self.power, self.time, self.sleeping, self.off
+
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """y = h·θ + noise."""
+
+    h: Vector
+    value: float
+    sd: float
+
+
+def learn(fit: PoolFit, prior: Prior, intervals: Sequence[Interval], passed_s: float) -> PoolFit:
+    """What is known of a pool after the intervals that ended now.
+
+    Args:
+        fit: what was known `passed_s` ago.
+        prior: of the pool's curves.
+        intervals: of its instances, of those that can be used.
+        passed_s: time since the last call, over which what was known has become older.
+    """
+    share = -math.expm1(-max(0.0, passed_s) / FORGET_TAU_S)
+    aged = [_aged(fit, prior, place, share) for place in range(4)]
+    serving = [one for one in intervals if one.doing is Doing.SERVING]
+    powers = [_power_observed(one, aged[0].belief, aged[1].belief) for one in serving]
+    times = [_Observed(found[0], 1.0, found[1]) for one in serving if (found := time_observation(one)) is not None]
+    rests = [
+        [_Observed((1.0,), one.power_w, _sd(one)) for one in intervals if one.doing is doing]
+        for doing in (Doing.SLEEPING, Doing.OFF)
+    ]
+    taken = [_taken(aged[i], observed, prior, i) for i, observed in enumerate((powers, times, *rests))]
+    fit = replace(
+        fit,
+        power=taken[0][0],
+        time=taken[1][0],
+        sleeping=taken[2][0],
+        off=taken[3][0],
+        rejected=fit.rejected + sum(rejected for _, rejected, _ in taken),
+        changes=fit.changes + sum(changed for _, _, changed in taken),
+        usual_time=_usual(fit.usual_time, [one.h for one in times], passed_s),
+    )
+    loaded = [one for one in powers if one.h[0] > 0.0]
+    fit = replace(
+        fit,
+        usual_power=_usual(fit.usual_power, [one.h for one in loaded], passed_s),
+        bias_frac=_bias(fit.bias_frac, powers, aged[0].belief, passed_s),
+    )
+    return replace(fit, in_force=_in_force(fit, prior))
+
+
+def curves_of(fit: PoolFit, curves: PoolCurves) -> PoolCurves:
+    """The pool's curves with the figures in force: the same object while these are the curves' own."""
+    p0_w, decode_j, prompt_j, idle_w, base_s, per_seq_s, prompt_s, sleeping_w, off_w = fit.in_force
+    told = (p0_w, decode_j, prompt_j, idle_w, base_s, per_seq_s, prompt_s, sleeping_w, off_w)
+    if told == own_figures(curves):
+        return curves
+    return replace(
+        curves,
+        step_base_s=base_s,
+        step_per_seq_s=per_seq_s,
+        step_base_j=p0_w * base_s,
+        step_per_seq_j=decode_j + per_seq_s * p0_w,
+        prefill_s_per_token=prompt_s,
+        prefill_j_per_token=prompt_j,
+        idle_w=idle_w,
+        sleeping_w=sleeping_w,
+        off_w=off_w,
+        uncertainty=None,
+    )
+
+
+def own_figures(curves: PoolCurves) -> Vector:
+    """θ, φ, asleep and off by the curves, (9,)."""
+    return (
+        curves.p0_w,
+        max(0.0, curves.decode_j_per_token),
+        curves.prefill_j_per_token,
+        curves.idle_w,
+        curves.step_base_s,
+        curves.step_per_seq_s,
+        curves.prefill_s_per_token,
+        curves.sleeping_w,
+        curves.off_w,
+    )
+
+
+def predicted_w(fit: PoolFit, interval: Interval) -> float:
+    """Mean power that the estimate expects of an instance in an interval."""
+    if interval.doing is Doing.SERVING:
+        busy = busy_of(interval, fit.time.belief)
+        return fit.power.belief.at(power_regressors(interval, busy))
+    return (fit.sleeping if interval.doing is Doing.SLEEPING else fit.off).belief.mean[0]
+
+
+def _aged(fit: PoolFit, prior: Prior, place: int, share: float) -> Estimate:
+    estimate = fit.estimates[place]
+    bound = prior.wide[place] if estimate.widened else prior.beliefs[place].covariance
+    return replace(estimate, belief=relaxed(estimate.belief, bound, share))
+
+
+def _sd(interval: Interval) -> float:
+    return interval.power_w * math.hypot(interval.noise_frac, MISFIT_FRAC)
+
+
+def _power_observed(interval: Interval, power: Belief, time: Belief) -> _Observed:
+    busy = busy_of(interval, time)
+    swing_w = abs(power.mean[0] - power.mean[3])
+    return _Observed(power_regressors(interval, busy), interval.power_w, math.hypot(_sd(interval), swing_w * busy.sd))
+
+
+def _taken(estimate: Estimate, observed: list[_Observed], prior: Prior, place: int) -> tuple[Estimate, int, int]:
+    """The estimate with the observations of an interval; how many were left out, and whether it has changed."""
+    if not observed:
+        return estimate, 0, 0
+    share = float(len(observed))
+    off = [_is_off(estimate.belief, one) for one in observed]
+    streak = estimate.streak + 1 if abs(sum(off)) * 2 > len(off) else 0
+    changed = streak >= CHANGE_STREAK
+    belief, left_out = estimate.belief, 0
+    if changed:
+        belief, streak = Belief(belief.mean, prior.wide[place]), 0
+    for one, side in zip(observed, off, strict=True):
+        if side and not changed:
+            left_out += 1
+            continue
+        belief = updated(belief, one.h, one.value - belief.at(one.h), share * one.sd**2)
+    belief = floored(belief, prior.floors[place])
+    seen = estimate.seen + len(observed) - left_out
+    return Estimate(belief, estimate.widened or changed, streak, seen), left_out, int(changed)
+
+
+def _is_off(belief: Belief, one: _Observed) -> int:
+    """1 or -1 where an observation lies too far above or below what is believed, else 0."""
+    residual = one.value - belief.at(one.h)
+    return int(math.copysign(1, residual)) if residual**2 > GATE_SD**2 * (belief.variance_at(one.h) + one.sd**2) else 0
+
+
+def _usual(before: Vector, seen: Sequence[Vector], passed_s: float) -> Vector:
+    if not seen:
+        return before
+    mean = tuple(sum(values) / len(seen) for values in zip(*seen, strict=True))
+    if not before:
+        return mean
+    share = -math.expm1(-max(0.0, passed_s) / USUAL_TAU_S)
+    return tuple(old + share * (new - old) for old, new in zip(before, mean, strict=True))
+
+
+def _bias(before: float, observed: list[_Observed], belief: Belief, passed_s: float) -> float:
+    """Smoothed error of the prediction, observations that were left out included."""
+    drawn_w = sum(one.value for one in observed)
+    if drawn_w <= 0.0:
+        return before
+    error = sum(one.value - belief.at(one.h) for one in observed) / drawn_w
+    return before - math.expm1(-max(0.0, passed_s) / BIAS_TAU_S) * (error - before)
+
+
+def _figures(estimates: Sequence[Estimate]) -> Vector:
+    return tuple(value for estimate in estimates for value in estimate.belief.mean)
+
+
+def _in_force(fit: PoolFit, prior: Prior) -> Vector:
+    """The figures in force: the estimate's where any that matters has left the dead band, else as they were."""
+    now, before = _figures(fit.estimates), fit.in_force
+    rate = prior.full_tokens_per_s
+    batch = max(1.0, rate * prior.time.mean[0])
+    loads = [(0.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0), (1.0, rate, 0.0, 0.0), fit.usual_power]
+    steps = [(1.0, 1.0, 0.0), (1.0, batch, 0.0), fit.usual_time]
+    looks = [(fit.power.belief, h, before[:4]) for h in loads if h]
+    looks += [(fit.time.belief, h, before[4:7]) for h in steps if h]
+    looks += [(fit.sleeping.belief, (1.0,), before[7:8]), (fit.off.belief, (1.0,), before[8:])]
+    return now if any(_has_left(*look) for look in looks) else before
+
+
+def _has_left(belief: Belief, h: Vector, before: Vector) -> bool:
+    """Whether a figure surely differs from what is in force by more than the dead band."""
+    old = _dot(h, before)
+    return abs(belief.at(h) - old) > max(DEAD_BAND_FRAC * abs(old), math.sqrt(belief.variance_at(h)))
+
+
+def _dot(h: Sequence[float], figures: Sequence[float]) -> float:
+    return sum(x * y for x, y in zip(h, figures, strict=True))

@@ -1,0 +1,172 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.energy.refit import PoolFit
+from controller.energy.refit_filter import Belief
+from controller.energy.refit_prior import prior_of
+from controller.lifecycle.memory import Memory
+from controller.lifecycle.policy import TickPolicy
+from controller.lifecycle.power_loop import count_tokens, modelled_power_w
+from controller.lifecycle.refit import SURE_SD, Learnt, doubt_w, handed_over, relearn, widened_frac
+from controller.lifecycle.refit_state import RefitState
+from controller.lifecycle.views import look
+from controller.model.observation import InstanceState, Quality, Reading
+from controller.settlement.baseline import PowerHistory
+from tests.fakes.controller_parts import NOW_S, instance, observation, reading, site
+
+SITE = site(pue=1.2)
+ON, OFF = TickPolicy(refit=True), TickPolicy()
+BF16 = SITE.pools[0].curves
+TICK_S = 5.0
+
+
+def seen(n, factor=1.0, tokens_per_s=1000.0):
+    """The n-th tick of a site whose two BF16 instances draw `factor` times what their curves say."""
+    now_s = NOW_S + n * TICK_S
+    batch = tokens_per_s * BF16.step_base_s / (1.0 - tokens_per_s * BF16.step_per_seq_s)
+    power_w = factor * (BF16.p0_w + BF16.decode_j_per_token * tokens_per_s)
+    asleep_w = SITE.pools[1].curves.sleeping_w
+    gpus = [(f"GPU-bf16-{i}-{g}", power_w / 2) for i in range(2) for g in range(2)]
+    gpus += [(f"GPU-int4-0-{g}", asleep_w / 2) for g in range(2)]
+    engine = {
+        "since_s": NOW_S - 600.0,
+        "running": round(batch),
+        "generation_tokens": tokens_per_s * TICK_S * n,
+        "steps": tokens_per_s / batch * TICK_S * n,
+    }
+    return observation(
+        now_s,
+        instances=(
+            instance("bf16-0", now_s=now_s, **engine),
+            instance("bf16-1", now_s=now_s, **engine),
+            instance("int4-0", InstanceState.SLEEPING, now_s, since_s=NOW_S - 600.0),
+        ),
+        site_power=reading(1.2 * (2 * power_w + asleep_w), now_s),
+        gpu_power=tuple(
+            (uuid, Reading(watts, watts * n * TICK_S, now_s, "a test", Quality.DIRECT)) for uuid, watts in gpus
+        ),
+    )
+
+
+def learnt_over(ticks, factor, policy=ON, memory=None):
+    """The memory and what was learnt last, after some ticks."""
+    memory, last = memory or Memory.initial(SITE, NOW_S), None
+    for n in range(ticks):
+        last = relearn(SITE, policy, memory, seen(n, factor))
+        memory = handed_over(last, policy, memory, seen(n, factor))
+        memory = replace(memory, tokens=count_tokens(views_of(seen(n, factor)), memory.tokens))
+    return memory, last
+
+
+def views_of(at):
+    return look(SITE, (), at, stale_s=15.0, retry_s=30.0)
+
+
+def test_a_site_that_draws_more_is_modelled_so():
+    _, last = learnt_over(20, 1.4)
+    found = last.site.pools[0].curves
+    full = found.p0_w + found.decode_j_per_token * 1000.0
+    assert full == pytest.approx(1.4 * (BF16.p0_w + BF16.decode_j_per_token * 1000.0), rel=0.03)
+    assert SITE.pools[0].curves is BF16
+
+
+def test_where_it_is_off_the_curves_are_taken_at_their_word():
+    memory, last = learnt_over(5, 1.4, policy=OFF)
+    assert last == Learnt(SITE, RefitState())
+    assert last.doubts_w == (0.0, 0.0)
+    assert last.fallbacks == ()
+    assert memory.refit == RefitState()
+
+
+def test_a_site_that_is_as_its_curves_say_is_the_very_same():
+    _, last = learnt_over(20, 1.0)
+    assert last.site is SITE
+    assert last.before is None
+    assert last.fallbacks == ()
+
+
+def test_drift_stands_on_the_ladder_by_pool_and_figure():
+    _, last = learnt_over(20, 1.4)
+    (fallback,) = last.fallbacks
+    assert (fallback.ladder, fallback.step, fallback.subject) == ("curves", "drift", "bf16 loaded_w")
+    assert "+40% from its curves" in fallback.reason
+    assert "set plan.pools.bf16.curves" in fallback.reason
+    report = last.reports[0]
+    assert [figure.name for figure in report.figures][:1] == ["loaded_w"]
+    assert report.observations > 20
+
+
+def test_a_new_profile_begins_anew_and_an_old_one_goes_on():
+    memory, last = learnt_over(20, 1.4)
+    again = relearn(SITE, ON, memory, seen(20, 1.4))
+    assert again.reports[0].observations > last.reports[0].observations
+    other = replace(
+        SITE, pools=(replace(SITE.pools[0], curves=replace(BF16, step_base_j=1.4 * BF16.step_base_j)), SITE.pools[1])
+    )
+    anew = relearn(other, ON, memory, seen(20, 1.4))
+    assert anew.reports[0].observations < 10
+
+
+def test_what_the_estimate_takes_over_leaves_the_correction():
+    """The correction had learnt 500 W that the curves did not know of; then the curves know."""
+    memory, _ = learnt_over(1, 1.4)
+    memory = replace(memory, bias_w=500.0, predicted=PowerHistory(((NOW_S - 60.0, 3000.0),)))
+    before_w = modelled_power_w(SITE, views_of(seen(4)), memory.tokens)
+    for n in range(1, 5):
+        last = relearn(SITE, ON, memory, seen(n, 1.4))
+        memory = handed_over(last, ON, memory, seen(n, 1.4))
+        memory = replace(memory, tokens=count_tokens(views_of(seen(n, 1.4)), memory.tokens))
+    views = look(last.site, (), seen(4, 1.4), stale_s=15.0, retry_s=30.0)
+    risen_w = modelled_power_w(last.site, views, memory.tokens) - before_w
+    assert risen_w > 500.0
+    assert memory.bias_w == 0.0
+    assert memory.predicted.samples[0][1] > 3000.0
+
+
+def test_a_model_that_falls_takes_nothing_from_the_correction():
+    memory, _ = learnt_over(1, 1 / 1.4)
+    memory = replace(memory, bias_w=500.0)
+    for n in range(1, 5):
+        last = relearn(SITE, ON, memory, seen(n, 1 / 1.4))
+        memory = handed_over(last, ON, memory, seen(n, 1 / 1.4))
+    assert last.site is not SITE
+    assert memory.bias_w == 500.0
+
+
+def test_doubt_of_what_is_drawn_falls_as_it_is_seen():
+    memory, first = learnt_over(1, 1.0)
+    views = views_of(seen(1))
+    counts = count_tokens(views, memory.tokens)
+    at_first = doubt_w(first, views, counts)
+    memory, last = learnt_over(20, 1.0)
+    counts = count_tokens(views_of(seen(20)), memory.tokens)
+    drawn_w = modelled_power_w(SITE, views_of(seen(20)), counts)
+    assert at_first > 0.05 * drawn_w
+    assert doubt_w(last, views_of(seen(20)), counts) < 0.02 * drawn_w
+
+
+def test_errors_of_a_pools_instances_add_up():
+    prior = prior_of(BF16)
+    sure = Belief(prior.power.mean, ((100.0, 0, 0, 0), *((0.0,) * 4,) * 3))
+    fit = replace(PoolFit.begin(prior), power=replace(PoolFit.begin(prior).power, belief=sure))
+    quiet = replace(fit, power=replace(fit.power, belief=Belief(sure.mean, ((0.0,) * 4,) * 4)))
+    learnt = Learnt(SITE, RefitState(), (fit, quiet))
+    assert doubt_w(learnt, views_of(seen(1)), ()) == pytest.approx(1.2 * SURE_SD * 2 * 10.0)
+    assert learnt.doubts_w == pytest.approx((SURE_SD * 10.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("usual", "doubt", "reference_w", "kept"),
+    [
+        (0.03, 0.0, 5000.0, 0.03),
+        (0.03, 100.0, 5000.0, 0.03),  # doubt of 2 % is within the usual margin
+        (0.03, 250.0, 5000.0, 0.05),
+        (0.03, 4000.0, 5000.0, 0.10),  # never more than without a meter
+        (0.10, 250.0, 5000.0, 0.10),
+        (0.03, 250.0, None, 0.03),
+        (0.03, 250.0, 0.0, 0.03),
+    ],
+)
+def test_the_margin_is_the_larger_of_policy_and_doubt_up_to_that_without_a_meter(usual, doubt, reference_w, kept):
+    assert widened_frac(TickPolicy(), usual, doubt, reference_w) == pytest.approx(kept)
