@@ -192,6 +192,18 @@ def validate(
 
 
 @app.command()
+def power(
+    config: Config,
+    seconds: Annotated[float, typer.Option(help="How long to read, in seconds.", min=0, max=3600)] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every GPU.")] = False,
+) -> None:
+    """Read every configured source of power and say what each shows, who disagrees, and which GPUs nobody shows."""
+    _log_to_stderr("error")
+    settings = _import("controller.settings").load(config)
+    raise typer.Exit(_import("controller.power_command").run(settings, seconds=seconds, as_json=as_json))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration file."""
     settings = _import("controller.settings")

@@ -1,10 +1,13 @@
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
+from controller.lifecycle.policy import TickPolicy
 from controller.model.observation import Rung
+from controller.power_settings import PowerLadderSettings
 from controller.settings import SignalSettings
 from controller.signals.power.ladder import LadderRules
 from controller.signals.power.modbus_meter import Register
@@ -42,7 +45,7 @@ def test_every_kind_of_gpu_source():
             timeout_s: 0.7
             power:
               - {kind: nvml, interval_s: 0.5}
-              - {kind: agent, urls: ["https://n1:9431"], token_file: /run/t, ca_file: /ca.pem}
+              - {kind: agent, urls: ["https://n1:9410"], token_file: /run/t, ca_file: /ca.pem}
               - {kind: zeusd, url: "unix:/run/zeusd/zeusd.sock", gpu_uuids: [GPU-a]}
               - {kind: dcgm, urls: ["http://n1:9400/metrics"], uuid_labels: [exported_UUID], power_metric: w}
               - {kind: promql, url: "http://p:9090", user: op, token_file: /run/p}
@@ -118,3 +121,23 @@ def test_rules_of_the_ladder():
 )
 def test_what_cannot_be_meant_is_refused(text, told):
     assert told in refusal(text)
+
+
+def test_what_the_documentation_shows_is_valid():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "power.md").read_text()
+    blocks = [yaml.safe_load(block)["signals"] for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    assert len(blocks) == 2
+    for block in blocks:
+        assert SignalSettings.model_validate(block).power_specs()
+
+
+def test_the_defaults_that_the_documentation_tells_are_those_of_the_code():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "power.md").read_text()
+    ladder = PowerLadderSettings()
+    margins = (ladder.nvml_margin_frac, ladder.dcgm_margin_frac, ladder.model_margin_frac)
+    assert "| {:g}, {:g}, {:.2f} | 0 .. 0.5 |".format(*margins) in page
+    assert f"| `hold_s` | {ladder.hold_s:g} |" in page
+    assert f"| {ladder.conflict_frac:.2f}, {ladder.site_conflict_frac:.2f} |" in page
+    assert f"| `alarm_after_s` | {ladder.alarm_after_s:g} |" in page
+    policy = TickPolicy()
+    assert margins == (policy.nvml_margin_frac, policy.dcgm_margin_frac, policy.blind_margin_frac)

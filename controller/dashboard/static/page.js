@@ -252,6 +252,12 @@ function showLadder(s) {
   const plan = element("span", "", "plan ");
   plan.append(element("b", "", (s.solver.origin || "none yet").replace("_", " ")));
   line.push(plan);
+  if (s.power.rung !== null) {
+    const known = element("span", "", "power by ");
+    known.append(element("b", "", s.power.rung), element("span", "muted", ` (${fmt.percent(s.power.margin_frac)} kept free)`));
+    known.title = s.power.sources.map((one) => `${one.name}: ${one.gpus} fresh, ${one.age_s === null ? fmt.DASH : `${fmt.fixed(one.age_s, 1)} s`}${one.error ? `, ${one.error}` : ""}`).join("\n");
+    line.push(known);
+  }
   if (s.ladder.length === 0) line.push(element("span", "ok", "every ladder on its top rung"));
   for (const step of s.ladder) {
     const item = element("span", step.ladder === "loop" ? "bad" : "step", `${step.ladder === "loop" ? "" : `${step.ladder}: `}${step.step.replaceAll("_", " ")}`);

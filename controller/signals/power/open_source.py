@@ -43,7 +43,7 @@ from controller.signals.power.zeusd import ZeusdSource
 
 FORMS = (
     "nvml",
-    "agent=http://HOST:9431",
+    "agent=http://HOST:9410",
     "zeusd=http://HOST:4938?gpu_uuids=GPU-A,GPU-B",
     "dcgm=http://HOST:9400/metrics",
     "promql=http://HOST:9090",
