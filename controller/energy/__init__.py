@@ -6,7 +6,9 @@ From measurements to curves:
 * `step_fit.fit_steps(samples) -> StepFit`: T(B, K) and E(B, K) with P0, e, q ≥ 0, their errors in and out of sample for
   power, throughput and time between tokens, and `StepFit.parameters()`, `.covariance`, `.uncertainty()` in the order of
   `controller.model.perf.FITTED`.
-* `verdict.refusal(fit)`, `verdict.require_accepted(fit)`: whether the held-out errors allow planning with it.
+* `verdict.refusal(fit)`, `verdict.require_accepted(fit)`: whether the held-out errors allow planning with it;
+  `verdict.narrowed(samples)`: a fit to the batches over which straight lines hold.
+* `bent_fit.fit_bent(samples) -> BentFit`: a step time that bends, for mixtures of experts; power stays affine.
 * `load_power.rest_power(windows)`: idle, asleep and off; `load_power.require_states_in_order(curves)`.
 * `phases.fit_phases(windows, idle_w) -> PhaseFit`: prefill and decode told apart in windows of mixed load.
 

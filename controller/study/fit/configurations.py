@@ -9,7 +9,7 @@ from statistics import median
 
 from controller.energy.bent_fit import BentFit, fit_bent
 from controller.energy.step_fit import Sample, StepFit, fit_steps, in_steady_state
-from controller.energy.verdict import refusal
+from controller.energy.verdict import narrowed, refusal
 from controller.errors import FitRefused
 from controller.study.fit.rows import Kind, Rows
 
@@ -26,6 +26,7 @@ class Fitted:
         straight: None where the measurements carry no fit.
         bent: None where they carry none, or prompt tokens were counted.
         refused: why plans may not be made with `straight`; None where they may.
+        narrowed: of a refused one, an accepted fit to fewer batches; None where there is none.
     """
 
     rows: Rows
@@ -33,6 +34,7 @@ class Fitted:
     straight: StepFit | None
     bent: BentFit | None
     refused: str | None
+    narrowed: StepFit | None = None
 
 
 def fit_rows(rows: Rows) -> Fitted:
@@ -42,7 +44,10 @@ def fit_rows(rows: Rows) -> Fitted:
         straight = fit_steps(rows.samples)
     except FitRefused as error:
         return Fitted(rows, odd, None, None, str(error))
-    return Fitted(rows, odd, straight, _bent(straight), refusal(straight))
+    refused = refusal(straight)
+    return Fitted(
+        rows, odd, straight, _bent(straight), refused, None if refused is None else narrowed(straight.samples)
+    )
 
 
 def _bent(straight: StepFit) -> BentFit | None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from controller.errors import ConfigError
 
-MOST_BYTES = 50_000_000
-MOST_ROWS = 100_000
+MOST_BYTES = 10_000_000
+MOST_ROWS = 10_000
 COMMENT = "#"
 
 

@@ -9,7 +9,7 @@ from controller.energy.least_squares import Errors
 from controller.energy.load_power import Load
 from controller.energy.step_fit import AffineFit, StepFit
 from controller.energy.uncertainty import power_interval
-from controller.energy.verdict import MOST_HELD_OUT_MAPE_FRAC
+from controller.energy.verdict import MOST_HELD_OUT_MAPE_FRAC, REMEDY
 from controller.study.fit.configurations import Fitted, medians, rank_precisions
 from controller.study.tables import Cell, Column, Table
 
@@ -248,19 +248,32 @@ def _refused(fits: Sequence[Fitted]) -> Table:
         title="Refused, and what to do",
         columns=(
             Column("configuration"),
-            Column("reason and remedy"),
+            Column("reason"),
+            Column("straight between batches"),
             Column("throughput held out, bent", 1, percent=True),
         ),
         rows=tuple(
             (
                 fitted.rows.name,
-                fitted.refused,
+                fitted.refused.removesuffix(REMEDY),
+                _range(fitted),
                 None if fitted.bent is None else fitted.bent.throughput.held_out_mape_frac,
             )
             for fitted in fits
             if fitted.refused is not None
         ),
+        note=f"What to do about a batch{REMEDY}. Straight between: what is left when the smallest or the largest "
+        "batch is dropped until a fit is accepted; a dash: not even four batches are."
+        if any(REMEDY in (fitted.refused or "") for fitted in fits)
+        else "",
     )
+
+
+def _range(fitted: Fitted) -> str | None:
+    if fitted.narrowed is None:
+        return None
+    low, high = fitted.narrowed.batches
+    return f"{low:,.0f} to {high:,.0f} ({len(fitted.narrowed.samples)} rows)"
 
 
 def _straight(fits: Sequence[Fitted]) -> list[tuple[Fitted, StepFit]]:
