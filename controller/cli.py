@@ -6,6 +6,7 @@ the controller's dependencies.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.metadata
 import json
@@ -19,6 +20,8 @@ from typing import Annotated, Any
 
 import typer
 
+from controller.agent.options import AgentOptions
+from controller.clock import SystemClock
 from controller.errors import ConfigError, ControllerError
 from router import logs
 
@@ -174,6 +177,43 @@ def emulate(config: Config, log_level: LogLevel = "info") -> None:
     """Run emulated engines and GPUs at the addresses of the configured instances."""
     _log_to_stderr(log_level)
     _import("controller.service").emulator(_import("controller.settings").load(config))
+
+
+@app.command()
+def agent(
+    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine's own needs a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 9410,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that readers send; or WATTROUTE_AGENT_TOKEN.")
+    ] = None,
+    interval: Annotated[float, typer.Option(help="Seconds from one reading to the next.", min=0.2, max=1.0)] = 0.2,
+    tls_dir: Annotated[Path | None, typer.Option(help="Folder with tls.crt and tls.key: serve HTTPS.")] = None,
+    dcgm_names: Annotated[
+        bool, typer.Option("--dcgm-names", help="Serve dcgm-exporter's metric names too, where none runs.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read for three seconds, show every GPU, and end; 1 if one is not read.")
+    ] = False,
+    log_level: LogLevel = "info",
+) -> None:
+    """Read this machine's GPU power by NVML and serve it to a controller elsewhere."""
+    _log_to_stderr(log_level)
+    if check:
+        looking = _import("controller.agent.check")
+        snapshot = asyncio.run(looking.look(SystemClock(), interval))
+        typer.echo(looking.told(snapshot))
+        raise typer.Exit(0 if looking.is_well(snapshot) else 1)
+    options = AgentOptions(
+        host=host,
+        port=port,
+        token_file=token_file,
+        interval_s=interval,
+        tls_dir=tls_dir,
+        dcgm_names=dcgm_names,
+    )
+    _import("controller.agent.run").run(options, os.environ)
 
 
 @app.command()

@@ -125,7 +125,7 @@ class NvmlReader:
             return
         self._events["reopen"] += was_open
         if self._fault is not None or not was_open:
-            log.warning("NVML is open", extra={"driver": self._driver, "gpus": len(devices.found)})
+            log.info("NVML is open", extra={"driver": self._driver, "gpus": len(devices.found)})
         self._fault, self._unnamed = None, devices.faults
         self._renew(devices)
         if self._gone or self._unnamed:

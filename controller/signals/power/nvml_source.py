@@ -42,8 +42,7 @@ class NvmlSource:
         self._library = library or NvmlLibrary()
         self._reader = NvmlReader(self._library, window_s)
         self._interval_s = interval_s
-        self._snapshot = NvmlSnapshot(self._now())
-        self._has_polled = False
+        self._snapshot = NvmlSnapshot(self._now(), faults=(NvmlError(NvmlFault.OTHER, "NVML was not read yet"),))
         self._ended = threading.Event()
         self._listeners: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="nvml", daemon=True)
@@ -63,7 +62,7 @@ class NvmlSource:
             self._thread.join(_END_WAIT_S)
 
     def latest(self) -> NvmlSnapshot:
-        """The last snapshot; while the driver hangs, every GPU in it is missing."""
+        """The last snapshot; while the driver hangs, every GPU in it is missing. Before the first one, a fault."""
         snapshot, now = self._snapshot, self._now()
         silent_s = now.monotonic_s - snapshot.at.monotonic_s
         if silent_s < HANG_S + self._interval_s:
@@ -77,8 +76,6 @@ class NvmlSource:
     async def read(self, now_s: float) -> tuple[dict[str, Reading | Missing], tuple[SignalError, ...]]:
         """Readings by UUID, and why NVML or a GPU could not be read."""
         snapshot = self.latest()
-        if not self._has_polled and not snapshot.faults:
-            return {}, (SignalError("nvml", "not read yet"),)
         return {gpu.uuid: gpu.reading for gpu in snapshot.gpus}, snapshot.faults
 
     def _now(self) -> Moment:
@@ -93,7 +90,6 @@ class NvmlSource:
                 log.exception("NVML was not read")
                 fault = NvmlError(NvmlFault.OTHER, f"{type(error).__name__}: {error}")
                 self._snapshot = NvmlSnapshot(at, faults=(fault,))
-            self._has_polled = True
             for listener in self._listeners:
                 listener()
             self._ended.wait(max(0.0, at.monotonic_s + self._interval_s - self._clock.monotonic_s()))

@@ -1,0 +1,98 @@
+"""What an operator chooses of an agent, checked before anything is opened."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.errors import ConfigError
+
+TOKEN_VARIABLE = "WATTROUTE_AGENT_TOKEN"
+_LEAST_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """How the agent reads and serves.
+
+    Attributes:
+        host, port: where it listens; without a token only this machine's own addresses are allowed.
+        token_file: holds the token that readers send; None takes it from the environment, if it is there.
+        interval_s: time from one reading to the next, 0.2 to 1 s.
+        tls_dir: folder with `tls.crt` and `tls.key` in PEM, as a Kubernetes secret of type tls has them.
+        max_streams: streams served at the same time: more than one controller and its standby need.
+        dcgm_names: serve the names of dcgm-exporter too.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9410
+    token_file: Path | None = None
+    interval_s: float = 0.2
+    tls_dir: Path | None = None
+    max_streams: int = 16
+    dcgm_names: bool = False
+
+
+def load_token(options: AgentOptions, environment: Mapping[str, str]) -> str | None:
+    """The token from the file, else from the environment; None lets only this machine read.
+
+    Raises:
+        ConfigError: the file cannot be read, the token is too short to protect anything, or there is none although
+            other machines are to reach the agent.
+    """
+    file = options.token_file
+    token, where = environment.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+    if file is not None:
+        where = str(file)
+        try:
+            token = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--token-file {file}: cannot be read: {error}") from error
+    if token is None:
+        if not is_loopback(options.host):
+            raise ConfigError(
+                f"--host {options.host}: other machines may read power only with a token; give --token-file FILE or "
+                f"{TOKEN_VARIABLE}, or listen on 127.0.0.1"
+            )
+        return None
+    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
+        raise ConfigError(
+            f"{where}: a token has {_LEAST_TOKEN} or more printable ASCII characters, this one has {len(token)}; "
+            "make one with: openssl rand -hex 24"
+        )
+    return token
+
+
+def tls_context(options: AgentOptions) -> ssl.SSLContext | None:
+    """What the port speaks; None is plain HTTP.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    if options.tls_dir is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(options.tls_dir / "tls.crt", options.tls_dir / "tls.key", password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigError(f"--tls-dir {options.tls_dir}: tls.crt and tls.key cannot be used: {error}") from error
+    return context
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name reaches this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _no_password() -> str:
+    """OpenSSL would ask the terminal for the password of a key, and wait."""
+    raise ValueError("the key is encrypted; give one without a password")
