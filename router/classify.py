@@ -15,9 +15,11 @@ from router.tenants.tenant import Tenant
 CLASS_HEADER = b"x-wattroute-class"
 PRECISION_HEADER = b"x-wattroute-precision"
 SESSION_HEADER = b"x-session-id"
+ENERGY_HEADER = b"x-wattroute-energy"
 
 _PRECISIONS = {precision.value: precision for precision in Precision}
 _MAX_SHOWN = 64
+_YES = frozenset({"1", "true"})
 
 
 class Classifier:
@@ -28,6 +30,7 @@ class Classifier:
         self._classes = {cls.name: cls for cls in settings.classes}
         self._default = self._classes[settings.default_class or settings.classes[0].name]
         self._by_tier = {tier: cls for cls in settings.classes for tier in cls.service_tiers}
+        self._tells_energy = settings.router.tell_energy
         self._offered = frozenset(pool.precision for pool in settings.pools)
 
     def hints(self, fields: Mapping[bytes, bytes], key: Key[Tenant] | None = None) -> Hints | Refusal:
@@ -41,7 +44,9 @@ class Classifier:
         if pin is not None and precision is None:
             known = ", ".join(_PRECISIONS)
             return Refusal(400, "unknown_precision", f"precision {_shown(pin)} is not known; use one of: {known}")
-        return Hints(None if name is None else ClassId(name), precision, _read(fields, SESSION_HEADER), key)
+        wants_energy = self._tells_energy and _read(fields, ENERGY_HEADER) in _YES
+        class_id = None if name is None else ClassId(name)
+        return Hints(class_id, precision, _read(fields, SESSION_HEADER), key, wants_energy)
 
     def class_of(self, hints: Hints, facts: RequestFacts) -> ClassSettings | Refusal:
         """By header, else by ``service_tier``, else the default; a service tier no class lists means the default.

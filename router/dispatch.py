@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from router.accounting import Answer, tokens_of
 from router.admission import Grant, Ticket
 from router.allocation import Allocation
-from router.contract import AllocationTable, ClassId, InstanceId
+from router.contract import AllocationTable, ClassId, EnergyRates, InstanceId
+from router.energy import EnergyBook
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.fleet import EngineLoad
 from router.health import HealthState
@@ -60,6 +61,7 @@ class Dispatcher:
 
     Attributes:
         read_facts: reads of a request's body what `ask` needs; never raises.
+        energy: what requests cost, by the controller's rates.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Dispatcher:
         tenant_book: TenantBook | None = None,
         tenants: Sequence[TenantSpec] = (),
     ) -> None:
+        self.energy = EnergyBook()
         self._tenant_book = tenant_book
         self._take_parts(make_parts(settings, tenants, tenant_book))
         self._shared = None if book is None else SharedSlots(self._fleet, book)
@@ -94,6 +97,7 @@ class Dispatcher:
 
         What the data path keeps of `hints` must be forgotten.
         """
+        self.energy.forget()
         parts, self._held = succeed(self._parts, self._held, settings, tenants, self._tenant_book)
         self._take_parts(parts)
         self._ladder.reconfigure(settings.table)
@@ -269,6 +273,10 @@ class Dispatcher:
     def refuse_table(self, reason: str) -> None:
         """Count a table that the source could not read; `reason` is a word of a fixed list."""
         self._ladder.refused[reason] += 1
+
+    def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+        """Tell requests' energy by these rates from now on."""
+        self.energy.apply(rates, now_s)
 
     def count_refusal(self, reason: str, class_id: ClassId | None = None) -> None:
         """Count a request that the data path refused by itself; `reason` is a word of a fixed list."""

@@ -63,12 +63,14 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
         precision: precision pinned by x-wattroute-precision, or None.
         session_key: x-session-id, or None.
         key: the tenant's key that it carries, or None where there are no tenants.
+        wants_energy: whether the client asks for the energy of its request.
     """
 
     class_id: ClassId | None = None
     precision: Precision | None = None
     session_key: str | None = None
     key: Key[Tenant] | None = None
+    wants_energy: bool = False
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -84,6 +86,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
         position: requests with one position belong together (see `affinity`), None for one that belongs to none.
         is_session: they are of one session and keep their precision, too; else their prompts begin alike.
         charge: what it costs its tenant, or None where there are no tenants.
+        wants_energy: whether its energy is to be told.
     """
 
     facts: RequestFacts
@@ -94,6 +97,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     position: int | None = None
     is_session: bool = False
     charge: Charge | None = None
+    wants_energy: bool = False
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):

@@ -91,8 +91,8 @@ class Intake:
             expected = float(most)
         session = hints.session_key or facts.session_key
         if session is not None and self._keeps_sessions:
-            return Ask(facts, class_id, None, None, expected, position_of(session), True)
-        return Ask(facts, class_id, None, None, expected, facts.prefix)
+            return Ask(facts, class_id, None, None, expected, position_of(session), True, None, hints.wants_energy)
+        return Ask(facts, class_id, None, None, expected, facts.prefix, False, None, hints.wants_energy)
 
     def _ask_closely(self, hints: Hints, facts: RequestFacts, now_s: float) -> Ask | Refusal:
         key = hints.key
@@ -121,7 +121,7 @@ class Intake:
         session = hints.session_key or facts.session_key
         is_session = session is not None and self._keeps_sessions
         position = position_of(session) if session is not None and is_session else facts.prefix
-        return Ask(facts, class_id, precision, engine_model, expected, position, is_session, charge)
+        return Ask(facts, class_id, precision, engine_model, expected, position, is_session, charge, hints.wants_energy)
 
     def turn_away(self, ask: Ask, refusal: Refusal) -> Refusal:
         """Refuse a request that was accepted for routing, and count that."""

@@ -34,6 +34,8 @@ COUNTERS = {
     "access_log_lines_written": "Lines of the access log.",
     "client_disconnects": "Clients that left before they had their answer.",
     "connections": "Client connections accepted.",
+    "energy_told": "Requests whose clients asked for their energy and were told it.",
+    "energy_unknown": "Requests whose clients asked for their energy, which was not known.",
     "spans_dropped": "Spans that were lost, because the collector did not take them.",
     "spans_written": "Spans that the collector took.",
     "tls_certificates_refused": "Changed certificates that could not be used, so that the old ones stay.",

@@ -14,6 +14,7 @@ import aiohttp
 from router import clock
 from router.exchange import InstanceSpec
 from router.probes import Prober, ProbeSink
+from router.rate_source import HttpRateSource, RateSink, rates_url
 from router.settings import RouterFile
 from router.table_source import HttpTableSource, TableSink
 from router.tenants.engine_keys import EngineKeys
@@ -23,8 +24,8 @@ from router.transport.keyring import Keyring
 log = logging.getLogger(__name__)
 
 
-class SourceSink(ProbeSink, TableSink, Protocol):
-    """What takes probes and tables: the dispatcher, or `router.worker_news.News` for those of several workers."""
+class SourceSink(ProbeSink, TableSink, RateSink, Protocol):
+    """What takes what is heard: the dispatcher, or `router.worker_news.News` for those of several workers."""
 
 
 class Sources:
@@ -81,8 +82,24 @@ class Sources:
             rng=random.Random(),
             keys=self._keys,
         )
-        table = self._table()
-        return {"probes": prober.run()} if table is None else {"probes": prober.run(), "table": table}
+        runs = {"probes": prober.run(), "table": self._table(), "rates": self._rates()}
+        return {name: run for name, run in runs.items() if run is not None}
+
+    def _rates(self) -> Coroutine[Any, Any, None] | None:
+        """Of the controller that serves the table; those of Redis come with the table."""
+        table = self._settings.table
+        url = None if table.url is None else rates_url(table.url)
+        if url is None or self._session is None or not self._settings.router.tell_energy:
+            return None
+        return HttpRateSource(
+            self._session,
+            url,
+            table.poll_interval_s,
+            sink=self._sink,
+            wall_s=clock.wall_s,
+            rng=random.Random(),
+            credentials=self._keyring.table,
+        ).run()
 
     def _table(self) -> Coroutine[Any, Any, None] | None:
         table = self._settings.table
@@ -103,7 +120,13 @@ class Sources:
 
             password = os.environ.get("REDIS_PASSWORD")
             return RedisTableSource(
-                table.redis_url, table, sink=self._sink, wall_s=clock.wall_s, rng=random.Random(), password=password
+                table.redis_url,
+                table,
+                sink=self._sink,
+                wall_s=clock.wall_s,
+                rng=random.Random(),
+                password=password,
+                rates=self._sink if self._settings.router.tell_energy else None,
             ).run()
         return None
 

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from router.contract import RATES_SUFFIX
 from router.errors import TableSourceError
+from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
 from router.table_source import JITTER_FRAC, TableReporter, TableSink
 from router.transport.redis_tls import redis_options
@@ -30,6 +32,7 @@ class RedisTableSource:
         wall_s: the wall clock.
         rng: spreads reads and reconnections.
         password: takes the place of the url's, for the environment variable REDIS_PASSWORD.
+        rates: takes the energy rates that stand beside the table; None leaves them.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class RedisTableSource:
         wall_s: Callable[[], float],
         rng: random.Random,
         password: str | None = None,
+        rates: RateSink | None = None,
     ) -> None:
         self._name = without_credentials(url)
         self._url = url
@@ -50,6 +54,7 @@ class RedisTableSource:
         self._interval_s = settings.poll_interval_s
         self._rng = rng
         self._reporter = TableReporter(self._name, sink, wall_s)
+        self._rates = None if rates is None else RateReporter(self._name, rates, wall_s)
         self._answered = False
 
     async def run(self) -> None:
@@ -94,8 +99,10 @@ class RedisTableSource:
 
     async def _read(self, client: redis.asyncio.Redis) -> None:
         async with asyncio.timeout(TIMEOUT_S):
-            raw = await client.get(self._key)
+            raw, rates = await client.mget(self._key, f"{self._key}{RATES_SUFFIX}")
         self._answered = True
+        if self._rates is not None and rates is not None:
+            self._rates.deliver(rates if isinstance(rates, bytes) else rates.encode())
         try:
             if raw is None:
                 raise TableSourceError(self._name, f"key {self._key!r} holds no table")

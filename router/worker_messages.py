@@ -55,6 +55,12 @@ class TableConfirmed(msgspec.Struct, frozen=True, tag="table_confirmed"):
     """The source still holds the table of the last `Table`."""
 
 
+class Rates(msgspec.Struct, frozen=True, tag="rates"):
+    """The energy rates that the source holds now, in the contract's form."""
+
+    rates: msgspec.Raw
+
+
 class Probe(msgspec.Struct, frozen=True, array_like=True):
     """Result of one probe; `load` is None if the engine did not tell."""
 
@@ -83,7 +89,7 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     snapshot: msgspec.Raw
 
 
-ToWorker: TypeAlias = Begin | Serve | Settings | Table | TableConfirmed | Probes | Drain | Report
+ToWorker: TypeAlias = Begin | Serve | Settings | Table | TableConfirmed | Rates | Probes | Drain | Report
 FromWorker: TypeAlias = Reported
 
 _to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

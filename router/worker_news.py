@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from router.contract import AllocationTable, InstanceId, encode
+from router.contract import AllocationTable, EnergyRates, InstanceId, encode, encode_rates
 from router.fleet import EngineLoad
 from router.ladder import Ladder
 from router.settings import TableSettings
-from router.worker_messages import Probe, Probes, Table, TableConfirmed, line_of
+from router.worker_messages import Probe, Probes, Rates, Table, TableConfirmed, line_of
 
 GATHER_S = 0.02
 """How long results of probes wait for others, so that a large fleet's are not told one by one."""
@@ -34,6 +34,7 @@ class News:
         self._tell = tell
         self._known: dict[InstanceId, Probe] = {}
         self._untold: list[Probe] = []
+        self._rates: EnergyRates | None = None
 
     @property
     def refused(self) -> dict[str, int]:
@@ -56,6 +57,11 @@ class News:
             self._tell(line_of(TableConfirmed()))
         return is_new
 
+    def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+        """Pass energy rates on."""
+        self._rates = rates
+        self._tell(_rates_line(rates))
+
     def refuse_table(self, reason: str) -> None:
         """Count a table that could not be read."""
         self._ladder.refused[reason] += 1
@@ -65,12 +71,14 @@ class News:
         self._ladder.reconfigure(table)
         self._known.clear()
         self._untold.clear()
+        self._rates = None
 
     def catch_up(self, now_s: float) -> bytes:
         """Lines for a worker that starts now."""
         self._ladder.drop_expired(now_s)
         table = b"" if self._ladder.table is None else _table_line(self._ladder.table)
-        return table + line_of(Probes(tuple(self._known.values())))
+        rates = b"" if self._rates is None else _rates_line(self._rates)
+        return table + rates + line_of(Probes(tuple(self._known.values())))
 
     def _tell_probes(self) -> None:
         if not self._untold:
@@ -82,3 +90,7 @@ class News:
 
 def _table_line(table: AllocationTable) -> bytes:
     return line_of(Table(msgspec.Raw(encode(table))))
+
+
+def _rates_line(rates: EnergyRates) -> bytes:
+    return line_of(Rates(msgspec.Raw(encode_rates(rates))))

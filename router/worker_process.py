@@ -30,6 +30,7 @@ from router.worker_messages import (
     Begin,
     Drain,
     Probes,
+    Rates,
     Report,
     Reported,
     Serve,
@@ -92,6 +93,8 @@ class Obedience:
                 self.worker.dispatcher.apply_table(self._table, clock.wall_s())
             case TableConfirmed() if self._table is not None:
                 self.worker.dispatcher.apply_table(self._table, clock.wall_s())
+            case Rates(rates):
+                self.worker.dispatcher.apply_rates(contract.decode_rates(bytes(rates)), clock.wall_s())
             case Settings(settings):
                 await self._reload(settings)
             case Drain():

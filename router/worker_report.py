@@ -46,6 +46,8 @@ class WorkerReport:
             **snapshot.counters,
             "client_disconnects": gateway.clients_gone,
             "connections": gateway.connections_made,
+            "energy_told": gateway.dispatcher.energy.told,
+            "energy_unknown": gateway.dispatcher.energy.unknown,
             **({} if self._observation is None else self._observation.counters()),
         }
         snapshot.gauges = {

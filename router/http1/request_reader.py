@@ -27,6 +27,7 @@ _READ = frozenset(
         b"x-request-id",
         b"x-session-id",
         b"x-wattroute-class",
+        b"x-wattroute-energy",
         b"x-wattroute-precision",
     }
 )

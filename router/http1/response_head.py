@@ -125,7 +125,7 @@ class ResponseReader:
     """Reads the heads of answers."""
 
     def __init__(self) -> None:
-        self._fields = FieldReader(frozenset({b"content-type"}), _DROPPED)
+        self._fields = FieldReader(frozenset({b"content-encoding", b"content-type"}), _DROPPED)
         self.read = KnownHeads(self.parse).read
         """Head and length of the body by the head's bytes; raises AnswerError."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from router.accounting import tokens_of
 from router.exchange import Ask, Choice, Outcome
 from router.http1.chunked import ChunkDecoder, ChunkError, ChunkWatcher
 from router.http1.request_head import RequestHead
@@ -19,6 +21,8 @@ from router.http1.response_head import (
     ResponseHead,
     client_head,
 )
+from router.openai import Usage, usage_in_tail
+from router.proxy.energy_teller import EnergyTeller
 from router.proxy.errors import error_chunk
 from router.proxy.outcomes import ENGINE_ERROR, outcome_of
 
@@ -36,6 +40,9 @@ JOINED_BYTES = 65_536
 MAX_INTERIM = 16
 """Interim answers (1xx) before the final one; engines send at most one."""
 MAX_PROLOGUE_BYTES = 16_384
+MAX_GATHERED_BYTES = 1 << 20
+"""Plain answers up to this size are gathered whole where the client asks for its energy; larger ones tell none."""
+OK = Outcome.OK
 _OPENING_EVENT = rb"(?:[0-9a-fA-F]{1,8}\r\nevent: response\.(?:created|in_progress)\ndata: [^\r\n]*+\n\n\r\n)"
 _PROLOGUE = re.compile(_OPENING_EVENT + rb"{1,2}")
 """Events that vLLM sends on /v1/responses as soon as it has read the request, while that waits in its queue."""
@@ -75,6 +82,7 @@ class Passage(ABC):
         "_response",
         "_sent_s",
         "_tail",
+        "_teller",
         "_ttft_s",
         "_watcher",
     )
@@ -103,6 +111,7 @@ class Passage(ABC):
         self._has_failed = False
         self._is_committed = False
         self._close = False
+        self._teller = EnergyTeller(gateway.dispatcher.energy) if ask.wants_energy else None
 
     # Before the first byte of the answer's body.
 
@@ -174,7 +183,7 @@ class Passage(ABC):
         framing = self._framing = response.framing(length, to_head=self._head.is_head)
         if framing is LENGTH and length:
             self._left = length
-            engine.receive = self._pass_length
+            engine.receive = self._pass_length if self._teller is None else self._receiver_of_length(response, length)
         elif framing is CHUNKED:
             self._begin_chunks(engine)
         elif framing is UNTIL_CLOSE:
@@ -195,7 +204,7 @@ class Passage(ABC):
             engine.receive = self._pass_decoded
         else:
             self._watcher = engine.begin_chunked()
-            engine.receive = self._pass_chunks
+            engine.receive = self._pass_telling if self._tells_in_stream() else self._pass_chunks
 
     def _commit(self, data: bytes, length: int | None = None) -> None:
         """Send the head, and with it the first bytes of the body: the point of no return."""
@@ -210,6 +219,8 @@ class Passage(ABC):
         told = gateway.told.fields(choice, overhead_s=overhead_s)
         if self._ask.charge is not None:
             told += self._ask.charge.told_fields()
+        if self._teller is not None:
+            told += self._energy_field(self._teller, data, length)
         head = client_head(
             response,
             length,
@@ -278,6 +289,53 @@ class Passage(ABC):
         if left == 0:
             self._complete()
 
+    # What only the answers pass whose clients ask for their energy.
+
+    def _tells_in_stream(self) -> bool:
+        """Whether the energy is told within the answer's body: an event stream whose end can be seen."""
+        response = self._response
+        if self._teller is None or response is None or response.status != 200 or not response.is_event_stream:
+            return False
+        return self._framing is CHUNKED and b"content-encoding" not in response.fields
+
+    def _energy_field(self, teller: EnergyTeller, data: bytes, length: int | None) -> bytes:
+        """The line of the answer's head that tells the energy, empty where the body will or nothing was generated."""
+        response = self._response
+        if response is None or response.status != 200 or self._tells_in_stream():
+            return b""
+        is_known = len(data) == length and b"content-encoding" not in response.fields
+        usage = usage_in_tail(data[-TAIL_BYTES:]) if is_known else None
+        return teller.field(None if usage is None else (usage, True), self._gateway.wall_s())
+
+    def _receiver_of_length(self, response: ResponseHead, length: int) -> Callable[[bytes], None]:
+        is_plain = response.status == 200 and not response.is_event_stream and length <= MAX_GATHERED_BYTES
+        return self._gather if is_plain else self._pass_length
+
+    def _gather(self, data: bytes) -> None:
+        """Wait for the whole of a plain answer: its head tells what stands at its end."""
+        held = self._held = self._held + data
+        self._client.has_moved = True
+        if len(held) < self._left:
+            return
+        if len(held) > self._left:
+            self._keeps_engine = False
+        whole, self._held = held[: self._left], b""
+        self._tail = (whole[-TAIL_BYTES:],)
+        self._commit(whole, self._left)
+        self._complete()
+
+    def _pass_telling(self, data: bytes) -> None:
+        """Pass chunks on, with the comment among them."""
+        if self._teller is not None:
+            data = self._teller.weave(data, self._tokens_with, self._gateway.wall_s())
+        self._pass_chunks(data)
+
+    def _tokens_with(self, data: bytes) -> tuple[Usage, bool]:
+        """Tokens of a stream up to these bytes, which are its next, and whether the engine told them."""
+        usage = usage_in_tail(b"".join((*self._tail, self._held, data)))
+        events = self._chunks + self._held.count(b"data: ") + data.count(b"data: ")
+        return tokens_of(self._ask, OK, usage=usage, chunks=events), usage is not None
+
     def _pass_until_close(self, data: bytes) -> None:
         self._pass_on(data)
         self._note(data)
@@ -300,6 +358,8 @@ class Passage(ABC):
             self._drop_engine()
             self._break_off(ENGINE_ERROR, str(error))
             return
+        if payload and self._tells_in_stream() and self._teller is not None:
+            payload = self._teller.weave_payload(payload, self._tokens_with, self._gateway.wall_s())
         if payload:
             self._pass_until_close(payload)
         if decoder.is_complete:

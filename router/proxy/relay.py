@@ -12,14 +12,12 @@ from router.http1.request_head import RequestHead, engine_head, engine_message
 from router.http1.response_head import UNTIL_CLOSE
 from router.openai import Usage, usage_in_tail
 from router.proxy.outcomes import FAILURES
-from router.proxy.passage import JOINED_BYTES, Passage
+from router.proxy.passage import JOINED_BYTES, OK, Passage
 
 if TYPE_CHECKING:
     from router.proxy.client_side import ClientConnection
     from router.proxy.engine_side import EngineConnection
     from router.proxy.gateway import Gateway
-
-OK = Outcome.OK
 
 
 class Relay(Passage):
@@ -106,6 +104,8 @@ class Relay(Passage):
         self._engine = engine
         self._sent_s = now_s
         engine.receive = self.receive_head
+        if self._teller is not None and self._choice is not None:
+            self._teller.sent(self._choice.spec.instance_id, self._gateway.wall_s())
         client = self._client
         client.patience_s = self._gateway.timeouts.first_byte_s
         client.has_moved = True

@@ -129,6 +129,8 @@ class RouterSettings(Group):
     """Spans for an OpenTelemetry collector. Absent: a caller's traceparent goes on to the engine as it is."""
     canary_samples: SampleSettings | None = None
     """A few deterministic requests kept for canaries; see docs/how-to/quality.md. Absent: none is looked at for it."""
+    tell_energy: bool = True
+    """Whether clients that send ``x-wattroute-energy: 1`` are told what their request cost in energy."""
     reload: bool = False
     """Whether a change of the configuration file is obeyed when it is seen, within a second. SIGHUP always is."""
 

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import openai
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from router.clock import wall_s
+from router.contract import EnergyRate, EnergyRates, InstanceId, encode_rates
 from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire, chat
 from tests.fakes.router_process import RouterProcess, router_process
 
@@ -152,3 +156,57 @@ async def test_curl_uploads_what_it_announces_with_expect_and_in_chunks(router: 
     for extra in (["-H", "Expect: 100-continue"], ["-H", "Transfer-Encoding: chunked"]):
         answer = await curl(url, "-H", "Content-Type: application/json", *extra, "--data-binary", f"@{big}")
         assert json.loads(answer)["object"] == "chat.completion"
+
+
+@pytest.fixture
+async def controller() -> AsyncIterator[str]:
+    """Where a controller tells rates and has no table."""
+
+    async def rates(request: web.Request) -> web.Response:
+        row = EnergyRate(InstanceId("bf16-0"), 0.5, 2.0, "emulated")
+        return web.Response(body=encode_rates(EnergyRates(wall_s(), wall_s() + 30, "shared", (row,))))
+
+    app = web.Application()
+    app.router.add_get("/v1/energy-rates", rates)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/v1/allocation"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_energy_of_a_request_is_told_and_harms_nobody(
+    workers: int, engine: FakeEngine, controller: str, tmp_path: Path
+) -> None:
+    sections = {"table": {"url": controller, "poll_interval_s": 0.1}}
+    asks = {"x-wattroute-energy": "1"}
+    async with (
+        router_process(tmp_path, engine, workers=workers, sections=sections) as router,
+        openai.AsyncOpenAI(base_url=f"{router.url}/v1", api_key="k", max_retries=0) as client,
+    ):
+
+        async def plain() -> str:
+            create = client.chat.completions.with_raw_response.create
+            answer = await create(model=MODEL, messages=MESSAGES, extra_headers=asks)
+            assert answer.parse().choices[0].message.content == "w0 w1 w2"
+            return answer.headers["x-wattroute-energy"]
+
+        async with asyncio.timeout(20):
+            while await plain() == "unknown":
+                await asyncio.sleep(0.05)
+        assert await plain() == "9.500;unit=J;source=emulated;idle=shared"
+        stream = await client.chat.completions.create(
+            model=MODEL,
+            messages=MESSAGES,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_headers=asks,
+        )
+        chunks = [chunk async for chunk in stream]
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "w0 w1 w2 "
+        assert chunks[-1].usage is not None
+        # The official client passes over the comment; whoever reads the bytes finds it.
+        create = client.chat.completions.with_streaming_response.create
+        async with create(model=MODEL, messages=MESSAGES, stream=True, extra_headers=asks) as answer:
+            lines = [line async for line in answer.iter_lines()]
+        (told,) = [line for line in lines if line.startswith(": x-wattroute-energy: ")]
+        assert "source=estimated" in told
+        assert lines[-2] == "data: [DONE]"

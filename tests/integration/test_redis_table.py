@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from router.contract import AllocationTable, encode
+from router.contract import AllocationTable, EnergyRate, EnergyRates, InstanceId, encode, encode_rates
 from router.dispatch import Choice, Dispatcher
+from router.rate_source import RateSink
 from router.settings import TableSettings
 from router.table_redis import RedisTableSource
 from router.table_source import TableSink
@@ -27,11 +28,16 @@ SLOW_POLL_S = 600.0
 
 @contextlib.asynccontextmanager
 async def following(
-    server: RedisServer, sink: TableSink, *, poll_interval_s: float = 0.05, password: str | None = None
+    server: RedisServer,
+    sink: TableSink,
+    *,
+    poll_interval_s: float = 0.05,
+    password: str | None = None,
+    rates: RateSink | None = None,
 ) -> AsyncIterator[None]:
     settings = TableSettings(redis_url=server.url, poll_interval_s=poll_interval_s)
     source = RedisTableSource(
-        server.url, settings, sink=sink, wall_s=lambda: time.time(), rng=random.Random(1), password=password
+        server.url, settings, sink=sink, wall_s=time.time, rng=random.Random(1), password=password, rates=rates
     )
     task = asyncio.create_task(source.run())
     try:
@@ -131,3 +137,26 @@ async def test_the_router_obeys_what_redis_holds_and_falls_back_when_it_expires(
             while pool_of_next() != "bf16":
                 await asyncio.sleep(0.01)
     assert dispatcher.state(time.time()).table.state == "static"
+
+
+async def test_energy_rates_come_from_beside_the_table() -> None:
+    class Taken(RecordingSink):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rates: list[EnergyRates] = []
+
+        def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+            self.rates.append(rates)
+            self._changed.set()
+
+    sink, now_s = Taken(), time.time()
+    rates = EnergyRates(now_s, now_s + 30, "shared", (EnergyRate(InstanceId("a"), 0.01, 0.5, "direct"),))
+    async with running_redis() as server, redis.asyncio.Redis.from_url(server.url) as client:
+        await client.set(f"{KEY}:energy", encode_rates(rates))
+        async with following(server, sink, rates=sink):
+            await sink.until(lambda: bool(sink.rates))
+            assert sink.rates[0] == rates
+            # Rates that cannot be read cost the table nothing.
+            await client.set(f"{KEY}:energy", b"{")
+            await publish(server, encode(fresh(3)))
+            await sink.until(lambda: sink.sequences == [3])

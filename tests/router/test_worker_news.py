@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from router import contract
-from router.contract import AllocationTable, InstanceId
+from router.contract import AllocationTable, EnergyRate, EnergyRates, InstanceId
 from router.fleet import EngineLoad
 from router.settings import TableSettings
-from router.worker_messages import Probe, Probes, Table, TableConfirmed, ToWorker, read_by_worker
+from router.worker_messages import Probe, Probes, Rates, Table, TableConfirmed, ToWorker, read_by_worker
 from router.worker_news import News
 from tests.fakes.routing import NOW_S, table
 
@@ -103,3 +103,15 @@ def test_a_worker_that_starts_later_obeys_the_table_of_the_others_until_it_expir
     assert read(first) == new
     assert probes == Probes(())
     assert caught_up(told.news, NOW_S + 31) == [Probes(())]
+
+
+def test_energy_rates_are_told_and_a_worker_that_starts_later_has_them() -> None:
+    told = Told()
+    rates = EnergyRates(NOW_S, NOW_S + 30, "shared", (EnergyRate(ONE, 0.01, 0.5, "direct"),))
+    told.news.apply_rates(rates, NOW_S)
+    (message,) = told.messages()
+    assert isinstance(message, Rates)
+    assert contract.decode_rates(bytes(message.rates)) == rates
+    assert [type(each) for each in caught_up(told.news)] == [Rates, Probes]
+    told.news.reconfigure(TableSettings())
+    assert [type(each) for each in caught_up(told.news)] == [Probes]

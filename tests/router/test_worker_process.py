@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from router.clock import wall_s
-from router.contract import InstanceId, encode
+from router.contract import EnergyRate, EnergyRates, InstanceId, encode, encode_rates
 from router.errors import ListenError
 from router.fleet import EngineLoad
 from router.settings import RouterFile
@@ -27,6 +27,7 @@ from router.worker_messages import (
     Drain,
     Probe,
     Probes,
+    Rates,
     Report,
     Serve,
     Table,
@@ -201,3 +202,13 @@ async def test_a_port_that_it_cannot_have_ends_it_with_a_word() -> None:
         said = await parent.process.stderr.read()
         assert b"cannot listen on 192.0.2.1" in said
         assert b"Traceback" not in said
+
+
+async def test_energy_rates_that_it_is_told_reach_its_clients() -> None:
+    async with FakeEngine() as engine, parent_of_one(engine.url) as parent:
+        rates = EnergyRates(wall_s(), wall_s() + 30, "shared", (EnergyRate(ONE, 0.5, 2.0, "direct"),))
+        parent.tell(parent.begin(), Rates(msgspec.Raw(encode_rates(rates))), Serve())
+        await parent.hear()
+        async with RawClient.to(parent.port) as client:
+            await client.post(PLAIN, "X-Wattroute-Energy: 1")
+            assert (await client.reply()).get("x-wattroute-energy") == "9.500;unit=J;source=direct;idle=shared"

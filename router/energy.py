@@ -1,0 +1,144 @@
+"""What a request cost in energy, by the rates that the controller tells of each instance. Pure.
+
+Rates change while a request runs. Their sums over time are kept by instance, so that the mean rate over any request's
+life is a difference of two of them: the cost of a request does not depend on how long it ran. Times are of the wall
+clock, as rates expire by it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from router.contract import EnergyRate, EnergyRates
+from router.openai import Usage
+
+FIELD = b"x-wattroute-energy"
+ESTIMATED = "estimated"
+
+
+class Mark(NamedTuple):
+    """Sums of an instance up to a time: of both rates, J·s a token, and of the time in which they were known, s."""
+
+    prefill: float
+    decode: float
+    known_s: float
+
+
+class Cost(NamedTuple):
+    """Energy of one request.
+
+    Attributes:
+        source: ``direct``, ``estimated`` or ``emulated``.
+        idle: whether a part of the idle energy is in it: ``shared`` or ``kept``.
+    """
+
+    energy_j: float
+    source: str
+    idle: str
+
+
+_NEVER = Mark(0.0, 0.0, 0.0)
+
+
+class _Course:
+    """The rates of one instance over time."""
+
+    __slots__ = ("expires_at_s", "mark", "rate", "since_s")
+
+    def __init__(self) -> None:
+        self.mark = _NEVER
+        self.rate: EnergyRate | None = None
+        self.since_s = 0.0
+        self.expires_at_s = 0.0
+
+    def at(self, now_s: float) -> Mark:
+        """Sums up to now."""
+        rate, mark = self.rate, self.mark
+        lasted_s = min(now_s, self.expires_at_s) - self.since_s
+        if rate is None or lasted_s <= 0:
+            return mark
+        return Mark(
+            mark.prefill + rate.prefill_j * lasted_s,
+            mark.decode + rate.decode_j * lasted_s,
+            mark.known_s + lasted_s,
+        )
+
+    def change(self, rate: EnergyRate | None, now_s: float, expires_at_s: float) -> None:
+        """Go by another rate from now on."""
+        self.mark = self.at(now_s)
+        self.rate, self.since_s, self.expires_at_s = rate, now_s, expires_at_s
+
+    def means(self, since: Mark, until: Mark, now_s: float) -> tuple[float, float] | None:
+        """Mean rates between two marks; the present ones where no time lies between; None where none is known."""
+        known_s = until.known_s - since.known_s
+        if known_s > 1e-6:
+            return (until.prefill - since.prefill) / known_s, (until.decode - since.decode) / known_s
+        if self.rate is None or now_s >= self.expires_at_s:
+            return None
+        return self.rate.prefill_j, self.rate.decode_j
+
+
+class EnergyBook:
+    """The rates of all instances.
+
+    Attributes:
+        told, unknown: requests whose clients asked for their energy, and were or could not be told it.
+    """
+
+    def __init__(self) -> None:
+        self._courses: dict[str, _Course] = {}
+        self._idle = "shared"
+        self.told = 0
+        self.unknown = 0
+
+    def apply(self, rates: EnergyRates, now_s: float) -> None:
+        """Take rates; those of instances that they do not name are not known from now on."""
+        self._idle = rates.idle
+        named = {rate.instance_id for rate in rates.rates}
+        for name in self._courses.keys() - named:
+            self._courses[name].change(None, now_s, now_s)
+        for rate in rates.rates:
+            course = self._courses.get(rate.instance_id)
+            if course is None:
+                course = self._courses[rate.instance_id] = _Course()
+            course.change(rate, now_s, rates.expires_at_s)
+
+    def forget(self) -> None:
+        """Settings have changed: the instances' names may mean others."""
+        self._courses.clear()
+
+    def mark(self, instance_id: str, now_s: float) -> Mark:
+        """Sums of an instance now."""
+        course = self._courses.get(instance_id)
+        return _NEVER if course is None else course.at(now_s)
+
+    def cost(
+        self, instance_id: str, marks: tuple[Mark, Mark], tokens: Usage, *, is_counted: bool, now_s: float
+    ) -> Cost | None:
+        """Energy of a request that ends now, None where that is not known.
+
+        Args:
+            instance_id: who served it.
+            marks: as it was sent, and as its first token came; the same for an answer that came in one piece.
+            tokens: of the request.
+            is_counted: whether the engine told them; else they are an estimate, and so is the energy.
+            now_s: wall clock.
+        """
+        course = self._courses.get(instance_id)
+        if course is None or not (tokens.input_tokens or tokens.output_tokens):
+            return None
+        now = course.at(now_s)
+        sent, first = marks
+        prefill = course.means(sent, first if first is not sent else now, now_s)
+        decode = course.means(first, now, now_s)
+        if prefill is None or decode is None or course.rate is None:
+            return None
+        energy_j = prefill[0] * tokens.input_tokens + decode[1] * tokens.output_tokens
+        return Cost(energy_j, course.rate.quality if is_counted else ESTIMATED, self._idle)
+
+
+def value_of(cost: Cost | None) -> bytes:
+    """A cost as the client gets it, in the form of RFC 8941: a number with parameters, or ``unknown``."""
+    if cost is None:
+        return b"unknown"
+    return f"{cost.energy_j:.3f};unit=J;source={cost.source};idle={cost.idle}".encode("ascii")
