@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from router import clock
-from router.contract import AllocationTable, InstanceId, PoolId, encode
+from router.contract import AllocationTable, EnergyRate, EnergyRates, InstanceId, PoolId, encode, encode_rates
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile
@@ -27,6 +27,10 @@ class Sink:
         self.healthy: list[InstanceId] = []
         self.tables: list[AllocationTable] = []
         self.refused: list[str] = []
+        self.rates: list[EnergyRates] = []
+
+    def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+        self.rates.append(rates)
 
     def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
         if ok:
@@ -110,3 +114,23 @@ async def test_a_part_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -
     await asyncio.sleep(0)
     [record] = caplog.records
     assert (record.levelno, record.__dict__["part"]) == (logging.CRITICAL, "probes")
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_energy_rates_come_from_the_controller_of_the_table_unless_nobody_is_told(tells: bool) -> None:
+    rates = EnergyRates(NOW_S, NOW_S + 30, "shared", (EnergyRate(InstanceId("a"), 0.01, 0.5, "direct"),))
+    asked: list[str] = []
+
+    async def controller(request: Request, wire: Wire) -> None:
+        asked.append(request.target)
+        await wire.answer(200, encode_rates(rates) if request.target == "/v1/energy-rates" else encode(table()))
+
+    sink = Sink()
+    async with FakeEngine(controller) as source:
+        settings = settings_for([source.url], tell_energy=tells)
+        sources = sources_of(with_table(settings, url=f"{source.url}/v1/allocation"), sink)
+        sources.start()
+        await until(lambda: bool(sink.tables) and (bool(sink.rates) or not tells))
+        await sources.stop()
+    assert sink.rates[:1] == [rates] * tells
+    assert ("/v1/energy-rates" in asked) is tells

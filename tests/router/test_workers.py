@@ -152,7 +152,7 @@ async def test_engines_and_source_are_asked_once_for_all_workers() -> None:
         await until(lambda: sum(request.target == "/health" for request in awake.requests) >= 3)
         await until(lambda: len(source.requests) >= 3)
         assert sleeping.connections + awake.connections <= 4
-        assert source.connections == 1
+        assert source.connections <= 2  # for the table and for the energy rates, however many workers there are
         # A worker that comes later knows at once what the others know.
         os.kill(workers.pids()[0], signal.SIGKILL)
         await until(lambda: workers.reporting() < 3, seconds=30)
