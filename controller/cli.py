@@ -145,12 +145,20 @@ def fit(
             help="Compare workload models on this CSV file of requests instead; synthetic names a shipped one."
         ),
     ] = None,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            help="Tell prefill and decode apart in this CSV file of windows instead; emulated is a shipped one."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the covariance of every fit.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Fit power, throughput and time between tokens to measurements, and say how well the fits hold."""
     command = _import("controller.study.fit.command")
-    command.run(command.FitOptions(file=file, workload=workload, as_json=as_json, as_markdown=as_markdown))
+    command.run(
+        command.FitOptions(file=file, workload=workload, windows=windows, as_json=as_json, as_markdown=as_markdown)
+    )
 
 
 @app.command(context_settings=_PASS_THROUGH)

@@ -199,6 +199,14 @@ def test_fit_prints_errors_and_tells_what_is_wrong_with_a_file(tmp_path: Path) -
     assert "mine.csv, line 2, column tokens_per_s: 'fast' is no number" in one_line_error(wrong)
 
 
+def test_fit_takes_windows_and_one_question_at_a_time(tmp_path: Path) -> None:
+    shown = wattroute("fit", "--windows", "emulated", "--markdown", cwd=tmp_path)
+    assert "#### Prefill and decode told apart" in shown.stdout
+    both = wattroute("fit", "--windows", "emulated", "--workload", "synthetic", cwd=tmp_path)
+    assert both.returncode == 2
+    assert "ask one at a time" in one_line_error(both)
+
+
 def test_the_published_models_need_the_extra_and_say_so(tmp_path: Path) -> None:
     result = wattroute("fit", "--workload", "synthetic", cwd=tmp_path, hide="statsmodels.api")
     assert result.returncode == 2

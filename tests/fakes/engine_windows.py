@@ -17,7 +17,7 @@ class Driven:
         self.engine = EnginePhysics(curves, 0.0)
         self.now_s = 0.0
         self.answers = 0
-        self.running_s = 0.0
+        self._begun: set[int] = set()
         self._ids = itertools.count()
         self._told = self._counters()
 
@@ -33,7 +33,8 @@ class Driven:
         ended = 0
         for event in self.engine.advance(to_s):
             ended += event.finished
-            self.answers += event.seq.generated == 1 or (event.finished and event.seq.output_tokens == 1)
+            self._begun.add(event.seq.seq_id)
+        self.answers = len(self._begun)
         self.now_s = to_s
         return ended
 

@@ -12,7 +12,7 @@ from controller.errors import ConfigError
 from controller.study.command import on_screen, standard_screen
 from controller.study.figures import as_json
 from controller.study.fit import tables as of_configurations
-from controller.study.fit import workload
+from controller.study.fit import windows, workload
 from controller.study.fit.configurations import fit_rows
 from controller.study.fit.rows import bundled_rows, read_rows
 from controller.study.tables import Table, markdown
@@ -28,11 +28,13 @@ class FitOptions:
     Attributes:
         file: measurements of configurations; None for the bundled ones.
         workload: a file of requests, whose workload models are compared instead, or `synthetic`.
+        windows: a file of windows of mixed load, whose phases are told apart instead, or `emulated`.
         as_json, as_markdown: another form than tables for the screen.
     """
 
     file: Path | None = None
     workload: str | None = None
+    windows: str | None = None
     as_json: bool = False
     as_markdown: bool = False
 
@@ -44,8 +46,9 @@ class FitOptions:
         """
         if self.as_json and self.as_markdown:
             raise ConfigError("--json and --markdown are two forms of the same tables; choose one")
-        if self.file is not None and self.workload is not None:
-            raise ConfigError(f"{self.file} and --workload {self.workload} are two questions; ask one at a time")
+        asked = [name for name in (self.file, self.workload, self.windows) if name is not None]
+        if len(asked) > 1:
+            raise ConfigError(f"{', '.join(map(str, asked))}: these are {len(asked)} questions; ask one at a time")
 
 
 def run(options: FitOptions, console: Console | None = None) -> None:
@@ -73,6 +76,9 @@ def _made(options: FitOptions) -> tuple[Sequence[Table], dict[str, object]]:
     if options.workload is not None:
         compared = workload.compare(workload.read_workload(options.workload))
         return workload.tables(compared), {"models": compared}
+    if options.windows is not None:
+        phases = windows.tell_apart(windows.read_windows(options.windows))
+        return windows.tables(phases), {"configurations": phases}
     rows = bundled_rows() if options.file is None else read_rows(options.file)
     fits = [fit_rows(found) for found in rows]
     return of_configurations.tables(fits), of_configurations.document(fits)

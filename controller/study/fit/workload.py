@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from controller.energy.term_fit import TermFit
-from controller.energy.workload import PUBLISHED, TERMS, Request, fit_workload
+from controller.energy.workload import PUBLISHED, TERMS, Request, fit_workload, predict
 from controller.errors import ConfigError, FitRefused
 from controller.study.fit.ordinary import OrdinaryFit, fit_ordinary
 from controller.study.fit.sheet import Sheet, read_sheet, shipped_sheet
@@ -78,14 +76,9 @@ def _compared(
         ours = fit_workload(requests, measured)
     except FitRefused as error:
         raise ConfigError(f"{source}: {model}, {figure}: {error}") from error
-    predicted = [ours.at(_terms(request)) for request in requests]
+    negative = sum(predict(ours, request) < 0 for request in requests)
     published = fit_ordinary(requests, measured)
-    return Compared(model, figure, unit, len(requests), published, ours, int(np.sum(np.array(predicted) < 0)))
-
-
-def _terms(request: Request) -> dict[str, float]:
-    tin, tout = request.input_tokens, request.output_tokens
-    return dict(zip(TERMS, (1.0, tin, tout, tin * tout, tout**2), strict=True))
+    return Compared(model, figure, unit, len(requests), published, ours, negative)
 
 
 def tables(found: Sequence[Compared]) -> tuple[Table, ...]:

@@ -29,6 +29,10 @@ def test_the_reference_page_holds_the_synthetic_comparison() -> None:
     assert printed(workload="synthetic", as_markdown=True).strip() in PAGE.read_text()
 
 
+def test_the_reference_page_holds_the_phases_of_the_emulated_engines() -> None:
+    assert printed(windows="emulated", as_markdown=True).strip() in PAGE.read_text()
+
+
 def test_a_file_of_ones_own_is_fitted(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     rows = [(b, 0.03 + 2e-4 * b) for b in (1, 8, 32, 128)]
@@ -51,6 +55,8 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
         printed(as_json=True, as_markdown=True)
     with pytest.raises(ConfigError, match="one at a time"):
         printed(file=tmp_path / "a.csv", workload="synthetic")
+    with pytest.raises(ConfigError, match="synthetic, emulated: these are 2 questions"):
+        printed(workload="synthetic", windows="emulated")
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
