@@ -33,6 +33,8 @@ from controller.signals.power.specs import (
 )
 from router.settings import Group, Name, Port
 
+_SITE_FLOOR_W = 200.0
+"""Difference of meter and GPUs that never counts: fans and hosts vary by as much."""
 _W_PER_UNIT = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 _J_PER_UNIT = {"J": 1.0, "Wh": 3.6e3, "kWh": 3.6e6, "MWh": 3.6e9}
 PowerUnit = Literal["W", "kW", "MW"]
@@ -342,20 +344,20 @@ class PowerLadderSettings(Group):
     """How long a better source must have been fresh before it is taken again, against flapping."""
     conflict_frac: Annotated[float, Field(gt=0, le=1)] = 0.10
     """Share by which two sources may differ on a GPU: twice the 5 % that sensors are off."""
-    site_conflict_frac: Annotated[float, Field(gt=0, le=1)] = 0.15
-    """Share by which the meter and the sum of the GPUs may differ; the sum rests on `site.pue` and `site.aux_w`."""
+    site_conflict_frac: Annotated[float, Field(gt=0, le=1)] | None = 0.15
+    """Share by which the meter and the sum of the GPUs may differ; the sum rests on `site.pue` and `site.aux_w`. null
+    compares them never: for a meter that nets photovoltaics, a battery or other loads."""
     alarm_after_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
     """How long they must disagree before an alarm is raised; the higher value counts at once."""
 
     def rules(self, stale_s: float) -> LadderRules:
         """The ladder's rules."""
-        site = LadderRules().site
         return LadderRules(
             stale_s=stale_s,
             hold_s=self.hold_s,
             alarm_after_s=self.alarm_after_s,
             gpus=ConflictRules(frac=self.conflict_frac),
-            site=ConflictRules(frac=self.site_conflict_frac, floor_w=site.floor_w),
+            site=None if self.site_conflict_frac is None else ConflictRules(self.site_conflict_frac, _SITE_FLOOR_W),
         )
 
 

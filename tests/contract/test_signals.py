@@ -2,26 +2,50 @@
 
 import asyncio
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.clock import SystemClock
 from controller.errors import SignalError
 from controller.model.grid import Series
 from controller.model.observation import InstanceState, Missing
 from controller.signals.engines import EngineSource
 from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Replay, ReplayFeed
+from controller.signals.power.agent_sample import STREAM_PATH
+from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.dcgm import DcgmSource
 from controller.signals.power.http_access import HttpAccess, HttpOptions
+from controller.signals.power.prometheus import Prometheus
+from controller.signals.power.promql import PromqlSource
+from controller.signals.power.zeusd import ZeusdSource
 from controller.signals.routers import RouterSource
 from tests.fakes.controller_parts import NOW_S, pool, site
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
 
+PATHS = (
+    *("/", "/metrics", "/state", "/health", "/is_sleeping", "/instances"),
+    *("/api/v1/query", "/gpu/get_power", "/gpu/get_cumulative_energy", "/gpu/stream_power", STREAM_PATH),
+)
+
 
 def dcgm(session, url):
     return DcgmSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), (url,))
+
+
+def promql(session, url):
+    return PromqlSource(Prometheus(HttpAccess(session, HttpOptions(timeout_s=0.3)), url), url)
+
+
+def zeusd(session, url):
+    return ZeusdSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), url, ("GPU-a",), SystemClock(), Random(1))
+
+
+def agent(session, url):
+    return AgentSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), (url,), SystemClock(), Random(1))
 
 
 def engines(session, url):
@@ -66,11 +90,11 @@ async def broken_json(_: web.Request) -> web.StreamResponse:
     return web.Response(text='{"table": [' * 2000)
 
 
-@pytest.mark.parametrize("make", [dcgm, engines, routers])
+@pytest.mark.parametrize("make", [dcgm, promql, zeusd, agent, engines, routers])
 @pytest.mark.parametrize("fault", [404, 500, hang, drop, rubbish, broken_json])
 async def test_a_peer_that_misbehaves(make, fault):
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        for path in ("/", "/metrics", "/state", "/health", "/is_sleeping", "/instances"):
+        for path in PATHS:
             stub.set(path, fault)
         source = make(session, f"{stub.url}/metrics" if make is dcgm else stub.url)
         async with asyncio.timeout(10):
@@ -81,7 +105,7 @@ async def test_a_peer_that_misbehaves(make, fault):
         assert is_told_as_absent(result)
 
 
-@pytest.mark.parametrize("make", [dcgm, engines, routers])
+@pytest.mark.parametrize("make", [dcgm, promql, zeusd, agent, engines, routers])
 async def test_a_peer_that_is_not_there_and_comes_back_to_reading(make):
     async with aiohttp.ClientSession() as session:
         source = make(session, closed_url())

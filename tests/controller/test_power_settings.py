@@ -98,6 +98,10 @@ def test_rules_of_the_ladder():
     assert (rules.stale_s, rules.hold_s, rules.gpus.frac, rules.site.frac) == (20.0, 5.0, 0.2, 0.3)
 
 
+def test_a_meter_need_not_be_compared():
+    assert signals("{power_ladder: {site_conflict_frac: null}}").power_specs().rules.site is None
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -78,6 +78,9 @@ class EventStream:
                 reason = SignalError(self._url, f"silent for {self._silence_s:g} s")
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 reason = SignalError(self._url, f"{type(error).__name__}: {error}")
+            except Exception as error:  # a fault of ours must not end the stream for good
+                log.exception("power stream failed", extra={"source": self._url})
+                reason = SignalError(self._url, f"{type(error).__name__}: {error}")
             self._failures += 1
             wait_s = backoff_s(self._failures, self._chance)
             if self.error is None or self._failures == 1:

@@ -30,14 +30,14 @@ class LadderRules:
         alarm_after_s: how long two sources must disagree before an alarm is raised.
         gpus: when two sources disagree on a GPU.
         site: when the meter disagrees with the sum of the GPUs, which rests on a PUE and a constant load: more may lie
-            between them than between two sensors.
+            between them than between two sensors. None compares them never, as behind a meter that nets own generation.
     """
 
     stale_s: float = 15.0
     hold_s: float = 15.0
     alarm_after_s: float = 10.0
     gpus: ConflictRules = field(default_factory=ConflictRules)
-    site: ConflictRules = field(default_factory=lambda: ConflictRules(frac=0.15, floor_w=200.0))
+    site: ConflictRules | None = field(default_factory=lambda: ConflictRules(frac=0.15, floor_w=200.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,10 @@ class Ladder:
         rung = (Rung.METER, boards.rung, Rung.MODEL)[2 if step.place is None else step.place]
         reading = meter if rung is Rung.METER or (rung is Rung.MODEL and is_metered) else boards.reading
         other = boards.reading if reading is meter else meter
-        if isinstance(reading, Reading) and self._is_fresh(reading, now_s):
+        site_rules = self._rules.site
+        if site_rules is not None and isinstance(reading, Reading) and self._is_fresh(reading, now_s):
             others = [other] if isinstance(other, Reading) and self._is_fresh(other, now_s) else []
-            counted = self._conflicts.judge(SITE, reading, others, rules=self._rules.site, now_s=now_s)
+            counted = self._conflicts.judge(SITE, reading, others, rules=site_rules, now_s=now_s)
             if counted is not reading:
                 reading, rung = counted, max((rung, boards.rung), key=lambda each: each.place)
         if isinstance(reading, Missing) and isinstance(meter, Missing) and meters:

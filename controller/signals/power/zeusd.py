@@ -114,7 +114,10 @@ class ZeusdSource:
 
 
 def _decoded(data: bytes | str) -> dict[str, Any]:
-    answer = json.loads(data)
+    try:
+        answer = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(answer, dict):
         raise ValueError("an object is expected")
     return answer

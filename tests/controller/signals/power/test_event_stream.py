@@ -63,6 +63,9 @@ async def test_what_is_no_stream_is_told():
     def refuse(data):
         raise ValueError("no sample")
 
+    def fail(data):
+        raise RuntimeError("ours")
+
     fake = FakeSse()
     fake.greeting = b"data: rubbish\n\n"
     async with http_stub() as stub:
@@ -73,7 +76,8 @@ async def test_what_is_no_stream_is_told():
             (f"{stub.url}/absent", "status 404"),
             (closed_url(), "ClientConnectorError"),
             (f"{stub.url}/s", "no sample"),
+            (f"{stub.url}/s", "RuntimeError: ours"),
         ):
-            async with streaming(url, take=refuse) as (stream, _):
+            async with streaming(url, take=fail if "ours" in told else refuse) as (stream, _):
                 await until(lambda s=stream, t=told: t in str(s.error))
         fake.hang_up()

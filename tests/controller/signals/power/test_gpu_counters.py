@@ -10,13 +10,12 @@ T = 1000.0
 
 def test_points_that_were_taken_in_before_are_passed_over():
     counters = GpuCounters()
-    first = tuple((T + n, 500.0 * n) for n in range(4))
-    assert counters.take("A", Shown(None, first, T + 3), "x").value_w == pytest.approx(500)
-    again = counters.take("A", Shown(None, first[1:], T + 3), "x")
-    assert (again.value_w, again.observed_at_s) == (pytest.approx(500), T + 3)
-    later = counters.take("A", Shown(None, (*first[2:], (T + 5, 3500.0)), T + 5), "x")
-    assert later.energy_j == 3500.0
-    assert later.value_w == pytest.approx(1000, rel=0.35)
+    minute = tuple((T + n, 500.0 * n) for n in range(60))
+    assert counters.take("A", Shown(None, minute, T + 59), "x").value_w == pytest.approx(500)
+    again = counters.take("A", Shown(None, minute, T + 59), "x")
+    assert (again.value_w, again.energy_j, again.observed_at_s) == (pytest.approx(500), 29_500.0, T + 59)
+    later = counters.take("A", Shown(None, (*minute[2:], (T + 61, 31_500.0)), T + 61), "x")
+    assert (later.value_w, later.energy_j) == (pytest.approx(1000), 31_500.0)
 
 
 def test_a_counter_that_stands_still_is_old_unless_the_gpu_is_off():

@@ -139,6 +139,11 @@ def test_a_meter_of_the_wrong_unit_or_sign_does_not_hide_the_draw(wrong_w):
     assert (alarm.subject, alarm.higher, alarm.lower) == ("site", "sum of GPUs", "the meter")
 
 
+def test_a_meter_that_nets_own_generation_is_not_compared_where_that_is_said():
+    view = Ladder(SITE, LadderRules(site=None)).look((nvml(T, a=400, b=400),), (meter(-300.0, T),), T)
+    assert (view.site_power.value_w, view.ladder.rung, view.ladder.conflicts) == (-300.0, Rung.METER, ())
+
+
 def test_a_meter_that_shows_more_than_the_gpus_counts_as_the_higher():
     view = Ladder(SITE, RULES).look((nvml(T, a=400, b=400),), (meter(5000.0, T),), T)
     assert (view.site_power.value_w, view.ladder.rung) == (5000.0, Rung.METER)
