@@ -14,6 +14,7 @@ from controller.study.figures import as_json
 from controller.study.fit import tables as of_configurations
 from controller.study.fit import windows, workload
 from controller.study.fit.configurations import fit_rows
+from controller.study.fit.described import document
 from controller.study.fit.rows import bundled_rows, read_rows
 from controller.study.tables import Table, markdown
 
@@ -59,9 +60,9 @@ def run(options: FitOptions, console: Console | None = None) -> None:
     """
     options.check()
     screen = console or standard_screen(WIDTH)
-    made, document = _made(options)
+    made, figures = _made(options)
     if options.as_json:
-        screen.out(as_json(document), end="", highlight=False)
+        screen.out(as_json(figures), end="", highlight=False)
     elif options.as_markdown:
         screen.out("\n\n".join(_section(table) for table in made), highlight=False)
     else:
@@ -81,7 +82,7 @@ def _made(options: FitOptions) -> tuple[Sequence[Table], dict[str, object]]:
         return windows.tables(phases), {"configurations": phases}
     rows = bundled_rows() if options.file is None else read_rows(options.file)
     fits = [fit_rows(found) for found in rows]
-    return of_configurations.tables(fits), of_configurations.document(fits)
+    return of_configurations.tables(fits), document(fits)
 
 
 def _section(table: Table) -> str:

@@ -1,9 +1,8 @@
-"""Fits of configurations as tables and as JSON. Pure."""
+"""Fits of configurations as tables. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from controller.energy.least_squares import Errors
 from controller.energy.load_power import Load
@@ -39,15 +38,6 @@ def tables(fits: Sequence[Fitted]) -> tuple[Table, ...]:
         _refused(fits),
     )
     return tuple(table for table in made if table.rows)
-
-
-def document(fits: Sequence[Fitted]) -> dict[str, object]:
-    """Every figure as JSON's objects."""
-    return {
-        "configurations": [_described(fitted) for fitted in fits],
-        "medians": medians(fits),
-        "precisions": rank_precisions(fits),
-    }
 
 
 def _medians(fits: Sequence[Fitted]) -> Table:
@@ -282,46 +272,3 @@ def _straight(fits: Sequence[Fitted]) -> list[tuple[Fitted, StepFit]]:
 
 def _figures(errors: Errors | AffineFit) -> tuple[float, float, float]:
     return errors.r2, errors.mape_frac, errors.held_out_mape_frac
-
-
-@dataclass(frozen=True, slots=True)
-class _Described:
-    configuration: str
-    kind: str
-    rows: int
-    left_out: int
-    refused: str | None
-    straight: dict[str, object] | None
-    bent: object
-
-
-def _described(fitted: Fitted) -> _Described:
-    fit = fitted.straight
-    return _Described(
-        fitted.rows.name,
-        fitted.rows.kind.value,
-        len(fitted.rows.samples),
-        len(fitted.odd),
-        fitted.refused,
-        None if fit is None else _parameters(fit),
-        fitted.bent,
-    )
-
-
-def _parameters(fit: StepFit) -> dict[str, object]:
-    return {
-        "step_base_s": fit.time.intercept,
-        "step_per_seq_s": fit.time.slope,
-        "step_base_j": fit.energy.intercept,
-        "step_per_seq_j": fit.energy.slope,
-        "p0_w": fit.p0_w,
-        "decode_j_per_token": fit.decode_j_per_token,
-        "prefill_s_per_token": fit.prefill_s_per_token,
-        "prefill_j_per_token": fit.prefill_j_per_token,
-        "held_at_zero": fit.held_at_zero,
-        "covariance": fit.covariance,
-        "batches": fit.batches,
-        "power": fit.power,
-        "throughput": fit.throughput,
-        "itl": fit.itl,
-    }

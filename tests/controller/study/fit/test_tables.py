@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
-
 from controller.energy.step_fit import Sample
-from controller.study.figures import as_json
 from controller.study.fit.configurations import fit_rows
 from controller.study.fit.rows import Kind, Rows
-from controller.study.fit.tables import document, tables
+from controller.study.fit.tables import tables
 from controller.study.tables import markdown
 
 
@@ -41,14 +38,3 @@ def test_prompt_tokens_get_columns_where_they_were_counted() -> None:
 
     assert "prompt token" in heads(rows(prompts=True))
     assert "prompt token" not in heads(rows())
-
-
-def test_the_document_holds_parameters_covariance_and_refusals() -> None:
-    fits = [fit_rows(rows()), fit_rows(dataclasses.replace(rows(), samples=rows().samples[:2]))]
-    found = document(fits)
-    assert '"covariance"' in as_json(found)
-    good, poor = found["configurations"]
-    assert good.straight["p0_w"] == pytest.approx(1000, rel=0.05)
-    assert good.refused is None
-    assert poor.straight is None
-    assert "at least 3" in poor.refused
