@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import signal
@@ -13,11 +14,13 @@ import time
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
 
 from controller.study import scenario_file
 from controller.study.registry import STUDIES
 from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 from tests.fakes.router_process import router_process
 from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, running
 
@@ -30,6 +33,8 @@ ENDS_BY_ITSELF = re.compile(r" hash-key\b| --check\b")
 """Of a command that begins like a server's."""
 NEEDS_THE_GUIDE = re.compile(r"^openssl |--cacert |--unix-socket ")
 """Of a command that docs/how-to/tls.md shows: it needs the files and the router of that guide."""
+NEEDS_THE_AGENT = re.compile(r"^wattroute agent|:9410|agent\.token")
+"""Of a command that docs/how-to/agent.md shows: it needs the agent of that guide."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -67,6 +72,8 @@ def kind_of(command: str) -> str:
         return "bench"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
         return "server"
+    if NEEDS_THE_AGENT.search(command):
+        return "agent"
     return "guide" if NEEDS_THE_GUIDE.search(command) else "client"
 
 
@@ -81,6 +88,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "server",
         "client",
         "guide",
+        "agent",
     }
 
 
@@ -185,6 +193,88 @@ async def test_the_guide_to_tls_can_be_followed(tmp_path: Path) -> None:
     section = {**by_socket["router"], "listen": f"unix:{path}"}
     async with FakeEngine(path=str(tmp_path / "0.sock")) as engine, router_process(tmp_path, engine, **section):
         await answers([c for c in commands if "--unix-socket" in c], tmp_path, shown, path)
+
+
+@needs_a_compiler
+def test_the_guide_to_the_agent_can_be_followed(tmp_path: Path) -> None:
+    """On emulated GPUs, with a shell that has the command; a server is stopped where the next one is started."""
+    stub = NvmlStub(tmp_path)
+    stub.add(draw=437_000)
+    guide = AgentGuide(tmp_path, stub)
+    commands = [str(case.values[0]) for case in cases("agent")]
+    assert any("/stream" in command for command in commands)
+    try:
+        for command in commands:
+            guide.follow(command)
+    finally:
+        guide.stop()
+
+
+class AgentGuide:
+    """Runs the commands of docs/how-to/agent.md, in a folder that has the files which the guide presumes."""
+
+    def __init__(self, folder: Path, stub: NvmlStub) -> None:
+        self._folder, self._server, self._port = folder, None, ""
+        (folder / "bin").mkdir()
+        command = folder / "bin" / "wattroute"
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m controller.cli "$@"\n')
+        command.chmod(0o755)
+        self._environment = {**os.environ, **stub.environment, "PYTHONPATH": str(ROOT)}
+        self._environment["PATH"] = f"{command.parent}:{os.environ['PATH']}"
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(folder / "ca.pem")
+        certificate = authority.issue_cert("127.0.0.1")
+        (folder / "tls").mkdir()
+        certificate.private_key_pem.write_to_path(folder / "tls" / "tls.key")
+        certificate.cert_chain_pems[0].write_to_path(folder / "tls" / "tls.crt")
+
+    def follow(self, command: str) -> None:
+        """Start a server, read a stream's first event, or run what ends by itself."""
+        if command.startswith("wattroute agent") and "--check" not in command:
+            self._serve(command)
+            return
+        command = command.replace(":9410", f":{self._port}")
+        if "/stream" in command:
+            command += " | head -n 4"
+        shown = self._run(command)
+        assert shown.returncode == 0, f"{command}\n{shown.stdout}\n{shown.stderr}"
+        assert '"error":{' not in shown.stdout.replace(" ", ""), shown.stdout
+        if "curl" in command:
+            assert shown.stdout, command
+
+    def _run(self, command: str) -> subprocess.CompletedProcess[str]:
+        words = ["bash", "-c", command]
+        return subprocess.run(
+            words, cwd=self._folder, env=self._environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def _serve(self, command: str) -> None:
+        self.stop()
+        log = self._folder / "agent.log"
+        with log.open("wb") as out:
+            self._server = subprocess.Popen(
+                [*shlex.split(command), "--port", "0"], cwd=self._folder, env=self._environment, stderr=out, stdout=out
+            )
+        end_s = time.monotonic() + 60
+        while not (port := re.search(r"listening.* port=(\d+) tls=(\w+)", log.read_text())):
+            assert self._server.poll() is None, log.read_text()
+            assert time.monotonic() < end_s, log.read_text()
+            time.sleep(0.1)
+        self._port = port[1]
+        ready = f"curl -skf {'https' if port[2] == 'True' else 'http'}://127.0.0.1:{self._port}/readyz"
+        while self._run(ready).returncode != 0:
+            assert time.monotonic() < end_s, log.read_text()
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End the server; it must do so cleanly."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGTERM)
+            try:
+                assert self._server.wait(30) == 0
+            finally:
+                self._server.kill()
+                self._server.wait(5)
 
 
 async def answers(commands: list[str], folder: Path, shown: str, true: str) -> None:
