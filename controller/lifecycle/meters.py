@@ -39,6 +39,7 @@ class Anchor:
     Attributes:
         at_s, metered_at_s: when its engine and its GPUs were read.
         energy_j: of its GPUs' counters; None where they have none.
+        sources: that read its GPUs; counters of different ones do not begin together.
         since_s: when its state began.
         prompt_tokens, generation_tokens, steps, running: as its engine told.
     """
@@ -53,6 +54,7 @@ class Anchor:
     generation_tokens: float
     steps: float | None
     running: int
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class _Metered:
     value_w: float
     energy_j: float | None
     at_s: float
+    sources: tuple[str, ...]
 
 
 def intervals_of(
@@ -106,6 +109,7 @@ def _metered(instance: Instance, gpus: Mapping[str, Reading | Missing], owners: 
         value_w=sum(reading.value_w for reading in found),
         energy_j=sum(energies) if len(energies) == len(found) else None,
         at_s=min(reading.observed_at_s for reading in found),
+        sources=tuple(sorted({reading.source for reading in found})),
     )
 
 
@@ -124,6 +128,7 @@ def _advanced(
         generation_tokens=report.generation_tokens,
         steps=report.steps,
         running=report.running,
+        sources=metered.sources,
     )
     if old is None or _is_broken(old, fresh):
         return fresh, None
@@ -145,6 +150,7 @@ def _is_broken(old: Anchor, fresh: Anchor) -> bool:
     return (
         old.state is not fresh.state
         or old.since_s != fresh.since_s
+        or old.sources != fresh.sources
         or fresh.generation_tokens < old.generation_tokens
         or fresh.prompt_tokens < old.prompt_tokens
         or (old.energy_j is None) != (fresh.energy_j is None)

@@ -19,6 +19,7 @@ from controller.energy import refit_drift
 from controller.energy.refit import PoolFit, curves_of, learn
 from controller.energy.refit_filter import Vector
 from controller.energy.refit_prior import prior_of
+from controller.lifecycle.barring import left_out
 from controller.lifecycle.diagnostics import Fallback, PoolRefit, RefitAlarm, RefitFigure
 from controller.lifecycle.memory import Memory, TokenCount
 from controller.lifecycle.meters import intervals_of
@@ -108,7 +109,12 @@ def handed_over(learnt: Learnt, policy: TickPolicy, memory: Memory, observation:
     if learnt.before is None:
         return memory
     views = look(
-        learnt.site, memory.intents, observation, stale_s=policy.reading_stale_s, retry_s=policy.command_retry_s
+        learnt.site,
+        memory.intents,
+        observation,
+        stale_s=policy.reading_stale_s,
+        retry_s=policy.command_retry_s,
+        barred=left_out(learnt.site, observation, serves_barred=policy.serves_barred),
     )
     counts = count_tokens(views, memory.tokens)
     former = tuple(replace(view, pool=learnt.before.pools[view.pool_index]) for view in views)

@@ -4,12 +4,18 @@ from dataclasses import replace
 import pytest
 
 from controller.continuity import STATE_NAME, Continuity
+from controller.energy.refit import PoolFit, learn
+from controller.energy.refit_interval import Doing, Interval
+from controller.energy.refit_prior import prior_of
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
+from controller.lifecycle.policy import TickPolicy
+from controller.lifecycle.refit import relearn
+from controller.lifecycle.refit_state import KeptFit, RefitState
 from controller.settlement.quality_budget import QualityBurn
 from controller.signals.routers import RouterCounts
 from router.contract import ClassId, InstanceId
-from tests.fakes.controller_parts import NOW_S, site
+from tests.fakes.controller_parts import NOW_S, observation, site
 
 SITE = site()
 COUNTS = RouterCounts((("class", "standard", "requests", 5.0),), (("http://r", (("pool", "standard", "bf16", 9.0),)),))
@@ -63,3 +69,17 @@ async def test_a_clock_that_was_set_back_is_told_and_forgets_nothing(tmp_path, c
     taken = Continuity(tmp_path, SITE).take_up(NOW_S - 100_000)
     assert taken.memory.burns[0].loss_tokens == 8.0
     assert "the clock was set back" in caplog.text
+
+
+async def test_what_was_learnt_of_a_pools_curves_is_known_to_the_next_process(tmp_path):
+    prior = prior_of(SITE.pools[0].curves)
+    fit = PoolFit.begin(prior)
+    for _ in range(20):
+        fit = learn(fit, prior, (Interval(Doing.SERVING, 5.0, 5.0 * 1.3 * SITE.pools[0].curves.idle_w, 0.01),), 5.0)
+    state = RefitState((KeptFit(SITE.pools[0].pool_id, fit),), (), NOW_S)
+    memory = replace(Memory.initial(SITE, NOW_S), refit=state)
+    await Continuity(tmp_path, SITE).keeper(lambda: COUNTS)(memory, (), NOW_S)
+    taken = Continuity(tmp_path, SITE).take_up(NOW_S + 60).memory
+    assert taken.refit == state
+    after = relearn(SITE, TickPolicy(refit=True), taken, observation(NOW_S + 60)).site
+    assert after.pools[0].curves.idle_w == pytest.approx(1.3 * SITE.pools[0].curves.idle_w, rel=0.03)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cache
 
 import pytest
 
-from tests.bench.refit.cases import Case, Played, play
+from controller.lifecycle.memory import Memory
+from controller.lifecycle.policy import Mode, TickPolicy
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.simulation.site import SimulatedSite
+from controller.tick import decide
+from tests.bench.refit.cases import Case, Played, play, true_site
+from tests.fakes import scenarios
 
 SHORT = {"seconds": 180.0, "begins_s": 90.0}
 
@@ -46,3 +53,30 @@ def test_curves_that_are_right_decide_the_very_same() -> None:
     assert learnt.outcome.power_w == without.outcome.power_w
     assert learnt.outcome.tokens_by_pool == without.outcome.tokens_by_pool
     assert learnt.drifts == ()
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_it_learns_while_it_only_looks_on(mode: Mode) -> None:
+    policy = TickPolicy(mode=mode, refit=True, slow_interval_s=600.0)
+    site, start_s = scenarios.site(), scenarios.START_S
+    simulated, memory, planner = (
+        SimulatedSite(true_site(1.4), start_s),
+        Memory.initial(site, start_s),
+        CvxpyPlanner(lambda: 0.0),
+    )
+    signals = scenarios.mixed().signals
+    coming = deque(scenarios.requests(60.0, 40.0, seed=3))
+    for n in range(15):
+        decision = decide(site, policy, planner, memory, simulated.observe(signals))
+        memory = decision.memory
+        assert not decision.publish
+        while coming and coming[0].time_s < 4.0 * (n + 1):
+            request = coming.popleft()
+            simulated.advance(start_s + request.time_s)
+            simulated.submit(request, start_s + request.time_s)
+        simulated.advance(start_s + 4.0 * (n + 1))
+    loaded = {refit.pool_id: figure for refit in decision.diagnostics.refits for figure in refit.figures[:1]}
+    assert loaded[site.pools[0].pool_id].estimate == pytest.approx(
+        1.4 * loaded[site.pools[0].pool_id].profile, rel=0.05
+    )
+    assert any(each.ladder == "curves" for each in decision.diagnostics.fallbacks)

@@ -132,7 +132,8 @@ def test_over_a_limit_what_comes_counts_at_its_upper_end_and_what_goes_at_its_lo
 
 
 def test_within_a_limit_doubt_refuses_nothing():
-    data = problem(limit_w=(9000.0,) * 3)
+    both = (pool_data("full", p0_w=2000.0, gpus_per_instance=4, min_on=1), pool_data("lean", min_on=1))
+    data = problem(limit_w=(9000.0,) * 3, pools=both)
     made = slow(REAL, data, None, time_limit_s=5.0, serving=(1, 0), doubts_w=(5000.0, 5000.0))
     assert made.fallbacks == ()
 

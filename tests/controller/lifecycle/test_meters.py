@@ -96,6 +96,7 @@ def test_readings_that_lag_are_matched_with_the_tokens_of_their_time():
         {"gpus": {"GPU-bf16-0-1": Reading(600.0, None, NOW_S + 5.0, "t", Quality.DIRECT)}},
         {"gpus": {"GPU-bf16-0-1": Reading(600.0, 1e6 + 3000.0, NOW_S + 5.0, "t", Quality.ESTIMATED)}},
         {"gpus": {"GPU-bf16-0-1": Reading(600.0, 1e6 + 10 * MAX_GPU_W * 5.0, NOW_S + 5.0, "t", Quality.DIRECT)}},
+        {"gpus": {"GPU-bf16-0-1": Reading(600.0, 1e6 + 3000.0, NOW_S + 5.0, "another", Quality.DIRECT)}},
         {"gpus": {"GPU-bf16-0-1": Reading(math.nan, math.nan, NOW_S + 5.0, "t", Quality.DIRECT)}},
     ],
 )
