@@ -24,6 +24,7 @@ from controller.agent.options import AgentOptions
 from controller.clock import SystemClock
 from controller.errors import ConfigError, ControllerError
 from router import logs
+from router.contract import Precision
 
 Config = Annotated[Path, typer.Option("--config", help="Configuration file.", show_default=False)]
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
@@ -36,6 +37,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+quality_app = typer.Typer(
+    name="quality", help="What precisions cost in quality.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(quality_app)
 _PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -165,6 +170,58 @@ def fit(
 def profile(context: typer.Context) -> None:
     """Measure the curves of one engine and its GPUs, or compare measured curves."""
     _import("controller.profile.cli").run(context.args)
+
+
+@quality_app.command("table")
+def quality_table(
+    model: Annotated[str | None, typer.Argument(help="Model to look up, e.g. Llama-3.1-70B; all rows if none.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Show what this configuration makes of it instead.")
+    ] = None,
+    measured: Annotated[
+        list[Path] | None, typer.Option("--measured", help="File of `wattroute quality run` to take in.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Print quality losses by model, precision and kind of task, with their sources."""
+    command = _import("controller.study.quality.table")
+    command.run(command.TableOptions(config, model, tuple(measured or ()), as_json, as_markdown))
+
+
+@quality_app.command("run")
+def quality_run(  # noqa: PLR0913 - each is an option of the command
+    reference: Annotated[str, typer.Option(help="Address of the pool at the best precision.", show_default=False)],
+    candidate: Annotated[str, typer.Option(help="Address of the pool to compare.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Name of the model that both serve.", show_default=False)],
+    precision: Annotated[Precision, typer.Option(help="The candidate's precision.", show_default=False)],
+    tasks: Annotated[str, typer.Option(help="Tasks of lm-eval, separated by commas.")] = "gsm8k,ifeval",
+    output: Annotated[Path, typer.Option(help="File for the measured losses.")] = Path("quality.yaml"),
+    limit: Annotated[int | None, typer.Option(help="Questions a task; all if none.", min=1)] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests at once.", min=1, max=1024)] = 8,
+    chat: Annotated[bool, typer.Option("--chat/--text", help="Ask chat or text completions.")] = True,
+    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for lm-eval's model, repeatable.")] = None,
+    include_path: Annotated[Path | None, typer.Option(help="Folder with tasks of your own.")] = None,
+    program: Annotated[str, typer.Option(help="The harness.")] = "lm-eval",
+) -> None:
+    """Measure what a pool loses against another, by lm-eval's harness."""
+    command = _import("controller.study.quality.run")
+    command.run(
+        command.RunOptions(
+            reference=reference,
+            candidate=candidate,
+            model=model,
+            precision=precision,
+            tasks=tasks,
+            output=output,
+            limit=limit,
+            concurrency=concurrency,
+            is_chat=chat,
+            model_args=tuple(model_arg or ()),
+            include_path=include_path,
+            program=program,
+        )
+    )
 
 
 @app.command(context_settings=_PASS_THROUGH)

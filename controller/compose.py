@@ -15,6 +15,7 @@ from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
 from controller.quality.evidence import Rule
+from controller.quality_losses import Losses
 from controller.settings import ConstantFeed as ConstantFeedSettings
 from controller.settings import CsvFeed, CurveSettings, Settings
 from controller.signals.canary import CanaryOptions
@@ -38,7 +39,8 @@ def build_site(settings: Settings) -> Site:
         ConfigError: a pool has no plan, its profile is unknown, or its instances occupy more GPUs than there are.
     """
     settings.require_plan()
-    pools = tuple(_pool(settings, pool) for pool in settings.pools)
+    losses = Losses.of(settings)
+    pools = tuple(_pool(settings, losses, pool) for pool in settings.pools)
     occupied = sum(pool.gpus_per_instance * len(pool.instances) for pool in pools)
     gpus = occupied if settings.site.gpus is None else settings.site.gpus
     if occupied > gpus:
@@ -47,7 +49,7 @@ def build_site(settings: Settings) -> Site:
         name=settings.site.name,
         gpus=gpus,
         pools=pools,
-        classes=tuple(_request_class(settings, cls) for cls in settings.classes),
+        classes=tuple(_request_class(settings, losses, cls) for cls in settings.classes),
         pue=settings.site.pue,
         aux_w=settings.site.aux_w,
         spare_gpu_w=settings.site.spare_gpu_w,
@@ -55,7 +57,7 @@ def build_site(settings: Settings) -> Site:
     )
 
 
-def _pool(settings: Settings, pool: PoolSettings) -> Pool:
+def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
     plan = settings.plan.pools[pool.name]
     instances = []
     for n, url in enumerate(pool.instances):
@@ -69,7 +71,7 @@ def _pool(settings: Settings, pool: PoolSettings) -> Pool:
         gpus_per_instance=plan.gpus_per_instance,
         instances=tuple(instances),
         curves=_curves(pool.name, plan.curves),
-        quality_loss_frac=plan.quality_loss_frac,
+        quality_loss_frac=losses.of_pool(pool.name),
         min_on=plan.min_on,
         max_on=plan.max_on,
         min_up_s=plan.min_up_s,
@@ -89,10 +91,10 @@ def _curves(pool: str, curves: str | CurveSettings) -> PoolCurves:
     return PoolCurves(**values, provenance=Provenance(curves.evidence, curves.source))
 
 
-def _request_class(settings: Settings, cls: ClassSettings) -> RequestClass:
+def _request_class(settings: Settings, losses: Losses, cls: ClassSettings) -> RequestClass:
     plan = settings.plan.classes.get(cls.name)
-    extra = plan.model_dump() if plan else {}
-    extra["quality_loss_frac"] = tuple(plan.quality_loss_frac.items()) if plan else ()
+    extra = plan.model_dump(exclude={"task"}) if plan else {}
+    extra["quality_loss_frac"] = losses.of_class(cls.name)
     return RequestClass(
         class_id=ClassId(cls.name),
         precisions=cls.precisions,

@@ -27,6 +27,7 @@ from controller.power_settings import (
     PowerLadderSettings,
     power_specs,
 )
+from controller.quality.table import Task
 from controller.signals.power.specs import PowerSpecs
 from router import config_file
 from router.contract import Precision
@@ -101,8 +102,11 @@ class PoolPlanSettings(Group):
     curves: str | CurveSettings
     """Name of a built-in profile, a file that `wattroute profile` wrote (ending in .yaml, beside this file or under an
     absolute path), or the curves themselves."""
-    quality_loss_frac: Frac = 0.0
-    """Mean score lost against the model's best precision; 0.006 is 0.6 %."""
+    quality_loss_frac: Frac | None = None
+    """Mean score lost against the model's best precision; 0.006 is 0.6 %. Absent: what the quality table says of
+    `model` at the pool's precision (its worst kind of task), or 0 where no model is named."""
+    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Model to look up in the quality table, e.g. Llama-3.1-70B; see `wattroute quality table`."""
     min_on: Annotated[int, Field(ge=0)] = 0
     """Fewest instances kept serving."""
     max_on: Annotated[int, Field(ge=0)] | None = None
@@ -121,6 +125,9 @@ class ClassPlanSettings(Group):
     quality_loss_frac: dict[Precision, Frac] = Field(default_factory=dict)
     """Mean score that the class's requests lose at a precision, where it is not what the pools say: code and
     mathematics lose more at INT4 than chat does."""
+    task: Task | None = None
+    """Kind of work: precisions that `quality_loss_frac` leaves out get what the quality table says of it, for the
+    pools' `model` or else the file's. Absent: what the pools say."""
     quality_budget_frac: Frac = 1.0
     """Mean quality loss allowed over the window; 1 means unbounded."""
     quality_window_s: Seconds = 86_400.0

@@ -68,6 +68,8 @@ def kind_of(command: str) -> str:
         return "simulate"
     if command.startswith("wattroute profile"):
         return "profile"
+    if command.startswith("wattroute quality run"):
+        return "harness"
     if command.startswith("python tests/bench/"):
         return "bench"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
@@ -89,6 +91,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "client",
         "guide",
         "agent",
+        "harness",
     }
 
 
@@ -125,6 +128,14 @@ def test_simulate_knows_the_scenario_and_the_options_shown(command: str, tmp_pat
     assert result.returncode == 2
     assert "absent" in result.stderr
     assert scenario_file.load(words[0], STUDIES).title
+
+
+@pytest.mark.parametrize("command", cases("harness"))
+def test_the_harness_is_looked_for_once_its_options_are_right(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)[1:]
+    result = run([*executable("wattroute"), *words, "--program", "no-such-harness"], tmp_path)
+    assert result.returncode == 2
+    assert "no-such-harness is not installed; run: pip install" in result.stderr
 
 
 @pytest.mark.parametrize("command", cases("server"))

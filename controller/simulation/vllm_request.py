@@ -110,7 +110,8 @@ def parse_chat(data: dict[str, Any], served: ServedModel) -> GenerationRequest:
     limit = data.get("max_completion_tokens")
     limit = data.get("max_tokens") if limit is None else limit
     prompts = (tokenizer.count_chat(messages),)
-    return _parse(data, served, chat=True, prompts=prompts, texts=[messages], limit=limit)
+    said = [[item.get("role"), tokenizer.message_text(item)] for item in messages if isinstance(item, dict)]
+    return _parse(data, served, chat=True, prompts=prompts, texts=[said], limit=limit)
 
 
 def parse_completion(data: dict[str, Any], served: ServedModel) -> GenerationRequest:

@@ -1,0 +1,1 @@
+"""`wattroute quality`: the table of quality losses, and measuring them with lm-eval's harness."""
