@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -371,6 +373,24 @@ def power_specs(sources: tuple[Any, ...], meters: tuple[Any, ...], rules: Ladder
     specs = [source.spec(timeout_s) for source in (*sources, *meters)]
     named = list(zip(names, specs, strict=True))
     return PowerSpecs(tuple(named[: len(sources)]), tuple(named[len(sources) :]), rules)
+
+
+def refuse_gpus(uuids: Sequence[str], sources: Sequence[object]) -> None:
+    """Look at the UUIDs that the pools name.
+
+    Raises:
+        ValueError: a GPU is named twice, which would count it twice; or none of a zeusd's is named, which was then given
+            the wrong ones.
+    """
+    twins = sorted(uuid for uuid, count in Counter(uuids).items() if count > 1)
+    if twins:
+        raise ValueError(f"plan.pools.*.gpu_uuids: {', '.join(map(repr, twins[:3]))} appears more than once")
+    for source in sources:
+        if uuids and isinstance(source, ZeusdSettings) and not set(source.gpu_uuids) & set(uuids):
+            raise ValueError(
+                f"signals.power: none of the gpu_uuids of {source.url} is in plan.pools.*.gpu_uuids; write both as "
+                "nvidia-smi -L prints them"
+            )
 
 
 def _names(sources: list[Any]) -> list[str]:

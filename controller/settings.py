@@ -26,6 +26,7 @@ from controller.power_settings import (
     MeterSettings,
     PowerLadderSettings,
     power_specs,
+    refuse_gpus,
 )
 from controller.quality.table import Task
 from controller.quality_settings import QualitySettings
@@ -387,6 +388,10 @@ class Settings(RouterFile):
                 )
             if plan:
                 _refuse_bounds(pool.name, plan, len(pool.instances))
+        refuse_gpus(
+            [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
+            self.signals.power,
+        )
         for cls in self.classes:
             usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]
             promised = self.plan.classes.get(cls.name)

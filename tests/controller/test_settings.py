@@ -74,6 +74,20 @@ def test_gpu_uuids_must_fit_the_instances(tmp_path: Path) -> None:
     assert "2 UUIDs are expected for each of the 1 instances" in message
 
 
+GPUS = "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 2, curves: x, gpu_uuids: [[%s]]}}}\n"
+
+
+def test_a_gpu_named_twice_would_be_counted_twice(tmp_path: Path) -> None:
+    assert "'GPU-a' appears more than once" in refusal(tmp_path, MINIMAL + GPUS % "GPU-a, GPU-a")
+
+
+def test_a_zeusd_none_of_whose_gpus_is_known_is_refused(tmp_path: Path) -> None:
+    zeusd = "signals: {power: [{kind: zeusd, url: 'http://n:4938', gpu_uuids: [%s]}]}\n"
+    told = refusal(tmp_path, MINIMAL + GPUS % "GPU-a, GPU-b" + zeusd % "gpu-a")
+    assert "none of the gpu_uuids of http://n:4938 is in plan.pools.*.gpu_uuids" in told
+    assert load(write(tmp_path, MINIMAL + GPUS % "GPU-a, GPU-b" + zeusd % "GPU-b, GPU-spare"))
+
+
 def test_times_without_a_zone_are_refused(tmp_path: Path) -> None:
     feed = "{kind: csv, path: a, time_column: b, value_column: c, data_start: 2022-07-13T18:00:00}"
     message = refusal(tmp_path, MINIMAL + f"signals: {{price_usd_per_mwh: {feed}}}\n")
