@@ -379,8 +379,8 @@ def refuse_gpus(uuids: Sequence[str], sources: Sequence[object]) -> None:
     """Look at the UUIDs that the pools name.
 
     Raises:
-        ValueError: a GPU is named twice, which would count it twice; or none of a zeusd's is named, which was then given
-            the wrong ones.
+        ValueError: a GPU is named twice, which would count it twice; or none of a zeusd's is named, which was then
+            given the wrong ones.
     """
     twins = sorted(uuid for uuid, count in Counter(uuids).items() if count > 1)
     if twins:
