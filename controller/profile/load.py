@@ -8,6 +8,7 @@ is cut short by chance, and later ones vary by a quarter about their mean, so th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -42,18 +43,20 @@ class LoadCounts:
     """What the client saw so far.
 
     Attributes:
-        tokens: of answers, as they came.
+        events: with tokens of answers, as they came; an engine whose reader lags puts several tokens into one.
         finished: answers that came whole with status 200.
+        finished_tokens, finished_events: of those.
         statuses: of answers that did not.
         started: places whose first token came.
         in_flight: requests sent and not ended.
         idle_s: time without any request in flight, up to `idle_since_s`.
-        gap_s, gaps: sum and number of times between two tokens of an answer.
-        cached_tokens: prompt tokens that the engine says it had in its prefix cache.
+        gap_s, gaps: sum and number of times between two events of an answer.
     """
 
-    tokens: int = 0
+    events: int = 0
     finished: int = 0
+    finished_tokens: int = 0
+    finished_events: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     started: int = 0
     in_flight: int = 0
@@ -61,7 +64,16 @@ class LoadCounts:
     idle_since_s: float | None = None
     gap_s: float = 0.0
     gaps: int = 0
-    cached_tokens: int = 0
+
+    @property
+    def tokens_per_event(self) -> float:
+        """Mean over whole answers; one where none has ended yet."""
+        return self.finished_tokens / self.finished_events if self.finished_events else 1.0
+
+    @property
+    def tokens(self) -> float:
+        """Tokens that came, those of unfinished answers by the mean of the others."""
+        return self.events * self.tokens_per_event
 
 
 class ClosedLoop:
@@ -77,6 +89,7 @@ class ClosedLoop:
         self._rng = rng
         self._clock = clock
         self._places: list[asyncio.Task[None]] = []
+        self._token, self._first_token = asyncio.Event(), asyncio.Event()
         self.counts = LoadCounts()
 
     def begin(self) -> None:
@@ -100,6 +113,13 @@ class ClosedLoop:
         for place in self._places:
             if place.done() and not place.cancelled() and (error := place.exception()) is not None:
                 raise error
+
+    async def next_token(self, limit_s: float, *, is_first: bool) -> None:
+        """Wait for the next token, or the next first token of an answer: a step has just ended then."""
+        event = self._first_token if is_first else self._token
+        event.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), limit_s)
 
     def idle_s(self) -> float:
         """Time without any request in flight until now."""
@@ -136,8 +156,8 @@ class ClosedLoop:
                 if answer.status != 200:
                     self._refused(answer.status, url, await answer.text(errors="replace"))
                     return False
-                tail = await self._stream(answer, is_first)
-            self._finished(tail, len(prompt), output_tokens)
+                tail, events = await self._stream(answer, is_first)
+            self._finished(tail, events, len(prompt), output_tokens)
             return True
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProfileError(
@@ -165,9 +185,9 @@ class ClosedLoop:
             raise error(f"{url}: status {status}: {_FATAL[status]}: {text[:300]!r}")
         self.counts.statuses[status] += 1
 
-    async def _stream(self, answer: aiohttp.ClientResponse, is_first: bool) -> bytes:
-        """Count events as they come; returns the end of the answer."""
-        tail, last_s, counts = b"", None, self.counts
+    async def _stream(self, answer: aiohttp.ClientResponse, is_first: bool) -> tuple[bytes, int]:
+        """Count events as they come; returns the end of the answer and the number of events in it."""
+        tail, last_s, counts, came = b"", None, self.counts, 0
         async for data in answer.content.iter_any():
             joined = tail[1 - len(_EVENT) :] + data if tail else data
             events = joined.count(_EVENT)
@@ -175,16 +195,19 @@ class ClosedLoop:
             if not events:
                 continue
             now_s = self._clock.monotonic_s()
-            counts.tokens += events
+            counts.events += events
+            came += events
+            self._token.set()
             if last_s is not None:
                 counts.gap_s += now_s - last_s
                 counts.gaps += events
-            elif is_first:
-                counts.started += 1
+            else:
+                counts.started += is_first
+                self._first_token.set()
             last_s = now_s
-        return tail
+        return tail, came
 
-    def _finished(self, tail: bytes, input_tokens: int, output_tokens: int) -> None:
+    def _finished(self, tail: bytes, events: int, input_tokens: int, output_tokens: int) -> None:
         """Hold the usage that the engine told against what was asked.
 
         Raises:
@@ -195,7 +218,7 @@ class ClosedLoop:
             raise ProfileError(
                 f"a stream ended without usage: {tail[-300:].decode(errors='replace')!r}; see the engine's log"
             )
-        self.counts.tokens -= 1  # the usage comes as an event of its own
+        self.counts.events -= 1  # the usage comes as an event of its own
         self.counts.gaps -= 1
         found = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
         if found != (input_tokens, output_tokens):
@@ -205,9 +228,8 @@ class ClosedLoop:
                 "engine's context, and take middle boxes out of the way that change requests"
             )
         self.counts.finished += 1
-        details = usage.get("prompt_tokens_details")
-        if isinstance(details, dict) and isinstance(details.get("cached_tokens"), int):
-            self.counts.cached_tokens += details["cached_tokens"]
+        self.counts.finished_tokens += output_tokens
+        self.counts.finished_events += events - 1
 
     def _enter(self) -> None:
         counts = self.counts

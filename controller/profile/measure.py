@@ -56,7 +56,6 @@ class Moment:
     engine: Counters
     power: PowerSample
     idle_s: float
-    client_tokens: int
     gap_s: float
     gaps: int
 
@@ -164,11 +163,16 @@ class Bench:
         return moments[-PARTS - 1 :]
 
     async def _moment(self, load: ClosedLoop, cell: Cell) -> Moment:
-        """All counters; read again where the reading took long, as it is then not sure what time they are of."""
+        """All counters, just after a step has ended, where prompts are long one that completed a prompt.
+
+        Whole steps and prompts then lie between two moments. They are read again where the reading took long, as it is
+        then not sure what time they are of.
+        """
         load.check()
         readings: list[tuple[float, Moment]] = []
         quick_s = QUICK_FRAC * self._pace.window_s / PARTS
         while len(readings) < MOST_READINGS and (not readings or readings[-1][0] > quick_s):
+            await load.next_token(self._pace.window_s / PARTS, is_first=cell.input_tokens > cell.output_tokens)
             readings.append(await self._reading(load))
         moment = min(readings, key=lambda reading: reading[0])[1]
         present = moment.engine.running + moment.engine.waiting
@@ -182,7 +186,7 @@ class Bench:
         engine = await self._target.counters()
         answered_s = self._clock.monotonic_s()
         counts, idle_s = load.counts, load.idle_s()
-        seen = (counts.tokens, counts.gap_s, counts.gaps)
+        seen = (counts.gap_s, counts.gaps)
         power = await self._meter.sample(self._clock.wall_s())
         moment = Moment((asked_s + answered_s) / 2, engine, power, idle_s, *seen)
         return self._clock.monotonic_s() - asked_s, moment
@@ -193,7 +197,7 @@ class Bench:
         if counted < 0:
             raise ProfileError("the engine's counters went back: it was restarted; run the same command again")
         if counted > bound:
-            raise _others(f"the engine made {counted:g} tokens, {load.counts.tokens} of which came here")
+            raise _others(f"the engine made {counted:g} tokens, {load.counts.tokens:.0f} of which came here")
 
 
 def _others(what: str) -> ProfileError:
@@ -242,7 +246,7 @@ def _result(cell: Cell, moments: Sequence[Moment], load: ClosedLoop, *, idle_w: 
         window_s=window_s,
         running=sum(moment.engine.running for moment in moments) / len(moments),
         waiting=sum(moment.engine.waiting for moment in moments) / len(moments),
-        itl_s=_itl_s(first, last),
+        itl_s=_itl_s(first, last, load.counts.tokens_per_event),
         answers=load.counts.finished,
         refused=sum(load.counts.statuses.values()),
         preemptions=round(last.engine.preemptions - first.engine.preemptions),
@@ -250,9 +254,9 @@ def _result(cell: Cell, moments: Sequence[Moment], load: ClosedLoop, *, idle_w: 
     return _judged(measured, spread, idle_w=idle_w, cached_frac=cached / prompts if prompts > 0 else 0.0)
 
 
-def _itl_s(first: Moment, last: Moment) -> float | None:
+def _itl_s(first: Moment, last: Moment, tokens_per_event: float) -> float | None:
     """Mean time between two tokens of an answer, as the client saw it."""
-    gaps = last.gaps - first.gaps
+    gaps = (last.gaps - first.gaps) * tokens_per_event
     return (last.gap_s - first.gap_s) / gaps if gaps > 0 else None
 
 

@@ -156,8 +156,8 @@ async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: 
     rest = Rest(await bench.rest_w())
     if options.sleep:
         began_s = clock.monotonic_s()
-        await target.change("/sleep?level=1")
         try:
+            await target.change("/sleep?level=1")
             sleep_s = clock.monotonic_s() - began_s
             await clock.sleep(1.0)
             sleeping_w = await bench.rest_w()

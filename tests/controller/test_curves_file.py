@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from controller import curves_file
 from controller.compose import build_site
 from controller.errors import ConfigError
 from controller.model.perf import Evidence
 from controller.settings import load
+from controller.study.curves.command import CurvesOptions, run
 from tests.fakes.profiles import file_of, profiled
 from tests.fakes.system import laptop_on_free_ports
 
@@ -76,6 +80,11 @@ def test_a_configuration_names_the_file_from_its_own_folder(tmp_path: Path, monk
     assert pool.curves.group_provenance.decode.evidence is Evidence.MEASURED
     assert "wattroute profile of 2026-03-04" in pool.curves.provenance.source
     assert pool.curves.uncertainty is not None
+    out = io.StringIO()
+    run(CurvesOptions(config=tmp_path / "wattroute.yaml", as_json=True), Console(file=out))
+    shown = [row for cls in json.loads(out.getvalue())["classes"] for row in cls["rows"] if row["name"] == "fp8"]
+    assert {row["provenance"]["decode"]["evidence"] for row in shown} == {"measured"}
+    assert {row["provenance"]["states"]["evidence"] for row in shown} == {"estimated"}
 
 
 def test_a_configuration_that_names_an_absent_file_says_where(tmp_path: Path) -> None:

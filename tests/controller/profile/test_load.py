@@ -103,6 +103,17 @@ async def answering(text: str) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
+async def test_tokens_that_an_engine_puts_into_one_event_are_counted() -> None:
+    """vLLM joins the tokens of a stream whose reader lags; the emulator does not."""
+    usage = '{"usage":{"prompt_tokens":5,"completion_tokens":%d}}'
+    stream = f'data: {{"choices":[1]}}\n\ndata: {{"choices":[2]}}\n\ndata: {usage % 8}\n\n'
+    async with answering(stream) as port, loading(port, Cell(1, 5, 8)) as load:
+        load._rng.randint = lambda low, high: high if low > 0 else 0  # type: ignore[method-assign]
+        await until_finished(load, 3)
+        assert load.counts.tokens_per_event == pytest.approx(4.0)
+        assert load.counts.tokens == pytest.approx(4.0 * load.counts.events)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -137,3 +148,17 @@ async def test_prompts_begin_differently_and_hold_plain_tokens() -> None:
     assert len({tuple(body["prompt"][:8]) for body in seen}) == len(seen)
     assert all(len(body["prompt"]) == 40 and body["ignore_eos"] for body in seen)
     assert all(body["min_tokens"] == body["max_tokens"] for body in seen)
+
+
+async def test_the_end_of_a_prompt_and_of_a_step_can_be_waited_for() -> None:
+    slow = instance(step_base_s=0.03)
+    async with emulated(slow) as emulator, loading(emulator.ports["bf16-0"], Cell(1, 10, 12)) as load:
+        engine = emulator.engine("bf16-0")
+        for _ in range(2):
+            await load.next_token(5.0, is_first=True)
+            (seq,) = (stream.seq for stream in engine._streams.values())
+            assert seq.generated == 1
+        before = engine.physics.steps
+        await load.next_token(5.0, is_first=False)
+        assert engine.physics.steps == before + 1
+        await load.next_token(0.001, is_first=True)
