@@ -24,7 +24,7 @@ def profile(  # noqa: PLR0913 - a parameter an option
     ] = None,
     power: Annotated[
         str | None,
-        typer.Option(help="Source of GPU power, e.g. dcgm=http://10.0.0.7:9400/metrics.", show_default=False),
+        typer.Option(help="Source of GPU power: nvml, agent=URL, dcgm=URL and others.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option(help="The curves file to write.")] = Path("curves.yaml"),
     gpu_uuid: Annotated[

@@ -55,14 +55,24 @@ def write(found: Profiled, options: ProfileOptions, screen: Console) -> None:
     file = result.curves_file(found, options, version)
     report = result.report(found, file)
     written(options.out, "--out", file.text())
-    written(options.page_path, "--page", page(report, f"wattroute profile, wattroute {version}", drawing.svg))
     show(report, screen)
+    drawn = _drawn(report, options.page_path, version)
     screen.print(
-        f"\nwrote {options.out} and {options.page_path}; name the first in plan.pools.NAME.curves",
+        f"\nwrote {options.out}{drawn}; name it in plan.pools.NAME.curves",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _drawn(report: Report, path: Path, version: str) -> str:
+    """Write the page; returns what is told of it."""
+    try:
+        text = page(report, f"wattroute profile, wattroute {version}", drawing.svg)
+    except ConfigError as error:  # the package that draws is an extra
+        return f" (no page: {error})"
+    written(path, "--page", text)
+    return f", with the page {path}"
 
 
 def show(report: Report, screen: Console) -> None:

@@ -26,6 +26,8 @@ STRANGE_FRAC = 0.03
 """Tokens that the engine may have counted beyond the client's, for what is under way when a window begins and ends."""
 STRANGE_TOKENS_PER_REQUEST = 4
 MOST_REFUSED_FRAC = 0.02
+LEAST_REFUSED = 8
+"""Refusals before every place had its turn that are no passing matter, or twice as many as there are places."""
 QUICK_FRAC, MOST_READINGS = 0.02, 5
 """A reading may take this share of a part of the window, or is tried again so many times."""
 STEP_COUNT_RATIO = 1.3
@@ -143,6 +145,12 @@ class Bench:
             load.check()
             now = await self._target.counters()
             full = full + 1 if now.waiting > 0 and now.running > 0 and load.counts.started >= now.running else 0
+            refused = sum(load.counts.statuses.values())
+            if refused >= max(LEAST_REFUSED, 2 * cell.concurrency):
+                raise ProfileError(
+                    f"{cell}: the engine refuses this load{_told(load)}; lower --max-concurrency, raise the engine's "
+                    "--max-num-queued-reqs, or lift the limit of what stands before it"
+                )
             if self._clock.monotonic_s() - began_s > LONGEST_FILL_S:
                 raise ProfileError(
                     f"{cell}: only {load.counts.started} of {cell.concurrency} requests had a token after "

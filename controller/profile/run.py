@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import aiohttp
 
 from controller.clock import Clock
-from controller.errors import ConfigError, FitRefused
+from controller.errors import ConfigError, FitRefused, ProfileError
 from controller.profile import design, kernel
 from controller.profile.cells import CellsFile, MeasuredCell, Rest
 from controller.profile.design import Cell, Design, Limits
-from controller.profile.estimate import Estimate, estimate
+from controller.profile.estimate import LEAST_ROWS, Estimate, estimate
 from controller.profile.facts import EngineFacts
 from controller.profile.kernel import Kernel
 from controller.profile.measure import Bench
@@ -96,6 +96,7 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         await bench.require_quiet()
         file = CellsFile(options.cells_path, _head(options, subject, address))
         file.open()
+        told(0, 1, "idle power")
         rest = await _rest(options, bench, target, file=file, clock=clock)
         drift_frac = await _cells(subject, bench, file, told, rest.idle_w)
         fit = _fit(file.cells)
@@ -179,7 +180,13 @@ async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, id
 
     async def take(cell: Cell) -> None:
         told(len(file.cells), max(len(planned), len(file.cells) + len(left)) + 1, str(cell))
-        file.add(await bench.measure(cell, idle_w))
+        measured = await bench.measure(cell, idle_w)
+        if measured.row.power_w <= idle_w:
+            raise ProfileError(
+                f"{cell}: {measured.row.power_w:.0f} W, not above the {idle_w:.0f} W without work: the source of power "
+                "shows other GPUs than the engine's; name its own with --gpu-uuid"
+            )
+        file.add(measured)
 
     while left:
         await take(left.pop(0))
@@ -198,6 +205,11 @@ async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, id
 
 def _fit(cells: Sequence[MeasuredCell]) -> Estimate:
     used = [cell for cell in cells if cell.is_usable]
+    if len(used) < LEAST_ROWS:
+        faults = dict.fromkeys(f"{cell.cell}: {cell.fault}" for cell in cells if not cell.is_usable)
+        raise FitRefused(
+            f"{len(used)} of {len(cells)} cells are usable, {LEAST_ROWS} are needed. Left out: {'; '.join(faults)}"
+        )
     return estimate([cell.row for cell in used], [str(cell.cell) for cell in used])
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ def test_a_profile_is_written_and_shown(tmp_path: Path, monkeypatch: pytest.Monk
     assert html.count("<svg") == 3
     assert "http://" not in html.replace("http://gpus", "").replace("http://www.w3.org", "")
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_curves_are_written_where_nothing_can_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    console = screen()
+    command.write(profiled(noise=0.01), options(tmp_path), console)
+    assert "no page: charts need the package" in said(console)
+    assert (tmp_path / "c.yaml").exists()
 
 
 def test_an_interrupted_profile_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,10 +119,9 @@ async def test_a_cell_at_idle_power_is_left_out_with_the_reason() -> None:
 
 
 async def test_an_engine_that_refuses_the_load_is_told() -> None:
-    async with bench(max_num_queued_reqs=3) as (at, _):
-        measuring = asyncio.create_task(at.measure(Cell(8, 32, 16), 900.0))
-        found = await measuring
-    assert "refused" in found.fault
+    async with bench(max_num_queued_reqs=1) as (at, _):
+        with pytest.raises(ProfileError, match=r"refuses this load \(\d+ of status 503\); lower --max-concurrency"):
+            await at.measure(Cell(8, 32, 64), 900.0)
 
 
 async def test_preempted_sequences_leave_a_cell_out() -> None:

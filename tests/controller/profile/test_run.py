@@ -10,7 +10,7 @@ import pytest
 
 from controller import curves_file
 from controller.clock import SystemClock
-from controller.errors import ConfigError, ProfileError
+from controller.errors import ConfigError, FitRefused, ProfileError
 from controller.model.perf import FITTED
 from controller.profile.options import ProfileOptions
 from controller.profile.run import Profiled, profile
@@ -129,3 +129,25 @@ async def test_the_log_of_the_engine_tells_the_kernel_where_the_engine_does_not(
         log.write_text("nothing\n")
         with pytest.raises(ConfigError, match="no line tells a kernel"):
             await run(options(emulator, tmp_path, engine_log=log))
+
+
+async def test_the_power_of_other_gpus_ends_the_profile_at_the_first_cell(tmp_path: Path) -> None:
+    async with emulated(instance(**CURVES), instance("other-0")) as emulator:
+        given = options(emulator, tmp_path, gpu_uuids=("GPU-emulated-other-0-*",))
+        with pytest.raises(ProfileError, match=r"not above the \d+ W without work.*--gpu-uuid"):
+            await run(given)
+
+
+async def test_cells_that_no_fit_can_use_are_told_with_their_faults(tmp_path: Path) -> None:
+    async with emulated(instance(**CURVES)) as emulator:
+        given = options(emulator, tmp_path)
+        await run(given)
+    lines = given.cells_path.read_text().splitlines()
+    spoilt = [line.replace('"fault": ""', '"fault": "not steady"') for line in lines]
+    given.cells_path.write_text("".join(f"{line}\n" for line in spoilt))
+    async with emulated(instance(**CURVES)) as emulator:
+        head = spoilt[0].replace(given.url, f"http://127.0.0.1:{emulator.ports['bf16-0']}")
+        head = head.replace(given.power, f"dcgm=http://127.0.0.1:{emulator.control_port}/metrics")
+        given.cells_path.write_text("\n".join([head, *spoilt[1:], *spoilt[2:4], ""]))
+        with pytest.raises(FitRefused, match=r"0 of \d+ cells are usable.*not steady"):
+            await run(options(emulator, tmp_path))
