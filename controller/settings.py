@@ -20,14 +20,9 @@ from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, Precedence
 from controller.model.perf import Evidence
 from controller.optimizer.solver_name import SolverName
-from controller.power_settings import (
-    DcgmSettings,
-    GpuPowerSettings,
-    MeterSettings,
-    PowerLadderSettings,
-    power_specs,
-    refuse_gpus,
-)
+from controller.power_settings.gpus import DcgmSettings, GpuPowerSettings
+from controller.power_settings.ladder import PowerLadderSettings, power_specs, refuse_gpus
+from controller.power_settings.meter import MeterSettings
 from controller.quality.table import Task
 from controller.quality_settings import QualitySettings
 from controller.signals.power.specs import PowerSpecs
