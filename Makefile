@@ -16,10 +16,11 @@ demo: $(STAMP)  ## the main job, on this machine
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-servers:  ## the real servers that tests use where they find them; on Debian as root
+servers:  ## the real servers that tests use where they find them, and the compiler of the NVML stand-in; on Debian as root
 	set -e; for program in redis-server prometheus; do \
 	  command -v $$program >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program; }; \
 	done
+	command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 
 test-vllm: $(STAMP)  ## the router in front of real vLLM servers, on the processor; skips where they cannot run
 	$(BIN)/python -m tests.vllm.run $(ARGS)

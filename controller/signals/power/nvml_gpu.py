@@ -73,6 +73,8 @@ class GpuMeter:
         self._missing: Missing | None = None
         self._offset_j: float | None = None
         """What the method's own energy lacks to go on from the energy told before; None until its first point."""
+        self._still_since_s: float | None = None
+        """First poll that found the counter where it was before; a time without polls says nothing."""
         self._use(Method.ENERGY_COUNTER)
 
     @property
@@ -86,10 +88,10 @@ class GpuMeter:
         is_module = self.device.is_module and self._method is not Method.POWER_USAGE
         return f"nvml {self._method.value}{' of the module' if is_module else ''}"
 
-    def renew(self, device: Device) -> None:
-        """Take the handle of a library that was opened again, and try the best way first again."""
+    def renew(self, device: Device, *, driver_is_new: bool) -> None:
+        """Take the handle of a library that was opened again; a driver that was loaded again may have a better way."""
         self.device = device
-        if self._method is not Method.ENERGY_COUNTER:
+        if driver_is_new and self._method is not Method.ENERGY_COUNTER:
             self._use(Method.ENERGY_COUNTER)
 
     def lose(self, error: NvmlError, at: Moment) -> Missing:
@@ -144,7 +146,11 @@ class GpuMeter:
         return self._integral.take(at.monotonic_s, power_w)
 
     def _is_stuck(self, library: PowerCalls, counted: CounterReading, at: Moment) -> bool:
-        if self._method is not Method.ENERGY_COUNTER or at.monotonic_s - counted.moved_at_s < STILL_S:
+        if self._method is not Method.ENERGY_COUNTER or counted.moved_at_s >= at.monotonic_s:
+            self._still_since_s = None
+            return False
+        self._still_since_s = at.monotonic_s if self._still_since_s is None else self._still_since_s
+        if at.monotonic_s - self._still_since_s < STILL_S:
             return False
         try:
             return library.power_w(self.device) > _QUIET_W
@@ -178,4 +184,5 @@ class GpuMeter:
         self._bound_w = power_bound_w(self.device.max_limit_w)
         self._counter = EnergyCounter(CounterOptions(window_s=self._window_s, bound_w=self._bound_w))
         self._integral = PowerIntegral()
+        self._still_since_s = None
         self._offset_j = None

@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 1.0
 MOST_RETRY_S = 10.0
 """While nothing can be read."""
-MOST_SEARCH_S = 60.0
-"""While a GPU is lost: it rarely comes back, and looking for it interrupts the others for some milliseconds."""
+MOST_SEARCH_S = 600.0
+"""While a GPU is lost: it rarely comes back without a reboot, and looking for it interrupts the others for as long as
+the driver needs to find out."""
 MAX_GPUS = 64
 """GPUs that are remembered, those gone included."""
 
@@ -126,17 +127,17 @@ class NvmlReader:
         self._events["reopen"] += was_open
         if self._fault is not None or not was_open:
             log.info("NVML is open", extra={"driver": self._driver, "gpus": len(devices.found)})
+        self._renew(devices, driver_is_new=self._fault is not None)
         self._fault, self._unnamed = None, devices.faults
-        self._renew(devices)
         if self._gone or self._unnamed:
             self._retry_later(at, MOST_SEARCH_S)
         else:
             self._retry_at_s, self._retry_s = None, FIRST_RETRY_S
 
-    def _renew(self, devices: Devices) -> None:
+    def _renew(self, devices: Devices, *, driver_is_new: bool) -> None:
         for device in devices.found:
             if device.uuid in self._meters:
-                self._meters[device.uuid].renew(device)
+                self._meters[device.uuid].renew(device, driver_is_new=driver_is_new)
             elif len(self._meters) < MAX_GPUS:
                 self._meters[device.uuid] = GpuMeter(device, self._window_s, self._events)
         shown = {device.uuid for device in devices.found}

@@ -136,6 +136,14 @@ def test_a_counter_that_stands_still_under_load_is_not_believed():
     assert reading.energy_j >= 1000.0 + 3 * 400.0
 
 
+def test_a_time_without_polls_is_no_time_of_standing_still():
+    bench = Bench(Calls(energy=1000.0, power=400.0))
+    bench.poll(0.0)
+    bench.run(3.0, grow_w=400.0)
+    bench.poll(300.0)
+    assert bench.run(300.0 + STILL_S - 0.4).source == "nvml energy counter"
+
+
 def test_a_counter_that_stands_still_while_nothing_is_drawn_is_only_old():
     bench = Bench(Calls(energy=1000.0, power=0.0))
     bench.poll(0.0)
@@ -150,7 +158,9 @@ def test_energy_goes_on_when_the_way_of_measuring_changes_and_comes_back():
     energies = [bench.run(3.0, grow_w=400.0).energy_j]
     counter_j, bench.calls.energy = bench.calls.energy, NvmlFault.UNSUPPORTED
     energies.append(bench.run(6.0).energy_j)
-    bench.meter.renew(DEVICE)
+    bench.meter.renew(DEVICE, driver_is_new=False)
+    assert bench.meter.method is Method.INSTANT_POWER
+    bench.meter.renew(DEVICE, driver_is_new=True)
     bench.calls.energy = counter_j
     energies.append(bench.run(9.0, grow_w=400.0).energy_j)
     assert bench.meter.method is Method.ENERGY_COUNTER

@@ -1,6 +1,8 @@
 """The reader of all GPUs through the real binding, on emulated GPUs (stub.c)."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.model.observation import Missing, Reading
 from controller.signals.power.nvml_gpu import Moment
@@ -111,6 +113,7 @@ def test_a_lost_gpu_is_missing_while_the_others_are_read(stub):
     assert snapshot.events["lost"] == 1
     assert snapshot.events["reopen"] <= 8  # looked for ever more seldom
     stub.gpu(1, ret=None, handle=None)
+    bench.poll(120.0 + MOST_SEARCH_S)
     snapshot = bench.drive(120.0 + MOST_SEARCH_S + 3.0, 400.0, 300.0)
     assert readings(snapshot)["GPU-b"].value_w == pytest.approx(300.0)
     assert snapshot.faults == ()
@@ -154,6 +157,38 @@ def test_each_gpu_is_dated_when_it_is_asked(stub):
     moments = iter([0.0, 0.5, 1.0])
     snapshot = bench.reader.poll(lambda: Moment(T + (at_s := next(moments)), at_s))
     assert [gpu.reading.observed_at_s - T for gpu in snapshot.gpus] == [0.5, 1.0]
+
+
+CODES = [0, nvml.NOT_SUPPORTED, nvml.NO_PERMISSION, nvml.TIMEOUT, nvml.LOST, nvml.UNINITIALIZED, nvml.UNKNOWN, 2, 777]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["init", "0.ret", "0.handle", "1.energy.ret", "1.instant.ret", "1.power.ret"]),
+            st.sampled_from(CODES),
+        ),
+        max_size=20,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_nvml_answers_is_a_state_and_it_ends_with_the_fault(tmp_path_factory, changes):
+    with nvml.loaded(tmp_path_factory.mktemp("nvml")) as stub:
+        stub.add(uuid="GPU-a")
+        stub.add(uuid="GPU-b")
+        bench = Bench(stub)
+        for n, (key, code) in enumerate(changes):
+            stub.set({key: code})
+            snapshot = bench.poll(n * 1.5)
+            told = readings(snapshot)
+            assert all(isinstance(r, Reading) or r.reason for r in told.values())
+            assert told or snapshot.faults
+        stub.set(dict.fromkeys((key for key, _ in changes)))
+        bench.poll(2000.0)
+        well = bench.poll(4000.0)
+        assert well.faults == ()
+        assert all(isinstance(r, Reading) for r in readings(well).values())
+        assert len(well.gpus) == 2
 
 
 def test_a_reader_that_is_closed_leaves_the_driver(stub):
