@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 import trustme
 
+from controller.clock import SystemClock
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, decode
+from controller.signals.power.open_source import open_source
 from tests.fakes.agent_process import agent_process
 from tests.fakes.nvml import stub as nvml
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
@@ -63,6 +65,25 @@ async def test_a_controller_elsewhere_sees_power_that_is_at_most_two_seconds_old
         assert [gpu.uuid for gpu in sample.gpus] == ["GPU-a", "GPU-b"]
         for gpu in sample.gpus:
             assert 0 <= sample.sent_at_s - gpu.reading.observed_at_s + interval_s <= 2.0
+
+
+@needs_a_compiler
+async def test_the_controller_s_own_source_reads_it(tmp_path):
+    stub = NvmlStub(tmp_path)
+    stub.add(uuid="GPU-a", energy_ret=nvml.NOT_SUPPORTED, instant=437_000, power=437_000)
+    stub.add(uuid="GPU-b", ret=nvml.NO_PERMISSION)
+    (tmp_path / "token").write_text(TOKEN)
+    arguments = ("--token-file", str(tmp_path / "token"))
+    with agent_process(tmp_path, stub, *arguments) as agent:
+        text = f"agent={agent.url}?token_file={tmp_path / 'token'}"
+        async with open_source(text, SystemClock(), timeout_s=STOP_S) as source:
+            readings, errors = await source.read(0.0)
+            while "GPU-a" not in readings:
+                await asyncio.sleep(0.05)
+                readings, errors = await source.read(0.0)
+    assert errors == ()
+    assert readings["GPU-a"].value_w == pytest.approx(437.0)
+    assert "no permission" in readings["GPU-b"].reason
 
 
 @needs_a_compiler
