@@ -115,6 +115,8 @@ class Bars:
                 changes.append(self._lift(name, f"{case.in_a_row} canaries in a row agreed with the reference"))
             elif bar is None and pool_id not in self._barred and case.evidence >= self._alarm_at:
                 changes.append(self._bar(name, BY_CANARY, _told(case), now_s))
+                if name == instance_id:
+                    self._cases[pool_id].evidence = 0.0  # it came from this instance, as it sufficed for it alone
         return tuple(changes)
 
     def bar(self, name: str, reason: str, now_s: float) -> Change | None:

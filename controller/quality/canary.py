@@ -1,9 +1,9 @@
 """Which canary is sent next, and what its answer means. Pure but for the chance it is given.
 
 Every serving instance is asked in turn, the reference's own among them. Once a pool is under suspicion most canaries go
-to it, half of them to its most suspected instance and half to its others: a pool that is broken as a whole and one bad
-instance in it are both told apart and found soon. Prompts are drawn at random, so that a prompt that a lower precision
-always answers otherwise counts as chance.
+to it, two thirds of them to its most suspected instance and one to its others: a pool that is broken as a whole and one
+bad instance in it are both told apart and found soon. Prompts are drawn at random, so that a prompt that a lower
+precision always answers otherwise counts as chance.
 
 The answer beside which others are put comes from an instance of the reference that is not itself under suspicion.
 While there is none - it sleeps under a power limit, say - it is the answer that the reference gave to the same built-in
@@ -29,6 +29,7 @@ SUSPECT = 0.1
 """Share of the way to an alarm, on its logarithmic scale, from which an instance is asked more often: about two
 canaries in a row that do not agree."""
 _TO_SUSPECTS = 0.9
+_TO_WORST = 2 / 3
 _TO_SAMPLES = 0.5
 MAX_SAMPLES = 64
 MAX_TALLIES = 512
@@ -239,7 +240,7 @@ class Canaries:
         if self._doubt(worst) < SUSPECT or self._chance.random() >= _TO_SUSPECTS:
             return min(judged, key=lambda seen: self._asked.get(seen.instance_id, 0))
         others = [seen for seen in judged if seen.pool_id == worst.pool_id and seen is not worst]
-        if not others or self._chance.random() < 0.5:
+        if not others or self._chance.random() < _TO_WORST:
             return worst
         return min(others, key=lambda seen: self._asked.get(seen.instance_id, 0))
 

@@ -56,7 +56,7 @@ def test_one_bad_instance_is_barred_alone_within_a_minute() -> None:
     for seed in range(40):
         fleet = _warm(at, seed)
         fleet.agreement["fp8-1"] = 0.0
-        found = fleet.until_change(WITHIN + 20)
+        found = fleet.until_change(WITHIN + 10)
         assert found is not None
         assert found[0].barred.name == "fp8-1"
         assert fleet.run(600) == []  # its neighbours are left alone, and so is the pool

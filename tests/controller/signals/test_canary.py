@@ -14,15 +14,15 @@ from aiohttp import web
 from controller.clock import VirtualClock
 from controller.model.fleet import Site
 from controller.model.observation import InstanceObservation, InstanceState
-from controller.quality.prompts import BUILT_IN
+from controller.quality.prompts import BUILT_IN, Prompt
 from controller.signals.canary import CanaryOptions, CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.quality_book import QualityBook
 from controller.simulation.emulator import Emulator
-from router.contract import Precision
+from router.contract import PoolId, Precision
 from tests.fakes.controller_parts import NOW_S, ListRecorder, pool, site
 from tests.fakes.emulated import MODEL, emulated, instance
-from tests.fakes.http_stub import http_stub
+from tests.fakes.http_stub import Handler, http_stub
 from tests.fakes.plain_engines import PlainEngines
 
 FAST = CanaryOptions(per_s=1.0, model=MODEL, energy_j_per_h=1e9)
@@ -184,11 +184,15 @@ async def test_samples_are_fetched_once_with_the_token_and_never_logged(caplog: 
         options = replace(FAST, router_urls=(stub.url,), router_token="t" * 20, sample_s=5.0)
         with caplog.at_level(logging.DEBUG):
             async with bench(options) as at:
+                taken: list[Prompt] = []
+                keep = at.book.canaries.take_samples
+                at.book.canaries.take_samples = lambda prompts: (taken.extend(prompts), keep(prompts))[1]  # type: ignore[method-assign]
                 await at.send(40)
                 fp8 = next(report for report in at.book.report().pools if report.pool_id == "fp8")
     assert {name for name, _ in fp8.by_class} == {BUILT_IN, "batch"}
     assert set(seen) == {f"Bearer {'t' * 20}"}
     assert len(seen) == 8
+    assert len(taken) == 1
     assert secret not in caplog.text
 
 
@@ -212,3 +216,42 @@ async def test_without_a_pace_none_is_sent() -> None:
     async with bench(replace(FAST, per_s=0.0)) as at:
         await at.task.run()
         assert at.book.counts.paused == "off"
+
+
+async def test_log_probabilities_are_compared_where_engines_tell_them() -> None:
+    """Stubs stand for engines here, as the emulator refuses log-probabilities."""
+    asked: list[dict[str, object]] = []
+
+    def answering(logprob: float) -> Handler:
+        async def answer(request: web.Request) -> web.Response:
+            asked.append(await request.json())
+            told = [{"token": "yes", "logprob": logprob}, {"token": ".", "logprob": -0.5}]
+            message = {"role": "assistant", "content": "yes."}
+            return web.json_response({"choices": [{"message": message, "logprobs": {"content": told}}]})
+
+        return answer
+
+    async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
+        one.set("/v1/chat/completions", answering(-0.1), "POST")
+        two.set("/v1/chat/completions", answering(-0.3), "POST")
+        fleet = site(pool("bf16", (one.url,)), pool("fp8", (two.url,), Precision.FP8))
+        options = replace(FAST, headers={PoolId("fp8"): {"authorization": "Bearer sk"}}, priority=7)
+        book = CanarySetup(options=options).book(fleet, ListRecorder())
+        seen = [
+            InstanceObservation(i.instance_id, p.pool_id, InstanceState.SERVING, 0.0, 0.0)
+            for p in fleet.pools
+            for i in p.instances
+        ]
+        parts = CanaryParts(
+            book, PlainEngines(session), session, VirtualClock(), lambda: seen, lambda: None, lambda: None
+        )
+        task = CanaryTask(fleet, parts, options)
+        for _ in range(20):
+            await task.step()
+            await task.settle()
+    fp8 = next(report for report in book.report().pools if report.pool_id == "fp8")
+    assert fp8.mean_logprob_gap == pytest.approx(0.1)
+    assert fp8.agreement.frac == 1.0
+    assert {(body["priority"], body["logprobs"], body["max_tokens"], body["model"]) for body in asked} == {
+        (7, True, 16, MODEL)
+    }
