@@ -80,7 +80,8 @@ class Custody:
         if self._options.on_exit is OnExit.LEAVE:
             return ()
         now_s = decision.diagnostics.now_s
-        back = hand_back(self._site, self.sleepers, instances, self._headroom_w(decision), reason=reason)
+        site = decision.upper or self._site
+        back = hand_back(site, self.sleepers, instances, self._headroom_w(decision), reason=reason)
         due = tuple(command for command in back.commands if self._is_due(command.instance_id, now_s))
         self._tried_s |= {command.instance_id: now_s for command in due}
         lines = await self._tasks.apply(Commands(decision.commands.table, due))

@@ -45,6 +45,8 @@ class Decision:
         recommended: what would be set going, in mode ``recommend``.
         memory: for the next tick.
         diagnostics: the reasons.
+        upper: the site with P0 of each pool at the upper end of what is known, for what is switched on between ticks;
+            None where nobody told.
     """
 
     plan: Plan | None
@@ -54,6 +56,7 @@ class Decision:
     recommended: tuple[InstanceCommand, ...]
     memory: Memory
     diagnostics: Diagnostics
+    upper: Site | None = None
 
 
 def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, observation: Observation) -> Decision:
@@ -99,6 +102,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
         recommended=steered.wanted if policy.mode is Mode.RECOMMEND else (),
         memory=memory,
         diagnostics=diagnose(site, memory, observation, outcome),
+        upper=learnt.upper,
     )
 
 

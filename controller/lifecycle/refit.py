@@ -61,6 +61,17 @@ class Learnt:
         return tuple(SURE_SD * math.sqrt(fit.power.belief.variance_at((1.0, 0.0, 0.0, 0.0))) for fit in self.fits)
 
     @property
+    def upper(self) -> Site:
+        """The site with P0 of each pool at its upper end, for whoever switches instances on between two ticks."""
+        if not self.fits:
+            return self.site
+        pools = []
+        for pool, doubt in zip(self.site.pools, self.doubts_w, strict=True):
+            base_j = pool.curves.step_base_j + doubt * pool.curves.step_base_s
+            pools.append(replace(pool, curves=replace(pool.curves, step_base_j=base_j)))
+        return replace(self.site, pools=tuple(pools))
+
+    @property
     def fallbacks(self) -> tuple[Fallback, ...]:
         """Pools that have left their curves."""
         return tuple(

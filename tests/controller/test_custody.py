@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,13 @@ from tests.fakes.controller_parts import NOW_S, commands, curves, decision, diag
 SITE = site()
 NAME = InstanceId("int4-0")
 ADDED_W = curves().p0_w - curves().sleeping_w
+DOUBTED = replace(
+    SITE,
+    pools=tuple(
+        replace(pool, curves=replace(pool.curves, step_base_j=1.1 * pool.curves.step_base_j)) for pool in SITE.pools
+    ),
+)
+"""The site with the upper end of what its instances may draw."""
 
 
 class Driver:
@@ -109,6 +117,8 @@ async def test_a_configured_leave_leaves_them_and_names_them(caplog):
         (limited(4000.0 + ADDED_W - 1), {"precedence": Precedence.QOS}, True),
         (limited(3950.0 + ADDED_W + 1, measured_w=None), {}, True),
         (limited(3950.0 + ADDED_W - 1, measured_w=None), {}, False),
+        (replace(limited(4000.0 + ADDED_W + 1), upper=DOUBTED), {}, False),
+        (replace(limited(4000.0 + 1.5 * ADDED_W), upper=DOUBTED), {}, True),
     ],
 )
 async def test_a_limit_in_force_is_kept_unless_the_classes_come_first(made, options, woken, caplog):

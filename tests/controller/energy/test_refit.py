@@ -2,11 +2,14 @@ import dataclasses
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.energy.refit import CHANGE_STREAK, FORGET_TAU_S, PoolFit, curves_of, learn, own_figures, predicted_w
 from controller.energy.refit_interval import Doing, Interval
 from controller.energy.refit_prior import prior_of
 from controller.simulation.profiles import load_profile
+from controller.store.plain import from_plain, to_plain
 from tests.fakes.refit_pool import TICK_S, Load, intervals, scaled_power, scaled_time
 
 DENSE = load_profile("llama-3.1-8b/bf16/1xh100")
@@ -53,6 +56,13 @@ def test_after_a_quarter_of_an_hour_power_is_known_within_five_percent(true, see
     assert abs(minutes[0] - 1.0) > 0.02  # it has been wrong
     assert minutes[-1] == pytest.approx(1.0, abs=0.05)
     assert minutes[-3:] == pytest.approx([1.0] * 3, abs=0.05)
+
+
+@pytest.mark.parametrize(("seed", "factor"), [(11, 1.4), (12, 1 / 1.4), (13, 1.4), (14, 1 / 1.4)])
+def test_chance_does_not_decide_it(seed, factor):
+    seen = intervals(lambda _: EXPERTS, load_of(EXPERTS, "mixed"), seconds=900.0, seed=seed)
+    _, minutes = played(scaled_power(EXPERTS, factor), seen)
+    assert minutes[4:] == pytest.approx([1.0] * 11, abs=0.05)
 
 
 @pytest.mark.parametrize("factor", [1.4, 1 / 1.4])
@@ -174,6 +184,33 @@ def test_no_figure_becomes_negative_whatever_is_read():
     assert found.p0_w > 0.0
     assert found.step_base_s > 0.0
     assert found.decode_j_per_token >= -1e-12
+
+
+ANY_INTERVAL = st.builds(
+    Interval,
+    doing=st.sampled_from(Doing),
+    wall_s=st.floats(3.5, 120.0),
+    energy_j=st.floats(0.0, 1e6),
+    noise_frac=st.floats(0.01, 0.5),
+    decode_tokens=st.floats(0.0, 1e6),
+    prefill_tokens=st.floats(0.0, 1e6),
+    steps=st.none() | st.floats(0.0, 1e5),
+    running=st.tuples(st.integers(0, 500), st.integers(0, 500)),
+)
+
+
+@given(st.lists(st.tuples(st.lists(ANY_INTERVAL, max_size=3), st.floats(0.0, 1e6)), max_size=15))
+def test_whatever_is_counted_figures_stay_sensible_and_doubt_bounded(ticks):
+    prior = prior_of(DENSE)
+    fit = PoolFit.begin(prior)
+    for seen, passed_s in ticks:
+        fit = learn(fit, prior, seen, passed_s)
+    assert all(math.isfinite(value) and value >= 0.0 for value in fit.in_force)
+    assert curves_of(fit, DENSE).p0_w > 0.0
+    for estimate, bound in zip(fit.estimates, prior.wide, strict=True):
+        for i, row in enumerate(estimate.belief.covariance):
+            assert -1e-9 * bound[i][i] <= row[i] <= bound[i][i] * (1 + 1e-9)
+    assert from_plain(PoolFit, to_plain(fit)) == fit
 
 
 def test_figures_in_force_are_those_of_a_whole_set_of_curves():

@@ -156,6 +156,15 @@ def test_errors_of_a_pools_instances_add_up():
     assert learnt.doubts_w == pytest.approx((SURE_SD * 10.0, 0.0))
 
 
+def test_the_upper_end_of_p0_is_told_for_what_is_switched_on_between_ticks():
+    _, last = learnt_over(20, 1.4)
+    for pool, upper, doubt_w_ in zip(last.site.pools, last.upper.pools, last.doubts_w, strict=True):
+        assert doubt_w_ > 0.0
+        assert upper.curves.p0_w == pytest.approx(pool.curves.p0_w + doubt_w_)
+        assert upper.curves.sleeping_w == pool.curves.sleeping_w
+    assert Learnt(SITE, RefitState()).upper is SITE
+
+
 @pytest.mark.parametrize(
     ("usual", "doubt", "reference_w", "kept"),
     [
