@@ -47,6 +47,7 @@ from controller.signals.collect import Collector, Sources
 from controller.signals.engines import EngineSource
 from controller.signals.feeds import Feed
 from controller.signals.power.open_source import open_power
+from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
 from controller.signals.routers import RouterSource
 from controller.store.ledger import Ledger
@@ -162,7 +163,7 @@ async def assemble(
         )
         routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted)
         sources = Sources(
-            power=await stack.enter_async_context(open_power(endpoints.power, session, clock)),
+            power=await stack.enter_async_context(_opened_power(endpoints.power, clock)),
             engines=observed,
             routers=routers,
             price_usd_per_mwh=price_usd_per_mwh,
@@ -227,6 +228,16 @@ async def _end(task: asyncio.Task[None]) -> None:
     (error,) = await asyncio.gather(task, return_exceptions=True)
     if isinstance(error, Exception):
         log.error("canaries ended", exc_info=error)
+
+
+@contextlib.asynccontextmanager
+async def _opened_power(specs: PowerSpecs, clock: Clock) -> AsyncIterator[PowerSources]:
+    """The sources of power with connections of their own: streams stay open, and take no place of what is asked."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        open_power(specs, session, clock) as sources,
+    ):
+        yield sources
 
 
 def build_app(api: Api, board: Board, token: str | None) -> web.Application:

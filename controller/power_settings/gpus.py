@@ -27,7 +27,7 @@ class DcgmSettings(HttpSource):
     """dcgm-exporters, read at their own addresses."""
 
     kind: Literal["dcgm"]
-    urls: Annotated[tuple[Url, ...], Field(min_length=1)]
+    urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=4096)]
     """Metrics addresses, e.g. http://10.0.0.7:9400/metrics."""
     power_metric: Text = POWER
     """Gauge in W, where a relabelling has renamed it."""
@@ -88,7 +88,7 @@ class AgentSettings(HttpSource):
     """Node agents: `wattroute agent` on the machines with GPUs."""
 
     kind: Literal["agent"]
-    urls: Annotated[tuple[Url, ...], Field(min_length=1)]
+    urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=4096)]
     """Addresses of the agents."""
 
     def spec(self, timeout_s: float) -> GpuSpec:
