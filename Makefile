@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-path bench-plan bench-refit lint schema images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-joules bench-path bench-plan bench-refit lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ bench-agreement: $(STAMP)  ## how well the simulator's models agree with the emu
 
 bench-forecast: $(STAMP)  ## how well demand, price and carbon are foreseen
 	$(BIN)/python -m tests.bench.forecasts $(ARGS)
+
+bench-joules: $(STAMP)  ## whether the energy that clients are told adds up to what was metered
+	$(BIN)/python -m tests.bench.joules $(ARGS)
 
 bench-path: $(STAMP)  ## the data path without the kernel
 	$(BIN)/python -m tests.bench.path

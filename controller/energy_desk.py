@@ -54,11 +54,16 @@ class DeskParts:
 
 
 class EnergyDesk:
-    """What the loop calls at each look."""
+    """What the loop calls at each look.
+
+    Attributes:
+        j_per_output_token: of the last settlement, by pool and class.
+    """
 
     def __init__(self, parts: DeskParts) -> None:
         self._parts = parts
         self._booked: Booked | None = None
+        self.j_per_output_token: dict[str, dict[str, float]] = {}
         parts.metrics.show(parts.book.totals, parts.book.in_flight)
 
     def take(self, observation: Observation) -> dict[str, Any] | None:
@@ -69,6 +74,7 @@ class EnergyDesk:
         if booked.settlement is None:
             return None
         parts.metrics.settle(booked.settlement)
+        self.j_per_output_token = booked.settlement.j_per_output_token()
         return booked.settlement.record()
 
     async def tell(self, now_s: float) -> None:

@@ -72,6 +72,7 @@ class EnergyMetrics:
             "Energy borne over output tokens of the last settlement; NaN without tokens.",
             pool_class,
         )
+        self._settled: set[tuple[str, str]] = set()
 
     def show(self, totals: Totals, in_flight: Mapping[str, Share]) -> None:
         """Set what was told off so far."""
@@ -94,10 +95,14 @@ class EnergyMetrics:
 
     def settle(self, settled: Settlement) -> None:
         """Set what a settlement says of tokens."""
-        for key, share in settled.shares.items():
-            tokens = settled.tokens[key].decode
-            per_token = share.energy_j / tokens if tokens > 0 else math.nan
-            self._per_token.labels(key.pool_id, key.class_id).set(per_token)
+        known = {
+            (pool_id, class_id): joules
+            for pool_id, by_class in settled.j_per_output_token().items()
+            for class_id, joules in by_class.items()
+        }
+        self._settled |= known.keys()
+        for labels in self._settled:
+            self._per_token.labels(*labels).set(known.get(labels, math.nan))
 
     def _show_account(self, account: str, shares: Iterable[tuple[str, Share]]) -> None:
         for pool_id, share in shares:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.announce import Announcer
@@ -56,12 +56,14 @@ class Status:
     Attributes:
         decision: None before the first one.
         energy_j: energy of the site since the controller began.
+        j_per_output_token: what requests bore of it in the last settlement, by pool and class.
     """
 
     observation: Observation
     decision: Decision | None
     faults: tuple[Fault, ...]
     energy_j: float
+    j_per_output_token: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,9 @@ class Runner:
         self._begin_tick(observation)
         energy_j = self._meter.take(observation.site_power)
         self._parts.telemetry.take_observation(observation, energy_j)
-        self.status = Status(observation, self._decision, tuple(self._faults.values()), energy_j)
+        desk = self._parts.desk
+        per_token = {} if desk is None else desk.j_per_output_token
+        self.status = Status(observation, self._decision, tuple(self._faults.values()), energy_j, per_token)
         for watcher in self._parts.watchers:
             try:
                 watcher(self.status)

@@ -64,7 +64,11 @@ def build(site: Site, status: Status, derived: Derived, mode: str) -> Json:
         "price_usd_per_mwh": _in_force(observation.price_usd_per_mwh, observation.now_s),
         "carbon_kg_per_mwh": _in_force(observation.carbon_kg_per_mwh, observation.now_s),
         "event": _event(diagnostics),
-        "pools": [_pool(pool, observation, diagnostics, derived.window) for pool in site.pools],
+        "pools": [
+            _pool(pool, observation, diagnostics, derived.window)
+            | {"j_per_output_token": dict(status.j_per_output_token.get(pool.pool_id, {}))}
+            for pool in site.pools
+        ],
         "classes": [_class(cls, observation, status, diagnostics) for cls in site.classes],
         "latency": {
             "ttft_p50_s": latency.ttft_p50_s,

@@ -143,6 +143,7 @@ class Attributed:
         stock: what stays for requests that are yet to tell.
         idle: idle energy that nobody bears.
         unattributed: active energy of which no router knows a request: asked past the routers, or given up.
+        borne_j: what requests bear of the interval, now or when they tell their tokens.
         rate: None where no token was made.
     """
 
@@ -151,6 +152,7 @@ class Attributed:
     stock: Stock
     idle: Share
     unattributed: Share
+    borne_j: float
     rate: Rate | None
 
 
@@ -189,8 +191,8 @@ def _one(interval: Interval, stock: Stock, factor: float | None, signals: Signal
     )
     shares, left = _draw(interval, full)
     if not interval.told_tokens and interval.silent == 0 and not interval.is_running:
-        return Attributed(interval, shares, Stock(), idle, left.share, rate)
-    return Attributed(interval, shares, left, idle, NOTHING, rate)
+        return Attributed(interval, shares, Stock(), idle, left.share, inflow.energy_j, rate)
+    return Attributed(interval, shares, left, idle, NOTHING, inflow.energy_j, rate)
 
 
 def _parted(interval: Interval, active_j: float, borne_j: float) -> tuple[Share, Rate | None]:

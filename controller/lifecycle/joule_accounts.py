@@ -74,6 +74,15 @@ class Settlement:
         booked_j = sum(share.energy_j for part in parts for share in part.values())
         return booked_j - sum(share.energy_j for share in self.in_flight_before.values())
 
+    def j_per_output_token(self) -> dict[str, dict[str, float]]:
+        """Energy borne over output tokens by pool and class, of those with tokens."""
+        found: dict[str, dict[str, float]] = {}
+        for key, share in self.shares.items():
+            tokens = self.tokens[key].decode
+            if tokens > 0:
+                found.setdefault(key.pool_id, {})[key.class_id] = share.energy_j / tokens
+        return found
+
     def record(self) -> dict[str, Any]:
         """As the ledger keeps it; energies in J, emissions in kg."""
         return {

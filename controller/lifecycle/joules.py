@@ -13,6 +13,7 @@ from controller.energy.attribution import Attributed, IdlePolicy, Interval, Sign
 from controller.energy.joule_share import NOTHING, Share
 from controller.lifecycle.instance_meter import InstanceMeter, Metered, modelled_power_w
 from controller.lifecycle.joule_accounts import NO_TOTALS, Accounts, PoolClass, Settlement, Totals
+from controller.lifecycle.token_rate import TokenRate
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.grid import Series
 from controller.model.observation import (
@@ -122,6 +123,7 @@ class JouleBook:
         self._classes = {cls.class_id for cls in site.classes}
         self._seen: dict[InstanceId, _Seen] = {}
         self._stocks: dict[InstanceId, Stock] = {}
+        self._courses = {name: TokenRate() for name in self._places}
         self._rates: dict[InstanceId, InstanceRate] = {}
         self.accounts = Accounts(totals)
 
@@ -201,11 +203,12 @@ class JouleBook:
         for label, share in result.shares.items():
             self.accounts.add(PoolClass(interval.pool_id, label), share, told[label])
         self.accounts.leave(interval.pool_id, idle=result.idle, unattributed=result.unattributed)
-        if result.rate is not None:
-            rate = InstanceRate(interval.instance_id, result.rate.prefill_j, result.rate.decode_j, metered.quality)
-            self._rates[interval.instance_id] = rate
-        else:
+        rate = self._courses[interval.instance_id].take(result)
+        if rate is None:
             self._rates.pop(interval.instance_id, None)
+        else:
+            told_rate = InstanceRate(interval.instance_id, rate.prefill_j, rate.decode_j, metered.quality)
+            self._rates[interval.instance_id] = told_rate
 
     def _current_rates(self, observation: Observation) -> tuple[InstanceRate, ...]:
         """Measured ones; of an instance that made nothing, what a request on its own costs by the curves."""

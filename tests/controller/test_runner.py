@@ -375,6 +375,7 @@ class DeskStub:
 
     def __init__(self, failure=None):
         self.failure, self.looks = failure, 0
+        self.j_per_output_token = {"bf16": {"standard": 4.5}}
 
     def take(self, seen):
         self.looks += 1
@@ -390,6 +391,7 @@ async def test_energy_is_booked_at_each_look_and_recorded():
     bench.runner._parts = dataclasses.replace(bench.runner._parts, desk=DeskStub())
     await bench.until(lambda: len(bench.recorder.of("energy")) >= 2)
     assert [record["look"] for record in bench.recorder.of("energy")][:2] == [1, 2]
+    assert bench.statuses[-1].j_per_output_token["bf16"] == {"standard": 4.5}
 
 
 async def test_an_account_that_fails_is_told_and_does_not_stop_the_control():

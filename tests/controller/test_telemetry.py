@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.energy_metrics import EnergyMetrics
 from controller.lifecycle.diagnostics import Fallback, PoolRefit, RefitAlarm, RefitFigure
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
 from controller.model.plan import Slack, Verb
@@ -223,7 +224,9 @@ def test_the_reference_lists_every_metric_and_no_other():
     section = page.partition("\n## Metrics\n")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     listed = {name.removesuffix("_total") for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
-    names = {family.name.removeprefix("wattroute_controller_") for family in Telemetry(SITE).registry.collect()}
+    registry = Telemetry(SITE).registry
+    EnergyMetrics(registry)
+    names = {family.name.removeprefix("wattroute_controller_") for family in registry.collect()}
     assert listed == names
 
 

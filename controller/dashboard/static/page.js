@@ -196,6 +196,12 @@ function showPools(s) {
     row.append(name);
     const figures = element("span", "figures", `${fmt.wattsText(pool.power_w)} `);
     figures.append(element("span", "", `· ${fmt.fixed(pool.output_tokens_per_s)} tok/s`));
+    const joules = Object.entries(pool.j_per_output_token);
+    if (joules.length) {
+      const figure = element("span", "", ` · ${joules.map(([, value]) => fmt.fixed(value, 1)).join(" / ")} J/tok`);
+      figure.title = joules.map(([name, value]) => `${name} ${fmt.fixed(value, 2)} J per output token in the last settlement`).join("\n");
+      figures.append(figure);
+    }
     row.append(figures);
     const dots = element("div", "dots");
     for (const instance of pool.instances) {

@@ -115,3 +115,9 @@ def test_the_sources_of_power_and_where_they_disagree():
     told = snapshot(seen, power_rung=Rung.DCGM, margin_frac=0.07)["power"]
     assert (told["rung"], told["margin_frac"], told["conflicts"]) == ("dcgm", 0.07, ["GPU-a"])
     assert told["sources"] == [{"name": "dcgm", "rung": "dcgm", "gpus": 6, "age_s": 2.5, "error": "http://b: down"}]
+
+
+def test_joules_per_output_token_of_each_pool_by_class():
+    status = Status(observation(), None, (), 7200.0, {"bf16": {"standard": 4.5}})
+    bf16, int4 = build(SITE, status, DERIVED, "act")["pools"]
+    assert (bf16["j_per_output_token"], int4["j_per_output_token"]) == ({"standard": 4.5}, {})

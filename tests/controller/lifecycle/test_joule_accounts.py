@@ -51,6 +51,8 @@ def test_tenants_share_by_tokens_told_within_the_interval():
     settled = accounts.settle(60.0, {}, (told("old", 1000), told("acme", 30), told("new", 10)))
     assert {name: share.energy_j for name, share in settled.tenants.items()} == pytest.approx({"acme": 60, "new": 30})
     assert settled.tenants["acme"].usd == pytest.approx(6.0)
+    again = accounts.settle(120.0, {}, (told("old", 1000), told("acme", 90), told("new", 10)))
+    assert again.tenants["acme"] == NOTHING  # nothing was due any more
     assert dict(accounts.totals.tenants)["new"].energy_j == pytest.approx(30.0)
 
 
