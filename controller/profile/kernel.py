@@ -26,6 +26,9 @@ _FORCED = re.compile(r"however you specified quantization=(\w+) explicitly, so f
 _FALLBACK = re.compile(r"Falling back to unoptimized (AWQ|GPTQ) kernels", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:Using|Selected) (\w*LinearKernel|\w*ScaledMM\w*Kernel|\w+MMKernel) for")
 _METHOD = re.compile(r"Using (\w+_marlin) kernel")
+_CONFIG = re.compile(r"\bquantization='?([\w-]+)'?, ")
+"""In the line in which an engine tells its configuration; None for a model that is not quantized, for which no line
+names a kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ def from_log(text: str) -> Kernel | None:
     for pattern in (_CHOSEN, _METHOD):
         if found := pattern.findall(text):
             return Kernel(found[-1], "engine log")
+    if found := _CONFIG.findall(text):
+        return Kernel(UNQUANTIZED if found[-1] == "None" else found[-1], "engine log")
     return None
 
 

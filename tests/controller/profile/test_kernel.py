@@ -21,9 +21,11 @@ FORCED = (
             "Using awq_marlin kernel.\nUsing MacheteLinearKernel for AWQMarlinLinearMethod\n",
             "MacheteLinearKernel",
         ),
+        ("with config: model='m', dtype=torch.bfloat16, quantization=None, quantization_config=None, x", "unquantized"),
+        ("with config: model='m', dtype=torch.bfloat16, quantization=gptq, quantization_config=None, x", "gptq"),
         ("Selected ChannelWiseTorchFP8ScaledMMLinearKernel for Fp8Method\n", "ChannelWiseTorchFP8ScaledMMLinearKernel"),
     ],
-    ids=["forced", "fallback", "method", "kernel", "fp8"],
+    ids=["forced", "fallback", "method", "kernel", "not quantized", "resolved", "fp8"],
 )
 def test_the_log_of_a_start_names_the_kernel(text: str, name: str) -> None:
     assert from_log(text) == Kernel(name, "engine log")
