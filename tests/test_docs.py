@@ -70,6 +70,8 @@ def kind_of(command: str) -> str:
         return "profile"
     if command.startswith("wattroute quality run"):
         return "harness"
+    if command.startswith("wattroute fit"):
+        return "fit"
     if command.startswith("python tests/bench/"):
         return "bench"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
@@ -86,6 +88,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "demo",
         "simulate",
         "profile",
+        "fit",
         "bench",
         "server",
         "client",
@@ -136,6 +139,13 @@ def test_the_harness_is_looked_for_once_its_options_are_right(command: str, tmp_
     result = run([*executable("wattroute"), *words, "--program", "no-such-harness"], tmp_path)
     assert result.returncode == 2
     assert "no-such-harness is not installed; run: pip install" in result.stderr
+
+
+@pytest.mark.parametrize("command", cases("fit"))
+def test_measurements_are_fitted_as_shown(command: str, tmp_path: Path) -> None:
+    result = run([*executable("wattroute"), *shlex.split(command)[1:]], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
 
 
 @pytest.mark.parametrize("command", cases("server"))
