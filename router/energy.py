@@ -64,8 +64,13 @@ class _Course:
         )
 
     def change(self, rate: EnergyRate | None, now_s: float, expires_at_s: float) -> None:
-        """Go by another rate from now on."""
-        self.mark = self.at(now_s)
+        """Go by another rate from now on, and for the time since the last change, in which it was measured."""
+        if rate is not None and self.rate is not None:
+            lasted_s = max(0.0, min(now_s, self.expires_at_s) - self.since_s)
+            prefill, decode, known_s = self.mark
+            self.mark = Mark(prefill + rate.prefill_j * lasted_s, decode + rate.decode_j * lasted_s, known_s + lasted_s)
+        else:
+            self.mark = self.at(now_s)
         self.rate, self.since_s, self.expires_at_s = rate, now_s, expires_at_s
 
     def means(self, since: Mark, until: Mark, now_s: float) -> tuple[float, float] | None:
@@ -107,10 +112,10 @@ class EnergyBook:
         """Settings have changed: the instances' names may mean others."""
         self._courses.clear()
 
-    def mark(self, instance_id: str, now_s: float) -> Mark:
-        """Sums of an instance now."""
+    def mark(self, instance_id: str) -> Mark:
+        """Sums of an instance up to its last change: what the rate since then is, is told by the next one."""
         course = self._courses.get(instance_id)
-        return _NEVER if course is None else course.at(now_s)
+        return _NEVER if course is None else course.mark
 
     def cost(
         self, instance_id: str, marks: tuple[Mark, Mark], tokens: Usage, *, is_counted: bool, now_s: float

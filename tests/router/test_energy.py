@@ -12,35 +12,38 @@ def rates(at_s: float, prefill_j: float = 0.01, decode_j: float = 1.0, name: str
 def test_tokens_cost_the_rates_of_their_phase() -> None:
     book = EnergyBook()
     book.apply(rates(0.0), 0.0)
-    sent, first = book.mark("a", 1.0), book.mark("a", 2.0)
+    sent, first = book.mark("a"), book.mark("a")
     found = book.cost("a", (sent, first), Usage(100, 10), is_counted=True, now_s=5.0)
     assert found == Cost(pytest.approx(100 * 0.01 + 10 * 1.0), "direct", "shared")
 
 
 def test_rates_are_averaged_over_the_life_of_the_request() -> None:
     book = EnergyBook()
-    book.apply(rates(0.0, decode_j=1.0), 0.0)
-    sent = first = book.mark("a", 0.0)
-    book.apply(rates(3.0, decode_j=5.0), 3.0)
-    found = book.cost("a", (sent, first), Usage(0, 10), is_counted=True, now_s=4.0)
+    book.apply(rates(0.0, decode_j=9.0), 0.0)
+    sent = first = book.mark("a")
+    # A rate is of the time before it is told, in which it was measured, until the next one is.
+    book.apply(rates(3.0, decode_j=1.0), 3.0)
+    book.apply(rates(4.0, decode_j=5.0), 4.0)
+    found = book.cost("a", (sent, first), Usage(0, 10), is_counted=True, now_s=6.0)
     assert found is not None
-    assert found.energy_j == pytest.approx(10 * (3 * 1.0 + 1 * 5.0) / 4)
+    assert found.energy_j == pytest.approx(10 * (3 * 1.0 + 1 * 5.0 + 2 * 5.0) / 6)
 
 
 def test_prefill_is_at_the_rates_before_the_first_token() -> None:
     book = EnergyBook()
-    book.apply(rates(0.0, prefill_j=0.01), 0.0)
-    sent = book.mark("a", 0.0)
-    first = book.mark("a", 1.0)
-    book.apply(rates(1.0, prefill_j=9.0, decode_j=1.0), 1.0)
+    book.apply(rates(0.0), 0.0)
+    sent = book.mark("a")
+    book.apply(rates(1.0, prefill_j=0.02), 1.0)
+    first = book.mark("a")
+    book.apply(rates(2.0, prefill_j=9.0, decode_j=1.0), 2.0)
     found = book.cost("a", (sent, first), Usage(100, 10), is_counted=True, now_s=9.0)
     assert found is not None
-    assert found.energy_j == pytest.approx(1.0 + 10.0)
+    assert found.energy_j == pytest.approx(2.0 + 10.0)
 
 
 def test_a_request_that_began_before_any_rate_was_known_goes_by_the_known_part() -> None:
     book = EnergyBook()
-    sent = first = book.mark("a", 0.0)
+    sent = first = book.mark("a")
     book.apply(rates(2.0, decode_j=2.0), 2.0)
     found = book.cost("a", (sent, first), Usage(0, 10), is_counted=True, now_s=4.0)
     assert found is not None
@@ -50,13 +53,13 @@ def test_a_request_that_began_before_any_rate_was_known_goes_by_the_known_part()
 def test_a_request_in_no_time_goes_by_the_present_rate() -> None:
     book = EnergyBook()
     book.apply(rates(0.0), 0.0)
-    mark = book.mark("a", 5.0)
+    mark = book.mark("a")
     assert book.cost("a", (mark, mark), Usage(0, 1), is_counted=True, now_s=5.0) is not None
 
 
 def test_what_is_not_known_is_unknown_and_never_zero() -> None:
     book = EnergyBook()
-    mark = book.mark("a", 0.0)
+    mark = book.mark("a")
     assert book.cost("a", (mark, mark), Usage(1, 1), is_counted=True, now_s=1.0) is None
     book.apply(rates(1.0), 1.0)
     assert book.cost("a", (mark, mark), Usage(0, 0), is_counted=True, now_s=2.0) is None
@@ -67,26 +70,30 @@ def test_what_is_not_known_is_unknown_and_never_zero() -> None:
 def test_rates_expire() -> None:
     book = EnergyBook()
     book.apply(rates(0.0, decode_j=2.0), 0.0)
-    late = book.mark("a", 40.0)
-    assert book.mark("a", 31.0) == book.mark("a", 99.0)
-    assert book.cost("a", (late, late), Usage(0, 10), is_counted=True, now_s=50.0) is None
+    sent = book.mark("a")
+    within = book.cost("a", (sent, sent), Usage(0, 10), is_counted=True, now_s=30.0)
+    beyond = book.cost("a", (sent, sent), Usage(0, 10), is_counted=True, now_s=29.0)
+    assert within == beyond
+    book.apply(rates(100.0, name="b"), 100.0)
+    late = book.mark("a")
+    assert book.cost("a", (late, late), Usage(0, 10), is_counted=True, now_s=101.0) is None
 
 
 def test_an_instance_that_the_rates_do_not_name_any_more_is_not_known() -> None:
     book = EnergyBook()
     book.apply(rates(0.0), 0.0)
     book.apply(rates(1.0, name="b"), 1.0)
-    mark = book.mark("a", 2.0)
+    mark = book.mark("a")
     assert book.cost("a", (mark, mark), Usage(0, 10), is_counted=True, now_s=3.0) is None
     book.forget()
-    mark = book.mark("b", 2.0)
+    mark = book.mark("b")
     assert book.cost("b", (mark, mark), Usage(0, 10), is_counted=True, now_s=3.0) is None
 
 
 def test_estimated_tokens_make_an_estimated_energy() -> None:
     book = EnergyBook()
     book.apply(rates(0.0, quality="emulated"), 0.0)
-    mark = book.mark("a", 1.0)
+    mark = book.mark("a")
     guess = book.cost("a", (mark, mark), Usage(0, 10), is_counted=False, now_s=2.0)
     assert guess is not None
     assert guess.source == "estimated"
@@ -96,7 +103,7 @@ def test_a_clock_that_is_set_back_makes_no_negative_energy() -> None:
     book = EnergyBook()
     book.apply(rates(100.0), 100.0)
     book.apply(rates(50.0), 50.0)
-    mark = book.mark("a", 40.0)
+    mark = book.mark("a")
     found = book.cost("a", (mark, mark), Usage(0, 10), is_counted=True, now_s=30.0)
     assert found is None or found.energy_j >= 0
 
