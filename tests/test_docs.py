@@ -26,8 +26,6 @@ from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, r
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-NEEDS_AN_ENGINE = ("VLLM_SERVER_DEV_MODE",)
-"""Beginnings of commands that need a GPU."""
 SERVERS = ("wattroute-router", "wattroute router", "wattroute controller", "wattroute-controller", "wattroute emulate")
 ENDS_BY_ITSELF = re.compile(r" hash-key\b| --check\b")
 """Of a command that begins like a server's."""
@@ -57,23 +55,24 @@ def cases(kind: str) -> list[pytest.param]:
     ]
 
 
+BEGINNINGS = {
+    "VLLM_SERVER_DEV_MODE": "engine",
+    "make ": "make",
+    "wattroute simulate": "simulate",
+    "wattroute profile": "profile",
+    "wattroute fit": "fit",
+    "wattroute quality run": "harness",
+    "python tests/bench/": "bench",
+}
+"""Kinds of commands by how they begin; an `engine` needs a GPU."""
+
+
 def kind_of(command: str) -> str:
-    if command.startswith(NEEDS_AN_ENGINE):
-        return "engine"
-    if command.startswith("make "):
-        return "make"
+    for beginning, kind in BEGINNINGS.items():
+        if command.startswith(beginning):
+            return kind
     if "wattroute demo" in command:
         return "demo"
-    if command.startswith("wattroute simulate"):
-        return "simulate"
-    if command.startswith("wattroute profile"):
-        return "profile"
-    if command.startswith("wattroute quality run"):
-        return "harness"
-    if command.startswith("wattroute fit"):
-        return "fit"
-    if command.startswith("python tests/bench/"):
-        return "bench"
     if command.startswith(SERVERS) and not ENDS_BY_ITSELF.search(command):
         return "server"
     if NEEDS_THE_AGENT.search(command):
