@@ -234,14 +234,14 @@ def router(context: typer.Context) -> None:
 def controller(config: Config, log_level: LogLevel = "info") -> None:
     """Run the controller with its API and dashboard."""
     _log_to_stderr(log_level)
-    _import("controller.service").controller(_import("controller.settings").load(config))
+    _import("controller.service").controller(_import("controller.settings.file").load(config))
 
 
 @app.command()
 def emulate(config: Config, log_level: LogLevel = "info") -> None:
     """Run emulated engines and GPUs at the addresses of the configured instances."""
     _log_to_stderr(log_level)
-    _import("controller.service").emulator(_import("controller.settings").load(config))
+    _import("controller.service").emulator(_import("controller.settings.file").load(config))
 
 
 @app.command()
@@ -290,7 +290,7 @@ def validate(
     path = file or config
     if path is None:
         raise ConfigError("which file? write: wattroute validate FILE")
-    settings = _import("controller.settings").load(path)
+    settings = _import("controller.settings.file").load(path)
     if settings.plan.pools:
         _import("controller.compose").build_site(settings)
     typer.echo(f"{path}: ok: {len(settings.pools)} pools, {len(settings.classes)} classes")
@@ -304,14 +304,14 @@ def power(
 ) -> None:
     """Read every configured source of power and say what each shows, who disagrees, and which GPUs nobody shows."""
     _log_to_stderr("error")
-    settings = _import("controller.settings").load(config)
+    settings = _import("controller.settings.file").load(config)
     raise typer.Exit(_import("controller.power_command").run(settings, seconds=seconds, as_json=as_json))
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration file."""
-    settings = _import("controller.settings")
+    settings = _import("controller.settings.file")
     typer.echo(json.dumps(settings.Settings.model_json_schema(), indent=2, sort_keys=True))
 
 

@@ -16,8 +16,10 @@ from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
 from controller.quality.evidence import Rule
 from controller.quality_losses import Losses
-from controller.settings import ConstantFeed as ConstantFeedSettings
-from controller.settings import CsvFeed, CurveSettings, Settings
+from controller.settings.feeds import ConstantFeed as ConstantFeedSettings
+from controller.settings.feeds import CsvFeed
+from controller.settings.file import Settings
+from controller.settings.plan import CurveSettings
 from controller.signals.canary import CanaryOptions
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Feed, Replay, ReplayFeed

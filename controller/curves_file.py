@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from controller.errors import ConfigError
 from controller.model.perf import FITTED, CurveUncertainty, Evidence, GroupProvenance, PoolCurves, Provenance
-from controller.settings import CURVES_SUFFIXES, NotNegative, Positive, Watts
+from controller.settings.fields import NotNegative, Positive, Watts
+from controller.settings.plan import CURVES_SUFFIXES
 from router import config_file
 from router.errors import SettingsError
 from router.settings import Group

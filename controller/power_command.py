@@ -14,7 +14,7 @@ from controller.errors import ConfigError
 from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Site
 from controller.model.observation import Missing, Reading
-from controller.settings import Settings
+from controller.settings.file import Settings
 from controller.signals.power.ladder import PowerView
 from controller.signals.power.open_source import open_power
 from controller.signals.power.reader import PowerReader

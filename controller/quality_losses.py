@@ -10,7 +10,7 @@ import yaml
 from controller.errors import ConfigError
 from controller.quality.measured import read_rows
 from controller.quality.table import Loss, Row, Task, look_up, published
-from controller.settings import Settings
+from controller.settings.file import Settings
 from router.contract import Precision
 
 MAX_FILE_BYTES = 1 << 20

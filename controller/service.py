@@ -20,7 +20,7 @@ from controller.lifecycle.joules import JoulePolicy
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.runner import RunnerOptions
-from controller.settings import Settings
+from controller.settings.file import Settings
 from controller.signals.canary_setup import CanarySetup
 from controller.simulation.emulator import run_emulator
 from router.contract import PoolId

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from controller.settings import Settings
+from controller.settings.file import Settings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SCHEMA = DEPLOY / "wattroute.schema.json"

@@ -9,7 +9,7 @@ from controller.model.fleet import Site
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
-from controller.settings import Settings
+from controller.settings.file import Settings
 from controller.simulation import scenario
 from controller.simulation.scenario import Run, Scenario
 from router.contract import InstanceId

@@ -19,7 +19,7 @@ from controller.demo.meter import Record
 from controller.demo.options import DemoOptions
 from controller.errors import ConfigError
 from controller.model.fleet import Site
-from controller.settings import Settings
+from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes
 from controller.simulation.site import Request
 from controller.simulation.trace import DEFAULT_TRACE, Slice, read_trace, replayed

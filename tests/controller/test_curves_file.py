@@ -13,7 +13,7 @@ from controller import curves_file
 from controller.compose import build_site
 from controller.errors import ConfigError
 from controller.model.perf import Evidence
-from controller.settings import load
+from controller.settings.file import load
 from controller.study.curves.command import CurvesOptions, run
 from tests.fakes.profiles import file_of, profiled
 from tests.fakes.system import laptop_on_free_ports

@@ -8,7 +8,7 @@ from controller.errors import ConfigError
 from controller.lifecycle.policy import TickPolicy
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
 from controller.power_command import run, told, watch
-from controller.settings import load
+from controller.settings.file import load
 from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.ladder import PowerView
 from controller.signals.power.specs import CsvSpec, PowerSpecs

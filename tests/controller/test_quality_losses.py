@@ -12,7 +12,7 @@ from controller.compose import build_site
 from controller.errors import ConfigError
 from controller.quality.measured import KIND
 from controller.quality_losses import Losses, load_rows
-from controller.settings import Settings, load
+from controller.settings.file import Settings, load
 from router.contract import Precision
 from tests.fakes.system import ROOT
 

@@ -20,7 +20,7 @@ from controller.lifecycle.handback import OnExit
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.service import engines_of
-from controller.settings import Settings
+from controller.settings.file import Settings
 from controller.signals.engines import EngineSource
 from router.contract import InstanceId
 from tests.fakes.certificates import Authority

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from controller.settings import SignalSettings
+from controller.settings.signals import SignalSettings
 
 
 def signals(text: str) -> SignalSettings:

@@ -12,7 +12,7 @@ from rich.console import Console
 from controller.compose import build_site
 from controller.errors import ConfigError
 from controller.optimizer.workload import Lengths
-from controller.settings import load
+from controller.settings.file import load
 from controller.simulation.profiles import PROFILES
 from controller.study.command import on_screen, standard_screen
 from controller.study.curves.table import Promise, Service, profile_rows, profiles_document, profiles_table

@@ -11,7 +11,7 @@ from typing import Any
 from controller.compose import build_site
 from controller.demo.load import MIN_INPUT_TOKENS
 from controller.model.fleet import Site
-from controller.settings import Settings
+from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes
 from controller.simulation.site import Request
 from controller.simulation.trace import Slice, Trace, replayed

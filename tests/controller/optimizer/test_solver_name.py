@@ -4,7 +4,7 @@ import pytest
 
 from controller.errors import ConfigError
 from controller.optimizer.solver_name import SolverName
-from controller.settings import PlanSettings
+from controller.settings.plan import PlanSettings
 from controller.study.settings import parse
 
 

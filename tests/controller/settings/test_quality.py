@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controller.quality_settings import CanarySettings, QualitySettings
-from controller.settings import Settings
+from controller.settings.file import Settings
+from controller.settings.quality import CanarySettings, QualitySettings
 
 POOLS = [{"name": "bf16", "precision": "bf16", "instances": ["http://127.0.0.1:1"]}]
 

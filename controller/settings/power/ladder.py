@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from controller.power_settings.gpus import ZeusdSettings
+from controller.settings.power.gpus import ZeusdSettings
 from controller.signals.power.conflict import ConflictRules
 from controller.signals.power.ladder import LadderRules
 from controller.signals.power.specs import PowerSpecs

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from controller.power_settings.source import HttpSource, Recording, Source, Text, Url, check_url, refuse_lost_times
+from controller.settings.power.source import HttpSource, Recording, Source, Text, Url, check_url, refuse_lost_times
 from controller.signals.power.dcgm import ENERGY, POWER, UUID_LABELS, DcgmNames
 from controller.signals.power.promql import GpuQueries
 from controller.signals.power.specs import AgentSpec, CsvSpec, DcgmSpec, GpuSpec, NvmlSpec, PromqlSpec, ZeusdSpec

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from controller.power_settings.source import HttpSource, Recording, Source, Text, Url, refuse_lost_times
+from controller.settings.power.source import HttpSource, Recording, Source, Text, Url, refuse_lost_times
 from controller.signals.power.modbus_meter import ModbusMap, Register, RegisterType
 from controller.signals.power.promql_meter import MeterQueries
 from controller.signals.power.specs import CsvMeterSpec, MeterSpec, PromqlMeterSpec

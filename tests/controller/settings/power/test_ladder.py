@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from controller.lifecycle.policy import TickPolicy
-from controller.power_settings.ladder import PowerLadderSettings
-from controller.settings import SignalSettings
+from controller.settings.power.ladder import PowerLadderSettings
+from controller.settings.signals import SignalSettings
 from controller.signals.power.ladder import LadderRules
 from tests.fakes.power_settings import refusal, signals
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_meant_is_refused(text, told):
 
 
 def test_what_the_documentation_shows_is_valid():
-    page = (Path(__file__).parents[3] / "docs" / "reference" / "power.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "power.md").read_text()
     blocks = [yaml.safe_load(block)["signals"] for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
     assert len(blocks) == 2
     for block in blocks:
@@ -45,7 +45,7 @@ def test_what_the_documentation_shows_is_valid():
 
 
 def test_the_defaults_that_the_documentation_tells_are_those_of_the_code():
-    page = (Path(__file__).parents[3] / "docs" / "reference" / "power.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "reference" / "power.md").read_text()
     ladder = PowerLadderSettings()
     margins = (ladder.nvml_margin_frac, ladder.dcgm_margin_frac, ladder.model_margin_frac)
     assert "| {:g}, {:g}, {:.2f} | 0 .. 0.5 |".format(*margins) in page

@@ -1,0 +1,121 @@
+"""The whole configuration file: the sections of both planes, and what must hold between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from controller.errors import ConfigError
+from controller.settings.emulator import EmulatorSettings
+from controller.settings.energy import EnergySettings
+from controller.settings.forecast import ForecastSettings
+from controller.settings.plan import CURVES_SUFFIXES, PlanSettings, PoolPlanSettings
+from controller.settings.power.ladder import refuse_gpus
+from controller.settings.process import ControllerSettings
+from controller.settings.quality import QualitySettings
+from controller.settings.signals import SignalSettings
+from controller.settings.site import SiteSettings
+from router import config_file
+from router.errors import SettingsError
+from router.settings import RouterFile
+
+
+class Settings(RouterFile):
+    """The whole file."""
+
+    site: SiteSettings = SiteSettings()
+    plan: PlanSettings = PlanSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    signals: SignalSettings = SignalSettings()
+    controller: ControllerSettings = ControllerSettings()
+    energy: EnergySettings = EnergySettings()
+    emulator: EmulatorSettings = EmulatorSettings()
+    quality: QualitySettings = QualitySettings()
+
+    @model_validator(mode="after")
+    def _halves_agree(self) -> Settings:
+        if self.plan.may_stop and self.controller.supervisor_url is None:
+            raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start them again")
+        pools = {pool.name for pool in self.pools}
+        classes = {cls.name for cls in self.classes}
+        _refuse_strangers("plan.pools", set(self.plan.pools), pools)
+        _refuse_strangers("plan.classes", set(self.plan.classes), classes)
+        _refuse_strangers("emulator.initially_on", set(self.emulator.initially_on), pools)
+        reference, offered = self.quality.canary.reference, {pool.precision for pool in self.pools}
+        if reference is not None and reference not in offered:
+            raise ValueError(f"quality.canary.reference: no pool is of precision {reference.value}")
+        for pool in self.pools:
+            plan = self.plan.pools.get(pool.name)
+            uuids = plan.gpu_uuids if plan else None
+            if plan and uuids and [len(group) for group in uuids] != [plan.gpus_per_instance] * len(pool.instances):
+                raise ValueError(
+                    f"plan.pools.{pool.name}.gpu_uuids: {plan.gpus_per_instance} UUIDs are expected for each of the "
+                    f"{len(pool.instances)} instances, not {[len(group) for group in uuids]}"
+                )
+            if plan:
+                _refuse_bounds(pool.name, plan, len(pool.instances))
+        refuse_gpus(
+            [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
+            self.signals.power,
+        )
+        for cls in self.classes:
+            usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]
+            promised = self.plan.classes.get(cls.name)
+            if promised and promised.survives_loss and sum(len(pool.instances) for pool in usable) < 2:
+                raise ValueError(
+                    f"plan.classes.{cls.name}.survives_loss: the pools that the class may use have one instance; add "
+                    "instances, widen its precisions, or leave the key out"
+                )
+        return self
+
+    def require_plan(self) -> None:
+        """Check what the controller and the emulator need and a router alone does not.
+
+        Raises:
+            ConfigError: a pool has no entry in plan.pools.
+        """
+        absent = [pool.name for pool in self.pools if pool.name not in self.plan.pools]
+        if absent:
+            raise ConfigError(
+                f"plan.pools has no entry for {', '.join(map(repr, absent))}: the planner needs each pool's GPUs and "
+                "curves; see deploy/examples/laptop.yaml"
+            )
+
+
+def _refuse_bounds(name: str, plan: PoolPlanSettings, instances: int) -> None:
+    most = instances if plan.max_on is None else min(plan.max_on, instances)
+    if plan.min_on > most:
+        raise ValueError(
+            f"plan.pools.{name}.min_on is {plan.min_on}, but at most {most} of its {instances} instances may serve; "
+            "lower min_on, or raise max_on or the number of instances"
+        )
+
+
+def _refuse_strangers(where: str, named: set[str], known: set[str]) -> None:
+    strangers = sorted(named - known)
+    if strangers:
+        raise ValueError(f"{where}: {', '.join(map(repr, strangers))} is not among {sorted(known)}")
+
+
+def load(path: Path) -> Settings:
+    """Read and validate the file.
+
+    Raises:
+        ConfigError: file, line, key and remedy of every fault.
+    """
+    try:
+        return _with_curves_beside(config_file.load(path, Settings), path.parent)
+    except SettingsError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _with_curves_beside(settings: Settings, folder: Path) -> Settings:
+    """The same with the places of curves files told from here: in the configuration they are told from its folder."""
+    pools = {
+        name: pool.model_copy(update={"curves": str(folder / pool.curves)})
+        if isinstance(pool.curves, str) and pool.curves.endswith(CURVES_SUFFIXES)
+        else pool
+        for name, pool in settings.plan.pools.items()
+    }
+    return settings.model_copy(update={"plan": settings.plan.model_copy(update={"pools": pools})})

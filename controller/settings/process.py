@@ -1,0 +1,42 @@
+"""The section `controller`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from controller.lifecycle.handback import OnExit
+from controller.lifecycle.policy import Mode
+from router.settings import Group, Port, Seconds
+
+
+class ControllerSettings(Group):
+    """The controller process."""
+
+    mode: Mode = Mode.OBSERVE
+    """observe: measure, plan and record. recommend: also show what would be done. act: move weights and instances."""
+    host: str = "127.0.0.1"
+    """Address of the API and the dashboard."""
+    port: Port = 8090
+    """Port of the API and the dashboard."""
+    token_file: Path | None = None
+    """File with the bearer token that operators' requests must carry. Absent: only this machine may send them."""
+    tick_s: Seconds = 5.0
+    """Time between two decisions."""
+    table_ttl_s: Seconds = 60.0
+    """How long routers may obey a table when the controller is gone."""
+    data_dir: Path = Path("wattroute-data")
+    """Folder of the ledger, the decision records and the state that outlasts a restart."""
+    keep_records: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 500_000
+    """Newest records kept in the ledger: one a second, and one of some 10 kB a decision."""
+    on_exit: OnExit = OnExit.WAKE
+    """What becomes of the instances that sleep by the controller's command when it ends, or comes back in a mode other
+    than act. wake: they are woken, under a limit in force only as far as it leaves room. leave: they stay asleep."""
+    exit_wait_s: Seconds = 20.0
+    """Longest wait for instances that wake at the controller's end; less than its supervisor's patience."""
+    supervisor_url: str | None = None
+    """Control address of a supervisor that can start and stop instances. Absent: instances are only put to sleep."""
+    sleep_level: Annotated[int, Field(ge=1, le=2)] = 1
+    """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them."""
