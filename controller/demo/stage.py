@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controller import settings as settings_module
 from controller.compose import build_site
 from controller.demo import addresses, fleet
 from controller.demo.event import EventTimes, times
@@ -19,6 +18,7 @@ from controller.demo.meter import Record
 from controller.demo.options import DemoOptions
 from controller.errors import ConfigError
 from controller.model.fleet import Site
+from controller.settings import file as settings_file
 from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes
 from controller.simulation.site import Request
@@ -78,7 +78,7 @@ def prepare(options: DemoOptions, now_s: float) -> Stage:
         _copy(options, config)
     else:
         fleet.write(config, free, trace, part, options.seed)
-    settings = settings_module.load(config)
+    settings = settings_file.load(config)
     site = build_site(settings)
     shares = {cls.class_id: fleet.SHARES.get(cls.class_id, 0.0) for cls in site.classes}
     if not any(shares.values()):

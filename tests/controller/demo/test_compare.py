@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from controller import settings as settings_module
 from controller.compose import build_site
 from controller.demo import compare, fleet
 from controller.demo.addresses import Addresses
 from controller.demo.compare import Stopped
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.settings import file as settings_file
 from controller.simulation.trace import Slice, read_trace
 from tests.fakes import scenarios
 
@@ -34,7 +34,7 @@ def test_instances_beyond_those_initially_on_sleep(tmp_path: Path, on: dict[str,
     path = tmp_path / "wattroute.yaml"
     ports = Addresses(20_000, 20_001, 20_002, 20_003, tuple(range(20_004, 20_004 + fleet.ENGINES)))
     fleet.write(path, ports, read_trace(), Slice(0.0, 60.0, 5.0), 0)
-    settings = settings_module.load(path)
+    settings = settings_file.load(path)
     emulator = settings.emulator.model_copy(update={"initially_on": on})
     changed = settings.model_copy(update={"emulator": emulator})
     sleeping = compare.sleeping_at_start(changed, build_site(changed))

@@ -3,10 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller import settings as settings_module
 from controller.compose import build_site
 from controller.demo import fleet
 from controller.demo.addresses import Addresses
+from controller.settings import file as settings_file
 from controller.simulation.trace import Slice, read_trace
 from router.contract import Precision
 
@@ -16,7 +16,7 @@ ADDRESSES = Addresses(20_000, 20_001, 20_002, 20_003, tuple(range(20_004, 20_004
 def test_the_written_file_is_a_valid_configuration_of_the_fleet(tmp_path: Path) -> None:
     path = tmp_path / "wattroute.yaml"
     fleet.write(path, ADDRESSES, read_trace(), Slice(600.0, 150.0, 5.0), seed=3)
-    settings = settings_module.load(path)
+    settings = settings_file.load(path)
     site = build_site(settings)
     assert [pool.precision for pool in site.pools] == [Precision.BF16, Precision.FP8, Precision.INT4]
     assert settings.router.port == 20_000
@@ -32,7 +32,7 @@ def test_the_written_file_is_a_valid_configuration_of_the_fleet(tmp_path: Path) 
 def test_classes_reach_from_bf16_alone_to_any_precision(tmp_path: Path) -> None:
     path = tmp_path / "wattroute.yaml"
     fleet.write(path, ADDRESSES, read_trace(), Slice(0.0, 150.0, 5.0), seed=0)
-    site = build_site(settings_module.load(path))
+    site = build_site(settings_file.load(path))
     usable = {cls.class_id: [pool.pool_id for pool in site.pools if cls.may_use(pool)] for cls in site.classes}
     assert usable == {"premium": ["bf16"], "standard": ["bf16", "fp8"], "flex": ["bf16", "fp8", "int4"]}
 
