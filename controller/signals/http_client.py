@@ -90,9 +90,16 @@ async def read(
             return response.status, bytes(body)
     except TimeoutError as error:
         raise SignalError(url, f"no answer within {timeout_s:g} s") from error
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise SignalError(url, f"its certificate is not believed ({error.certificate_error})") from error
-    except aiohttp.ClientConnectorError as error:
-        raise SignalError(url, f"cannot connect ({error.os_error.strerror or error.os_error})") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise SignalError(url, f"{type(error).__name__}: {error}") from error
+        raise SignalError(url, what_failed(error)) from error
+
+
+def what_failed(error: Exception) -> str:
+    """What the failure of a connection says to the operator."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not believed ({error.certificate_error})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect ({error.os_error.strerror or error.os_error})"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection broke off within the answer"
+    return f"{type(error).__name__}: {error}"

@@ -110,7 +110,7 @@ class CsvMeter:
 
 def _read(path: Path, *, by_uuid: bool) -> Iterator[tuple[str, _Row]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             yield from _rows(path, csv.DictReader(file), by_uuid=by_uuid)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; correct the path") from error
@@ -127,6 +127,8 @@ def _rows(path: Path, reader: csv.DictReader[str], *, by_uuid: bool) -> Iterator
         where = f"{path}:{reader.line_num}"
         if count >= MAX_ROWS:
             raise ConfigError(f"{where}: more than {MAX_ROWS} rows; cut the file")
+        if None in row:  # where csv.DictReader puts what is beyond the heading, such as the rest of 437,5
+            raise ConfigError(f"{where}: more cells than the heading's {len(present)}; write 437.5 with a point")
         uuid = (row["uuid"] or "").strip() if by_uuid else _SITE
         if not uuid:
             raise ConfigError(f"{where}: no uuid; write the GPU's, as nvidia-smi -L prints it")

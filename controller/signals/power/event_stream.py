@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
@@ -12,6 +13,7 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import SignalError
+from controller.signals.http_client import what_failed
 from controller.signals.power.backoff import backoff_s
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.sse import SseReader
@@ -19,6 +21,8 @@ from controller.signals.power.sse import SseReader
 log = logging.getLogger(__name__)
 
 MAX_EVENT_BYTES = 512 * 1024
+TELL_S = 60.0
+"""A stream that comes and goes is logged no more often; its state always tells."""
 
 
 class EventStream:
@@ -54,6 +58,9 @@ class EventStream:
         self._silence_s = silence_s
         self._begin = begin
         self._failures = 0
+        self._losses = 0
+        self._told_s = -math.inf
+        self._is_told_lost = True
         self.error: SignalError | None = SignalError(url, "not connected yet")
         """Why nothing comes; None while events come."""
 
@@ -77,16 +84,23 @@ class EventStream:
             except TimeoutError:
                 reason = SignalError(self._url, f"silent for {self._silence_s:g} s")
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                reason = SignalError(self._url, f"{type(error).__name__}: {error}")
+                reason = SignalError(self._url, what_failed(error))
             except Exception as error:  # a fault of ours must not end the stream for good
                 log.exception("power stream failed", extra={"source": self._url})
                 reason = SignalError(self._url, f"{type(error).__name__}: {error}")
             self._failures += 1
-            wait_s = backoff_s(self._failures, self._chance)
-            if self.error is None or self._failures == 1:
-                log.warning("power stream lost", extra={"source": self._url, "reason": reason.reason})
-            self.error = reason
-            await self._clock.sleep(wait_s)
+            self._lose(reason)
+            await self._clock.sleep(backoff_s(self._failures, self._chance))
+
+    def _lose(self, reason: SignalError) -> None:
+        now_s = self._clock.monotonic_s()
+        if self.error is None or self._failures == 1:
+            self._losses += 1
+            if now_s - self._told_s >= TELL_S:
+                told = {"source": self._url, "reason": reason.reason, "times": self._losses}
+                log.warning("power stream lost", extra=told)
+                self._told_s, self._losses, self._is_told_lost = now_s, 0, True
+        self.error = reason
 
     async def _listen(self) -> None:
         reader = SseReader(MAX_EVENT_BYTES)
@@ -98,6 +112,7 @@ class EventStream:
             async for chunk in response.content.iter_any():
                 for data in reader.feed(chunk):
                     self._take(data)
-                    if self.error is not None:
+                    if self._is_told_lost:
                         log.info("power stream runs", extra={"source": self._url})
+                        self._is_told_lost = False
                     self.error, self._failures = None, 0

@@ -15,6 +15,7 @@ from controller.model.observation import Missing, PowerLadder, PowerSourceState,
 from controller.signals.power.conflict import ConflictRules, Conflicts
 from controller.signals.power.energy_splice import EnergySplice
 from controller.signals.power.site_power import site_power
+from controller.signals.power.source import age_told, is_fresh
 from controller.signals.power.steps import Step, stepped
 
 SITE = "site"
@@ -137,7 +138,10 @@ class Ladder:
         if counted is not mine:
             rung = max((rung, *(r for reading, r in fresh if reading is counted)), key=lambda r: r.place)
         self._counted[uuid] = self._splice.take(uuid, counted)
-        return _Chosen(self._counted[uuid], rung, self._why_not_best(uuid, reports, known, step, now_s))
+        reason = self._why_not_best(uuid, reports, known, step, now_s)
+        if not reason and rung is not reports[step.place].rung:
+            reason = f"{uuid}: sources disagree, and the higher value counts"
+        return _Chosen(self._counted[uuid], rung, reason)
 
     def _why_not_best(
         self, uuid: str, reports: tuple[GpuReport, ...], known: list[Reading | None], step: Step, now_s: float
@@ -210,7 +214,7 @@ class Ladder:
         if isinstance(meter, Missing):
             reasons.append(f"meter: {meter.reason}")
         elif meter is not None and not self._is_fresh(meter, now_s):
-            reasons.append(f"meter: {meter.source} is {now_s - meter.observed_at_s:.0f} s old")
+            reasons.append(f"meter: {meter.source} is {age_told(meter, now_s)}")
         if isinstance(boards.reading, Missing):
             reasons.append(boards.reading.reason)
         elif boards.reason:
@@ -239,7 +243,7 @@ class Ladder:
         return PowerLadder(ladder.rung, ladder.best, ladder.reason, lasting, tuple(states))
 
     def _is_fresh(self, reading: Reading, now_s: float) -> bool:
-        return now_s - reading.observed_at_s <= self._rules.stale_s
+        return is_fresh(reading, now_s, self._rules.stale_s)
 
 
 def _boards(summed: Reading | Missing, chosen: Mapping[str, _Chosen], best: Rung) -> _Chosen:
@@ -253,7 +257,7 @@ def _boards(summed: Reading | Missing, chosen: Mapping[str, _Chosen], best: Rung
 def _absence(uuid: str, report: GpuReport, last: Reading | None, now_s: float) -> str:
     said = report.readings.get(uuid)
     if last is not None:
-        old = f"{uuid}: {report.name} is {now_s - last.observed_at_s:.0f} s old"
+        old = f"{uuid}: {report.name} is {age_told(last, now_s)}"
         return f"{old} ({report.error})" if report.error else old
     if isinstance(said, Missing):
         return said.reason if uuid in said.reason else f"{uuid}: {said.reason}"
@@ -264,7 +268,6 @@ def _state(
     name: str, rung: Rung, readings: list[Reading], error: str | None, at: tuple[float, float]
 ) -> PowerSourceState:
     now_s, stale_s = at
-    ages_s = [now_s - reading.observed_at_s for reading in readings]
-    return PowerSourceState(
-        name, rung, sum(age_s <= stale_s for age_s in ages_s), max(ages_s) if ages_s else None, error
-    )
+    ages_s = [max(0.0, now_s - reading.observed_at_s) for reading in readings]
+    fresh = sum(is_fresh(reading, now_s, stale_s) for reading in readings)
+    return PowerSourceState(name, rung, fresh, max(ages_s, default=None), error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import struct
 from collections.abc import AsyncIterator, Sequence
@@ -82,13 +83,16 @@ class ModbusMeter:
 
     async def read(self, now_s: float) -> Reading | Missing:
         """Ask the meter; the connection is made anew where it was lost."""
-        from pymodbus.exceptions import ModbusException  # only where the extra is installed
+        from pymodbus.exceptions import ModbusException, ModbusIOException  # only where the extra is installed
 
         try:
             if not self._client.connected and not await self._client.connect():
                 return Missing(self._source, "cannot connect", now_s)
             power_w = await self._number(self._map.power)
             energy_j = None if self._map.energy is None else await self._number(self._map.energy)
+        except ModbusIOException:
+            reason = f"no answer within {self._map.timeout_s:g} s from unit {self._map.unit_id}; see whether it runs"
+            return Missing(self._source, reason, now_s)
         except (ModbusException, OSError, ValueError) as error:
             return Missing(self._source, str(error), now_s)
         if power_w is None:
@@ -120,6 +124,8 @@ async def open_modbus(where: ModbusMap, clock: Clock) -> AsyncIterator[ModbusMet
             "a meter of kind modbus needs the package pymodbus, which is not installed; run: "
             "pip install 'wattroute[modbus]'"
         ) from error
+    # It logs each request that fails, frames and all; here an outage is told once, by the state of the source.
+    logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
     client = AsyncModbusTcpClient(
         where.host, port=where.port, timeout=where.timeout_s, retries=0, reconnect_delay=0, name="site meter"
     )

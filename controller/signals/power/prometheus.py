@@ -62,7 +62,7 @@ class Prometheus:
             raise SignalError(self._url, f"query {query[:_TOLD_CHARACTERS]!r}: {told}")
         try:
             return read_series(answer.get("data"))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise SignalError(self._url, f"query {query[:_TOLD_CHARACTERS]!r}: malformed answer ({error})") from error
 
 
@@ -70,7 +70,7 @@ def read_series(data: Any) -> tuple[Series, ...]:
     """Series of a query's ``data``.
 
     Raises:
-        ValueError, TypeError, KeyError: it is malformed, or too large.
+        ValueError, TypeError, KeyError, AttributeError, OverflowError: it is malformed, or too large.
     """
     kind, result = data["resultType"], data["result"]
     if kind == "scalar":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from controller.model.fleet import Site
 from controller.model.observation import Missing, Quality, Reading
+from controller.signals.power.source import age_told, is_fresh
 
 SOURCE = "sum of GPUs"
 _MAX_NAMED = 3
@@ -31,8 +32,8 @@ def site_power(
             absent.append(f"{uuid} is not shown")
         elif isinstance(reading, Missing):
             absent.append(reading.reason if uuid in reading.reason else f"{uuid}: {reading.reason}")
-        elif now_s - reading.observed_at_s > max_age_s:
-            absent.append(f"{uuid} is {now_s - reading.observed_at_s:.0f} s old, {max_age_s:g} s are allowed")
+        elif not is_fresh(reading, now_s, max_age_s):
+            absent.append(f"{uuid} is {age_told(reading, now_s)}, {max_age_s:g} s are allowed")
         else:
             readings.append(reading)
     if not uuids:

@@ -49,6 +49,17 @@ class NamedMeter:
     source: MeterSource
 
 
+def is_fresh(reading: Reading, now_s: float, stale_s: float) -> bool:
+    """Whether a reading may be used: not too old, nor of a future that a clock which was set back left behind."""
+    return -MAX_AHEAD_S <= now_s - reading.observed_at_s <= stale_s
+
+
+def age_told(reading: Reading, now_s: float) -> str:
+    """The age of a reading for a message."""
+    age_s = now_s - reading.observed_at_s
+    return f"{age_s:.0f} s old" if age_s >= -MAX_AHEAD_S else f"{-age_s:.0f} s ahead of this machine's clock"
+
+
 def believed_s(observed_at_s: float, now_s: float) -> float:
     """When a value was observed, by a clock that is not ours.
 

@@ -27,6 +27,6 @@ class SseReader:
                 self._data = []
             elif line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
-        if len(self._buffer) + sum(map(len, self._data)) > self._max_bytes:
+        if len(self._buffer) + sum(map(len, self._data)) + len(self._data) > self._max_bytes:
             raise ValueError(f"an event of more than {self._max_bytes} bytes")
         return events

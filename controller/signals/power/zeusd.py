@@ -82,7 +82,7 @@ class ZeusdSource:
         except SignalError as error:
             errors.append(error)
             return {}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             errors.append(SignalError(url, f"malformed answer ({error})"))
             return {}
         return {index: value for index, value in found.items() if is_energy_mj(value)}
@@ -98,7 +98,7 @@ class ZeusdSource:
         except SignalError as error:
             errors.append(error)
             return dict(self._streamed)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             errors.append(SignalError(url, f"malformed answer ({error})"))
             return dict(self._streamed)
         at_s = self._clock.wall_s()
@@ -107,7 +107,7 @@ class ZeusdSource:
     def _take(self, data: str) -> None:
         try:
             found = _snapshot(_decoded(data))
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, OverflowError) as error:
             raise ValueError(f"malformed event ({error})") from error
         at_s = self._clock.wall_s()
         self._streamed.update({index: (at_s, watts) for index, watts in found.items() if index < len(self._uuids)})

@@ -13,6 +13,8 @@ from controller.errors import ConfigError
 
 MOST_BYTES = 10_000_000
 MOST_ROWS = 10_000
+MOST = 1e12
+"""No figure of a measurement is larger; squares of larger ones leave the range of floating point."""
 COMMENT = "#"
 
 
@@ -53,6 +55,8 @@ class Line:
             raise self.wrong(column, f"{text!r} is no number") from None
         if not math.isfinite(value) or value < least or (above and value == least):
             raise self.wrong(column, f"{text} must be a finite number {'above' if above else 'of at least'} {least:g}")
+        if value > MOST:
+            raise self.wrong(column, f"{text} is more than {MOST:g}; correct it, or its unit")
         return value
 
     def wrong(self, column: str, what: str) -> ConfigError:
@@ -129,20 +133,26 @@ def parse_sheet(text: str, source: str) -> Sheet:
         raise ConfigError(f"{source}: no lines; the first names the columns, each other one is a measurement")
     if len(numbered) > MOST_ROWS:
         raise ConfigError(f"{source}: {len(numbered)} lines are more than {MOST_ROWS}; average repeated measurements")
-    columns = tuple(cell.strip() for cell in _cells(numbered[0][1]))
+    columns = tuple(cell.strip() for cell in _cells(numbered[0][1], f"{source}, line {numbered[0][0]}"))
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise ConfigError(f"{source}, line {numbered[0][0]}: column {', '.join(twice)} twice; keep one")
     lines = []
     for number, line in numbered[1:]:
-        cells = _cells(line)
+        cells = _cells(line, f"{source}, line {number}")
         if len(cells) != len(columns):
-            raise ConfigError(f"{source}, line {number}: {len(cells)} cells for {len(columns)} columns")
+            raise ConfigError(
+                f"{source}, line {number}: {len(cells)} cells for {len(columns)} columns; cells are parted by commas, "
+                "and 31.5 is written with a point"
+            )
         lines.append(Line(source, number, dict(zip(columns, cells, strict=True))))
     if not lines:
         raise ConfigError(f"{source}: no measurements below the line of columns")
     return Sheet(source, columns, tuple(lines))
 
 
-def _cells(line: str) -> list[str]:
-    return next(csv.reader([line]))
+def _cells(line: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise ConfigError(f"{where}: no line of CSV ({error}); save the file as CSV, one measurement a line") from error

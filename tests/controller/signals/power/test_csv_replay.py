@@ -46,6 +46,7 @@ async def test_a_meter_has_no_uuid_and_may_export(tmp_path):
     ("rows", "told"),
     [
         ((), "no rows"),
+        (("100,A,437,5,9",), r"power\.csv:2: more cells than the heading's 4; write 437\.5 with a point"),
         (("100,A,300,0", "x,A,300,0"), r"power\.csv:3: time 'x' is neither"),
         (("1e99,A,300,0",), r"power\.csv:2: time '1e99' is not in seconds"),
         (("100,A,three,0",), r"power\.csv:2: power_w 'three' is not a finite number"),
@@ -71,3 +72,9 @@ def test_a_file_that_cannot_be_replayed_is_told(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot be read as CSV"):
         CsvMeter(tmp_path / "binary.csv", ReplayTimes(), START_S)
+
+
+async def test_a_file_of_a_spreadsheet_is_read(tmp_path):
+    file = tmp_path / "meter.csv"
+    file.write_bytes("\ufefftime,power_w\r\n100,41000\r\n".encode())
+    assert (await CsvMeter(file, ReplayTimes(), START_S).read(START_S)).value_w == 41000.0

@@ -74,10 +74,26 @@ async def test_what_is_no_stream_is_told():
         for url, told in (
             (f"{stub.url}/closed", "token"),
             (f"{stub.url}/absent", "status 404"),
-            (closed_url(), "ClientConnectorError"),
+            (closed_url(), "cannot connect ("),
             (f"{stub.url}/s", "no sample"),
             (f"{stub.url}/s", "RuntimeError: ours"),
         ):
             async with streaming(url, take=fail if "ours" in told else refuse) as (stream, _):
                 await until(lambda s=stream, t=told: t in str(s.error))
         fake.hang_up()
+
+
+async def test_a_stream_that_comes_and_goes_is_tried_on_and_floods_no_log(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(backoff, "FIRST_S", 0.01)
+    fake = FakeSse()
+    fake.greeting = b"data: 1\n\n"
+    async with http_stub() as stub:
+        stub.set("/s", fake.answer)
+        async with streaming(f"{stub.url}/s") as (_, taken):
+            for count in range(1, 11):
+                await fake.until_connected(count)
+                await until(lambda n=count: taken.count("1") == n)
+                fake.hang_up()
+    told = [record.message for record in caplog.records if record.message.startswith("power stream")]
+    assert told == ["power stream runs", "power stream lost", "power stream runs"]

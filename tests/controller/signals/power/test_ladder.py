@@ -184,3 +184,28 @@ def test_a_reading_that_grew_old_is_handed_out_as_old():
     view = ladder.look((dcgm(T, a=400, b=400),), (), T + 60)
     assert view.gpu_power[A].observed_at_s == T
     assert "60 s old" in view.site_power.reason
+
+
+def test_a_reading_that_a_clock_set_back_has_left_in_the_future_is_not_used():
+    ladder = Ladder(SITE, RULES)
+    ladder.look((nvml(T, a=400, b=400),), (meter(1120.0, T),), T)
+    back_s = T - 600
+    view = ladder.look((GpuReport("nvml", Rung.NVML, {}, "down"),), (gone(back_s),), back_s)
+    assert view.ladder.rung is Rung.MODEL
+    assert isinstance(view.site_power, Missing)
+    assert "the meter is 600 s ahead of this machine's clock" in view.ladder.reason
+    assert f"{A} is 600 s ahead" in view.ladder.reason
+    assert [state.gpus for state in view.ladder.sources] == [0, 0]
+    here = ladder.look((nvml(back_s + 1, a=400, b=400),), (meter(1120.0, back_s + 1),), back_s + 1)
+    assert here.site_power.value_w == 1120.0
+
+
+def test_a_reading_that_was_taken_after_the_look_began_is_not_younger_than_new():
+    view = Ladder(SITE, RULES).look((), (meter(1120.0, T + 0.5),), T)
+    assert [(state.gpus, state.age_s) for state in view.ladder.sources] == [(1, 0.0)]
+
+
+def test_that_gpus_disagree_is_told_beside_what_else_is_wrong():
+    view = Ladder(SITE, RULES).look((nvml(T, a=400, b=400), dcgm(T, a=600, b=400)), (gone(T),), T)
+    assert view.ladder.rung is Rung.DCGM
+    assert view.ladder.reason == f"meter: main: unplugged; {A}: sources disagree, and the higher value counts"

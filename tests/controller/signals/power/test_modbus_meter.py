@@ -1,3 +1,4 @@
+import asyncio
 import struct
 import sys
 
@@ -90,3 +91,21 @@ def test_numbers_of_each_type_and_order(kind, order):
 )
 def test_what_meters_write_for_not_available_is_no_value(kind, blank):
     assert number_of(blank, Register(0, type=kind)) is None
+
+
+async def test_a_meter_that_hangs_is_told_in_our_words_and_floods_no_log(caplog):
+    connections = []
+
+    async def say_nothing(reader, writer):
+        connections.append(asyncio.current_task())
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        hung = ModbusMap("127.0.0.1", Register(100), port=port, unit_id=9, timeout_s=0.1)
+        async with open_modbus(hung, SystemClock()) as meter:
+            told = {(await meter.read(0.0)).reason for _ in range(6)}
+        await asyncio.gather(*connections)
+    assert told == {"no answer within 0.1 s from unit 9; see whether it runs"}
+    assert [record.message for record in caplog.records if record.name.startswith("pymodbus")] == []

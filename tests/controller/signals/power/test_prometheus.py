@@ -35,9 +35,11 @@ async def test_what_is_no_prometheus_is_told():
             stub.set("/api/v1/query", answer)
             with pytest.raises(SignalError, match=told):
                 await Prometheus(HttpAccess(session), stub.url).query("up")
-        stub.set("/api/v1/query", {"status": "success", "data": {"resultType": "matrix", "result": [{}]}})
-        with pytest.raises(SignalError, match="malformed answer"):
-            await Prometheus(HttpAccess(session), stub.url).query("up")
+        huge = {"metric": {}, "value": [10**400, "1"]}
+        for result in ({}, {"metric": [], "value": [1, "2"]}, huge):
+            stub.set("/api/v1/query", {"status": "success", "data": {"resultType": "vector", "result": [result]}})
+            with pytest.raises(SignalError, match="malformed answer"):
+                await Prometheus(HttpAccess(session), stub.url).query("up")
         with pytest.raises(SignalError, match="cannot connect"):
             await Prometheus(HttpAccess(session), closed_url()).query("up")
 

@@ -33,3 +33,8 @@ def test_an_event_without_an_end_is_refused(stream):
 def test_what_is_no_text_is_refused():
     with pytest.raises(ValueError, match="utf-8"):
         SseReader(1000).feed(b"data: \xff\n\n")
+
+
+def test_empty_data_without_end_is_refused():
+    with pytest.raises(ValueError, match="more than 1000 bytes"):
+        SseReader(1000).feed(b"data:\n" * 2000)

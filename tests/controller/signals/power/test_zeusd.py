@@ -103,9 +103,10 @@ async def test_gpus_that_the_configuration_does_not_name_or_zeusd_does_not_show(
 
 
 @pytest.mark.parametrize("path", ["_power", "_energy"])
-async def test_an_answer_that_is_malformed_is_told(path, monkeypatch):
+@pytest.mark.parametrize("many", ["many", 10**400])
+async def test_an_answer_that_is_malformed_is_told(path, many, monkeypatch):
     async def rubbish(_):
-        return web.json_response({"0": 7, "power_mw": {"0": "many"}})
+        return web.json_response({"0": {"energy_mj": many}, "power_mw": {"0": many}})
 
     fake = FakeZeusd({0: 100.0, 1: 100.0})
     monkeypatch.setattr(fake, path, rubbish)

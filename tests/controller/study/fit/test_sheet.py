@@ -29,6 +29,8 @@ def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
         ("a,b\n", r"no measurements below"),
         ("a,a\n1,2\n", r"line 1: column a twice"),
         ("a,b\n1,2\n3\n", r"f\.csv, line 3: 1 cells for 2 columns"),
+        ("a;b\n1,5;2\n", r"f\.csv, line 2: 2 cells for 1 columns; cells are parted by commas"),
+        ("a,b\n" + "x" * 200_000, r"f\.csv, line 2: no line of CSV"),
     ],
 )
 def test_files_that_are_no_table_are_refused(text: str, told: str) -> None:
@@ -45,6 +47,7 @@ def test_files_that_are_no_table_are_refused(text: str, told: str) -> None:
         ("inf", "finite"),
         ("0", "above 0"),
         ("-1", "above 0"),
+        ("1e308", r"1e308 is more than 1e\+12; correct it, or its unit"),
     ],
 )
 def test_a_wrong_figure_is_told_by_line_and_column(cell: str, told: str) -> None:
