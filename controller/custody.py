@@ -134,7 +134,7 @@ class Custody:
         told = decision.diagnostics
         if told.effective_limit_w is None or self._options.precedence is Precedence.QOS:
             return None
-        return told.effective_limit_w - max(told.modelled_w, told.measured_w or 0.0)
+        return told.effective_limit_w - max(told.charged_w, told.measured_w or 0.0)
 
     def _hold(self, sleepers: tuple[Sleeper, ...]) -> None:
         self.sleepers = sleepers

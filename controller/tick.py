@@ -171,16 +171,16 @@ def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, kno
     contract = policy.precedence is Precedence.CONTRACT
     firm_w = firm_limit_at(known.events, site.import_limit_w, observation.now_s, lead_s=policy.drain_expected_s)
     effective_w = None if firm_w is None else firm_w * (1.0 - known.margin_frac)
-    drawn_w = max(known.modelled_w, known.measured.value_w or 0.0)
+    measured_w = known.measured.value_w or 0.0
     return Situation(
         now_s=observation.now_s,
         router=observation.router,
         allowed=known.data.allowed,
         holding=known.holding,
-        break_first=contract and effective_w is not None and drawn_w > effective_w,
+        break_first=contract and effective_w is not None and max(known.modelled_w, measured_w) > effective_w,
         called=known.is_called,
         released_s=known.released_s,
-        headroom_w=effective_w - drawn_w if contract and effective_w is not None else None,
+        headroom_w=effective_w - max(known.charged_w, measured_w) if contract and effective_w is not None else None,
         pue=site.pue,
         grace_s=policy.drain_grace_s,
         retry_s=policy.command_retry_s,

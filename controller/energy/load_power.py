@@ -12,6 +12,8 @@ that the number in it has the distribution π_k ∝ Π_{j ≤ k} μ·T(j)/j what
 sharing with a rate that depends on the number; Kelly, Reversibility and Stochastic Networks, 1979, section 3.3), and
 φ = 1 − π_0. Prompts are counted by the prefill that falls on a decoded token, b + p·κ/μ in place of b. For requests one
 after the other φ = μ·T(1), the most it can be.
+
+Over a few seconds the mean says less than the engine's own count of its steps: S steps a second take a·S + b·μ + p·κ.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from controller.model.perf import PoolCurves
 
 CERTAIN = 1e12
 """Odds of being busy beyond which the rest does not matter."""
+NEVER_EMPTY = 6.0
+"""Mean batch of its steps above which an engine that is busy at both ends is taken as busy throughout."""
 
 
 class Arrivals(StrEnum):
@@ -38,15 +42,26 @@ class Arrivals(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Work of an instance a second, averaged over all the time."""
+    """Work of an instance a second, averaged over all the time.
+
+    Attributes:
+        steps_per_s: as the engine counts them; None where it does not.
+    """
 
     tokens_per_s: float
     prompt_tokens_per_s: float = 0.0
+    steps_per_s: float | None = None
 
 
 def busy_frac(curves: PoolCurves, load: Load, arrivals: Arrivals = Arrivals.AT_RANDOM) -> float:
-    """Share of the time in which an instance has work; one where the load is all it can serve or more."""
+    """Share of the time in which an instance has work; one where the load is all it can serve or more.
+
+    By its steps where they are counted, else by how requests come in.
+    """
     rate = load.tokens_per_s
+    if load.steps_per_s is not None:
+        tokens_s = curves.step_per_seq_s * rate + curves.prefill_s_per_token * load.prompt_tokens_per_s
+        return min(1.0, curves.step_base_s * load.steps_per_s + tokens_s)
     if rate <= 0:
         return min(1.0, curves.prefill_s_per_token * load.prompt_tokens_per_s)
     per_seq_s = curves.step_per_seq_s + curves.prefill_s_per_token * load.prompt_tokens_per_s / rate
@@ -67,9 +82,27 @@ def busy_frac(curves: PoolCurves, load: Load, arrivals: Arrivals = Arrivals.AT_R
 
 def power_w(curves: PoolCurves, load: Load, arrivals: Arrivals = Arrivals.AT_RANDOM) -> float:
     """Power of an awake instance at a load."""
-    busy = busy_frac(curves, load, arrivals)
-    work_w = curves.decode_j_per_token * load.tokens_per_s + curves.prefill_j_per_token * load.prompt_tokens_per_s
-    return curves.idle_w * (1 - busy) + curves.p0_w * busy + work_w
+    return power_while_w(curves, load, busy_frac(curves, load, arrivals))
+
+
+def power_while_w(curves: PoolCurves, load: Load, busy: float) -> float:
+    """Power of an awake instance at a load that keeps it busy for a share of the time."""
+    decode_w = max(0.0, curves.decode_j_per_token) * load.tokens_per_s
+    prefill_w = curves.prefill_j_per_token * load.prompt_tokens_per_s
+    return curves.idle_w * (1 - busy) + curves.p0_w * busy + decode_w + prefill_w
+
+
+def is_never_empty(tokens: float, steps: float | None, running: tuple[int, int]) -> bool:
+    """Whether an engine surely had work throughout an interval.
+
+    Args:
+        tokens: decoded in it, or a second.
+        steps: likewise; None where the engine counts none.
+        running: sequences in the batch at its beginning and at its end.
+    """
+    if tokens <= 0 or min(running) < 2:
+        return False
+    return tokens >= NEVER_EMPTY * steps if steps is not None else min(running) >= NEVER_EMPTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.energy.load_power import is_never_empty
 from controller.energy.refit_filter import Belief, Vector
 
-_NEVER_EMPTY = 6.0
-"""Mean batch above which an engine that is busy at both ends is taken as busy throughout."""
 _STEADY = 1.3
 """Ratio of the batches at both ends up to which their mean stands for the interval."""
 
@@ -67,11 +66,7 @@ class Interval:
     @property
     def was_never_empty(self) -> bool:
         """Whether the engine surely computed throughout."""
-        if self.decode_tokens <= 0.0 or min(self.running) < 2:
-            return False
-        if self.steps is not None:
-            return self.decode_tokens >= _NEVER_EMPTY * self.steps
-        return min(self.running) >= _NEVER_EMPTY
+        return is_never_empty(self.decode_tokens, self.steps, self.running)
 
 
 @dataclass(frozen=True, slots=True)

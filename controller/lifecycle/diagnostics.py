@@ -147,6 +147,7 @@ class Diagnostics:
         slow_solve_s, fast_solve_s: solver times, None where it did not run.
         measured_w, measured_age_s: the site's meter, None where missing or stale.
         modelled_w: power by the model for the instances' observed states and rates.
+        charged_w: the same by the plan's rule, in which an instance with work draws P0 all the time.
         planned_w: power the dispatch predicts for the serving instances.
         bias_w: correction in force.
         limit_w: limit in force now at the meter, None without one.
@@ -171,6 +172,7 @@ class Diagnostics:
     measured_age_s: float | None
     router_age_s: float | None
     modelled_w: float
+    charged_w: float
     planned_w: float
     bias_w: float
     limit_w: float | None

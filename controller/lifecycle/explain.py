@@ -10,7 +10,7 @@ from controller.lifecycle.knowledge import Known
 from controller.lifecycle.ladder import Made
 from controller.lifecycle.latency import fallback, unkept
 from controller.lifecycle.memory import Memory, Phase
-from controller.lifecycle.power_loop import instance_power_w
+from controller.lifecycle.modelled_power import instance_power_w
 from controller.lifecycle.refit import Learnt
 from controller.lifecycle.steering import Targets
 from controller.lifecycle.views import View
@@ -66,6 +66,7 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         measured_age_s=known.measured.age_s,
         router_age_s=known.router_age_s,
         modelled_w=known.modelled_w,
+        charged_w=known.charged_w,
         planned_w=dispatched.plan.power_w[0],
         bias_w=known.data.sites[0].bias_w,
         limit_w=known.limit_w,

@@ -12,15 +12,9 @@ from controller.forecast.state import ForecastState, learn_all
 from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
 from controller.lifecycle.memory import Memory, TokenCount
+from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
 from controller.lifecycle.policy import Mode, TickPolicy
-from controller.lifecycle.power_loop import (
-    Measured,
-    count_tokens,
-    draining_power_w,
-    measured_power,
-    modelled_power_w,
-    next_bias_w,
-)
+from controller.lifecycle.power_loop import Measured, measured_power, next_bias_w
 from controller.lifecycle.problem import Inputs, build
 from controller.lifecycle.ramps import Ramps, departing_higher, ramps
 from controller.lifecycle.refit import Learnt, doubt_w, widened_frac
@@ -43,6 +37,7 @@ class Known:
         measured: power at the meter.
         margin_frac: share of the limits kept free, by where that power is known from and how surely.
         modelled_w: power at the meter by the model, for the instances as they are.
+        charged_w: the same by the plan's rule, in which an instance with work draws P0 all the time.
         price, carbon: over the horizon.
         data: the problem of now, with the demand to plan instances for.
         events: those known.
@@ -63,6 +58,7 @@ class Known:
     measured: Measured
     margin_frac: float
     modelled_w: float
+    charged_w: float
     price: SignalForecast
     carbon: SignalForecast
     data: ProblemData
@@ -140,13 +136,14 @@ def find_out(
     )
     measured = measured_power(site, observation, policy.reading_stale_s)
     modelled_w = modelled_power_w(site, views, tokens)
+    charged_w = charged_at_meter_w(site, views, tokens)
     bias_w = next_bias_w(
         policy,
         site,
         observation,
         (memory.bias_w, memory.bias_at_s),
         measured_w=measured.value_w,
-        modelled_w=modelled_w,
+        charged_w=charged_w,
         leaving_w=draining_power_w(site, views),
     )
     stale_s, default = policy.signal_stale_s, (policy.default_price_usd_per_mwh, policy.default_carbon_kg_per_mwh)
@@ -157,7 +154,7 @@ def find_out(
     over_limit = limit_w is not None and max(modelled_w, measured.value_w or 0.0) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
-    margin_frac = widened_frac(policy, policy.margin_of(measured.margin_rung), doubted_w, limit_w or modelled_w)
+    margin_frac = widened_frac(policy, policy.margin_of(measured.margin_rung), doubted_w, limit_w or charged_w)
     inputs = Inputs(
         now_s=now_s,
         views=views,
@@ -183,6 +180,7 @@ def find_out(
         measured=measured,
         margin_frac=margin_frac,
         modelled_w=modelled_w,
+        charged_w=charged_w,
         price=price,
         carbon=carbon,
         data=build(site, policy, inputs),

@@ -47,7 +47,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """An engine's counters at a time, and the rates since the one before, tokens/s."""
+    """An engine's counters at a time, and the rates since the one before, tokens/s and steps/s.
+
+    Attributes:
+        steps, steps_per_s: None where the engine counts none.
+        running: sequences in the batch at the beginning of the time that the rates are over, and at its end; those at
+            its end twice where there was no count before, or a counter went back.
+    """
 
     instance_id: InstanceId
     observed_at_s: float
@@ -55,6 +61,9 @@ class TokenCount:
     prompt_tokens: float
     generation_per_s: float = 0.0
     prompt_per_s: float = 0.0
+    steps: float | None = None
+    steps_per_s: float | None = None
+    running: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

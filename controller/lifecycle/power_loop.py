@@ -1,17 +1,20 @@
-"""Power as measured, power as modelled, and the correction between them."""
+"""Power as measured, and what it corrects of that which is modelled."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from controller.lifecycle.memory import Phase, TokenCount
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.views import View
 from controller.model.fleet import Site
 from controller.model.grid import GridEvent, limit_at
-from controller.model.observation import InstanceState, Missing, Observation, Quality, Reading, Rung
-from router.contract import InstanceId
+from controller.model.observation import (
+    Missing,
+    Observation,
+    Quality,
+    Reading,
+    Rung,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,62 +83,6 @@ def at_meter_w(site: Site, instances_w: float) -> float:
     return site.pue * (instances_w + spare_w(site)) + site.aux_w
 
 
-def count_tokens(views: tuple[View, ...], before: tuple[TokenCount, ...]) -> tuple[TokenCount, ...]:
-    """Token rates of each engine from its counters; a counter that went back gives no rate."""
-    last = {count.instance_id: count for count in before}
-    out = []
-    for view in views:
-        old = last.get(view.instance.instance_id)
-        seen = view.seen
-        if seen is None:
-            continue
-        if old is not None and seen.observed_at_s <= old.observed_at_s:
-            out.append(old)
-            continue
-        decoded, prefilled = 0.0, 0.0
-        if old is not None and seen.generation_tokens >= old.generation_tokens:
-            elapsed_s = seen.observed_at_s - old.observed_at_s
-            decoded = (seen.generation_tokens - old.generation_tokens) / elapsed_s
-            prefilled = max(0.0, seen.prompt_tokens - old.prompt_tokens) / elapsed_s
-        out.append(
-            TokenCount(
-                seen.instance_id, seen.observed_at_s, seen.generation_tokens, seen.prompt_tokens, decoded, prefilled
-            )
-        )
-    return tuple(out)
-
-
-def instance_power_w(view: View, count: TokenCount | None) -> float:
-    """Power of one instance by the model, for its observed state and token rates."""
-    curves = view.pool.curves
-    if view.state is InstanceState.SLEEPING:
-        return curves.sleeping_w
-    if view.state is InstanceState.OFF:
-        return curves.off_w
-    if view.state is not InstanceState.SERVING or view.seen is None:
-        return curves.idle_w
-    decoded = 0.0 if count is None else count.generation_per_s
-    prefilled = 0.0 if count is None else count.prompt_per_s
-    if view.seen.running == 0 and decoded == 0.0:
-        return curves.idle_w
-    return curves.p0_w + max(0.0, curves.decode_j_per_token) * decoded + curves.prefill_j_per_token * prefilled
-
-
-def modelled_power_w(site: Site, views: tuple[View, ...], counts: tuple[TokenCount, ...]) -> float:
-    """Power at the meter by the model, as the instances are now."""
-    by_id: dict[InstanceId, TokenCount] = {count.instance_id: count for count in counts}
-    return at_meter_w(site, sum(instance_power_w(view, by_id.get(view.instance.instance_id)) for view in views))
-
-
-def draining_power_w(site: Site, views: tuple[View, ...]) -> float:
-    """Power at the meter that goes once the draining instances are asleep."""
-    return site.pue * sum(
-        max(0.0, view.pool.curves.p0_w - view.pool.curves.sleeping_w)
-        for view in views
-        if view.state is InstanceState.SERVING and view.intent.phase in (Phase.DRAIN, Phase.SLEEP)
-    )
-
-
 def ramp_is_over(events: tuple[GridEvent, ...], limit_w: float, now_s: float) -> bool:
     """Whether the limit in force must be met by now."""
     binding = [event for event in events if event.start_s <= now_s < event.end_s and event.limit_w <= limit_w]
@@ -149,12 +96,13 @@ def next_bias_w(
     bias: tuple[float, float | None],
     *,
     measured_w: float | None,
-    modelled_w: float,
+    charged_w: float,
     leaving_w: float,
 ) -> float:
     """The correction added to predictions from now on, W; never negative and bounded.
 
-    It follows by how much the meter exceeds the model for the same instances, and forgets with the same time constant.
+    It follows by how much the meter exceeds the plan's rule for the same instances, and forgets with the same time
+    constant.
     After a limit's ramp, power that is over the limit and does not leave with the draining instances is added at once:
     the next dispatch plans for so much less.
 
@@ -164,16 +112,16 @@ def next_bias_w(
         observation: for the time and the events.
         bias: the correction in force and when it was set.
         measured_w: power at the meter, None where unknown; the correction is then forgotten.
-        modelled_w: power by the model now.
+        charged_w: power by the plan's rule now, as the correction is added to what the plan predicts.
         leaving_w: part of it that goes with the draining instances.
     """
     value_w, at_s = bias
     now_s = observation.now_s
     limit_w = limit_at(observation.events, site.import_limit_w, now_s)
     share = 1.0 if at_s is None else 1.0 - math.exp(-max(0.0, now_s - at_s) / policy.bias_tau_s)
-    error_w = 0.0 if measured_w is None else max(0.0, measured_w - modelled_w)
+    error_w = 0.0 if measured_w is None else max(0.0, measured_w - charged_w)
     value_w += share * (error_w - value_w)
     if measured_w is not None and limit_w is not None and ramp_is_over(observation.events, limit_w, now_s):
         value_w += share * max(0.0, measured_w - leaving_w - limit_w)
-    bound_w = policy.bias_max_frac * (modelled_w if limit_w is None else limit_w)
+    bound_w = policy.bias_max_frac * (charged_w if limit_w is None else limit_w)
     return min(value_w, max(0.0, bound_w))

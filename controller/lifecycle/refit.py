@@ -23,8 +23,8 @@ from controller.lifecycle.barring import left_out
 from controller.lifecycle.diagnostics import Fallback, PoolRefit, RefitAlarm, RefitFigure
 from controller.lifecycle.memory import Memory, TokenCount
 from controller.lifecycle.meters import intervals_of
+from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.power_loop import count_tokens, modelled_power_w
 from controller.lifecycle.refit_state import RefitState
 from controller.lifecycle.views import View, look
 from controller.model.fleet import Site
@@ -129,7 +129,7 @@ def handed_over(learnt: Learnt, policy: TickPolicy, memory: Memory, observation:
     )
     counts = count_tokens(views, memory.tokens)
     former = tuple(replace(view, pool=learnt.before.pools[view.pool_index]) for view in views)
-    risen_w = modelled_power_w(learnt.site, views, counts) - modelled_power_w(learnt.before, former, counts)
+    risen_w = charged_at_meter_w(learnt.site, views, counts) - charged_at_meter_w(learnt.before, former, counts)
     return replace(
         memory,
         bias_w=max(0.0, memory.bias_w - max(0.0, risen_w)),

@@ -2,23 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.lifecycle.memory import Intent, Phase, TokenCount
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.power_loop import (
-    at_meter_w,
-    count_tokens,
-    draining_power_w,
-    instance_power_w,
-    measured_power,
-    modelled_power_w,
-    next_bias_w,
-    ramp_is_over,
-    spare_w,
-)
-from controller.lifecycle.views import look
+from controller.lifecycle.power_loop import at_meter_w, measured_power, next_bias_w, ramp_is_over, spare_w
 from controller.model.grid import GridEvent
-from controller.model.observation import InstanceState, Missing, Quality, Reading
-from tests.fakes.fake_fleet import BF16, FakeFleet, site
+from controller.model.observation import Missing, Quality, Reading
+from tests.fakes.fake_fleet import FakeFleet, site
 
 NOW_S = 1000.0
 POLICY = TickPolicy(bias_tau_s=10.0)
@@ -26,10 +14,6 @@ POLICY = TickPolicy(bias_tau_s=10.0)
 
 def observed(**changes):
     return replace(FakeFleet(site(), {}).observe(), **changes)
-
-
-def views_of(observation, intents=()):
-    return look(site(), intents, observation, stale_s=15.0, retry_s=30.0)
 
 
 def gpu_readings(age_s=0.0, skip=0):
@@ -66,67 +50,17 @@ def test_spare_gpus_draw_too():
     assert at_meter_w(bigger, 1000.0) == pytest.approx(1.1 * (1000.0 + 480.0) + 500.0)
 
 
-def test_token_rates_come_from_counters_and_survive_a_restart():
-    first = observed()
-    seen = first.instances[0]
-    counts = count_tokens(views_of(first), ())
-    later = replace(
-        first,
-        now_s=NOW_S + 2,
-        instances=(replace(seen, observed_at_s=NOW_S + 2, generation_tokens=500.0, prompt_tokens=2000.0),),
-    )
-    rated = count_tokens(views_of(later), counts)
-    assert (rated[0].generation_per_s, rated[0].prompt_per_s) == (250.0, 1000.0)
-    assert count_tokens(views_of(later), rated) == rated
-    reset = replace(later, now_s=NOW_S + 4, instances=(replace(seen, observed_at_s=NOW_S + 4, generation_tokens=10.0),))
-    assert count_tokens(views_of(reset), rated)[0].generation_per_s == 0.0
-
-
-@pytest.mark.parametrize(
-    ("state", "running", "power_w"),
-    [
-        (InstanceState.SERVING, 0, BF16.idle_w),
-        (InstanceState.SERVING, 5, BF16.p0_w),
-        (InstanceState.SLEEPING, 0, BF16.sleeping_w),
-        (InstanceState.OFF, 0, BF16.off_w),
-        (InstanceState.WAKING, 0, BF16.idle_w),
-    ],
-)
-def test_an_instance_draws_by_its_state(state, running, power_w):
-    seen = observed()
-    first = replace(seen.instances[0], state=state, running=running)
-    view = views_of(replace(seen, instances=(first, *seen.instances[1:])))[0]
-    assert instance_power_w(view, None) == pytest.approx(power_w)
-
-
-def test_tokens_add_to_it():
-    seen = observed()
-    view = views_of(replace(seen, instances=(replace(seen.instances[0], running=5),)))[0]
-    count = TokenCount(view.instance.instance_id, NOW_S, 0.0, 0.0, 1000.0, 5000.0)
-    expected = BF16.p0_w + BF16.decode_j_per_token * 1000.0 + BF16.prefill_j_per_token * 5000.0
-    assert instance_power_w(view, count) == pytest.approx(expected)
-    idle_rest = sum(p.curves.idle_w * len(p.instances) for p in site().pools) - BF16.idle_w
-    modelled = modelled_power_w(site(), (view, *views_of(seen)[1:]), (count,))
-    assert modelled == pytest.approx(1.1 * (expected + idle_rest) + 500.0)
-
-
-def test_draining_instances_will_leave_their_power():
-    seen = observed()
-    intents = (Intent(seen.instances[0].instance_id, Phase.DRAIN, NOW_S),)
-    assert draining_power_w(site(), views_of(seen, intents)) == pytest.approx(1.1 * (BF16.p0_w - BF16.sleeping_w))
-
-
 EVENT = GridEvent("e", 10_000.0, 900.0, 2000.0, 900.0, ramp_s=30.0)
 
 
-def bias(measured_w, modelled_w, *, before=0.0, leaving_w=0.0, event=EVENT, dt_s=10.0):
+def bias(measured_w, charged_w, *, before=0.0, leaving_w=0.0, event=EVENT, dt_s=10.0):
     return next_bias_w(
         POLICY,
         site(),
         observed(events=() if event is None else (event,)),
         (before, NOW_S - dt_s),
         measured_w=measured_w,
-        modelled_w=modelled_w,
+        charged_w=charged_w,
         leaving_w=leaving_w,
     )
 

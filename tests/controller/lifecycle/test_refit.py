@@ -6,8 +6,8 @@ from controller.energy.refit import PoolFit
 from controller.energy.refit_filter import Belief
 from controller.energy.refit_prior import prior_of
 from controller.lifecycle.memory import Memory
+from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.power_loop import count_tokens, modelled_power_w
 from controller.lifecycle.refit import SURE_SD, Learnt, doubt_w, handed_over, relearn, widened_frac
 from controller.lifecycle.refit_state import RefitState
 from controller.lifecycle.views import look
@@ -112,13 +112,13 @@ def test_what_the_estimate_takes_over_leaves_the_correction():
     """The correction had learnt 500 W that the curves did not know of; then the curves know."""
     memory, _ = learnt_over(1, 1.4)
     memory = replace(memory, bias_w=500.0, predicted=PowerHistory(((NOW_S - 60.0, 3000.0),)))
-    before_w = modelled_power_w(SITE, views_of(seen(4)), memory.tokens)
+    before_w = charged_at_meter_w(SITE, views_of(seen(4)), memory.tokens)
     for n in range(1, 5):
         last = relearn(SITE, ON, memory, seen(n, 1.4))
         memory = handed_over(last, ON, memory, seen(n, 1.4))
         memory = replace(memory, tokens=count_tokens(views_of(seen(n, 1.4)), memory.tokens))
     views = look(last.site, (), seen(4, 1.4), stale_s=15.0, retry_s=30.0)
-    risen_w = modelled_power_w(last.site, views, memory.tokens) - before_w
+    risen_w = charged_at_meter_w(last.site, views, memory.tokens) - before_w
     assert risen_w > 500.0
     assert memory.bias_w == 0.0
     assert memory.predicted.samples[0][1] > 3000.0
@@ -141,7 +141,7 @@ def test_doubt_of_what_is_drawn_falls_as_it_is_seen():
     at_first = doubt_w(first, views, counts)
     memory, last = learnt_over(20, 1.0)
     counts = count_tokens(views_of(seen(20)), memory.tokens)
-    drawn_w = modelled_power_w(SITE, views_of(seen(20)), counts)
+    drawn_w = charged_at_meter_w(SITE, views_of(seen(20)), counts)
     assert at_first > 0.05 * drawn_w
     assert doubt_w(last, views_of(seen(20)), counts) < 0.02 * drawn_w
 
