@@ -90,14 +90,27 @@ class CellsFile:
             self._write("w", self._head)
             return
         lines = self._lines()
-        if lines:
-            self._require_same_head(self._parse(lines[0], 1))
-        else:
+        if not lines or self._is_of_another(lines):
             self._write("w", self._head)
+            return
         for number, line in enumerate(lines[1:], start=2):
             self._take(self._parse(line, number), number)
-        if lines:
-            self._cut_to(lines)
+        self._cut_to(lines)
+
+    def forget_faulted(self) -> list[Cell]:
+        """Drop the cells that were left out, so that they can be measured anew; returns those without a usable window.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        usable = {cell.cell for cell in self.cells if cell.is_usable}
+        faulted = dict.fromkeys(cell.cell for cell in self.cells if not cell.is_usable)
+        if faulted:
+            self.cells = [cell for cell in self.cells if cell.is_usable]
+            rest = [] if self.rest is None else [{"rest": asdict(self.rest)}]
+            entries = [self._head, *rest, *({"cell": asdict(cell)} for cell in self.cells)]
+            self._replace("".join(json.dumps(entry) + "\n" for entry in entries))
+        return [cell for cell in faulted if cell not in usable]
 
     def add(self, cell: MeasuredCell) -> None:
         """Keep a cell.
@@ -129,10 +142,18 @@ class CellsFile:
 
     def _cut_to(self, lines: list[str]) -> None:
         """Leave whole lines only, so that what is added begins on a line of its own."""
+        whole = "".join(f"{line}\n" for line in lines)
+        if lines and len(whole.encode()) != self.path.stat().st_size:
+            self._replace(whole)
+
+    def _replace(self, text: str) -> None:
+        """Write the file anew, whole or not at all: a full disk must not cost what was measured."""
+        part = self.path.with_name(f"{self.path.name}.part")
         try:
-            self.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
+            part.replace(self.path)
         except OSError as error:
-            raise ConfigError(f"--cells {self.path}: cannot be written: {error.strerror}") from error
+            raise self._unwritten(error) from error
 
     def _parse(self, line: str, number: int) -> dict[str, Any]:
         try:
@@ -143,12 +164,19 @@ class CellsFile:
             raise self._damaged(number, "not an object")
         return found
 
-    def _require_same_head(self, found: dict[str, Any]) -> None:
-        ours = json.loads(json.dumps(self._head))
+    def _is_of_another(self, lines: list[str]) -> bool:
+        """Whether the file is of another profile, which ended before its first cell.
+
+        Raises:
+            ConfigError: the other one has cells, or the file is none of cells.
+        """
+        found, ours = self._parse(lines[0], 1), json.loads(json.dumps(self._head))
         if found == ours:
-            return
+            return False
         if found.get("wattroute_profile_cells") != FORMAT:
             raise self._damaged(1, "it does not begin as a file of cells does")
+        if not any("cell" in self._parse(line, number) for number, line in enumerate(lines[1:], start=2)):
+            return True
         keys = [key for key in ours if found.get(key) != ours[key]]
         other = [f"{key}: {found.get(key)!r} there, {ours.get(key)!r} now" for key in keys]
         raise ConfigError(
@@ -181,4 +209,9 @@ class CellsFile:
             with self.path.open(mode, encoding="utf-8") as out:
                 out.write(json.dumps(entry) + "\n")
         except OSError as error:
-            raise ConfigError(f"--cells {self.path}: cannot be written: {error.strerror}; choose another") from error
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"--cells {self.path}: cannot be written: {error.strerror}; make room or choose another place"
+        )

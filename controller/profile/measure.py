@@ -28,6 +28,8 @@ STRANGE_TOKENS_PER_REQUEST = 4
 MOST_REFUSED_FRAC = 0.02
 LEAST_REFUSED = 8
 """Refusals before every place had its turn that are no passing matter, or twice as many as there are places."""
+LEAST_RISE_FRAC = 0.05
+"""Share of the idle power that work adds at least: GPUs without work vary by less, an engine's own by much more."""
 QUICK_FRAC, MOST_READINGS = 0.02, 5
 """A reading may take this share of a part of the window, or is tried again so many times."""
 STEP_COUNT_RATIO = 1.3
@@ -208,6 +210,11 @@ class Bench:
             raise _others(f"the engine made {counted:g} tokens, {load.counts.tokens:.0f} of which came here")
 
 
+def is_at_rest(power_w: float, idle_w: float) -> bool:
+    """Whether GPUs draw no more than they do without work."""
+    return power_w <= (1 + LEAST_RISE_FRAC) * idle_w
+
+
 def _others(what: str) -> ProfileError:
     return ProfileError(
         f"others use the instance: {what}. Take it out of its router, stop its other clients, and run the same command "
@@ -284,7 +291,10 @@ def _judged(measured: MeasuredCell, spread: Steadiness, *, idle_w: float, cached
     asked = measured.answers + measured.refused
     faults = (
         (measured.row.steps < 10 or measured.row.decode_tokens <= 0, "fewer than ten steps in the window"),
-        (measured.row.power_w <= idle_w, f"{measured.row.power_w:.0f} W are not above the idle {idle_w:.0f} W"),
+        (
+            is_at_rest(measured.row.power_w, idle_w),
+            f"{measured.row.power_w:.0f} W are hardly above the idle {idle_w:.0f} W",
+        ),
         (
             not _counts_steps(measured),
             f"the engine counted {measured.row.steps:.0f} steps, the times between tokens say otherwise; start it with "

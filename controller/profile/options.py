@@ -143,14 +143,21 @@ class ProfileOptions:
         """The engine's key, from the file or the environment; None for none.
 
         Raises:
-            ConfigError: the file cannot be read or holds no key.
+            ConfigError: the file cannot be read, or it or the variable holds no key.
         """
         if self.api_key_file is None:
-            return environment.get(KEY_VARIABLE) or None
-        try:
-            key = self.api_key_file.read_bytes()[:MAX_KEY_BYTES].decode("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--api-key-file {self.api_key_file}: cannot be read as a key") from error
-        if not key or any(character.isspace() or not character.isprintable() for character in key):
-            raise ConfigError(f"--api-key-file {self.api_key_file}: one key on one line is expected")
+            where, key = KEY_VARIABLE, environment.get(KEY_VARIABLE, "").strip()
+            if not key:
+                return None
+        else:
+            where, key = f"--api-key-file {self.api_key_file}", self._key_in_file(self.api_key_file)
+        if not key or not key.isascii() or any(char.isspace() or not char.isprintable() for char in key):
+            raise ConfigError(f"{where}: one key on one line is expected")
         return key
+
+    @staticmethod
+    def _key_in_file(file: Path) -> str:
+        try:
+            return file.read_bytes()[:MAX_KEY_BYTES].decode("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--api-key-file {file}: cannot be read as a key") from error

@@ -16,7 +16,7 @@ from controller.profile.design import Cell, Design, Limits
 from controller.profile.estimate import LEAST_ROWS, Estimate, estimate
 from controller.profile.facts import EngineFacts
 from controller.profile.kernel import Kernel
-from controller.profile.measure import Bench
+from controller.profile.measure import Bench, is_at_rest
 from controller.profile.options import ProfileOptions
 from controller.profile.power import GpuMeter
 from controller.profile.target import Address, Target
@@ -93,6 +93,7 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         meter = GpuMeter(source, options.power, options.gpu_uuids)
         subject = await _subject(options, target, meter, clock)
         bench = Bench(target, subject.engine.model, meter, pace=options.pace(), clock=clock)
+        await target.require_awake()
         await bench.require_quiet()
         file = CellsFile(options.cells_path, _head(options, subject, address))
         file.open()
@@ -149,7 +150,7 @@ async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: 
     """Idle power, and that asleep where it is asked for; from the file where an earlier run measured them."""
     if file.rest is not None and (file.rest.sleeping_w is not None or not options.sleep):
         return file.rest
-    if options.sleep and not await target.can_sleep():
+    if options.sleep and await target.is_sleeping() is None:
         raise ConfigError(
             "--sleep: the engine has no /sleep; start it with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1, or leave "
             "the option out and give --sleeping-w where it is known"
@@ -173,18 +174,20 @@ async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: 
 async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, idle_w: float) -> float | None:
     """The coarse design, then what is unsure, then the first load again; returns how far that one drifted."""
     planned = list(design.coarse(subject.design, subject.limits))
-    known = {cell.cell for cell in file.cells}
-    left = [cell for cell in planned if cell not in known]
+    anew = file.forget_faulted()
+    known = {cell.cell for cell in file.cells} | set(anew)
+    left = anew + [cell for cell in planned if cell not in known]
     most = max(len(planned), subject.design.most_cells)
     reference = max(planned, key=lambda cell: (cell.output_tokens, cell.concurrency))
 
     async def take(cell: Cell) -> None:
-        told(len(file.cells), max(len(planned), len(file.cells) + len(left)) + 1, str(cell))
+        doing = f"{cell}, anew: an earlier run left it out" if cell in anew else str(cell)
+        told(len(file.cells), max(len(planned), len(file.cells) + len(left)) + 1, doing)
         measured = await bench.measure(cell, idle_w)
-        if measured.row.power_w <= idle_w:
+        if is_at_rest(measured.row.power_w, idle_w):
             raise ProfileError(
-                f"{cell}: {measured.row.power_w:.0f} W, not above the {idle_w:.0f} W without work: the source of power "
-                "shows other GPUs than the engine's; name its own with --gpu-uuid"
+                f"{cell}: {measured.row.power_w:.0f} W, hardly above the {idle_w:.0f} W without work: the source of "
+                "power shows other GPUs than the engine's; name its own with --gpu-uuid"
             )
         file.add(measured)
 

@@ -106,10 +106,21 @@ class Target:
             )
         return facts.counters(body.decode(errors="replace"), where)
 
-    async def can_sleep(self) -> bool:
-        """Whether the engine has /sleep."""
-        status, _ = await self._ask("GET", "/is_sleeping", TIMEOUT_S)
-        return status == 200
+    async def is_sleeping(self) -> bool | None:
+        """Whether the engine sleeps; None where it has no /sleep."""
+        status, body = await self._ask("GET", "/is_sleeping", TIMEOUT_S)
+        return _object(body).get("is_sleeping") is True if status == 200 else None
+
+    async def require_awake(self) -> None:
+        """See that the engine does not sleep, as one does whose profile was killed while it measured that.
+
+        Raises:
+            ProfileError: it sleeps.
+        """
+        if await self.is_sleeping():
+            raise ProfileError(
+                f"{self.address.base} sleeps; wake it, for example by: curl -X POST {self.address.base}/wake_up"
+            )
 
     async def change(self, path: str) -> None:
         """Ask for a change of state and wait for its end.
@@ -135,12 +146,7 @@ class Target:
     async def _version(self) -> tuple[str | None, bool]:
         """Version, and whether the engine says that it is emulated."""
         status, body = await self._ask("GET", "/version", TIMEOUT_S)
-        try:
-            told = json.loads(body) if status == 200 else {}
-        except (ValueError, RecursionError):
-            return None, False
-        if not isinstance(told, dict):
-            return None, False
+        told = _object(body) if status == 200 else {}
         version = told.get("version")
         return (version[:80] if isinstance(version, str) else None), told.get("emulated") is True
 
@@ -153,3 +159,12 @@ class Target:
             return await read(asked, url, timeout_s)
         except SignalError as error:
             raise ProfileError(f"{error}; is the engine up and awake, and is this its address?") from error
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; empty where it is none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

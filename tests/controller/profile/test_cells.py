@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_cells_of_another_target_are_refused(path: Path) -> None:
         opened(path, url="http://other")
 
 
+def test_a_file_of_another_target_without_a_cell_is_begun_anew(tmp_path: Path) -> None:
+    """As after a first attempt with the wrong GPUs."""
+    path = tmp_path / "x"
+    opened(path, gpu_uuids=("c",)).set_rest(Rest(500.0))
+    assert opened(path).rest is None
+    opened(path).set_rest(Rest(800.0))
+    assert opened(path).rest == Rest(800.0)
+
+
 @pytest.mark.parametrize(
     "line", ["{}", "[1]", "nonsense", '{"cell": {"cell": {}}}', '{"rest": {"idle": 3}}'], ids=range(5)
 )
@@ -71,6 +81,30 @@ def test_a_file_of_something_else_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not begin as a file of cells"):
         opened(path)
     assert path.read_text() == '{"mine": 1}\n'
+
+
+def test_cells_that_were_left_out_are_forgotten_for_good_and_named_to_be_measured_anew(path: Path) -> None:
+    file = opened(path)
+    file.add(measured(Cell(8, 32, 128), fault="not steady"))
+    assert file.forget_faulted() == [Cell(9, 32, 128)]
+    assert file.cells == [measured(Cell(8, 32, 128))]
+    again = opened(path)
+    assert (again.cells, again.rest) == (file.cells, Rest(800.0))
+    assert again.forget_faulted() == []
+
+
+def test_what_was_measured_outlasts_a_disk_that_is_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(path.read_bytes()[:-25])
+    before = path.read_bytes()
+
+    def full(place: Path, *_: object, **__: object) -> int:
+        with place.open("w"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ConfigError, match="No space left on device; make room"):
+        opened(path)
+    assert path.read_bytes() == before
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -63,7 +63,15 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
     file.write_text("sk-1\n")
     assert options(tmp_path, api_key_file=file).api_key({KEY_VARIABLE: "other"}) == "sk-1"
     assert options(tmp_path).api_key({KEY_VARIABLE: "other"}) == "other"
+    assert options(tmp_path).api_key({KEY_VARIABLE: "other\n"}) == "other"
     assert options(tmp_path).api_key({}) is None
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a b", "sch\u00fcssel"])
+def test_a_variable_without_a_key_is_refused_without_showing_it(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=KEY_VARIABLE) as told:
+        options(tmp_path).api_key({KEY_VARIABLE: value})
+    assert value not in str(told.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"a b", b"\xff", b"x\ny"])

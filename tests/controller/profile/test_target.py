@@ -69,9 +69,12 @@ def test_credentials_in_an_address_are_refused_without_showing_them() -> None:
 async def test_sleep_and_wake() -> None:
     async with emulated() as emulator, aiohttp.ClientSession() as session:
         target = Target(session, Address.of(f"http://127.0.0.1:{emulator.ports['bf16-0']}", None))
-        assert await target.can_sleep()
+        assert await target.is_sleeping() is False
+        await target.require_awake()
         await target.change("/sleep?level=1")
         assert emulator.engine("bf16-0").state is InstanceState.SLEEPING
+        with pytest.raises(ProfileError, match=r"sleeps; wake it, .*/wake_up"):
+            await target.require_awake()
         await target.change("/wake_up")
         assert emulator.engine("bf16-0").state is InstanceState.SERVING
         with pytest.raises(ProfileError, match=r"/sleep\?level=9: status 400"):
