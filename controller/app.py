@@ -161,7 +161,8 @@ async def assemble(
             supervisor_url=endpoints.supervisor_url,
             timeout_s=options.timeout_s,
         )
-        routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted)
+        account = open_book(options.data_dir, site, options.joules, clock.wall_s())
+        routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted, account.tokens)
         sources = Sources(
             power=await stack.enter_async_context(_opened_power(endpoints.power, clock)),
             engines=observed,
@@ -186,9 +187,11 @@ async def assemble(
             publishers.append(redis)
         telemetry = Telemetry(site, policy.precedence)
         rates = RatesBoard()
-        account, account_file = open_book(options.data_dir, site, options.joules)
         metrics = EnergyMetrics(telemetry.registry)
-        desk = EnergyDesk(DeskParts(account, metrics, rates, account_file, options.joules.idle.value, redis))
+        idle = options.joules.idle.value
+        desk = EnergyDesk(
+            DeskParts(account.book, metrics, rates, account.file, idle, redis, tokens=lambda: routers.tokens)
+        )
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)

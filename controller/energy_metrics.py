@@ -1,7 +1,8 @@
 """Metrics of requests' energy: counters by pool, class and tenant, and the accounts that nobody bears.
 
 Labels are bounded: pools and classes are those of the site, classes beyond them are ``other``, tenants are as many as
-the routers tell. The counters go on after a restart where their file is kept.
+the routers tell. Counters begin at zero in each process and leave out what was drawn while none ran: one that went on
+from a file would go back to it after a crash, which Prometheus takes for a reset and adds all of it once more.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class _Grower:
         self._counter = counter
         self._shown: dict[tuple[str, ...], float] = {}
 
-    def to(self, labels: tuple[str, ...], value: float) -> None:
-        """Show that the sum is this now."""
+    def to(self, labels: tuple[str, ...], value: float, *, counts: bool) -> None:
+        """The sum is this now; where its growth does not count, the counter stays as it is."""
         grown = value - self._shown.get(labels, 0.0)
         if grown > 0 or labels not in self._shown:
-            self._counter.labels(*labels).inc(max(0.0, grown))
+            self._counter.labels(*labels).inc(max(0.0, grown) if counts else 0.0)
             self._shown[labels] = max(0.0, value) if labels not in self._shown else value
 
 
@@ -74,24 +75,24 @@ class EnergyMetrics:
         )
         self._settled: set[tuple[str, str]] = set()
 
-    def show(self, totals: Totals, in_flight: Mapping[str, Share]) -> None:
-        """Set what was told off so far."""
+    def show(self, totals: Totals, in_flight: Mapping[str, Share], *, counts: bool = True) -> None:
+        """Set what was told off so far; counters grow by it only where that is this process's to count."""
         for key, share in totals.shares:
             labels = key.pool_id, key.class_id
             for phase, energy_j in zip(_PHASES, (share.prefill_j, share.decode_j, share.idle_j), strict=True):
-                self._energy.to((*labels, phase), energy_j)
+                self._energy.to((*labels, phase), energy_j, counts=counts)
             self._cost.labels(*labels).set(share.usd)
-            self._carbon.to(labels, share.carbon_kg * 1e3)
-            self._unpriced.to((*labels, "price"), share.unpriced_j)
-            self._unpriced.to((*labels, "carbon"), share.uncounted_j)
-        self._show_account("idle", totals.idle)
-        self._show_account("unattributed", totals.unattributed)
+            self._carbon.to(labels, share.carbon_kg * 1e3, counts=counts)
+            self._unpriced.to((*labels, "price"), share.unpriced_j, counts=counts)
+            self._unpriced.to((*labels, "carbon"), share.uncounted_j, counts=counts)
+        self._show_account("idle", totals.idle, counts=counts)
+        self._show_account("unattributed", totals.unattributed, counts=counts)
         for pool_id, share in in_flight.items():
             self._in_flight.labels(pool_id).set(share.energy_j)
         for tenant, share in totals.tenants:
-            self._tenant_energy.to((tenant,), share.energy_j)
+            self._tenant_energy.to((tenant,), share.energy_j, counts=counts)
             self._tenant_cost.labels(tenant).set(share.usd)
-            self._tenant_carbon.to((tenant,), share.carbon_kg * 1e3)
+            self._tenant_carbon.to((tenant,), share.carbon_kg * 1e3, counts=counts)
 
     def settle(self, settled: Settlement) -> None:
         """Set what a settlement says of tokens."""
@@ -104,10 +105,10 @@ class EnergyMetrics:
         for labels in self._settled:
             self._per_token.labels(*labels).set(known.get(labels, math.nan))
 
-    def _show_account(self, account: str, shares: Iterable[tuple[str, Share]]) -> None:
+    def _show_account(self, account: str, shares: Iterable[tuple[str, Share]], *, counts: bool) -> None:
         for pool_id, share in shares:
             if share != NOTHING:
-                self._accounts.to((pool_id, account), share.energy_j)
+                self._accounts.to((pool_id, account), share.energy_j, counts=counts)
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...]) -> Counter:

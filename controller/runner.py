@@ -151,6 +151,7 @@ class Runner:
             await self._parts.instances.close()
             await self._take_outcomes(clock.wall_s())
             await self._keep(clock.wall_s())
+            await self._close_energy()
             self._parts.custody.tell_left()
 
     @property
@@ -204,7 +205,8 @@ class Runner:
         if self._parts.desk is None:
             return
         try:
-            record = self._parts.desk.take(observation)
+            site = None if self._decision is None else self._decision.site
+            record = self._parts.desk.take(observation, site)
             if record is not None:
                 await self._record(ENERGY_KIND, observation.now_s, record)
             await self._parts.desk.tell(observation.now_s)
@@ -212,6 +214,16 @@ class Runner:
             self._fail("energy", error)
         else:
             self._recover("energy")
+
+    async def _close_energy(self) -> None:
+        if self._parts.desk is None:
+            return
+        try:
+            record = await asyncio.to_thread(self._parts.desk.close)
+            if record is not None:
+                await self._record(ENERGY_KIND, self._parts.clock.wall_s(), record)
+        except Exception as error:  # what follows at the end must be done all the same
+            self._fail("energy", error)
 
     def _sample_record(self, observation: Observation, energy_j: float) -> dict[str, object]:
         power = observation.site_power

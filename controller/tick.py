@@ -47,6 +47,7 @@ class Decision:
         diagnostics: the reasons.
         upper: the site with P0 of each pool at the upper end of what is known, for what is switched on between ticks;
             None where nobody told.
+        site: with the curves in force; None where nobody told.
     """
 
     plan: Plan | None
@@ -57,6 +58,7 @@ class Decision:
     memory: Memory
     diagnostics: Diagnostics
     upper: Site | None = None
+    site: Site | None = None
 
 
 def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, observation: Observation) -> Decision:
@@ -103,6 +105,7 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
         memory=memory,
         diagnostics=diagnose(site, memory, observation, outcome),
         upper=learnt.upper,
+        site=learnt.site,
     )
 
 

@@ -15,6 +15,8 @@ from controller.model.fleet import Instance
 from controller.model.observation import InstanceState, Missing, Quality, Reading
 from controller.model.perf import PoolCurves
 
+MOST_W = 3000.0
+"""More than any GPU draws."""
 LEAST_S = 0.5
 """Shortest time between two readings that makes an interval."""
 MAX_GAP_S = 60.0
@@ -36,6 +38,21 @@ class Metered:
     is_modelled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MeterState:
+    """Where an instance's meter stands.
+
+    Attributes:
+        booked_to_s: wall clock up to which energy was booked.
+        ahead_j: booked by the model in advance of counters.
+        readings: (UUID, reading) at that time; empty where there were none.
+    """
+
+    booked_to_s: float
+    ahead_j: float
+    readings: tuple[tuple[str, Reading], ...]
+
+
 class InstanceMeter:
     """Follows the GPUs of one instance."""
 
@@ -45,6 +62,20 @@ class InstanceMeter:
         self._last: dict[str, Reading] | None = None
         self._booked_to_s: float | None = None
         self._ahead_j = 0.0
+        self._is_resumed = False
+
+    @property
+    def state(self) -> MeterState | None:
+        """Where it stands; None before the first look."""
+        if self._booked_to_s is None:
+            return None
+        return MeterState(self._booked_to_s, self._ahead_j, tuple(sorted((self._last or {}).items())))
+
+    def resume(self, state: MeterState) -> None:
+        """Go on from where a former process stood; readings of other GPUs are left."""
+        readings = dict(state.readings)
+        self._last = readings if readings.keys() == set(self._uuids) else None
+        self._booked_to_s, self._ahead_j, self._is_resumed = state.booked_to_s, state.ahead_j, True
 
     def span_s(self, now_s: float) -> float:
         """Time since the end of the last interval."""
@@ -82,6 +113,11 @@ class InstanceMeter:
         if seen_s - since_s < LEAST_S or seen_s - booked_to_s < LEAST_S:
             return None
         energy_j = _counted_j(last, fresh)
+        if self._is_resumed and energy_j is not None:
+            # Counters that a former process had spliced are no counters of this one.
+            most_j = MOST_W * len(fresh) * (seen_s - since_s)
+            energy_j = energy_j if energy_j <= most_j else None
+        self._is_resumed = False
         if energy_j is None:
             self._last = fresh
             if seen_s - since_s > MAX_GAP_S:

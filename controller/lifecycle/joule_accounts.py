@@ -115,6 +115,7 @@ class Accounts:
     """Adds up what is told off."""
 
     def __init__(self, totals: Totals) -> None:
+        """Go on from these totals."""
         self._shares = dict(totals.shares)
         self._idle = dict(totals.idle)
         self._unattributed = dict(totals.unattributed)
@@ -133,6 +134,22 @@ class Accounts:
             tuple(sorted(self._unattributed.items())),
             tuple(sorted(self._tenants.items())),
         )
+
+    @property
+    def due(self) -> tuple[tuple[PoolClass, Share], ...]:
+        """What waits for tenants to tell tokens."""
+        return tuple(sorted(self._due.items(), key=lambda item: item[0]))
+
+    def resume(
+        self,
+        began_s: float,
+        in_flight: Mapping[str, Share],
+        due: Iterable[tuple[PoolClass, Share]],
+        tenants: tuple[TenantTokens, ...],
+    ) -> None:
+        """Go on with the interval that a former process began as it settled."""
+        self._began_s, self._due, self._tenants_told = began_s, dict(due), _by_tenant(tenants)
+        self._open(in_flight)
 
     def begin(self, now_s: float, in_flight: Mapping[str, Share], tenants: tuple[TenantTokens, ...]) -> None:
         """Begin the first interval, unless it has begun: what was told before is nobody's interval."""

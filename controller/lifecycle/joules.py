@@ -13,6 +13,7 @@ from controller.energy.attribution import Attributed, IdlePolicy, Interval, Sign
 from controller.energy.joule_share import NOTHING, Share
 from controller.lifecycle.instance_meter import InstanceMeter, Metered, modelled_power_w
 from controller.lifecycle.joule_accounts import NO_TOTALS, Accounts, PoolClass, Settlement, Totals
+from controller.lifecycle.joule_resume import InstanceAccount, KeptAccount
 from controller.lifecycle.token_rate import TokenRate
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.grid import Series
@@ -23,6 +24,7 @@ from controller.model.observation import (
     Observation,
     Quality,
     Reading,
+    TenantTokens,
 )
 from controller.units import J_PER_MWH
 from router.contract import InstanceId
@@ -105,9 +107,9 @@ class _Look:
 
 @dataclass(slots=True)
 class _Seen:
-    """Counters of an instance at the end of its last interval."""
+    """Counters of an instance at the end of its last interval; the engine's None until it was heard."""
 
-    engine: Tokens
+    engine: Tokens | None
     told: Mapping[str, Tokens]
     running: int
 
@@ -117,6 +119,7 @@ class JouleBook:
 
     def __init__(self, site: Site, policy: JoulePolicy, totals: Totals = NO_TOTALS) -> None:
         self._site = site
+        self._curves = {pool.pool_id: pool.curves for pool in site.pools}
         self._policy = policy
         self._places = {each.instance_id: (pool, each) for pool in site.pools for each in pool.instances}
         self._meters = {name: InstanceMeter(each, policy.stale_s) for name, (_, each) in self._places.items()}
@@ -125,7 +128,44 @@ class JouleBook:
         self._stocks: dict[InstanceId, Stock] = {}
         self._courses = {name: TokenRate() for name in self._places}
         self._rates: dict[InstanceId, InstanceRate] = {}
+        self._catching_up: set[InstanceId] = set()
         self.accounts = Accounts(totals)
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether the next intervals reach back to before this process, of which a former one may have told a part."""
+        return bool(self._catching_up)
+
+    def go_by(self, site: Site) -> None:
+        """Take the curves in force from now on: weights, idle power and what stands in for a meter."""
+        self._curves |= {pool.pool_id: pool.curves for pool in site.pools if pool.pool_id in self._curves}
+
+    def kept(self, now_s: float) -> KeptAccount:
+        """What the next process needs to go on from the settlement that has just ended."""
+        instances = tuple(
+            InstanceAccount(
+                name, state, seen.engine, tuple(seen.told.items()), seen.running, self._stocks.get(name, Stock())
+            )
+            for name, seen in self._seen.items()
+            if (state := self._meters[name].state) is not None
+        )
+        return KeptAccount(now_s, instances, self.accounts.due)
+
+    def resume(self, kept: KeptAccount, tenants: tuple[TenantTokens, ...]) -> None:
+        """Go on from what a former process has kept; instances that are gone take their stock with them.
+
+        Args:
+            kept: by `kept`.
+            tenants: what routers had told of them by then.
+        """
+        for each in kept.instances:
+            name = InstanceId(each.instance_id)
+            if name in self._places:
+                self._meters[name].resume(each.meter)
+                self._seen[name] = _Seen(each.engine, dict(each.told), each.running)
+                self._stocks[name] = each.stock
+                self._catching_up.add(name)
+        self.accounts.resume(kept.kept_at_s, self.in_flight, kept.due, tenants)
 
     @property
     def totals(self) -> Totals:
@@ -162,29 +202,40 @@ class JouleBook:
             settlement = self.accounts.settle(now_s, self.in_flight, router.tenants)
         return Booked(self._current_rates(observation), settlement)
 
+    def close(self, observation: Observation) -> Settlement | None:
+        """Settle before the interval is over, as the process ends; None where nobody could be settled with."""
+        router = observation.router
+        if isinstance(router, Missing) or not self.accounts.is_due(observation.now_s, 0.0):
+            return None
+        return self.accounts.settle(observation.now_s, self.in_flight, router.tenants)
+
     def _close(
         self, place: tuple[Pool, Instance], seen: InstanceObservation, look: _Look
     ) -> tuple[Interval, Metered] | None:
         """The interval that ends with this observation, if one does."""
         pool, instance = place
         name, before = instance.instance_id, self._seen.get(instance.instance_id)
-        engine = Tokens(seen.prompt_tokens, seen.generation_tokens)
+        engine: Tokens | None = Tokens(seen.prompt_tokens, seen.generation_tokens)
+        if not engine and seen.state is InstanceState.UNREACHABLE:
+            engine = None if before is None else before.engine  # it was not heard, which is not that it counted nothing
         told = look.told.get(name, {}) if look.told is not None else before.told if before is not None else {}
         if before is None:
             before = self._seen[name] = _Seen(engine, told, seen.running)
-        made, meter = _grown(before.engine, engine), self._meters[name]
+        made = Tokens() if engine is None or before.engine is None else _grown(before.engine, engine)
+        meter = self._meters[name]
         span_s, modelled_w = meter.span_s(look.now_s), 0.0
         if span_s > self._policy.stale_s:  # only then is it asked for
-            modelled_w = modelled_power_w(pool.curves, seen.state, made, span_s)
+            modelled_w = modelled_power_w(self._curves[pool.pool_id], seen.state, made, span_s)
         metered = meter.read(look.now_s, look.readings, modelled_w)
         if metered is None:
             return None
+        self._catching_up.discard(name)
         self._seen[name] = _Seen(engine, told, seen.running)
         serves = seen.state is InstanceState.SERVING
         interval = Interval(
             instance_id=name,
             pool_id=pool.pool_id,
-            curves=pool.curves,
+            curves=self._curves[pool.pool_id],
             duration_s=metered.duration_s,
             energy_j=metered.energy_j,
             batch=0.5 * (before.running + seen.running),
@@ -213,16 +264,15 @@ class JouleBook:
     def _current_rates(self, observation: Observation) -> tuple[InstanceRate, ...]:
         """Measured ones; of an instance that made nothing, what a request on its own costs by the curves."""
         return tuple(
-            self._rates.get(seen.instance_id) or _alone(seen.instance_id, self._places[seen.instance_id][0])
+            self._rates.get(seen.instance_id) or self._alone(seen.instance_id)
             for seen in observation.instances
             if seen.state is InstanceState.SERVING and seen.instance_id in self._places
         )
 
-
-def _alone(name: InstanceId, pool: Pool) -> InstanceRate:
-    curves = pool.curves
-    prefill_j = curves.p0_w * curves.prefill_s_per_token + curves.prefill_j_per_token
-    return InstanceRate(name, prefill_j, curves.step_base_j + curves.step_per_seq_j, Quality.ESTIMATED)
+    def _alone(self, name: InstanceId) -> InstanceRate:
+        curves = self._curves[self._places[name][0].pool_id]
+        prefill_j = curves.p0_w * curves.prefill_s_per_token + curves.prefill_j_per_token
+        return InstanceRate(name, prefill_j, curves.step_base_j + curves.step_per_seq_j, Quality.ESTIMATED)
 
 
 def _grown(before: Tokens, now: Tokens) -> Tokens:

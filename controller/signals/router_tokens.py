@@ -8,26 +8,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from controller.model.observation import SpentTokens, TenantTokens
 from router.contract import ClassId, InstanceId, PoolId
 
 MAX_CLASSES = 1024
-MAX_TENANTS = 4096
+MAX_TENANTS = 10_001
+"""As many labels as a router may be set to tell, and that of all others."""
 MAX_ENTRIES = 262_144
+MAX_KEPT = 100_000
+"""Entries that are kept over a restart."""
 
 Key = tuple[str, str, str]
 """("", instance, class) or (tenant, pool, class); no tenant has an empty name."""
 Pair = tuple[float, float]
 
 
+Counts = tuple[tuple[str, str, str, float, float], ...]
+"""Keys with their tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """What was counted so far, for the next process to go on from.
+
+    Attributes:
+        totals: summed over routers and their restarts.
+        routers: (address, its counters as last seen).
+    """
+
+    totals: Counts = ()
+    routers: tuple[tuple[str, Counts], ...] = ()
+
+
+NO_COUNTS = TokenCounts()
+"""Nothing was counted yet."""
+
+
 class TokenTotals:
     """Sums what routers report, so that the sums only grow."""
 
-    def __init__(self) -> None:
-        self._totals: dict[Key, Pair] = {}
-        self._last: dict[str, Mapping[Key, Pair]] = {}
+    def __init__(self, counted: TokenCounts = NO_COUNTS) -> None:
+        """Begin to count, or go on from what a former process had counted."""
+        self._totals = _as_map(counted.totals)
+        self._last: dict[str, Mapping[Key, Pair]] = {url: _as_map(counts) for url, counts in counted.routers}
+        self._resumed = set(self._last)
+
+    @property
+    def counted(self) -> TokenCounts:
+        """What was counted so far; without tenants where these are too many to be kept each minute."""
+        entries = len(self._totals) + sum(map(len, self._last.values()))
+        tenants = entries <= MAX_KEPT
+        routers = ((url, _as_counts(counts, tenants=tenants)) for url, counts in sorted(self._last.items()))
+        return TokenCounts(_as_counts(self._totals, tenants=tenants), tuple(routers))
 
     def take(self, router: str, now: Mapping[Key, Pair], *, restarted: bool) -> None:
         """Take in one router's counters."""
@@ -35,6 +70,11 @@ class TokenTotals:
         if known is None:
             known = now
             self._totals = dict.fromkeys(now, (0.0, 0.0)) | self._totals
+        if router in self._resumed:  # it may have restarted since, unseen by anybody
+            self._resumed.discard(router)
+            restarted = restarted or _served(now) < 0.5 * _served(known)
+            if not any(tenant for tenant, _, _ in known):  # they were too many to be kept: they begin at what they have
+                known = {key: pair for key, pair in now.items() if key[0]} | dict(known)
         before = {} if restarted else known
         held: dict[Key, Pair] = {}
         for key, (inputs, outputs) in now.items():
@@ -61,6 +101,18 @@ class TokenTotals:
             for (tenant, pool, class_id), total in sorted(self._totals.items())
             if tenant
         )
+
+
+def _served(counters: Mapping[Key, Pair]) -> float:
+    return sum(sum(pair) for (tenant, _, _), pair in counters.items() if not tenant)
+
+
+def _as_map(counts: Counts) -> dict[Key, Pair]:
+    return {(tenant, place, class_id): (inputs, outputs) for tenant, place, class_id, inputs, outputs in counts}
+
+
+def _as_counts(values: Mapping[Key, Pair], *, tenants: bool) -> Counts:
+    return tuple((*key, *values[key]) for key in sorted(values) if tenants or not key[0])
 
 
 def read_tokens(data: Mapping[str, Any]) -> tuple[dict[Key, Pair], dict[str, int]]:

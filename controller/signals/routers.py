@@ -20,7 +20,7 @@ import aiohttp
 from controller.errors import SignalError
 from controller.model.observation import ClassDemand, Missing, RouterObservation
 from controller.signals.http_client import get_json
-from controller.signals.router_tokens import Key, Pair, TokenTotals, read_tokens
+from controller.signals.router_tokens import NO_COUNTS, Key, Pair, TokenCounts, TokenTotals, read_tokens
 from router.contract import ClassId, InstanceId, PoolId
 
 log = logging.getLogger(__name__)
@@ -88,13 +88,14 @@ class RouterSource:
         urls: tuple[str, ...],
         timeout_s: float = 1.5,
         counted: RouterCounts | None = None,
+        tokens: TokenCounts = NO_COUNTS,
     ) -> None:
         """Begin to count, or go on from what a former process had counted."""
         self._session = session
         self._urls = tuple(url.rstrip("/") for url in urls)
         self._timeout_s = timeout_s
         self._routers: dict[str, _Router] = {}
-        self._tokens = TokenTotals()
+        self._tokens = TokenTotals(tokens)
         self._totals = _as_map(counted.totals) if counted else {}
         self._before = {url: _as_map(counts) for url, counts in counted.routers} if counted else {}
 
@@ -105,6 +106,11 @@ class RouterSource:
         return RouterCounts(
             _as_counts(self._totals), tuple((url, _as_counts(last[url])) for url in sorted(last) if url in self._urls)
         )
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """Tokens that routers told so far."""
+        return self._tokens.counted
 
     async def read(self, now_s: float) -> RouterObservation | Missing:
         """Demand and acknowledgement, or `Missing` when no router answers."""

@@ -48,10 +48,10 @@ def look(second, output=0.0):
     )
 
 
-def desk(folder, store=None):
-    book, file = open_book(folder, SITE, JoulePolicy(settle_s=10.0))
+def desk(folder, store=None, now_s=NOW_S):
+    opened = open_book(folder, SITE, JoulePolicy(settle_s=10.0), now_s)
     registry = CollectorRegistry()
-    parts = DeskParts(book, EnergyMetrics(registry), RatesBoard(), file, "shared", store)
+    parts = DeskParts(opened.book, EnergyMetrics(registry), RatesBoard(), opened.file, "shared", store)
     return EnergyDesk(parts), parts, registry
 
 
@@ -78,17 +78,61 @@ async def test_routers_are_told_rates_that_expire(tmp_path):
     assert store.put[-1] == (parts.board.current(NOW_S + 12).body, RATES_TTL_S)
 
 
-async def test_a_settlement_is_recorded_and_its_totals_outlast_the_process(tmp_path):
+DECODED = (
+    "wattroute_controller_attributed_energy_joules_total",
+    {"pool": "bf16", "class": "standard", "phase": "decode"},
+)
+
+
+async def test_a_settlement_is_recorded_and_the_next_process_goes_on_from_it(tmp_path):
     one, _, _ = desk(tmp_path)
-    (record,) = await played(one)
+    (record,) = await played(one, seconds=16)  # settled at 10 s, killed at 15 s
     assert record["metered_j"]["bf16"] == pytest.approx(20_000.0)
-    again, later, registry = desk(tmp_path)
+    again, later, _ = desk(tmp_path, now_s=NOW_S + 18)
     assert dict(later.book.totals.shares) != {}
-    shown = registry.get_sample_value(
-        "wattroute_controller_attributed_energy_joules_total", {"pool": "bf16", "class": "standard", "phase": "decode"}
-    )
-    assert shown > 0
-    assert again.take(look(0)) is None
+    assert again.take(look(18, 1800.0)) is None  # 8 s after the settlement
+    after = again.take(look(21, 2100.0))
+    assert (after["began_s"], after["ended_s"]) == (NOW_S + 10, NOW_S + 21)
+    assert after["metered_j"]["bf16"] == pytest.approx(22_000.0)
+    assert sum(row["output_tokens"] for row in after["classes"]) == 1100.0
+
+
+async def test_counters_begin_at_zero_and_leave_out_what_a_former_process_may_have_shown(tmp_path):
+    one, _, shown = desk(tmp_path)
+    await played(one, seconds=16)
+    assert shown.get_sample_value(*DECODED) > 0
+    again, _, registry = desk(tmp_path, now_s=NOW_S + 18)
+    assert registry.get_sample_value(*DECODED) == 0.0
+    again.take(look(18, 1800.0))
+    assert registry.get_sample_value(*DECODED) == 0.0
+    again.take(look(19, 1900.0))
+    assert 0.0 < registry.get_sample_value(*DECODED) <= 2_000.0
+
+
+async def test_a_process_that_ends_keeps_all_that_it_booked(tmp_path):
+    one, _, _ = desk(tmp_path)
+    await played(one, seconds=16)
+    record = one.close()
+    assert (record["began_s"], record["ended_s"]) == (NOW_S + 10, NOW_S + 15)
+    again, _, _ = desk(tmp_path, now_s=NOW_S + 18)
+    again.take(look(18, 1800.0))
+    assert again.take(look(25, 2500.0))["began_s"] == NOW_S + 15
+
+
+@pytest.mark.parametrize("now_s", [NOW_S + 10 + 911, NOW_S - 60])
+async def test_what_was_drawn_in_too_long_a_gap_is_nobodys_and_told(tmp_path, caplog, now_s):
+    one, _, _ = desk(tmp_path)
+    await played(one)
+    caplog.clear()
+    opened = open_book(tmp_path, SITE, JoulePolicy(settle_s=10.0), now_s)
+    assert not opened.book.is_catching_up
+    assert dict(opened.book.totals.shares) != {}
+    assert "has a gap" in caplog.text
+
+
+def test_nothing_is_settled_at_an_end_before_anything_was_seen(tmp_path):
+    one, _, _ = desk(tmp_path)
+    assert one.close() is None
 
 
 async def test_a_redis_that_fails_costs_neither_record_nor_totals(tmp_path):
@@ -101,15 +145,15 @@ async def test_a_redis_that_fails_costs_neither_record_nor_totals(tmp_path):
             await one.tell(NOW_S + second)
     assert len(records) == 1
     assert parts.board.current(NOW_S + 12) is not None
-    assert dict(open_book(tmp_path, SITE, JoulePolicy())[0].totals.shares)
+    assert dict(open_book(tmp_path, SITE, JoulePolicy(), NOW_S).book.totals.shares)
 
 
 def test_a_file_that_cannot_be_read_is_set_aside(tmp_path, caplog):
     (tmp_path / "energy.json").write_text("{")
-    book, _ = open_book(tmp_path, SITE, JoulePolicy())
+    book = open_book(tmp_path, SITE, JoulePolicy(), NOW_S).book
     assert book.totals.shares == ()
     assert (tmp_path / "energy.json.unreadable").exists()
-    assert "begin at zero" in caplog.text
+    assert "begins at zero" in caplog.text
 
 
 async def test_nothing_is_told_before_anything_was_seen(tmp_path):

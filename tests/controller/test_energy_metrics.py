@@ -61,3 +61,13 @@ def test_joules_per_output_token_of_the_last_settlement():
 
     assert settle(Tokens(0, 100)) == 3.0
     assert math.isnan(settle(Tokens(50, 0)))
+
+
+def test_growth_that_a_former_process_may_have_shown_is_left_out():
+    shown = Shown()
+    one = Share(decode_j=100.0)
+    shown.metrics.show(Totals(shares=((CHAT, one),)), {}, counts=False)
+    labels = {"pool": "bf16", "class": "chat", "phase": "decode"}
+    assert shown.value("attributed_energy_joules_total", **labels) == 0.0
+    shown.metrics.show(Totals(shares=((CHAT, one.times(1.5)),)), {})
+    assert shown.value("attributed_energy_joules_total", **labels) == 50.0

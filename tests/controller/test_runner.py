@@ -374,12 +374,16 @@ class DeskStub:
     """Gives the record of a settlement, and fails to tell where told to."""
 
     def __init__(self, failure=None):
-        self.failure, self.looks = failure, 0
+        self.failure, self.looks, self.sites = failure, 0, []
         self.j_per_output_token = {"bf16": {"standard": 4.5}}
 
-    def take(self, seen):
+    def take(self, seen, site):
         self.looks += 1
+        self.sites.append(site)
         return {"look": self.looks}
+
+    def close(self):
+        return {"look": "last"}
 
     async def tell(self, now_s):
         if self.failure:
@@ -388,9 +392,13 @@ class DeskStub:
 
 async def test_energy_is_booked_at_each_look_and_recorded():
     bench = Bench()
-    bench.runner._parts = dataclasses.replace(bench.runner._parts, desk=DeskStub())
+    desk = DeskStub()
+    bench.runner._parts = dataclasses.replace(bench.runner._parts, desk=desk)
     await bench.until(lambda: len(bench.recorder.of("energy")) >= 2)
-    assert [record["look"] for record in bench.recorder.of("energy")][:2] == [1, 2]
+    looks = [record["look"] for record in bench.recorder.of("energy")]
+    assert looks[:2] == [1, 2]
+    assert looks[-1] == "last"  # what was booked since the last settlement is settled at the end
+    assert desk.sites[-1] is bench.statuses[-1].decision.site  # the curves in force
     assert bench.statuses[-1].j_per_output_token["bf16"] == {"standard": 4.5}
 
 

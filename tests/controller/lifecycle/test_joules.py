@@ -1,10 +1,15 @@
 import dataclasses
+import functools
+import json
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.energy.attribution import IdlePolicy
-from controller.lifecycle.joule_accounts import PoolClass
+from controller.lifecycle.joule_accounts import PoolClass, Totals
+from controller.lifecycle.joule_resume import KeptAccount
 from controller.lifecycle.joules import JouleBook, JoulePolicy
 from controller.model.grid import Series
 from controller.model.observation import (
@@ -18,6 +23,7 @@ from controller.model.observation import (
     SpentTokens,
     TenantTokens,
 )
+from controller.store.plain import from_plain, to_plain
 from tests.fakes.controller_parts import NOW_S, curves, pool, site
 
 SITE = site(pool("bf16", ("http://127.0.0.1:1",)), pue=1.25)
@@ -226,3 +232,114 @@ def test_an_engine_that_restarts_does_not_count_backwards():
     seen.step(told=(0, 20))
     kept.take(seen.look())
     assert shares(kept)[PoolClass("bf16", "standard")].energy_j == pytest.approx(2000.0)
+
+
+def tenants_of(seen):
+    return (TenantTokens("acme", seen.class_id, "bf16", *seen.told),)
+
+
+@given(st.integers(0, 2**32), st.sampled_from(IdlePolicy))
+@settings(max_examples=12, deadline=None)
+def test_a_process_that_is_killed_leaves_neither_a_hole_nor_anything_twice(seed, policy):
+    rng, seen = random.Random(seed), Site(running=2, in_flight=2, streams=2)
+    kept = book(idle=policy, settle_s=10.0)
+    kept.take(seen.look())
+    began_j, began_told = seen.joules, seen.told
+    settled, saved = [], None
+    for _ in range(120):
+        seen.step(joules=rng.uniform(900, 4000), prompt=rng.randrange(300), output=rng.randrange(1, 100))
+        if rng.random() < 0.05 and saved is not None:  # killed; away for a while, in which the others go on
+            away_s = rng.uniform(1, 20)
+            seen.step(joules=away_s * rng.uniform(0, 4000), output=rng.randrange(500), seconds=away_s)
+            kept = saved[1](idle=policy, settle_s=10.0)
+            assert kept.is_catching_up
+        found = kept.take(seen.look()).settlement
+        if found is not None:
+            settled.append(found)
+            frozen = to_plain(kept.kept(seen.at_s)), to_plain(kept.totals)
+            saved = seen.at_s, functools.partial(thawed, *frozen, tenants_of(seen)), seen.joules, seen.told
+    starts = [each.began_s for each in settled]
+    assert starts[1:] == [each.ended_s for each in settled[:-1]]
+    metered_j = sum(sum(each.metered_j.values()) for each in settled)
+    assert metered_j == pytest.approx(saved[2] - began_j, rel=1e-9)
+    assert sum(each.attributed_j for each in settled) == pytest.approx(metered_j, rel=1e-9)
+    tokens = sum(each.tokens[PoolClass("bf16", "standard")].decode for each in settled)
+    assert tokens == pytest.approx(saved[3][1] - began_told[1])
+    borne_j = sum(share.energy_j for each in settled for share in each.shares.values())
+    tenants_j = sum(share.energy_j for each in settled for share in each.tenants.values())
+    assert tenants_j == pytest.approx(borne_j, rel=1e-9)
+    assert all(value >= 0 for each in settled for value in each.metered_j.values())
+
+
+def thawed(account, totals, tenants, **policy):
+    later = JouleBook(SITE, JoulePolicy(**policy), from_plain(Totals, json.loads(json.dumps(totals))))
+    later.resume(from_plain(KeptAccount, json.loads(json.dumps(account))), tenants)
+    return later
+
+
+def test_spliced_counters_of_a_former_process_are_not_believed():
+    kept, seen = book(), Site(joules=1e9, running=1, in_flight=1, streams=1)
+    kept.take(seen.look())
+    seen.step(output=50)
+    kept.take(seen.look())
+    later = thawed(to_plain(kept.kept(seen.at_s)), to_plain(kept.totals), ())
+    seen.joules += 5e9  # this process reads another counter under the same name
+    seen.step(output=50, seconds=10.0)
+    before_j = shares(later)[PoolClass("bf16", "standard")].energy_j
+    later.take(seen.look())
+    assert shares(later)[PoolClass("bf16", "standard")].energy_j - before_j == pytest.approx(20_000.0)  # by power
+
+
+def test_instances_that_are_gone_and_gpus_that_changed_are_left():
+    kept, seen = book(), Site(running=1)
+    kept.take(seen.look())
+    other = JouleBook(site(pool("fp8", ("http://127.0.0.1:1",))), JoulePolicy())
+    other.resume(kept.kept(seen.at_s), ())
+    assert not other.is_catching_up
+    changed = dataclasses.replace(SITE.pools[0].instances[0], gpu_uuids=("GPU-new-0", "GPU-new-1"))
+    moved = dataclasses.replace(SITE, pools=(dataclasses.replace(SITE.pools[0], instances=(changed,)),))
+    later = JouleBook(moved, JoulePolicy())
+    later.resume(kept.kept(seen.at_s), ())
+    seen.step(output=10)
+    assert later.take(seen.look()).settlement is None
+
+
+def test_an_engine_not_heard_at_first_does_not_count_its_past_as_now():
+    kept, seen = book(), Site(running=1, in_flight=1, streams=1, state=InstanceState.UNREACHABLE)
+    kept.take(seen.look())
+    seen.step()
+    kept.take(seen.look())
+    seen.state, seen.prompt, seen.output = InstanceState.SERVING, 1e9, 1e9
+    seen.step(prompt=0, output=0, told=(0, 0))
+    kept.take(seen.look())
+    seen.step(output=50)
+    (rate,) = kept.take(seen.look()).rates
+    assert rate.decode_j == pytest.approx(2000.0 / 50, rel=0.05)
+
+
+def test_prefill_and_decode_are_weighed_by_the_curves_in_force():
+    def prefill_j(change):
+        kept, seen = book(), Site(running=4, in_flight=4, streams=4)
+        kept.go_by(dataclasses.replace(SITE, pools=(dataclasses.replace(SITE.pools[0], curves=change),)))
+        kept.take(seen.look())
+        seen.step(prompt=1000, output=50)
+        kept.take(seen.look())
+        return shares(kept)[PoolClass("bf16", "standard")].prefill_j
+
+    had = SITE.pools[0].curves
+    dearer = dataclasses.replace(had, prefill_j_per_token=had.prefill_j_per_token * 4 + 1.0)
+    assert prefill_j(dearer) > prefill_j(had)
+    idler = dataclasses.replace(had, idle_w=had.idle_w * 0.5)
+    assert prefill_j(idler) > prefill_j(had)
+
+
+def test_a_process_that_ends_settles_what_it_has():
+    kept, seen = book(), Site(running=1, in_flight=1, streams=1)
+    kept.take(seen.look())
+    seen.step(output=20)
+    kept.take(seen.look())
+    settled = kept.close(seen.look())
+    assert settled.metered_j["bf16"] == pytest.approx(2000.0)
+    assert settled.ended_s == seen.at_s
+    seen.hears_router = False
+    assert kept.close(seen.look()) is None

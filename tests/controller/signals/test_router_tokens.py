@@ -1,7 +1,7 @@
 import pytest
 
 from controller.model.observation import SpentTokens, TenantTokens
-from controller.signals.router_tokens import TokenTotals, read_tokens
+from controller.signals.router_tokens import MAX_KEPT, TokenTotals, read_tokens
 
 
 def document(tokens, tenants=()):
@@ -78,3 +78,35 @@ def test_tenants_are_told_apart_from_instances():
     totals.take("a", {("acme", "bf16", "chat"): (3.0, 4.0)}, restarted=False)
     assert totals.tenants == (TenantTokens("acme", "chat", "bf16", 3.0, 4.0),)
     assert totals.spent == ()
+
+
+def test_the_next_process_counts_on_as_if_it_had_been_there():
+    former = TokenTotals()
+    former.take("a", key(1000), restarted=False)
+    former.take("a", key(1010), restarted=False)
+    later = TokenTotals(former.counted)
+    later.take("a", key(1030), restarted=False)
+    assert output(later) == 30.0
+    restarted = TokenTotals(former.counted)
+    restarted.take("a", key(7), restarted=False)  # nobody saw the router restart
+    assert output(restarted) == 17.0
+
+
+def test_tenants_too_many_to_be_kept_begin_anew_without_their_past():
+    many = {(f"t{n}", "bf16", "chat"): (5.0, 5.0) for n in range(MAX_KEPT)}
+    former = TokenTotals()
+    former.take("a", key(1000) | many, restarted=False)
+    kept = former.counted
+    assert len(kept.totals) == 1
+    later = TokenTotals(kept)
+    later.take("a", key(1010) | many, restarted=False)
+    assert output(later) == 10.0
+    assert sum(each.output_tokens for each in later.tenants) == 0.0
+
+
+def test_as_many_tenants_as_a_router_may_tell_are_read():
+    tenants = [{"tenant": f"t{n}", "tokens": {"chat": {"bf16": [1, 1]}}} for n in range(10_001)]
+    tokens, _ = read_tokens(document({}, tenants))
+    assert len(tokens) == 10_001
+    with pytest.raises(ValueError, match="at most 10001"):
+        read_tokens(document({}, [*tenants, tenants[0]]))
