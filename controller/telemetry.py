@@ -150,6 +150,9 @@ class Telemetry:
         self._barred = self._gauge("barred", "1 for a pool or an instance that may not serve.", ("subject",))
         self._canaries = self._gauge("canaries", "Canaries since the start, by what came of them.", ("outcome",))
         self._canary_j = self._gauge("canary_energy_joules", "Energy estimated for all canaries since the start.")
+        self._doubted = self._gauge(
+            "canary_reference_doubted", "1 while all differ from a reference nobody agreed with."
+        )
         self._canary_paused = self._gauge("canary_paused", "1 for the reason why no canary is sent.", ("reason",))
 
     def _define_refit(self) -> None:
@@ -246,6 +249,7 @@ class Telemetry:
         for outcome in CANARY_OUTCOMES:
             self._canaries.labels(outcome).set(getattr(counts, outcome))
         self._canary_j.set(counts.spent_j)
+        self._doubted.set(report.is_reference_doubted)
         for reason in CANARY_PAUSES:
             self._canary_paused.labels(reason).set(counts.paused == reason)
 

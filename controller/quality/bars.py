@@ -8,7 +8,7 @@ the operator's word; a bar that an operator set is lifted by an operator only.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.model.observation import Barred
@@ -90,7 +90,7 @@ class Bars:
         return self._cases[name].tally
 
     def take(
-        self, instance_id: InstanceId, compared: Comparison, *, floor_frac: float, now_s: float
+        self, instance_id: InstanceId, compared: Comparison, *, floor_frac: float, now_s: float, may_bar: bool = True
     ) -> tuple[Change, ...]:
         """Count a canary; the bars that it sets or lifts.
 
@@ -101,6 +101,7 @@ class Bars:
             compared: its answer beside the reference's.
             floor_frac: least share of agreement of a sound pool, known before it was sent.
             now_s: wall clock.
+            may_bar: whether an alarm bars now; else it does once one may.
         """
         pool_id = self._pool_of[instance_id]
         names = (instance_id,) if instance_id in self._barred else (pool_id, instance_id)
@@ -113,7 +114,7 @@ class Bars:
             bar = self._barred.get(name)
             if bar is not None and bar.source == BY_CANARY and case.in_a_row >= self._rule.readmit_after:
                 changes.append(self._lift(name, f"{case.in_a_row} canaries in a row agreed with the reference"))
-            elif bar is None and pool_id not in self._barred and case.evidence >= self._alarm_at:
+            elif may_bar and bar is None and pool_id not in self._barred and case.evidence >= self._alarm_at:
                 changes.append(self._bar(name, BY_CANARY, _told(case), now_s))
                 if name == instance_id:
                     self._cases[pool_id].evidence = 0.0  # it came from this instance, as it sufficed for it alone
@@ -134,6 +135,11 @@ class Bars:
     def lift(self, name: str, reason: str) -> Change | None:
         """Lift a bar by an operator's word; None where there is none. What was counted against it is forgotten."""
         return self._lift(name, reason) if name in self._barred else None
+
+    def forgive(self, names: Iterable[str]) -> None:
+        """Forget the evidence against pools and instances; bars stay."""
+        for name in names:
+            self._cases[name].evidence = 0.0
 
     def restore(self, bars: tuple[Barred, ...]) -> None:
         """Take up bars of a former process; those of names that are gone are dropped."""

@@ -23,6 +23,7 @@ from controller.quality.answers import Answer, Comparison, compare
 from controller.quality.bars import Bars, Change
 from controller.quality.evidence import Rule, Share, Tally
 from controller.quality.prompts import Prompt, built_in
+from controller.quality.trust import ReferenceTrust
 from router.contract import InstanceId, PoolId, Precision
 
 SUSPECT = 0.1
@@ -52,12 +53,14 @@ class Errand:
         target: instance that is tested.
         reference: instance that is asked beside it; None where a kept answer serves, or is to be kept.
         floor_frac: least share of agreement of a sound pool, as known now.
+        is_held: whether an alarm against the target must wait, see `controller.quality.trust`.
     """
 
     prompt: Prompt
     target: InstanceId
     reference: InstanceId | None
     floor_frac: float
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class Canaries:
         self._asked: dict[InstanceId, int] = {}
         self._turn = 0
         self._itself = Tally()
+        self._trust = ReferenceTrust()
         self._by_class: dict[tuple[PoolId, str], Tally] = {}
 
     def take_samples(self, prompts: Sequence[Prompt]) -> None:
@@ -130,22 +134,23 @@ class Canaries:
         if not serving:
             return Pause("no_target")
         references = [seen.instance_id for seen in serving if self._may_judge(seen)]
-        judged = [seen for seen in serving if seen.pool_id in self._references or references or self._kept]
+        judged = serving if references or self._kept else []
         if not judged:
             return Pause("no_reference")
         target = self._choose(judged)
         self._turn += 1
         self._asked[target.instance_id] = self._turn
         floor_frac = self._itself.floor_frac(self._rule)
+        held = self._trust.holds(len({seen.pool_id for seen in serving} - self._references))
         if target.pool_id in self._references:
             return Errand(self._draw(self._prompts), target.instance_id, None, floor_frac)
         if not references:
             kept = [prompt for prompt in self._prompts if prompt.key in self._kept]
-            return Errand(self._draw(kept), target.instance_id, None, floor_frac)
+            return Errand(self._draw(kept), target.instance_id, None, floor_frac, held)
         reference = references[int(self._chance.random() * len(references))]
         if self._samples and self._chance.random() < _TO_SAMPLES:
-            return Errand(self._draw(self._samples), target.instance_id, reference, floor_frac)
-        return Errand(self._draw(self._prompts), target.instance_id, reference, floor_frac)
+            return Errand(self._draw(self._samples), target.instance_id, reference, floor_frac, held)
+        return Errand(self._draw(self._prompts), target.instance_id, reference, floor_frac, held)
 
     def take(
         self, errand: Errand, answer: Answer, reference: Answer | None, now_s: float
@@ -169,6 +174,7 @@ class Canaries:
         if beside is None:
             return None, changes
         compared = compare(beside, answer)
+        self._trust.take(agrees=compared.agrees)
         return compared, (*changes, *self._count(errand.target, errand, compared, now_s))
 
     def _judge_reference(
@@ -189,7 +195,8 @@ class Canaries:
         key = (self._pool_of(instance_id), errand.prompt.class_id)
         if key in self._by_class or len(self._by_class) < MAX_TALLIES:
             self._by_class.setdefault(key, Tally()).add(compared)
-        return self._bars.take(instance_id, compared, floor_frac=errand.floor_frac, now_s=now_s)
+        may_bar = not errand.is_held or self._trust.is_confirmed
+        return self._bars.take(instance_id, compared, floor_frac=errand.floor_frac, now_s=now_s, may_bar=may_bar)
 
     def is_urgent(self, instances: Sequence[InstanceObservation]) -> bool:
         """Whether something that serves is under suspicion and not barred yet."""
@@ -199,11 +206,30 @@ class Canaries:
             if seen.state is InstanceState.SERVING and seen.pool_id in self._pools
         )
 
+    @property
+    def is_reference_doubted(self) -> bool:
+        """Whether all that were asked differ from a reference with which nobody ever agreed."""
+        asked = {pool for pool, _ in self._by_class} - self._references
+        return self._trust.is_doubted([self._bars.own_suspicion(pool) for pool in asked])
+
+    @property
+    def references(self) -> tuple[PoolId, ...]:
+        """Pools that others are put beside."""
+        return tuple(sorted(self._references))
+
     def forget_kept(self, name: str) -> None:
-        """Forget the kept answers if a pool or instance of the reference is meant: it may serve other weights now."""
+        """Forget the kept answers if a pool or instance of the reference is meant: it may serve other weights now.
+
+        What was counted against others by a reference that was doubted is forgotten with them.
+        """
         if name in self._references or any(name == i.instance_id for p in self._reference_pools() for i in p.instances):
+            if self.is_reference_doubted:
+                others = [pool for pool in self._pools.values() if pool.pool_id not in self._references]
+                self._bars.forgive(
+                    n for pool in others for n in (pool.pool_id, *(i.instance_id for i in pool.instances))
+                )
             self._kept.clear()
-            self._itself = Tally()
+            self._itself, self._trust = Tally(), ReferenceTrust()
 
     def reports(self) -> tuple[PoolReport, ...]:
         """What is known of every pool, in the site's order."""
@@ -237,7 +263,10 @@ class Canaries:
     def _choose(self, judged: Sequence[InstanceObservation]) -> InstanceObservation:
         """The instance whose turn it is; see the module."""
         worst = max(judged, key=self._doubt)
-        if self._doubt(worst) < SUSPECT or self._chance.random() >= _TO_SUSPECTS:
+        told_apart = self._trust.is_confirmed or all(
+            seen.pool_id in (worst.pool_id, *self._references) for seen in judged
+        )
+        if not told_apart or self._doubt(worst) < SUSPECT or self._chance.random() >= _TO_SUSPECTS:
             return min(judged, key=lambda seen: self._asked.get(seen.instance_id, 0))
         others = [seen for seen in judged if seen.pool_id == worst.pool_id and seen is not worst]
         if not others or self._chance.random() < _TO_WORST:

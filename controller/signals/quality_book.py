@@ -24,6 +24,10 @@ RECORD_KIND = "quality"
 RENEW_S = 86_400.0
 """A bar that lasts is recorded again after this time, so that it outlives the retention of old records."""
 MAX_REASON = 200
+_DOUBT = (
+    "no pool has ever agreed with it and all differ now, so that it is the likelier culprit: compare answers by hand, "
+    "then POST /v1/quality/barred/NAME for what is broken; bar and lift the reference once it is mended"
+)
 
 
 class BarRefused(ControllerError):  # noqa: N818 - reads as the outcome it is
@@ -56,11 +60,16 @@ class CanaryCounts:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """All of it, for metrics and the API."""
+    """All of it, for metrics and the API.
+
+    Attributes:
+        is_reference_doubted: all others differ from a reference with which nobody ever agreed.
+    """
 
     pools: tuple[PoolReport, ...]
     barred: tuple[Barred, ...]
     counts: CanaryCounts
+    is_reference_doubted: bool = False
 
 
 class QualityBook:
@@ -81,6 +90,7 @@ class QualityBook:
         self._recorder = recorder
         self._recorded_s: dict[str, float] = {}
         self.counts = CanaryCounts()
+        self._is_doubted = False
 
     def barred(self, now_s: float) -> tuple[Barred, ...]:
         """All bars; one that has lasted is recorded again."""
@@ -96,6 +106,7 @@ class QualityBook:
         compared, changes = self.canaries.take(errand, answer, reference, now_s)
         for change in changes:
             self._tell(change, "barred" if change.is_set else "readmitted", now_s)
+        self._tell_doubt()
         return compared, bool(changes)
 
     def bar(self, name: str, reason: str, now_s: float) -> Barred:
@@ -111,6 +122,9 @@ class QualityBook:
         if change is None:
             raise BarRefused(f"{name} is barred by an operator already", is_conflict=True)
         self._tell(change, "barred", now_s)
+        if self.canaries.is_reference_doubted:
+            self.canaries.forget_kept(name)  # others must not go on being judged by what it answered
+            self._tell_doubt()
         return change.barred
 
     def lift(self, name: str, now_s: float) -> Barred | None:
@@ -139,7 +153,18 @@ class QualityBook:
 
     def report(self) -> QualityReport:
         """What is known now."""
-        return QualityReport(self.canaries.reports(), self._bars.barred, self.counts)
+        return QualityReport(
+            self.canaries.reports(), self._bars.barred, self.counts, self.canaries.is_reference_doubted
+        )
+
+    def _tell_doubt(self) -> None:
+        is_doubted = self.canaries.is_reference_doubted
+        if is_doubted != self._is_doubted:
+            self._is_doubted = is_doubted
+            if is_doubted:
+                log.error("reference doubted", extra={"subject": self.canaries.references, "reason": _DOUBT})
+            else:
+                log.warning("reference not doubted any more", extra={"subject": self.canaries.references})
 
     def _tell(self, change: Change, action: str, now_s: float) -> None:
         bar = change.barred

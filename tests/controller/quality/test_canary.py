@@ -150,3 +150,58 @@ def test_a_reference_that_nobody_serves_is_refused() -> None:
     bars = Bars(Rule(), {}, 1.0)
     with pytest.raises(ValueError, match="int8"):
         Canaries(at, bars, Rule(), Random(0), Precision.INT8)
+
+
+def _broken_from_the_start(seed: int) -> CanaryFleet:
+    """The reference always gives the same wrong answers, so that it agrees with itself."""
+    at = _site()
+    fleet = CanaryFleet(at, seed)
+    set_pool(fleet, at, {"bf16": 1.0, "fp8": 0.0, "int4": 0.0})
+    return fleet
+
+
+def test_a_reference_broken_from_the_start_is_doubted_and_takes_nobody_with_it() -> None:
+    for seed in range(10):
+        fleet = _broken_from_the_start(seed)
+        assert fleet.run(3 * WITHIN) == []
+        assert fleet.canaries.is_reference_doubted
+
+
+def test_a_pool_broken_from_the_start_is_barred_once_another_bears_the_reference_out() -> None:
+    at = _site()
+    for seed in range(20):
+        fleet = CanaryFleet(at, seed)
+        set_pool(fleet, at, {"bf16": 1.0, "fp8": 0.0, "int4": 0.9})
+        found = fleet.until_change(2 * WITHIN)
+        assert found is not None
+        assert found[0].barred.name == "fp8"
+        assert not fleet.canaries.is_reference_doubted
+
+
+def test_two_pools_that_break_later_are_barred_as_the_reference_was_borne_out() -> None:
+    at = _site()
+    fleet = _warm(at, 5)
+    set_pool(fleet, at, {"fp8": 0.0, "int4": 0.0})
+    assert {change.barred.name for change in fleet.run(3 * WITHIN)} == {"fp8", "int4"}
+
+
+def test_while_no_other_pool_serves_a_pool_that_differs_is_barred() -> None:
+    fleet = _broken_from_the_start(1)
+    fleet.asleep = {"int4-0"}
+    found = fleet.until_change(WITHIN)
+    assert found is not None
+    assert found[0].barred.name == "fp8"
+    assert fleet.canaries.is_reference_doubted
+
+
+def test_what_a_doubted_reference_counted_against_others_is_forgotten_with_it() -> None:
+    fleet = _broken_from_the_start(2)
+    fleet.run(3 * WITHIN)
+    fleet.bars.bar("bf16", "nonsense", 0.0)
+    fleet.canaries.forget_kept("bf16")
+    assert not fleet.canaries.is_reference_doubted
+    assert fleet.send() == Pause("no_reference")
+    fleet.bars.lift("bf16", "mended")
+    set_pool(fleet, _site(), {"bf16": 1.0, "fp8": 1.0, "int4": 1.0})
+    assert fleet.run(3 * WITHIN) == []
+    assert fleet.bars.suspicion("fp8-0") < 0.1

@@ -6,13 +6,23 @@ import logging
 
 import pytest
 
+from controller.model.observation import InstanceObservation, InstanceState
+from controller.quality.answers import Answer
+from controller.quality.canary import Errand
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.quality_book import RECORD_KIND, RENEW_S, BarRefused, QualityBook
-from tests.fakes.controller_parts import NOW_S, ListRecorder, site
+from router.contract import Precision
+from tests.fakes.controller_parts import NOW_S, ListRecorder, pool, site
+
+SITE = site(
+    pool("bf16", ("http://127.0.0.1:1", "http://127.0.0.1:2")),
+    pool("fp8", ("http://127.0.0.1:3",), Precision.FP8),
+    pool("int4", ("http://127.0.0.1:4",), Precision.INT4),
+)
 
 
 def _book(recorder: ListRecorder) -> QualityBook:
-    return CanarySetup().book(site(), recorder)
+    return CanarySetup().book(SITE, recorder)
 
 
 def test_a_bar_is_recorded_and_outlives_the_process(caplog: pytest.LogCaptureFixture) -> None:
@@ -58,3 +68,31 @@ def test_a_full_disk_does_not_let_nonsense_serve(caplog: pytest.LogCaptureFixtur
     book.bar("int4", "", NOW_S)
     assert [bar.name for bar in book.barred(NOW_S)] == ["int4"]
     assert "bar not recorded" in caplog.messages
+
+
+def test_a_doubted_reference_is_told_once_and_forgotten_as_an_operator_bars_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    book = _book(ListRecorder())
+    instances = [
+        InstanceObservation(instance.instance_id, each.pool_id, InstanceState.SERVING, 0.0, 0.0)
+        for each in SITE.pools
+        for instance in each.instances
+    ]
+
+    def ask(times: int) -> None:
+        for _ in range(times):
+            errand = book.canaries.next(instances)
+            if isinstance(errand, Errand):
+                mine = errand.target.partition("-")[0]
+                reference = None if errand.reference is None else Answer("nonsense", ("nonsense",))
+                book.take(errand, Answer("nonsense" if mine == "bf16" else "right", ("one",)), reference, NOW_S)
+
+    ask(300)
+    assert book.report().is_reference_doubted
+    assert book.barred(NOW_S) == ()
+    assert caplog.messages.count("reference doubted") == 1
+    assert "POST /v1/quality/barred/NAME" in next(r.reason for r in caplog.records if r.message == "reference doubted")
+    book.bar("bf16", "nonsense", NOW_S)
+    assert not book.report().is_reference_doubted
+    assert "reference not doubted any more" in caplog.messages
