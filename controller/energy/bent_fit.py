@@ -67,6 +67,10 @@ class BentFit:
         """Step energy."""
         return self.p0_w * self.step_s_at(batch) + self.decode_j_per_token * batch
 
+    def power_w_at(self, tokens_per_s: float) -> float:
+        """Power at a decode rate."""
+        return self.p0_w + self.decode_j_per_token * tokens_per_s
+
     def tangent(self, batch: float) -> StepLines:
         """Straight lines that meet the bent ones at a batch."""
         slope_s = self.step_per_seq_s + self.step_per_doubling_s / ((1 + batch) * math.log(2))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from controller.energy.bent_fit import BentFit
 from controller.energy.step_fit import StepFit
-from controller.study.fit.configurations import Fitted, medians, rank_precisions
+from controller.study.fit.configurations import Fitted, medians
+from controller.study.fit.ranks import rank_precisions
 
 
 def document(fits: Sequence[Fitted]) -> dict[str, object]:

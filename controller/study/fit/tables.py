@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from controller.energy.least_squares import Errors
 from controller.energy.load_power import Load
 from controller.energy.step_fit import AffineFit, StepFit
 from controller.energy.uncertainty import power_interval
 from controller.energy.verdict import MOST_HELD_OUT_MAPE_FRAC, REMEDY
-from controller.study.fit.configurations import Fitted, medians, rank_precisions
+from controller.study.fit.configurations import Fitted, medians
+from controller.study.fit.ranks import rank_precisions
 from controller.study.tables import Cell, Column, Table
 
 CLEARLY = 2 / 3
@@ -195,7 +197,10 @@ def _ranks(fits: Sequence[Fitted]) -> Table:
             Column("FP8"),
             Column("batches"),
             Column("wrong: straight"),
-            Column("wrong: bent"),
+            Column("bent"),
+            Column("rates"),
+            Column("wrong: straight"),
+            Column("bent"),
             Column("break-even: measured"),
             Column("straight"),
             Column("bent"),
@@ -204,18 +209,18 @@ def _ranks(fits: Sequence[Fitted]) -> Table:
             (
                 r.base,
                 r.other,
-                r.batches,
-                r.straight_wrong,
-                r.bent_wrong,
+                *astuple(r.batches),
+                *astuple(r.rates),
                 r.break_even,
                 r.straight_break_even,
                 r.bent_break_even,
             )
             for r in rank_precisions(fits)
         ),
-        note="At equal concurrency. Batches: those measured at which both differ by more than 3 %; wrong: at how many "
-        "of them the fits call the other one better. Break-even: concurrency from which on FP8 needs less; a dash: the "
-        "rank does not change in the range that both were measured in.",
+        note="Batches: those measured at which joules a token at equal concurrency differ by more than 3 %; rates: "
+        "those at which power at equal rates does, an instance of either; wrong: at how many of them the fits call the "
+        "other one better. Break-even: concurrency from which on FP8 needs less a token; a dash: the rank does not "
+        "change in the range that both were measured in.",
     )
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from controller.energy.step_fit import Sample
-from controller.study.fit.configurations import Fitted, fit_rows, medians, rank_precisions
+from controller.study.fit.configurations import Fitted, fit_rows, medians
 from controller.study.fit.rows import Kind, Rows, bundled_rows
 
 
@@ -53,16 +54,45 @@ def test_odd_rows_are_seven_of_all(bundled: list[Fitted]) -> None:
     assert all(sample.step_s / sample.median_itl_s > 1.5 for _, sample in odd)
 
 
-def test_the_bend_ranks_precisions_better_than_straight_lines(bundled: list[Fitted]) -> None:
-    ranked = rank_precisions(bundled)
-    assert len(ranked) == 5
-    assert sum(r.bent_wrong for r in ranked) < sum(r.straight_wrong for r in ranked)
-    for r in ranked:
-        if None not in (r.break_even, r.bent_break_even, r.straight_break_even):
-            straight_off, bent_off = (
-                abs(math.log(x / r.break_even)) for x in (r.straight_break_even, r.bent_break_even)
-            )
-            assert bent_off < straight_off
+def capacity(step_s: Callable[[float], float], batches: tuple[float, float], itl_s: float) -> float:
+    """Tokens/s at the largest batch whose step takes no longer than a promise."""
+    low, high = batches
+    if step_s(high) > itl_s:
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if step_s(middle) <= itl_s else (low, middle)
+        return low / step_s(low)
+    return high / step_s(high)
+
+
+def errors_of_lines(fitted: Fitted, *, at_s: float, itl_s: float) -> np.ndarray:
+    """Errors of the capacity at a promise by straight lines, and by those that touch the bend at `at_s`."""
+    assert fitted.straight is not None
+    assert fitted.bent is not None
+    batches = sorted({sample.batch for sample in fitted.straight.samples})
+    step_s = [np.mean([s.step_s for s in fitted.straight.samples if s.batch == b]) for b in batches]
+    ends = (batches[0], batches[-1])
+    known = capacity(lambda batch: float(np.interp(batch, batches, step_s)), ends, itl_s)
+    bend = fitted.bent.step_s_at
+    rate = capacity(bend, ends, at_s)
+    touching = fitted.bent.tangent(min(batches[-1], rate * at_s) if bend(batches[-1]) > at_s else batches[-1])
+    straight = capacity(fitted.straight.time.at, ends, itl_s)
+    tangent = capacity(lambda batch: touching.step_base_s + touching.step_per_seq_s * batch, ends, itl_s)
+    return np.abs([straight / known - 1, tangent / known - 1])
+
+
+def test_lines_at_the_batch_of_a_promise_tell_its_capacity_and_no_others(bundled: list[Fitted]) -> None:
+    experts = [fitted for fitted in bundled if fitted.rows.kind is Kind.EXPERTS]
+
+    def mean(at_s: float, itl_s: float) -> tuple[float, float]:
+        straight, tangent = np.mean([errors_of_lines(f, at_s=at_s, itl_s=itl_s) for f in experts], axis=0)
+        return float(straight), float(tangent)
+
+    for promise_s in (0.05, 0.06, 0.1):
+        straight, tangent = mean(promise_s, promise_s)
+        assert tangent < 0.65 * straight
+    straight, tangent = mean(0.1, 0.05)
+    assert tangent > straight
 
 
 def test_too_few_rows_are_a_refusal_and_not_a_failure() -> None:
