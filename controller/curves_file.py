@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
+import numpy as np
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from controller.errors import ConfigError
 from controller.model.perf import FITTED, CurveUncertainty, Evidence, GroupProvenance, PoolCurves, Provenance
@@ -21,6 +22,9 @@ from router.errors import SettingsError
 from router.settings import Group
 
 MAX_BYTES = 1 << 20
+FORM = 1
+ROUNDING = 1e-6
+"""By how much an eigenvalue of correlations may come out below zero."""
 Text = Annotated[str, Field(min_length=1, max_length=400)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -55,6 +59,17 @@ class CovarianceSection(Group):
         if self.parameters != FITTED:
             raise ValueError(f"covariance.parameters must be {', '.join(FITTED)}, in this order")
         CurveUncertainty(self.matrix, 0.0)
+        matrix = np.array(self.matrix)
+        sd = np.sqrt(np.diag(matrix))
+        known = sd > 0
+        least = float(
+            np.linalg.eigvalsh(matrix[np.ix_(known, known)] / np.outer(sd[known], sd[known])).min(initial=0.0)
+        )
+        if least < -ROUNDING:
+            raise ValueError(
+                f"covariance.matrix is none: its correlations contradict each other (least eigenvalue {least:.2g}); it "
+                "stays as the profile wrote it"
+            )
         return self
 
 
@@ -124,12 +139,22 @@ class CellSection(Group):
 class CurvesFile(Group):
     """The whole file."""
 
-    wattroute_curves: Literal[1] = 1
+    wattroute_curves: int = FORM
     parameters: ParametersSection
     covariance: CovarianceSection
     fit: FitSection
     provenance: ProvenanceSection
     cells: tuple[CellSection, ...] = ()
+
+    @field_validator("wattroute_curves")
+    @classmethod
+    def _is_known(cls, form: int) -> int:
+        if form != FORM:
+            raise ValueError(
+                f"form {form} is unknown to this wattroute, which reads form {FORM}: read it with the wattroute that "
+                "wrote the file (provenance.wattroute), or profile again"
+            )
+        return form
 
     def curves(self) -> PoolCurves:
         """As the planner, the simulator and the emulator take them."""

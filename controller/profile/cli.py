@@ -39,6 +39,10 @@ def profile(  # noqa: PLR0913 - a parameter an option
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with the engine's key; else the variable WATTROUTE_API_KEY.")
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="Authorities of the engine's certificate, PEM; those of the system if absent."),
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="Page with the plots; beside --out if absent.")] = None,
     cells: Annotated[Path | None, typer.Option(help="File of cells to go on from; beside --out if absent.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over --out and --page.")] = False,
@@ -87,6 +91,7 @@ def profile(  # noqa: PLR0913 - a parameter an option
         kernel=kernel,
         engine_log=engine_log,
         api_key_file=api_key_file,
+        ca_file=ca_file,
         page=page,
         cells=cells,
         overwrite=overwrite,

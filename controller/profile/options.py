@@ -56,6 +56,7 @@ class ProfileOptions:
     kernel: str | None = None
     engine_log: Path | None = None
     api_key_file: Path | None = None
+    ca_file: Path | None = None
     page: Path | None = None
     cells: Path | None = None
     overwrite: bool = False
@@ -88,7 +89,12 @@ class ProfileOptions:
             ConfigError: naming the option and the remedy.
         """
         self._check_places()
-        for option, value in (("--engine-log", self.engine_log), ("--api-key-file", self.api_key_file)):
+        files = (
+            ("--engine-log", self.engine_log),
+            ("--api-key-file", self.api_key_file),
+            ("--ca-file", self.ca_file),
+        )
+        for option, value in files:
             if value is not None and not value.is_file():
                 raise ConfigError(f"{option} {value}: there is no such file")
         figures = ("window_s", "sleeping_w", "off_w", "wake_s", "sleep_s", "start_s")

@@ -20,6 +20,7 @@ from controller.profile.measure import Bench, is_at_rest
 from controller.profile.options import ProfileOptions
 from controller.profile.power import GpuMeter
 from controller.profile.target import Address, Target
+from controller.signals.power.http_access import HttpOptions, tls_context
 from controller.signals.power.open_source import open_source
 
 MAX_LOG_BYTES = 64 << 20
@@ -85,8 +86,9 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         ProfileError: the instance cannot be profiled as it stands.
     """
     address = Address.of(options.url, options.api_key())
+    tls = tls_context(HttpOptions(ca_file=options.ca_file))
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False) as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls), trust_env=False) as session,
         open_source(options.power, clock, timeout_s=POWER_TIMEOUT_S) as source,
     ):
         target = Target(session, address)

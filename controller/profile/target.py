@@ -158,7 +158,11 @@ class Target:
             asked = self.session.request(method, url, headers=headers, timeout=timeout, allow_redirects=False)
             return await read(asked, url, timeout_s)
         except SignalError as error:
-            raise ProfileError(f"{error}; is the engine up and awake, and is this its address?") from error
+            if isinstance(error.__cause__, aiohttp.ClientConnectorCertificateError):
+                remedy = "name the authorities that issued it with --ca-file"
+            else:
+                remedy = "is the engine up and awake, and is this its address?"
+            raise ProfileError(f"{error}; {remedy}") from error
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -32,6 +32,10 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert curves_file.read(path).curves().uncertainty == file.curves().uncertainty
 
 
+CONTRADICTION = [[(1.0 if i == j else -0.9) * 1e-12 for j in range(6)] for i in range(6)]
+"""Each pair could be, all together cannot."""
+
+
 @pytest.mark.parametrize(
     ("place", "value", "told"),
     [
@@ -41,7 +45,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         (("covariance", "matrix"), [[1.0]], "6 rows of 6"),
         (("covariance", "parameters"), ["a"], "in this order"),
         (("provenance", "kernel"), "", r"provenance\.kernel"),
-        (("wattroute_curves",), 2, "wattroute_curves"),
+        (("covariance", "matrix"), CONTRADICTION, "correlations contradict each other"),
+        (("wattroute_curves",), 2, r"wattroute_curves.*form 2 is unknown.*profile again"),
     ],
 )
 def test_a_bad_file_is_told_by_file_and_key(

@@ -39,6 +39,7 @@ def test_quick_takes_less(tmp_path: Path) -> None:
         ({"out": "there.yaml"}, "exists; give another place, or --overwrite"),
         ({"engine_log": "absent.log"}, "--engine-log .*no such file"),
         ({"api_key_file": "absent"}, "--api-key-file .*no such file"),
+        ({"ca_file": "absent"}, "--ca-file .*no such file"),
         ({"window_s": 0.2}, "at least 1 s"),
         ({"wake_s": float("nan")}, "--wake-s"),
         ({"off_w": -1.0}, "--off-w"),

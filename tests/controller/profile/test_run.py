@@ -22,8 +22,10 @@ from controller.profile.measure import Bench
 from controller.profile.options import QUICK, ProfileOptions
 from controller.profile.run import Profiled, profile
 from controller.simulation.emulator import Emulator
+from tests.fakes.certificates import Authority
 from tests.fakes.emulated import emulated, instance
 from tests.fakes.profiles import file_of, measured
+from tests.fakes.tls_front import tls_front
 
 CURVES: dict[str, Any] = {
     "step_base_s": 0.006,
@@ -194,3 +196,16 @@ async def test_cells_that_no_fit_can_use_are_told_with_their_faults(
     async with emulated(instance(idle_w=300.0)) as emulator:
         with pytest.raises(FitRefused, match=r"0 of 9 cells are usable.*not steady"):
             await run(options(emulator, tmp_path))
+
+
+async def test_an_engine_behind_a_certificate_of_an_own_authority(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with (
+        emulated(instance(quantization="awq")) as emulator,
+        tls_front(emulator.ports["bf16-0"], authority.issue("engine").server()) as port,
+    ):
+        there = {"url": f"https://localhost:{port}"}
+        with pytest.raises(ProfileError, match=r"certificate is not believed.*--ca-file"):
+            await run(options(emulator, tmp_path, **there))
+        with pytest.raises(ProfileError, match="slow fallback"):
+            await run(options(emulator, tmp_path, **there, ca_file=authority.file))
