@@ -203,7 +203,7 @@ def _parted(interval: Interval, active_j: float, borne_j: float) -> tuple[Share,
         # Work without a token: a long prompt, which engines count when it is done.
         return Share(prefill_j=active_j, idle_j=borne_j), None
     scale = active_j / weighed
-    prefill_j = scale * weights.prefill * made.prefill
+    prefill_j = min(active_j, scale * weights.prefill * made.prefill)
     with_idle = scale * (1.0 + (borne_j / active_j if active_j > 0 else 0.0))
     rate = Rate(with_idle * weights.prefill, with_idle * weights.decode)
     return Share(prefill_j, active_j - prefill_j, borne_j), rate

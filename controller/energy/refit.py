@@ -60,6 +60,7 @@ class PoolFit:
         power, time, sleeping, off: estimates of θ, φ, and the power asleep and off.
         in_force: θ, φ, asleep and off as the plan uses them, (9,).
         usual_power, usual_time: smoothed regressors under load, (4,) and (3,); () before any was seen.
+        usual_computed_frac: smoothed share of the prompt tokens that no prefix cache held.
         bias_frac: smoothed error of the prediction over the power: positive where more is drawn.
         rejected, changes: observations left out; times the pool was found to have changed.
         raised: drift alarms in force.
@@ -77,6 +78,7 @@ class PoolFit:
     rejected: int = 0
     changes: int = 0
     raised: tuple[str, ...] = ()
+    usual_computed_frac: float = 1.0
 
     @classmethod
     def begin(cls, prior: Prior) -> PoolFit:
@@ -132,6 +134,7 @@ def learn(fit: PoolFit, prior: Prior, intervals: Sequence[Interval], passed_s: f
     fit = replace(
         fit,
         usual_power=_usual(fit.usual_power, [one.h for one in loaded], passed_s),
+        usual_computed_frac=_usual_computed_frac(fit, serving, passed_s),
         bias_frac=_bias(fit.bias_frac, powers, aged[0].belief, passed_s),
     )
     return replace(fit, in_force=_in_force(fit, prior))
@@ -232,6 +235,15 @@ def _usual(before: Vector, seen: Sequence[Vector], passed_s: float) -> Vector:
         return mean
     share = -math.expm1(-max(0.0, passed_s) / USUAL_TAU_S)
     return tuple(old + share * (new - old) for old, new in zip(before, mean, strict=True))
+
+
+def _usual_computed_frac(fit: PoolFit, serving: Sequence[Interval], passed_s: float) -> float:
+    prompts = sum(one.prefill_tokens for one in serving)
+    if prompts <= 0.0:
+        return fit.usual_computed_frac
+    now = sum(one.computed_frac * one.prefill_tokens for one in serving) / prompts
+    before = (fit.usual_computed_frac,) if fit.usual_power else ()
+    return _usual(before, [(now,)], passed_s)[0]
 
 
 def _bias(before: float, observed: list[_Observed], belief: Belief, passed_s: float) -> float:

@@ -42,6 +42,7 @@ class Interval:
         decode_tokens, prefill_tokens: counted by the engine, scaled to the length where its readings were apart.
         steps: the same; None where the engine counts none.
         running: sequences in the batch at the beginning and at the end.
+        computed_frac: share of the prompt tokens that no prefix cache held.
     """
 
     doing: Doing
@@ -52,6 +53,7 @@ class Interval:
     prefill_tokens: float = 0.0
     steps: float | None = None
     running: tuple[int, int] = (0, 0)
+    computed_frac: float = 1.0
 
     @property
     def power_w(self) -> float:

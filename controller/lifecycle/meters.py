@@ -41,7 +41,7 @@ class Anchor:
         energy_j: of its GPUs' counters; None where they have none.
         sources: that read its GPUs; counters of different ones do not begin together.
         since_s: when its state began.
-        prompt_tokens, generation_tokens, steps, running: as its engine told.
+        prompt_tokens, cached_tokens, generation_tokens, steps, running: as its engine told.
     """
 
     instance_id: InstanceId
@@ -55,6 +55,7 @@ class Anchor:
     steps: float | None
     running: int
     sources: tuple[str, ...]
+    cached_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def _advanced(
         steps=report.steps,
         running=report.running,
         sources=metered.sources,
+        cached_tokens=report.cached_tokens,
     )
     if old is None or _is_broken(old, fresh):
         return fresh, None
@@ -167,6 +169,7 @@ def _interval(pool: Pool, old: Anchor, fresh: Anchor, metered: _Metered, apart: 
     if not 0.0 <= energy_j <= MAX_GPU_W * pool.gpus_per_instance * wall_s:
         return None
     stretch = wall_s / counted_s
+    prompts, cached = fresh.prompt_tokens - old.prompt_tokens, fresh.cached_tokens - old.cached_tokens
     counts_steps = fresh.steps is not None and old.steps is not None and fresh.steps >= old.steps
     return Interval(
         doing=_DOING[fresh.state],
@@ -174,7 +177,8 @@ def _interval(pool: Pool, old: Anchor, fresh: Anchor, metered: _Metered, apart: 
         energy_j=energy_j,
         noise_frac=math.hypot(noise, 0.5 * apart),
         decode_tokens=stretch * (fresh.generation_tokens - old.generation_tokens),
-        prefill_tokens=stretch * (fresh.prompt_tokens - old.prompt_tokens),
+        prefill_tokens=stretch * prompts,
         steps=stretch * ((fresh.steps or 0.0) - (old.steps or 0.0)) if counts_steps else None,
         running=(old.running, fresh.running),
+        computed_frac=1.0 - min(1.0, max(0.0, cached / prompts)) if prompts > 0.0 else 1.0,
     )

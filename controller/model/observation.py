@@ -133,6 +133,7 @@ class InstanceObservation:
         prompt_tokens, generation_tokens: counters since the engine's start.
         since_s: wall clock since when the instance is in this state, as far as known.
         steps: engine steps since the engine's start; None where it counts none.
+        cached_tokens: of `prompt_tokens`, those that a prefix cache held, so that they were not computed.
     """
 
     instance_id: InstanceId
@@ -146,6 +147,7 @@ class InstanceObservation:
     generation_tokens: float = 0.0
     kv_cache_usage_frac: float = 0.0
     steps: float | None = None
+    cached_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

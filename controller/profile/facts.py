@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ _RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 _PROMPT, _GENERATION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
 _STEPS = "vllm:iteration_tokens_total_count"
 _FIRST = "vllm:time_to_first_token_seconds_count"
-_CACHED = "vllm:prefix_cache_hits_total"
+_CACHED = ("vllm:prompt_tokens_cached_total", "vllm:prefix_cache_hits_total")
+"""The first is counted with the prompt tokens; the second, all that older engines have, as a prompt is scheduled."""
 _PREEMPTED = "vllm:num_preemptions_total"
 _CACHE_CONFIG = "vllm:cache_config_info"
 _NEEDED = (_RUNNING, _WAITING, _PROMPT, _GENERATION, _STEPS, _FIRST)
-_WANTED = frozenset((*_NEEDED, _CACHED, _PREEMPTED, _CACHE_CONFIG))
+_WANTED = frozenset((*_NEEDED, *_CACHED, _PREEMPTED, _CACHE_CONFIG))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def counters(text: str, where: str) -> Counters:
         generation_tokens=total[_GENERATION],
         steps=total[_STEPS] / len(values[_STEPS]),
         first_tokens=total[_FIRST],
-        cached_tokens=total.get(_CACHED, 0.0),
+        cached_tokens=next((total[name] for name in _CACHED if name in total), 0.0),
         preemptions=total.get(_PREEMPTED, 0.0),
         kv_capacity_tokens=_kv_capacity(labels),
     )
@@ -136,7 +137,8 @@ def model_of(body: bytes, wanted: str | None, where: str) -> tuple[str, int | No
     """Name of the served model and its longest context, from GET /v1/models.
 
     Raises:
-        ConfigError: the wanted model is not served, or several are and none was named.
+        ConfigError: the wanted model is not served, or several are and none was named. Several names of one model are
+            none the less one model; it is asked for by the first.
         ProfileError: the body is not a list of models.
     """
     try:
@@ -144,13 +146,19 @@ def model_of(body: bytes, wanted: str | None, where: str) -> tuple[str, int | No
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ProfileError(f"{where} is not a list of models; is this an OpenAI server?") from error
     names = ", ".join(repr(name) for name in list(entries)[:8]) or "none"
-    if wanted is None and len(entries) != 1:
+    if wanted is None and len(entries) != 1 and not _are_one_model(entries.values()):
         raise ConfigError(f"which model? {where} serves {names}; name one with --model")
     name = wanted or next(iter(entries))
     if name not in entries:
         raise ConfigError(f"--model {name!r} is not served at {where}; served are {names}")
     longest = entries[name].get("max_model_len")
     return name, longest if type(longest) is int and longest > 0 else None
+
+
+def _are_one_model(entries: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether all are names of the same weights (vLLM's --served-model-name); an adapter has a parent."""
+    roots = {(entry.get("root"), entry.get("parent")) for entry in entries}
+    return len(roots) == 1 and all(isinstance(root, str) and parent is None for root, parent in roots)
 
 
 def server_info(body: bytes) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _QUESTIONS = (
 )
 _DROPPED = (
     "stream_options", "service_tier", "user", "prompt_cache_key", "metadata", "store", "max_completion_tokens", "seed",
-    "priority", "safety_identifier", "best_of", "ignore_eos", "min_tokens",
+    "priority", "safety_identifier", "best_of", "ignore_eos", "min_tokens", "echo", "prompt_logprobs",
 )  # fmt: skip
 
 

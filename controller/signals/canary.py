@@ -32,6 +32,9 @@ from router.contract import InstanceId, PoolId
 log = logging.getLogger(__name__)
 
 MAX_SEEN = 4096
+LOGPROBS_AGAIN_S = 600.0
+"""An engine that refused log-probabilities is asked again after this: vLLM refuses such as are no numbers, which broken
+weights may give."""
 BYTES_PER_TOKEN = 4
 """For the energy of a prompt whose tokens nobody has counted."""
 
@@ -95,7 +98,7 @@ class CanaryTask:
         self._pool_of = {i.instance_id: pool for pool in site.pools for i in pool.instances}
         self._url_of = {i.instance_id: i.url for pool in site.pools for i in pool.instances}
         self._budget = EnergyBudget(options.energy_j_per_h, parts.clock.monotonic_s())
-        self._without_logprobs: set[InstanceId] = set()
+        self._without_logprobs_until_s: dict[InstanceId, float] = {}
         self._seen: deque[str] = deque(maxlen=MAX_SEEN)
         self._next_samples_s = 0.0
         self._under_way: set[asyncio.Task[None]] = set()
@@ -162,12 +165,14 @@ class CanaryTask:
 
     async def _ask(self, name: InstanceId, prompt: Prompt) -> Answer | None:
         """An engine's answer; None where it gave none, which is the health checks' to judge."""
+        now_s = self._parts.clock.monotonic_s()
+        wants = now_s >= self._without_logprobs_until_s.get(name, now_s)
         try:
-            status, body = await self._post(name, prompt, logprobs=name not in self._without_logprobs)
-            if status == 400 and name not in self._without_logprobs:
+            status, body = await self._post(name, prompt, logprobs=wants)
+            if status == 400 and wants:
                 status, body = await self._post(name, prompt, logprobs=False)
                 if status == 200:
-                    self._without_logprobs.add(name)
+                    self._without_logprobs_until_s[name] = now_s + LOGPROBS_AGAIN_S
             if status != 200:
                 raise SignalError(name, f"status {status}")
             answer = read_answer(json.loads(body))

@@ -31,10 +31,12 @@ _TTFT = "vllm:time_to_first_token_seconds_bucket"
 _ITL = "vllm:inter_token_latency_seconds_bucket"
 _GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc")
 _COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+_CACHED = "vllm:prompt_tokens_cached_total"
+"""Of the prompt tokens, those that a cache held already."""
 _STEPS = "vllm:iteration_tokens_total_count"
 """Each step is one observation of this histogram."""
 _SLEEP = "vllm:engine_sleep_state"
-_WANTED = frozenset((*_GAUGES, *_COUNTERS, _STEPS, _SLEEP, _TTFT, _ITL))
+_WANTED = frozenset((*_GAUGES, *_COUNTERS, _CACHED, _STEPS, _SLEEP, _TTFT, _ITL))
 _SUPERVISED = {
     "off": InstanceState.OFF,
     "stopped": InstanceState.OFF,
@@ -51,6 +53,7 @@ class EngineMetrics:
     Attributes:
         kv_cache_usage_frac: mean over the engine labels.
         is_sleeping: by the sleep gauge; None where the engine has none.
+        cached_tokens: of `prompt_tokens`, those that were not computed; 0 where the engine does not tell.
         steps: engine steps, mean over the engine labels, which step together; None where they are not counted.
         ttft, itl: cumulative buckets of the latency histograms.
     """
@@ -64,6 +67,7 @@ class EngineMetrics:
     ttft: Histogram
     itl: Histogram
     steps: float | None = None
+    cached_tokens: float = 0.0
 
 
 def engine_metrics(text: str) -> EngineMetrics:
@@ -72,7 +76,7 @@ def engine_metrics(text: str) -> EngineMetrics:
     Raises:
         ValueError: the text is malformed, or is not of a vLLM engine.
     """
-    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS, _STEPS)}
+    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS, _CACHED, _STEPS)}
     awake: list[bool] = []
     buckets: dict[str, dict[float, float]] = {_TTFT: {}, _ITL: {}}
     for sample in parse(text, _WANTED):
@@ -100,6 +104,7 @@ def engine_metrics(text: str) -> EngineMetrics:
         ttft=tuple(sorted(buckets[_TTFT].items())),
         itl=tuple(sorted(buckets[_ITL].items())),
         steps=sum(values[_STEPS]) / len(values[_STEPS]) if values[_STEPS] else None,
+        cached_tokens=min(prompt, sum(values[_CACHED])),
     )
 
 
@@ -222,6 +227,7 @@ class EngineSource:
             generation_tokens=metrics.generation_tokens if metrics else 0.0,
             kv_cache_usage_frac=metrics.kv_cache_usage_frac if metrics and answered else 0.0,
             steps=metrics.steps if metrics else None,
+            cached_tokens=metrics.cached_tokens if metrics else 0.0,
         )
 
     def _enter(self, instance_id: InstanceId, state: InstanceState, *, now_s: float, reason: str) -> float:

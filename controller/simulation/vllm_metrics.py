@@ -157,6 +157,7 @@ def _plain_gauges(gauges: EngineGauges) -> Iterable[tuple[str, float, str]]:
 def _plain_counters(gauges: EngineGauges) -> Iterable[tuple[str, int, str]]:
     yield "num_preemptions_total", gauges.preemptions, "Cumulative number of preemption from the engine."
     yield "prompt_tokens_total", gauges.prompt_tokens, "Number of prefill tokens processed."
+    yield "prompt_tokens_cached_total", 0, "Number of cached prompt tokens (local + external)."
     yield "generation_tokens_total", gauges.generation_tokens, "Number of generation tokens processed."
     yield "prefix_cache_queries_total", gauges.prompt_tokens, "Prefix cache queries, in terms of number of tokens."
     yield "prefix_cache_hits_total", 0, "Prefix cache hits, in terms of number of cached tokens."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.profile.facts import counters
 from controller.signals.engines import engine_metrics
 from controller.simulation.vllm_metrics import EngineGauges, EngineMetrics
 from router.probes import read_load
@@ -24,6 +25,8 @@ SOURCES = [
     for path in (ROOT / package).rglob("*.py")
     if "simulation" not in path.parts
 ]
+CACHE_BLOCK = 128
+"""Tokens that vLLM keeps together on a processor."""
 EMULATOR = ROOT / "controller" / "simulation"
 IDLE = EngineGauges(
     running=0,
@@ -103,6 +106,27 @@ async def test_figures_as_the_controller_reads_them(pair: Pair) -> None:
     assert differences[:3] == [10, 20, 1]
     # Tokens that vLLM joins in one event make one interval.
     assert 0 < differences[3] <= 19
+
+
+async def test_prompts_that_a_cache_holds_are_among_the_prompt_tokens_and_told_apart(pair: Pair) -> None:
+    def figures() -> tuple[float, ...]:
+        text = get(f"{pair.bf16.url}/metrics")[1].decode()
+        seen, counted = engine_metrics(text), counters(text, "x")
+        return seen.prompt_tokens, seen.cached_tokens, counted.prompt_tokens, counted.cached_tokens
+
+    pair.bf16.order("/reset_prefix_cache")
+    body = long(2, prompt=[300 + n for n in range(2 * CACHE_BLOCK + 10)])
+    grown = []
+    for _ in range(2):
+        before = figures()
+        assert (await exchange(pair.bf16.port, request("POST", "/v1/completions", body))).status == 200
+        grown.append([after - first for first, after in zip(before, figures(), strict=True)])
+    prompt = float(2 * CACHE_BLOCK + 10)
+    assert grown[0] == [prompt, 0.0, prompt, 0.0]
+    cached = grown[1][1]
+    assert cached % CACHE_BLOCK == 0.0
+    assert 0.0 < cached < prompt
+    assert grown[1] == [prompt, cached, prompt, cached]
 
 
 async def test_tokens_are_counted_as_the_engine_counts_them(pair: Pair, router: Router) -> None:

@@ -260,3 +260,9 @@ def test_when_all_have_told_nothing_is_left_in_flight():
     assert summed(by_request.values()).energy_j == pytest.approx(8 * 3000.0)
     assert isinstance(by_request["0"], Share)
     assert set(by_request) == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("energy_j", [9000.0 + 0.1 * n for n in range(200)])
+def test_rounding_makes_no_energy_less_than_nothing(energy_j):
+    (result,) = settle(interval(energy_j, [("reader", Tokens(7, 0))]))
+    assert min(result.shares["reader"].decode_j, result.stock.share.decode_j) >= 0.0

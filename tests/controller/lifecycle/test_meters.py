@@ -128,3 +128,16 @@ def test_gpus_that_two_instances_share_tell_of_neither():
 def test_an_engine_that_counts_no_steps_says_so():
     first, second = (seen(t, bf16_0=serving("bf16-0", t, steps=None)) for t in (0.0, 5.0))
     assert between(first, second)[0][0].steps is None
+
+
+def test_the_share_of_prompts_that_no_cache_held_is_told():
+    def computed_frac(cached):
+        one, _ = between(
+            seen(0.0, bf16_0=serving("bf16-0", 0.0, cached_tokens=50.0)),
+            seen(5.0, bf16_0=serving("bf16-0", 5.0, cached_tokens=50.0 + cached)),
+        )[0]
+        return one.computed_frac
+
+    assert computed_frac(0.0) == 1.0
+    assert computed_frac(250.0) == 0.75
+    assert computed_frac(5000.0) == 0.0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -62,6 +63,11 @@ def test_the_model_is_the_one_served_or_the_one_named() -> None:
     assert model_of(both, "b", "x") == ("b", None)
     with pytest.raises(ConfigError, match=r"which model\?.*'a', 'b'.*--model"):
         model_of(both, None, "x")
+    aliases = [{"id": name, "root": "/models/x", "parent": None, "max_model_len": 4096} for name in ("a", "b")]
+    assert model_of(models(*aliases), None, "x") == ("a", 4096)
+    for other in ({"root": "/models/y"}, {"parent": "a"}):
+        with pytest.raises(ConfigError, match=r"which model\?"):
+            model_of(models(aliases[0], {**aliases[1], **other}), None, "x")
     with pytest.raises(ConfigError, match="--model 'c' is not served"):
         model_of(both, "c", "x")
     for body in (b"<html>", b"[]", b"{}", b'{"data": [1]}'):
@@ -104,3 +110,10 @@ def test_a_model_that_is_not_quantized_is_told_from_one_that_is() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"detail":"Not Found"}'])
 def test_what_is_no_server_info_is_nothing(body: bytes) -> None:
     assert server_info(body) == {}
+
+
+def test_cached_prompt_tokens_are_those_counted_with_the_prompts_where_engines_tell_them() -> None:
+    older = re.sub(r"(?m)^vllm:(prompt_tokens_cached_total|prefix_cache_hits_total).*\n", "", BUSY)
+    older += 'vllm:prefix_cache_hits_total{engine="0"} 48\n'
+    assert counters(older, "x").cached_tokens == 48
+    assert counters(older + 'vllm:prompt_tokens_cached_total{engine="0"} 32\n', "x").cached_tokens == 32

@@ -15,7 +15,7 @@ from controller.clock import VirtualClock
 from controller.model.fleet import Site
 from controller.model.observation import InstanceObservation, InstanceState
 from controller.quality.prompts import BUILT_IN, Prompt
-from controller.signals.canary import CanaryOptions, CanaryParts, CanaryTask
+from controller.signals.canary import LOGPROBS_AGAIN_S, CanaryOptions, CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.quality_book import QualityBook
 from controller.simulation.emulator import Emulator
@@ -255,3 +255,34 @@ async def test_log_probabilities_are_compared_where_engines_tell_them() -> None:
     assert {(body["priority"], body["logprobs"], body["max_tokens"], body["model"]) for body in asked} == {
         (7, True, 16, MODEL)
     }
+
+
+async def test_an_engine_that_refused_log_probabilities_is_asked_for_them_again_later() -> None:
+    """As vLLM does while its weights are broken: it refuses those that are no numbers."""
+    asked: list[bool] = []
+    is_broken = True
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append("logprobs" in await request.json())
+        if asked[-1] and is_broken:
+            return web.json_response({"error": {"message": "Out of range float values"}}, status=400)
+        return web.json_response({"choices": [{"message": {"role": "assistant", "content": "yes."}}]})
+
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/v1/chat/completions", answer, "POST")
+        fleet, clock = site(pool("bf16", (stub.url,))), VirtualClock()
+        (one,) = fleet.pools[0].instances
+        seen = [InstanceObservation(one.instance_id, PoolId("bf16"), InstanceState.SERVING, 0.0, 0.0)]
+        book = CanarySetup(options=FAST).book(fleet, ListRecorder())
+        task = CanaryTask(
+            fleet,
+            CanaryParts(book, PlainEngines(session), session, clock, lambda: seen, lambda: None, lambda: None),
+            FAST,
+        )
+        for wait_s in (1.0, 1.0, LOGPROBS_AGAIN_S, 1.0):
+            await task.step()
+            await task.settle()
+            clock.advance(wait_s)
+            is_broken = clock.monotonic_s() < LOGPROBS_AGAIN_S
+    assert asked == [True, False, False, False, True]
+    assert book.counts.failed == 0

@@ -179,3 +179,13 @@ def test_steps_are_counted_once_however_many_engines_take_them():
     counted = [f"vllm:iteration_tokens_total_count{{{LABELS.format(n)}}} {value}" for n, value in enumerate((90, 110))]
     assert engine_metrics(plain + "\n".join(counted)).steps == 100.0
     assert engine_metrics(plain).steps is None
+
+
+def test_prompt_tokens_that_a_cache_held_are_told_apart_and_never_more_than_all():
+    plain = metrics(running=(3, 2), waiting=(0, 0))
+    cached = [f"vllm:prompt_tokens_cached_total{{{LABELS.format(n)}}} {value}" for n, value in enumerate((40, 24))]
+    seen = engine_metrics(plain + "\n".join(cached))
+    assert (seen.prompt_tokens, seen.cached_tokens) == (engine_metrics(plain).prompt_tokens, 64.0)
+    assert engine_metrics(plain).cached_tokens == 0.0
+    many = engine_metrics(plain + f"vllm:prompt_tokens_cached_total{{{LABELS.format(0)}}} 1e9")
+    assert many.cached_tokens == many.prompt_tokens
