@@ -214,8 +214,8 @@ def _fit(cells: Sequence[MeasuredCell]) -> Estimate:
         faults = dict.fromkeys(f"{cell.cell}: {cell.fault}" for cell in cells if not cell.is_usable)
         raise FitRefused(
             f"{len(used)} of {len(cells)} cells are usable, {LEAST_ROWS} are needed. Left out: {'; '.join(faults)}. "
-            "The same command measures those once more: see before that nothing else uses the machine, or give a longer "
-            "--window-s and another --cells"
+            "The same command measures those once more: see before that nothing else uses the machine, or give "
+            "a longer --window-s and another --cells"
         )
     return estimate([cell.row for cell in used], [str(cell.cell) for cell in used])
 
