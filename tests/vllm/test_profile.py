@@ -10,6 +10,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.profile.design import Cell
+from controller.profile.kernel import UNQUANTIZED, from_log
 from controller.profile.load import ClosedLoop
 from controller.profile.target import Address, Target
 from tests.vllm.servers import MAX_LENGTH, MAX_SEQUENCES, MODEL, Pair
@@ -29,6 +30,11 @@ async def test_engines_tell_their_precision_and_limits(pair: Pair) -> None:
         assert (engine.limits.max_model_len, engine.limits.max_num_seqs) == (MAX_LENGTH, MAX_SEQUENCES)
         assert engine.limits.kv_capacity_tokens
         assert engine.version
+
+
+async def test_the_log_of_the_start_tells_the_kernel(pair: Pair) -> None:
+    found = [from_log(server.log.read_text()) for server in (pair.bf16, pair.int8)]
+    assert [kernel and kernel.name for kernel in found] == [UNQUANTIZED, "CPUInt8ScaledMMLinearKernel"]
 
 
 async def test_a_load_has_the_lengths_asked_for_and_the_engine_counts_it(pair: Pair) -> None:
