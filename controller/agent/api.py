@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from controller.agent.hub import Hub, TooManyFollowers
 from controller.agent.metrics import exposition
 from controller.agent.options import is_loopback
 from controller.agent.samples import unready
+from controller.bearer_token import is_shown
 from controller.clock import Clock
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, encode
 from controller.signals.power.nvml_reader import NvmlSnapshot
@@ -69,8 +69,7 @@ def guard(token: str | None) -> Middleware:
             if not is_loopback(_host_name(request.host)):
                 return _error(403, f"without a token the host must be 127.0.0.1 or localhost, not {request.host!r:.80}")
             return await handler(request)
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if hmac.compare_digest(given, f"Bearer {token}".encode()):
+        if is_shown(request.headers.get("Authorization", ""), token):
             return await handler(request)
         log.warning("request refused", extra={"peer": request.remote, "path": request.path})
         refusal = _error(401, "a bearer token is needed; send the header 'Authorization: Bearer TOKEN'")

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller import bearer_token
 from controller.errors import ConfigError
 
 TOKEN_VARIABLE = "WATTROUTE_AGENT_TOKEN"
-_LEAST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +43,11 @@ def load_token(options: AgentOptions, environment: Mapping[str, str]) -> str | N
         ConfigError: the file cannot be read, the token is too short to protect anything, or there is none although
             other machines are to reach the agent.
     """
-    file = options.token_file
-    token, where = environment.get(TOKEN_VARIABLE), TOKEN_VARIABLE
-    if file is not None:
-        where = str(file)
-        try:
-            token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--token-file {file}: cannot be read: {error}") from error
-    if token is None:
-        if not is_loopback(options.host):
-            raise ConfigError(
-                f"--host {options.host}: other machines may read power only with a token; give --token-file FILE or "
-                f"{TOKEN_VARIABLE}, or listen on 127.0.0.1"
-            )
-        return None
-    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
+    token = bearer_token.load_token(options.token_file, environment, key="--token-file", variable=TOKEN_VARIABLE)
+    if token is None and not is_loopback(options.host):
         raise ConfigError(
-            f"{where}: a token has {_LEAST_TOKEN} or more printable ASCII characters, this one has {len(token)}; "
-            "make one with: openssl rand -hex 24"
+            f"--host {options.host}: other machines may read power only with a token; give --token-file FILE or "
+            f"{TOKEN_VARIABLE}, or listen on 127.0.0.1"
         )
     return token
 

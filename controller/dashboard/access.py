@@ -6,7 +6,6 @@ their host, so that neither another machine nor a web page that resolves its own
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import logging
 from pathlib import Path
@@ -14,35 +13,22 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from controller.errors import ConfigError
+from controller import bearer_token
 
 log = logging.getLogger(__name__)
 
 TOKEN_VARIABLE = "WATTROUTE_CONTROLLER_TOKEN"
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 _LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "::1"))
-_LEAST_TOKEN = 16
 
 
 def load_token(file: Path | None, environment: dict[str, str]) -> str | None:
     """The operators' token: from the file, else from the environment, else None.
 
     Raises:
-        ConfigError: the file cannot be read, or the token is too short to protect anything.
+        ConfigError: the file cannot be read, or the token is too short to protect anything or fits no header.
     """
-    if file is None:
-        token, where = environment.get(TOKEN_VARIABLE), TOKEN_VARIABLE
-    else:
-        where = str(file)
-        try:
-            token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"controller.token_file {file}: cannot be read: {error}") from error
-    if token is None:
-        return None
-    if len(token) < _LEAST_TOKEN:
-        raise ConfigError(f"{where}: the token has {len(token)} characters; use {_LEAST_TOKEN} or more random ones")
-    return token
+    return bearer_token.load_token(file, environment, key="controller.token_file", variable=TOKEN_VARIABLE)
 
 
 def guard(token: str | None) -> Middleware:
@@ -68,8 +54,7 @@ def error_response(status: int, message: str, kind: str = "invalid_request_error
 
 def _refusal(request: web.Request, token: str | None) -> str | None:
     if token is not None:
-        given = request.headers.get("Authorization", "")
-        if hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if bearer_token.is_shown(request.headers.get("Authorization", ""), token):
             return None
         return "a bearer token is needed; send the header 'Authorization: Bearer TOKEN'"
     if not _is_loopback(request.remote):

@@ -79,9 +79,7 @@ async def read(
     """
     try:
         async with answer as response:
-            if response.status in _REDIRECTS:
-                to = response.headers.get("Location", "nowhere")
-                raise SignalError(url, f"status {response.status}: it redirects to {to!r:.200}; configure that address")
+            refuse_redirect(response, url)
             body = bytearray()
             async for chunk in response.content.iter_chunked(1 << 16):
                 body += chunk
@@ -92,6 +90,17 @@ async def read(
         raise SignalError(url, f"no answer within {timeout_s:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise SignalError(url, what_failed(error)) from error
+
+
+def refuse_redirect(response: aiohttp.ClientResponse, url: str) -> None:
+    """Follow no redirect, which may lead a token to somebody else, but tell where it leads.
+
+    Raises:
+        SignalError: the answer is a redirect.
+    """
+    if response.status in _REDIRECTS:
+        to = response.headers.get("Location", "nowhere")
+        raise SignalError(url, f"status {response.status}: it redirects to {to!r:.200}; configure that address")
 
 
 def what_failed(error: Exception) -> str:

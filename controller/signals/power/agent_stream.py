@@ -28,6 +28,7 @@ class _Node:
         self.readings: dict[str, Reading | Missing] = {}
         self.error: str | None = None
         self.has_come = asyncio.Event()
+        self.was_awaited = False
 
     def begin(self) -> None:
         """A connection begins: how long its samples take is not known yet."""
@@ -83,7 +84,8 @@ class AgentSource:
         return readings, tuple(errors)
 
     async def _first(self, node: _Node) -> None:
-        """Wait a little for the first sample, so that a source which was just opened does not look empty."""
-        if not node.has_come.is_set():
+        """Wait a little, once, for the first sample, so that a source which was just opened does not look empty."""
+        if not node.was_awaited:
+            node.was_awaited = True
             with contextlib.suppress(TimeoutError):  # what is not heard is told by the stream's error
                 await asyncio.wait_for(node.has_come.wait(), self._timeout_s)

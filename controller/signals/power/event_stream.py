@@ -13,7 +13,7 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import SignalError
-from controller.signals.http_client import what_failed
+from controller.signals.http_client import refuse_redirect, what_failed
 from controller.signals.power.backoff import backoff_s
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.sse import SseReader
@@ -23,6 +23,31 @@ log = logging.getLogger(__name__)
 MAX_EVENT_BYTES = 512 * 1024
 TELL_S = 60.0
 """A stream that comes and goes is logged no more often; its state always tells."""
+MAX_BYTES_PER_S = 4 * 1024 * 1024
+"""Fifty times what an agent with 64 GPUs sends. A peer that sends without end would take the whole processor."""
+_CONTENT_TYPE = "text/event-stream"
+
+
+class _Flow:
+    """Counts the bytes of a connection, second by second."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_s = clock.monotonic_s()
+        self._bytes = 0
+
+    def take(self, count: int) -> None:
+        """Take in a number of bytes.
+
+        Raises:
+            ValueError: they are more than `MAX_BYTES_PER_S`.
+        """
+        now_s = self._clock.monotonic_s()
+        if now_s - self._since_s >= 1.0:
+            self._since_s, self._bytes = now_s, 0
+        self._bytes += count
+        if self._bytes > MAX_BYTES_PER_S:
+            raise ValueError(f"more than {MAX_BYTES_PER_S} bytes within a second; this is no stream of power")
 
 
 class EventStream:
@@ -83,7 +108,9 @@ class EventStream:
                 reason = error
             except TimeoutError:
                 reason = SignalError(self._url, f"silent for {self._silence_s:g} s")
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except ValueError as error:
+                reason = SignalError(self._url, str(error))
+            except (aiohttp.ClientError, OSError) as error:
                 reason = SignalError(self._url, what_failed(error))
             except Exception as error:  # a fault of ours must not end the stream for good
                 log.exception("power stream failed", extra={"source": self._url})
@@ -105,11 +132,19 @@ class EventStream:
     async def _listen(self) -> None:
         reader = SseReader(MAX_EVENT_BYTES)
         async with self._access.stream(self._url, self._silence_s) as response:
+            refuse_redirect(response, self._url)
             if response.status != 200:
                 raise SignalError(self._url, self._access.refusal(response.status))
+            if response.content_type != _CONTENT_TYPE:
+                told = f"answers with {response.content_type!r:.80} and no event stream; correct the address"
+                raise SignalError(self._url, told)
             if self._begin is not None:
                 self._begin()
+            if self.error is not None and self._failures == 0:
+                self.error = SignalError(self._url, "connected, but no event has come yet")
+            flow = _Flow(self._clock)
             async for chunk in response.content.iter_any():
+                flow.take(len(chunk))
                 for data in reader.feed(chunk):
                     self._take(data)
                     if self._is_told_lost:

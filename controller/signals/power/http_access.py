@@ -105,6 +105,9 @@ class HttpAccess:
 
     def refusal(self, status: int) -> str:
         """What a status other than 200 says to the operator."""
+        file = self._options.token_file
+        if status in (401, 403) and file is not None:
+            return f"status {status}: the source does not accept the token in {file}; write one that allows reading"
         if status in (401, 403):
             return f"status {status}: the source wants a token that allows reading; set token_file"
         return f"status {status}"

@@ -75,6 +75,6 @@ def test_the_token_comes_from_the_file_or_the_environment(tmp_path):
 def test_an_unusable_token_is_refused_without_showing_it(tmp_path):
     with pytest.raises(ConfigError, match=r"controller\.token_file .*absent"):
         load_token(tmp_path / "absent", {})
-    with pytest.raises(ConfigError, match="5 characters; use 16 or more") as caught:
+    with pytest.raises(ConfigError, match="16 or more printable ASCII characters, this one has 5") as caught:
         load_token(None, {TOKEN_VARIABLE: "short"})
     assert "short'" not in str(caught.value)

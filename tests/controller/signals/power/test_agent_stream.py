@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import time
 from dataclasses import replace
@@ -94,5 +95,13 @@ async def test_the_token_goes_along(tmp_path):
         async with reading(stub.url, options=options) as source:
             _, errors = await source.read(time.time())
     assert seen[0] == "Bearer secret"
-    assert "set token_file" in errors[0].reason
+    assert f"does not accept the token in {tmp_path / 'token'}" in errors[0].reason
     assert "secret" not in str(errors[0])
+
+
+async def test_an_agent_that_never_came_delays_the_first_look_alone():
+    async with reading(closed_url(), options=HttpOptions(timeout_s=0.1)) as source:
+        assert (await source.read(time.time()))[1]
+        source._timeout_s = 3600.0
+        async with asyncio.timeout(20):
+            assert (await source.read(time.time()))[1]

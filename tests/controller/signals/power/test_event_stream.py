@@ -2,10 +2,11 @@ import contextlib
 from random import Random
 
 import aiohttp
+from aiohttp import web
 
 from controller.clock import SystemClock
 from controller.signals.power import backoff
-from controller.signals.power.event_stream import EventStream
+from controller.signals.power.event_stream import MAX_BYTES_PER_S, EventStream
 from controller.signals.power.http_access import HttpAccess
 from tests.fakes.fake_sse import FakeSse, until
 from tests.fakes.http_stub import closed_url, http_stub
@@ -66,14 +67,35 @@ async def test_what_is_no_stream_is_told():
     def fail(data):
         raise RuntimeError("ours")
 
+    async def moved(request):
+        raise web.HTTPFound("http://login")
+
+    async def flood(request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                await response.write(b": alive\n" * 8000)
+        return response
+
+    quiet = FakeSse()
+    quiet.greeting = b": alive\n"
     fake = FakeSse()
     fake.greeting = b"data: rubbish\n\n"
     async with http_stub() as stub:
         stub.set("/s", fake.answer)
         stub.set("/closed", 401)
+        stub.set("/moved", moved)
+        stub.set("/page", "a login page")
+        stub.set("/quiet", quiet.answer)
+        stub.set("/flood", flood)
         for url, told in (
             (f"{stub.url}/closed", "token"),
             (f"{stub.url}/absent", "status 404"),
+            (f"{stub.url}/moved", "it redirects to 'http://login'; configure that address"),
+            (f"{stub.url}/page", "answers with 'text/plain' and no event stream"),
+            (f"{stub.url}/quiet", "connected, but no event has come yet"),
+            (f"{stub.url}/flood", f"more than {MAX_BYTES_PER_S} bytes within a second"),
             (closed_url(), "cannot connect ("),
             (f"{stub.url}/s", "no sample"),
             (f"{stub.url}/s", "RuntimeError: ours"),
