@@ -27,6 +27,8 @@ SOURCES = [
 ]
 CACHE_BLOCK = 128
 """Tokens that vLLM keeps together on a processor."""
+MAX_STEP_TOKENS = 2048
+"""vLLM's own default for `--max-num-batched-tokens`."""
 EMULATOR = ROOT / "controller" / "simulation"
 IDLE = EngineGauges(
     running=0,
@@ -127,6 +129,16 @@ async def test_prompts_that_a_cache_holds_are_among_the_prompt_tokens_and_told_a
     assert cached % CACHE_BLOCK == 0.0
     assert 0.0 < cached < prompt
     assert grown[1] == [prompt, cached, prompt, cached]
+
+
+async def test_steps_that_gave_a_token_are_counted_and_no_others(pair: Pair) -> None:
+    """The prompt of the second request is longer than what vLLM computes in a step by itself."""
+    for prompt_tokens, made in ((10, 20), (MAX_STEP_TOKENS + 1000, 1)):
+        before = counters(get(f"{pair.int8.url}/metrics")[1].decode(), "x").steps
+        prompt = [300 + n % 1500 for n in range(prompt_tokens)]
+        answer = await exchange(pair.int8.port, request("POST", "/v1/completions", long(made, prompt=prompt)))
+        assert answer.status == 200
+        assert counters(get(f"{pair.int8.url}/metrics")[1].decode(), "x").steps - before == made
 
 
 async def test_tokens_are_counted_as_the_engine_counts_them(pair: Pair, router: Router) -> None:
