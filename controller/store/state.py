@@ -100,7 +100,11 @@ class StateFile:
         if version != SCHEMA_VERSION:
             raise self._unreadable(f"has schema version {version!r:.40}, this controller reads {SCHEMA_VERSION}")
         state = document.get("state")
-        if not isinstance(state, dict) or document.get("sha256") != _digest(_canonical(state)):
+        try:
+            checksum = _digest(_canonical(state))
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable("holds a number that is none, such as NaN") from error
+        if not isinstance(state, dict) or document.get("sha256") != checksum:
             raise self._unreadable("was changed or damaged after it was written: its checksum does not fit")
         return state
 

@@ -63,6 +63,8 @@ def spoiled(document, **changes):
         (lambda d, b: spoiled(d, schema_version=SCHEMA_VERSION + 1), f"schema version {SCHEMA_VERSION + 1}"),
         (lambda d, b: spoiled(d, state={"memory": {"number": 7, "values": []}}), "its checksum does not fit"),
         (lambda d, b: b.replace(b"0.5", b"0.6"), "its checksum does not fit"),
+        (lambda d, b: b.replace(b"0.5", b"NaN"), "holds a number that is none"),
+        (lambda d, b: b.replace(b"0.5", b"1e999"), "holds a number that is none"),
     ],
 )
 def test_a_file_that_is_damaged_or_of_another_version_is_told_with_its_remedy(file, spoil, told):
