@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from controller.energy.attribution import Tokens
 from controller.energy.load_power import Load, power_w
+from controller.lifecycle.modelled_power import resting_w
 from controller.model.fleet import Instance
 from controller.model.observation import InstanceState, Missing, Quality, Reading
 from controller.model.perf import PoolCurves
@@ -161,10 +162,6 @@ def _counted_j(last: Mapping[str, Reading], fresh: Mapping[str, Reading]) -> flo
 
 def modelled_power_w(curves: PoolCurves, state: InstanceState, tokens: Tokens, span_s: float) -> float:
     """Power of an instance by its curves over a time in which it made these tokens, W."""
-    if state is InstanceState.SLEEPING:
-        return curves.sleeping_w
-    if state is InstanceState.OFF:
-        return curves.off_w
     if state is not InstanceState.SERVING or not tokens or span_s <= 0:
-        return curves.idle_w
+        return resting_w(curves, state)
     return power_w(curves, Load(tokens.decode / span_s, tokens.prefill / span_s))
