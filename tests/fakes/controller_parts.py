@@ -147,7 +147,7 @@ def diagnostics(now_s: float = NOW_S, **more: Any) -> Diagnostics:
         "measured_age_s": 0.0,
         "router_age_s": 0.0,
         "modelled_w": 3950.0,
-        "charged_w": 3950.0,
+        "charged_w": 3970.0,
         "planned_w": 4100.0,
         "bias_w": 0.0,
         "limit_w": None,

@@ -6,8 +6,8 @@ from controller.lifecycle.knowledge import account, find_out
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.grid import GridEvent
-from controller.model.observation import Missing, PowerLadder, Quality, Rung
-from tests.fakes.fake_fleet import FakeFleet, site
+from controller.model.observation import Missing, PowerLadder, Quality, Reading, Rung
+from tests.fakes.fake_fleet import BF16, FakeFleet, site
 
 ACT = TickPolicy(mode=Mode.ACT)
 
@@ -122,3 +122,26 @@ def test_the_margin_follows_the_rung_and_the_emulated_are_exact(rung, quality, m
     assert told.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * (1 - margin_frac))
     assert told.measured.rung is rung
     assert told.measured.fallback == (None if rung is Rung.METER else (rung.value, "a test"))
+
+
+def hardly_working(**changes):
+    """What is known of a site whose first instance worked for a tenth of the last two seconds."""
+    at = FakeFleet(site(), {}).observe()
+    before = known(at)
+    later_s = at.now_s + 2.0
+    seen = [replace(each, observed_at_s=later_s) for each in at.instances]
+    seen[0] = replace(seen[0], generation_tokens=0.2 / (BF16.step_base_s + BF16.step_per_seq_s))
+    memory = replace(Memory.initial(site(), at.now_s), tokens=before.tokens)
+    return known(replace(at, now_s=later_s, instances=tuple(seen), **changes), memory=memory)
+
+
+def test_an_instance_that_hardly_worked_breaks_no_limit_and_is_not_corrected_for():
+    unplugged = Missing("meter", "unplugged", 0.0)
+    alone = hardly_working(site_power=unplugged)
+    assert alone.charged_w - alone.modelled_w == pytest.approx(0.9 * 1.1 * (BF16.p0_w - BF16.idle_w))
+    between_w = 0.5 * (alone.charged_w + alone.modelled_w)
+    event = GridEvent("e", between_w, 900.0, 2000.0, 900.0)
+    assert not hardly_working(site_power=unplugged, events=(event,)).over_limit
+    assert hardly_working(site_power=unplugged, events=(replace(event, limit_w=0.9 * alone.modelled_w),)).over_limit
+    metered = hardly_working(site_power=Reading(between_w, None, alone.now_s, "meter", Quality.DIRECT))
+    assert metered.data.sites[0].bias_w == 0.0
