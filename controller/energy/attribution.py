@@ -276,7 +276,6 @@ def _with_costs(taken: dict[str, Share], stock: Share) -> dict[str, Share]:
 
 
 def _left(stock: Stock, taken: Mapping[str, Share], frac: Tokens) -> Stock:
-    # Rounding must not leave less than nothing.
-    left = (stock.share - summed(taken.values())).at_least_zero()
+    left = stock.share.less(summed(taken.values()))
     tokens = Tokens(stock.tokens.prefill * (1.0 - frac.prefill), stock.tokens.decode * (1.0 - frac.decode))
     return Stock(left, tokens)

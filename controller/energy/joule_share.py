@@ -42,9 +42,13 @@ class Share:
         """That many times as much."""
         return Share(*(value * factor for value in astuple(self)))
 
-    def at_least_zero(self) -> Share:
-        """Without what is below zero; a price may be negative, and so may the cost."""
-        return replace(Share(*(max(0.0, value) for value in astuple(self))), usd=self.usd, carbon_kg=self.carbon_kg)
+    def less(self, part: Share) -> Share:
+        """What is left without a part of it; where rounding would leave less than nothing, nothing.
+
+        A price may be negative, and so may the cost: of that, too, no more is taken than there is.
+        """
+        left = astuple(self - part)
+        return Share(*(rest if rest * whole > 0.0 else 0.0 for rest, whole in zip(left, astuple(self), strict=True)))
 
     def costing(self, whole: Share, frac: float) -> Share:
         """The same energy at that fraction of the whole's costs."""

@@ -13,9 +13,11 @@ def test_shares_are_added_and_taken_away_figure_by_figure():
     assert one.times(2.0) == Share(2, 4, 6, 8, 10, 12, 14)
 
 
-def test_rounding_leaves_no_negative_energy_but_a_negative_price_stays():
-    left = Share(-1e-12, 2.0, usd=-0.5, unpriced_j=-1e-15).at_least_zero()
-    assert left == Share(0.0, 2.0, usd=-0.5)
+def test_rounding_leaves_nothing_of_another_sign_but_a_negative_cost_stays():
+    whole = Share(3.0, 2.0, usd=-0.5, carbon_kg=0.1, unpriced_j=4.0)
+    part = Share(3.0 + 1e-12, 1.5, usd=-0.125, carbon_kg=0.1 + 1e-17, unpriced_j=4.0 + 1e-15)
+    assert whole.less(part) == Share(0.0, 0.5, usd=-0.375)
+    assert whole.less(Share(usd=-0.5 - 1e-15)).usd == 0.0
 
 
 def test_a_part_bears_its_part_of_the_costs():
