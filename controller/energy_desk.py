@@ -121,7 +121,8 @@ class EnergyDesk:
         if booked is None:
             return
         rows = tuple(
-            EnergyRate(rate.instance_id, rate.prefill_j, rate.decode_j, rate.quality.value) for rate in booked.rates
+            EnergyRate(rate.instance_id, rate.prefill_j, rate.decode_j, rate.quality.value, rate.pace)
+            for rate in booked.rates
         )
         posted = parts.board.post(EnergyRates(now_s, now_s + RATES_TTL_S, parts.idle, rows))
         try:

@@ -1,8 +1,9 @@
 """What a request cost in energy, by the rates that the controller tells of each instance. Pure.
 
-Rates change while a request runs. Their sums over time are kept by instance, so that the mean rate over any request's
-life is a difference of two of them: the cost of a request does not depend on how long it ran. Times are of the wall
-clock, as rates expire by it.
+Rates change while a request runs. Their sums are kept by instance, weighted by how many tokens a sequence had at each,
+so that the mean rate over any request's life is a difference of two of them: what a request costs the router does not
+depend on how long it ran. By time alone the seconds in which little was made, and each token bore much of the idle
+energy, would count for more tokens than they had. Times are of the wall clock, as rates expire by it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ ESTIMATED = "estimated"
 
 
 class Mark(NamedTuple):
-    """Sums of an instance up to a time: of both rates, J·s a token, and of the time in which they were known, s."""
+    """Sums of an instance up to a time, by the tokens of a sequence that ran all along: of both rates, J; of tokens."""
 
     prefill: float
     decode: float
-    known_s: float
+    tokens: float
 
 
 class Cost(NamedTuple):
@@ -57,30 +58,30 @@ class _Course:
         lasted_s = min(now_s, self.expires_at_s) - self.since_s
         if rate is None or lasted_s <= 0:
             return mark
-        return Mark(
-            mark.prefill + rate.prefill_j * lasted_s,
-            mark.decode + rate.decode_j * lasted_s,
-            mark.known_s + lasted_s,
-        )
+        return _grown(mark, rate, lasted_s)
 
     def change(self, rate: EnergyRate | None, now_s: float, expires_at_s: float) -> None:
         """Go by another rate from now on, and for the time since the last change, in which it was measured."""
         if rate is not None and self.rate is not None:
             lasted_s = max(0.0, min(now_s, self.expires_at_s) - self.since_s)
-            prefill, decode, known_s = self.mark
-            self.mark = Mark(prefill + rate.prefill_j * lasted_s, decode + rate.decode_j * lasted_s, known_s + lasted_s)
+            self.mark = _grown(self.mark, rate, lasted_s)
         else:
             self.mark = self.at(now_s)
         self.rate, self.since_s, self.expires_at_s = rate, now_s, expires_at_s
 
     def means(self, since: Mark, until: Mark, now_s: float) -> tuple[float, float] | None:
-        """Mean rates between two marks; the present ones where no time lies between; None where none is known."""
-        known_s = until.known_s - since.known_s
-        if known_s > 1e-6:
-            return (until.prefill - since.prefill) / known_s, (until.decode - since.decode) / known_s
+        """Mean rates between two marks; the present ones where no token lies between; None where none is known."""
+        tokens = until.tokens - since.tokens
+        if tokens > 1e-6:
+            return (until.prefill - since.prefill) / tokens, (until.decode - since.decode) / tokens
         if self.rate is None or now_s >= self.expires_at_s:
             return None
         return self.rate.prefill_j, self.rate.decode_j
+
+
+def _grown(mark: Mark, rate: EnergyRate, lasted_s: float) -> Mark:
+    tokens = rate.pace * lasted_s
+    return Mark(mark.prefill + rate.prefill_j * tokens, mark.decode + rate.decode_j * tokens, mark.tokens + tokens)
 
 
 class EnergyBook:

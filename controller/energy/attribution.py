@@ -108,6 +108,11 @@ class Interval:
         return self.engine if self.engine else self.told_tokens
 
     @property
+    def pace(self) -> float:
+        """Output tokens a second of one sequence, about."""
+        return self.made.decode / max(1.0, self.batch) / self.duration_s if self.duration_s > 0 else 0.0
+
+    @property
     def has_work(self) -> bool:
         """Whether anything ran that its energy could be for."""
         return bool(self.made) or self.is_running or self.silent > 0

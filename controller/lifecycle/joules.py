@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from controller.energy.attribution import Attributed, IdlePolicy, Interval, Signals, Stock, Tokens, attribute
 from controller.energy.joule_share import NOTHING, Share
-from controller.lifecycle.instance_meter import InstanceMeter, Metered, modelled_power_w
+from controller.lifecycle.instance_meter import LEAST_S, InstanceMeter, Metered, modelled_power_w
 from controller.lifecycle.joule_accounts import NO_TOTALS, Accounts, PoolClass, Settlement, Totals
 from controller.lifecycle.joule_resume import InstanceAccount, KeptAccount
 from controller.lifecycle.token_rate import TokenRate
@@ -49,12 +49,17 @@ class JoulePolicy:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRate:
-    """What a token costs on an instance now, J, with its part of the idle energy under policy ``shared``."""
+    """What a token costs on an instance now, J, with its part of the idle energy under policy ``shared``.
+
+    Attributes:
+        pace: output tokens a second of one sequence while it was measured; 0 where that was not just now.
+    """
 
     instance_id: InstanceId
     prefill_j: float
     decode_j: float
     quality: Quality
+    pace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,7 @@ class JouleBook:
     def close(self, observation: Observation) -> Settlement | None:
         """Settle before the interval is over, as the process ends; None where nobody could be settled with."""
         router = observation.router
-        if isinstance(router, Missing) or not self.accounts.is_due(observation.now_s, 0.0):
+        if isinstance(router, Missing) or not self.accounts.is_due(observation.now_s, LEAST_S):
             return None
         return self.accounts.settle(observation.now_s, self.in_flight, router.tenants)
 
@@ -258,7 +263,8 @@ class JouleBook:
         if rate is None:
             self._rates.pop(interval.instance_id, None)
         else:
-            told_rate = InstanceRate(interval.instance_id, rate.prefill_j, rate.decode_j, metered.quality)
+            pace = 0.0 if result.rate is None else interval.pace
+            told_rate = InstanceRate(interval.instance_id, rate.prefill_j, rate.decode_j, metered.quality, pace)
             self._rates[interval.instance_id] = told_rate
 
     def _current_rates(self, observation: Observation) -> tuple[InstanceRate, ...]:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router.contract import EnergyRate, EnergyRates, InstanceId
 from router.energy import Cost, EnergyBook, value_of
@@ -110,3 +112,41 @@ def test_a_clock_that_is_set_back_makes_no_negative_energy() -> None:
 
 def test_the_value_is_a_number_with_its_unit_and_origin() -> None:
     assert value_of(Cost(12.34567, "emulated", "kept")) == b"12.346;unit=J;source=emulated;idle=kept"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.2, 3.0), st.integers(0, 60), st.floats(0.1, 200.0)), min_size=3, max_size=30),
+    st.data(),
+)
+def test_a_request_costs_its_tokens_at_the_rates_of_when_they_were_made(intervals, data) -> None:
+    begin = data.draw(st.integers(0, len(intervals) - 2))
+    end = data.draw(st.integers(begin + 1, len(intervals) - 1))
+    book, now_s, marks = EnergyBook(), 100.0, []
+    book.apply(rates(now_s), now_s)
+    for lasted_s, tokens, decode_j in intervals:
+        marks.append(book.mark("a"))
+        now_s += lasted_s
+        row = EnergyRate(InstanceId("a"), 0.01, decode_j, "direct", tokens / lasted_s)
+        book.apply(EnergyRates(now_s, now_s + 30, "shared", (row,)), now_s)
+        if len(marks) - 1 == end:
+            break
+    lived = intervals[begin : end + 1]
+    made = sum(tokens for _, tokens, _ in lived)
+    found = book.cost("a", (marks[begin], marks[begin]), Usage(0, made), is_counted=True, now_s=now_s)
+    if made:
+        assert found is not None
+        assert found.energy_j == pytest.approx(sum(tokens * decode_j for _, tokens, decode_j in lived))
+    else:
+        assert found is None
+
+
+def test_a_second_in_which_little_was_made_does_not_make_all_tokens_dear() -> None:
+    book = EnergyBook()
+    book.apply(rates(0.0), 0.0)
+    sent = book.mark("a")
+    for at_s, decode_j, pace in ((1.0, 170.0, 4.0), (2.0, 15.0, 40.0)):
+        row = EnergyRate(InstanceId("a"), 0.01, decode_j, "direct", pace)
+        book.apply(EnergyRates(at_s, at_s + 30, "shared", (row,)), at_s)
+    found = book.cost("a", (sent, sent), Usage(0, 44), is_counted=True, now_s=2.0)
+    assert found is not None
+    assert found.energy_j == pytest.approx(4 * 170.0 + 40 * 15.0)  # by time it would be 44 * 92.5
