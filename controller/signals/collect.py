@@ -18,6 +18,7 @@ from controller.model.observation import (
     Observation,
     RouterObservation,
 )
+from controller.signals.deadline import read_within
 from controller.signals.events import EventBook
 from controller.signals.feeds import Feed
 from controller.signals.power.reader import PowerReader, PowerSources
@@ -89,13 +90,8 @@ class Collector:
         )
 
     async def _guarded(self, name: str, reading: Awaitable[Result], now_s: float) -> Result | Missing:
-        try:
-            return await asyncio.wait_for(reading, self._deadline_s)
-        except TimeoutError:
-            return Missing(name, f"no result within {self._deadline_s:g} s", now_s)
-        except Exception as error:  # a fault in one adapter must not hide the other signals
-            log.exception("signal failed", extra={"signal": name})
-            return Missing(name, f"{type(error).__name__}: {error}", now_s)
+        result = await read_within(self._deadline_s, name, reading)
+        return Missing(name, result, now_s) if isinstance(result, str) else result
 
     def _unreachable(self, reason: str, now_s: float) -> tuple[InstanceObservation, ...]:
         log.warning("no engine was observed", extra={"reason": reason})

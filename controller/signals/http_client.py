@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -108,7 +110,14 @@ def what_failed(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not believed ({error.certificate_error})"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect ({error.os_error.strerror or error.os_error})"
+        return f"cannot connect ({_cause(error.os_error)})"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection broke off within the answer"
     return f"{type(error).__name__}: {error}"
+
+
+def _cause(error: OSError) -> str:
+    """What the system says; asyncio writes "Connect call failed" over it. TLS and resolvers have numbers of their own."""
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

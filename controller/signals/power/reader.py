@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from controller.model.fleet import Site
 from controller.model.observation import Missing
+from controller.signals.deadline import read_within
 from controller.signals.power.ladder import GpuReport, Ladder, LadderRules, MeterReport, PowerView
 from controller.signals.power.source import NamedGpus, NamedMeter
 
-log = logging.getLogger(__name__)
-Result = TypeVar("Result")
 _MAX_TOLD = 3
 
 
@@ -44,7 +40,7 @@ class PowerReader:
         return self._ladder.look(tuple(reports), tuple(meters), now_s)
 
     async def _gpus(self, named: NamedGpus, now_s: float) -> GpuReport:
-        result = await self._guarded(named.name, named.source.read(now_s))
+        result = await read_within(self._deadline_s, named.name, named.source.read(now_s))
         if isinstance(result, str):
             return GpuReport(named.name, named.rung, {}, result)
         readings, errors = result
@@ -52,15 +48,5 @@ class PowerReader:
         return GpuReport(named.name, named.rung, readings, told)
 
     async def _meter(self, named: NamedMeter, now_s: float) -> MeterReport:
-        result = await self._guarded(named.name, named.source.read(now_s))
+        result = await read_within(self._deadline_s, named.name, named.source.read(now_s))
         return MeterReport(named.name, Missing(named.name, result, now_s) if isinstance(result, str) else result)
-
-    async def _guarded(self, name: str, reading: Awaitable[Result]) -> Result | str:
-        """The result, or why there is none."""
-        try:
-            return await asyncio.wait_for(reading, self._deadline_s)
-        except TimeoutError:
-            return f"no result within {self._deadline_s:g} s"
-        except Exception as error:  # a fault in one adapter must not hide the other signals
-            log.exception("signal failed", extra={"signal": name})
-            return f"{type(error).__name__}: {error}"

@@ -51,3 +51,14 @@ async def test_every_failure_is_a_signal_error_that_names_the_address_and_the_re
             await http_client.get_text(session, closed_url(), 1.0)
         with pytest.raises(SignalError):
             await http_client.get_text(session, "http://[nonsense", 1.0)
+
+
+async def test_why_there_is_no_connection_is_told():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        for url, told in (
+            (closed_url(), r"cannot connect \(Connection refused\)"),
+            (stub.url.replace("http:", "https:"), r"cannot connect \(.*SSL"),
+            ("http://no-such-host.invalid", r"cannot connect \((?!Unknown error)\w"),
+        ):
+            with pytest.raises(SignalError, match=told):
+                await http_client.get_text(session, url, 5.0)

@@ -96,7 +96,7 @@ async def test_what_is_no_stream_is_told():
             (f"{stub.url}/page", "answers with 'text/plain' and no event stream"),
             (f"{stub.url}/quiet", "connected, but no event has come yet"),
             (f"{stub.url}/flood", f"more than {MAX_BYTES_PER_S} bytes within a second"),
-            (closed_url(), "cannot connect ("),
+            (closed_url(), "cannot connect (Connection refused)"),
             (f"{stub.url}/s", "no sample"),
             (f"{stub.url}/s", "RuntimeError: ours"),
         ):
