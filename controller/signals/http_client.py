@@ -117,7 +117,7 @@ def what_failed(error: Exception) -> str:
 
 
 def _cause(error: OSError) -> str:
-    """What the system says; asyncio writes "Connect call failed" over it. TLS and resolvers have numbers of their own."""
+    """What the system says; asyncio writes "Connect call failed" over it. TLS and resolvers have own numbers."""
     if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
     return error.strerror or str(error)

@@ -120,6 +120,8 @@ def _read(path: Path, *, by_uuid: bool) -> Iterator[tuple[str, _Row]]:
 
 def _rows(path: Path, reader: csv.DictReader[str], *, by_uuid: bool) -> Iterator[tuple[str, _Row]]:
     present = reader.fieldnames or ()
+    if not present:
+        raise ConfigError(f"{path}: the file is empty; its first line names the columns")
     for name in ("time", "uuid", "power_w") if by_uuid else ("time", "power_w"):
         if name not in present:
             raise ConfigError(f"{path}:1: there is no column {name!r}; the file has {', '.join(map(repr, present))}")

@@ -78,3 +78,10 @@ async def test_a_file_of_a_spreadsheet_is_read(tmp_path):
     file = tmp_path / "meter.csv"
     file.write_bytes("\ufefftime,power_w\r\n100,41000\r\n".encode())
     assert (await CsvMeter(file, ReplayTimes(), START_S).read(START_S)).value_w == 41000.0
+
+
+def test_an_empty_file_is_told(tmp_path):
+    file = tmp_path / "power.csv"
+    file.write_text("")
+    with pytest.raises(ConfigError, match=r"power\.csv: the file is empty; its first line names the columns"):
+        CsvGpuSource(file, ReplayTimes(), START_S)
