@@ -3,7 +3,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.energy.attribution import (
@@ -194,6 +194,19 @@ def plays(requests, second, instance):
     return Tokens(prefill, decode), tuple(told), silent, running
 
 
+# Twelve shares whose costs add up to a rounding more than the stock's.
+ONE_TOO_MANY = [*[(0, 1, 0, 0, "stream", 0)] * 10, (0, 1, 0, 1, "stream", 0), (0, 1, 0, 2, "stream", 0)]
+
+
+@example(
+    requests=ONE_TOO_MANY,
+    seed=1,
+    most_j=12_000.0,
+    policy=IdlePolicy.SHARED,
+    hears_engine=False,
+    estimate=1.0,
+    begins=0,
+)
 @settings(max_examples=40, deadline=None)
 @given(
     requests=REQUESTS,
