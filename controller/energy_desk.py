@@ -121,7 +121,7 @@ class EnergyDesk:
         if booked is None:
             return
         rows = tuple(
-            EnergyRate(rate.instance_id, rate.prefill_j, rate.decode_j, rate.quality.value, rate.pace)
+            EnergyRate(rate.instance_id, rate.prefill_j, rate.decode_j, rate.quality.value, rate.seq_tokens_per_s)
             for rate in booked.rates
         )
         posted = parts.board.post(EnergyRates(now_s, now_s + RATES_TTL_S, parts.idle, rows))

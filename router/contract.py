@@ -36,7 +36,7 @@ MAX_ENTRIES = 100_000
 RATES_SUFFIX = ":energy"
 """Of the Redis key of the energy rates, after the table's."""
 MAX_RATES_BYTES = 8 * 1024 * 1024
-MAX_PACE = 1e6
+MAX_SEQ_TOKENS_PER_S = 1e6
 """Output tokens a second of one sequence that are believed."""
 MAX_J_PER_TOKEN = 1e9
 MAX_NUMBER = float(1 << 53)  # whole numbers up to here are exact in every reader's JSON
@@ -85,15 +85,15 @@ class EnergyRate:
     """What a prompt token and an output token cost on an instance, J; `quality` says how that is known.
 
     Attributes:
-        pace: output tokens a second of one sequence while it was measured: a request has that much of its tokens at
-            this rate. 0 where it was not measured just now.
+        seq_tokens_per_s: output tokens a second of one sequence while it was measured: a request has that much of its
+            tokens at this rate. 0 where it was not measured just now.
     """
 
     instance_id: InstanceId
     prefill_j: float
     decode_j: float
     quality: str
-    pace: float = 1.0
+    seq_tokens_per_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ def encode_rates(rates: EnergyRates) -> bytes:
             float(f"{rate.prefill_j:.4g}"),
             float(f"{rate.decode_j:.4g}"),
             rate.quality,
-            float(f"{rate.pace:.4g}"),
+            float(f"{rate.seq_tokens_per_s:.4g}"),
         ]
         for rate in rates.rates
     ]
@@ -324,15 +324,16 @@ def decode_rates(raw: bytes) -> EnergyRates:
 
 def _rate(item: Any, path: str) -> EnergyRate:
     if not isinstance(item, list) or len(item) < 4:
-        raise ContractError(path, f"[instance, J, J, quality, pace] is expected, not {item!r:.80}")
-    figures = {"prefill_j": item[1], "decode_j": item[2], "pace": item[4] if len(item) > 4 else 1.0}
-    prefill_j, decode_j, pace = (_number(figures, name, path, minimum=0.0) for name in figures)
+        raise ContractError(path, f"[instance, J, J, quality, seq_tokens_per_s] is expected, not {item!r:.80}")
+    figures = {"prefill_j": item[1], "decode_j": item[2], "seq_tokens_per_s": item[4] if len(item) > 4 else 1.0}
+    prefill_j, decode_j, seq_tokens_per_s = (_number(figures, name, path, minimum=0.0) for name in figures)
+    speed = min(seq_tokens_per_s, MAX_SEQ_TOKENS_PER_S)
     if max(prefill_j, decode_j) > MAX_J_PER_TOKEN:
         raise ContractError(path, f"{max(prefill_j, decode_j)!r} J a token, more than {MAX_J_PER_TOKEN:g}")
     quality = _string(item[3], f"{path}[3]")
     if not quality.isalpha() or not quality.isascii():
         raise ContractError(f"{path}[3]", f"{quality!r:.80} is no word")
-    return EnergyRate(InstanceId(_string(item[0], f"{path}[0]")), prefill_j, decode_j, quality, min(pace, MAX_PACE))
+    return EnergyRate(InstanceId(_string(item[0], f"{path}[0]")), prefill_j, decode_j, quality, speed)
 
 
 def _idle(value: Any) -> str:

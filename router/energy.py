@@ -80,7 +80,7 @@ class _Course:
 
 
 def _grown(mark: Mark, rate: EnergyRate, lasted_s: float) -> Mark:
-    tokens = rate.pace * lasted_s
+    tokens = rate.seq_tokens_per_s * lasted_s
     return Mark(mark.prefill + rate.prefill_j * tokens, mark.decode + rate.decode_j * tokens, mark.tokens + tokens)
 
 

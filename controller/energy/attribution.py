@@ -108,7 +108,7 @@ class Interval:
         return self.engine if self.engine else self.told_tokens
 
     @property
-    def pace(self) -> float:
+    def seq_tokens_per_s(self) -> float:
         """Output tokens a second of one sequence, about."""
         return self.made.decode / max(1.0, self.batch) / self.duration_s if self.duration_s > 0 else 0.0
 

@@ -52,14 +52,14 @@ class InstanceRate:
     """What a token costs on an instance now, J, with its part of the idle energy under policy ``shared``.
 
     Attributes:
-        pace: output tokens a second of one sequence while it was measured; 0 where that was not just now.
+        seq_tokens_per_s: output tokens a second of one sequence while it was measured; 0 where that was not just now.
     """
 
     instance_id: InstanceId
     prefill_j: float
     decode_j: float
     quality: Quality
-    pace: float = 0.0
+    seq_tokens_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +263,10 @@ class JouleBook:
         if rate is None:
             self._rates.pop(interval.instance_id, None)
         else:
-            pace = 0.0 if result.rate is None else interval.pace
-            told_rate = InstanceRate(interval.instance_id, rate.prefill_j, rate.decode_j, metered.quality, pace)
+            seq_tokens_per_s = 0.0 if result.rate is None else interval.seq_tokens_per_s
+            told_rate = InstanceRate(
+                interval.instance_id, rate.prefill_j, rate.decode_j, metered.quality, seq_tokens_per_s
+            )
             self._rates[interval.instance_id] = told_rate
 
     def _current_rates(self, observation: Observation) -> tuple[InstanceRate, ...]:

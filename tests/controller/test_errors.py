@@ -6,7 +6,9 @@ from controller import errors
 
 
 def test_every_error_has_one_root():
-    classes = [member for _, member in inspect.getmembers(errors, inspect.isclass)]
+    found = [member for _, member in inspect.getmembers(errors, inspect.isclass)]
+    classes = [each for each in found if issubclass(each, BaseException)]
+    assert errors.NvmlError in classes
     assert all(issubclass(each, errors.ControllerError) for each in classes)
 
 

@@ -193,6 +193,6 @@ def test_a_rate_of_an_older_controller_has_the_pace_of_all_others() -> None:
     old = {"schema_version": 1, "issued_at_s": 1.0, "expires_at_s": 31.0, "idle": "shared"}
     rows = [["a", 0.01, 0.5, "direct"], ["b", 0.01, 0.5, "direct", 12.5]]
     found = decode_rates(json.dumps({**old, "rates": rows}).encode())
-    assert [rate.pace for rate in found.rates] == [1.0, 12.5]
-    with pytest.raises(RatesError, match="pace"):
+    assert [rate.seq_tokens_per_s for rate in found.rates] == [1.0, 12.5]
+    with pytest.raises(RatesError, match="seq_tokens_per_s"):
         decode_rates(json.dumps({**old, "rates": [["a", 0.01, 0.5, "direct", -1]]}).encode())

@@ -348,10 +348,10 @@ def test_a_process_that_ends_settles_what_it_has():
 def test_a_rate_weighs_as_much_as_a_sequence_had_tokens_and_nothing_while_none_came():
     kept, seen = book(), Site(running=4, in_flight=4, streams=4)
     (rate,) = kept.take(seen.look()).rates
-    assert rate.pace == 0.0  # by the curves alone
+    assert rate.seq_tokens_per_s == 0.0  # by the curves alone
     seen.step(output=200)
     (rate,) = kept.take(seen.look()).rates
-    assert rate.pace == pytest.approx(50.0)
+    assert rate.seq_tokens_per_s == pytest.approx(50.0)
     seen.step(output=0)
     (rate,) = kept.take(seen.look()).rates
-    assert rate.pace == 0.0
+    assert rate.seq_tokens_per_s == 0.0
