@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from controller.errors import ConfigError, ProfileError
 from controller.model.observation import Missing, Quality, Reading
-from controller.signals.power.source import GpuSource
+from controller.signals.power.source import BoardSource, GpuSource
 
 MOST_SHOWN = 12
 
@@ -36,6 +36,7 @@ class GpuMeter:
     Attributes:
         uuids: of the GPUs; patterns such as ``GPU-1a*``, or nothing for all, until they are found.
         is_emulated: whether any reading is of an emulated GPU.
+        name, driver: of the GPUs, where the source tells and they are alike.
     """
 
     def __init__(self, source: GpuSource, spec: str, uuids: tuple[str, ...]) -> None:
@@ -43,6 +44,8 @@ class GpuMeter:
         self._spec = spec
         self.uuids = uuids
         self.is_emulated = False
+        self.name: str | None = None
+        self.driver: str | None = None
 
     async def find(self, now_s: float, gpus: int | None) -> None:
         """Settle which GPUs are read: those named, or all that the source shows.
@@ -71,6 +74,15 @@ class GpuMeter:
                 f"shown are {shown}"
             )
         self.uuids = found
+        self._see_boards()
+
+    def _see_boards(self) -> None:
+        boards = self._source.boards() if isinstance(self._source, BoardSource) else {}
+        seen = [boards.get(uuid) for uuid in self.uuids]
+        names = {None if board is None else board.name for board in seen}
+        drivers = {None if board is None else board.driver for board in seen}
+        self.name = names.pop() if len(names) == 1 else None
+        self.driver = drivers.pop() if len(drivers) == 1 else None
 
     async def sample(self, now_s: float) -> PowerSample:
         """Read all GPUs.

@@ -58,9 +58,9 @@ def curves_file(found: Profiled, options: ProfileOptions, wattroute: str) -> Cur
         provenance=ProvenanceSection(
             date=datetime.fromtimestamp(found.wall_s, UTC).date(),
             emulated=found.is_emulated,
-            gpu=options.gpu or engine.gpu_name or UNKNOWN_GPU,
+            gpu=options.gpu or found.subject.gpu_name or UNKNOWN_GPU,
             gpus=len(found.subject.uuids),
-            driver=engine.driver,
+            driver=found.subject.driver,
             engine="vLLM",
             engine_version=engine.version,
             model=engine.model,

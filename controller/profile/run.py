@@ -41,12 +41,15 @@ class Subject:
     Attributes:
         design: within the engine's limits.
         uuids: of the instance's GPUs.
+        gpu_name, driver: of the GPUs; None where neither engine nor source of power tells.
     """
 
     engine: EngineFacts
     kernel: Kernel
     design: Design
     uuids: tuple[str, ...]
+    gpu_name: str | None
+    driver: str | None
 
     @property
     def limits(self) -> Limits:
@@ -122,7 +125,8 @@ async def _subject(options: ProfileOptions, target: Target, meter: GpuMeter, clo
     chosen = kernel.choose(log=log, method=engine.quantization, is_told=engine.is_told, given=options.kernel)
     fitted = options.design().fitted_to(engine.limits)
     await meter.find(clock.wall_s(), engine.gpus)
-    return Subject(engine, chosen, fitted, meter.uuids)
+    name, driver = engine.gpu_name or meter.name, engine.driver or meter.driver
+    return Subject(engine, chosen, fitted, meter.uuids, name, driver)
 
 
 def _log(options: ProfileOptions) -> str:

@@ -74,7 +74,9 @@ def profiled(curves: PoolCurves = HIDDEN, *, noise: float = 0.0, **changes: Any)
     cells = tuple(measured(cell, curves, error=errors[n]) for n, cell in enumerate(coarse(design, LIMITS)))
     engine = EngineFacts("model", LIMITS, version="0.32.0", is_told=True, dtype="bf16", gpus=2, gpu_name="H100")
     whole = Profiled(
-        subject=Subject(engine, Kernel("unquantized", "engine's /server_info"), design, ("GPU-a", "GPU-b")),
+        subject=Subject(
+            engine, Kernel("unquantized", "engine's /server_info"), design, ("GPU-a", "GPU-b"), "H100", None
+        ),
         cells=cells,
         rest=Rest(idle_w=curves.idle_w),
         fit=estimate([cell.row for cell in cells], [str(cell.cell) for cell in cells]),

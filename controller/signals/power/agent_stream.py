@@ -13,7 +13,7 @@ from controller.model.observation import Missing, Reading
 from controller.signals.power.agent_sample import STREAM_PATH, ClockDifference, decode
 from controller.signals.power.event_stream import EventStream
 from controller.signals.power.http_access import HttpAccess
-from controller.signals.power.source import GpuReadings
+from controller.signals.power.source import Board, GpuReadings
 
 SILENCE_S = 5.0
 """An agent sends every second or faster, whatever it can read: this long a silence is a broken connection."""
@@ -26,6 +26,7 @@ class _Node:
         self._clock = clock
         self._difference = ClockDifference()
         self.readings: dict[str, Reading | Missing] = {}
+        self.boards: dict[str, Board] = {}
         self.error: str | None = None
         self.has_come = asyncio.Event()
         self.was_awaited = False
@@ -38,6 +39,7 @@ class _Node:
         """Take in a sample."""
         sample, now_s = decode(data), self._clock.wall_s()
         self.readings = dict(sample.seen_at(now_s, self._difference.take(sample, now_s)))
+        self.boards = {gpu.uuid: Board(gpu.name, sample.driver) for gpu in sample.gpus if gpu.name}
         self.error = f"{sample.node}: {sample.error}" if sample.error else None
         self.has_come.set()
 
@@ -82,6 +84,10 @@ class AgentSource:
             elif node.error is not None:
                 errors.append(SignalError(url, node.error))
         return readings, tuple(errors)
+
+    def boards(self) -> dict[str, Board]:
+        """What the GPUs of all nodes are, by UUID."""
+        return {uuid: board for node in self._nodes.values() for uuid, board in node.boards.items()}
 
     async def _first(self, node: _Node) -> None:
         """Wait a little, once, for the first sample, so that a source which was just opened does not look empty."""

@@ -10,12 +10,15 @@ from controller.errors import SignalError
 from controller.model.observation import Missing, Reading
 from controller.signals.power.gpu_counters import GpuCounters, Shown, is_energy_mj, is_power_w
 from controller.signals.power.http_access import HttpAccess
-from controller.signals.power.source import MAX_GPUS, GpuReadings
+from controller.signals.power.source import MAX_GPUS, Board, GpuReadings
 from controller.signals.prometheus_text import Sample, parse
 
 POWER = "DCGM_FI_DEV_POWER_USAGE"
 ENERGY = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
 UUID_LABELS = ("UUID", "gpu_uuid", "uuid")
+_NAME_LABEL = "modelName"
+_DRIVER_LABEL = "DCGM_FI_DRIVER_VERSION"
+_MAX_LABEL = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,12 @@ class DcgmNames:
 
 @dataclass(frozen=True, slots=True)
 class Scraped:
-    """Figures of one GPU at the time of a scrape; None where they are absent or blank."""
+    """Figures of one GPU at the time of a scrape, and what it is; None where they are absent or blank."""
 
     power_w: float | None
     energy_j: float | None
     emulated: bool
+    board: Board | None = None
 
 
 class DcgmSource:
@@ -50,6 +54,7 @@ class DcgmSource:
         self._urls = urls
         self._names = names or DcgmNames()
         self._counters = GpuCounters()
+        self._boards: dict[str, Board] = {}
 
     async def read(self, now_s: float) -> GpuReadings:
         """Readings by UUID, and the exporters that failed."""
@@ -64,9 +69,16 @@ class DcgmSource:
                 energy = () if scraped.energy_j is None else ((now_s, scraped.energy_j),)
                 shown = Shown(scraped.power_w, energy, now_s, scraped.emulated)
                 readings[uuid] = self._counters.take(uuid, shown, url)
+                if scraped.board is not None:
+                    self._boards[uuid] = scraped.board
         if not errors:  # every exporter answered: what none of them shows is gone
             self._counters.keep_only(readings)
+            self._boards = {uuid: board for uuid, board in self._boards.items() if uuid in readings}
         return readings, tuple(errors)
+
+    def boards(self) -> dict[str, Board]:
+        """What the GPUs are, by UUID, as far as the exporters' labels tell."""
+        return self._boards
 
     async def _scrape(self, url: str) -> dict[str, Scraped] | SignalError:
         names = self._names
@@ -97,15 +109,19 @@ def gpus_of(samples: Iterable[Sample], names: DcgmNames | None = None) -> dict[s
     power_w: dict[str, float] = {}
     energy_j: dict[str, float] = {}
     emulated: dict[str, bool] = {}
+    boards: dict[str, Board] = {}
     for sample in samples:
         uuid = next((sample.labels[key] for key in names.uuid_labels if sample.labels.get(key)), None)
         if uuid is None:
             continue
-        emulated[uuid] = emulated.get(uuid, False) or "emulated" in sample.labels.get("modelName", "").lower()
+        name = sample.labels.get(_NAME_LABEL, "")
+        emulated[uuid] = emulated.get(uuid, False) or "emulated" in name.lower()
+        if name:
+            boards[uuid] = Board(name[:_MAX_LABEL], sample.labels.get(_DRIVER_LABEL) or None)
         if len(emulated) > MAX_GPUS:
             raise ValueError(f"more than {MAX_GPUS} GPUs")
         if sample.name == names.power and is_power_w(sample.value):
             power_w[uuid] = max(power_w.get(uuid, 0.0), sample.value)
         elif sample.name == names.energy and is_energy_mj(sample.value):
             energy_j[uuid] = max(energy_j.get(uuid, 0.0), sample.value * 1e-3)
-    return {uuid: Scraped(power_w.get(uuid), energy_j.get(uuid), emulated[uuid]) for uuid in emulated}
+    return {uuid: Scraped(power_w.get(uuid), energy_j.get(uuid), emulated[uuid], boards.get(uuid)) for uuid in emulated}

@@ -17,6 +17,7 @@ from controller.model.observation import Missing, Reading
 from controller.signals.power.nvml_gpu import Moment
 from controller.signals.power.nvml_library import NvmlLibrary
 from controller.signals.power.nvml_reader import NvmlReader, NvmlSnapshot
+from controller.signals.power.source import Board
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,11 @@ class NvmlSource:
         """Readings by UUID, and why NVML or a GPU could not be read."""
         snapshot = self.latest()
         return {gpu.uuid: gpu.reading for gpu in snapshot.gpus}, snapshot.faults
+
+    def boards(self) -> dict[str, Board]:
+        """What the GPUs are, by UUID."""
+        snapshot = self._snapshot
+        return {gpu.uuid: Board(gpu.name, snapshot.driver) for gpu in snapshot.gpus if gpu.name}
 
     def _now(self) -> Moment:
         return Moment(self._clock.wall_s(), self._clock.monotonic_s())

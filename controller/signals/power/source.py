@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from controller.errors import SignalError
 from controller.model.observation import Missing, Reading, Rung
@@ -23,6 +23,22 @@ class GpuSource(Protocol):
 
     async def read(self, now_s: float) -> GpuReadings:
         """Readings of all GPUs that the source shows, and what could not be asked; never raises for the outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What a GPU is: the name of its type, and the version of its driver where the source tells it."""
+
+    name: str
+    driver: str | None = None
+
+
+@runtime_checkable
+class BoardSource(Protocol):
+    """A source that knows what its GPUs are."""
+
+    def boards(self) -> Mapping[str, Board]:
+        """Boards by UUID, as of the last reading; without those that are not told."""
 
 
 class MeterSource(Protocol):

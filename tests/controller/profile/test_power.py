@@ -5,6 +5,7 @@ import pytest
 from controller.errors import ConfigError, ProfileError, SignalError
 from controller.model.observation import Missing, Quality, Reading
 from controller.profile.power import GpuMeter, PowerSample, mean_w
+from controller.signals.power.source import Board
 
 
 class Source:
@@ -48,6 +49,28 @@ async def test_patterns_name_gpus() -> None:
     gpus = meter(Source({"GPU-7c1": 1.0, "GPU-7c2": 1.0, "GPU-99": 1.0}), "GPU-7c*")
     await gpus.find(0.0, 2)
     assert gpus.uuids == ("GPU-7c1", "GPU-7c2")
+
+
+class Boards(Source):
+    """GPUs of which the source tells what they are."""
+
+    def boards(self) -> dict[str, Board]:
+        return {uuid: Board("H100" if uuid < "GPU-c" else "H200", "580") for uuid in self.power_w if uuid != "GPU-x"}
+
+
+@pytest.mark.parametrize(
+    ("uuids", "name", "driver"),
+    [
+        (("GPU-a", "GPU-b"), "H100", "580"),
+        (("GPU-b", "GPU-c"), None, "580"),
+        (("GPU-b", "GPU-x"), None, None),
+    ],
+    ids=["alike", "two types", "one untold"],
+)
+async def test_the_source_tells_what_the_gpus_are(uuids: tuple[str, ...], name: str | None, driver: str | None) -> None:
+    gpus = meter(Boards(dict.fromkeys(("GPU-a", "GPU-b", "GPU-c", "GPU-x"), 300.0)), *uuids)
+    await gpus.find(0.0, 2)
+    assert (gpus.name, gpus.driver) == (name, driver)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from controller.signals.power import backoff
 from controller.signals.power.agent_sample import STREAM_PATH, GpuSample, Sample, encode_event
 from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.http_access import HttpAccess, HttpOptions
+from controller.signals.power.source import Board
 from tests.fakes.fake_sse import FakeSse, until
 from tests.fakes.http_stub import closed_url, http_stub
 
@@ -39,7 +40,7 @@ async def reading(*urls, options=None):
 
 async def test_readings_keep_their_age_whatever_the_agents_clock_says():
     fake = FakeSse()
-    fake.greeting = encode_event(sample())
+    fake.greeting = encode_event(sample(driver="580.95.05"))
     async with http_stub() as stub:
         stub.set(STREAM_PATH, fake.answer)
         async with reading(stub.url + "/") as source:
@@ -48,6 +49,7 @@ async def test_readings_keep_their_age_whatever_the_agents_clock_says():
             assert readings["GPU-a"].value_w == 412.5
             assert time.time() - readings["GPU-a"].observed_at_s == pytest.approx(0.5, abs=1.0)
             assert readings["GPU-b"].reason == "GPU is lost"
+            assert source.boards() == dict.fromkeys(("GPU-a", "GPU-b"), Board("H100", "580.95.05"))
             fake.send(encode_event(sample(500.0, sequence=2)))
             await until(lambda: source._nodes[stub.url + "/"].readings["GPU-a"].value_w == 500.0)
             fake.hang_up()

@@ -4,6 +4,7 @@ import pytest
 from controller.model.observation import Missing, Quality, Reading
 from controller.signals.power.dcgm import ENERGY, POWER, DcgmNames, DcgmSource, gpus_of
 from controller.signals.power.http_access import HttpAccess
+from controller.signals.power.source import Board
 from controller.signals.prometheus_text import parse
 from tests.fakes.http_stub import closed_url, http_stub
 
@@ -38,6 +39,19 @@ async def test_power_comes_from_the_energy_counter_over_two_seconds():
     assert first["A"].value_w == second["A"].value_w == 999  # one second of counter is too short
     assert third["A"].value_w == pytest.approx(500)
     assert fourth["A"] == Reading(pytest.approx(500), pytest.approx(2500), T + 3, third["A"].source, Quality.DIRECT)
+
+
+async def test_boards_are_told_by_the_labels_of_those_that_are_still_shown():
+    told = exposition(("A", 400, 1), ("B", 400, 1)).replace('Hostname="a"', 'DCGM_FI_DRIVER_VERSION="580.95.05"')
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = DcgmSource(HttpAccess(session), (f"{stub.url}/metrics",))
+        assert source.boards() == {}
+        stub.set("/metrics", told)
+        await source.read(T)
+        assert source.boards() == dict.fromkeys(("A", "B"), Board("NVIDIA H100 80GB HBM3", "580.95.05"))
+        stub.set("/metrics", exposition(("B", 400, 2), model=""))
+        await source.read(T + 1)
+        assert set(source.boards()) == {"B"}
 
 
 async def test_a_counter_that_was_reset_goes_on_growing():

@@ -55,6 +55,9 @@ async def test_readings_come_by_uuid_from_a_thread(stub):
         readings, errors = await polled.source.read(T)
     assert errors == ()
     assert readings["GPU-a"] == Reading(400.0, 1000.0, T, "nvml power usage", "direct")
+    board = polled.source.boards()["GPU-a"]
+    assert board.name
+    assert board.driver
 
 
 @needs_a_compiler
