@@ -126,6 +126,7 @@ def _plan(
         serving=_serving(site, known.views),
         limit_first=policy.precedence is Precedence.CONTRACT,
         doubts_w=learnt.doubts_w,
+        drawn_w=(max(known.modelled_w, known.measured.value_w or 0.0),),
     )
     planned = replace(
         memory,

@@ -51,13 +51,14 @@ def slow(
     serving: tuple[int, ...],
     limit_first: bool = True,
     doubts_w: tuple[float, ...] = (),
+    drawn_w: tuple[float, ...] = (),
 ) -> Made:
     """A plan for the instances: MILP, the last plan's instances dispatched, the last plan as it was, greedy.
 
     While a limit is in force that outranks the classes and that the serving instances exceed, a rung whose plan would
     draw more than they do at the same demand is refused: what is done to curtail may never raise the power. While the
     limit is exceeded, an instance that the plan adds counts at the upper end of its doubt and one that it takes away at
-    the lower end.
+    the lower end; so counted, the plan may not draw more than is drawn now.
 
     Args:
         planner: the solver.
@@ -67,6 +68,7 @@ def slow(
         serving: instances that serve now, a pool.
         limit_first: whether limits outrank the classes; where they do not, instances may come up over a limit to serve.
         doubts_w: how far P0 of an instance of each pool may lie from what the problem says; () for no doubt.
+        drawn_w: power at each meter now; () where it is not known.
     """
     now_s = data.horizon.start_s
     begun = data if last is None else replace(data, earlier=earlier_of(data, last))
@@ -77,7 +79,7 @@ def slow(
         rungs.append(Rung("dispatch", lambda: planner.dispatch(data, on), first_interval(data, on)))
         rungs.append(Rung("last_plan", lambda: shifted(data, last, step), data))
     rungs.append(Rung("greedy", lambda: greedy(data), data))
-    guard = _guard(data, serving, doubts_w) if limit_first else _unguarded(data)
+    guard = _guard(data, serving, doubts_w, drawn_w) if limit_first else _unguarded(data)
     return _climb_down("plan", rungs, guard)
 
 
@@ -115,12 +117,14 @@ class _Guard:
 
     Attributes:
         most_w: the limit, or what the serving instances draw where that is more; infinite without a limit.
+        most_doubted_w: the same for a plan whose doubt is counted: also what is drawn now, where that is more.
         doubts_w: [k], power at the meter by which an instance that comes may draw more, and one that goes less, than
             predicted; 0 at a site that is within its limit.
         serving: [k], instances that serve now.
     """
 
     most_w: tuple[float, ...]
+    most_doubted_w: tuple[float, ...]
     doubts_w: tuple[float, ...]
     serving: tuple[int, ...]
 
@@ -132,27 +136,32 @@ class _Guard:
         return tuple(
             f"{site.import_w[0] + doubt:.0f} W would raise the power of {site.site_id} during a limit"
             + (f" ({doubt:.0f} W of it are doubt of the curves)" if doubt > 0.0 else "")
-            for site, most, doubt in zip(plan.sites, self.most_w, doubted, strict=True)
-            if site.import_w[0] + doubt > most
+            for site, most, at_worst, doubt in zip(plan.sites, self.most_w, self.most_doubted_w, doubted, strict=True)
+            if site.import_w[0] > most or site.import_w[0] + doubt > at_worst
         )
 
 
 def _unguarded(data: ProblemData) -> _Guard:
-    return _Guard((math.inf,) * len(data.sites), (0.0,) * len(data.pools), (0,) * len(data.pools))
+    anything = (math.inf,) * len(data.sites)
+    return _Guard(anything, anything, (0.0,) * len(data.pools), (0,) * len(data.pools))
 
 
-def _guard(data: ProblemData, serving: tuple[int, ...], doubts_w: tuple[float, ...]) -> _Guard:
+def _guard(
+    data: ProblemData, serving: tuple[int, ...], doubts_w: tuple[float, ...], drawn_w: tuple[float, ...]
+) -> _Guard:
     limits = [site.limit_w[0] for site in data.sites]
     if not any(limit is not None for limit in limits):
         return _unguarded(data)
     now = filled(first_interval(data, serving)).sites
     over = [limit is not None and site.import_w[0] > limit for limit, site in zip(limits, now, strict=True)]
     doubts = doubts_w or (0.0,) * len(data.pools)
+    most = tuple(
+        math.inf if limit is None else max(limit, site.import_w[0]) + POWER_TOLERANCE_W
+        for limit, site in zip(limits, now, strict=True)
+    )
     return _Guard(
-        most_w=tuple(
-            math.inf if limit is None else max(limit, site.import_w[0]) + POWER_TOLERANCE_W
-            for limit, site in zip(limits, now, strict=True)
-        ),
+        most_w=most,
+        most_doubted_w=tuple(max(pair) for pair in zip(most, drawn_w or most, strict=True)),
         doubts_w=tuple(
             data.sites[pool.site].pue * doubt if over[pool.site] else 0.0
             for pool, doubt in zip(data.pools, doubts, strict=True)

@@ -131,6 +131,14 @@ def test_over_a_limit_what_comes_counts_at_its_upper_end_and_what_goes_at_its_lo
     assert any("are doubt of the curves" in f.reason for f in made.fallbacks) is is_refused
 
 
+@pytest.mark.parametrize(("drawn_w", "is_refused"), [((), True), ((0.0,), True), ((4000.0,), False)])
+def test_doubt_refuses_no_plan_that_draws_less_at_its_worst_than_is_drawn_now(drawn_w, is_refused):
+    """Within a ramp more is drawn than the limit lets the serving instances dispatch."""
+    planner, data = exchanged()
+    made = slow(planner, data, None, time_limit_s=5.0, serving=(1, 0), doubts_w=(0.0, 200.0), drawn_w=drawn_w)
+    assert (made.plan.origin is PlanOrigin.GREEDY) is is_refused
+
+
 def test_within_a_limit_doubt_refuses_nothing():
     both = (pool_data("full", p0_w=2000.0, gpus_per_instance=4, min_on=1), pool_data("lean", min_on=1))
     data = problem(limit_w=(9000.0,) * 3, pools=both)
