@@ -17,7 +17,7 @@ from controller.profile import result
 from controller.profile.options import ProfileOptions
 from controller.profile.run import Profiled, Told, profile
 from controller.study import drawing
-from controller.study.command import INTERRUPTED, on_screen, standard_screen
+from controller.study.command import INTERRUPTED, show, standard_screen
 from controller.study.page import page
 from controller.study.study import Report
 
@@ -73,20 +73,6 @@ def _drawn(report: Report, path: Path, version: str) -> str:
         return f" (no page: {error})"
     written(path, "--page", text)
     return f", with the page {path}"
-
-
-def show(report: Report, screen: Console) -> None:
-    """Print paragraphs, tables and assumptions."""
-    screen.print(report.title, style="bold", markup=False)
-    for text in report.paragraphs:
-        screen.print(text, markup=False, highlight=False)
-    for table in report.tables:
-        screen.print()
-        screen.print(on_screen(table))
-        if table.note:
-            screen.print(table.note, style="dim", markup=False, highlight=False)
-    for text in report.assumptions:
-        screen.print(f"- {text}", style="dim", markup=False, highlight=False)
 
 
 def written(path: Path, option: str, text: str) -> None:

@@ -13,12 +13,12 @@ from controller import curves_file
 from controller.errors import ConfigError
 from controller.model.perf import Evidence
 from controller.optimizer.workload import Lengths
-from controller.profile.command import show, written
+from controller.profile.command import written
 from controller.profile.compare import Contender, LoadRow, compare
 from controller.simulation.profiles import PROFILES, fit_profile, load_profile
 from controller.study import drawing
 from controller.study.charts import Series, XyChart
-from controller.study.command import standard_screen
+from controller.study.command import show, standard_screen
 from controller.study.page import page
 from controller.study.study import Report
 from controller.study.tables import Cell, Column, Table

@@ -72,7 +72,7 @@ def run(options: SimulateOptions, console: Console | None = None) -> int:
     except KeyboardInterrupt:
         screen.print("interrupted; nothing was written")
         return INTERRUPTED
-    _print(outcome.report, screen)
+    show(outcome.report, screen, heading="Assumptions")
     origin = f"scenario {scenario.name}, kind {scenario.study.kind}, wattroute {_version()}"
     if options.json_file is not None:
         _write(options.json_file, "--json", lambda: as_json(_document(scenario, outcome)))
@@ -114,7 +114,8 @@ def _shown_progress() -> Iterator[Told]:
         yield told
 
 
-def _print(report: Report, screen: Console) -> None:
+def show(report: Report, screen: Console, *, heading: str | None = None) -> None:
+    """Print paragraphs, tables and assumptions, these under a heading where one is given."""
     screen.print(report.title, style="bold", markup=False)
     for text in report.paragraphs:
         screen.print(text, markup=False, highlight=False)
@@ -123,7 +124,8 @@ def _print(report: Report, screen: Console) -> None:
         screen.print(on_screen(table))
         if table.note:
             screen.print(table.note, style="dim", markup=False, highlight=False)
-    screen.print("\nAssumptions", style="bold")
+    if heading is not None:
+        screen.print(f"\n{heading}", style="bold")
     for text in report.assumptions:
         screen.print(f"- {text}", style="dim", markup=False, highlight=False)
 
