@@ -15,8 +15,8 @@ from pydantic import Field, field_validator, model_validator
 
 from controller.errors import ConfigError
 from controller.model.perf import FITTED, CurveUncertainty, Evidence, GroupProvenance, PoolCurves, Provenance
-from controller.settings.fields import NotNegative, Positive, Watts
-from controller.settings.plan import CURVES_SUFFIXES
+from controller.settings.fields import NotNegative
+from controller.settings.plan import CURVES_SUFFIXES, CurveFigures
 from router import config_file
 from router.errors import SettingsError
 from router.settings import Group
@@ -27,25 +27,6 @@ ROUNDING = 1e-6
 """By how much an eigenvalue of correlations may come out below zero."""
 Text = Annotated[str, Field(min_length=1, max_length=400)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class ParametersSection(Group):
-    """Of one instance; docs/reference/curves.md tells their meaning."""
-
-    step_base_s: Positive
-    step_per_seq_s: Positive
-    step_base_j: Positive
-    step_per_seq_j: Positive
-    prefill_s_per_token: NotNegative
-    prefill_j_per_token: NotNegative
-    kv_capacity_tokens: Annotated[int, Field(ge=1)]
-    max_num_seqs: Annotated[int, Field(ge=1)]
-    idle_w: Watts
-    sleeping_w: Watts
-    off_w: Watts
-    wake_s: NotNegative
-    sleep_s: NotNegative
-    start_s: NotNegative
 
 
 class CovarianceSection(Group):
@@ -140,7 +121,7 @@ class CurvesFile(Group):
     """The whole file."""
 
     wattroute_curves: int = FORM
-    parameters: ParametersSection
+    parameters: CurveFigures
     covariance: CovarianceSection
     fit: FitSection
     provenance: ProvenanceSection

@@ -9,7 +9,6 @@ from controller.curves_file import (
     CovarianceSection,
     CurvesFile,
     FitSection,
-    ParametersSection,
     ProvenanceSection,
 )
 from controller.model.perf import FITTED
@@ -18,6 +17,7 @@ from controller.profile.cells import MeasuredCell
 from controller.profile.options import ProfileOptions
 from controller.profile.run import Profiled
 from controller.profile.states import Given
+from controller.settings.plan import CurveFigures
 from controller.study.charts import Series, Style, XyChart
 from controller.study.study import Report
 from controller.study.tables import Column, Table
@@ -36,7 +36,7 @@ def curves_file(found: Profiled, options: ProfileOptions, wattroute: str) -> Cur
     kv_tokens, max_num_seqs, context = states.context(found.subject.limits, largest, held)
     engine = found.subject.engine
     return CurvesFile(
-        parameters=ParametersSection(
+        parameters=CurveFigures(
             **dict(zip(FITTED, found.fit.steps.parameters(), strict=True)),
             kv_capacity_tokens=kv_tokens,
             max_num_seqs=max_num_seqs,

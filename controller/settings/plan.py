@@ -18,8 +18,8 @@ CURVES_SUFFIXES = (".yaml", ".yml")
 """Endings by which a curves file is told from the name of a built-in profile."""
 
 
-class CurveSettings(Group):
-    """Curves of one instance, where no built-in profile fits; see docs/reference/curves.md for their meaning."""
+class CurveFigures(Group):
+    """Figures of one instance's curves; docs/reference/curves.md tells their meaning."""
 
     step_base_s: Positive
     step_per_seq_s: Positive
@@ -31,10 +31,16 @@ class CurveSettings(Group):
     max_num_seqs: Annotated[int, Field(ge=1)]
     idle_w: Watts
     sleeping_w: Watts
-    off_w: Watts = 0.0
+    off_w: Watts
     wake_s: NotNegative
     sleep_s: NotNegative
     start_s: NotNegative
+
+
+class CurveSettings(CurveFigures):
+    """Curves of one instance, where no built-in profile fits; see docs/reference/curves.md for their meaning."""
+
+    off_w: Watts = 0.0
     evidence: Evidence
     """Whether the figures were measured on this hardware."""
     source: Annotated[str, Field(min_length=1)]
