@@ -10,23 +10,10 @@ from controller.signals.power.ladder import LadderRules
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.source import NamedGpus
 from tests.fakes.controller_parts import NOW_S, ListRecorder, instance, observation, pool, reading, site
+from tests.fakes.fixed_source import Fixed
 
 SITE = site(pool("a", ("http://a:1",)))
 GPUS = {"GPU-a-0-0": reading(300.0), "GPU-a-0-1": reading(400.0)}
-
-
-class Fixed:
-    """A source that answers, fails, or hangs."""
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    async def read(self, now_s):
-        if self.answer is asyncio.sleep:
-            await asyncio.sleep(30)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 class BrokenFeed:

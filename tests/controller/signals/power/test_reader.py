@@ -5,21 +5,10 @@ from controller.model.observation import Missing, Quality, Reading, Rung
 from controller.signals.power.reader import PowerReader, PowerSources
 from controller.signals.power.source import NamedGpus, NamedMeter
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
+from tests.fakes.fixed_source import Fixed
 
 SITE = site(pool("a", ("http://a:1",), gpus=1))
 UUID = "GPU-a-0-0"
-
-
-class Fixed:
-    def __init__(self, answer):
-        self.answer = answer
-
-    async def read(self, now_s):
-        if self.answer is asyncio.sleep:
-            await asyncio.sleep(30)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 async def test_a_source_that_hangs_or_breaks_hides_no_other():
