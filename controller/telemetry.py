@@ -168,6 +168,11 @@ class Telemetry:
         self._refit_bias = self._gauge(
             "refit_bias_frac", "Smoothed error of a pool's predicted power, positive where more is drawn.", ("pool",)
         )
+        self._refit_computed = self._gauge(
+            "refit_prompts_computed_frac",
+            "Share of a pool's prompt tokens that no prefix cache held; NaN where its engines do not tell.",
+            ("pool",),
+        )
         self._refit_drift = self._gauge("refit_drift", "1 while a pool has left its curves.", ("pool",))
         self._refit_seen = self._gauge(
             "refit_observations",
@@ -291,6 +296,7 @@ class Telemetry:
             name = _known(refit.pool_id, pools)
             self._refit_bias.labels(name).set(refit.bias_frac)
             self._refit_drift.labels(name).set(bool(refit.alarms))
+            self._refit_computed.labels(name).set(_number(refit.computed_frac))
             self._refit_seen.labels(name, "taken").set(refit.observations)
             self._refit_seen.labels(name, "rejected").set(refit.rejected)
             for figure in refit.figures:

@@ -11,6 +11,9 @@ guess and learnt anew.
 
 The plan uses the figures in force, which follow the estimate once one of them differs by more than `DEAD_BAND_FRAC` and
 a standard deviation: a plan must not change with every reading, and curves that are right stay as they are.
+
+Figures are of prompt tokens that were computed. The plan reckons with all that routers count, those that a prefix cache
+holds among them: it is given what the mean one of these costs, by the share that is computed of late.
 """
 
 from __future__ import annotations
@@ -31,8 +34,12 @@ CHANGE_STREAK = 3
 DEAD_BAND_FRAC = 0.02
 MISFIT_FRAC = 0.02
 """What straight lines leave of the power of an instance in a single interval."""
+SHARE_BAND_FRAC = 0.05
+"""Change of the computed share of the prompts from which on the plan goes by the new one."""
 BIAS_TAU_S = 120.0
 USUAL_TAU_S = 300.0
+_PER_PROMPT = (2, 6)
+"""Places of e_prefill and s among θ, φ, asleep and off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +65,10 @@ class PoolFit:
     Attributes:
         key: of the curves it began with.
         power, time, sleeping, off: estimates of θ, φ, and the power asleep and off.
-        in_force: θ, φ, asleep and off as the plan uses them, (9,).
+        in_force: θ, φ, asleep and off that the plan goes by, (9,).
+        computed_frac: share of the prompt tokens computed that the plan goes by.
         usual_power, usual_time: smoothed regressors under load, (4,) and (3,); () before any was seen.
-        usual_computed_frac: smoothed share of the prompt tokens that no prefix cache held.
+        usual_computed_frac: smoothed share of the prompt tokens that no prefix cache held; None where no engine tells.
         bias_frac: smoothed error of the prediction over the power: positive where more is drawn.
         rejected, changes: observations left out; times the pool was found to have changed.
         raised: drift alarms in force.
@@ -78,7 +86,8 @@ class PoolFit:
     rejected: int = 0
     changes: int = 0
     raised: tuple[str, ...] = ()
-    usual_computed_frac: float = 1.0
+    usual_computed_frac: float | None = None
+    computed_frac: float = 1.0
 
     @classmethod
     def begin(cls, prior: Prior) -> PoolFit:
@@ -90,6 +99,13 @@ class PoolFit:
     def estimates(self) -> tuple[Estimate, Estimate, Estimate, Estimate]:
         """Power, time, asleep, off."""
         return self.power, self.time, self.sleeping, self.off
+
+    @property
+    def planned(self) -> Vector:
+        """The figures in force with those of the mean prompt token, cached or computed, (9,)."""
+        return tuple(
+            self.computed_frac * value if place in _PER_PROMPT else value for place, value in enumerate(self.in_force)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +150,15 @@ def learn(fit: PoolFit, prior: Prior, intervals: Sequence[Interval], passed_s: f
     fit = replace(
         fit,
         usual_power=_usual(fit.usual_power, [one.h for one in loaded], passed_s),
-        usual_computed_frac=_usual_computed_frac(fit, serving, passed_s),
+        usual_computed_frac=_usual_computed_frac(fit.usual_computed_frac, serving, passed_s),
         bias_frac=_bias(fit.bias_frac, powers, aged[0].belief, passed_s),
     )
-    return replace(fit, in_force=_in_force(fit, prior))
+    return replace(fit, in_force=_in_force(fit, prior), computed_frac=_computed_frac(fit))
 
 
 def curves_of(fit: PoolFit, curves: PoolCurves) -> PoolCurves:
     """The pool's curves with the figures in force: the same object while these are the curves' own."""
-    p0_w, decode_j, prompt_j, idle_w, base_s, per_seq_s, prompt_s, sleeping_w, off_w = fit.in_force
+    p0_w, decode_j, prompt_j, idle_w, base_s, per_seq_s, prompt_s, sleeping_w, off_w = fit.planned
     told = (p0_w, decode_j, prompt_j, idle_w, base_s, per_seq_s, prompt_s, sleeping_w, off_w)
     if told == own_figures(curves):
         return curves
@@ -237,13 +253,20 @@ def _usual(before: Vector, seen: Sequence[Vector], passed_s: float) -> Vector:
     return tuple(old + share * (new - old) for old, new in zip(before, mean, strict=True))
 
 
-def _usual_computed_frac(fit: PoolFit, serving: Sequence[Interval], passed_s: float) -> float:
-    prompts = sum(one.prefill_tokens for one in serving)
+def _usual_computed_frac(before: float | None, serving: Sequence[Interval], passed_s: float) -> float | None:
+    computed = sum(one.prefill_tokens for one in serving)
+    prompts = computed + sum(one.cached_tokens or 0.0 for one in serving)
     if prompts <= 0.0:
-        return fit.usual_computed_frac
-    now = sum(one.computed_frac * one.prefill_tokens for one in serving) / prompts
-    before = (fit.usual_computed_frac,) if fit.usual_power else ()
-    return _usual(before, [(now,)], passed_s)[0]
+        return before
+    if all(one.cached_tokens is None for one in serving):
+        return None
+    return _usual(() if before is None else (before,), [(computed / prompts,)], passed_s)[0]
+
+
+def _computed_frac(fit: PoolFit) -> float:
+    """The share in force: the usual one where it has left the band around it, all where no engine tells."""
+    usual = 1.0 if fit.usual_computed_frac is None else fit.usual_computed_frac
+    return usual if abs(usual - fit.computed_frac) > SHARE_BAND_FRAC else fit.computed_frac
 
 
 def _bias(before: float, observed: list[_Observed], belief: Belief, passed_s: float) -> float:

@@ -5,8 +5,7 @@ usually has, and the power without work and asleep. One that is more than `RAISE
 away raises an alarm; it falls when it is back within `CLEAR_FRAC`. A fifth is the smoothed error of the predictions:
 where that does not vanish, straight lines do not describe the pool.
 
-The estimate is of the mean prompt token, curves are of one that is computed: they are asked for the share of the
-prompts that no prefix cache held, so that a cache that finds much is no drift.
+Prompt tokens are those that were computed, so that a cache that finds much is no drift.
 """
 
 from __future__ import annotations
@@ -27,8 +26,6 @@ LEAST_SEEN = 12
 ENGINE_TIME = "engine_time"
 FIGURES = ("loaded_w", "idle_w", "sleeping_w", ENGINE_TIME)
 MISFIT = "misfit"
-_PROMPTS = 2
-"""Place of the prompt tokens among the regressors of power and of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +60,11 @@ def figures(fit: PoolFit, prior: Prior) -> tuple[Figure, ...]:
     """Those that can be told: power and time under load only once there was load."""
     out = []
     if fit.usual_power:
-        told_h = _computed(fit.usual_power, fit.usual_computed_frac)
-        out.append(_figure("loaded_w", fit.power.belief, prior.power, fit.usual_power, fit.power.seen, told_h))
+        out.append(_figure("loaded_w", fit.power.belief, prior.power, fit.usual_power, fit.power.seen))
     out.append(_figure("idle_w", fit.power.belief, prior.power, (0.0, 0.0, 0.0, 1.0), fit.power.seen))
     out.append(_figure("sleeping_w", fit.sleeping.belief, prior.sleeping, (1.0,), fit.sleeping.seen))
     if fit.usual_time:
-        told_h = _computed(fit.usual_time, fit.usual_computed_frac)
-        out.append(_figure(ENGINE_TIME, fit.time.belief, prior.time, fit.usual_time, fit.time.seen, told_h))
+        out.append(_figure(ENGINE_TIME, fit.time.belief, prior.time, fit.usual_time, fit.time.seen))
     return tuple(out)
 
 
@@ -95,11 +90,5 @@ def told(pool: str, name: str, fit: PoolFit, found: Sequence[Figure]) -> str:
     )
 
 
-def _computed(h: Vector, computed_frac: float) -> Vector:
-    """Regressors with the prompt tokens that were computed in place of all."""
-    return tuple(computed_frac * value if place == _PROMPTS else value for place, value in enumerate(h))
-
-
-def _figure(name: str, belief: Belief, prior: Belief, h: Vector, seen: int, told_h: Vector | None = None) -> Figure:
-    """`told_h` are regressors of the curves where they differ from the estimate's."""
-    return Figure(name, belief.at(h), prior.at(told_h or h), math.sqrt(belief.variance_at(h)), seen)
+def _figure(name: str, belief: Belief, prior: Belief, h: Vector, seen: int) -> Figure:
+    return Figure(name, belief.at(h), prior.at(h), math.sqrt(belief.variance_at(h)), seen)

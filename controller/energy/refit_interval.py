@@ -39,10 +39,11 @@ class Interval:
         wall_s: length.
         energy_j: drawn by its GPUs.
         noise_frac: standard deviation of `energy_j` over itself, the meter's and the timing's.
-        decode_tokens, prefill_tokens: counted by the engine, scaled to the length where its readings were apart.
+        decode_tokens, prefill_tokens: made and computed by the engine, scaled to the length where its readings were
+            apart; with the prompt tokens that a cache held where the engine does not tell those.
         steps: the same; None where the engine counts none.
         running: sequences in the batch at the beginning and at the end.
-        computed_frac: share of the prompt tokens that no prefix cache held.
+        cached_tokens: prompt tokens that a prefix cache held; None where the engine does not tell.
     """
 
     doing: Doing
@@ -53,7 +54,7 @@ class Interval:
     prefill_tokens: float = 0.0
     steps: float | None = None
     running: tuple[int, int] = (0, 0)
-    computed_frac: float = 1.0
+    cached_tokens: float | None = None
 
     @property
     def power_w(self) -> float:

@@ -126,6 +126,8 @@ class PoolRefit:
         observations, rejected, changes: taken in; left out; times the pool was found to have changed.
         bias_frac: smoothed error of the predicted power, positive where more is drawn.
         alarms: those in force.
+        computed_frac: smoothed share of the prompt tokens that no prefix cache held; None where no engine tells, and
+            all count as computed.
     """
 
     pool_id: PoolId
@@ -135,6 +137,7 @@ class PoolRefit:
     changes: int
     bias_frac: float
     alarms: tuple[RefitAlarm, ...]
+    computed_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

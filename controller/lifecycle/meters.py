@@ -55,7 +55,7 @@ class Anchor:
     steps: float | None
     running: int
     sources: tuple[str, ...]
-    cached_tokens: float = 0.0
+    cached_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _interval(pool: Pool, old: Anchor, fresh: Anchor, metered: _Metered, apart: 
     if not 0.0 <= energy_j <= MAX_GPU_W * pool.gpus_per_instance * wall_s:
         return None
     stretch = wall_s / counted_s
-    prompts, cached = fresh.prompt_tokens - old.prompt_tokens, fresh.cached_tokens - old.cached_tokens
+    prompts, cached = fresh.prompt_tokens - old.prompt_tokens, _cached_since(old, fresh)
     counts_steps = fresh.steps is not None and old.steps is not None and fresh.steps >= old.steps
     return Interval(
         doing=_DOING[fresh.state],
@@ -177,8 +177,15 @@ def _interval(pool: Pool, old: Anchor, fresh: Anchor, metered: _Metered, apart: 
         energy_j=energy_j,
         noise_frac=math.hypot(noise, 0.5 * apart),
         decode_tokens=stretch * (fresh.generation_tokens - old.generation_tokens),
-        prefill_tokens=stretch * prompts,
+        prefill_tokens=stretch * (prompts - (cached or 0.0)),
         steps=stretch * ((fresh.steps or 0.0) - (old.steps or 0.0)) if counts_steps else None,
         running=(old.running, fresh.running),
-        computed_frac=1.0 - min(1.0, max(0.0, cached / prompts)) if prompts > 0.0 else 1.0,
+        cached_tokens=None if cached is None else stretch * cached,
     )
+
+
+def _cached_since(old: Anchor, fresh: Anchor) -> float | None:
+    """Prompt tokens that a cache held, no more than there were; None where the engine does not tell."""
+    if old.cached_tokens is None or fresh.cached_tokens is None:
+        return None
+    return min(fresh.prompt_tokens - old.prompt_tokens, max(0.0, fresh.cached_tokens - old.cached_tokens))

@@ -101,7 +101,7 @@ def relearn(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         fits.append(fit)
         reports.append(_report(pool.pool_id, fit, found))
     estimated = _with_curves(site, fits)
-    changed = any(old.in_force != new.in_force for old, new in zip(before, fits, strict=True))
+    changed = any(old.planned != new.planned for old, new in zip(before, fits, strict=True))
     return Learnt(
         site=estimated,
         state=RefitState.of(site, anchors, tuple(fits), now_s),
@@ -152,7 +152,8 @@ def doubt_w(learnt: Learnt, views: tuple[View, ...], counts: tuple[TokenCount, .
         h: Vector = (0.0, 0.0, 0.0, 0.0)
         for view in views:
             if view.pool_index == k and view.seen is not None and view.state is InstanceState.SERVING:
-                h = tuple(a + b for a, b in zip(h, _load(view, rates.get(view.instance.instance_id)), strict=True))
+                load = _load(view, rates.get(view.instance.instance_id), fit.computed_frac)
+                h = tuple(a + b for a, b in zip(h, load, strict=True))
         total += fit.power.belief.variance_at(h)
     return learnt.site.pue * SURE_SD * math.sqrt(total)
 
@@ -171,11 +172,11 @@ def widened_frac(policy: TickPolicy, usual_frac: float, doubt: float, reference_
     return max(usual_frac, min(policy.blind_margin_frac, doubt / reference_w))
 
 
-def _load(view: View, count: TokenCount | None) -> Vector:
+def _load(view: View, count: TokenCount | None, computed_frac: float) -> Vector:
     """Regressors of an instance's power as the plan models it: P0 while it has work, and its tokens."""
     decoded, prompted = (0.0, 0.0) if count is None else (count.generation_per_s, count.prompt_per_s)
     works = view.busy > 0 or decoded > 0.0
-    return (1.0, decoded, prompted, 0.0) if works else (0.0, 0.0, 0.0, 0.0)
+    return (1.0, decoded, computed_frac * prompted, 0.0) if works else (0.0, 0.0, 0.0, 0.0)
 
 
 def _with_curves(site: Site, fits: list[PoolFit]) -> Site:
@@ -194,5 +195,6 @@ def _report(pool_id: PoolId, fit: PoolFit, found: tuple[refit_drift.Figure, ...]
         rejected=fit.rejected,
         changes=fit.changes,
         bias_frac=fit.bias_frac,
+        computed_frac=fit.usual_computed_frac,
         alarms=tuple(RefitAlarm(name, refit_drift.told(pool_id, name, fit, found)) for name in fit.raised),
     )

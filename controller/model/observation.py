@@ -133,7 +133,8 @@ class InstanceObservation:
         prompt_tokens, generation_tokens: counters since the engine's start.
         since_s: wall clock since when the instance is in this state, as far as known.
         steps: engine steps since the engine's start; None where it counts none.
-        cached_tokens: of `prompt_tokens`, those that a prefix cache held, so that they were not computed.
+        cached_tokens: of `prompt_tokens`, those that a prefix cache held, so that they were not computed; None where
+            the engine does not tell.
     """
 
     instance_id: InstanceId
@@ -147,7 +148,7 @@ class InstanceObservation:
     generation_tokens: float = 0.0
     kv_cache_usage_frac: float = 0.0
     steps: float | None = None
-    cached_tokens: float = 0.0
+    cached_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

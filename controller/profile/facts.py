@@ -11,18 +11,17 @@ from typing import Any
 
 from controller.errors import ConfigError, ProfileError
 from controller.profile.design import Limits
+from controller.signals.engines import CACHED
 from controller.signals.prometheus_text import parse
 
 _RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 _PROMPT, _GENERATION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
 _STEPS = "vllm:iteration_tokens_total_count"
 _FIRST = "vllm:time_to_first_token_seconds_count"
-_CACHED = ("vllm:prompt_tokens_cached_total", "vllm:prefix_cache_hits_total")
-"""The first is counted with the prompt tokens; the second, all that older engines have, as a prompt is scheduled."""
 _PREEMPTED = "vllm:num_preemptions_total"
 _CACHE_CONFIG = "vllm:cache_config_info"
 _NEEDED = (_RUNNING, _WAITING, _PROMPT, _GENERATION, _STEPS, _FIRST)
-_WANTED = frozenset((*_NEEDED, *_CACHED, _PREEMPTED, _CACHE_CONFIG))
+_WANTED = frozenset((*_NEEDED, *CACHED, _PREEMPTED, _CACHE_CONFIG))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def counters(text: str, where: str) -> Counters:
         generation_tokens=total[_GENERATION],
         steps=total[_STEPS] / len(values[_STEPS]),
         first_tokens=total[_FIRST],
-        cached_tokens=next((total[name] for name in _CACHED if name in total), 0.0),
+        cached_tokens=next((total[name] for name in CACHED if name in total), 0.0),
         preemptions=total.get(_PREEMPTED, 0.0),
         kv_capacity_tokens=_kv_capacity(labels),
     )

@@ -31,12 +31,13 @@ _TTFT = "vllm:time_to_first_token_seconds_bucket"
 _ITL = "vllm:inter_token_latency_seconds_bucket"
 _GAUGES = ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc")
 _COUNTERS = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
-_CACHED = "vllm:prompt_tokens_cached_total"
-"""Of the prompt tokens, those that a cache held already."""
+CACHED = ("vllm:prompt_tokens_cached_total", "vllm:prefix_cache_hits_total")
+"""Of the prompt tokens, those that a cache held already. The first is counted with the prompt tokens; the second, all
+that older engines have, as a prompt is scheduled."""
 _STEPS = "vllm:iteration_tokens_total_count"
 """Each step is one observation of this histogram."""
 _SLEEP = "vllm:engine_sleep_state"
-_WANTED = frozenset((*_GAUGES, *_COUNTERS, _CACHED, _STEPS, _SLEEP, _TTFT, _ITL))
+_WANTED = frozenset((*_GAUGES, *_COUNTERS, *CACHED, _STEPS, _SLEEP, _TTFT, _ITL))
 _SUPERVISED = {
     "off": InstanceState.OFF,
     "stopped": InstanceState.OFF,
@@ -53,7 +54,7 @@ class EngineMetrics:
     Attributes:
         kv_cache_usage_frac: mean over the engine labels.
         is_sleeping: by the sleep gauge; None where the engine has none.
-        cached_tokens: of `prompt_tokens`, those that were not computed; 0 where the engine does not tell.
+        cached_tokens: of `prompt_tokens`, those that were not computed; None where the engine does not tell.
         steps: engine steps, mean over the engine labels, which step together; None where they are not counted.
         ttft, itl: cumulative buckets of the latency histograms.
     """
@@ -67,7 +68,7 @@ class EngineMetrics:
     ttft: Histogram
     itl: Histogram
     steps: float | None = None
-    cached_tokens: float = 0.0
+    cached_tokens: float | None = None
 
 
 def engine_metrics(text: str) -> EngineMetrics:
@@ -76,7 +77,7 @@ def engine_metrics(text: str) -> EngineMetrics:
     Raises:
         ValueError: the text is malformed, or is not of a vLLM engine.
     """
-    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS, _CACHED, _STEPS)}
+    values: dict[str, list[float]] = {name: [] for name in (*_GAUGES, *_COUNTERS, *CACHED, _STEPS)}
     awake: list[bool] = []
     buckets: dict[str, dict[float, float]] = {_TTFT: {}, _ITL: {}}
     for sample in parse(text, _WANTED):
@@ -94,6 +95,7 @@ def engine_metrics(text: str) -> EngineMetrics:
     if not running or not waiting:
         raise ValueError(f"{_GAUGES[0]} and {_GAUGES[1]} are not among the metrics; is this a vLLM engine?")
     prompt, generation = (sum(values[name]) for name in _COUNTERS)
+    cached = next((sum(values[name]) for name in CACHED if values[name]), None)
     return EngineMetrics(
         running=round(sum(running)),
         waiting=round(sum(waiting)),
@@ -104,7 +106,7 @@ def engine_metrics(text: str) -> EngineMetrics:
         ttft=tuple(sorted(buckets[_TTFT].items())),
         itl=tuple(sorted(buckets[_ITL].items())),
         steps=sum(values[_STEPS]) / len(values[_STEPS]) if values[_STEPS] else None,
-        cached_tokens=min(prompt, sum(values[_CACHED])),
+        cached_tokens=None if cached is None else min(prompt, cached),
     )
 
 
@@ -135,6 +137,7 @@ class EngineSource:
         self._timeout_s = timeout_s
         self._since: dict[InstanceId, tuple[InstanceState, float]] = {}
         self._last_metrics: dict[InstanceId, EngineMetrics] = {}
+        self._tells_cached: dict[InstanceId, bool] = {}
         self.latency = LatencyWindow(latency_window_s)
 
     async def read(self, now_s: float) -> tuple[InstanceObservation, ...]:
@@ -213,6 +216,7 @@ class EngineSource:
             previous = self._last_metrics.get(instance_id)
             self.latency.add(now_s, previous, found.metrics)
             self._last_metrics[instance_id] = found.metrics
+        self._note_cache(instance_id, found.metrics)
         since_s = self._enter(instance_id, state, now_s=now_s, reason=found.reason)
         answered = found.metrics is not None
         return InstanceObservation(
@@ -227,8 +231,18 @@ class EngineSource:
             generation_tokens=metrics.generation_tokens if metrics else 0.0,
             kv_cache_usage_frac=metrics.kv_cache_usage_frac if metrics and answered else 0.0,
             steps=metrics.steps if metrics else None,
-            cached_tokens=metrics.cached_tokens if metrics else 0.0,
+            cached_tokens=metrics.cached_tokens if metrics else None,
         )
+
+    def _note_cache(self, instance_id: InstanceId, metrics: EngineMetrics | None) -> None:
+        """Log once that an engine does not tell what its prefix cache held, and that it does again."""
+        if metrics is None:
+            return
+        tells = metrics.cached_tokens is not None
+        if tells is not self._tells_cached.get(instance_id, True):
+            event = "cached prompt tokens are told" if tells else "cached prompt tokens not told, all count as computed"
+            log.log(logging.INFO if tells else logging.WARNING, event, extra={"instance": instance_id})
+        self._tells_cached[instance_id] = tells
 
     def _enter(self, instance_id: InstanceId, state: InstanceState, *, now_s: float, reason: str) -> float:
         """Since when the instance is in its state; a change is logged."""

@@ -199,7 +199,10 @@ def test_what_the_refit_says_of_a_pool():
     figure = RefitFigure("loaded_w", 1400.0, 1000.0, 12.0)
     alarm = RefitAlarm("loaded_w", "pool bf16: loaded_w is 1400 W")
     refit = PoolRefit(PoolId("bf16"), (figure,), 40, 2, 1, 0.01, (alarm,))
-    stranger = replace(refit, pool_id="stranger", figures=(replace(figure, name="strange"),), alarms=())
+    refit = replace(refit, computed_frac=0.25)
+    stranger = replace(
+        refit, computed_frac=None, pool_id="stranger", figures=(replace(figure, name="strange"),), alarms=()
+    )
     telemetry = Telemetry(SITE)
     telemetry.take_decision(decided(refits=(refit, stranger)), took_s=0.1)
     seen = values(telemetry)
@@ -207,6 +210,8 @@ def test_what_the_refit_says_of_a_pool():
     assert seen["refit_ratio", "bf16", "loaded_w"] == pytest.approx(1.4)
     assert seen["refit_sd", "bf16", "loaded_w"] == 12
     assert seen["refit_bias_frac", "bf16"] == pytest.approx(0.01)
+    assert seen["refit_prompts_computed_frac", "bf16"] == 0.25
+    assert math.isnan(seen["refit_prompts_computed_frac", "other"])
     assert (seen["refit_drift", "bf16"], seen["refit_drift", "other"]) == (1, 0)
     assert (seen["refit_observations", "bf16", "taken"], seen["refit_observations", "bf16", "rejected"]) == (40, 2)
     assert not any("strange" in label for name in seen for label in name)

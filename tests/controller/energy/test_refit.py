@@ -220,3 +220,41 @@ def test_figures_in_force_are_those_of_a_whole_set_of_curves():
     found = curves_of(fit, DENSE)
     assert own_figures(found) == pytest.approx(fit.in_force)
     assert (found.max_num_seqs, found.wake_s, found.provenance) == (DENSE.max_num_seqs, DENSE.wake_s, DENSE.provenance)
+
+
+def with_cache(one, computed_frac):
+    """The same work by an engine whose cache held the rest of the prompts."""
+    return dataclasses.replace(one, cached_tokens=one.prefill_tokens * (1.0 / computed_frac - 1.0))
+
+
+def test_the_plan_is_told_what_the_mean_prompt_token_costs():
+    """Routers count prompts whole; three quarters of theirs are found in the cache."""
+    prior = prior_of(DENSE)
+    fit = PoolFit.begin(prior)
+    for one in intervals(lambda _: DENSE, load_of(DENSE, "high"), seconds=300.0, seed=7):
+        fit = learn(fit, prior, (with_cache(one, 0.25),), TICK_S)
+    found = curves_of(fit, DENSE)
+    assert fit.usual_computed_frac == pytest.approx(0.25)
+    assert found.prefill_j_per_token == pytest.approx(0.25 * DENSE.prefill_j_per_token)
+    assert found.prefill_s_per_token == pytest.approx(0.25 * DENSE.prefill_s_per_token)
+    assert (found.p0_w, found.idle_w, found.step_base_s) == (DENSE.p0_w, DENSE.idle_w, DENSE.step_base_s)
+
+
+def test_a_cache_that_finds_a_little_changes_no_plan():
+    prior = prior_of(DENSE)
+    fit = PoolFit.begin(prior)
+    for one in intervals(lambda _: DENSE, load_of(DENSE, "high"), seconds=300.0, seed=7):
+        fit = learn(fit, prior, (with_cache(one, 0.97),), TICK_S)
+    assert curves_of(fit, DENSE) is DENSE
+
+
+def test_an_engine_that_no_longer_tells_is_planned_by_all_its_prompts():
+    prior = prior_of(DENSE)
+    fit = PoolFit.begin(prior)
+    seen = list(intervals(lambda _: DENSE, load_of(DENSE, "high"), seconds=60.0, seed=8))
+    for one in seen[:6]:
+        fit = learn(fit, prior, (with_cache(one, 0.25),), TICK_S)
+    assert fit.planned[2] == pytest.approx(0.25 * fit.in_force[2])
+    fit = learn(fit, prior, seen[6:7], TICK_S)
+    assert fit.usual_computed_frac is None
+    assert fit.planned == fit.in_force

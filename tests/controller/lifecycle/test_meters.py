@@ -130,14 +130,22 @@ def test_an_engine_that_counts_no_steps_says_so():
     assert between(first, second)[0][0].steps is None
 
 
-def test_the_share_of_prompts_that_no_cache_held_is_told():
-    def computed_frac(cached):
-        one, _ = between(
-            seen(0.0, bf16_0=serving("bf16-0", 0.0, cached_tokens=50.0)),
-            seen(5.0, bf16_0=serving("bf16-0", 5.0, cached_tokens=50.0 + cached)),
-        )[0]
-        return one.computed_frac
+@pytest.mark.parametrize(
+    ("cached", "prompts"),
+    [(0.0, (1000.0, 0.0)), (250.0, (750.0, 250.0)), (5000.0, (0.0, 1000.0)), (-9.0, (1000.0, 0.0))],
+)
+def test_prompts_that_a_cache_held_were_not_computed(cached, prompts):
+    one, _ = between(
+        seen(0.0, bf16_0=serving("bf16-0", 0.0, cached_tokens=50.0)),
+        seen(5.0, bf16_0=serving("bf16-0", 5.0, cached_tokens=50.0 + cached)),
+    )[0]
+    assert (one.prefill_tokens, one.cached_tokens) == prompts
 
-    assert computed_frac(0.0) == 1.0
-    assert computed_frac(250.0) == 0.75
-    assert computed_frac(5000.0) == 0.0
+
+@pytest.mark.parametrize("told", [(None, None), (None, 250.0), (250.0, None)])
+def test_where_the_engine_does_not_tell_all_prompts_count_as_computed(told):
+    first, second = (
+        seen(t, bf16_0=serving("bf16-0", t, cached_tokens=n)) for t, n in zip((0.0, 5.0), told, strict=True)
+    )
+    one, _ = between(first, second)[0]
+    assert (one.prefill_tokens, one.cached_tokens) == (1000.0, None)

@@ -179,3 +179,41 @@ def test_the_upper_end_of_p0_is_told_for_what_is_switched_on_between_ticks():
 )
 def test_the_margin_is_the_larger_of_policy_and_doubt_up_to_that_without_a_meter(usual, doubt, reference_w, kept):
     assert widened_frac(TickPolicy(), usual, doubt, reference_w) == pytest.approx(kept)
+
+
+def with_prompts(at, n, computed_frac):
+    """The same site with 20,000 prompt tokens/s an instance, whose cache has held the rest of them since tick 0.
+
+    Args:
+        computed_frac: (n,) of each tick so far.
+    """
+    per_tick = 20_000.0 * TICK_S
+    computed = [per_tick * frac for frac in computed_frac[: n + 1]]
+    cached = per_tick * (n + 1) - sum(computed)
+    spent_j = BF16.prefill_j_per_token * sum(computed)
+    prompts_s = BF16.prefill_s_per_token * sum(computed)
+
+    def prompted(one):
+        steps = one.steps - prompts_s / BF16.step_base_s
+        return replace(one, prompt_tokens=per_tick * (n + 1), cached_tokens=cached, steps=steps)
+
+    instances = tuple(prompted(one) if one.instance_id.startswith("bf16") else one for one in at.instances)
+    gpus = tuple(
+        (uuid, replace(gpu, energy_j=gpu.energy_j + spent_j / 2) if uuid.startswith("GPU-bf16") else gpu)
+        for uuid, gpu in at.gpu_power
+    )
+    return replace(at, instances=instances, gpu_power=gpus)
+
+
+def test_a_cache_that_suddenly_finds_nothing_does_not_surprise_what_was_learnt():
+    """As after a restart of the engine, or with another kind of prompts: power is another, its cause is known."""
+    shares = [0.1] * 60 + [1.0] * 12
+    memory, rejected = Memory.initial(SITE, NOW_S), []
+    for n in range(len(shares)):
+        last = relearn(SITE, ON, memory, with_prompts(seen(n), n, shares))
+        memory = replace(memory, refit=last.state)
+        rejected.append(last.reports[0].rejected)
+    report = last.reports[0]
+    assert (rejected[59], rejected[-1], report.changes, report.alarms) == (0, 0, 0, ())
+    assert abs(report.bias_frac) < 0.01
+    assert report.computed_frac > 0.1

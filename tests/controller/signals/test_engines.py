@@ -186,6 +186,28 @@ def test_prompt_tokens_that_a_cache_held_are_told_apart_and_never_more_than_all(
     cached = [f"vllm:prompt_tokens_cached_total{{{LABELS.format(n)}}} {value}" for n, value in enumerate((40, 24))]
     seen = engine_metrics(plain + "\n".join(cached))
     assert (seen.prompt_tokens, seen.cached_tokens) == (engine_metrics(plain).prompt_tokens, 64.0)
-    assert engine_metrics(plain).cached_tokens == 0.0
+    assert engine_metrics(plain).cached_tokens is None
     many = engine_metrics(plain + f"vllm:prompt_tokens_cached_total{{{LABELS.format(0)}}} 1e9")
     assert many.cached_tokens == many.prompt_tokens
+
+
+def test_an_older_engine_tells_cached_tokens_by_the_hits_of_its_cache():
+    plain = metrics()
+    hits = f"vllm:prefix_cache_hits_total{{{LABELS.format(0)}}} 48\n"
+    assert engine_metrics(plain + hits).cached_tokens == 48.0
+    newer = f"vllm:prompt_tokens_cached_total{{{LABELS.format(0)}}} 32\n"
+    assert engine_metrics(plain + hits + newer).cached_tokens == 32.0
+
+
+async def test_an_engine_that_tells_no_cached_tokens_is_said_so_once(caplog):
+    cached = f"vllm:prompt_tokens_cached_total{{{LABELS.format(0)}}} 32\n"
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session))
+        with caplog.at_level("INFO"):
+            for n, text in enumerate((metrics(), metrics(), metrics() + cached, metrics() + cached)):
+                set_engine(stub, text=text)
+                await source.read(NOW_S + n)
+    told = [
+        (record.levelname, record.instance) for record in caplog.records if "cached prompt tokens" in record.message
+    ]
+    assert told == [("WARNING", "a-0"), ("INFO", "a-0")]
