@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from controller.actuators.instance_tasks import InstanceTasks, Outcome
 from controller.lifecycle.handback import OnExit, Sleeper, commanded, hand_back, still_asleep
 from controller.model.fleet import Site
+from controller.model.grid import Precedence
 from controller.model.observation import InstanceObservation
 from controller.model.plan import Commands, InstanceCommand, Verb
 from controller.telemetry import Telemetry
-from controller.tick import Decision, Precedence
+from controller.tick import Decision
 from router.contract import InstanceId
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from controller.energy.refit_drift import FIGURES
 from controller.lifecycle.latency import LATENCIES, POOL
 from controller.model.fleet import Site
-from controller.model.grid import Series
+from controller.model.grid import Precedence, Series
 from controller.model.observation import (
     InstanceState,
     Missing,
@@ -28,7 +28,7 @@ from controller.model.observation import (
 from controller.model.plan import PlanOrigin, Verb
 from controller.optimizer.check import PROMISES
 from controller.signals.quality_book import QualityReport
-from controller.tick import Decision, Diagnostics, Precedence
+from controller.tick import Decision, Diagnostics
 from router.contract import EventState, PoolId
 
 PREFIX = "wattroute_controller_"

@@ -14,7 +14,7 @@ from controller.lifecycle.explain import Outcome, diagnose
 from controller.lifecycle.knowledge import Known, account, find_out
 from controller.lifecycle.ladder import Made, fast, slow, step_of
 from controller.lifecycle.memory import Intent, Memory, Phase
-from controller.lifecycle.policy import Mode, Precedence, TickPolicy
+from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.quality import granted
 from controller.lifecycle.ramps import Decided, coming_w, departing_higher, remembered
 from controller.lifecycle.refit import Learnt, handed_over, relearn
@@ -23,14 +23,14 @@ from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, slow_reasons
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
-from controller.model.grid import firm_limit_at
+from controller.model.grid import Precedence, firm_limit_at
 from controller.model.observation import Observation
 from controller.model.plan import Commands, InstanceCommand, Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
 from controller.optimizer.workload import Lengths
 
-__all__ = ["Decision", "Diagnostics", "Memory", "Mode", "Planner", "Precedence", "TickPolicy", "decide"]
+__all__ = ["Decision", "Diagnostics", "Memory", "Mode", "Planner", "TickPolicy", "decide"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controller.forecast.policy import ForecastPolicy
+from controller.model.grid import Precedence
 from controller.model.observation import Rung
 
 
@@ -21,13 +22,6 @@ class Mode(StrEnum):
     OBSERVE = "observe"
     RECOMMEND = "recommend"
     ACT = "act"
-
-
-class Precedence(StrEnum):
-    """What yields when a limit and the promises to the classes cannot both be kept."""
-
-    CONTRACT = "contract_over_qos"
-    QOS = "qos_over_contract"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.ramps import Ramps, step_w, steps_to_cross
 from controller.model.fleet import Site
+from controller.model.grid import Precedence
 from controller.optimizer.workload import Lengths, j_per_token
 
 TRICKLE_TOKENS_PER_S = 1.0

@@ -5,8 +5,32 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from enum import StrEnum
 
 from router.contract import EventState
+
+FOREVER_S = 253_402_300_800.0
+"""End of the year 9999: the end of what has none, in a number that every record can hold."""
+
+
+class Precedence(StrEnum):
+    """What yields when a limit and the promises to the classes cannot both be kept."""
+
+    CONTRACT = "contract_over_qos"
+    QOS = "qos_over_contract"
+
+
+class SeriesQuality(StrEnum):
+    """How the values of a series came about."""
+
+    PUBLISHED = "published"
+    """As the market or the system operator settled or measured them."""
+    FORECAST = "forecast"
+    ESTIMATED = "estimated"
+    RECORDED = "recorded"
+    """Of another time, replayed."""
+    CONSTANT = "constant"
+    """Assumed by the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +40,8 @@ class Series:
     Attributes:
         unit: e.g. ``usd_per_mwh`` or ``kg_per_mwh``.
         source: what it was read from.
+        issued_at_s: when its publisher made it; None where that is not told.
+        quality: how the values came about.
     """
 
     starts_s: tuple[float, ...]
@@ -23,6 +49,8 @@ class Series:
     end_s: float
     unit: str
     source: str
+    issued_at_s: float | None = None
+    quality: SeriesQuality = SeriesQuality.PUBLISHED
 
     def __post_init__(self) -> None:
         """Check that the series is a step function."""
@@ -39,7 +67,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class GridEvent:
-    """A call to keep the site's import under a limit.
+    """A limit on the site's import that somebody has called for: an interval of a call, resolved to W.
 
     Attributes:
         limit_w: most the site may draw, at its metering point.
@@ -47,6 +75,11 @@ class GridEvent:
         notice_s: when it became known.
         ramp_s: time after the start by which the limit must be met.
         source: who sent it.
+        programme: whose terms hold.
+        precedence: what yields when the limit and the promises cannot both be kept; None for the plan's order.
+        restore_w_per_s: fastest rise of the site's power after the end; None for no bound.
+        prepare_s: how long before the start preparation may begin; None for the plan's.
+        baseline_w: the draw that would have been, by the programme's rule; None where the controller's own holds.
     """
 
     event_id: str
@@ -56,6 +89,11 @@ class GridEvent:
     notice_s: float
     ramp_s: float = 30.0
     source: str = "operator"
+    programme: str = "operator"
+    precedence: Precedence | None = None
+    restore_w_per_s: float | None = None
+    prepare_s: float | None = None
+    baseline_w: float | None = None
 
     def state(self, now_s: float) -> EventState | None:
         """Pending, active, or None once it is over."""

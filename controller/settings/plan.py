@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from controller.lifecycle.policy import Precedence
+from controller.model.grid import Precedence
 from controller.model.perf import Evidence
 from controller.optimizer.solver_name import SolverName
 from controller.quality.table import Task

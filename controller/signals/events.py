@@ -151,7 +151,7 @@ class EventBook:
         """Take in recorded changes, oldest first; returns how many events are pending or active."""
         names = [field.name for field in dataclasses.fields(GridEvent)]
         for record in records:
-            event = GridEvent(**{name: record[name] for name in names})
+            event = GridEvent(**{name: record[name] for name in names if name in record})
             self._events[event.event_id] = event
         return len(self.current(now_s))
 

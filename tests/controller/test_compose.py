@@ -6,7 +6,7 @@ import pytest
 
 from controller.compose import build_emulated, build_policy, build_site
 from controller.errors import ConfigError
-from controller.lifecycle.policy import Precedence
+from controller.model.grid import Precedence
 from controller.settings.file import Settings, load
 from router import config_file
 from router.contract import PoolId, Precision

@@ -8,10 +8,10 @@ from controller.clock import VirtualClock
 from controller.custody import RETRY_S, Custody, CustodyOptions
 from controller.errors import ActuationError
 from controller.lifecycle.handback import OnExit, Sleeper
+from controller.model.grid import Precedence
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.telemetry import Telemetry
-from controller.tick import Precedence
 from router.contract import InstanceId
 from tests.fakes.controller_parts import NOW_S, commands, curves, decision, diagnostics, instance, site
 

@@ -8,11 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controller.energy_metrics import EnergyMetrics
 from controller.lifecycle.diagnostics import Fallback, PoolRefit, RefitAlarm, RefitFigure
+from controller.model.grid import Precedence
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
 from controller.model.plan import Slack, Verb
 from controller.optimizer.check import PROMISES
 from controller.telemetry import Telemetry
-from controller.tick import Precedence
 from router.contract import EventState, PoolId
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, site
 

@@ -7,13 +7,13 @@ import pytest
 
 from controller.errors import SolverError
 from controller.lifecycle.knowledge import find_out
-from controller.model.grid import GridEvent
+from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceState
 from controller.model.plan import PlanOrigin, Verb
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.settlement.delivered import settle
-from controller.tick import Memory, Mode, Precedence, TickPolicy, decide
+from controller.tick import Memory, Mode, TickPolicy, decide
 from router.contract import EventState, decode, encode
 from tests.fakes.fake_fleet import FakeFleet, site
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from controller.errors import SolverError
 from controller.forecast.demand import Demand
-from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.problem import Inputs, build
 from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import look
 from controller.model.fleet import Site
-from controller.model.grid import GridEvent
+from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceState
 from controller.optimizer.check import PROMISES, violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner

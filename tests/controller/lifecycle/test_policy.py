@@ -1,4 +1,5 @@
-from controller.lifecycle.policy import Mode, Precedence, TickPolicy
+from controller.lifecycle.policy import Mode, TickPolicy
+from controller.model.grid import Precedence
 from controller.model.observation import Rung
 
 

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.prices import Costs, promise_prices
 from controller.lifecycle.ramps import Ramps, step_w
+from controller.model.grid import Precedence
 from controller.optimizer.workload import Lengths, j_per_token
 from tests.fakes.fake_fleet import site
 

@@ -4,11 +4,11 @@ import pytest
 
 from controller.forecast.demand import Demand
 from controller.lifecycle.memory import Intent, Phase
-from controller.lifecycle.policy import Precedence, TickPolicy
+from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.problem import Inputs, allowed_pools, build, planned_limits_w, remaining_s
 from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import look
-from controller.model.grid import GridEvent
+from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.settlement.quality_budget import QualityBurn

@@ -1,0 +1,1 @@
+"""From calls to the limit that holds; pure."""

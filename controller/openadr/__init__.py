@@ -1,0 +1,1 @@
+"""OpenADR 3: messages and reports, pure, and the client (VEN) that speaks them."""
