@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from controller.agent.hub import Hub, TooManyFollowers
+from controller.agent.identity import Identity
 from controller.agent.metrics import exposition
 from controller.agent.options import is_loopback
 from controller.agent.samples import unready
@@ -33,18 +34,20 @@ class AgentParts:
 
     Attributes:
         snapshot: gives the last snapshot at once.
+        identity: tells the token that readers show now.
     """
 
     hub: Hub
     snapshot: Callable[[], NvmlSnapshot]
     node: str
     clock: Clock
+    identity: Identity
     dcgm_names: bool = False
 
 
-def build_app(parts: AgentParts, token: str | None) -> web.Application:
+def build_app(parts: AgentParts) -> web.Application:
     """The agent's application."""
-    app = web.Application(middlewares=[guard(token)], client_max_size=1024)
+    app = web.Application(middlewares=[guard(parts.identity)], client_max_size=1024)
     Handlers(parts).add_to(app)
 
     async def end_streams(_: web.Application) -> None:
@@ -54,7 +57,7 @@ def build_app(parts: AgentParts, token: str | None) -> web.Application:
     return app
 
 
-def guard(token: str | None) -> Middleware:
+def guard(identity: Identity) -> Middleware:
     """Middleware that lets only those read who may.
 
     Without a token the agent listens on this machine's own addresses; a web page that resolves its own name to them
@@ -65,6 +68,7 @@ def guard(token: str | None) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in _OPEN_PATHS:
             return await handler(request)
+        token = identity.token
         if token is None:
             if not is_loopback(_host_name(request.host)):
                 return _error(403, f"without a token the host must be 127.0.0.1 or localhost, not {request.host!r:.80}")
@@ -102,8 +106,9 @@ class Handlers:
         return web.Response(body=encode(latest), content_type="application/json", headers=headers)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Samples as server-sent events; who does not read is cut off."""
-        hub = self._parts.hub
+        """Samples as server-sent events; who does not read is cut off, and a stream ends with the token it showed."""
+        hub, identity = self._parts.hub, self._parts.identity
+        token = identity.token
         events = hub.follow()
         try:
             event = await anext(events, None)
@@ -115,7 +120,7 @@ class Handlers:
         response = web.StreamResponse(headers=headers)
         try:
             await response.prepare(request)
-            while event is not None:
+            while event is not None and identity.token == token:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
                     await response.write(event)
                 event = await anext(events, None)
@@ -133,7 +138,12 @@ class Handlers:
         """Prometheus text."""
         parts = self._parts
         body = exposition(
-            parts.snapshot(), parts.hub, node=parts.node, now_s=parts.clock.wall_s(), dcgm_names=parts.dcgm_names
+            parts.snapshot(),
+            parts.hub,
+            parts.identity,
+            node=parts.node,
+            now_s=parts.clock.wall_s(),
+            dcgm_names=parts.dcgm_names,
         )
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 

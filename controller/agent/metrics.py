@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from controller.agent.hub import Hub
+from controller.agent.identity import Identity
 from controller.model.observation import Reading
 from controller.signals.power.nvml_reader import GpuState, NvmlSnapshot
 
@@ -28,10 +29,12 @@ _GPU_LABELS = ("uuid", "model", "node")
 _DCGM_LABELS = ("UUID", "modelName", "Hostname")
 
 
-def exposition(snapshot: NvmlSnapshot, hub: Hub, *, node: str, now_s: float, dcgm_names: bool) -> bytes:
+def exposition(
+    snapshot: NvmlSnapshot, hub: Hub, identity: Identity, *, node: str, now_s: float, dcgm_names: bool
+) -> bytes:
     """Prometheus text of a snapshot; labels are bounded by the GPUs that a snapshot can hold."""
     registry = CollectorRegistry()
-    registry.register(_Families([*_gpus(snapshot, node, now_s), *_agent(snapshot, hub)]))
+    registry.register(_Families([*_gpus(snapshot, node, now_s), *_agent(snapshot, hub), *_credentials(identity)]))
     if dcgm_names:
         registry.register(_Families(_dcgm(snapshot, node)))
     return generate_latest(registry)
@@ -86,6 +89,17 @@ def _agent(snapshot: NvmlSnapshot, hub: Hub) -> list[Metric]:
         f"{PREFIX}streams_cut_off", "Streams ended as their reader did not read.", value=hub.cut_off
     )
     return [nvml, driver, events, followers, refused, cut_off]
+
+
+def _credentials(identity: Identity) -> list[Metric]:
+    return [
+        CounterMetricFamily(
+            f"{PREFIX}credentials_renewed", "Changed files of token or certificate taken.", value=identity.renewed
+        ),
+        CounterMetricFamily(
+            f"{PREFIX}credentials_refused", "Changed files that could not be used.", value=identity.refused
+        ),
+    ]
 
 
 def _dcgm(snapshot: NvmlSnapshot, node: str) -> list[Metric]:

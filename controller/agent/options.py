@@ -58,15 +58,21 @@ def tls_context(options: AgentOptions) -> ssl.SSLContext | None:
     Raises:
         ConfigError: a file cannot be used.
     """
-    if options.tls_dir is None:
+    files = tls_files(options)
+    if not files:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(options.tls_dir / "tls.crt", options.tls_dir / "tls.key", password=_no_password)
+        context.load_cert_chain(files[0], files[1], password=_no_password)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigError(f"--tls-dir {options.tls_dir}: tls.crt and tls.key cannot be used: {error}") from error
     return context
+
+
+def tls_files(options: AgentOptions) -> tuple[Path, ...]:
+    """The files that `tls_context` reads."""
+    return () if options.tls_dir is None else (options.tls_dir / "tls.crt", options.tls_dir / "tls.key")
 
 
 def is_loopback(host: str) -> bool:

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from controller.agent.api import AgentParts, build_app
 from controller.agent.hub import Hub
-from controller.agent.options import AgentOptions, load_token, tls_context
+from controller.agent.identity import LOOK_S, Identity
+from controller.agent.options import AgentOptions
 from controller.agent.samples import Node, sample_of
 from controller.clock import Clock, SystemClock
 from controller.errors import ListenError
@@ -53,24 +54,25 @@ def run(options: AgentOptions, environment: Mapping[str, str]) -> None:
         ConfigError: an option or a file is wrong.
         ListenError: the port cannot be had.
     """
-    token, tls = load_token(options, environment), tls_context(options)
-    asyncio.run(_run(options, token, tls))
+    asyncio.run(_run(options, Identity(options, environment)))
 
 
-async def _run(options: AgentOptions, token: str | None, tls: ssl.SSLContext | None) -> None:
+async def _run(options: AgentOptions, identity: Identity) -> None:
     clock = SystemClock()
     node = Node(socket.gethostname(), secrets.token_hex(4), options.interval_s)
     source = NvmlSource(clock, interval_s=options.interval_s)
     parts = _Parts(source, Hub(options.max_streams), node, clock, asyncio.Event(), asyncio.Event())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, parts.end)
-    shown = AgentParts(parts.hub, source.latest, node.name, clock, options.dcgm_names)
-    runner = web.AppRunner(build_app(shown, token), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    shown = AgentParts(parts.hub, source.latest, node.name, clock, identity, options.dcgm_names)
+    runner = web.AppRunner(build_app(shown), access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
+    following = asyncio.create_task(_follow(identity, clock), name="credentials")
     try:
-        await _listen(runner, options, tls)
+        await _listen(runner, options, identity.tls)
         await _pump(parts)
     finally:
+        following.cancel()
         parts.end()
         source.close()
         await runner.cleanup()
@@ -84,6 +86,13 @@ async def _listen(runner: web.AppRunner, options: AgentOptions, tls: ssl.SSLCont
         raise ListenError(options.host, options.port, getattr(error, "strerror", None) or str(error)) from error
     port: int = runner.addresses[0][1]
     log.info("agent listening", extra={"host": options.host, "port": port, "tls": tls is not None})
+
+
+async def _follow(identity: Identity, clock: Clock) -> None:
+    """Look at the files of token and certificate until cancelled."""
+    while True:
+        await clock.sleep(LOOK_S)
+        identity.refresh()
 
 
 async def _pump(parts: _Parts) -> None:

@@ -7,6 +7,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from controller.agent import api
 from controller.agent.api import AgentParts, build_app
 from controller.agent.hub import Hub
+from controller.agent.identity import Identity
+from controller.agent.options import TOKEN_VARIABLE, AgentOptions
 from controller.clock import VirtualClock
 from controller.errors import NvmlError, NvmlFault
 from controller.model.observation import Quality, Reading
@@ -27,8 +29,9 @@ class Bench:
     def __init__(self, token=None, max_streams=2):
         self.hub = Hub(max_streams)
         self.snapshot = NvmlSnapshot(Moment(T, 0.0), "580.95.05")
+        self.identity = Identity(AgentOptions(), {} if token is None else {TOKEN_VARIABLE: token})
         self._client = TestClient(
-            TestServer(build_app(AgentParts(self.hub, lambda: self.snapshot, "node-1", VirtualClock(T)), token))
+            TestServer(build_app(AgentParts(self.hub, lambda: self.snapshot, "node-1", VirtualClock(T), self.identity)))
         )
 
     async def __aenter__(self):
@@ -153,3 +156,15 @@ async def test_liveness_fails_only_where_a_new_process_helps():
         answer = await bench.get("/healthz")
         assert answer.status == 503
         assert "start this process again" in await answer.text()
+
+
+async def test_a_stream_ends_when_the_token_it_showed_is_replaced():
+    async with Bench(TOKEN) as bench:
+        bench.hub.publish(sample(1))
+        answer = await bench.get(api.STREAM_PATH, Authorization=f"Bearer {TOKEN}")
+        assert (await event_of(answer)).sequence == 1
+        bench.identity.token = "n" * 24
+        bench.hub.publish(sample(2))
+        assert b"data" not in await answer.content.read()
+        assert (await bench.get(PATH, Authorization=f"Bearer {TOKEN}")).status == 401
+        assert (await bench.get(PATH, Authorization=f"Bearer {'n' * 24}")).status == 200

@@ -4,7 +4,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.agent.hub import Hub
+from controller.agent.identity import Identity
 from controller.agent.metrics import exposition
+from controller.agent.options import AgentOptions
 from controller.model.observation import Missing, Quality, Reading
 from controller.signals.power.dcgm import gpus_of
 from controller.signals.power.nvml_gpu import Method, Moment
@@ -29,7 +31,9 @@ SNAPSHOT = NvmlSnapshot(
 
 
 def samples(snapshot=SNAPSHOT, dcgm_names=False):
-    text = exposition(snapshot, Hub(4), node="node-1", now_s=T, dcgm_names=dcgm_names).decode()
+    text = exposition(
+        snapshot, Hub(4), Identity(AgentOptions(), {}), node="node-1", now_s=T, dcgm_names=dcgm_names
+    ).decode()
     return {
         (s.name, s.labels.get("uuid") or s.labels.get("UUID") or s.labels.get("event", "")): s
         for family in text_string_to_metric_families(text)
@@ -68,7 +72,9 @@ def test_an_agent_without_nvml_says_so():
 
 @pytest.mark.parametrize("dcgm_names", [False, True])
 def test_dcgm_names_are_shown_only_if_asked_for_and_read_as_an_exporter_s(dcgm_names):
-    text = exposition(SNAPSHOT, Hub(4), node="node-1", now_s=T, dcgm_names=dcgm_names).decode()
+    text = exposition(
+        SNAPSHOT, Hub(4), Identity(AgentOptions(), {}), node="node-1", now_s=T, dcgm_names=dcgm_names
+    ).decode()
     names = ("DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION")
     read = gpus_of(parse(text, names))
     assert set(read) == ({"GPU-a"} if dcgm_names else set())

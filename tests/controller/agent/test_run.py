@@ -16,6 +16,7 @@ from controller.clock import SystemClock
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, decode
 from controller.signals.power.open_source import open_source
 from tests.fakes.agent_process import agent_process
+from tests.fakes.certificates import Authority
 from tests.fakes.nvml import stub as nvml
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 
@@ -168,6 +169,53 @@ async def test_other_machines_are_served_by_tls_with_a_token(tmp_path):
             session.headers["Authorization"] = f"Bearer {TOKEN}"
             assert decode(await until(session, url, 200)).driver == "580.95.05"
         assert TOKEN not in agent.log.read_text()
+
+
+@needs_a_compiler
+async def test_token_and_certificate_are_renewed_while_a_controller_reads(tmp_path):
+    """The controller's own source sees the old token's stream end and comes back with the new one."""
+    stub = NvmlStub(tmp_path)
+    stub.add(uuid="GPU-a", draw=437_000)
+    authority, folder, token = Authority(tmp_path), tmp_path / "tls", tmp_path / "token"
+    folder.mkdir()
+
+    def issue():
+        pair = authority.issue("agent")
+        pair.key_file.replace(folder / "tls.key")
+        pair.certificate_file.replace(folder / "tls.crt")
+
+    issue()
+    token.write_text(TOKEN)
+    arguments = ("--host", "0.0.0.0", "--token-file", str(token), "--tls-dir", str(folder))
+    with agent_process(tmp_path, stub, *arguments) as agent:
+        url = agent.url.replace("http:", "https:")
+        text = f"agent={url}?token_file={token}&ca_file={authority.file}"
+        async with open_source(text, SystemClock(), timeout_s=STOP_S) as source, asyncio.timeout(60):
+            trust = ssl.create_default_context(cafile=authority.file)
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust, force_close=True)) as session:
+                bearer = {"Authorization": f"Bearer {TOKEN}"}
+                while "GPU-a" not in (await source.read(0.0))[0]:
+                    await asyncio.sleep(0.1)
+                issue()
+                token.write_text("n" * 24)
+                while True:  # within a second or two; until then the old ones hold
+                    async with session.get(url + PATH, headers=bearer) as answer:
+                        if answer.status == 401:
+                            break
+                    await asyncio.sleep(0.1)
+                bearer["Authorization"] = f"Bearer {'n' * 24}"
+                while True:
+                    async with session.get(url + "/metrics", headers=bearer) as answer:
+                        if "credentials_renewed_total 2.0" in await answer.text():
+                            break
+                    await asyncio.sleep(0.1)
+                before = (await source.read(0.0))[0]["GPU-a"].observed_at_s
+                while True:
+                    readings, errors = await source.read(0.0)
+                    if not errors and readings["GPU-a"].observed_at_s > before:
+                        break
+                    await asyncio.sleep(0.1)
+    assert "renewed" in agent.log.read_text()
 
 
 def wattroute_agent(*arguments, hide="", **environment):
