@@ -15,6 +15,9 @@ from router.openai import Usage
 
 FIELD = b"x-wattroute-energy"
 ESTIMATED = "estimated"
+STALE_FRAC = 1 / 3
+"""Part of the validity of rates after which they are too old to be called measured: ten of the controller's thirty
+seconds, where new ones come every second."""
 
 
 class Mark(NamedTuple):
@@ -44,12 +47,13 @@ _NEVER = Mark(0.0, 0.0, 0.0)
 class _Course:
     """The rates of one instance over time."""
 
-    __slots__ = ("expires_at_s", "mark", "rate", "since_s")
+    __slots__ = ("expires_at_s", "mark", "rate", "since_s", "stale_at_s")
 
     def __init__(self) -> None:
         self.mark = _NEVER
         self.rate: EnergyRate | None = None
         self.since_s = 0.0
+        self.stale_at_s = 0.0
         self.expires_at_s = 0.0
 
     def at(self, now_s: float) -> Mark:
@@ -60,14 +64,13 @@ class _Course:
             return mark
         return _grown(mark, rate, lasted_s)
 
-    def change(self, rate: EnergyRate | None, now_s: float, expires_at_s: float) -> None:
+    def change(self, rate: EnergyRate | None, now_s: float, stale_at_s: float, expires_at_s: float) -> None:
         """Go by another rate from now on, and for the time since the last change, in which it was measured."""
-        if rate is not None and self.rate is not None:
-            lasted_s = max(0.0, min(now_s, self.expires_at_s) - self.since_s)
-            self.mark = _grown(self.mark, rate, lasted_s)
+        if rate is not None and self.rate is not None and now_s < self.expires_at_s:
+            self.mark = _grown(self.mark, rate, max(0.0, now_s - self.since_s))
         else:
             self.mark = self.at(now_s)
-        self.rate, self.since_s, self.expires_at_s = rate, now_s, expires_at_s
+        self.rate, self.since_s, self.stale_at_s, self.expires_at_s = rate, now_s, stale_at_s, expires_at_s
 
     def means(self, since: Mark, until: Mark, now_s: float) -> tuple[float, float] | None:
         """Mean rates between two marks; the present ones where no token lies between; None where none is known."""
@@ -94,29 +97,41 @@ class EnergyBook:
     def __init__(self) -> None:
         self._courses: dict[str, _Course] = {}
         self._idle = "shared"
+        self._issued_at_s: float | None = None
         self.told = 0
         self.unknown = 0
 
     def apply(self, rates: EnergyRates, now_s: float) -> None:
         """Take rates; those of instances that they do not name are not known from now on."""
         self._idle = rates.idle
+        self._issued_at_s = rates.issued_at_s
+        stale_at_s = rates.issued_at_s + STALE_FRAC * (rates.expires_at_s - rates.issued_at_s)
         named = {rate.instance_id for rate in rates.rates}
         for name in self._courses.keys() - named:
-            self._courses[name].change(None, now_s, now_s)
+            self._courses[name].change(None, now_s, now_s, now_s)
         for rate in rates.rates:
             course = self._courses.get(rate.instance_id)
             if course is None:
                 course = self._courses[rate.instance_id] = _Course()
-            course.change(rate, now_s, rates.expires_at_s)
+            course.change(rate, now_s, stale_at_s, rates.expires_at_s)
+
+    def age_s(self, now_s: float) -> float | None:
+        """Since the last rates were issued; None before the first."""
+        return None if self._issued_at_s is None else max(0.0, now_s - self._issued_at_s)
 
     def forget(self) -> None:
         """Settings have changed: the instances' names may mean others."""
         self._courses.clear()
 
-    def mark(self, instance_id: str) -> Mark:
-        """Sums of an instance up to its last change: what the rate since then is, is told by the next one."""
+    def mark(self, instance_id: str, now_s: float) -> Mark:
+        """Sums of an instance up to its last change: what the rate since then is, is told by the next one.
+
+        Once the rate has expired, up to then: what a request costs that is sent later is not known.
+        """
         course = self._courses.get(instance_id)
-        return _NEVER if course is None else course.mark
+        if course is None:
+            return _NEVER
+        return course.mark if now_s < course.expires_at_s else course.at(now_s)
 
     def cost(
         self, instance_id: str, marks: tuple[Mark, Mark], tokens: Usage, *, is_counted: bool, now_s: float
@@ -140,7 +155,8 @@ class EnergyBook:
         if prefill is None or decode is None or course.rate is None:
             return None
         energy_j = prefill[0] * tokens.input_tokens + decode[1] * tokens.output_tokens
-        return Cost(energy_j, course.rate.quality if is_counted else ESTIMATED, self._idle)
+        is_measured = is_counted and now_s < course.stale_at_s
+        return Cost(energy_j, course.rate.quality if is_measured else ESTIMATED, self._idle)
 
 
 def value_of(cost: Cost | None) -> bytes:

@@ -44,6 +44,7 @@ COUNTERS = {
     "worker_restarts": "Worker processes that ended and were started again.",
 }
 GAUGES = {
+    "energy_rates_age_seconds": "Time since the energy rates in force were issued; the largest of the workers.",
     "event_loop_lag_seconds": "How late the event loop last ran; the largest of the workers.",
     "event_loop_lag_max_seconds": "The most of that within the last minute.",
     "tls_certificate_expires_at_seconds": "When the first of the router's own certificates expires.",

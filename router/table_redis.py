@@ -53,7 +53,7 @@ class RedisTableSource:
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._rng = rng
-        self._reporter = TableReporter(self._name, sink, wall_s)
+        self._reporter = TableReporter(self._name, sink, wall_s, settings.max_ttl_s)
         self._rates = None if rates is None else RateReporter(self._name, rates, wall_s)
         self._answered = False
 
@@ -66,6 +66,8 @@ class RedisTableSource:
                 await self._follow()
             except TableSourceError as error:
                 self._reporter.failed(error)
+                if self._rates is not None:
+                    self._rates.failed(error.reason)
             back_off_s = MIN_BACK_OFF_S if self._answered else min(2 * back_off_s, MAX_BACK_OFF_S)
             await asyncio.sleep(back_off_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
 
@@ -101,8 +103,11 @@ class RedisTableSource:
         async with asyncio.timeout(TIMEOUT_S):
             raw, rates = await client.mget(self._key, f"{self._key}{RATES_SUFFIX}")
         self._answered = True
-        if self._rates is not None and rates is not None:
-            self._rates.deliver(rates if isinstance(rates, bytes) else rates.encode())
+        if self._rates is not None:
+            if rates is None:
+                self._rates.failed(f"key {self._key + RATES_SUFFIX!r} holds no rates")
+            else:
+                self._rates.deliver(rates if isinstance(rates, bytes) else rates.encode())
         try:
             if raw is None:
                 raise TableSourceError(self._name, f"key {self._key!r} holds no table")

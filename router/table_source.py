@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 from collections.abc import Callable
@@ -34,12 +35,21 @@ class TableSink(Protocol):
 
 
 class TableReporter:
-    """Hands tables to the sink, and logs a change of the source's state once."""
+    """Hands tables to the sink, and logs a change of the source's state once.
 
-    def __init__(self, source: str, sink: TableSink, wall_s: Callable[[], float]) -> None:
+    Args:
+        source: where tables come from, for the log.
+        sink: takes them.
+        wall_s: the wall clock.
+        max_ttl_s: longest time for which a table is obeyed that the source has not confirmed.
+    """
+
+    def __init__(self, source: str, sink: TableSink, wall_s: Callable[[], float], max_ttl_s: float) -> None:
         self._source = source
         self._sink = sink
         self._wall_s = wall_s
+        self._max_ttl_s = max_ttl_s
+        self._expires_at_s = math.inf
         self._trouble: str | None = None
 
     def deliver(self, raw: bytes) -> AllocationTable:
@@ -58,17 +68,23 @@ class TableReporter:
 
     def confirm(self, table: AllocationTable) -> None:
         """Hand on a table that the source still holds."""
-        if self._sink.apply_table(table, self._wall_s()):
+        now_s = self._wall_s()
+        if table.expires_at_s > now_s:
+            self._expires_at_s = min(table.expires_at_s, now_s + self._max_ttl_s)
+        if self._sink.apply_table(table, now_s):
             log.info("allocation taken", extra={"sequence": table.sequence, "issuer": table.issuer})
         if self._trouble is not None:
             log.info("allocation source answers again", extra={"source": self._source})
             self._trouble = None
 
     def failed(self, error: TableSourceError) -> None:
-        """Note that the source gave no table; the same trouble is logged once."""
+        """Note that the source gave no table; the same trouble is logged once, and once that the last one expired."""
         if error.reason != self._trouble:
             log.warning("allocation not fetched", extra={"source": error.source, "reason": error.reason})
             self._trouble = error.reason
+        if self._wall_s() >= self._expires_at_s:
+            log.warning("allocation expired, static weights hold", extra={"source": error.source})
+            self._expires_at_s = math.inf
 
 
 class HttpTableSource:
@@ -100,7 +116,7 @@ class HttpTableSource:
         self._interval_s = settings.poll_interval_s
         self._rng = rng
         self._credentials = credentials
-        self._reporter = TableReporter(url, sink, wall_s)
+        self._reporter = TableReporter(url, sink, wall_s, settings.max_ttl_s)
         self._etag: str | None = None
         self._table: AllocationTable | None = None
 

@@ -39,6 +39,7 @@ class WorkerReport:
             now_s: wall clock.
         """
         gateway = self._gateway
+        rates_age_s = gateway.dispatcher.energy.age_s(now_s)
         snapshot = gateway.dispatcher.state(now_s)
         snapshot.draining = gateway.is_draining
         snapshot.ready = snapshot.ready and not gateway.is_draining
@@ -54,6 +55,7 @@ class WorkerReport:
             **snapshot.gauges,
             "event_loop_lag_seconds": gateway.lag_s,
             "event_loop_lag_max_seconds": self._max_lag_s(now_s),
+            **({} if rates_age_s is None else {"energy_rates_age_seconds": rates_age_s}),
         }
         snapshot.sums = {
             "client_connections": float(len(gateway.clients)),

@@ -149,7 +149,7 @@ class Attributed:
         idle: idle energy that nobody bears.
         unattributed: active energy of which no router knows a request: asked past the routers, or given up.
         borne_j: what requests bear of the interval, now or when they tell their tokens.
-        rate: None where no token was made.
+        rate: None where no token was made, or no energy is left for those that were: what they cost is not known.
     """
 
     interval: Interval
@@ -207,9 +207,12 @@ def _parted(interval: Interval, active_j: float, borne_j: float) -> tuple[Share,
     if weighed <= 0:
         # Work without a token: a long prompt, which engines count when it is done.
         return Share(prefill_j=active_j, idle_j=borne_j), None
+    if active_j <= 0:
+        # The model booked the energy ahead, the meter lags behind the engine, or idle power is put too high.
+        return Share(idle_j=borne_j), None
     scale = active_j / weighed
     prefill_j = min(active_j, scale * weights.prefill * made.prefill)
-    with_idle = scale * (1.0 + (borne_j / active_j if active_j > 0 else 0.0))
+    with_idle = scale * (1.0 + borne_j / active_j)
     rate = Rate(with_idle * weights.prefill, with_idle * weights.decode)
     return Share(prefill_j, active_j - prefill_j, borne_j), rate
 

@@ -26,12 +26,12 @@ class EnergyTeller:
 
     def __init__(self, book: EnergyBook) -> None:
         self._book = book
-        self.sent("")
+        self.sent("", 0.0)
 
-    def sent(self, instance_id: str) -> None:
+    def sent(self, instance_id: str, now_s: float) -> None:
         """The request was sent to an instance, maybe after another failed."""
         self._instance_id = instance_id
-        self._sent = self._book.mark(instance_id)
+        self._sent = self._book.mark(instance_id, now_s)
         self._first: Mark | None = None
         self._seams = ChunkSeams()
         self._end = b"\n\n\r\n"  # before the first event is as good a place as behind one
@@ -47,7 +47,7 @@ class EnergyTeller:
         """Bytes of a chunked stream as they go to the client: with the comment, where its place is within them."""
         if self._is_told:
             return data
-        self._note_first()
+        self._note_first(now_s)
         for seam in self._seams.feed(data):
             is_here = seam.size == 0 or _has_done(data[seam.payload : seam.payload + seam.size])
             if is_here and (self._end + data[: seam.begin]).endswith(_BETWEEN_EVENTS):
@@ -60,7 +60,7 @@ class EnergyTeller:
         """The same of a stream that goes on without chunks, as to a client of HTTP/1.0."""
         if self._is_told:
             return data
-        self._note_first()
+        self._note_first(now_s)
         whole = self._end[:2] + data
         for done in _DONE:
             at = whole.find(b"\n\n" + done)
@@ -69,9 +69,9 @@ class EnergyTeller:
         self._end = whole[-2:]
         return data
 
-    def _note_first(self) -> None:
+    def _note_first(self, now_s: float) -> None:
         if self._first is None:
-            self._first = self._book.mark(self._instance_id)
+            self._first = self._book.mark(self._instance_id, now_s)
 
     def _comment(self, tokens: tuple[Usage, bool], now_s: float) -> bytes:
         self._is_told = True

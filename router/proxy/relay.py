@@ -105,7 +105,7 @@ class Relay(Passage):
         self._sent_s = now_s
         engine.receive = self.receive_head
         if self._teller is not None and self._choice is not None:
-            self._teller.sent(self._choice.spec.instance_id)
+            self._teller.sent(self._choice.spec.instance_id, self._gateway.wall_s())
         client = self._client
         client.patience_s = self._gateway.timeouts.first_byte_s
         client.has_moved = True

@@ -139,6 +139,39 @@ async def test_the_router_obeys_what_redis_holds_and_falls_back_when_it_expires(
     assert dispatcher.state(time.time()).table.state == "static"
 
 
+async def test_energy_rates_that_are_lost_and_found_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Taken(RecordingSink):
+        def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+            self._changed.set()
+
+    def told(message: str) -> list[str]:
+        return [str(record.__dict__.get("reason")) for record in caplog.records if record.message == message]
+
+    async def until_told(message: str, count: int) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while len(told(message)) < count:
+                await asyncio.sleep(0.01)
+
+    caplog.set_level(logging.INFO, "router.rate_source")
+    sink, now_s = Taken(), time.time()
+    rates = encode_rates(EnergyRates(now_s, now_s + 30, "shared", (EnergyRate(InstanceId("a"), 0.01, 0.5, "direct"),)))
+    async with running_redis() as server:
+        await publish(server, encode(fresh(1)))
+        async with following(server, sink, rates=sink):
+            await until_told("energy rates not known", 1)
+            assert "holds no rates" in told("energy rates not known")[0]
+            async with redis.asyncio.Redis.from_url(server.url) as client:
+                await client.set(f"{KEY}:energy", rates)
+            await until_told("energy rates are known again", 1)
+            await server.stop()
+            await until_told("energy rates not known", 2)
+            await server.start()
+            await publish(server, encode(fresh(2)))
+            async with redis.asyncio.Redis.from_url(server.url) as client:
+                await client.set(f"{KEY}:energy", rates)
+            await until_told("energy rates are known again", 2)
+
+
 async def test_energy_rates_come_from_beside_the_table() -> None:
     class Taken(RecordingSink):
         def __init__(self) -> None:

@@ -18,7 +18,7 @@ from router import clock
 from router.contract import MAX_ENCODED_BYTES, AllocationTable, encode
 from router.errors import TableSourceError
 from router.settings import ClientTlsSettings, TableSettings
-from router.table_source import HttpTableSource
+from router.table_source import HttpTableSource, TableReporter
 from router.transport.credentials import Credentials
 from tests.fakes.certificates import Authority
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
@@ -174,6 +174,23 @@ async def test_lasting_trouble_is_logged_once(
         await until(lambda: len(fake.asked) >= 5)
     assert caplog.messages == ["allocation not fetched"]
     assert caplog.records[0].__dict__["reason"] == "answered 503, 200 with a table is expected"
+
+
+def test_a_table_that_runs_out_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "router.table_source")
+    times_s = iter([NOW_S, NOW_S, NOW_S + 1, NOW_S + 19, NOW_S + 20, NOW_S + 40, NOW_S + 41, NOW_S + 42])
+    reporter = TableReporter("redis://r:6379/0", RecordingSink(), lambda: next(times_s), 20.0)
+    silent = TableSourceError("redis://r:6379/0", "gone")
+    reporter.failed(silent)
+    reporter.confirm(table(sequence=1, issued_at_s=NOW_S, ttl_s=600))
+    caplog.clear()
+    for _ in range(4):
+        reporter.failed(silent)
+    assert caplog.messages == ["allocation not fetched", "allocation expired, static weights hold"]
+    reporter.confirm(table(sequence=1, issued_at_s=NOW_S, ttl_s=1))
+    caplog.clear()
+    reporter.failed(silent)
+    assert caplog.messages == ["allocation not fetched"], "one that came too late was never obeyed"
 
 
 async def test_a_304_that_was_not_asked_for_is_an_error(controller: tuple[Controller, str]) -> None:

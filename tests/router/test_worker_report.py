@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from router import worker_report
+from router.contract import EnergyRates
 from router.observe.observer import observe
 from router.settings import RouterSettings
 from router.worker_report import WorkerReport, resident_memory
@@ -47,6 +48,14 @@ async def test_a_client_that_left_is_counted() -> None:
             assert report.take("abc", NOW_S).engine_connections == {"busy": 1, "idle": 0}
         await until(lambda: not router.gateway.clients)
         assert report.take("abc", NOW_S).counters["client_disconnects"] == 1
+
+
+async def test_the_age_of_energy_rates_is_told_and_absent_before_the_first() -> None:
+    async with FakeEngine() as engine, running(engine) as router:
+        report = WorkerReport(router.gateway, None)
+        assert "energy_rates_age_seconds" not in report.take("abc", NOW_S).gauges
+        router.gateway.dispatcher.apply_rates(EnergyRates(NOW_S, NOW_S + 30, "shared", ()), NOW_S)
+        assert report.take("abc", NOW_S + 40).gauges["energy_rates_age_seconds"] == 40.0
 
 
 async def test_a_draining_router_is_not_ready() -> None:

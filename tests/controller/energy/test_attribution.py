@@ -153,6 +153,14 @@ def test_the_price_is_that_of_the_time_at_which_the_energy_was_used():
     assert dear.shares["a"].usd == pytest.approx(2000 * 1e-8 + 2000 * 3e-8)
 
 
+@pytest.mark.parametrize("energy_j", [0.0, 600.0])
+@pytest.mark.parametrize("policy", IdlePolicy)
+def test_tokens_for_which_no_energy_is_left_cost_nobody_knows_what_and_not_nothing(policy, energy_j):
+    (result,) = settle(interval(energy_j, [("a", Tokens(100, 50))]), policy=policy)
+    assert result.rate is None
+    assert total_j([result]) == pytest.approx(energy_j)
+
+
 def test_rates_times_tokens_are_the_metered_energy():
     told = [("a", Tokens(300, 40)), ("b", Tokens(20, 90))]
     (result,) = settle(interval(2345.0, told))

@@ -345,6 +345,23 @@ def test_a_process_that_ends_settles_what_it_has():
     assert kept.close(seen.look()) is None
 
 
+def test_a_meter_that_comes_back_makes_no_token_free():
+    kept, seen = book(stale_s=3.0), Site(running=1)
+    kept.take(seen.look())
+    seen.step(prompt=10, output=20)
+    kept.take(seen.look())
+    seen.hears_gpus = False
+    for _ in range(9):
+        # The model books more than the meter will turn out to have counted.
+        seen.step(joules=200.0, prompt=100, output=200)
+        kept.take(seen.look())
+    seen.hears_gpus = True
+    for _ in range(6):
+        seen.step(joules=1000.0, prompt=10, output=20)
+        (rate,) = kept.take(seen.look()).rates
+        assert min(rate.prefill_j, rate.decode_j) > 0
+
+
 def test_a_rate_weighs_as_much_as_a_sequence_had_tokens_and_nothing_while_none_came():
     kept, seen = book(), Site(running=4, in_flight=4, streams=4)
     (rate,) = kept.take(seen.look()).rates

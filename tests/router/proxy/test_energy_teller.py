@@ -286,7 +286,7 @@ def test_a_comment_is_told_once():
     book = EnergyBook()
     book.apply(rates(), 0.0)
     teller = EnergyTeller(book)
-    teller.sent("bf16-0")
+    teller.sent("bf16-0", 0.0)
 
     def tokens(data):
         return Usage(1, 1), True
