@@ -16,11 +16,12 @@ from controller.energy.joule_share import NOTHING, Share
 from controller.lifecycle.joule_accounts import Settlement, Totals
 
 PREFIX = "wattroute_controller_"
+_ROUNDING = 1e-9
 _PHASES = ("prefill", "decode", "idle")
 
 
 class _Grower:
-    """Brings a counter to a sum that only grows but for rounding and negative prices."""
+    """Brings a counter to a sum that only grows but for rounding."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -55,14 +56,22 @@ class EnergyMetrics:
         self._tenant_energy = _Grower(
             _counter(registry, "tenant_energy_joules", "Energy at the GPUs borne, settled.", ("tenant",))
         )
-        # Negative prices make costs go back, which no counter may.
+        self._tenant_unpriced = _Grower(
+            _counter(
+                registry,
+                "tenant_unpriced_energy_joules",
+                "Energy borne while a signal was missing, settled.",
+                ("tenant", "signal"),
+            )
+        )
+        # Negative prices, and marginal emission rates, make them go back, which no counter may.
         self._cost = _gauge(registry, "attributed_cost_usd", "Cost of the energy borne, at the meter.", pool_class)
-        self._carbon = _Grower(
-            _counter(registry, "attributed_carbon_grams", "Emissions of the energy borne, at the meter.", pool_class)
+        self._carbon = _gauge(
+            registry, "attributed_carbon_grams", "Emissions of the energy borne, at the meter.", pool_class
         )
         self._tenant_cost = _gauge(registry, "tenant_cost_usd", "Cost of the energy borne, settled.", ("tenant",))
-        self._tenant_carbon = _Grower(
-            _counter(registry, "tenant_carbon_grams", "Emissions of the energy borne, settled.", ("tenant",))
+        self._tenant_carbon = _gauge(
+            registry, "tenant_carbon_grams", "Emissions of the energy borne, settled.", ("tenant",)
         )
         self._in_flight = _gauge(
             registry, "in_flight_energy_joules", "Energy of requests that have told no tokens yet.", ("pool",)
@@ -81,8 +90,8 @@ class EnergyMetrics:
             labels = key.pool_id, key.class_id
             for phase, energy_j in zip(_PHASES, (share.prefill_j, share.decode_j, share.idle_j), strict=True):
                 self._energy.to((*labels, phase), energy_j, counts=counts)
-            self._cost.labels(*labels).set(share.usd)
-            self._carbon.to(labels, share.carbon_kg * 1e3, counts=counts)
+            self._cost.labels(*labels).set(_usd(share))
+            self._carbon.labels(*labels).set(_carbon_g(share))
             self._unpriced.to((*labels, "price"), share.unpriced_j, counts=counts)
             self._unpriced.to((*labels, "carbon"), share.uncounted_j, counts=counts)
         self._show_account("idle", totals.idle, counts=counts)
@@ -91,8 +100,10 @@ class EnergyMetrics:
             self._in_flight.labels(pool_id).set(share.energy_j)
         for tenant, share in totals.tenants:
             self._tenant_energy.to((tenant,), share.energy_j, counts=counts)
-            self._tenant_cost.labels(tenant).set(share.usd)
-            self._tenant_carbon.to((tenant,), share.carbon_kg * 1e3, counts=counts)
+            self._tenant_cost.labels(tenant).set(_usd(share))
+            self._tenant_carbon.labels(tenant).set(_carbon_g(share))
+            self._tenant_unpriced.to((tenant, "price"), share.unpriced_j, counts=counts)
+            self._tenant_unpriced.to((tenant, "carbon"), share.uncounted_j, counts=counts)
 
     def settle(self, settled: Settlement) -> None:
         """Set what a settlement says of tokens."""
@@ -109,6 +120,21 @@ class EnergyMetrics:
         for pool_id, share in shares:
             if share != NOTHING:
                 self._accounts.to((pool_id, account), share.energy_j, counts=counts)
+
+
+def _usd(share: Share) -> float:
+    """What is known of its cost; NaN where no joule of it was priced."""
+    return share.usd if _is_told(share, share.unpriced_j) else math.nan
+
+
+def _carbon_g(share: Share) -> float:
+    """What is known of its emissions, g; NaN where no joule of it was counted."""
+    return share.carbon_kg * 1e3 if _is_told(share, share.uncounted_j) else math.nan
+
+
+def _is_told(share: Share, untold_j: float) -> bool:
+    """Whether more than rounding of the energy was not untold."""
+    return share.energy_j - untold_j > _ROUNDING * share.energy_j
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...]) -> Counter:
