@@ -103,5 +103,9 @@ class ProfileError(ControllerError):
     """A pool cannot be profiled as it stands; the message says what is in the way and the remedy."""
 
 
+class PowerLost(ProfileError):  # noqa: N818 - reads as the outcome it is
+    """The power of a pool that is profiled cannot be read, which may pass."""
+
+
 class StoreError(ControllerError):
     """A record could not be written, or the chain of records does not verify."""

@@ -144,7 +144,7 @@ def find_out(
         (memory.bias_w, memory.bias_at_s),
         measured_w=measured.value_w,
         charged_w=charged_w,
-        leaving_w=draining_power_w(site, views),
+        leaving_w=draining_power_w(site, views, tokens),
     )
     stale_s, default = policy.signal_stale_s, (policy.default_price_usd_per_mwh, policy.default_carbon_kg_per_mwh)
     price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))

@@ -8,7 +8,7 @@ first. What is added to a plan's prediction, compared with it or left free for i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller.energy.load_power import Arrivals, Load, busy_frac, is_never_empty, power_while_w
@@ -118,10 +118,18 @@ def _at_meter_w(
     return at_meter_w(site, sum(power_w(view, by_id.get(view.instance.instance_id)) for view in views))
 
 
-def draining_power_w(site: Site, views: tuple[View, ...]) -> float:
-    """Power at the meter that goes once the draining instances are asleep."""
+def draining_power_w(site: Site, views: tuple[View, ...], counts: tuple[TokenCount, ...]) -> float:
+    """Power at the meter that goes once the draining instances are asleep: what they draw now, beyond that.
+
+    No more than P0, as the energy of the tokens goes where the requests go; less where one computes now and then.
+    """
+    by_id: dict[InstanceId, TokenCount] = {count.instance_id: count for count in counts}
     return site.pue * sum(
-        max(0.0, view.pool.curves.p0_w - view.pool.curves.sleeping_w)
+        max(0.0, min(view.pool.curves.p0_w, _now_w(view, by_id)) - view.pool.curves.sleeping_w)
         for view in views
         if view.state is InstanceState.SERVING and view.intent.phase in (Phase.DRAIN, Phase.SLEEP)
     )
+
+
+def _now_w(view: View, counts: Mapping[InstanceId, TokenCount]) -> float:
+    return instance_power_w(view, counts.get(view.instance.instance_id))

@@ -107,6 +107,6 @@ def _shown_progress() -> Iterator[Told]:
         def told(done: int, of: int, doing: str) -> None:
             bar.update(task, completed=done, total=of, description=doing)
             if not console.is_terminal:
-                console.print(f"{done} of {of} cells; now {doing}", markup=False, highlight=False)
+                console.print(f"{done} of {of} cells; now {doing}", markup=False, highlight=False, soft_wrap=True)
 
         yield told

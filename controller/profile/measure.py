@@ -15,7 +15,7 @@ from controller.profile.design import Cell
 from controller.profile.estimate import Row
 from controller.profile.facts import Counters
 from controller.profile.load import ClosedLoop
-from controller.profile.power import GpuMeter, PowerSample, mean_w
+from controller.profile.power import GpuMeter, PowerSample, mean_w, means_w, stuck
 from controller.profile.steady import PARTS, Steadiness, steadiness
 from controller.profile.target import Target
 
@@ -34,6 +34,8 @@ QUICK_FRAC, MOST_READINGS = 0.02, 5
 """A reading may take this share of a part of the window, or is tried again so many times."""
 STEP_COUNT_RATIO = 1.3
 """The engine's count of steps is believed within this ratio of what the times between tokens say."""
+
+_KEPT = "run the same command again: what was measured is kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Bench:
         self._pace = pace
         self._clock = clock
         self._seed = seed
+        self._idle_by_gpu_w: tuple[float, ...] = ()
 
     async def require_quiet(self, wait_s: float = DRAIN_S) -> None:
         """Wait until nothing runs in the engine, and see that its counters then stand still.
@@ -101,7 +104,8 @@ class Bench:
         """Mean power without work.
 
         Raises:
-            ProfileError: requests came meanwhile, or the power cannot be read.
+            ProfileError: requests came meanwhile.
+            PowerLost: the power cannot be read.
         """
         before = await self._target.counters()
         samples = [await self._meter.sample(self._clock.wall_s())]
@@ -111,7 +115,9 @@ class Bench:
         after = await self._target.counters()
         if after.steps != before.steps or after.running + after.waiting > 0:
             raise ProfileError("the engine worked while its idle power was measured: stop its other clients")
-        return mean_w(samples)
+        by_gpu_w = means_w(samples)
+        self._idle_by_gpu_w = self._idle_by_gpu_w or by_gpu_w
+        return sum(by_gpu_w)
 
     async def measure(self, cell: Cell, idle_w: float) -> MeasuredCell:
         """Measure a cell.
@@ -121,9 +127,11 @@ class Bench:
             idle_w: power without work, which times without a request are taken out at.
 
         Raises:
-            ProfileError: the engine refuses the load, others use it, or its power cannot be read.
+            ProfileError: the engine refuses the load, others use it, or the source shows other GPUs than its own.
+            PowerLost: its power cannot be read.
         """
         await self.require_quiet()
+        quiet = await self._meter.sample(self._clock.wall_s())
         before = await self._target.counters()
         rng = Random(zlib.crc32(f"{self._seed}/{cell}/{self._clock.wall_s()}".encode()))
         load = ClosedLoop(
@@ -137,6 +145,7 @@ class Bench:
             await load.end()
         after = await self._target.counters()
         self._require_alone(before, after, load, cell)
+        self._require_own(cell, quiet, [moment.power for moment in moments])
         return _result(cell, moments, load, idle_w=idle_w)
 
     async def _fill(self, load: ClosedLoop, cell: Cell) -> None:
@@ -209,6 +218,30 @@ class Bench:
         if counted > bound:
             raise _others(f"the engine made {counted:g} tokens, {load.counts.tokens:.0f} of which came here")
 
+    def _require_own(self, cell: Cell, quiet: PowerSample, loaded: Sequence[PowerSample]) -> None:
+        """See that each GPU answers to the load; all of them at rest is told by the whole power.
+
+        With fewer than two requests for each GPU one may rest by right, as where replicas share the requests.
+        """
+        uuids = self._meter.uuids
+        if still := stuck([quiet, *loaded]):
+            names = ", ".join(uuids[index] for index in still)
+            raise ProfileError(
+                f"{cell}: {names} at {quiet.gpus[still[0]].value_w:g} W before the load and all through it: sensor or "
+                f"exporter is stuck, or it is no GPU of the engine's; {_KEPT}"
+            )
+        if not self._idle_by_gpu_w or cell.concurrency < 2 * len(uuids):
+            return
+        both = zip(uuids, means_w(loaded), self._idle_by_gpu_w, strict=True)
+        resting = [
+            f"{uuid} ({now_w:.0f} W, {idle_w:.0f} W)" for uuid, now_w, idle_w in both if is_at_rest(now_w, idle_w)
+        ]
+        if 0 < len(resting) < len(uuids):
+            raise ProfileError(
+                f"{cell}: {', '.join(resting)} draw hardly more than without work while the others do: they are other "
+                "engines' GPUs; name this engine's own with --gpu-uuid, and give --out another place"
+            )
+
 
 def is_at_rest(power_w: float, idle_w: float) -> bool:
     """Whether GPUs draw no more than they do without work."""
@@ -217,8 +250,7 @@ def is_at_rest(power_w: float, idle_w: float) -> bool:
 
 def _others(what: str) -> ProfileError:
     return ProfileError(
-        f"others use the instance: {what}. Take it out of its router, stop its other clients, and run the same command "
-        "again: what was measured is kept"
+        f"others use the instance: {what}. Take it out of its router, stop its other clients, and {_KEPT}"
     )
 
 

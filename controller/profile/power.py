@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from controller.errors import ConfigError, ProfileError
+from controller.clock import Clock
+from controller.errors import ConfigError, PowerLost, ProfileError
 from controller.model.observation import Missing, Quality, Reading
 from controller.signals.power.source import BoardSource, GpuSource
 
 MOST_SHOWN = 12
+LOOK_S = 1.0
+"""Between two looks at a source that is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +22,21 @@ class PowerSample:
 
     Attributes:
         at_s: when it was read.
-        value_w: their sum.
-        energy_j: sum of their counters, None where one has none.
-        energy_at_s: when the counters last moved.
+        gpus: one reading for each, in the order of the meter's UUIDs.
     """
 
     at_s: float
-    value_w: float
-    energy_j: float | None
-    energy_at_s: float
+    gpus: tuple[Reading, ...]
+
+    @property
+    def has_counters(self) -> bool:
+        """Whether every GPU has an energy counter."""
+        return all(gpu.energy_j is not None for gpu in self.gpus)
+
+    @property
+    def value_w(self) -> float:
+        """Sum of the gauges."""
+        return sum(gpu.value_w for gpu in self.gpus)
 
 
 class GpuMeter:
@@ -56,7 +65,8 @@ class GpuMeter:
 
         Raises:
             ConfigError: a named GPU is not shown, or the source shows more or fewer than the instance has.
-            ProfileError: the source cannot be read.
+            ProfileError: the source shows no GPU.
+            PowerLost: the source cannot be read.
         """
         readings = await self._read(now_s)
         shown = ", ".join(list(readings)[:MOST_SHOWN]) + (", ..." if len(readings) > MOST_SHOWN else "")
@@ -74,6 +84,10 @@ class GpuMeter:
                 f"shown are {shown}"
             )
         self.uuids = found
+        self.is_emulated = any(
+            isinstance(reading, Reading) and reading.quality is Quality.EMULATED
+            for reading in (readings[uuid] for uuid in found)
+        )
         self._see_boards()
 
     def _see_boards(self) -> None:
@@ -88,7 +102,7 @@ class GpuMeter:
         """Read all GPUs.
 
         Raises:
-            ProfileError: one cannot be read.
+            PowerLost: one cannot be read.
         """
         readings = await self._read(now_s)
         found: list[Reading] = []
@@ -96,39 +110,79 @@ class GpuMeter:
             reading = readings.get(uuid)
             if not isinstance(reading, Reading):
                 reason = reading.reason if isinstance(reading, Missing) else "it is no longer shown"
-                raise ProfileError(f"--power {self._spec}: {uuid}: {reason}; without its power nothing can be fitted")
+                raise PowerLost(f"--power {self._spec}: {uuid}: {reason}; without its power nothing can be fitted")
             found.append(reading)
         self.is_emulated = self.is_emulated or any(reading.quality is Quality.EMULATED for reading in found)
-        counters = [reading.energy_j for reading in found if reading.energy_j is not None]
-        return PowerSample(
-            at_s=now_s,
-            value_w=sum(reading.value_w for reading in found),
-            energy_j=sum(counters) if len(counters) == len(found) else None,
-            energy_at_s=sum(reading.observed_at_s for reading in found) / len(found),
-        )
+        return PowerSample(now_s, tuple(found))
+
+    async def back(self, clock: Clock, patience_s: float) -> bool:
+        """Wait until all GPUs are read and their readings are new; whether that came to pass.
+
+        Args:
+            clock: to wait by.
+            patience_s: longest wait.
+        """
+        end_s = clock.monotonic_s() + patience_s
+        first: PowerSample | None = None
+        while clock.monotonic_s() < end_s:
+            try:
+                sample = await self.sample(clock.wall_s())
+            except PowerLost:
+                first = None
+            else:
+                first = first or sample
+                if all(
+                    now.observed_at_s > then.observed_at_s for now, then in zip(sample.gpus, first.gpus, strict=True)
+                ):
+                    return True
+            await clock.sleep(LOOK_S)
+        return False
 
     async def _read(self, now_s: float) -> Mapping[str, Reading | Missing]:
         readings, errors = await self._source.read(now_s)
         if errors:
-            raise ProfileError(
-                f"--power {self._spec}: {errors[0]}; see that the source runs and can be reached from here"
-            )
+            raise PowerLost(f"--power {self._spec}: {errors[0]}; see that the source runs and can be reached from here")
         return readings
 
 
 def mean_w(samples: Sequence[PowerSample]) -> float:
-    """Mean power between the first and the last sample: by the energy counters, else by the gauges.
+    """Mean power between the first and the last sample, of all GPUs.
 
     Raises:
-        ProfileError: a counter went back or stood still.
+        PowerLost: a counter went back or stood still.
+    """
+    return sum(means_w(samples))
+
+
+def means_w(samples: Sequence[PowerSample]) -> tuple[float, ...]:
+    """Mean power of each GPU between the first and the last sample: by the energy counters, else by the gauges.
+
+    Raises:
+        PowerLost: a counter went back or stood still.
     """
     first, last = samples[0], samples[-1]
-    if first.energy_j is None or last.energy_j is None:
-        return sum(sample.value_w for sample in samples) / len(samples)
-    passed_s, used_j = last.energy_at_s - first.energy_at_s, last.energy_j - first.energy_j
+    if not (first.has_counters and last.has_counters):
+        return tuple(sum(values) / len(samples) for values in _gauges(samples))
+    return tuple(_counted_w(then, now) for then, now in zip(first.gpus, last.gpus, strict=True))
+
+
+def stuck(samples: Sequence[PowerSample]) -> tuple[int, ...]:
+    """Indices of the GPUs whose gauge tells the very same power in all samples, where only gauges tell it."""
+    if all(sample.has_counters for sample in samples):
+        return ()
+    return tuple(index for index, values in enumerate(_gauges(samples)) if len(set(values)) == 1)
+
+
+def _gauges(samples: Sequence[PowerSample]) -> list[tuple[float, ...]]:
+    """Values by GPU."""
+    return list(zip(*([gpu.value_w for gpu in sample.gpus] for sample in samples), strict=True))
+
+
+def _counted_w(then: Reading, now: Reading) -> float:
+    passed_s, used_j = now.observed_at_s - then.observed_at_s, (now.energy_j or 0.0) - (then.energy_j or 0.0)
     if passed_s <= 0 or used_j < 0:
-        raise ProfileError(
-            f"the energy counters moved by {used_j:.3f} J in {passed_s:.3f} s: the exporter is too slow for this "
-            "window or was restarted; set DCGM_EXPORTER_INTERVAL=1000, or lengthen --window-s"
+        raise PowerLost(
+            f"an energy counter of {now.source} moved by {used_j:.3f} J in {passed_s:.3f} s: the exporter hangs, was "
+            "restarted, or is too slow for this window; set DCGM_EXPORTER_INTERVAL=1000, or lengthen --window-s"
         )
     return used_j / passed_s

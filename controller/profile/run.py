@@ -18,6 +18,7 @@ from controller.profile.facts import EngineFacts
 from controller.profile.kernel import Kernel
 from controller.profile.measure import Bench, is_at_rest
 from controller.profile.options import ProfileOptions
+from controller.profile.patience import with_power
 from controller.profile.power import GpuMeter
 from controller.profile.target import Address, Target
 from controller.signals.power.http_access import HttpOptions, tls_context
@@ -102,12 +103,11 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         await bench.require_quiet()
         file = CellsFile(options.cells_path, _head(options, subject, address))
         file.open()
-        told(0, 1, "idle power")
-        rest = await _rest(options, bench, target, file=file, clock=clock)
-        drift_frac = await _cells(subject, bench, file, told, rest.idle_w)
+        course = _Course(bench, target, meter, file, told, clock)
+        rest = await _rest(options, course)
+        drift_frac = await _cells(subject, course, rest.idle_w)
         fit = _fit(file.cells)
         fit.check()
-        await meter.sample(clock.wall_s())
         is_emulated = subject.engine.is_emulated or meter.is_emulated
         return Profiled(subject, tuple(file.cells), rest, fit, clock.wall_s(), is_emulated, drift_frac)
 
@@ -152,8 +152,48 @@ def _head(options: ProfileOptions, subject: Subject, address: Address) -> dict[s
     }
 
 
-async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: CellsFile, clock: Clock) -> Rest:
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What the parts of one profile share."""
+
+    bench: Bench
+    target: Target
+    meter: GpuMeter
+    file: CellsFile
+    told: Told
+    clock: Clock
+
+    async def rest_w(self) -> float:
+        """Power without work."""
+        self.told(0, 1, "idle power")
+        return await with_power(self.bench.rest_w, self.meter, lambda why: self.told(0, 1, _waiting(why)), self.clock)
+
+    async def take(self, cell: Cell, idle_w: float, doing: str, of: int) -> MeasuredCell:
+        """Measure a cell and keep it."""
+        done = len(self.file.cells)
+        self.told(done, of, doing)
+        measured = await with_power(
+            lambda: self.bench.measure(cell, idle_w),
+            self.meter,
+            lambda why: self.told(done, of, _waiting(why)),
+            self.clock,
+        )
+        if is_at_rest(measured.row.power_w, idle_w):
+            raise ProfileError(
+                f"{cell}: {measured.row.power_w:.0f} W, hardly above the {idle_w:.0f} W without work: the source of "
+                "power shows other GPUs than the engine's; name its own with --gpu-uuid"
+            )
+        self.file.add(measured)
+        return measured
+
+
+def _waiting(why: str) -> str:
+    return f"waiting for the power: {why}"
+
+
+async def _rest(options: ProfileOptions, course: _Course) -> Rest:
     """Idle power, and that asleep where it is asked for; from the file where an earlier run measured them."""
+    file, target, clock = course.file, course.target, course.clock
     if file.rest is not None and (file.rest.sleeping_w is not None or not options.sleep):
         return file.rest
     if options.sleep and await target.is_sleeping() is None:
@@ -161,14 +201,14 @@ async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: 
             "--sleep: the engine has no /sleep; start it with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1, or leave "
             "the option out and give --sleeping-w where it is known"
         )
-    rest = Rest(await bench.rest_w())
+    rest = Rest(await course.rest_w())
     if options.sleep:
         began_s = clock.monotonic_s()
         try:
             await target.change("/sleep?level=1")
             sleep_s = clock.monotonic_s() - began_s
             await clock.sleep(1.0)
-            sleeping_w = await bench.rest_w()
+            sleeping_w = await course.rest_w()
         finally:
             began_s = clock.monotonic_s()
             await target.change("/wake_up")
@@ -177,8 +217,9 @@ async def _rest(options: ProfileOptions, bench: Bench, target: Target, *, file: 
     return rest
 
 
-async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, idle_w: float) -> float | None:
+async def _cells(subject: Subject, course: _Course, idle_w: float) -> float | None:
     """The coarse design, then what is unsure, then the first load again; returns how far that one drifted."""
+    file = course.file
     planned = list(design.coarse(subject.design, subject.limits))
     anew = file.forget_faulted()
     known = {cell.cell for cell in file.cells} | set(anew)
@@ -188,14 +229,7 @@ async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, id
 
     async def take(cell: Cell) -> None:
         doing = f"{cell}, anew: an earlier run left it out" if cell in anew else str(cell)
-        told(len(file.cells), max(len(planned), len(file.cells) + len(left)) + 1, doing)
-        measured = await bench.measure(cell, idle_w)
-        if is_at_rest(measured.row.power_w, idle_w):
-            raise ProfileError(
-                f"{cell}: {measured.row.power_w:.0f} W, hardly above the {idle_w:.0f} W without work: the source of "
-                "power shows other GPUs than the engine's; name its own with --gpu-uuid"
-            )
-        file.add(measured)
+        await course.take(cell, idle_w, doing, max(len(planned), len(file.cells) + len(left)) + 1)
 
     while left:
         await take(left.pop(0))
@@ -205,7 +239,7 @@ async def _cells(subject: Subject, bench: Bench, file: CellsFile, told: Told, id
     if len(again) == 1:
         await take(reference)
         again = [cell for cell in file.cells if cell.cell == reference and cell.is_usable]
-    told(len(file.cells), len(file.cells), "fit")
+    course.told(len(file.cells), len(file.cells), "fit")
     if len(again) < 2:
         return None
     first, last = again[0].row, again[-1].row

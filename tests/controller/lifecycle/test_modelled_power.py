@@ -75,10 +75,35 @@ def test_tokens_add_to_it():
     assert modelled == pytest.approx(1.1 * (expected + idle_rest) + 500.0)
 
 
-def test_draining_instances_will_leave_their_power():
+@pytest.mark.parametrize(
+    ("running", "per_s", "goes_w"),
+    [(0, 0.0, BF16.idle_w), (5, 1000.0, BF16.p0_w), (5, None, BF16.p0_w)],
+    ids=["empty", "busy: tokens go elsewhere", "not counted yet"],
+)
+def test_draining_instances_will_leave_what_they_draw_but_for_their_tokens(running, per_s, goes_w):
     seen = observed()
-    intents = (Intent(seen.instances[0].instance_id, Phase.DRAIN, NOW_S),)
-    assert draining_power_w(site(), views_of(seen, intents)) == pytest.approx(1.1 * (BF16.p0_w - BF16.sleeping_w))
+    first = replace(seen.instances[0], running=running)
+    views = views_of(
+        replace(seen, instances=(first, *seen.instances[1:])), (Intent(first.instance_id, Phase.DRAIN, NOW_S),)
+    )
+    counts = (
+        ()
+        if per_s is None
+        else (TokenCount(first.instance_id, NOW_S, 0.0, 0.0, per_s, 0.0, running=(running, running)),)
+    )
+    assert draining_power_w(site(), views, counts) == pytest.approx(1.1 * (goes_w - BF16.sleeping_w))
+
+
+def test_of_a_draining_instance_that_is_almost_empty_goes_its_share_of_p0():
+    """One step a second: far from continuous occupancy."""
+    seen = observed()
+    first = replace(seen.instances[0], running=0)
+    views = views_of(
+        replace(seen, instances=(first, *seen.instances[1:])), (Intent(first.instance_id, Phase.DRAIN, NOW_S),)
+    )
+    count = TokenCount(first.instance_id, NOW_S, 0.0, 0.0, 1.0, 0.0, steps_per_s=1.0, running=(0, 1))
+    goes_w = draining_power_w(site(), views, (count,)) / 1.1 + BF16.sleeping_w
+    assert BF16.idle_w < goes_w < BF16.idle_w + 0.1 * (BF16.p0_w - BF16.idle_w)
 
 
 class Followed:

@@ -42,6 +42,23 @@ async def bench(**changes: Any) -> AsyncIterator[tuple[Bench, Emulator]]:
 
 
 @asynccontextmanager
+async def mixed(*uuids: str, counters: bool = True) -> AsyncIterator[tuple[Bench, Emulator]]:
+    """A bench on `bf16-0` that is told to read the named GPUs, where the exporter shows those of two engines."""
+    clock = SystemClock()
+    option = "" if counters else "?energy=absent"
+    async with (
+        emulated(instance(**CURVES), instance("other-0", **CURVES)) as emulator,
+        aiohttp.ClientSession() as session,
+    ):
+        spec = f"dcgm=http://127.0.0.1:{emulator.control_port}/metrics{option}"
+        async with open_source(spec, clock) as source:
+            target = Target(session, Address(f"http://127.0.0.1:{emulator.ports['bf16-0']}"))
+            meter = GpuMeter(source, spec, uuids)
+            await meter.find(clock.wall_s(), 2)
+            yield Bench(target, MODEL, meter, pace=PACE, clock=clock), emulator
+
+
+@asynccontextmanager
 async def stranger(port: int, requests: int = 3) -> AsyncIterator[None]:
     """Somebody else's requests."""
     async with aiohttp.ClientSession() as session:
@@ -122,6 +139,26 @@ def test_other_gpus_without_work_vary_by_less_than_work_adds() -> None:
     assert is_at_rest(900.3, 900.0)
     assert is_at_rest(890.0, 900.0)
     assert not is_at_rest(960.0, 900.0)
+
+
+async def test_one_gpu_of_another_engine_that_works_steadily_is_named() -> None:
+    """Half of the sum answers to the load, and the fit would take that for the whole."""
+    async with (
+        mixed("GPU-emulated-bf16-0-0", "GPU-emulated-other-0-1") as (at, emulator),
+        stranger(emulator.ports["other-0"]),
+    ):
+        await asyncio.sleep(0.3)
+        idle_w = await at.rest_w()
+        with pytest.raises(ProfileError, match=r"GPU-emulated-other-0-1 \(\d+ W, \d+ W\) draw hardly more"):
+            await at.measure(Cell(8, 32, 32), idle_w)
+
+
+async def test_a_gauge_that_tells_the_same_at_rest_and_under_load_is_named() -> None:
+    async with mixed("GPU-emulated-bf16-0-0", "GPU-emulated-other-0-1", counters=False) as (at, _):
+        with pytest.raises(
+            ProfileError, match=r"GPU-emulated-other-0-1 at [\d.]+ W before the load and all through it"
+        ):
+            await at.measure(Cell(8, 32, 32), 100.0)
 
 
 async def test_an_engine_that_refuses_the_load_is_told() -> None:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from controller.errors import ConfigError, ProfileError, SignalError
+from controller.clock import VirtualClock
+from controller.errors import ConfigError, PowerLost, ProfileError, SignalError
 from controller.model.observation import Missing, Quality, Reading
-from controller.profile.power import GpuMeter, PowerSample, mean_w
+from controller.profile.power import GpuMeter, PowerSample, mean_w, means_w, stuck
 from controller.signals.power.source import Board
 
 
@@ -101,7 +102,44 @@ async def test_a_source_that_cannot_be_read_is_told() -> None:
         await meter(Source({})).find(0.0, None)
 
 
-def test_a_counter_that_stands_still_is_told() -> None:
-    still = PowerSample(at_s=1.0, value_w=300.0, energy_j=5.0, energy_at_s=1.0)
-    with pytest.raises(ProfileError, match="DCGM_EXPORTER_INTERVAL"):
-        mean_w([still, still])
+def sample(at_s: float, *watts: float, energy_j: float | None = None) -> PowerSample:
+    return PowerSample(at_s, tuple(Reading(w, energy_j, at_s, "dcgm", Quality.DIRECT) for w in watts))
+
+
+def test_a_counter_that_stands_still_is_told_although_others_move() -> None:
+    still = Reading(300.0, 5.0, 1.0, "dcgm", Quality.DIRECT)
+    samples = [
+        PowerSample(at_s, (still, Reading(300.0, 5.0 + at_s, at_s, "dcgm", Quality.DIRECT))) for at_s in (1.0, 2.0)
+    ]
+    with pytest.raises(PowerLost, match=r"of dcgm moved by 0\.000 J in 0\.000 s.*DCGM_EXPORTER_INTERVAL"):
+        mean_w(samples)
+
+
+def test_each_gpu_has_its_own_mean() -> None:
+    assert means_w([sample(0.0, 300.0, 100.0), sample(1.0, 500.0, 100.0)]) == (400.0, 100.0)
+
+
+def test_a_gauge_that_never_moves_is_found_and_counters_judge_themselves() -> None:
+    samples = [sample(0.0, 300.0, 100.0), sample(1.0, 500.0, 100.0), sample(2.0, 500.0, 100.0)]
+    assert stuck(samples) == (1,)
+    assert stuck([sample(at_s, 300.0, energy_j=at_s) for at_s in (0.0, 1.0)]) == ()
+
+
+class Frozen(Source):
+    """What it tells is always of one moment, as a stream that hangs leaves it."""
+
+    async def read(self, now_s: float) -> tuple[dict[str, Reading | Missing], tuple[SignalError, ...]]:
+        return await super().read(1.0)
+
+
+async def test_a_source_is_back_when_its_readings_are_new() -> None:
+    source, clock = Source({"GPU-a": 300.0}), VirtualClock(100.0)
+    gpus = meter(source)
+    await gpus.find(clock.wall_s(), 1)
+    assert await gpus.back(clock, 10.0)
+    frozen = meter(Frozen({"GPU-a": 300.0}), "GPU-a")
+    source.errors = (SignalError("http://gpus", "cannot connect"),)
+    for lost in (gpus, frozen):
+        began_s = clock.monotonic_s()
+        assert not await lost.back(clock, 10.0)
+        assert clock.monotonic_s() - began_s == pytest.approx(10.0)

@@ -16,6 +16,7 @@ from controller.errors import ConfigError, FitRefused, ProfileError
 from controller.model.observation import InstanceState
 from controller.model.perf import FITTED
 from controller.profile import options as options_module
+from controller.profile import power as power_module
 from controller.profile.cells import MeasuredCell
 from controller.profile.design import Cell
 from controller.profile.measure import Bench
@@ -23,6 +24,7 @@ from controller.profile.options import QUICK, ProfileOptions
 from controller.profile.run import Profiled, profile
 from controller.simulation.emulator import Emulator
 from tests.fakes.certificates import Authority
+from tests.fakes.cut_line import cut_off
 from tests.fakes.emulated import emulated, instance
 from tests.fakes.profiles import file_of, measured
 from tests.fakes.tls_front import tls_front
@@ -178,6 +180,28 @@ async def test_the_power_of_other_gpus_ends_the_profile_at_the_first_cell(tmp_pa
         given = options(emulator, tmp_path, gpu_uuids=("GPU-emulated-other-0-*",))
         with pytest.raises(ProfileError, match=r"hardly above the \d+ W without work.*--gpu-uuid"):
             await run(given)
+
+
+async def test_a_power_source_that_dies_in_a_cell_and_comes_back_costs_that_cell_s_time_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(power_module, "LOOK_S", 0.1)
+    async with emulated(instance(**CURVES)) as emulator, cut_off(emulator.control_port) as line:
+        given = options(emulator, tmp_path, power=f"dcgm=http://127.0.0.1:{line.port}/metrics")
+        running = asyncio.create_task(run(given))
+        while not given.cells_path.exists() or given.cells_path.read_text().count('"row"') < 2:
+            await asyncio.sleep(0.05)
+        line.is_cut = True
+        await asyncio.sleep(1.5)
+        assert given.cells_path.read_text().count('"row"') < 4
+        line.is_cut = False
+        found, said = await running
+    waits = [text for text in said if "waiting for the power" in text]
+    assert waits
+    assert "/metrics" in waits[0]
+    assert len(found.used) > 4
+    for name, value in zip(FITTED[:4], found.fit.steps.parameters()[:4], strict=True):
+        assert value == pytest.approx(CURVES[name], rel=0.1), name
 
 
 async def test_an_engine_that_sleeps_is_told_before_its_rest_is_taken_for_idle(tmp_path: Path) -> None:
