@@ -195,7 +195,7 @@ async def assemble(
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
-        board = Board(site, policy.mode.value, observed.latency.quantiles)
+        board = Board(site, policy.mode.value, observed.latency.quantiles, policy.reading_stale_s)
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),

@@ -15,7 +15,7 @@ from typing import Any
 from controller.dashboard.rates import Rates
 from controller.dashboard.snapshot import Derived, Json, SolverFigures, build
 from controller.model.fleet import Site
-from controller.model.observation import RouterObservation
+from controller.model.observation import Reading, RouterObservation
 from controller.runner import Status
 from controller.signals.latency import Latency
 from controller.tick import Decision
@@ -31,12 +31,20 @@ class TooManySubscribers(Exception):  # noqa: N818 - reads as the outcome it is
 
 
 class Board:
-    """A watcher of the runner."""
+    """A watcher of the runner.
 
-    def __init__(self, site: Site, mode: str, latency: Callable[[], Latency]) -> None:
+    Args:
+        site: the fleet.
+        mode: of the controller.
+        latency: of the last seconds.
+        stale_s: age beyond which a power reading counts as missing.
+    """
+
+    def __init__(self, site: Site, mode: str, latency: Callable[[], Latency], stale_s: float) -> None:
         self._site = site
         self._mode = mode
         self._latency = latency
+        self._stale_s = stale_s
         self._rates = Rates()
         self._history: deque[Json] = deque(maxlen=HISTORY_POINTS)
         self._subscribers: set[asyncio.Queue[bytes | None]] = set()
@@ -49,13 +57,14 @@ class Board:
     def take(self, status: Status) -> None:
         """Take in a status and pass its snapshot on."""
         observation = status.observation
-        window = self._rates.take(observation.now_s, observation.instances, status.energy_j)
+        energy_j = status.energy_j if isinstance(observation.site_power, Reading) else None
+        window = self._rates.take(observation.now_s, observation.instances, energy_j)
         if isinstance(observation.router, RouterObservation):
             self._served_tokens = sum(item.output_tokens for item in observation.router.demand)
             self._refused_requests = sum(item.refused for item in observation.router.demand)
         self._take_decision(status.decision)
         derived = Derived(window, self._latency(), self._solver, self._served_tokens, self._refused_requests)
-        self.snapshot = build(self._site, status, derived, self._mode)
+        self.snapshot = build(self._site, status, derived, self._mode, self._stale_s)
         self._history.append(point_of(self.snapshot))
         self._send(json.dumps(self.snapshot, separators=(",", ":")).encode())
 

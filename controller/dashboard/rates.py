@@ -19,7 +19,7 @@ class Window:
     Attributes:
         output_tokens_per_s: by pool.
         share_frac: by pool, of all output tokens; empty while there are none.
-        j_per_output_token: site energy over output tokens; None while there are none.
+        j_per_output_token: site energy over output tokens; None while there are none, or power was not measured.
     """
 
     output_tokens_per_s: Mapping[PoolId, float]
@@ -34,10 +34,16 @@ class Rates:
         self._window_s = window_s
         self._last: dict[InstanceId, float] = {}
         self._totals: dict[PoolId, float] = {}
-        self._points: deque[tuple[float, dict[PoolId, float], float]] = deque(maxlen=4096)
+        self._points: deque[tuple[float, dict[PoolId, float], float | None]] = deque(maxlen=4096)
 
-    def take(self, now_s: float, instances: tuple[InstanceObservation, ...], energy_j: float) -> Window:
-        """Take in counters; an engine that restarted counts on from where it was."""
+    def take(self, now_s: float, instances: tuple[InstanceObservation, ...], energy_j: float | None) -> Window:
+        """Take in counters; an engine that restarted counts on from where it was.
+
+        Args:
+            now_s: wall clock.
+            instances: with their counters.
+            energy_j: of the site so far; None while its power is not measured.
+        """
         for instance in instances:
             counted = instance.generation_tokens
             before = self._last.get(instance.instance_id, counted)
@@ -50,15 +56,17 @@ class Rates:
         return self._window()
 
     def _window(self) -> Window:
-        first_s, first, first_j = self._points[0]
-        last_s, last, last_j = self._points[-1]
+        first_s, first, _ = self._points[0]
+        last_s, last, _ = self._points[-1]
         span_s = last_s - first_s
         if span_s < _LEAST_SPAN_S:
             return Window({}, {}, None)
         tokens = {pool_id: total - first.get(pool_id, 0.0) for pool_id, total in last.items()}
         total = sum(tokens.values())
+        energies_j = [energy_j for _, _, energy_j in self._points if energy_j is not None]
+        is_measured = len(energies_j) == len(self._points)
         return Window(
             output_tokens_per_s={pool_id: count / span_s for pool_id, count in tokens.items()},
             share_frac={pool_id: count / total for pool_id, count in tokens.items()} if total > 0 else {},
-            j_per_output_token=(last_j - first_j) / total if total > 0 else None,
+            j_per_output_token=(energies_j[-1] - energies_j[0]) / total if total > 0 and is_measured else None,
         )

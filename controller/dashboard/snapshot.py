@@ -48,8 +48,16 @@ class Derived:
     refused_requests: float | None
 
 
-def build(site: Site, status: Status, derived: Derived, mode: str) -> Json:
-    """The snapshot; units stand in the keys, None is not known."""
+def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: float) -> Json:
+    """The snapshot; units stand in the keys, None is not known.
+
+    Args:
+        site: the fleet.
+        status: of the loop.
+        derived: from the statuses before it.
+        mode: of the controller.
+        stale_s: age beyond which a power reading counts as missing.
+    """
     observation = status.observation
     diagnostics = status.decision.diagnostics if status.decision is not None else None
     readings = [reading for _, reading in observation.gpu_power if isinstance(reading, Reading)]
@@ -65,7 +73,7 @@ def build(site: Site, status: Status, derived: Derived, mode: str) -> Json:
         "carbon_kg_per_mwh": _in_force(observation.carbon_kg_per_mwh, observation.now_s),
         "event": _event(diagnostics),
         "pools": [
-            _pool(pool, observation, diagnostics, derived.window)
+            _pool(pool, observation, diagnostics, derived.window, stale_s)
             | {"j_per_output_token": dict(status.j_per_output_token.get(pool.pool_id, {}))}
             for pool in site.pools
         ],
@@ -150,9 +158,16 @@ def _event(diagnostics: Diagnostics | None) -> Json | None:
     }
 
 
-def _pool(pool: Pool, observation: Observation, diagnostics: Diagnostics | None, window: Window) -> Json:
+def _pool(
+    pool: Pool, observation: Observation, diagnostics: Diagnostics | None, window: Window, stale_s: float
+) -> Json:
     draining = set(diagnostics.draining) if diagnostics else set()
-    by_uuid = dict(observation.gpu_power)
+    since_s = observation.now_s - stale_s
+    by_uuid = {
+        uuid: reading
+        for uuid, reading in observation.gpu_power
+        if isinstance(reading, Reading) and reading.observed_at_s >= since_s
+    }
     watts = {
         instance.instance_id: _sum_w([by_uuid.get(uuid) for uuid in instance.gpu_uuids]) for instance in pool.instances
     }
@@ -168,6 +183,7 @@ def _pool(pool: Pool, observation: Observation, diagnostics: Diagnostics | None,
         if seen.pool_id == pool.pool_id
     ]
     states = [item["state"] for item in instances]
+    is_heard = any(state != InstanceState.UNREACHABLE.value for state in states)
     known_w = [value for value in watts.values() if value is not None]
     target = next((p.target_on for p in diagnostics.pools if p.pool_id == pool.pool_id), None) if diagnostics else None
     return {
@@ -181,7 +197,7 @@ def _pool(pool: Pool, observation: Observation, diagnostics: Diagnostics | None,
         "target_on": target,
         "instances": instances,
         "power_w": sum(known_w) if len(known_w) == len(watts) else None,
-        "output_tokens_per_s": window.output_tokens_per_s.get(pool.pool_id),
+        "output_tokens_per_s": window.output_tokens_per_s.get(pool.pool_id) if is_heard else None,
         "share_frac": window.share_frac.get(pool.pool_id),
         "evidence": pool.curves.provenance.evidence.value,
         "evidence_source": pool.curves.provenance.source,
@@ -194,8 +210,8 @@ def shown_state(seen: InstanceObservation, draining: set[InstanceId]) -> str:
     return "draining" if is_draining else seen.state.value
 
 
-def _sum_w(readings: list[Reading | Missing | None]) -> float | None:
-    known = [reading.value_w for reading in readings if isinstance(reading, Reading)]
+def _sum_w(readings: list[Reading | None]) -> float | None:
+    known = [reading.value_w for reading in readings if reading is not None]
     return sum(known) if readings and len(known) == len(readings) else None
 
 
@@ -222,7 +238,10 @@ def _class(cls: RequestClass, observation: Observation, status: Status, diagnost
 
 def _ladder(status: Status, diagnostics: Diagnostics | None) -> list[Json]:
     """Every step that is below its best, the loop's own faults first."""
-    steps = [{"ladder": "loop", "step": fault.step, "reason": fault.reason} for fault in status.faults]
+    steps = [{"ladder": "loop", "step": fault.step, "reason": fault.reason, "subject": ""} for fault in status.faults]
     if diagnostics is not None:
-        steps += [{"ladder": f.ladder, "step": f.step, "reason": f.reason} for f in diagnostics.steps_down]
+        steps += [
+            {"ladder": f.ladder, "step": f.step, "reason": f.reason, "subject": f.subject}
+            for f in diagnostics.steps_down
+        ]
     return steps

@@ -41,6 +41,12 @@ function pointOf(snapshot) {
   };
 }
 
+// Null where nobody told a value: the sum of none is not zero.
+function sumOfKnown(values) {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  return known.length ? known.reduce((sum, value) => sum + value, 0) : null;
+}
+
 const field = (key) => (point) => point[key] ?? null;
 const digitsOf = (step) => [0, 1, 2, 3].find((digits) => Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6) ?? 3;
 const scaled = (factor, unit) => (value, step) => `${fmt.fixed(value * factor, digitsOf(step * factor))}${unit}`;
@@ -139,7 +145,7 @@ function showTiles(s) {
   const sub = byId("t-power-sub");
   sub.className = "";
   if (s.power.missing) {
-    sub.textContent = `not measured: ${s.power.missing}`;
+    sub.textContent = s.power.modelled_w === null ? `not measured: ${s.power.missing}` : `not measured · model ${fmt.wattsText(s.power.modelled_w)}`;
     sub.className = "bad";
   } else if (s.power.limit_w !== null) {
     const room = s.power.limit_w - s.power.measured_w;
@@ -147,18 +153,18 @@ function showTiles(s) {
     sub.className = room >= 0 ? "good" : "bad";
   } else sub.textContent = `no limit · read ${fmt.fixed(s.power.age_s, 1)} s ago`;
   sub.title = s.power.missing || `${s.power.source}, ${s.power.quality}`;
-  figure("t-jpt", [fmt.fixed(s.j_per_output_token, 2), "J"]);
+  figure("t-jpt", [fmt.fixed(s.j_per_output_token, 2), s.j_per_output_token === null ? "" : "J"]);
   byId("t-jpt-sub").textContent = `${fmt.fixed(s.energy_j / 3.6e6, 2)} kWh so far`;
   figure("t-ttft", fmt.seconds(s.latency.ttft_p50_s));
   byId("t-ttft-sub").textContent = `p50 · p99 ${fmt.secondsText(s.latency.ttft_p99_s)}`;
   figure("t-itl", fmt.seconds(s.latency.itl_p50_s));
   byId("t-itl-sub").textContent = `p50 · p99 ${fmt.secondsText(s.latency.itl_p99_s)}`;
   figure("t-served", [fmt.count(s.tokens.served), ""]);
-  const rate = s.pools.reduce((sum, pool) => sum + (pool.output_tokens_per_s || 0), 0);
+  const rate = sumOfKnown(s.pools.map((pool) => pool.output_tokens_per_s));
   byId("t-served-sub").textContent = `${fmt.fixed(rate)} tok/s now`;
   figure("t-refused", [fmt.count(s.tokens.refused), ""]);
   byId("t-refused").className = s.tokens.refused > 0 ? "bad" : "";
-  byId("t-refused-sub").textContent = `${fmt.fixed(s.classes.reduce((sum, item) => sum + (item.queued || 0), 0))} requests queued`;
+  byId("t-refused-sub").textContent = `${fmt.fixed(sumOfKnown(s.classes.map((item) => item.queued)))} requests queued`;
   figure("t-price", [fmt.fixed(s.price_usd_per_mwh, 2), ""]);
   figure("t-carbon", [fmt.fixed(s.carbon_kg_per_mwh), ""]);
 }
@@ -206,7 +212,8 @@ function showPools(s) {
     const dots = element("div", "dots");
     for (const instance of pool.instances) {
       const dot = element("span", `dot ${instance.state}`);
-      dot.title = `${instance.instance_id}: ${instance.state}, ${instance.running} running, ${instance.waiting} waiting, ${fmt.wattsText(instance.power_w)}`;
+      const load = instance.state === "unreachable" ? "" : `, ${instance.running} running, ${instance.waiting} waiting`;
+      dot.title = `${instance.instance_id}: ${instance.state}${load}, ${fmt.wattsText(instance.power_w)}`;
       dots.append(dot);
     }
     row.append(dots);
@@ -266,7 +273,7 @@ function showLadder(s) {
   }
   if (s.ladder.length === 0) line.push(element("span", "ok", "every ladder on its top rung"));
   for (const step of s.ladder) {
-    const item = element("span", step.ladder === "loop" ? "bad" : "step", `${step.ladder === "loop" ? "" : `${step.ladder}: `}${step.step.replaceAll("_", " ")}`);
+    const item = element("span", step.ladder === "loop" ? "bad" : "step", `${step.ladder === "loop" ? "" : `${step.ladder}${step.subject ? ` of ${step.subject}` : ""}: `}${step.step.replaceAll("_", " ")}`);
     item.append(element("span", "muted", ` (${step.reason})`));
     line.push(item);
   }

@@ -36,7 +36,7 @@ class Bench:
         self.recorder = ListRecorder()
         self.allocation = AllocationBoard()
         self.telemetry = Telemetry(SITE)
-        self.board = Board(SITE, "act", Latency)
+        self.board = Board(SITE, "act", Latency, 15.0)
         tasks = InstanceTasks((), self.clock)
         parts = RunnerParts(
             source=Source(),

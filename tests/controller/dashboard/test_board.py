@@ -15,7 +15,7 @@ SITE = site()
 
 
 def make_board() -> Board:
-    return Board(SITE, "act", Latency)
+    return Board(SITE, "act", Latency, 15.0)
 
 
 def status(second=0, made=None, **seen):
@@ -37,6 +37,14 @@ def test_history_as_columns_oldest_first():
     assert columns["measured_w"] == [4000.0] * 3
     assert columns["share_frac"][-1] == [1.0, None]
     assert columns["j_per_output_token"][-1] == pytest.approx(10.0)
+
+
+def test_energy_per_token_is_not_known_while_power_is_not_measured():
+    board, gone = make_board(), Missing("meter", "gone", NOW_S)
+    for second in range(4):
+        seen = {"site_power": gone} if second == 3 else {}
+        board.take(status(second, instances=(instance("bf16-0", generation_tokens=100.0 * second),), **seen))
+    assert board.history()["columns"]["j_per_output_token"][-2:] == [pytest.approx(10.0), None]
 
 
 def test_history_is_bounded(monkeypatch):

@@ -16,7 +16,7 @@ from tests.fakes.controller_parts import NOW_S, observation, site
 
 @pytest.fixture
 async def page():
-    board = Board(site(), "act", Latency)
+    board = Board(site(), "act", Latency, 15.0)
     app = web.Application()
     Pages(board).add_to(app)
     async with TestClient(TestServer(app)) as client:

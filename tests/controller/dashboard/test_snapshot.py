@@ -5,12 +5,29 @@ import pytest
 from controller.dashboard.rates import Window
 from controller.dashboard.snapshot import Derived, SolverFigures, build
 from controller.lifecycle.diagnostics import Fallback
-from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Quality, Rung
+from controller.model.observation import (
+    InstanceState,
+    Missing,
+    PowerConflict,
+    PowerLadder,
+    PowerSourceState,
+    Quality,
+    Rung,
+)
 from controller.model.plan import Slack
 from controller.runner import Fault, Status
 from controller.signals.latency import Latency
 from router.contract import InstanceId
-from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, reading, site
+from tests.fakes.controller_parts import (
+    NOW_S,
+    decision,
+    diagnostics,
+    event_diagnostics,
+    instance,
+    observation,
+    reading,
+    site,
+)
 
 SITE = site()
 DERIVED = Derived(
@@ -24,7 +41,7 @@ DERIVED = Derived(
 
 def snapshot(seen=None, *, faults=(), decided=True, **diagnosed):
     made = decision(SITE, diagnostics=diagnostics(**diagnosed)) if decided else None
-    built = build(SITE, Status(seen or observation(), made, faults, 7200.0), DERIVED, "act")
+    built = build(SITE, Status(seen or observation(), made, faults, 7200.0), DERIVED, "act", 15.0)
     json.dumps(built, allow_nan=False)
     return built
 
@@ -73,6 +90,26 @@ def test_a_pool_with_an_unread_gpu_has_no_power():
     assert told["emulated"] is False
 
 
+def test_power_that_is_too_old_is_none():
+    watts = [
+        snapshot(
+            observation(
+                gpu_power=tuple(
+                    (f"GPU-bf16-{n}-{k}", reading(1.0, at_s=NOW_S - age_s)) for n in range(2) for k in range(2)
+                )
+            )
+        )["pools"][0]["power_w"]
+        for age_s in (14.0, 16.0)
+    ]
+    assert watts == [4.0, None]
+
+
+def test_a_pool_that_is_not_heard_has_no_rate_of_tokens():
+    lost = tuple(instance(f"bf16-{n}", state=InstanceState.UNREACHABLE) for n in range(2))
+    bf16, int4 = snapshot(observation(instances=(*lost, instance("int4-0"))))["pools"]
+    assert (bf16["output_tokens_per_s"], int4["output_tokens_per_s"]) == (None, 10.0)
+
+
 def test_classes_with_their_normalised_weights_and_budget():
     (standard,) = snapshot()["classes"]
     assert standard["weights"] == {"bf16": 0.75, "int4": 0.25}
@@ -83,14 +120,15 @@ def test_classes_with_their_normalised_weights_and_budget():
 def test_every_step_down_is_on_the_ladder_the_loops_own_first():
     told = snapshot(
         faults=(Fault("record", "the disk is full", NOW_S),),
-        fallbacks=(Fallback("price", "default", "no feed"),),
+        fallbacks=(Fallback("price", "default", "no feed"), Fallback("quality", "barred", "by operator", "fp8")),
         holding="no router answers",
         slack=(Slack("limit", "site", 200.0, "W"),),
     )
     assert told["ladder"] == [
-        {"ladder": "loop", "step": "record", "reason": "the disk is full"},
-        {"ladder": "price", "step": "default", "reason": "no feed"},
-        {"ladder": "instances", "step": "hold", "reason": "no router answers"},
+        {"ladder": "loop", "step": "record", "reason": "the disk is full", "subject": ""},
+        {"ladder": "price", "step": "default", "reason": "no feed", "subject": ""},
+        {"ladder": "quality", "step": "barred", "reason": "by operator", "subject": "fp8"},
+        {"ladder": "instances", "step": "hold", "reason": "no router answers", "subject": ""},
     ]
     assert told["slack"] == [{"promise": "limit", "subject": "site", "amount": 200.0, "unit": "W"}]
 
@@ -119,5 +157,5 @@ def test_the_sources_of_power_and_where_they_disagree():
 
 def test_joules_per_output_token_of_each_pool_by_class():
     status = Status(observation(), None, (), 7200.0, {"bf16": {"standard": 4.5}})
-    bf16, int4 = build(SITE, status, DERIVED, "act")["pools"]
+    bf16, int4 = build(SITE, status, DERIVED, "act", 15.0)["pools"]
     assert (bf16["j_per_output_token"], int4["j_per_output_token"]) == ({"standard": 4.5}, {})
