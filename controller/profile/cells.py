@@ -12,6 +12,7 @@ from typing import Any
 from controller.errors import ConfigError
 from controller.profile.design import Cell
 from controller.profile.estimate import Row
+from controller.profile.steady import MAX_SPREAD_FRAC, Steadiness
 
 FORMAT = 1
 MAX_BYTES = 16 << 20
@@ -51,6 +52,11 @@ class MeasuredCell:
         return not self.fault
 
     @property
+    def spread(self) -> Steadiness:
+        """How steady its window was."""
+        return Steadiness(self.power_cv, self.rate_cv)
+
+    @property
     def output_tokens_per_s(self) -> float:
         """Tokens decoded per second of the busy time."""
         return self.row.decode_tokens / self.row.busy_s
@@ -74,8 +80,9 @@ class CellsFile:
         rest: power without work; None until measured.
     """
 
-    def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, head: Mapping[str, Any], max_spread_frac: float = MAX_SPREAD_FRAC) -> None:
         self.path = path
+        self._max_spread_frac = max_spread_frac
         self._head = {"wattroute_profile_cells": FORMAT, **head}
         self.cells: list[MeasuredCell] = []
         self.rest: Rest | None = None
@@ -100,13 +107,16 @@ class CellsFile:
     def forget_faulted(self) -> list[Cell]:
         """Drop the cells that were left out, so that they can be measured anew; returns those without a usable window.
 
+        Cells of an earlier run that let more pass count as left out.
+
         Raises:
             ConfigError: the file cannot be written.
         """
-        usable = {cell.cell for cell in self.cells if cell.is_usable}
-        faulted = dict.fromkeys(cell.cell for cell in self.cells if not cell.is_usable)
+        kept = [cell for cell in self.cells if cell.is_usable and cell.spread.is_within(self._max_spread_frac)]
+        usable = {cell.cell for cell in kept}
+        faulted = dict.fromkeys(cell.cell for cell in self.cells if cell not in kept)
         if faulted:
-            self.cells = [cell for cell in self.cells if cell.is_usable]
+            self.cells = kept
             rest = [] if self.rest is None else [{"rest": asdict(self.rest)}]
             entries = [self._head, *rest, *({"cell": asdict(cell)} for cell in self.cells)]
             self._replace("".join(json.dumps(entry) + "\n" for entry in entries))

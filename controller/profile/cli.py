@@ -12,6 +12,7 @@ from controller.errors import ConfigError
 from controller.profile import command, compare_command
 from controller.profile.compare_command import CompareOptions
 from controller.profile.options import ProfileOptions
+from controller.profile.steady import MAX_SPREAD_FRAC
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -61,6 +62,12 @@ def profile(  # noqa: PLR0913 - a parameter an option
     window_s: Annotated[
         float | None, typer.Option(help="Length of a cell's window, s.  [default: 20; 3 if quick]", max=3600)
     ] = None,
+    max_spread_frac: Annotated[
+        float,
+        typer.Option(
+            help="Spread of throughput within a window that is let pass; of power, half of it.", min=0.01, max=0.5
+        ),
+    ] = MAX_SPREAD_FRAC,
     sleeping_w: Annotated[float | None, typer.Option(help="Power asleep, where not measured.")] = None,
     off_w: Annotated[float | None, typer.Option(help="Power of the GPUs with the process stopped.")] = None,
     wake_s: Annotated[float | None, typer.Option(help="Time to wake, where not measured.")] = None,
@@ -101,6 +108,7 @@ def profile(  # noqa: PLR0913 - a parameter an option
         long_input=long_input,
         output_tokens=output_tokens,
         window_s=window_s,
+        max_spread_frac=max_spread_frac,
         sleeping_w=sleeping_w,
         off_w=off_w,
         wake_s=wake_s,

@@ -21,6 +21,9 @@ from controller.errors import ConfigError
 from controller.profile.estimate import Array, Estimate, Row, terms
 
 LEAST_OUTPUT_TOKENS = 4
+LEAST_LONG_INPUT = 128
+SPREAD_FRAC = 0.25
+"""By how much answers of a cell are longer or shorter than their mean, at most."""
 KV_SHARE = 0.85
 """Most of the room for context that a cell may take, so that no sequence is preempted."""
 
@@ -51,11 +54,13 @@ class Limits:
         max_model_len: tokens of prompt and answer of one request.
         kv_capacity_tokens: tokens of context of all requests together.
         max_num_seqs: largest batch.
+        max_num_batched_tokens: most tokens of a step; longer prompts are computed in several.
     """
 
     max_model_len: int | None = None
     kv_capacity_tokens: int | None = None
     max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +84,19 @@ class Design:
     sure_frac: float
 
     def fitted_to(self, limits: Limits) -> Design:
-        """The same within the engine's limits: fewer sequences at most, where the engine cannot hold them all.
+        """The same within the engine's limits.
+
+        Sequences are fewer where the engine cannot hold them all. Long prompts are as short as fit into one step: vLLM
+        counts no step that computes parts of prompts only.
 
         Raises:
             ConfigError: a request of the design is longer than the engine takes.
         """
-        longest = max(self.short_input + self.long_output, self.long_input + self.short_output)
-        if limits.max_model_len is not None and longest > limits.max_model_len:
-            raise ConfigError(
-                f"the design has requests of {longest} tokens, but the engine takes {limits.max_model_len} "
-                "(max_model_len); lower --long-input or --output-tokens, or start the engine with a larger "
-                "--max-model-len"
-            )
+        long_input = self.long_input
+        if limits.max_num_batched_tokens is not None:
+            long_input = min(long_input, max(LEAST_LONG_INPUT, limits.max_num_batched_tokens))
+        if limits.max_model_len is not None:
+            self._require_room(long_input, limits.max_model_len)
         most = self.max_concurrency
         if limits.max_num_seqs is not None:
             most = min(most, limits.max_num_seqs)
@@ -102,7 +108,19 @@ class Design:
                 "--max-concurrency, or give the engine more room for context or a larger --max-num-seqs"
             )
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Design(**{**values, "max_concurrency": most})
+        return Design(**{**values, "max_concurrency": most, "long_input": long_input})
+
+    def _require_room(self, long_input: int, max_model_len: int) -> None:
+        decode, prefill = self.short_input + longest(self.long_output), long_input + longest(self.short_output)
+        if max(decode, prefill) <= max_model_len:
+            return
+        room = max_model_len - longest(self.short_output)
+        lower_input = prefill > max_model_len and room >= LEAST_LONG_INPUT
+        lower = f"--long-input to {room} or less" if lower_input else "--long-input and --output-tokens"
+        raise ConfigError(
+            f"the design has requests of up to {max(decode, prefill)} tokens, but the engine takes {max_model_len} "
+            f"(max_model_len); lower {lower}, or start the engine with a larger --max-model-len"
+        )
 
     def largest_prefill(self, limits: Limits) -> int:
         """Most long prompts at once: a quarter of the largest load, as far as context has room."""
@@ -110,6 +128,11 @@ class Design:
         if limits.kv_capacity_tokens is not None:
             most = min(most, int(KV_SHARE * limits.kv_capacity_tokens / (self.long_input + self.short_output)))
         return max(1, most)
+
+
+def longest(output_tokens: int) -> int:
+    """Tokens of the longest answer of a cell whose answers have so many on average."""
+    return output_tokens + int(SPREAD_FRAC * output_tokens)
 
 
 def coarse(design: Design, limits: Limits) -> tuple[Cell, ...]:

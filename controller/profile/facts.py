@@ -7,13 +7,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.errors import ConfigError, ProfileError
 from controller.profile.design import Limits
 from controller.signals.engines import CACHED
 from controller.signals.prometheus_text import parse
 
+_T = TypeVar("_T")
 _RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 _PROMPT, _GENERATION = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
 _STEPS = "vllm:iteration_tokens_total_count"
@@ -112,6 +113,8 @@ class EngineFacts:
         gpus: GPUs of the instance: tensor times pipeline parallelism.
         gpu_name, driver: of the machine.
         prefix_caching: whether prompts that begin alike are computed once.
+        kv_cache_dtype: of the context.
+        enforce_eager: whether steps are launched kernel by kernel.
     """
 
     model: str
@@ -125,6 +128,8 @@ class EngineFacts:
     gpu_name: str | None = None
     driver: str | None = None
     prefix_caching: bool | None = None
+    kv_cache_dtype: str | None = None
+    enforce_eager: bool | None = None
 
     @property
     def precision(self) -> str | None:
@@ -184,13 +189,20 @@ def _from_text(text: str) -> dict[str, Any]:
         return None if value in (None, "None") else value
 
     gpus = [_whole(field(f"{kind}_parallel_size")) or 1 for kind in ("tensor", "pipeline", "data")]
-    caching = field("enable_prefix_caching")
+
+    def flag(name: str) -> bool | None:
+        value = field(name)
+        return None if value is None else value == "True"
+
     return {
         "quantization": field("quantization"),
         "dtype": _dtype(field("dtype")),
         "gpus": math.prod(gpus),
-        "prefix_caching": None if caching is None else caching == "True",
+        "prefix_caching": flag("enable_prefix_caching"),
+        "kv_cache_dtype": field("kv_cache_dtype"),
+        "enforce_eager": flag("enforce_eager"),
         "max_num_seqs": _whole(field("max_num_seqs")),
+        "max_num_batched_tokens": _whole(field("max_num_batched_tokens")),
     }
 
 
@@ -200,14 +212,21 @@ def _from_json(config: dict[str, Any]) -> dict[str, Any]:
         return value if isinstance(value, dict) else {}
 
     sizes = [part("parallel").get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data")]
-    seqs, caching = part("scheduler").get("max_num_seqs"), part("cache").get("enable_prefix_caching")
+    model, cache, scheduler = part("model"), part("cache"), part("scheduler")
     return {
-        "quantization": part("model").get("quantization"),
-        "dtype": _dtype(part("model").get("dtype")),
+        "quantization": model.get("quantization"),
+        "dtype": _dtype(model.get("dtype")),
         "gpus": math.prod(size for size in sizes if type(size) is int),
-        "prefix_caching": caching if isinstance(caching, bool) else None,
-        "max_num_seqs": seqs if type(seqs) is int else None,
+        "prefix_caching": _typed(cache.get("enable_prefix_caching"), bool),
+        "kv_cache_dtype": _typed(cache.get("cache_dtype"), str),
+        "enforce_eager": _typed(model.get("enforce_eager"), bool),
+        "max_num_seqs": _typed(scheduler.get("max_num_seqs"), int),
+        "max_num_batched_tokens": _typed(scheduler.get("max_num_batched_tokens"), int),
     }
+
+
+def _typed(value: object, kind: type[_T]) -> _T | None:
+    return value if type(value) is kind else None
 
 
 def _dtype(value: object) -> str | None:

@@ -22,6 +22,8 @@ _REMEDY = {
     "exllamalinearkernel": "see in the engine's log why Marlin and Machete do not fit these shapes",
     "autoawqlinearmethod": "see in the engine's log why the Marlin kernel does not fit this checkpoint",
 }
+_BY_METHOD = "if the log of its start says 'Using NAME for ...', as with AWQ on processors, give --engine-log FILE"
+"""Where /server_info alone told: on processors vLLM 0.32 keeps the name awq, forced or not, and has its own kernel."""
 _FORCED = re.compile(r"however you specified quantization=(\w+) explicitly, so forcing")
 _FALLBACK = re.compile(r"Falling back to unoptimized (AWQ|GPTQ) kernels", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:Using|Selected) (\w*LinearKernel|\w*ScaledMM\w*Kernel|\w+MMKernel) for")
@@ -82,8 +84,9 @@ def choose(*, log: Kernel | None, method: str | None, is_told: bool, given: str 
     kernel = told or Kernel(str(given), "--kernel")
     remedy = _REMEDY.get(kernel.name.lower())
     if remedy is not None:
+        by_method = f"; {_BY_METHOD}" if told is not None and log is None else ""
         raise ProfileError(
             f"the instance computes with {kernel.name!r} (by the {kernel.told_by}), a slow fallback whose curves would "
-            f"be true of no pool worth running: {remedy}"
+            f"be true of no pool worth running: {remedy}{by_method}"
         )
     return kernel

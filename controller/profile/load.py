@@ -19,7 +19,7 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import ConfigError, ProfileError
-from controller.profile.design import Cell
+from controller.profile.design import Cell, longest
 from controller.profile.target import Address
 
 FIRST_ID, LAST_ID = 300, 1999
@@ -27,7 +27,6 @@ FIRST_ID, LAST_ID = 300, 1999
 STREAM_TIMEOUT_S = 120.0
 """Longest silence of a stream."""
 RETRY_S = 0.5
-SPREAD_FRAC = 0.25
 _EVENT = b"data: {"
 _TAIL_BYTES = 4096
 _FATAL = {
@@ -128,14 +127,14 @@ class ClosedLoop:
 
     async def _place(self) -> None:
         """One request after the other."""
-        longest = self._cell.output_tokens
-        length = self._rng.randint(min(2, longest), longest)
+        mean = self._cell.output_tokens
+        spread = longest(mean) - mean
+        length = self._rng.randint(min(2, mean), mean)
         is_first = True
         while True:
             if await self._request(length, is_first):
                 is_first = False
-                spread = int(SPREAD_FRAC * longest)
-                length = longest + self._rng.randint(-spread, spread)
+                length = mean + self._rng.randint(-spread, spread)
             else:
                 await self._clock.sleep(RETRY_S)
 

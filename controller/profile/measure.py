@@ -16,7 +16,7 @@ from controller.profile.estimate import Row
 from controller.profile.facts import Counters
 from controller.profile.load import ClosedLoop
 from controller.profile.power import GpuMeter, PowerSample, mean_w, means_w, stuck
-from controller.profile.steady import PARTS, Steadiness, steadiness
+from controller.profile.steady import MAX_SPREAD_FRAC, PARTS, Steadiness, steadiness
 from controller.profile.target import Target
 
 POLL_S = 0.1
@@ -46,12 +46,14 @@ class Pace:
         window_s: steady window; one that is not steady is extended by itself, twice at most.
         warmup_s: after every place has its first token.
         rest_s: of the measurement without work.
+        max_spread_frac: by how much throughput may vary between the parts of a window, and power by half of it.
     """
 
     window_s: float
     warmup_s: float
     rest_s: float
     extensions: int = 2
+    max_spread_frac: float = MAX_SPREAD_FRAC
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Bench:
         after = await self._target.counters()
         self._require_alone(before, after, load, cell)
         self._require_own(cell, quiet, [moment.power for moment in moments])
-        return _result(cell, moments, load, idle_w=idle_w)
+        return _result(cell, moments, load, idle_w=idle_w, max_spread_frac=self._pace.max_spread_frac)
 
     async def _fill(self, load: ClosedLoop, cell: Cell) -> None:
         """Until every place has its first token, or the engine's batch is full and others wait."""
@@ -177,7 +179,7 @@ class Bench:
             for _ in range(PARTS):
                 await self._clock.sleep(self._pace.window_s / PARTS)
                 moments.append(await self._moment(load, cell))
-            if _steadiness(moments[-PARTS - 1 :]).is_steady:
+            if _steadiness(moments[-PARTS - 1 :]).is_within(self._pace.max_spread_frac):
                 break
         return moments[-PARTS - 1 :]
 
@@ -269,7 +271,9 @@ def _steadiness(moments: Sequence[Moment]) -> Steadiness:
     return steadiness(power, rates)
 
 
-def _result(cell: Cell, moments: Sequence[Moment], load: ClosedLoop, *, idle_w: float) -> MeasuredCell:
+def _result(
+    cell: Cell, moments: Sequence[Moment], load: ClosedLoop, *, idle_w: float, max_spread_frac: float
+) -> MeasuredCell:
     first, last = moments[0], moments[-1]
     window_s = last.at_s - first.at_s
     idle_s = min(window_s, last.idle_s - first.idle_s)
@@ -298,7 +302,8 @@ def _result(cell: Cell, moments: Sequence[Moment], load: ClosedLoop, *, idle_w: 
         refused=sum(load.counts.statuses.values()),
         preemptions=round(last.engine.preemptions - first.engine.preemptions),
     )
-    return _judged(measured, spread, idle_w=idle_w, cached_frac=cached / prompts if prompts > 0 else 0.0)
+    unsteady = "" if spread.is_within(max_spread_frac) else spread.told(max_spread_frac)
+    return _judged(measured, unsteady, idle_w=idle_w, cached_frac=cached / prompts if prompts > 0 else 0.0)
 
 
 def _itl_s(first: Moment, last: Moment, tokens_per_event: float) -> float | None:
@@ -318,7 +323,7 @@ def _counts_steps(measured: MeasuredCell) -> bool:
     return by_gaps / STEP_COUNT_RATIO <= measured.row.steps <= by_gaps * STEP_COUNT_RATIO
 
 
-def _judged(measured: MeasuredCell, spread: Steadiness, *, idle_w: float, cached_frac: float) -> MeasuredCell:
+def _judged(measured: MeasuredCell, unsteady: str, *, idle_w: float, cached_frac: float) -> MeasuredCell:
     """The cell with the reason for leaving it out, where there is one."""
     asked = measured.answers + measured.refused
     faults = (
@@ -332,7 +337,7 @@ def _judged(measured: MeasuredCell, spread: Steadiness, *, idle_w: float, cached
             f"the engine counted {measured.row.steps:.0f} steps, the times between tokens say otherwise; start it with "
             "one API server",
         ),
-        (not spread.is_steady, f"not steady: {spread}"),
+        (bool(unsteady), unsteady),
         (
             measured.refused > MOST_REFUSED_FRAC * max(1, asked),
             f"the engine refused {measured.refused} of {asked} requests",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.errors import ConfigError
 from controller.profile.design import LEAST_OUTPUT_TOKENS, Design
 from controller.profile.measure import Pace
+from controller.profile.steady import MAX_SPREAD_FRAC
 
 KEY_VARIABLE = "WATTROUTE_API_KEY"
 MAX_KEY_BYTES = 4096
@@ -43,6 +44,7 @@ class ProfileOptions:
         power: text that names a source of power.
         out: the curves file.
         max_concurrency, long_input, output_tokens, window_s: None for what the effort has.
+        max_spread_frac: by how much throughput may vary between the parts of a window, and power by half of it.
         sleeping_w, off_w, wake_s, sleep_s, start_s: what the operator knows and is not measured.
     """
 
@@ -66,6 +68,7 @@ class ProfileOptions:
     long_input: int | None = None
     output_tokens: int | None = None
     window_s: float | None = None
+    max_spread_frac: float = MAX_SPREAD_FRAC
     sleeping_w: float | None = None
     off_w: float | None = None
     wake_s: float | None = None
@@ -141,9 +144,8 @@ class ProfileOptions:
     def pace(self) -> Pace:
         """How long a cell is measured."""
         pace = self.effort.pace
-        if self.window_s is None:
-            return pace
-        return Pace(self.window_s, pace.warmup_s, pace.rest_s, pace.extensions)
+        window_s = pace.window_s if self.window_s is None else self.window_s
+        return replace(pace, window_s=window_s, max_spread_frac=self.max_spread_frac)
 
     def api_key(self, environment: Mapping[str, str] = os.environ) -> str | None:
         """The engine's key, from the file or the environment; None for none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import aiohttp
@@ -101,7 +101,7 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         bench = Bench(target, subject.engine.model, meter, pace=options.pace(), clock=clock)
         await target.require_awake()
         await bench.require_quiet()
-        file = CellsFile(options.cells_path, _head(options, subject, address))
+        file = CellsFile(options.cells_path, _head(options, subject, address), options.max_spread_frac)
         file.open()
         course = _Course(bench, target, meter, file, told, clock)
         rest = await _rest(options, course)
@@ -123,7 +123,9 @@ async def _subject(options: ProfileOptions, target: Target, meter: GpuMeter, clo
                 "or name the kernel with --kernel"
             )
     chosen = kernel.choose(log=log, method=engine.quantization, is_told=engine.is_told, given=options.kernel)
-    fitted = options.design().fitted_to(engine.limits)
+    # A length that the operator names is measured as named.
+    limits = engine.limits if options.long_input is None else replace(engine.limits, max_num_batched_tokens=None)
+    fitted = options.design().fitted_to(limits)
     await meter.find(clock.wall_s(), engine.gpus)
     name, driver = engine.gpu_name or meter.name, engine.driver or meter.driver
     return Subject(engine, chosen, fitted, meter.uuids, name, driver)
@@ -145,6 +147,9 @@ def _head(options: ProfileOptions, subject: Subject, address: Address) -> dict[s
         "model": engine.model,
         "version": engine.version,
         "kernel": subject.kernel.name,
+        "precision": engine.precision,
+        "kv_cache_dtype": engine.kv_cache_dtype,
+        "enforce_eager": engine.enforce_eager,
         "power": options.power,
         "gpu_uuids": subject.uuids,
         "design": asdict(subject.design),
@@ -252,8 +257,8 @@ def _fit(cells: Sequence[MeasuredCell]) -> Estimate:
         faults = dict.fromkeys(f"{cell.cell}: {cell.fault}" for cell in cells if not cell.is_usable)
         raise FitRefused(
             f"{len(used)} of {len(cells)} cells are usable, {LEAST_ROWS} are needed. Left out: {'; '.join(faults)}. "
-            "The same command measures those once more: see before that nothing else uses the machine, or give "
-            "a longer --window-s and another --cells"
+            "The same command measures those once more: see before that nothing else uses the machine; where that "
+            "cannot be, let more pass with --max-spread-frac, or give a longer --window-s and another --cells"
         )
     return estimate([cell.row for cell in used], [str(cell.cell) for cell in used])
 

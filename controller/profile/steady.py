@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST_POWER_CV = 0.05
-MOST_RATE_CV = 0.10
-"""Rates vary more between parts of a window than power does: requests end in whole numbers."""
+MAX_SPREAD_FRAC = 0.10
+"""Of throughput, where the operator allows no other."""
+POWER_SHARE = 0.5
+"""Power may vary by this share of it: rates vary more between parts of a window, as requests end in whole numbers."""
 PARTS = 4
 """Parts of a window that are held against each other."""
 
@@ -20,13 +21,16 @@ class Steadiness:
     power_cv: float
     rate_cv: float
 
-    @property
-    def is_steady(self) -> bool:
-        """Whether both are within bounds."""
-        return self.power_cv <= MOST_POWER_CV and self.rate_cv <= MOST_RATE_CV
+    def is_within(self, max_spread_frac: float) -> bool:
+        """Whether throughput varies by no more than that, and power by no more than half of it."""
+        return self.power_cv <= POWER_SHARE * max_spread_frac and self.rate_cv <= max_spread_frac
 
-    def __str__(self) -> str:
-        return f"power varies by {self.power_cv:.1%} and throughput by {self.rate_cv:.1%} between parts of the window"
+    def told(self, max_spread_frac: float) -> str:
+        """Why a window that is not within bounds is left out."""
+        return (
+            f"not steady: power varies by {self.power_cv:.1%} and throughput by {self.rate_cv:.1%} between parts of "
+            f"the window; let pass are {POWER_SHARE * max_spread_frac:.1%} and {max_spread_frac:.1%}"
+        )
 
 
 def steadiness(power_w: Sequence[float], tokens_per_s: Sequence[float]) -> Steadiness:

@@ -74,9 +74,10 @@ class Target:
         where = f"{self.address.base}/v1/models"
         status, body = await self._ask("GET", "/v1/models", TIMEOUT_S)
         if status in (401, 403):
+            told = "refuses the key given; see that it is the engine's" if self.address.api_key else "asks for a key"
             raise ConfigError(
-                f"{where}: status {status}: the engine asks for a key; give it with --api-key-file FILE or in the "
-                "environment variable WATTROUTE_API_KEY"
+                f"{where}: status {status}: the engine {told}; give it with --api-key-file FILE or in the environment "
+                "variable WATTROUTE_API_KEY"
             )
         if status != 200:
             raise ProfileError(f"{where}: status {status}; is this the address of an OpenAI server?")
@@ -85,7 +86,12 @@ class Target:
         now, (version, is_emulated) = await self.counters(), await self._version()
         return EngineFacts(
             model=name,
-            limits=Limits(max_model_len, now.kv_capacity_tokens, info.pop("max_num_seqs", None)),
+            limits=Limits(
+                max_model_len,
+                now.kv_capacity_tokens,
+                info.pop("max_num_seqs", None),
+                info.pop("max_num_batched_tokens", None),
+            ),
             version=version,
             is_emulated=is_emulated,
             is_told=bool(info),

@@ -55,7 +55,8 @@ class EngineMetrics:
         kv_cache_usage_frac: mean over the engine labels.
         is_sleeping: by the sleep gauge; None where the engine has none.
         cached_tokens: of `prompt_tokens`, those that were not computed; None where the engine does not tell.
-        steps: engine steps, mean over the engine labels, which step together; None where they are not counted.
+        steps: engine steps that gave tokens (vLLM counts none that computed parts of prompts only), mean over the
+            engine labels, which step together; None where they are not counted.
         ttft, itl: cumulative buckets of the latency histograms.
     """
 

@@ -7,6 +7,7 @@ only those are there that an emulated engine has a value for.
 from __future__ import annotations
 
 from controller.simulation.dcgm import MODEL_NAME
+from controller.simulation.engine import MAX_BATCHED_TOKENS
 from controller.simulation.vllm_engine import EngineSpec
 
 _METHODS = {"bf16": None, "fp16": None, "fp8": "fp8", "int8": "compressed-tensors", "int4": "awq_marlin"}
@@ -54,5 +55,9 @@ def _objects(spec: EngineSpec, method: str | None) -> dict[str, object]:
             "pipeline_parallel_size": 1,
             "data_parallel_size": 1,
         },
-        "scheduler_config": {"max_num_seqs": spec.curves.max_num_seqs, "enable_chunked_prefill": True},
+        "scheduler_config": {
+            "max_num_seqs": spec.curves.max_num_seqs,
+            "max_num_batched_tokens": MAX_BATCHED_TOKENS,
+            "enable_chunked_prefill": True,
+        },
     }

@@ -93,6 +93,14 @@ def test_cells_that_were_left_out_are_forgotten_for_good_and_named_to_be_measure
     assert again.forget_faulted() == []
 
 
+def test_cells_of_a_run_that_let_more_pass_are_measured_anew_where_less_is_let_pass(path: Path) -> None:
+    opened(path).add(measured(Cell(10, 32, 128), rate_cv=0.15))
+    loose = CellsFile(path, HEAD, max_spread_frac=0.2)
+    loose.open()
+    assert loose.forget_faulted() == [Cell(9, 32, 128)]
+    assert opened(path).forget_faulted() == [Cell(10, 32, 128)]
+
+
 def test_what_was_measured_outlasts_a_disk_that_is_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(path.read_bytes()[:-25])
     before = path.read_bytes()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import ConfigError
-from controller.profile.design import Cell, Design, Limits, candidates, coarse, next_cell, unsureness
+from controller.profile.design import Cell, Design, Limits, candidates, coarse, longest, next_cell, unsureness
 from controller.profile.estimate import Estimate, Row, estimate, terms
 from tests.fakes.profiles import LIMITS, row
 
@@ -44,15 +44,30 @@ def test_the_engine_s_limits_bound_the_load() -> None:
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        (Limits(max_model_len=1024), r"2064 tokens.*takes 1024.*--long-input"),
+        (Limits(max_model_len=1024), r"up to 2068 tokens.*takes 1024.*lower --long-input to 1004 or less"),
+        (Limits(max_model_len=2067), r"up to 2068 tokens.*lower --long-input to 2047 or less"),
+        (Limits(max_model_len=140), r"takes 140.*lower --long-input and --output-tokens,"),
         (Limits(max_num_seqs=2), r"2 requests at once.*--max-num-seqs"),
         (Limits(kv_capacity_tokens=500), "room for context"),
     ],
-    ids=["context", "batch", "kv"],
+    ids=["context", "longest answer", "tiny context", "batch", "kv"],
 )
 def test_a_design_that_the_engine_cannot_serve_is_refused(limits: Limits, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         DESIGN.fitted_to(limits)
+
+
+def test_the_longest_request_of_a_design_that_is_taken_fits_the_engine() -> None:
+    limits = Limits(max_model_len=2068)
+    cells = candidates(DESIGN.fitted_to(limits), limits)
+    assert max(cell.input_tokens + longest(cell.output_tokens) for cell in cells) == 2068
+
+
+@pytest.mark.parametrize(("budget", "long_input"), [(None, 2048), (8192, 2048), (512, 512), (64, 128)])
+def test_long_prompts_fit_into_one_step(budget: int | None, long_input: int) -> None:
+    """vLLM counts a step of a prompt that is computed in several only where another request has a token of it."""
+    limits = Limits(max_model_len=2068, max_num_batched_tokens=budget)
+    assert DESIGN.fitted_to(limits).long_input == long_input
 
 
 def test_nothing_is_added_where_the_fit_is_sure() -> None:

@@ -79,24 +79,25 @@ def test_both_forms_of_server_info_tell_the_same() -> None:
     text = {
         "vllm_config": "model='m', dtype=torch.bfloat16, max_seq_len=512, tensor_parallel_size=4, "
         "pipeline_parallel_size=1, data_parallel_size=2, quantization=awq_marlin, quantization_config=None, "
-        "enable_prefix_caching=True",
+        "enforce_eager=True, kv_cache_dtype=fp8, enable_prefix_caching=True",
         "system_env": {"nvidia_driver_version": "570.1", "nvidia_gpu_models": "GPU 0: NVIDIA H100\nGPU 1: NVIDIA H100"},
     }
     objects = {
         "vllm_config": {
-            "model_config": {"quantization": "awq_marlin", "dtype": "torch.bfloat16"},
+            "model_config": {"quantization": "awq_marlin", "dtype": "torch.bfloat16", "enforce_eager": True},
             "parallel_config": {"tensor_parallel_size": 4, "data_parallel_size": 2},
-            "cache_config": {"enable_prefix_caching": True},
-            "scheduler_config": {"max_num_seqs": 256},
+            "cache_config": {"enable_prefix_caching": True, "cache_dtype": "fp8"},
+            "scheduler_config": {"max_num_seqs": 256, "max_num_batched_tokens": 2048},
         },
         "system_env": text["system_env"],
     }
     first, second = (server_info(json.dumps(form).encode()) for form in (text, objects))
-    assert second.pop("max_num_seqs") == 256
-    assert first.pop("max_num_seqs") is None
+    assert (second.pop("max_num_seqs"), second.pop("max_num_batched_tokens")) == (256, 2048)
+    assert (first.pop("max_num_seqs"), first.pop("max_num_batched_tokens")) == (None, None)
     assert first == second
     assert first["gpus"] == 8
     assert first["quantization"] == "awq_marlin"
+    assert (first["kv_cache_dtype"], first["enforce_eager"], first["prefix_caching"]) == ("fp8", True, True)
     assert first["gpu_name"] == "NVIDIA H100"
 
 

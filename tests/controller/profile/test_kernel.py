@@ -41,6 +41,17 @@ def test_a_slow_fallback_is_refused_with_the_remedy(method: str) -> None:
         choose(log=None, method=method, is_told=True, given=None)
 
 
+def test_a_method_alone_may_mislead_and_the_log_is_asked_for() -> None:
+    """vLLM 0.32 on a processor calls AWQ awq, forced or not, and has a kernel of its own for it."""
+    with pytest.raises(ProfileError, match=r"by the engine's /server_info.*give --engine-log"):
+        choose(log=None, method="awq", is_told=True, given=None)
+    log = "quantization=awq, x\nUsing CPUWNA16LinearKernel for AutoAWQMarlinLinearMethod\n"
+    assert choose(log=from_log(log), method="awq", is_told=True, given=None).name == "CPUWNA16LinearKernel"
+    with pytest.raises(ProfileError) as refused:
+        choose(log=from_log(FORCED), method="awq", is_told=True, given=None)
+    assert "--engine-log" not in str(refused.value)
+
+
 def test_the_log_is_surer_than_the_method() -> None:
     log = Kernel("CPUWNA16LinearKernel", "engine log")
     assert choose(log=log, method="awq", is_told=True, given=None) is log

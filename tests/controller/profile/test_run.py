@@ -222,6 +222,23 @@ async def test_cells_that_no_fit_can_use_are_told_with_their_faults(
             await run(options(emulator, tmp_path))
 
 
+async def test_cells_of_another_precision_are_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's name alone may be the same: that of BF16 and FP16 is, and that of INT4 in several forms."""
+
+    async def unsteady(_: Bench, cell: Cell, idle_w: float) -> MeasuredCell:
+        return measured(cell, fault="not steady")
+
+    monkeypatch.setattr(Bench, "measure", unsteady)
+    log = tmp_path / "engine.log"
+    log.write_text("Using MarlinLinearKernel for CompressedTensorsLinearMethod\n")
+    async with emulated(instance(idle_w=300.0)) as emulator:
+        with pytest.raises(FitRefused):
+            await run(options(emulator, tmp_path, engine_log=log))
+    async with emulated(instance(idle_w=300.0, quantization="awq_marlin")) as emulator:
+        with pytest.raises(ConfigError, match=r"precision: 'bf16' there, 'awq_marlin' now"):
+            await run(options(emulator, tmp_path, engine_log=log))
+
+
 async def test_an_engine_behind_a_certificate_of_an_own_authority(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with (

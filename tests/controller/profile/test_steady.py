@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.profile.steady import steadiness
+from controller.profile.steady import MAX_SPREAD_FRAC, steadiness
 
 
 @pytest.mark.parametrize(
@@ -17,5 +17,10 @@ from controller.profile.steady import steadiness
 )
 def test_windows_whose_parts_differ_are_not_steady(power_w: list[float], rates: list[float], is_steady: bool) -> None:
     found = steadiness(power_w, rates)
-    assert found.is_steady is is_steady
-    assert "between parts of the window" in str(found)
+    assert found.is_within(MAX_SPREAD_FRAC) is is_steady
+    assert "between parts of the window; let pass are 5.0% and 10.0%" in found.told(MAX_SPREAD_FRAC)
+
+
+def test_the_operator_may_let_more_pass_or_less() -> None:
+    found = steadiness([500, 520, 540, 580], [100, 100, 100, 100])
+    assert [found.is_within(frac) for frac in (0.02, 0.10, 0.14)] == [False, False, True]

@@ -31,6 +31,9 @@ async def test_a_key_is_asked_for_and_given() -> None:
         port = emulator.ports["bf16-0"]
         with pytest.raises(ConfigError, match=r"asks for a key.*--api-key-file"):
             await facts(port)
+        with pytest.raises(ConfigError, match=r"refuses the key given.*--api-key-file") as refused:
+            await facts(port, key="sk-2")
+        assert "sk-2" not in str(refused.value)
         assert (await facts(port, key="sk-1")).model == MODEL
     assert "sk-1" not in repr(Address.of("http://x", "sk-1"))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.model.observation import InstanceState
+from controller.simulation.engine import MAX_BATCHED_TOKENS
 from controller.simulation.vllm_answer import Answer
 from controller.simulation.vllm_engine import EmulatedEngine, EngineSpec, InFlight
 from controller.simulation.vllm_request import ServedModel, parse_completion
@@ -70,6 +72,15 @@ async def test_an_answer_comes_and_is_counted() -> None:
     assert sum(histograms["inter_token_latency_seconds"].counts) == 38
     assert histograms["iteration_tokens_total"].total == pytest.approx(40)
     assert target.in_flight == 0
+
+
+async def test_a_step_that_gives_no_token_is_not_counted_as_vllm_counts_none() -> None:
+    async with engine() as target:
+        prompt = [300] * (2 * MAX_BATCHED_TOKENS + 10)
+        target.spec = replace(target.spec, served=ServedModel("m", "m", 20_000))
+        await ask(target, 4, prompt=prompt).body
+        steps = sum(target.metrics.histograms["iteration_tokens_total"].counts)
+    assert (target.physics.steps, steps) == (6, 4)
 
 
 async def test_a_client_that_leaves_frees_its_room_at_once() -> None:
