@@ -53,12 +53,13 @@ def slow(
     doubts_w: tuple[float, ...] = (),
     drawn_w: tuple[float, ...] = (),
 ) -> Made:
-    """A plan for the instances: MILP, the last plan's instances dispatched, the last plan as it was, greedy.
+    """A plan for the instances: MILP, a surer MILP, the last plan's instances dispatched, the last plan, greedy.
 
     While a limit is in force that outranks the classes and that the serving instances exceed, a rung whose plan would
     draw more than they do at the same demand is refused: what is done to curtail may never raise the power. While the
     limit is exceeded, an instance that the plan adds counts at the upper end of its doubt and one that it takes away at
-    the lower end; so counted, the plan may not draw more than is drawn now.
+    the lower end; so counted, the plan may not draw more than is drawn now. Where that refuses the best plan, the best
+    of those is sought in which pools that do not serve yet draw what they do at their upper end.
 
     Args:
         planner: the solver.
@@ -72,15 +73,49 @@ def slow(
     """
     now_s = data.horizon.start_s
     begun = data if last is None else replace(data, earlier=earlier_of(data, last))
-    rungs = [Rung("milp", lambda: planner.plan(begun, time_limit_s=time_limit_s), data)]
+    guard = _guard(data, serving, doubts_w, drawn_w) if limit_first else _unguarded(data)
+    search = _Search(planner, begun, time_limit_s)
+    rungs = [Rung("milp", search.plan, data)]
+    if any(guard.doubts_w):
+        rungs.append(Rung("surer", lambda: search.surer(serving, doubts_w), data))
     if last is not None and _same_pools(last, data):
         step = step_of(last, now_s)
         on = tuple(min(pool.on[step], known.instances) for pool, known in zip(last.pools, data.pools, strict=True))
         rungs.append(Rung("dispatch", lambda: planner.dispatch(data, on), first_interval(data, on)))
         rungs.append(Rung("last_plan", lambda: shifted(data, last, step), data))
     rungs.append(Rung("greedy", lambda: greedy(data), data))
-    guard = _guard(data, serving, doubts_w, drawn_w) if limit_first else _unguarded(data)
     return _climb_down("plan", rungs, guard)
+
+
+class _Search:
+    """The mixed-integer program, twice at the most, within the time for one."""
+
+    def __init__(self, planner: Planner, data: ProblemData, time_limit_s: float) -> None:
+        self._planner = planner
+        self._data = data
+        self._left_s = time_limit_s
+        self._is_solved = False
+
+    def plan(self) -> Plan:
+        """The best plan by the curves in force."""
+        plan = self._planner.plan(self._data, time_limit_s=self._left_s)
+        self._left_s -= plan.solve_s or 0.0
+        self._is_solved = True
+        return plan
+
+    def surer(self, serving: tuple[int, ...], doubts_w: tuple[float, ...]) -> Plan:
+        """The best plan with pools that do not serve at the upper end of their doubt, told by the curves in force.
+
+        Raises:
+            SolverError: the first search gave no plan, or took all the time.
+        """
+        if not self._is_solved or self._left_s <= 0.0:
+            raise SolverError("no time is left for a surer plan")
+        pools = tuple(
+            pool if serves else replace(pool, p0_w=pool.p0_w + doubt)
+            for pool, serves, doubt in zip(self._data.pools, serving, doubts_w, strict=True)
+        )
+        return retold(self._data, self._planner.plan(replace(self._data, pools=pools), time_limit_s=self._left_s))
 
 
 def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:

@@ -139,6 +139,46 @@ def test_doubt_refuses_no_plan_that_draws_less_at_its_worst_than_is_drawn_now(dr
     assert (made.plan.origin is PlanOrigin.GREEDY) is is_refused
 
 
+class Searches:
+    """A planner that says what it was asked, and takes so long."""
+
+    def __init__(self, solve_s=0.0):
+        self._solve_s = solve_s
+        self.asked = []
+
+    def plan(self, data, *, time_limit_s):
+        self.asked.append((tuple(pool.p0_w for pool in data.pools), time_limit_s))
+        return replace(REAL.plan(data, time_limit_s=5.0), solve_s=self._solve_s)
+
+    def dispatch(self, data, on):
+        return REAL.dispatch(data, on)
+
+
+def doubted(planner):
+    """A limit that the serving instance exceeds, and a pool that nobody saw yet, whose instances would keep it."""
+    pools = (pool_data("full", p0_w=2000.0, gpus_per_instance=4), pool_data("lean", p0_w=700.0))
+    data = problem(limit_w=(2600.0,) * 3, pools=pools, classes=(class_data("standard", 1500.0),))
+    return data, slow(planner, data, None, time_limit_s=5.0, serving=(1, 0), doubts_w=(0.0, 600.0))
+
+
+def test_where_doubt_refuses_the_best_plan_the_best_of_the_sure_ones_takes_its_place():
+    planner = Searches(solve_s=2.0)
+    data, made = doubted(planner)
+    assert planner.asked == [((2000.0, 700.0), 5.0), ((2000.0, 1300.0), 3.0)]
+    assert [(f.ladder, f.step) for f in made.fallbacks] == [("plan", "surer")]
+    assert made.plan.origin is PlanOrigin.MILP
+    assert [pool.on[0] for pool in made.plan.pools] == [0, 1]
+    assert violations(made.plan, data) == ()
+
+
+def test_no_second_search_begins_once_the_time_of_one_is_spent():
+    planner = Searches(solve_s=5.0)
+    _, made = doubted(planner)
+    assert len(planner.asked) == 1
+    assert made.plan.origin is PlanOrigin.GREEDY
+    assert "no time is left for a surer plan" in made.fallbacks[1].reason
+
+
 def test_within_a_limit_doubt_refuses_nothing():
     both = (pool_data("full", p0_w=2000.0, gpus_per_instance=4, min_on=1), pool_data("lean", min_on=1))
     data = problem(limit_w=(9000.0,) * 3, pools=both)
