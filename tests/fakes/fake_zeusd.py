@@ -18,6 +18,8 @@ class FakeZeusd:
         self.token = token
         self.has_counter = has_counter
         self.energy_mj = dict.fromkeys(watts, 0)
+        self.failing: dict[int, int] = {}
+        """Status that a GPU's counter is refused with, by index: 400 has none, 500 is lost."""
         self.stream = FakeSse()
 
     def app(self) -> web.Application:
@@ -49,7 +51,13 @@ class FakeZeusd:
     async def _power(self, _: web.Request) -> web.Response:
         return web.json_response(self._snapshot())
 
-    async def _energy(self, _: web.Request) -> web.Response:
-        if not self.has_counter:
-            return web.json_response({"error": "no trustworthy counter"}, status=400)
-        return web.json_response({str(index): {"energy_mj": value} for index, value in self.energy_mj.items()})
+    async def _energy(self, request: web.Request) -> web.Response:
+        named = request.query.get("gpu_ids")
+        wanted = list(self.energy_mj) if named is None else [int(index) for index in named.split(",")]
+        failing = self.failing if self.has_counter else dict.fromkeys(self.watts, 400)
+        if failed := {index: failing[index] for index in wanted if index in failing}:
+            errors = {
+                str(index): "no trustworthy counter" if status == 400 else "NVML" for index, status in failed.items()
+            }
+            return web.json_response({"errors": errors}, status=max(failed.values()))
+        return web.json_response({str(index): {"energy_mj": self.energy_mj[index]} for index in wanted})

@@ -27,6 +27,9 @@ SILENCE_S = 30.0
 """The stream of GPUs whose draw does not change is silent by design; after this long it is opened anew."""
 RECENT_S = 2.0
 """Age up to which the stream's power is taken without asking again."""
+_NO_COUNTER = 400
+_REFUSED = (401, 403, 404)
+"""No token, a token without the scope, and an API group that is not enabled: no GPU will be told."""
 
 
 class ZeusdSource:
@@ -53,7 +56,7 @@ class ZeusdSource:
     async def read(self, now_s: float) -> GpuReadings:
         """Readings by UUID, and what zeusd refused."""
         errors: list[SignalError] = []
-        energy_mj, power_w = await asyncio.gather(self._ask_energy(errors), self._power(now_s, errors))
+        (energy_mj, lost), power_w = await asyncio.gather(self._ask_energy(errors), self._power(now_s, errors))
         at_s = self._clock.wall_s()
         readings: dict[str, Reading | Missing] = {}
         beyond = sorted(index for index in energy_mj.keys() | power_w.keys() if index >= len(self._uuids))
@@ -62,30 +65,43 @@ class ZeusdSource:
         for index, uuid in enumerate(self._uuids):
             counted = ((at_s, energy_mj[index] * 1e-3),) if index in energy_mj else ()
             seen_s, watts = power_w.get(index, (at_s, None))
-            if watts is None and not counted:
+            if index in lost or (watts is None and not counted):  # the stream may repeat the last power of a lost one
                 continue
             readings[uuid] = self._counters.take(uuid, Shown(watts, counted, seen_s), self._url)
         if not readings and not errors:
             errors.append(SignalError(self._url, "shows no GPU"))
         return readings, tuple(errors)
 
-    async def _ask_energy(self, errors: list[SignalError]) -> dict[int, float]:
+    async def _ask_energy(self, errors: list[SignalError]) -> tuple[dict[int, float], set[int]]:
+        """Counters by index, and the GPUs that cannot be read at all.
+
+        One GPU that is lost, or has no counter, spoils the answer for all; then each is asked for alone.
+        """
         url = f"{self._url}/gpu/get_cumulative_energy"
+        found: dict[int, float] = {}
+        lost: set[int] = set()
+
+        async def ask(index: int | None) -> int:
+            status, body = await self._access.get(url, None if index is None else {"gpu_ids": str(index)})
+            if status == 200:
+                found.update(_energies(body, url))
+            elif status in _REFUSED or (index is not None and status != _NO_COUNTER):
+                raise SignalError(url if index is None else f"{url}?gpu_ids={index}", self._access.refusal(status))
+            return status
+
+        async def ask_alone(index: int) -> None:
+            try:
+                await ask(index)
+            except SignalError as error:
+                errors.append(error)
+                lost.add(index)
+
         try:
-            status, body = await self._access.get(url)
-            if status == 400:  # a GPU without a counter: power alone tells
-                return {}
-            answer = _decoded(body) if status == 200 else {}
-            if status != 200:
-                raise SignalError(url, self._access.refusal(status))
-            found = {int(index): float(entry["energy_mj"]) for index, entry in answer.items()}
+            if await ask(None) != 200:
+                await asyncio.gather(*(ask_alone(index) for index in range(len(self._uuids))))
         except SignalError as error:
             errors.append(error)
-            return {}
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            errors.append(SignalError(url, f"malformed answer ({error})"))
-            return {}
-        return {index: value for index, value in found.items() if is_energy_mj(value)}
+        return {index: value for index, value in found.items() if is_energy_mj(value)}, lost
 
     async def _power(self, now_s: float, errors: list[SignalError]) -> dict[int, tuple[float, float | None]]:
         """(time, W) by index: from the stream where that is recent, else asked for."""
@@ -121,6 +137,18 @@ def _decoded(data: bytes | str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ValueError("an object is expected")
     return answer
+
+
+def _energies(body: bytes, url: str) -> dict[int, float]:
+    """Counters in mJ by index.
+
+    Raises:
+        SignalError: the answer is malformed.
+    """
+    try:
+        return {int(index): float(entry["energy_mj"]) for index, entry in _decoded(body).items()}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise SignalError(url, f"malformed answer ({error})") from error
 
 
 def _snapshot(answer: Mapping[str, Any]) -> dict[int, float]:

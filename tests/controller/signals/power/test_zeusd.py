@@ -74,6 +74,21 @@ async def test_without_a_counter_the_stream_tells_the_power():
         await until(lambda: source._streamed[0][1] == 700.0)
 
 
+async def test_a_gpu_that_is_lost_or_has_no_counter_leaves_the_others_theirs():
+    """zeusd refuses the question for all where it cannot answer for one; its stream may repeat a last power."""
+    fake = FakeZeusd({0: 111.0, 1: 222.0, 2: 333.0})
+    fake.failing = {1: 400, 2: 500}
+    async with zeusd(fake, uuids=("GPU-a", "GPU-b", "GPU-c")) as (source, clock):
+        await fake.stream.until_connected(1)
+        fake.tell_all()
+        await until(lambda: len(source._streamed) == 3)
+        readings, errors = await source.read(clock.wall_s())
+    assert readings["GPU-a"].energy_j == 0.0
+    assert (readings["GPU-b"].value_w, readings["GPU-b"].energy_j) == (222.0, None)
+    assert "GPU-c" not in readings
+    assert [str(error).endswith("get_cumulative_energy?gpu_ids=2: status 500") for error in errors] == [True]
+
+
 async def test_a_token_is_wanted_and_sent(tmp_path):
     file = tmp_path / "token"
     file.write_text("jwt")

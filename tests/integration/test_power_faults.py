@@ -1,0 +1,123 @@
+"""Faults of power sources, with every part a process of its own: what operators see, and that it passes.
+
+GPUs and the site's meter are emulated; agents, controller, emulator and prometheus are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from aiohttp import web
+
+from controller.signals.prometheus_text import parse
+from tests.fakes.prometheus import running_prometheus
+from tests.fakes.system import ROOT, System, free_ports, get, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+
+RULES = ROOT / "deploy" / "prometheus" / "wattroute-controller.rules.yaml"
+PUE = 1.2
+
+
+class SiteMeter:
+    """An emulated meter: `factor` times what the emulated GPUs draw, at the metering point."""
+
+    def __init__(self, emulator: str) -> None:
+        self.emulator = emulator
+        self.factor = 1.0
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.emulator}/metrics") as answer:
+            text = await answer.text()
+        gpus_w = sum(sample.value for sample in parse(text, {"DCGM_FI_DEV_POWER_USAGE"}))
+        return web.Response(text=f"site_meter_watts {self.factor * PUE * gpus_w}\n")
+
+
+@contextlib.asynccontextmanager
+async def served(meter: SiteMeter, port: int) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/metrics", meter.metrics)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{port}/metrics"
+    finally:
+        await runner.cleanup()
+
+
+def state(system: System) -> dict[str, Any]:
+    """What the page shows."""
+    status, body = get(f"{system.api}/api/state")
+    if status != 200:
+        raise ValueError(f"{status}: {body!r}")  # which `System.until` tries again
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+async def until(system: System, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+    await asyncio.to_thread(system.until, lambda: holds(state(system)), what)
+    return state(system)
+
+
+async def shown_by_command(system: System) -> str:
+    command = [sys.executable, "-m", "controller.cli", "power", "--seconds", "5"]
+    found = await asyncio.to_thread(
+        subprocess.run,
+        [*command, "--config", str(system.folder / "wattroute.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout + found.stderr
+
+
+def alert(name: str) -> str:
+    """The expression of an alert as it is shipped."""
+    rules = yaml.safe_load(RULES.read_text())["groups"]
+    return next(rule["expr"] for group in rules for rule in group["rules"] if rule.get("alert") == name)
+
+
+async def test_a_meter_ten_percent_below_the_gpus_raises_the_alarm_and_the_higher_counts(tmp_path: Path):
+    (meter_port,) = free_ports(1)
+    signals: dict[str, Any] = {"power_ladder": {"site_conflict_frac": 0.05, "alarm_after_s": 2, "hold_s": 2}}
+
+    def change(document: dict[str, Any]) -> None:
+        document["signals"].update(signals)
+
+    with running(tmp_path, "emulate", change=change) as system:
+        meter = SiteMeter(system.emulator)
+        async with (
+            served(meter, meter_port) as address,
+            running_prometheus(tmp_path, address, f"{system.api}/metrics") as server,
+        ):
+            source = {"kind": "promql", "url": server.url, "power_query": "site_meter_watts[30s]", "unit": "W"}
+            system.document["signals"]["meter"] = [{**source, "positive": "import"}]
+            (tmp_path / "wattroute.yaml").write_text(yaml.safe_dump(system.document))
+            await server.until("site_meter_watts", lambda found: bool(found))
+            await asyncio.to_thread(system.start, "controller")
+            well = await until(system, lambda s: s["power"]["rung"] == "meter", "the meter is stood on")
+            assert well["power"]["conflicts"] == []
+            meter.factor = 0.9
+            apart = await until(system, lambda s: s["power"]["conflicts"] == ["site"], "the alarm")
+            gpus_w = apart["power"]["measured_w"]
+            assert gpus_w == pytest.approx(well["power"]["measured_w"], rel=0.03)
+            await until(system, lambda s: any("site: sum of" in e["reason"] for e in s["ladder"]), "the ladder's line")
+            await server.until(alert("WattroutePowerConflict"), lambda found: bool(found))
+            told = await shown_by_command(system)
+            assert "site: sum of GPUs says" in told, told
+            meter.factor = 1.0
+            await until(system, lambda s: s["power"]["conflicts"] == [], "the end of the alarm")
+            await server.until(alert("WattroutePowerConflict"), lambda found: not found)
+            log = (tmp_path / "controller.log").read_text()
+            assert "site: sum of GPUs says" in log
