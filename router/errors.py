@@ -4,6 +4,7 @@ RouterError
 ├── SettingsError        the configuration file or a command-line value is wrong
 ├── ListenError          an address cannot be listened on
 ├── CertificateError     a certificate, key or list of authorities cannot be used
+├── PollError            a document of the controller could not be fetched
 ├── TableSourceError     the allocation could not be fetched
 └── WorkersError         the worker processes do not come up
 """
@@ -46,6 +47,15 @@ class CertificateError(RouterError):
         super().__init__(f"{setting}: {path}: {reason}")
         self.setting = setting
         self.path = path
+
+
+class PollError(RouterError):
+    """A document of the controller could not be fetched."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
 
 
 class TableSourceError(RouterError):

@@ -13,6 +13,7 @@ import aiohttp
 
 from router import clock
 from router.exchange import InstanceSpec
+from router.poller import Poller
 from router.probes import Prober, ProbeSink
 from router.rate_source import HttpRateSource, RateSink, rates_url
 from router.settings import RouterFile
@@ -91,29 +92,14 @@ class Sources:
         url = None if table.url is None else rates_url(table.url)
         if url is None or self._session is None or not self._settings.router.tell_energy:
             return None
-        return HttpRateSource(
-            self._session,
-            url,
-            table.poll_interval_s,
-            sink=self._sink,
-            wall_s=clock.wall_s,
-            rng=random.Random(),
-            credentials=self._keyring.table,
-        ).run()
+        return HttpRateSource(self._poller(self._session, url), sink=self._sink, wall_s=clock.wall_s).run()
 
     def _table(self) -> Coroutine[Any, Any, None] | None:
         table = self._settings.table
         if table.url is not None:
             self._session = aiohttp.ClientSession()
-            return HttpTableSource(
-                self._session,
-                table.url,
-                table,
-                sink=self._sink,
-                wall_s=clock.wall_s,
-                rng=random.Random(),
-                credentials=self._keyring.table,
-            ).run()
+            poller = self._poller(self._session, table.url)
+            return HttpTableSource(poller, sink=self._sink, wall_s=clock.wall_s, max_ttl_s=table.max_ttl_s).run()
         if table.redis_url is not None:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
             from router.table_redis import RedisTableSource
@@ -129,6 +115,10 @@ class Sources:
                 rates=self._sink if self._settings.router.tell_energy else None,
             ).run()
         return None
+
+    def _poller(self, session: aiohttp.ClientSession, url: str) -> Poller:
+        interval_s = self._settings.table.poll_interval_s
+        return Poller(session, url, interval_s, rng=random.Random(), credentials=self._keyring.table)
 
 
 def report_end(task: asyncio.Task[None]) -> None:

@@ -12,9 +12,10 @@ from redis.exceptions import RedisError
 
 from router.contract import RATES_SUFFIX
 from router.errors import TableSourceError
+from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
-from router.table_source import JITTER_FRAC, TableReporter, TableSink
+from router.table_source import TableReporter, TableSink
 from router.transport.redis_tls import redis_options
 
 TIMEOUT_S = 3.0
@@ -69,7 +70,7 @@ class RedisTableSource:
                 if self._rates is not None:
                     self._rates.failed(error.reason)
             back_off_s = MIN_BACK_OFF_S if self._answered else min(2 * back_off_s, MAX_BACK_OFF_S)
-            await asyncio.sleep(back_off_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
+            await asyncio.sleep(jittered_s(back_off_s, self._rng))
 
     async def _follow(self) -> None:
         """Read the table again and again over one connection.
@@ -93,7 +94,7 @@ class RedisTableSource:
                 while True:
                     await self._read(client)
                     # An announcement ends the wait early; so does the answer to the subscription, once.
-                    await announcements.get_message(timeout=self._jittered_s())
+                    await announcements.get_message(timeout=jittered_s(self._interval_s, self._rng))
         except TimeoutError as error:
             raise TableSourceError(self._name, f"no answer within {TIMEOUT_S:g} s") from error
         except (RedisError, OSError, ValueError) as error:
@@ -115,9 +116,6 @@ class RedisTableSource:
         except TableSourceError as error:
             # The connection is sound, only the table is not.
             self._reporter.failed(error)
-
-    def _jittered_s(self) -> float:
-        return self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC)
 
 
 def without_credentials(url: str) -> str:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import random
-import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-import aiohttp
-
 from router.contract import MAX_ENCODED_BYTES, AllocationTable, ContractError, decode
-from router.errors import TableSourceError
-from router.settings import TableSettings
-from router.transport.credentials import Credentials
+from router.errors import PollError, TableSourceError
+from router.poller import Document, Poller
 
 log = logging.getLogger(__name__)
 
-JITTER_FRAC = 0.1
-"""Intervals vary by this much either way, so that many routers do not ask at once."""
-TIMEOUT_S = 5.0
+_TABLE = Document("a table", "/v1/allocation", MAX_ENCODED_BYTES)
 
 
 class TableSink(Protocol):
@@ -88,36 +80,18 @@ class TableReporter:
 
 
 class HttpTableSource:
-    """Polls the controller until cancelled; an unchanged table costs an empty 304.
+    """Polls the controller until cancelled.
 
     Args:
-        session: for all requests.
-        url: of the table.
-        settings: how often to ask.
+        poller: of the table.
         sink: takes the tables.
         wall_s: the wall clock.
-        rng: spreads the polls.
-        credentials: how a controller behind TLS is verified; None for a plain one.
+        max_ttl_s: longest time for which a table is obeyed that the controller has not confirmed.
     """
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        url: str,
-        settings: TableSettings,
-        *,
-        sink: TableSink,
-        wall_s: Callable[[], float],
-        rng: random.Random,
-        credentials: Credentials | None = None,
-    ) -> None:
-        self._session = session
-        self._url = url
-        self._interval_s = settings.poll_interval_s
-        self._rng = rng
-        self._credentials = credentials
-        self._reporter = TableReporter(url, sink, wall_s, settings.max_ttl_s)
-        self._etag: str | None = None
+    def __init__(self, poller: Poller, *, sink: TableSink, wall_s: Callable[[], float], max_ttl_s: float) -> None:
+        self._poller = poller
+        self._reporter = TableReporter(poller.url, sink, wall_s, max_ttl_s)
         self._table: AllocationTable | None = None
 
     async def run(self) -> None:
@@ -127,7 +101,7 @@ class HttpTableSource:
                 await self.poll()
             except TableSourceError as error:
                 self._reporter.failed(error)
-            await asyncio.sleep(self._interval_s * self._rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC))
+            await self._poller.pause()
 
     async def poll(self) -> None:
         """Ask once and hand the table on.
@@ -135,39 +109,16 @@ class HttpTableSource:
         Raises:
             TableSourceError: there is no answer, none with a table, or a malformed one.
         """
-        headers = {"If-None-Match": self._etag} if self._etag is not None else {}
         try:
-            async with (
-                asyncio.timeout(TIMEOUT_S),
-                self._session.get(self._url, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
-            ):
-                if answer.status == 304 and self._table is not None:
-                    self._reporter.confirm(self._table)
-                    return
-                if answer.status != 200:
-                    raise TableSourceError(self._url, f"answered {answer.status}, 200 with a table is expected")
-                raw = await _read(answer, self._url)
-                etag = answer.headers.get("ETag")
-        except TimeoutError as error:
-            raise TableSourceError(self._url, f"no answer within {TIMEOUT_S:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TableSourceError(self._url, f"{type(error).__name__}: {error}") from error
-        # Forgotten first: a malformed table must not be confirmed by a later 304.
-        self._etag = self._table = None
-        self._table = self._reporter.deliver(raw)
-        self._etag = etag
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        return True if self._credentials is None else self._credentials.context
-
-
-async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
-    """The body, no longer than a table may be."""
-    raw = bytearray()
-    async for chunk in answer.content.iter_any():
-        raw += chunk
-        if len(raw) > MAX_ENCODED_BYTES:
-            raise TableSourceError(
-                url, f"more than {MAX_ENCODED_BYTES} bytes; point it at the /v1/allocation of a controller"
-            )
-    return bytes(raw)
+            raw = await self._poller.fetch(_TABLE)
+        except PollError as error:
+            raise TableSourceError(error.source, error.reason) from error
+        if raw is None and self._table is not None:
+            self._reporter.confirm(self._table)
+            return
+        try:
+            self._table = self._reporter.deliver(raw or b"")
+        except TableSourceError:
+            # A malformed table must not be confirmed by a later 304.
+            self._poller.forget()
+            raise

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from router import clock, rate_source
 from router.contract import EnergyRate, EnergyRates, InstanceId, encode_rates
+from router.poller import Poller
 from router.rate_source import HttpRateSource, rates_url
 
 RATES = EnergyRates(1.0, 31.0, "shared", (EnergyRate(InstanceId("a"), 0.01, 0.5, "direct"),))
@@ -45,7 +46,7 @@ async def controller():
 
 
 def source(session, url, sink):
-    return HttpRateSource(session, url, 0.01, sink=sink, wall_s=clock.wall_s, rng=random.Random(1))
+    return HttpRateSource(Poller(session, url, 0.01, rng=random.Random(1)), sink=sink, wall_s=clock.wall_s)
 
 
 async def test_rates_are_handed_on_and_unchanged_ones_cost_little(controller):
@@ -67,10 +68,9 @@ async def test_a_controller_without_rates_is_logged_once(controller, caplog, sta
         sink = Sink()
         one = source(session, url, sink)
         await one.poll()
-        one._etag = None
         await one.poll()
         assert [told in record.reason for record in caplog.records if "not known" in record.message] == [True]
-        fake.status, fake.body, one._etag = 200, encode_rates(RATES), None
+        fake.status, fake.body = 200, encode_rates(RATES)
         await one.poll()
     assert sink.taken == [RATES]
     assert "known again" in caplog.text

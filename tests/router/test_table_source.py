@@ -17,15 +17,14 @@ from aiohttp.test_utils import TestServer, unused_port
 from router import clock
 from router.contract import MAX_ENCODED_BYTES, AllocationTable, encode
 from router.errors import TableSourceError
-from router.settings import ClientTlsSettings, TableSettings
+from router.poller import Poller
+from router.settings import ClientTlsSettings
 from router.table_source import HttpTableSource, TableReporter
 from router.transport.credentials import Credentials
 from tests.fakes.certificates import Authority
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
 from tests.fakes.routing import NOW_S, table
 from tests.fakes.table_sink import RecordingSink
-
-SETTINGS = TableSettings(poll_interval_s=0.01)
 
 
 class Controller:
@@ -64,10 +63,17 @@ async def controller() -> AsyncIterator[tuple[Controller, str]]:
         yield fake, str(server.make_url("/v1/allocation"))
 
 
+def polling(
+    session: aiohttp.ClientSession, url: str, sink: RecordingSink, credentials: Credentials | None = None
+) -> HttpTableSource:
+    poller = Poller(session, url, 0.01, rng=random.Random(1), credentials=credentials)
+    return HttpTableSource(poller, sink=sink, wall_s=lambda: NOW_S, max_ttl_s=600.0)
+
+
 @contextlib.asynccontextmanager
 async def source_of(url: str, sink: RecordingSink) -> AsyncIterator[HttpTableSource]:
     async with aiohttp.ClientSession() as session:
-        yield HttpTableSource(session, url, SETTINGS, sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1))
+        yield polling(session, url, sink)
 
 
 @contextlib.asynccontextmanager
@@ -217,15 +223,8 @@ async def test_a_controller_behind_tls_is_verified(whose: str, tmp_path: Path) -
         FakeEngine(give_table, tls=authority.issue("controller").server()) as controller,
         aiohttp.ClientSession() as session,
     ):
-        source = HttpTableSource(
-            session,
-            f"{controller.url}/v1/allocation",
-            SETTINGS,
-            sink=sink,
-            wall_s=lambda: NOW_S,
-            rng=random.Random(1),
-            credentials=Credentials("table.tls", believed, clock.wall_s),
-        )
+        credentials = Credentials("table.tls", believed, clock.wall_s)
+        source = polling(session, f"{controller.url}/v1/allocation", sink, credentials)
         if whose == "its own":
             await source.poll()
             assert len(sink.tables) == 1

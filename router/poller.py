@@ -1,0 +1,111 @@
+"""One document of the controller, asked for over HTTP again and again; an unchanged one costs an empty 304."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+
+from router.errors import PollError
+from router.transport.credentials import Credentials
+
+JITTER_FRAC = 0.1
+"""Intervals vary by this much either way, so that many routers do not ask at once."""
+TIMEOUT_S = 5.0
+
+
+def jittered_s(interval_s: float, rng: random.Random) -> float:
+    """An interval, a little shorter or longer."""
+    return interval_s * rng.uniform(1 - JITTER_FRAC, 1 + JITTER_FRAC)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is asked for.
+
+    Attributes:
+        name: for messages, with its article.
+        path: where a controller serves it, for messages.
+        max_bytes: a longer answer is not read to its end.
+    """
+
+    name: str
+    path: str
+    max_bytes: int
+
+
+class Poller:
+    """Asks for one document.
+
+    Args:
+        session: for all requests.
+        url: of the document.
+        interval_s: time between two polls.
+        rng: spreads the polls.
+        credentials: how a controller behind TLS is verified; None for a plain one.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        interval_s: float,
+        *,
+        rng: random.Random,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.url = url
+        self._session = session
+        self._interval_s = interval_s
+        self._rng = rng
+        self._credentials = credentials
+        self._etag: str | None = None
+
+    async def fetch(self, document: Document) -> bytes | None:
+        """Ask once; None where the document is still the one last fetched.
+
+        Raises:
+            PollError: there is no answer in time, none with the document, or a longer one than it may be.
+        """
+        headers = {"If-None-Match": self._etag} if self._etag is not None else {}
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                self._session.get(self.url, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
+            ):
+                if answer.status == 304 and self._etag is not None:
+                    return None
+                if answer.status != 200:
+                    raise PollError(self.url, f"answered {answer.status}, 200 with {document.name} is expected")
+                raw = await self._read(answer, document)
+        except TimeoutError as error:
+            raise PollError(self.url, f"no answer within {TIMEOUT_S:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise PollError(self.url, f"{type(error).__name__}: {error}") from error
+        self._etag = answer.headers.get("ETag")
+        return raw
+
+    def forget(self) -> None:
+        """Have the document sent next time whether it is another or not: what was fetched is of no use."""
+        self._etag = None
+
+    async def pause(self) -> None:
+        """Wait for the next poll."""
+        await asyncio.sleep(jittered_s(self._interval_s, self._rng))
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        return True if self._credentials is None else self._credentials.context
+
+    async def _read(self, answer: aiohttp.ClientResponse, document: Document) -> bytes:
+        raw = bytearray()
+        async for chunk in answer.content.iter_any():
+            raw += chunk
+            if len(raw) > document.max_bytes:
+                raise PollError(
+                    self.url,
+                    f"more than {document.max_bytes} bytes; point it at the {document.path} of a controller",
+                )
+        return bytes(raw)

@@ -1,0 +1,82 @@
+"""A document polled over HTTP: sent again only where it is another or of no use, and never read for ever."""
+
+import random
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.errors import PollError
+from router.poller import JITTER_FRAC, Document, Poller, jittered_s
+
+DOCUMENT = Document("a test", "/v1/test", 100)
+
+
+class Controller:
+    """Serves a body with an ETag, or without one."""
+
+    def __init__(self) -> None:
+        self.body = b"one"
+        self.etag: str | None = '"1"'
+        self.asked: list[str | None] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.headers.get("If-None-Match"))
+        if self.etag and self.asked[-1] == self.etag:
+            return web.Response(status=304)
+        return web.Response(body=self.body, headers={"ETag": self.etag} if self.etag else {})
+
+
+Polled = tuple[Controller, Poller]
+
+
+@pytest.fixture
+async def polled() -> AsyncIterator[Polled]:
+    fake = Controller()
+    app = web.Application()
+    app.router.add_get("/v1/test", fake.answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        yield fake, Poller(session, str(server.make_url("/v1/test")), 0.01, rng=random.Random(1))
+
+
+async def test_an_unchanged_document_is_not_sent_again(polled: Polled) -> None:
+    fake, poller = polled
+    assert [await poller.fetch(DOCUMENT) for _ in range(2)] == [b"one", None]
+    fake.body, fake.etag = b"two", '"2"'
+    assert await poller.fetch(DOCUMENT) == b"two"
+    assert fake.asked == [None, '"1"', '"1"']
+
+
+async def test_one_that_was_of_no_use_is(polled: Polled) -> None:
+    fake, poller = polled
+    await poller.fetch(DOCUMENT)
+    poller.forget()
+    assert await poller.fetch(DOCUMENT) == b"one"
+    assert fake.asked == [None, None]
+
+
+async def test_a_controller_without_tags_is_asked_each_time(polled: Polled) -> None:
+    fake, poller = polled
+    fake.etag = None
+    assert [await poller.fetch(DOCUMENT) for _ in range(2)] == [b"one", b"one"]
+
+
+async def test_a_failure_keeps_what_is_known(polled: Polled) -> None:
+    fake, poller = polled
+    await poller.fetch(DOCUMENT)
+    fake.body, fake.etag = b" " * 101, '"2"'
+    with pytest.raises(PollError, match=r"more than 100 bytes; point it at the /v1/test of a controller"):
+        await poller.fetch(DOCUMENT)
+    fake.etag = '"1"'
+    assert await poller.fetch(DOCUMENT) is None
+
+
+@given(st.floats(1e-3, 1e3), st.integers())
+def test_polls_are_spread_about_their_interval(interval_s: float, seed: int) -> None:
+    spread = [jittered_s(interval_s, random.Random(seed + n)) / interval_s for n in range(5)]
+    assert all(1 - 1.01 * JITTER_FRAC <= one <= 1 + 1.01 * JITTER_FRAC for one in spread)
+    assert len(set(spread)) > 1
