@@ -4,7 +4,9 @@ ControllerError
 ├── ConfigError        the configuration, a data file or a command-line value is wrong
 ├── ListenError        an address cannot be listened on
 ├── SignalError        a signal could not be read
-│   └── NvmlError      a call of NVML, the library of the NVIDIA driver, failed
+│   ├── NvmlError      a call of NVML, the library of the NVIDIA driver, failed
+│   ├── MessageError   a field of a received message is not what it must be
+│   └── VtnError       an OpenADR server refused a request
 ├── SolverError        no usable plan came out of a solver
 │   ├── TimedOut       the time limit ended the search without a feasible plan
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
@@ -72,6 +74,24 @@ class NvmlError(SignalError):
     def __init__(self, fault: NvmlFault, reason: str) -> None:
         super().__init__("nvml", reason)
         self.fault = fault
+
+
+class MessageError(SignalError):
+    """A field of a received message is not what it must be; `source` is its place, such as ``event.intervals[2].id``."""
+
+
+class VtnError(SignalError):
+    """An OpenADR server (VTN) answered a request with an error.
+
+    Attributes:
+        status: of the answer.
+        retry_after_s: how long the server asks to wait; None where it does not say.
+    """
+
+    def __init__(self, source: str, reason: str, status: int, retry_after_s: float | None = None) -> None:
+        super().__init__(source, reason)
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class SolverError(ControllerError):

@@ -1,0 +1,317 @@
+"""Reads the objects of OpenADR 3 from decoded JSON; whatever is sent, nothing but `MessageError` is raised."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from controller.errors import MessageError
+from controller.openadr import times
+from controller.openadr.fields import MAX_NAME, Fields, decode, entries, number, shown, text
+from controller.openadr.messages import (
+    MAX_DESCRIPTORS,
+    MAX_INTERVALS,
+    MAX_PAYLOADS,
+    MAX_TARGETS,
+    MAX_VALUES,
+    Event,
+    EventDescriptor,
+    Interval,
+    IntervalPeriod,
+    Notification,
+    ObjectOperation,
+    Operation,
+    Point,
+    Problem,
+    Program,
+    ReportDescriptor,
+    Resource,
+    Subscription,
+    Target,
+    Token,
+    Value,
+    ValuesMap,
+    Ven,
+)
+
+MAX_RANDOMIZE_S = 86_400.0
+"""Largest shift of a start that is followed."""
+MAX_TOKEN = 16_384
+"""Characters of a token; the specification has 4096, some servers' are longer."""
+_BY_VERB = {"GET": Operation.READ, "POST": Operation.CREATE, "PUT": Operation.UPDATE, "DELETE": Operation.DELETE}
+
+
+def read_program(data: Any, place: str = "program") -> Program:
+    """A programme.
+
+    Raises:
+        MessageError: a field is missing or wrong.
+    """
+    fields = Fields.of(data, place)
+    offset = fields.text("timeZoneOffset", MAX_NAME)
+    return Program(
+        program_id=fields.object_id("id"),
+        name=fields.name("programName"),
+        modified_s=_stamp(fields, "modificationDateTime"),
+        descriptors=_descriptors(fields),
+        targets=_targets(fields),
+        zone_s=None if offset is None else times.read_offset_s(offset, fields.at("timeZoneOffset")),
+    )
+
+
+def read_event(data: Any, place: str = "event", zone_s: float | None = None) -> Event:
+    """An event.
+
+    Args:
+        data: decoded JSON.
+        place: what errors call it.
+        zone_s: of the programme, for moments without an offset.
+
+    Raises:
+        MessageError: a field is missing or wrong.
+    """
+    fields = Fields.of(data, place)
+    return Event(
+        event_id=fields.object_id("id"),
+        program_id=fields.object_id("programID"),
+        name=fields.text("eventName"),
+        created_s=_stamp(fields, "createdDateTime"),
+        modified_s=_stamp(fields, "modificationDateTime"),
+        duration=_duration(fields, "duration"),
+        priority=fields.optional_integer("priority", 0),
+        targets=_targets(fields),
+        report_descriptors=fields.each("reportDescriptors", MAX_DESCRIPTORS, read_report_descriptor),
+        descriptors=_descriptors(fields),
+        period=_period(fields, zone_s),
+        intervals=fields.each("intervals", MAX_INTERVALS, lambda entry, at: read_interval(entry, at, zone_s)),
+    )
+
+
+def read_interval(data: Any, place: str, zone_s: float | None = None) -> Interval:
+    """One interval of an event or of a report."""
+    fields = Fields.of(data, place)
+    fields.value("payloads")
+    return Interval(
+        interval_id=fields.integer("id"),
+        payloads=fields.each("payloads", MAX_PAYLOADS, read_values_map),
+        period=_period(fields, zone_s),
+    )
+
+
+def read_values_map(data: Any, place: str) -> ValuesMap:
+    """Values with their type."""
+    fields = Fields.of(data, place)
+    kind = fields.name("type")
+    fields.value("values")
+    return ValuesMap(kind, fields.each("values", MAX_VALUES, _value))
+
+
+def read_report_descriptor(data: Any, place: str) -> ReportDescriptor:
+    """A report that is asked for."""
+    fields = Fields.of(data, place)
+    return ReportDescriptor(
+        payload_type=fields.name("payloadType"),
+        reading_type=fields.text("readingType", MAX_NAME),
+        units=fields.text("units", MAX_NAME),
+        targets=_targets(fields),
+        aggregate=fields.boolean("aggregate", False),
+        start_interval=fields.integer("startInterval", -1, -1),
+        num_intervals=fields.integer("numIntervals", -1, -1),
+        historical=fields.boolean("historical", True),
+        frequency=fields.integer("frequency", -1, -1),
+        repeat=fields.integer("repeat", -1, 1),
+        report_intervals=fields.text("reportIntervals", MAX_NAME),
+    )
+
+
+def read_ven(data: Any, place: str = "ven") -> Ven:
+    """A VEN."""
+    fields = Fields.of(data, place)
+    return Ven(
+        ven_id=fields.object_id("id"),
+        name=fields.name("venName"),
+        client_id=fields.text("clientID"),
+        attributes=fields.each("attributes", MAX_DESCRIPTORS, read_values_map),
+        targets=_targets(fields),
+    )
+
+
+def read_resource(data: Any, place: str = "resource") -> Resource:
+    """A resource."""
+    fields = Fields.of(data, place)
+    return Resource(
+        resource_id=fields.object_id("id"),
+        name=fields.name("resourceName"),
+        ven_id=fields.object_id("venID"),
+        attributes=fields.each("attributes", MAX_DESCRIPTORS, read_values_map),
+        targets=_targets(fields),
+    )
+
+
+def read_subscription(data: Any, place: str = "subscription") -> Subscription:
+    """A subscription."""
+    fields = Fields.of(data, place)
+    fields.value("objectOperations")
+    return Subscription(
+        subscription_id=fields.optional_id("id"),
+        client_name=fields.name("clientName"),
+        operations=fields.each("objectOperations", MAX_DESCRIPTORS, _object_operation),
+        program_id=fields.optional_id("programID"),
+        targets=_targets(fields),
+    )
+
+
+def read_notification(body: bytes | str) -> Notification:
+    """What a callback or a broker delivered, as it came.
+
+    The reference server writes ``object_type`` for ``objectType``; both are read.
+
+    Raises:
+        MessageError: it is not JSON, or a field is missing or wrong.
+    """
+    fields = Fields.of(decode(body, "notification"), "notification")
+    kind = fields.name("objectType" if fields.has("objectType") else "object_type")
+    content = Fields.of(fields.value("object"), "notification.object").data
+    event = read_event(content, "notification.object") if kind == "EVENT" else None
+    return Notification(kind, _operation(fields.value("operation"), fields.at("operation")), content, event)
+
+
+def read_problem(body: bytes | str) -> Problem:
+    """An error as the VTN tells it; of a body that is none, what it begins with."""
+    try:
+        fields = Fields.of(decode(body, "problem"), "problem")
+        status = fields.optional_integer("status")
+        words = [fields.text(key) for key in ("title", "detail", "type", "instance")]
+        if not any(words):
+            words[0] = fields.text("error")
+            words[1] = fields.text("error_description")
+        return Problem(status, *words)
+    except MessageError:
+        beginning = body[:200] if isinstance(body, str) else body[:200].decode("utf-8", "replace")
+        return Problem(title=beginning.strip() or None)
+
+
+def read_token(body: bytes) -> Token:
+    """The answer of a token endpoint (RFC 6749 §5.1).
+
+    Raises:
+        MessageError: it is not JSON, or no bearer token; the text does not hold the token.
+    """
+    fields = Fields.of(decode(body, "token"), "token")
+    found = fields.data.get("access_token")
+    if not isinstance(found, str) or not 0 < len(found) <= MAX_TOKEN or not found.isascii() or not found.isprintable():
+        raise MessageError("token.access_token", f"it is not a text of 1 to {MAX_TOKEN} characters of a header")
+    kind = fields.text("token_type", MAX_NAME)
+    if kind is not None and kind.lower() != "bearer":
+        raise MessageError("token.token_type", f"{shown(kind)} is not Bearer")
+    expires_in_s = fields.number("expires_in")
+    return Token(found, None if expires_in_s is None else max(0.0, expires_in_s))
+
+
+def read_token_url(body: bytes) -> str:
+    """Where tokens are had, of the answer to ``/auth/server``.
+
+    Raises:
+        MessageError: it does not say.
+    """
+    return text(Fields.of(decode(body, "auth.server"), "auth.server").value("tokenURL"), "auth.server.tokenURL")
+
+
+def _value(value: Any, place: str) -> Value:
+    if isinstance(value, str):
+        return text(value, place)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, dict):
+        fields = Fields.of(value, place)
+        return Point(number(fields.value("x"), fields.at("x")), number(fields.value("y"), fields.at("y")))
+    found = number(value, place)
+    return value if isinstance(value, int) else found
+
+
+def _period(fields: Fields, zone_s: float | None) -> IntervalPeriod | None:
+    if not fields.has("intervalPeriod"):
+        return None
+    period = Fields.of(fields.data["intervalPeriod"], fields.at("intervalPeriod"))
+    start = period.text("start", MAX_NAME)
+    is_now = start is not None and times.is_now(start)
+    randomize = _duration(period, "randomizeStart")
+    randomize_s = 0.0 if randomize is None else _randomize_s(randomize, period.at("randomizeStart"))
+    return IntervalPeriod(
+        start_s=None if start is None or is_now else times.read_moment(start, period.at("start"), zone_s),
+        is_now=is_now,
+        duration=_duration(period, "duration"),
+        randomize_s=randomize_s,
+    )
+
+
+def _randomize_s(duration: times.Duration, place: str) -> float:
+    length_s = math.inf if duration.is_forever or duration.months else duration.seconds
+    if length_s > MAX_RANDOMIZE_S:
+        raise MessageError(place, "a start that is shifted by more than a day is not followed")
+    return length_s
+
+
+def _duration(fields: Fields, key: str) -> times.Duration | None:
+    value = fields.text(key, MAX_NAME)
+    return None if value is None else times.read_duration(value, fields.at(key))
+
+
+def _stamp(fields: Fields, key: str) -> float | None:
+    value = fields.text(key, MAX_NAME)
+    return None if value is None else times.read_moment(value, fields.at(key), 0.0)
+
+
+def _descriptors(fields: Fields) -> tuple[EventDescriptor, ...]:
+    """Of events' payloads; those of reports, which a programme may list beside them, are left out."""
+    found = fields.each("payloadDescriptors", MAX_DESCRIPTORS, _descriptor)
+    return tuple(descriptor for descriptor in found if descriptor is not None)
+
+
+def _descriptor(data: Any, place: str) -> EventDescriptor | None:
+    fields = Fields.of(data, place)
+    if fields.text("objectType", MAX_NAME) == "REPORT_PAYLOAD_DESCRIPTOR":
+        return None
+    return EventDescriptor(
+        fields.name("payloadType"), fields.text("units", MAX_NAME), fields.text("currency", MAX_NAME)
+    )
+
+
+def _targets(fields: Fields) -> tuple[Target, ...]:
+    if not fields.has("targets"):
+        return ()
+    found: list[Target] = []
+    for n, entry in enumerate(entries(fields.data["targets"], fields.at("targets"), MAX_TARGETS)):
+        found += _target(entry, f"{fields.at('targets')}[{n}]")
+    return tuple(found)
+
+
+def _target(entry: Any, place: str) -> list[Target]:
+    """One of 3.1 is text, one of 3.0.1 an object of a type and its values."""
+    if isinstance(entry, str):
+        return [Target(text(entry, place, MAX_NAME, 1))]
+    fields = Fields.of(entry, place)
+    kind = fields.name("type")
+    return [Target(value, kind) for value in fields.each("values", MAX_TARGETS, _name)]
+
+
+def _name(value: Any, place: str) -> str:
+    return text(value, place, MAX_NAME, 1)
+
+
+def _object_operation(data: Any, place: str) -> ObjectOperation:
+    fields = Fields.of(data, place)
+    return ObjectOperation(
+        objects=fields.each("objects", MAX_PAYLOADS, _name),
+        operations=fields.each("operations", MAX_PAYLOADS, _operation),
+        callback_url=text(fields.value("callbackUrl"), fields.at("callbackUrl")),
+        bearer_token=fields.text("bearerToken"),
+    )
+
+
+def _operation(value: Any, place: str) -> Operation:
+    found = text(value, place, MAX_NAME, 1)
+    operation = _BY_VERB.get(found) or Operation.__members__.get(found)
+    if operation is None:
+        raise MessageError(place, f"{shown(found)} is none of {', '.join(Operation)}")
+    return operation
