@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Site
+from controller.model.freshness import age_s, age_told, is_fresh
 from controller.model.grid import GridEvent, limit_at
 from controller.model.observation import (
     Missing,
@@ -37,35 +38,34 @@ class Measured:
 
 def measured_power(site: Site, observation: Observation, stale_s: float) -> Measured:
     """The site's power as its ladder knows it; else the sum over GPUs where all report; else nothing."""
-    meter = observation.site_power
-    if isinstance(meter, Reading) and observation.now_s - meter.observed_at_s <= stale_s:
+    meter, now_s = observation.site_power, observation.now_s
+    if isinstance(meter, Reading) and is_fresh(meter, now_s, stale_s):
         return _on_ladder(meter, observation)
     if isinstance(meter, Missing):
         reason = f"{meter.source} is missing: {meter.reason}"
     else:
-        reason = f"{meter.source} is {observation.now_s - meter.observed_at_s:.0f} s old"
+        reason = f"{meter.source} is {age_told(meter, now_s)}"
     expected = {uuid for pool in site.pools for instance in pool.instances for uuid in instance.gpu_uuids}
     fresh = {
         uuid: reading
         for uuid, reading in observation.gpu_power
-        if isinstance(reading, Reading) and observation.now_s - reading.observed_at_s <= stale_s
+        if isinstance(reading, Reading) and is_fresh(reading, now_s, stale_s)
     }
     if expected and expected <= set(fresh):
         gpus_w = sum(fresh[uuid].value_w for uuid in sorted(expected))
-        age_s = max(observation.now_s - fresh[uuid].observed_at_s for uuid in expected)
-        return Measured(at_meter_w(site, gpus_w), age_s, ("gpu readings", reason), Rung.DCGM, Rung.DCGM)
+        oldest_s = max(age_s(fresh[uuid], now_s) for uuid in expected)
+        return Measured(at_meter_w(site, gpus_w), oldest_s, ("gpu readings", reason), Rung.DCGM, Rung.DCGM)
     return Measured(None, None, ("model", reason), Rung.MODEL, Rung.MODEL)
 
 
 def _on_ladder(meter: Reading, observation: Observation) -> Measured:
-    ladder = observation.power_ladder
-    age_s = max(0.0, observation.now_s - meter.observed_at_s)
+    ladder, metered_s = observation.power_ladder, age_s(meter, observation.now_s)
     if ladder is None:
-        return Measured(meter.value_w, age_s)
+        return Measured(meter.value_w, metered_s)
     is_emulated = meter.quality is Quality.EMULATED and ladder.rung is not Rung.MODEL
     return Measured(
         meter.value_w,
-        age_s,
+        metered_s,
         None if ladder.rung is ladder.best else (ladder.rung.value, ladder.reason),
         ladder.rung,
         Rung.METER if is_emulated else ladder.rung,

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.model.fleet import Site
+from controller.model.freshness import age_told, is_fresh
 from controller.model.observation import Missing, PowerLadder, PowerSourceState, Reading, Rung
 from controller.signals.power.conflict import ConflictRules, Conflicts
 from controller.signals.power.energy_splice import EnergySplice
 from controller.signals.power.site_power import site_power
-from controller.signals.power.source import age_told, is_fresh
 from controller.signals.power.steps import Step, stepped
 
 SITE = "site"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.model.fleet import Site
+from controller.model.freshness import age_told, is_fresh
 from controller.model.observation import Missing, Quality, Reading
-from controller.signals.power.source import age_told, is_fresh
 
 SOURCE = "sum of GPUs"
 _MAX_NAMED = 3

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from controller.errors import SignalError
+from controller.model.freshness import MAX_AHEAD_S
 from controller.model.observation import Missing, Reading, Rung
 
 MAX_GPUS = 65_536
 """GPUs that are taken in from one source; what is beyond is a fault of the source."""
-MAX_AHEAD_S = 5.0
-"""How far a source's clock may be ahead of ours before its times are not believed."""
 
 GpuReadings = tuple[Mapping[str, Reading | Missing], tuple[SignalError, ...]]
 """Readings by UUID, and what could not be asked."""
@@ -63,17 +62,6 @@ class NamedMeter:
 
     name: str
     source: MeterSource
-
-
-def is_fresh(reading: Reading, now_s: float, stale_s: float) -> bool:
-    """Whether a reading may be used: not too old, nor of a future that a clock which was set back left behind."""
-    return -MAX_AHEAD_S <= now_s - reading.observed_at_s <= stale_s
-
-
-def age_told(reading: Reading, now_s: float) -> str:
-    """The age of a reading for a message."""
-    age_s = now_s - reading.observed_at_s
-    return f"{age_s:.0f} s old" if age_s >= -MAX_AHEAD_S else f"{-age_s:.0f} s ahead of this machine's clock"
 
 
 def believed_s(observed_at_s: float, now_s: float) -> float:

@@ -44,6 +44,15 @@ def test_a_part_of_the_gpus_is_not_the_site(gpus):
     assert measured.fallback == ("model", "meter is 60 s old")
 
 
+def test_readings_of_a_future_that_a_clock_left_behind_are_not_believed():
+    ahead = Reading(9000.0, None, NOW_S + 60.0, "meter", Quality.DIRECT)
+    measured = measured_power(site(), observed(site_power=ahead, gpu_power=gpu_readings(-60.0)), 15.0)
+    assert measured.value_w is None
+    assert measured.fallback == ("model", "meter is 60 s ahead of this machine's clock")
+    a_little = measured_power(site(), observed(site_power=replace(ahead, observed_at_s=NOW_S + 2.0)), 15.0)
+    assert (a_little.value_w, a_little.age_s) == (9000.0, 0.0)
+
+
 def test_spare_gpus_draw_too():
     bigger = site(gpus=70, spare_gpu_w=60.0)
     assert spare_w(bigger) == pytest.approx(8 * 60.0)
