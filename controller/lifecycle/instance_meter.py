@@ -160,8 +160,20 @@ def _counted_j(last: Mapping[str, Reading], fresh: Mapping[str, Reading]) -> flo
     return total_j
 
 
-def modelled_power_w(curves: PoolCurves, state: InstanceState, tokens: Tokens, span_s: float) -> float:
-    """Power of an instance by its curves over a time in which it made these tokens, W."""
+def modelled_power_w(
+    curves: PoolCurves, state: InstanceState, tokens: Tokens, span_s: float, steps: float | None = None
+) -> float:
+    """Power of an instance by its curves over a time in which it made these tokens, W.
+
+    Args:
+        curves: of its pool.
+        state: as observed.
+        tokens: made in the time.
+        span_s: how long it was.
+        steps: of the engine in it, which tell how long it computed; None where they are not counted. Requests then
+            count as come at random.
+    """
     if state is not InstanceState.SERVING or not tokens or span_s <= 0:
         return resting_w(curves, state)
-    return power_w(curves, Load(tokens.decode / span_s, tokens.prefill / span_s))
+    steps_per_s = None if steps is None else steps / span_s
+    return power_w(curves, Load(tokens.decode / span_s, tokens.prefill / span_s, steps_per_s))

@@ -112,11 +112,16 @@ class _Look:
 
 @dataclass(slots=True)
 class _Seen:
-    """Counters of an instance at the end of its last interval; the engine's None until it was heard."""
+    """Counters of an instance at the end of its last interval; the engine's None until it was heard.
+
+    Attributes:
+        steps: of the engine; None where it counts none, and where a former process looked last.
+    """
 
     engine: Tokens | None
     told: Mapping[str, Tokens]
     running: int
+    steps: float | None
 
 
 class JouleBook:
@@ -167,7 +172,7 @@ class JouleBook:
             name = InstanceId(each.instance_id)
             if name in self._places:
                 self._meters[name].resume(each.meter)
-                self._seen[name] = _Seen(each.engine, dict(each.told), each.running)
+                self._seen[name] = _Seen(each.engine, dict(each.told), each.running, None)
                 self._stocks[name] = each.stock
                 self._catching_up.add(name)
         self.accounts.resume(kept.kept_at_s, self.in_flight, kept.due, tenants)
@@ -225,17 +230,18 @@ class JouleBook:
             engine = None if before is None else before.engine  # it was not heard, which is not that it counted nothing
         told = look.told.get(name, {}) if look.told is not None else before.told if before is not None else {}
         if before is None:
-            before = self._seen[name] = _Seen(engine, told, seen.running)
+            before = self._seen[name] = _Seen(engine, told, seen.running, seen.steps)
         made = Tokens() if engine is None or before.engine is None else _grown(before.engine, engine)
         meter = self._meters[name]
         span_s, modelled_w = meter.span_s(look.now_s), 0.0
         if span_s > self._policy.stale_s:  # only then is it asked for
-            modelled_w = modelled_power_w(self._curves[pool.pool_id], seen.state, made, span_s)
+            steps = _steps_since(before.steps, seen.steps)
+            modelled_w = modelled_power_w(self._curves[pool.pool_id], seen.state, made, span_s, steps)
         metered = meter.read(look.now_s, look.readings, modelled_w)
         if metered is None:
             return None
         self._catching_up.discard(name)
-        self._seen[name] = _Seen(engine, told, seen.running)
+        self._seen[name] = _Seen(engine, told, seen.running, seen.steps)
         serves = seen.state is InstanceState.SERVING
         interval = Interval(
             instance_id=name,
@@ -288,6 +294,11 @@ def _grown(before: Tokens, now: Tokens) -> Tokens:
     if now.prefill < before.prefill or now.decode < before.decode:
         return now
     return Tokens(now.prefill - before.prefill, now.decode - before.decode)
+
+
+def _steps_since(before: float | None, now: float | None) -> float | None:
+    """Steps since; None where they are not counted, or the engine has restarted."""
+    return None if before is None or now is None or now < before else now - before
 
 
 def _told_since(before: Mapping[str, Tokens], now: Mapping[str, Tokens]) -> tuple[tuple[str, Tokens], ...]:

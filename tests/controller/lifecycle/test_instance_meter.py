@@ -97,5 +97,14 @@ def test_the_model_of_an_instance_at_rest(state, tokens, watts):
     assert modelled_power_w(curves(), state, tokens, 10.0) == watts
 
 
+def test_counted_steps_tell_how_long_an_instance_computed():
+    known, span_s, tokens = curves(), 10.0, Tokens(200, 300)
+    for steps in (50.0, 300.0):
+        busy_s = known.step_base_s * steps + known.step_per_seq_s * 300 + known.prefill_s_per_token * 200
+        active_j = known.p0_w * busy_s + known.decode_j_per_token * 300 + known.prefill_j_per_token * 200
+        told_w = modelled_power_w(known, InstanceState.SERVING, tokens, span_s, steps)
+        assert told_w * span_s == pytest.approx(known.idle_w * (span_s - busy_s) + active_j)
+
+
 def test_the_model_of_a_busy_instance_lies_above_p0():
     assert modelled_power_w(curves(), InstanceState.SERVING, Tokens(0, 20_000), 10.0) > curves().p0_w

@@ -40,6 +40,7 @@ class Site:
     output: float = 0.0
     told: tuple[float, float] = (0.0, 0.0)
     running: int = 0
+    steps: float | None = None
     in_flight: int = 0
     streams: int = 0
     state: InstanceState = InstanceState.SERVING
@@ -82,6 +83,7 @@ class Site:
                     running=self.running,
                     prompt_tokens=self.prompt,
                     generation_tokens=self.output,
+                    steps=self.steps,
                 ),
             ),
             Missing("meter", "none", self.at_s),
@@ -195,6 +197,24 @@ def test_without_a_meter_the_model_stands_in_and_says_so():
         settled = kept.take(seen.look()).settlement or settled
     assert settled.estimated_j["bf16"] == settled.metered_j["bf16"] > 900.0 * 15
     assert Quality.ESTIMATED in settled.qualities
+
+
+def test_without_a_meter_counted_steps_are_what_was_computed():
+    def booked_j(steps_a_look):
+        kept, seen = (
+            book(stale_s=5.0, settle_s=10.0),
+            Site(hears_gpus=False, steps=None if steps_a_look is None else 0.0),
+        )
+        settled = kept.take(seen.look()).settlement
+        for _ in range(12):
+            seen.step(joules=0.0, output=10)
+            if steps_a_look is not None:
+                seen.steps += steps_a_look
+            settled = kept.take(seen.look()).settlement or settled
+        return settled.metered_j["bf16"]
+
+    together_j, apart_j, unknown_j = booked_j(2.0), booked_j(10.0), booked_j(None)
+    assert together_j < unknown_j < apart_j  # ten tokens in two steps need less than in ten
 
 
 @pytest.mark.parametrize("policy", IdlePolicy)
