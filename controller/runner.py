@@ -21,6 +21,7 @@ from controller.custody import Custody
 from controller.energy_desk import RECORD_KIND as ENERGY_KIND
 from controller.energy_desk import EnergyDesk
 from controller.errors import ActuationError, StoreError
+from controller.faults import Fault, Faults
 from controller.model.observation import InstanceObservation, Missing, Observation, Reading
 from controller.ports import Actuator, ObservationSource, Recorder
 from controller.signals.energy_meter import EnergyMeter
@@ -33,20 +34,6 @@ log = logging.getLogger(__name__)
 SAMPLE_KIND = "sample"
 ACTUATION_KIND = "actuation"
 Decide = Callable[[Memory, Observation], Decision]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something of the loop's own that does not work, shown on the ladder until it does.
-
-    Attributes:
-        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``energy``, ``state``, or ``actuate`` with the
-            instance's name.
-    """
-
-    step: str
-    reason: str
-    since_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +97,7 @@ class Runner:
         self._options = options or RunnerOptions()
         self._memory = memory
         self._meter = EnergyMeter()
-        self._faults: dict[str, Fault] = {}
+        self._faults = Faults(parts.telemetry.take_fault, parts.clock.wall_s)
         self._decision: Decision | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._tick_began_s = 0.0
@@ -179,9 +166,9 @@ class Runner:
         try:
             observation = await self._parts.source.read(now_s)
         except Exception as error:  # the source promises not to raise; if it does, the next sample tries again
-            self._fail("read", error)
+            self._faults.fail("read", error)
             return
-        self._recover("read")
+        self._faults.recover("read")
         observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
         await self._take_outcomes(now_s)
         self._parts.custody.see(observation.instances, now_s)
@@ -190,14 +177,14 @@ class Runner:
         self._parts.telemetry.take_observation(observation, energy_j)
         desk = self._parts.desk
         per_token = {} if desk is None else desk.j_per_output_token
-        self.status = Status(observation, self._decision, tuple(self._faults.values()), energy_j, per_token)
+        self.status = Status(observation, self._decision, self._faults.in_force, energy_j, per_token)
         for watcher in self._parts.watchers:
             try:
                 watcher(self.status)
             except Exception as error:  # a fault of the page must not stop the control
-                self._fail("watch", error)
+                self._faults.fail("watch", error)
             else:
-                self._recover("watch")
+                self._faults.recover("watch")
         await self._record(SAMPLE_KIND, now_s, self._sample_record(observation, energy_j))
         await self._book_energy(observation)
 
@@ -211,9 +198,9 @@ class Runner:
                 await self._record(ENERGY_KIND, observation.now_s, record)
             await self._parts.desk.tell(observation.now_s)
         except Exception as error:  # an account that fails must not stop the control; the next look books on
-            self._fail("energy", error)
+            self._faults.fail("energy", error)
         else:
-            self._recover("energy")
+            self._faults.recover("energy")
 
     async def _close_energy(self) -> None:
         if self._parts.desk is None:
@@ -223,7 +210,7 @@ class Runner:
             if record is not None:
                 await self._record(ENERGY_KIND, self._parts.clock.wall_s(), record)
         except Exception as error:  # what follows at the end must be done all the same
-            self._fail("energy", error)
+            self._faults.fail("energy", error)
 
     def _sample_record(self, observation: Observation, energy_j: float) -> dict[str, object]:
         power = observation.site_power
@@ -241,7 +228,9 @@ class Runner:
         if self._ticking is not None:
             running_s = clock.monotonic_s() - self._tick_began_s
             if running_s > self._options.late_after_s and "late" not in self._faults:
-                self._fail("late", f"the decision has taken {running_s:.0f} s; the last table stays until it expires")
+                self._faults.fail(
+                    "late", f"the decision has taken {running_s:.0f} s; the last table stays until it expires"
+                )
             return
         if clock.monotonic_s() + 0.5 * self._options.sample_s < self._next_tick_s:
             return  # a sample that comes a little early is nearer to the due time than the one after it
@@ -262,11 +251,11 @@ class Runner:
                 decisions.RECORD_KIND, observation.now_s, _decision_record(observation, decision, actions)
             )
         except Exception as error:  # the next tick decides anew from the same memory
-            self._fail("tick", error)
+            self._faults.fail("tick", error)
         else:
-            self._recover("tick")
+            self._faults.recover("tick")
         finally:
-            self._recover("late")
+            self._faults.recover("late")
             self._ticking = None
 
     async def _carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
@@ -285,9 +274,9 @@ class Runner:
         try:
             await self._parts.keep(self._memory, self._parts.custody.sleepers, now_s)
         except StoreError as error:
-            self._fail("state", error)
+            self._faults.fail("state", error)
         else:
-            self._recover("state")
+            self._faults.recover("state")
 
     async def _act(self, decision: Decision) -> tuple[str, ...]:
         lines: list[str] = []
@@ -301,9 +290,9 @@ class Runner:
             except ActuationError as error:
                 reasons.append(str(error))
         if reasons:
-            self._fail("publish", "; ".join(reasons))
+            self._faults.fail("publish", "; ".join(reasons))
         else:
-            self._recover("publish")
+            self._faults.recover("publish")
         lines += await self._parts.instances.apply(decision.commands)
         return tuple(lines)
 
@@ -323,32 +312,19 @@ class Runner:
             step = f"actuate {command.instance_id}"
             if outcome.is_done:
                 log.info("instance command done", extra=told)
-                self._faults.pop(step, None)
+                self._faults.settle(step)
             else:
                 log.warning("instance command failed", extra=told)
-                self._faults[step] = Fault(step, f"{command.verb.value}: {outcome.detail}", now_s)
+                self._faults.stand(Fault(step, f"{command.verb.value}: {outcome.detail}", now_s))
             await self._record(ACTUATION_KIND, now_s, {**told, "reason": command.reason})
 
     async def _record(self, kind: str, now_s: float, payload: dict[str, object]) -> None:
         try:
             await asyncio.to_thread(self._parts.recorder.record, kind, now_s, payload)
         except StoreError as error:
-            self._fail("record", error)
+            self._faults.fail("record", error)
         else:
-            self._recover("record")
-
-    def _fail(self, step: str, reason: BaseException | str) -> None:
-        self._parts.telemetry.take_fault(step)
-        told = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else reason
-        trace = reason if isinstance(reason, BaseException) and not isinstance(reason, StoreError) else None
-        if step not in self._faults or self._faults[step].reason != told:
-            log.error("loop step failed", extra={"step": step, "reason": told}, exc_info=trace)
-        since_s = self._faults[step].since_s if step in self._faults else self._parts.clock.wall_s()
-        self._faults[step] = Fault(step, told, since_s)
-
-    def _recover(self, step: str) -> None:
-        if self._faults.pop(step, None) is not None:
-            log.info("loop step works again", extra={"step": step})
+            self._faults.recover("record")
 
 
 def _decision_record(observation: Observation, decision: Decision, actions: tuple[str, ...]) -> dict[str, object]:
