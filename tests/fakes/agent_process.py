@@ -45,7 +45,7 @@ def agent_process(folder: Path, stub: NvmlStub | None, *arguments: str, **enviro
         yield AgentProcess(process, int(listening[1]), log)
     finally:
         process.kill()
-        process.wait(5)
+        process.wait(30)
 
 
 def _no_library(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,9 @@ import yaml
 from aiohttp import web
 
 from controller.signals.prometheus_text import parse
+from tests.fakes.agent_process import agent_process
+from tests.fakes.nvml import stub as nvml
+from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 from tests.fakes.prometheus import running_prometheus
 from tests.fakes.system import ROOT, System, free_ports, get, running
 
@@ -121,3 +125,71 @@ async def test_a_meter_ten_percent_below_the_gpus_raises_the_alarm_and_the_highe
             await server.until(alert("WattroutePowerConflict"), lambda found: not found)
             log = (tmp_path / "controller.log").read_text()
             assert "site: sum of GPUs says" in log
+
+
+def on_stub(document: dict[str, Any], stub: NvmlStub, port: int) -> list[str]:
+    """Every GPU of the fleet behind one node agent; their UUIDs."""
+    uuids: list[str] = []
+    for pool in document["pools"]:
+        plan = document["plan"]["pools"][pool["name"]]
+        count = plan["gpus_per_instance"] * len(pool["instances"])
+        own = [f"GPU-{len(uuids) + n}" for n in range(count)]
+        each = plan["gpus_per_instance"]
+        plan["gpu_uuids"] = [own[at : at + each] for at in range(0, count, each)]
+        uuids += own
+    for uuid in uuids:
+        stub.add(uuid=uuid, draw=200_000)
+    document["signals"]["dcgm_urls"] = []
+    document["signals"]["power"] = [{"kind": "agent", "urls": [f"http://127.0.0.1:{port}"]}]
+    document["signals"].update({"power_ladder": {"hold_s": 2}, "stale_s": 5})
+    return uuids
+
+
+def rung(name: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda shown: shown["power"]["rung"] == name
+
+
+def agent_error(shown: dict[str, Any]) -> str:
+    return str(shown["power"]["sources"][0]["error"])
+
+
+@needs_a_compiler
+async def test_gpus_drivers_and_agents_that_go_and_come_back_are_seen_by_the_controller(tmp_path: Path):
+    (port,) = free_ports(1)
+    stub, uuids = NvmlStub(tmp_path), list[str]()
+    serving = ("--port", str(port))  # the last one given counts
+
+    def change(document: dict[str, Any]) -> None:
+        uuids.extend(on_stub(document, stub, port))
+
+    with running(tmp_path, "emulate", change=change) as system:
+        with agent_process(tmp_path, stub, *serving) as agent:
+            await asyncio.to_thread(system.start, "controller")
+            well = await until(system, rung("nvml"), "every GPU is read")
+            assert well["power"]["measured_w"] == pytest.approx(PUE * 200 * len(uuids), rel=0.05)
+
+            stub.gpu(3, ret=nvml.LOST)
+            lost = await until(system, lambda s: "GPU-3" in str(s["power"]["missing"]), "the lost GPU is named")
+            assert lost["power"]["measured_w"] is None  # a sum that leaves one out would look like a curtailment
+            await until(system, rung("model"), "the model stands in")
+            stub.gpu(3, ret=None)
+            await until(system, rung("nvml"), "the GPU is back")
+
+            stub.set(init=nvml.NOT_LOADED)
+            gone = await until(system, rung("model"), "the driver is gone")
+            assert "driver is not loaded" in agent_error(gone)
+            stub.set(init=None)
+            await until(system, rung("nvml"), "the driver is back")
+
+            agent.process.send_signal(signal.SIGSTOP)
+            frozen = await until(system, rung("model"), "a frozen agent is not believed")
+            assert frozen["power"]["measured_w"] is None
+            agent.process.send_signal(signal.SIGCONT)
+            await until(system, rung("nvml"), "the agent goes on")
+            agent.process.kill()
+            dead = await until(system, rung("model"), "a killed agent is not believed")
+            assert "cannot connect" in agent_error(dead)
+        with agent_process(tmp_path, stub, *serving):
+            back = await until(system, rung("nvml"), "another agent on its place is read")
+        assert back["power"]["measured_w"] == pytest.approx(PUE * 200 * len(uuids), rel=0.05)
+    assert "Traceback" not in (tmp_path / "controller.log").read_text()
