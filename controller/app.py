@@ -35,12 +35,16 @@ from controller.dashboard.pages import Pages
 from controller.energy_desk import DeskParts, EnergyDesk, open_book
 from controller.energy_metrics import EnergyMetrics
 from controller.errors import ListenError
+from controller.grid_desk import GridDesk, LinkFile
+from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
 from controller.model.fleet import Site
+from controller.model.programme import Programme
 from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
-from controller.signals import events, quality_book
+from controller.signals import call_log, quality_book
+from controller.signals.calls import OPERATOR, CallBook
 from controller.signals.canary import CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.collect import Collector, Sources
@@ -49,6 +53,7 @@ from controller.signals.feeds import Feed
 from controller.signals.power.open_source import open_power
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
+from controller.signals.references import References
 from controller.signals.routers import RouterSource
 from controller.store.ledger import Ledger
 from controller.telemetry import Telemetry
@@ -57,7 +62,7 @@ from controller.tick import Planner, TickPolicy, decide
 log = logging.getLogger(__name__)
 
 LEDGER_NAME = "ledger.sqlite"
-_RESTORED_EVENTS = 10_000
+_RESTORED_BARS = 10_000
 _SHUTDOWN_S = 2.0
 
 
@@ -93,6 +98,7 @@ class ServiceOptions:
         exit_wait_s: longest wait for them at the end.
         canary: how pools' answers are tested.
         joules: how energy is told off to requests.
+        programmes: terms of calls, by name.
     """
 
     data_dir: Path
@@ -105,6 +111,7 @@ class ServiceOptions:
     exit_wait_s: float = 20.0
     canary: CanarySetup = field(default_factory=CanarySetup)
     joules: JoulePolicy = field(default_factory=JoulePolicy)
+    programmes: Mapping[str, Programme] = field(default_factory=lambda: {OPERATOR: Programme(OPERATOR)})
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -142,13 +149,12 @@ async def assemble(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512, limit_per_host=8))
         )
-        book = events.EventBook(ledger)
-        kept = ledger.records(events.RECORD_KIND, last=_RESTORED_EVENTS)
-        restored = book.restore((record.payload for record in kept), clock.wall_s())
-        if restored:
-            log.info("events restored", extra={"count": restored})
+        references = References(prepare_s=policy.prepare_s)
+        book = _opened_calls(ledger, options, references, clock.wall_s())
+        links = LinkFile(options.data_dir, book)
+        links.take_up(clock.wall_s())
         quality = options.canary.book(site, ledger)
-        told = ledger.records(quality_book.RECORD_KIND, last=_RESTORED_EVENTS)
+        told = ledger.records(quality_book.RECORD_KIND, last=_RESTORED_BARS)
         barred = quality.restore(record.payload for record in told)
         if barred:
             log.warning("bars restored", extra={"count": barred})
@@ -169,7 +175,7 @@ async def assemble(
             routers=routers,
             price_usd_per_mwh=price_usd_per_mwh,
             carbon_kg_per_mwh=carbon_kg_per_mwh,
-            events=book,
+            calls=book,
             barred=quality.barred,
         )
         allocation = AllocationBoard()
@@ -192,6 +198,7 @@ async def assemble(
         desk = EnergyDesk(
             DeskParts(account.book, metrics, rates, account.file, idle, redis, tokens=lambda: routers.tokens)
         )
+        grid = GridDesk(book, references, GridMetrics(telemetry.registry), standing_limit_w=site.import_limit_w)
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
@@ -205,9 +212,9 @@ async def assemble(
             recorder=ledger,
             telemetry=telemetry,
             clock=clock,
-            keep=continuity.keeper(lambda: routers.counted),
+            keep=links.keeping(continuity.keeper(lambda: routers.counted)),
             desk=desk,
-            watchers=(board.take,),
+            watchers=(lambda status: grid.take(status.observation), board.take),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         app = build_app(Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality)), board, options.token)
@@ -224,6 +231,16 @@ async def assemble(
         sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
         stack.push_async_callback(_end, sending)
         yield Service(app, runner, board, ledger)
+
+
+def _opened_calls(ledger: Ledger, options: ServiceOptions, references: References, now_s: float) -> CallBook:
+    """The book of calls as a former process left it."""
+    book = CallBook(ledger, options.programmes, references)
+    kept = ledger.records(call_log.RECORD_KIND, last=call_log.RESTORED_RECORDS)
+    restored = book.restore((record.payload for record in kept), now_s)
+    if restored:
+        log.info("calls restored", extra={"count": restored})
+    return book
 
 
 async def _end(task: asyncio.Task[None]) -> None:

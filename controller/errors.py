@@ -11,6 +11,7 @@ ControllerError
 │   ├── TimedOut       the time limit ended the search without a feasible plan
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
 ├── ActuationError     a command could not be carried out
+├── CallRefused        a call of the grid or of an operator cannot be followed
 ├── FitRefused         measurements do not carry a fit; also a ValueError
 ├── ProfileError       a pool cannot be profiled as it stands
 └── StoreError         a record could not be written or does not verify
@@ -113,6 +114,19 @@ class ActuationError(ControllerError):
         super().__init__(f"{target}: {reason}")
         self.target = target
         self.reason = reason
+
+
+class CallRefused(ControllerError):  # noqa: N818 - reads as the outcome it is
+    """A call cannot be followed; the text says why, `is_conflict` that what is held forbids it.
+
+    Attributes:
+        cause: one of `controller.grid.admit.Refusal`, by which refusals are counted.
+    """
+
+    def __init__(self, reason: str, *, is_conflict: bool = False, cause: str = "malformed") -> None:
+        super().__init__(reason)
+        self.is_conflict = is_conflict
+        self.cause = cause
 
 
 class FitRefused(ControllerError, ValueError):  # noqa: N818 - reads as the outcome it is

@@ -9,6 +9,7 @@ import aiohttp
 
 from controller.model.observation import Observation
 from controller.model.plan import Commands
+from controller.model.programme import Programme
 
 
 class ObservationSource(Protocol):
@@ -50,4 +51,15 @@ class Recorder(Protocol):
 
         Raises:
             StoreError: it could not be written.
+        """
+
+
+class BaselineSource(Protocol):
+    """Tells a programme's baseline from stored meter readings."""
+
+    def baseline_w(self, programme: Programme, start_s: float, now_s: float) -> float | None:
+        """What would be drawn from `start_s` on by the programme's rule; None where the readings do not carry it.
+
+        Raises:
+            StoreError: the readings could not be had.
         """

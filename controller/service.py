@@ -21,6 +21,7 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.runner import RunnerOptions
 from controller.settings.file import Settings
+from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup
 from controller.simulation.emulator import run_emulator
 from router.contract import PoolId
@@ -88,6 +89,7 @@ async def _controller(settings: Settings) -> None:
                 exit_wait_s=own.exit_wait_s,
                 canary=_canary(settings),
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
+                programmes=programmes_of(settings.programmes),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,

@@ -16,10 +16,10 @@ from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
 from controller.dashboard.access import error_response
-from controller.errors import StoreError
-from controller.model.grid import GridEvent
+from controller.dashboard.event_request import chosen_id, events_json, read_request
+from controller.errors import CallRefused, StoreError
 from controller.runner import Runner
-from controller.signals.events import EventBook, EventRefused, read_request
+from controller.signals.calls import OPERATOR, CallBook
 from controller.signals.quality_book import BarRefused, QualityBook
 from controller.telemetry import Telemetry
 
@@ -35,7 +35,7 @@ class ApiParts:
 
     allocation: AllocationBoard
     rates: RatesBoard
-    events: EventBook
+    calls: CallBook
     runner: Runner
     telemetry: Telemetry
     clock: Clock
@@ -91,7 +91,8 @@ class Api:
     async def list_events(self, request: web.Request) -> web.Response:
         """Events pending, active, or ended within the last hour."""
         now_s = self._parts.clock.wall_s()
-        return web.json_response({"events": [_event_json(event, now_s) for event in self._parts.events.recent()]})
+        views = self._parts.calls.calls(now_s)
+        return web.json_response({"events": [told for view in views for told in events_json(view, now_s)]})
 
     async def add_event(self, request: web.Request) -> web.Response:
         """Take in a call to curtail; 201 with the event."""
@@ -102,25 +103,30 @@ class Api:
             data = json.loads(await request.read())
         except (ValueError, RecursionError) as error:
             return error_response(400, f"the body is not JSON: {error}")
+        book = self._parts.calls
         try:
-            event = self._parts.events.add(read_request(data), now_s)
-        except EventRefused as error:
+            wanted = read_request(data)
+            event_id = chosen_id(wanted, book.calls(now_s), now_s)
+            book.submit(wanted.call(event_id, now_s), now_s, raw=json.dumps(data))
+        except CallRefused as error:
             return error_response(409 if error.is_conflict else 400, str(error))
-        log.info("event added", extra={"event_id": event.event_id, "limit_w": event.limit_w, "end_s": event.end_s})
         self._parts.runner.hasten()
-        headers = {"Location": f"/v1/events/{event.event_id}"}
-        return web.json_response(_event_json(event, now_s), status=201, headers=headers)
+        headers = {"Location": f"/v1/events/{event_id}"}
+        return web.json_response(self._told(event_id, now_s), status=201, headers=headers)
 
     async def cancel_event(self, request: web.Request) -> web.Response:
         """End an event now."""
         now_s = self._parts.clock.wall_s()
         event_id = request.match_info["event_id"]
-        event = self._parts.events.cancel(event_id, now_s)
-        if event is None:
+        if self._parts.calls.cancel(OPERATOR, event_id, now_s) is None:
             return error_response(404, f"no pending or active event {event_id!r:.80}; GET /v1/events lists them")
-        log.info("event cancelled", extra={"event_id": event.event_id})
         self._parts.runner.hasten()
-        return web.json_response(_event_json(event, now_s))
+        return web.json_response(self._told(event_id, now_s))
+
+    def _told(self, event_id: str, now_s: float) -> dict[str, Any]:
+        views = self._parts.calls.calls(now_s)
+        is_it = next(view for view in views if (view.call.source, view.call.call_id) == (OPERATOR, event_id))
+        return events_json(is_it, now_s)[0]
 
     async def quality(self, request: web.Request) -> web.Response:
         """What canaries tell of each pool, and who is barred."""
@@ -190,8 +196,3 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except StoreError as error:
         log.error("request failed", extra={"path": request.path, "reason": str(error)})
         return error_response(503, str(error), "store_error")
-
-
-def _event_json(event: GridEvent, now_s: float) -> dict[str, Any]:
-    state = event.state(now_s)
-    return {**dataclasses.asdict(event), "state": state.value if state is not None else "ended"}

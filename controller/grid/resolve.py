@@ -123,4 +123,5 @@ def _event(
         restore_w_per_s=programme.restore_w_per_s,
         prepare_s=programme.prepare_s,
         baseline_w=references.baseline_w,
+        priority=call.priority,
     )

@@ -17,6 +17,19 @@ MAX_INTERVALS = 1024
 MAX_W = 1e10
 
 
+class CallState(StrEnum):
+    """Where a call stands."""
+
+    PENDING = "pending"
+    """None of its intervals has begun."""
+    ACTIVE = "active"
+    """Begun and not over, gaps between its intervals included."""
+    OPTED_OUT = "opted_out"
+    """Not over, and not followed by the operator's choice."""
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+
+
 class Asked(StrEnum):
     """What the value of a commitment says."""
 
@@ -82,6 +95,7 @@ class Call:
         ramp_s: time after each start by which its limit is met; None takes the programme's.
         is_test: a rehearsal: followed like any other, marked in every account.
         opted_out: why the operator does not follow it; None where it is followed.
+        randomize_s: the whole call begins up to this much later, by chance; 0 once that was drawn.
     """
 
     call_id: str
@@ -94,6 +108,7 @@ class Call:
     ramp_s: float | None = None
     is_test: bool = False
     opted_out: str | None = None
+    randomize_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse intervals that are none, too many, or overlap."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from controller.errors import ConfigError
 from controller.settings.emulator import EmulatorSettings
@@ -13,6 +13,7 @@ from controller.settings.forecast import ForecastSettings
 from controller.settings.plan import CURVES_SUFFIXES, PlanSettings, PoolPlanSettings
 from controller.settings.power.ladder import refuse_gpus
 from controller.settings.process import ControllerSettings
+from controller.settings.programmes import Programmes
 from controller.settings.quality import QualitySettings
 from controller.settings.signals import SignalSettings
 from controller.settings.site import SiteSettings
@@ -32,6 +33,8 @@ class Settings(RouterFile):
     energy: EnergySettings = EnergySettings()
     emulator: EmulatorSettings = EmulatorSettings()
     quality: QualitySettings = QualitySettings()
+    programmes: Programmes = Field(default_factory=dict)
+    """Terms of demand-response programmes by name; the built-in one is `operator`."""
 
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:

@@ -18,8 +18,8 @@ from controller.model.observation import (
     Observation,
     RouterObservation,
 )
+from controller.signals.calls import CallBook
 from controller.signals.deadline import read_within
-from controller.signals.events import EventBook
 from controller.signals.feeds import Feed
 from controller.signals.power.reader import PowerReader, PowerSources
 
@@ -54,7 +54,7 @@ class Sources:
     routers: DemandSource
     price_usd_per_mwh: Feed
     carbon_kg_per_mwh: Feed
-    events: EventBook
+    calls: CallBook
     barred: Callable[[float], tuple[Barred, ...]] = lambda now_s: ()
 
 
@@ -84,7 +84,7 @@ class Collector:
             router=self._dated("router", routers),
             price_usd_per_mwh=self._dated("price", _read_feed("price_usd_per_mwh", sources.price_usd_per_mwh, now_s)),
             carbon_kg_per_mwh=self._dated("carbon", _read_feed("carbon_kg_per_mwh", sources.carbon_kg_per_mwh, now_s)),
-            events=sources.events.current(now_s),
+            events=sources.calls.current(now_s),
             barred=sources.barred(now_s),
             power_ladder=power.ladder,
         )

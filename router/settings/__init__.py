@@ -51,7 +51,17 @@ __all__ = [
     "TracingSettings",
 ]
 
-CONTROLLER_SECTIONS = ("site", "plan", "forecast", "signals", "controller", "energy", "emulator", "quality")
+CONTROLLER_SECTIONS = (
+    "site",
+    "plan",
+    "forecast",
+    "signals",
+    "controller",
+    "energy",
+    "emulator",
+    "quality",
+    "programmes",
+)
 """Top-level sections that only the controller reads."""
 
 

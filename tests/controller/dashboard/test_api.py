@@ -1,5 +1,4 @@
 import asyncio
-import dataclasses
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -13,8 +12,8 @@ from controller.custody import Custody
 from controller.dashboard.api import Api, ApiParts
 from controller.dashboard.board import Board
 from controller.runner import Runner, RunnerParts
+from controller.signals.calls import CallBook
 from controller.signals.canary_setup import CanarySetup
-from controller.signals.events import EventBook
 from controller.signals.latency import Latency
 from controller.telemetry import Telemetry
 from controller.tick import Memory
@@ -49,11 +48,11 @@ class Bench:
             clock=self.clock,
         )
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S))
-        self.events = EventBook(self.recorder)
+        self.calls = CallBook(self.recorder)
         self.rates = RatesBoard()
         self.quality = CanarySetup().book(SITE, self.recorder)
         self.api = Api(
-            ApiParts(self.allocation, self.rates, self.events, self.runner, self.telemetry, self.clock, self.quality)
+            ApiParts(self.allocation, self.rates, self.calls, self.runner, self.telemetry, self.clock, self.quality)
         )
 
 
@@ -92,7 +91,7 @@ async def test_an_event_from_entry_to_cancellation(served):
     assert (await added.json())["state"] == "active"
     (listed,) = (await (await client.get("/v1/events")).json())["events"]
     assert (listed["event_id"], listed["limit_w"], listed["ramp_s"]) == ("e1", 9000.0, 30.0)
-    assert bench.recorder.of("event")[0]["action"] == "added"
+    assert bench.recorder.of("call")[0]["action"] == "added"
     cancelled = await client.delete("/v1/events/e1")
     assert (cancelled.status, (await cancelled.json())["state"]) == (200, "ended")
     assert (await client.delete("/v1/events/e1")).status == 404
@@ -120,7 +119,7 @@ async def test_an_event_that_cannot_be_recorded_is_not_promised(served):
     bench.recorder.is_failing = True
     answer = await client.post("/v1/events", json=EVENT)
     assert (answer.status, "the disk is full" in await error_of(answer)) == (503, True)
-    assert bench.events.recent() == ()
+    assert bench.calls.calls(NOW_S) == ()
 
 
 async def test_health_and_readiness_follow_the_loop(served):
@@ -166,7 +165,7 @@ async def test_with_a_token_changes_need_it():
         headers = {"Authorization": "Bearer a-long-and-random-token"}
         assert (await client.post("/v1/events", json=EVENT, headers=headers)).status == 201
         assert (await client.delete("/v1/events/e1")).status == 401
-        assert dataclasses.asdict(bench.events.recent()[0])["event_id"] == "e1"
+        assert [view.call.call_id for view in bench.calls.calls(NOW_S)] == ["e1"]
 
 
 async def test_an_operator_bars_a_pool_and_lifts_it(served):

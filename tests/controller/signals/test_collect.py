@@ -3,12 +3,13 @@ import dataclasses
 
 from controller.errors import SignalError
 from controller.model.observation import InstanceState, Missing, Reading, Rung
+from controller.signals.calls import CallBook
 from controller.signals.collect import Collector, Sources
-from controller.signals.events import EventBook, EventRequest
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.ladder import LadderRules
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.source import NamedGpus
+from tests.fakes.calls import call
 from tests.fakes.controller_parts import NOW_S, ListRecorder, instance, observation, pool, reading, site
 from tests.fakes.fixed_source import Fixed
 
@@ -32,15 +33,15 @@ def collector(**changes) -> Collector:
         routers=Fixed(observation().router),
         price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
         carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
-        events=EventBook(ListRecorder()),
+        calls=CallBook(ListRecorder()),
     )
     return Collector(SITE, dataclasses.replace(sources, **changes), deadline_s=0.1)
 
 
 async def test_everything_at_hand():
-    book = EventBook(ListRecorder())
-    event = book.add(EventRequest(9000.0, 600.0), NOW_S)
-    seen = await collector(events=book).read(NOW_S)
+    book = CallBook(ListRecorder())
+    book.submit(call(), NOW_S)
+    seen = await collector(calls=book).read(NOW_S)
     assert seen.now_s == NOW_S
     assert seen.site_power.value_w == 700.0
     assert (seen.power_ladder.rung, seen.power_ladder.best) == (Rung.DCGM, Rung.DCGM)
@@ -48,7 +49,7 @@ async def test_everything_at_hand():
     assert seen.instances[0].state is InstanceState.SERVING
     assert seen.router.acknowledged_sequence == 7
     assert seen.price_usd_per_mwh.at(NOW_S) == 50.0
-    assert seen.events == (event,)
+    assert [(event.event_id, event.limit_w) for event in seen.events] == [("c1", 9000.0)]
 
 
 async def test_each_failure_stays_with_its_signal():

@@ -1,0 +1,134 @@
+"""A call as the book keeps it: what was heard, what became of it, and what its limits are counted from; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from controller.grid.resolve import References, Resolved, resolve
+from controller.model.call import Asked, Call, CallInterval, CallState
+from controller.model.grid import GridEvent
+from controller.model.programme import Programme
+
+_OF_BASELINE = (Asked.BELOW_BASELINE_W, Asked.BELOW_BASELINE_FRAC)
+
+
+class Origin(StrEnum):
+    """Where a reference comes from, the surest first."""
+
+    PROGRAMME = "programme"
+    """The programme's own baseline rule over the stored meter readings."""
+    METER_BEFORE = "meter_before"
+    """The mean of what was drawn before the preparation, as far as this process has seen."""
+    PRESENT = "present"
+    """What was drawn at that time."""
+    MODELLED = "modelled"
+    """What the model says is drawn, where no reading is at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A power that a call's relative forms are counted from."""
+
+    value_w: float
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class PresentDraw:
+    """What was drawn when an interval began."""
+
+    start_s: float
+    value_w: float
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """References that hold for good, because what they are for has begun.
+
+    Attributes:
+        baseline: None where it is not frozen, or not known.
+        frozen_s: when the baseline was; None before.
+        present: one for each interval that began and is counted from the draw of its start.
+    """
+
+    baseline: Reference | None = None
+    frozen_s: float | None = None
+    present: tuple[PresentDraw, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCall:
+    """One call of the book.
+
+    Attributes:
+        call: as it is followed, its randomised start drawn.
+        offset_s: by how much that put it off.
+        randomize_s: within which that was drawn.
+        cancelled_s: when it was cancelled.
+        opted_out_s: when the operator chose not to follow it.
+    """
+
+    call: Call
+    offset_s: float = 0.0
+    randomize_s: float = 0.0
+    cancelled_s: float | None = None
+    opted_out_s: float | None = None
+    frozen: Frozen = field(default_factory=Frozen)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """By which it is found."""
+        return self.call.source, self.call.call_id
+
+    @property
+    def end_s(self) -> float:
+        """When it is over."""
+        return self.call.end_s if self.cancelled_s is None else min(self.call.end_s, self.cancelled_s)
+
+    def state(self, now_s: float) -> CallState:
+        """Where it stands."""
+        if self.cancelled_s is not None:
+            return CallState.CANCELLED
+        if now_s >= self.call.end_s:
+            return CallState.ENDED
+        if self.call.opted_out is not None:
+            return CallState.OPTED_OUT
+        return CallState.ACTIVE if now_s >= self.call.start_s else CallState.PENDING
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether nothing of it is left."""
+        return now_s >= self.end_s
+
+    def resolved(self, programme: Programme, references: References) -> Resolved:
+        """What it comes to, cut off where it was cancelled or opted out of."""
+        cut_s = min((at_s for at_s in (self.cancelled_s, self.opted_out_s) if at_s is not None), default=None)
+        whole = resolve(dataclasses.replace(self.call, opted_out=None), programme, references)
+        if cut_s is None:
+            return whole
+        return Resolved(tuple(_cut(event, cut_s) for event in whole.events), (), whole.clipped)
+
+
+def _cut(event: GridEvent, at_s: float) -> GridEvent:
+    return dataclasses.replace(event, start_s=min(event.start_s, at_s), end_s=min(event.end_s, at_s))
+
+
+def asks(programme: Programme, interval: CallInterval) -> Asked:
+    """What an interval asks for, its level read."""
+    commitment = interval.commitment
+    if commitment.asked is not Asked.LEVEL:
+        return commitment.asked
+    mapped = programme.level(round(commitment.value))
+    return Asked.NOTHING if mapped is None else mapped.asked
+
+
+def needs_baseline(call: Call, programme: Programme) -> bool:
+    """Whether a limit of the call is counted from the baseline."""
+    return any(asks(programme, interval) in _OF_BASELINE for interval in call.intervals)
+
+
+def from_present(call: Call, programme: Programme) -> tuple[CallInterval, ...]:
+    """The intervals whose limits are counted from what is drawn when they begin."""
+    return tuple(i for i in call.intervals if asks(programme, i) is Asked.BELOW_PRESENT_W)

@@ -1,0 +1,108 @@
+"""The desk of the grid in the loop: gives the book of calls what was drawn, shows metrics and state, keeps the links.
+
+Calls are followed without it; what it does at each look is to remember the draw that relative calls are counted from,
+and to tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.continuity import Keep
+from controller.errors import StoreError
+from controller.grid.loss import LinkState
+from controller.grid.site_limit import SiteLimit, site_limit
+from controller.grid_metrics import GridMetrics
+from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.memory import Memory
+from controller.model.observation import Observation, Reading
+from controller.signals.calls import CallBook, CallView
+from controller.signals.links import KeptLinks
+from controller.signals.references import References
+from controller.store.state import StateFile
+
+log = logging.getLogger(__name__)
+
+LINKS_NAME = "grid.json"
+HORIZON_S = 7 * 86_400.0
+"""How far ahead limits are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridStatus:
+    """The latest of the grid, for the page and the API.
+
+    Attributes:
+        limit: over the next days.
+    """
+
+    now_s: float
+    calls: tuple[CallView, ...]
+    sources: tuple[LinkState, ...]
+    limit: SiteLimit
+
+
+class GridDesk:
+    """What the loop calls at each look.
+
+    Attributes:
+        status: None before the first look.
+    """
+
+    def __init__(
+        self, book: CallBook, references: References, metrics: GridMetrics, *, standing_limit_w: float | None = None
+    ) -> None:
+        self._book = book
+        self._references = references
+        self._metrics = metrics
+        self._standing_limit_w = standing_limit_w
+        self.status: GridStatus | None = None
+
+    def take(self, observation: Observation) -> None:
+        """Remember what is drawn, and show what holds."""
+        power, now_s = observation.site_power, observation.now_s
+        if isinstance(power, Reading):
+            self._references.history.take(power.observed_at_s, power.value_w)
+        views, sources = self._book.calls(now_s), self._book.sources(now_s)
+        limit = site_limit(observation.events, self._standing_limit_w, now_s, now_s + HORIZON_S)
+        self.status = GridStatus(now_s, views, sources, limit)
+        self._metrics.show_sources(sources, now_s)
+        self._metrics.show_calls(views, now_s)
+        self._metrics.show_limit(limit, now_s)
+        self._metrics.count(self._book.refused, self._book.steps)
+
+
+class LinkFile:
+    """The file that tells the next process when each source was heard."""
+
+    def __init__(self, folder: Path, book: CallBook) -> None:
+        self._file = StateFile(folder / LINKS_NAME)
+        self._book = book
+
+    def take_up(self, now_s: float) -> None:
+        """Let the book go on from what a former process has kept."""
+        try:
+            parts = self._file.load(links=KeptLinks)
+        except StoreError as error:
+            aside = self._file.set_aside()
+            log.error(
+                "links not restored: every source counts as heard until now",
+                extra={"reason": str(error), "set_aside": str(aside) if aside else None},
+            )
+            return
+        if parts is not None:
+            self._book.links.resume(parts["links"], now_s)
+
+    def keeping(self, keep: Keep) -> Keep:
+        """The same as `keep`, and the links with it."""
+
+        async def both(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> None:
+            await keep(memory, sleepers, now_s)
+            kept = self._book.links.kept(now_s)
+            if kept.links:
+                await asyncio.to_thread(self._file.save, links=kept)
+
+        return both

@@ -1,0 +1,183 @@
+"""The section `programmes`: the terms on which calls of the grid, and of operators, are followed and settled."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from controller.model.call import Asked, Commitment
+from controller.model.grid import Precedence
+from controller.model.programme import BaselineMethod, BaselineRule, OnLoss, Programme, Rates
+from controller.settings.fields import Frac, NotNegative, Positive, Watts
+from router.settings import Group, Name, Seconds
+
+OPERATOR = "operator"
+"""The built-in programme: calls of operators, unless they name another."""
+
+
+class LevelSettings(Group):
+    """What a level asks for: one of these."""
+
+    at_most_w: Watts | None = None
+    """Import at the metering point at most this."""
+    below_baseline_w: Watts | None = None
+    """This much less than the programme's baseline."""
+    below_baseline_frac: Frac | None = None
+    """This share less than the programme's baseline: 0.1 is 10 %."""
+    below_present_w: Watts | None = None
+    """This much less than what is drawn when the interval begins."""
+    nothing: bool = False
+    """No limit: normal operation."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> LevelSettings:
+        if len(self._told()) != 1:
+            raise ValueError(
+                "a level asks for one thing: write one of at_most_w, below_baseline_w, below_baseline_frac, "
+                "below_present_w, or nothing: true"
+            )
+        return self
+
+    def _told(self) -> list[Commitment]:
+        forms = (Asked.AT_MOST_W, Asked.BELOW_BASELINE_W, Asked.BELOW_BASELINE_FRAC, Asked.BELOW_PRESENT_W)
+        told = [Commitment(asked, value) for asked in forms if (value := getattr(self, asked.value)) is not None]
+        return told + ([Commitment(Asked.NOTHING)] if self.nothing else [])
+
+    def commitment(self) -> Commitment:
+        """The same as a commitment."""
+        return self._told()[0]
+
+
+class BaselineSettings(Group):
+    """How the draw that would have been is told."""
+
+    method: BaselineMethod = BaselineMethod.HOUR_BEFORE
+    """hour_before: mean of `window_s` before the preparation. 10_of_10, 5_of_10, middle_8_of_10: means of like days.
+    maximum_base_load: the constant `maximum_w`."""
+    adjust_frac: Frac = 0.0
+    """Largest same-day adjustment either way; 0 is none, CAISO's is 0.2."""
+    adjust_from_s: NotNegative = 4 * 3600.0
+    """Begin of the window of the same-day adjustment, before the event's start."""
+    adjust_until_s: NotNegative = 3600.0
+    """End of that window, before the event's start."""
+    window_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
+    """Length of the window of hour_before."""
+    maximum_w: Watts | None = None
+    """The base load of maximum_base_load."""
+    reach_days: Annotated[int, Field(ge=10, le=400)] = 45
+    """How far back like days are looked for."""
+    clips_at_zero: bool = False
+    """Whether a draw above the baseline counts as nothing delivered, rather than as less than nothing."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> BaselineSettings:
+        if self.method is BaselineMethod.MAXIMUM_BASE_LOAD and self.maximum_w is None:
+            raise ValueError("method maximum_base_load needs maximum_w, the contracted base load in W")
+        if self.adjust_frac > 0 and self.adjust_until_s >= self.adjust_from_s:
+            raise ValueError(
+                f"adjust_until_s is {self.adjust_until_s:g}, not less than adjust_from_s {self.adjust_from_s:g}: both "
+                "count back from the event's start"
+            )
+        return self
+
+
+class RateSettings(Group):
+    """What delivery is worth."""
+
+    delivered_usd_per_mwh: NotNegative | None = None
+    """Paid for what is delivered, up to what was committed. Absent: revenue is not told."""
+    missing_usd_per_mwh: NotNegative | None = None
+    """Charged for what was committed and not delivered. Absent: the penalty is not told."""
+
+
+class ProgrammeSettings(Group):
+    """The terms of one programme."""
+
+    precedence: Precedence = Precedence.CONTRACT
+    """What yields when a limit of this programme and the promises to the classes cannot both be kept.
+    contract_over_qos: quality, then requests. qos_over_contract: the limit."""
+    ramp_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    """Time after a start by which its limit is met, where the call does not say."""
+    restore_w_per_s: Positive | None = None
+    """Fastest rise of the site's power after the end, so that its return is no peak of its own. Absent: no bound."""
+    restore_random_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """The return begins up to this much after the end, by chance, so that not all sites return at once."""
+    prepare_s: NotNegative | None = None
+    """How long before a start preparation may begin. Absent: `plan.prepare_s`."""
+    levels: Annotated[dict[Annotated[int, Field(ge=-100, le=100)], LevelSettings], Field(max_length=201)] = Field(
+        default_factory=dict
+    )
+    """What each level asks for, e.g. {1: {below_baseline_frac: 0.1}}. A level that is not here is not followed, which
+    is told."""
+    least_w: Watts = 0.0
+    """A limit below is refused as insane; one that a reduction comes to is raised to it."""
+    most_w: Watts = 1e9
+    """A limit or a reduction above is refused as insane, e.g. one in another unit."""
+    changes_per_min: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Calls of this programme that may be added or changed within a minute; more are refused."""
+    default_limit_w: Watts | None = None
+    """Limit that holds while the source is lost and its known schedule is exhausted (OpenADR: the capacity
+    subscription). Absent: none."""
+    hold_s: Annotated[float, Field(ge=1, le=7 * 86_400)] = 300.0
+    """Silence of the source after which it counts as lost."""
+    on_loss: OnLoss = OnLoss.CURTAILED
+    """What then holds. fail_curtailed: `default_limit_w`. fail_normal: no limit of this programme."""
+    settlement_interval_s: Seconds = 300.0
+    """Over which delivery is averaged."""
+    settles_instantaneous: bool = False
+    """Whether every reading counts, rather than the interval's mean."""
+    committed_w: Watts | None = None
+    """Reduction sold. Absent: each call says what it asks for."""
+    baseline: BaselineSettings = BaselineSettings()
+    """How the draw that would have been is told."""
+    rates: RateSettings = RateSettings()
+    """What delivery is worth."""
+    timezone: str = "UTC"
+    """IANA name of the time zone of like days and holidays, e.g. America/Los_Angeles."""
+    holidays: Annotated[tuple[date, ...], Field(max_length=1000)] = ()
+    """Days that are no working days."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"timezone {value!r:.80} is not known; write an IANA name, e.g. Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _bounds_agree(self) -> ProgrammeSettings:
+        if self.least_w > self.most_w:
+            raise ValueError(f"least_w is {self.least_w:g}, more than most_w {self.most_w:g}; exchange them")
+        limits = {"default_limit_w": self.default_limit_w}
+        limits |= {f"levels.{number}.at_most_w": level.at_most_w for number, level in self.levels.items()}
+        for name, limit_w in limits.items():
+            if limit_w is not None and not self.least_w <= limit_w <= self.most_w:
+                raise ValueError(
+                    f"{name} is {limit_w:g}, outside least_w {self.least_w:g} to most_w {self.most_w:g}; correct one"
+                )
+        return self
+
+    def programme(self, name: str) -> Programme:
+        """The same as the controller's model has it."""
+        plain = {field: getattr(self, field) for field in type(self).model_fields}
+        plain |= {
+            "levels": tuple(sorted((number, level.commitment()) for number, level in self.levels.items())),
+            "baseline": BaselineRule(**self.baseline.model_dump()),
+            "rates": Rates(**self.rates.model_dump()),
+            "holidays": tuple(day.isoformat() for day in self.holidays),
+        }
+        return Programme(name=name, **plain)
+
+
+Programmes = Annotated[dict[Name, ProgrammeSettings], Field(max_length=64)]
+
+
+def programmes_of(settings: dict[str, ProgrammeSettings]) -> dict[str, Programme]:
+    """The configured programmes and the built-in one by name; an entry of the built-in one's name replaces it."""
+    built_in = {OPERATOR: ProgrammeSettings()}
+    return {name: each.programme(name) for name, each in (built_in | settings).items()}

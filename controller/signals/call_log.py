@@ -1,0 +1,96 @@
+"""What becomes of calls, as records of the ledger: each change, each refusal, and again in time what lasts."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from controller.errors import CallRefused, StoreError
+from controller.grid.admit import PACE_S
+from controller.grid.kept import KeptCall
+from controller.grid.resolve import Resolved
+from controller.model.call import Call
+from controller.ports import Recorder
+from controller.store.plain import from_plain, to_plain
+
+log = logging.getLogger(__name__)
+
+RECORD_KIND = "call"
+REFUSED_KIND = "call_refused"
+RENEW_S = 86_400.0
+"""A call that lasts is recorded again after this time, so that it outlives the retention of old records."""
+RENEW_RECORDS = 4000
+"""And after so many records of calls: a start reads a bounded number of them."""
+RESTORED_RECORDS = 10_000
+REFUSALS_PER_MIN = 30
+_RAW_CHARS = 65_536
+
+
+class CallLog:
+    """Writes them."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._written = 0
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+        self._refusals: deque[float] = deque(maxlen=REFUSALS_PER_MIN)
+
+    def write(self, kept: KeptCall, action: str, now_s: float, told: Mapping[str, Any]) -> None:
+        """Record a change of a call.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        payload = {"action": action, "kept": to_plain(kept), **told}
+        self._recorder.record(RECORD_KIND, now_s, payload)
+        self._written += 1
+        self._last[kept.key] = (now_s, self._written)
+
+    def frozen(self, kept: KeptCall, resolved: Resolved, now_s: float) -> bool:
+        """Record what a call came to as its references froze; whether that was done."""
+        return self._tried(kept, "frozen", now_s, {"resolved": to_plain(resolved)})
+
+    def renew(self, kept: KeptCall, now_s: float) -> None:
+        """Record a call once more where it is due; where that fails it is tried again at the next look."""
+        at_s, number = self._last.get(kept.key, (-math.inf, 0))
+        if now_s - at_s >= RENEW_S or self._written - number >= RENEW_RECORDS:
+            self._tried(kept, "kept", now_s, {})
+
+    def refused(self, call: Call, error: CallRefused, now_s: float, raw: str) -> None:
+        """Tell and record a refusal, of a flood of them the first of each minute."""
+        if len(self._refusals) == REFUSALS_PER_MIN and now_s - self._refusals[0] < PACE_S:
+            return
+        self._refusals.append(now_s)
+        told = {"source": call.source[:128], "call_id": call.call_id[:128], "cause": error.cause, "reason": str(error)}
+        log.warning("call refused", extra=told)
+        try:
+            self._recorder.record(REFUSED_KIND, now_s, {**told, "raw": raw[:_RAW_CHARS]})
+        except StoreError as failed:
+            log.warning("refusal not recorded", extra={"call_id": call.call_id[:128], "reason": str(failed)})
+
+    def forget(self, keys: Iterable[tuple[str, str]]) -> None:
+        """These calls are held no more."""
+        for key in keys:
+            self._last.pop(key, None)
+
+    def _tried(self, kept: KeptCall, action: str, now_s: float, told: Mapping[str, Any]) -> bool:
+        try:
+            self.write(kept, action, now_s, told)
+        except StoreError as error:
+            self._last.pop(kept.key, None)
+            extra = {"source": kept.call.source, "call_id": kept.call.call_id, "reason": str(error)}
+            log.warning("call not recorded again", extra=extra)
+            return False
+        return True
+
+
+def read(records: Iterable[Mapping[str, Any]]) -> Iterable[KeptCall]:
+    """The calls of recorded changes, oldest first; what cannot be read is told and left out."""
+    for record in records:
+        try:
+            yield from_plain(KeptCall, record["kept"])
+        except (KeyError, TypeError, ValueError) as error:
+            log.error("call not restored", extra={"reason": f"{type(error).__name__}: {error}"})

@@ -1,0 +1,106 @@
+"""The sources of calls that are expected to be heard, and when each one was."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.errors import ConfigError
+from controller.grid.kept import KeptCall
+from controller.grid.loss import GRACE_S, Link, LinkState, state_of
+from controller.model.programme import Programme
+
+log = logging.getLogger(__name__)
+
+MAX_LINKS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLinks:
+    """What the next process must know.
+
+    Attributes:
+        lost: sources that were lost.
+    """
+
+    links: tuple[Link, ...]
+    lost: tuple[str, ...]
+    kept_at_s: float
+
+
+class Links:
+    """Says who is silent; a source counts only once it is watched."""
+
+    def __init__(self) -> None:
+        self._links: dict[str, Link] = {}
+        self._former: dict[str, Link] = {}
+        self._lost: set[str] = set()
+
+    def watch(self, source: str, programmes: tuple[str, ...], now_s: float) -> None:
+        """Expect a source to be heard; a source that a former process heard goes on from there.
+
+        Raises:
+            ConfigError: there are more sources than can be watched.
+        """
+        if source not in self._links and len(self._links) >= MAX_LINKS:
+            raise ConfigError(f"{source}: {MAX_LINKS} sources of calls are watched already; configure fewer")
+        known = self._links.get(source) or self._former.pop(source, None) or Link(source, programmes, now_s)
+        self._links[source] = dataclasses.replace(known, programmes=programmes)
+
+    def heard(self, source: str, now_s: float) -> None:
+        """A watched source was heard."""
+        link = self._links.get(source)
+        if link is not None:
+            self._links[source] = dataclasses.replace(link, heard_s=now_s)
+
+    def subscribe(self, source: str, programme: str, limit_w: float | None) -> None:
+        """Note the default limit that a watched source tells of itself; None lets it go."""
+        link = self._links.get(source)
+        if link is None:
+            return
+        others = tuple((name, value_w) for name, value_w in link.defaults_w if name != programme)
+        own = () if limit_w is None else ((programme, limit_w),)
+        self._links[source] = dataclasses.replace(link, defaults_w=others + own)
+
+    def states(
+        self, programmes: Mapping[str, Programme], calls: tuple[KeptCall, ...], now_s: float
+    ) -> tuple[LinkState, ...]:
+        """How each one stands; the loss of one and its return are logged."""
+        states = tuple(state_of(link, programmes.values(), calls, now_s) for link in self._links.values())
+        for state in states:
+            self._tell(state)
+        return states
+
+    def kept(self, now_s: float) -> KeptLinks:
+        """What the next process must know."""
+        return KeptLinks(tuple(self._links.values()), tuple(sorted(self._lost)), now_s)
+
+    def resume(self, kept: KeptLinks, now_s: float) -> None:
+        """Go on from a former process: who was lost stays so until heard, the others have a moment to be heard."""
+        for link in kept.links[:MAX_LINKS]:
+            grace_until_s = 0.0 if link.source in kept.lost else now_s + GRACE_S
+            heard_s = None if link.heard_s is None else min(link.heard_s, now_s)
+            known = dataclasses.replace(
+                link, heard_s=heard_s, watched_s=min(link.watched_s, now_s), grace_until_s=grace_until_s
+            )
+            if link.source in self._links:
+                self._links[link.source] = dataclasses.replace(known, programmes=self._links[link.source].programmes)
+            else:
+                self._former[link.source] = known
+
+    def _tell(self, state: LinkState) -> None:
+        if state.is_lost and state.source not in self._lost:
+            self._lost.add(state.source)
+            log.error(
+                "source of calls is lost: what is known of its schedule goes on",
+                extra={
+                    "source": state.source,
+                    "silent_s": round(state.silent_s, 1),
+                    "default_limits_w": [event.limit_w for event in state.defaults],
+                },
+            )
+        elif not state.is_lost and state.source in self._lost:
+            self._lost.discard(state.source)
+            log.info("source of calls is heard again", extra={"source": state.source})
