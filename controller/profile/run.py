@@ -107,7 +107,7 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         rest = await _rest(options, course)
         drift_frac = await _cells(subject, course, rest.idle_w)
         fit = _fit(file.cells)
-        fit.check()
+        _check(fit, options)
         is_emulated = subject.engine.is_emulated or meter.is_emulated
         return Profiled(subject, tuple(file.cells), rest, fit, clock.wall_s(), is_emulated, drift_frac)
 
@@ -261,6 +261,16 @@ def _fit(cells: Sequence[MeasuredCell]) -> Estimate:
             "cannot be, let more pass with --max-spread-frac, or give a longer --window-s and another --cells"
         )
     return estimate([cell.row for cell in used], [str(cell.cell) for cell in used])
+
+
+def _check(fit: Estimate, options: ProfileOptions) -> None:
+    try:
+        fit.check()
+    except FitRefused as error:
+        raise FitRefused(
+            f"{error}. The same command would fit the same cells again: to measure some anew, remove their lines from "
+            f"{options.cells_path}, or the file for all of them"
+        ) from error
 
 
 def _next(subject: Subject, cells: list[MeasuredCell]) -> Cell | None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+from pathlib import Path
 from random import Random
 
 import aiohttp
 import pytest
 
 from controller.clock import SystemClock
+from controller.errors import FitRefused
 from controller.profile.design import Cell
 from controller.profile.kernel import UNQUANTIZED, from_log
 from controller.profile.load import ClosedLoop
+from controller.profile.options import ProfileOptions
+from controller.profile.run import profile
 from controller.profile.target import Address, Target
 from tests.vllm.servers import MAX_LENGTH, MAX_SEQUENCES, MODEL, Pair
+from tests.vllm.watts import DECODE_J, PROMPT_J, STEP_J, exporter, work_j
 
 pytestmark = pytest.mark.vllm
 
@@ -58,3 +65,37 @@ async def test_a_load_has_the_lengths_asked_for_and_the_engine_counts_it(pair: P
     assert after.prompt_tokens - before.prompt_tokens == 200 * prompts
     assert after.cached_tokens == before.cached_tokens
     assert made / cell.concurrency <= after.steps - before.steps <= made
+
+
+async def test_a_profile_finds_the_energy_of_steps_and_tokens_however_unsteady_the_machine(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """Power is EMULATED, a function of the engine's own counters; throughput is what the shared machine happens to give.
+
+    Totals of a window hold whatever the speed was in it, so cells are right that are too unsteady for a fit.
+    """
+    found = None
+    async with exporter(pair.bf16.url) as metrics:
+        options = ProfileOptions(
+            pair.bf16.url,
+            power=f"dcgm={metrics}",
+            out=tmp_path / "c.yaml",
+            quick=True,
+            window_s=1.5,
+            long_input=512,
+            output_tokens=40,
+            max_spread_frac=0.5,
+        )
+        with contextlib.suppress(FitRefused):
+            found = await profile(options, lambda *_: None, SystemClock())
+    entries = [json.loads(line) for line in options.cells_path.read_text().splitlines()]
+    rows = [entry["cell"]["row"] for entry in entries if "cell" in entry]
+    assert len(rows) >= 7
+    for row in rows:
+        expected_j = work_j(row["steps"], row["decode_tokens"], row["prompt_tokens"])
+        assert row["energy_j"] == pytest.approx(expected_j, rel=0.015), row
+    if found is None:
+        return
+    assert found.is_emulated
+    energy = found.fit.energy_terms
+    assert list(energy) == pytest.approx([STEP_J, DECODE_J, PROMPT_J], rel=0.05)

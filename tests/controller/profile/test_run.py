@@ -239,6 +239,20 @@ async def test_cells_of_another_precision_are_not_gone_on_from(tmp_path: Path, m
             await run(options(emulator, tmp_path, engine_log=log))
 
 
+async def test_a_fit_that_is_refused_tells_how_its_cells_are_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cells are usable, so the same command would not measure them again."""
+
+    async def erratic(_: Bench, cell: Cell, idle_w: float) -> MeasuredCell:
+        return measured(cell, error=(0.0, 0.9 * (-1) ** (cell.concurrency + cell.input_tokens // 100)))
+
+    monkeypatch.setattr(Bench, "measure", erratic)
+    async with emulated(instance(idle_w=30.0)) as emulator:
+        with pytest.raises(FitRefused, match=r"held out.*remove their lines from .*c\.cells\.jsonl, or the file"):
+            await run(options(emulator, tmp_path))
+
+
 async def test_an_engine_behind_a_certificate_of_an_own_authority(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with (
