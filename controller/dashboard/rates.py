@@ -63,10 +63,19 @@ class Rates:
             return Window({}, {}, None)
         tokens = {pool_id: total - first.get(pool_id, 0.0) for pool_id, total in last.items()}
         total = sum(tokens.values())
-        energies_j = [energy_j for _, _, energy_j in self._points if energy_j is not None]
-        is_measured = len(energies_j) == len(self._points)
         return Window(
             output_tokens_per_s={pool_id: count / span_s for pool_id, count in tokens.items()},
             share_frac={pool_id: count / total for pool_id, count in tokens.items()} if total > 0 else {},
-            j_per_output_token=(energies_j[-1] - energies_j[0]) / total if total > 0 and is_measured else None,
+            j_per_output_token=self._j_per_token(),
         )
+
+    def _j_per_token(self) -> float | None:
+        """Between the first and the last new reading: tokens after it are of energy that nobody has told yet."""
+        if any(energy_j is None for _, _, energy_j in self._points):
+            return None
+        told: list[tuple[float, float]] = []
+        for _, totals, energy_j in self._points:
+            if energy_j is not None and (not told or energy_j > told[-1][1]):
+                told.append((sum(totals.values()), energy_j))
+        tokens = told[-1][0] - told[0][0]
+        return (told[-1][1] - told[0][1]) / tokens if tokens > 0 else None

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from tests.fakes.redis_server import running_redis
+from tests.fakes.redis_server import START_LIMIT_S, RedisServer, running_redis
 from tests.fakes.system import System, get, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
@@ -67,6 +73,56 @@ async def test_the_allocation_may_come_through_redis(tmp_path: Path) -> None:
                 assert chat(system) == 200
 
         await asyncio.to_thread(play)
+
+
+async def test_a_redis_that_is_killed_costs_no_request_and_its_energy_is_not_made_up(tmp_path: Path) -> None:
+    statuses: list[int] = []
+
+    def told(system: System) -> str:
+        """What a client is told of where its energy is known from, after the number that must not be 0."""
+        headers = {"content-type": "application/json", "x-wattroute-energy": "1"}
+        body = json.dumps({"model": system.document["model"], **CHAT}).encode()
+        request = urllib.request.Request(f"{system.public}/v1/chat/completions", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                statuses.append(answer.status)
+                value = str(answer.headers["x-wattroute-energy"])
+        except urllib.error.HTTPError as error:
+            statuses.append(error.code)
+            raise
+        number, _, parts = value.partition(";")
+        assert number == "unknown" or float(number) > 0
+        return parts.partition("source=")[2].partition(";")[0] or number
+
+    def play(redis: RedisServer, start_again: Callable[[], None]) -> None:
+        def through_redis(document: dict[str, Any]) -> None:
+            short_lived_tables(document)
+            document["table"] |= {"url": None, "redis_url": redis.url}
+
+        with running(tmp_path, "emulate", "router", "controller", change=through_redis) as system:
+            system.until(lambda: told(system) == "emulated", "energy is told as metered")
+            assert redis.process is not None
+            os.kill(redis.process.pid, signal.SIGKILL)
+            system.until(lambda: told(system) == "estimated", "rates that are not renewed make estimates")
+            system.until(lambda: told(system) == "unknown", "rates that have expired tell nothing")
+            (age,) = re.findall(
+                r"^wattroute_router_energy_rates_age_seconds (.+)$", get(f"{system.admin}/metrics")[1].decode(), re.M
+            )
+            assert float(age) >= 30
+            log = (tmp_path / "router.log").read_text()
+            assert "energy rates not known" in log
+            assert "allocation expired, static weights hold" in log
+            assert "loop step failed step=energy" in (tmp_path / "controller.log").read_text()
+            start_again()
+            system.until(lambda: told(system) == "emulated", "energy is known again")
+            assert [process.poll() for process in system.processes.values()] == [None] * 3
+        assert set(statuses) == {200}
+
+    async with running_redis() as redis:
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(
+            play, redis, lambda: asyncio.run_coroutine_threadsafe(redis.start(), loop).result(START_LIMIT_S)
+        )
 
 
 def test_an_observing_controller_moves_nothing(tmp_path: Path) -> None:

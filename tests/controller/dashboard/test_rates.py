@@ -17,6 +17,16 @@ def test_rates_shares_and_energy_per_token():
     assert window.j_per_output_token == pytest.approx(2.0)
 
 
+def test_tokens_of_energy_that_is_not_told_yet_do_not_make_it_less():
+    rates = Rates(window_s=10.0)
+    told = [
+        rates.take(float(second), seen(100 * second, 0), 400.0 * min(second, 5)).j_per_output_token
+        for second in range(20)
+    ]
+    assert told[2:14] == [pytest.approx(4.0)] * 12
+    assert told[16:] == [None] * 4
+
+
 def test_the_window_forgets():
     rates = Rates(window_s=10.0)
     for second in range(0, 40, 2):
