@@ -26,6 +26,8 @@ from controller.signals.power.open_source import open_source
 
 MAX_LOG_BYTES = 64 << 20
 POWER_TIMEOUT_S = 5.0
+KEEP_S = 2.0
+"""Idle connections are given up before the engine does: uvicorn, which serves vLLM, ends them after 5 s."""
 
 
 class Told(Protocol):
@@ -92,7 +94,9 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
     address = Address.of(options.url, options.api_key())
     tls = tls_context(HttpOptions(ca_file=options.ca_file))
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls), trust_env=False) as session,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=KEEP_S), trust_env=False
+        ) as session,
         open_source(options.power, clock, timeout_s=POWER_TIMEOUT_S) as source,
     ):
         target = Target(session, address)
