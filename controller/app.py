@@ -39,12 +39,13 @@ from controller.grid_desk import GridDesk, LinkFile
 from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
+from controller.model.call import OPERATOR
 from controller.model.fleet import Site
 from controller.model.programme import Programme
 from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import call_log, quality_book
-from controller.signals.calls import OPERATOR, CallBook
+from controller.signals.calls import CallBook
 from controller.signals.canary import CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.collect import Collector, Sources
@@ -202,7 +203,8 @@ async def assemble(
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
-        board = Board(site, policy.mode.value, observed.latency.quantiles, policy.reading_stale_s)
+        latency, stale_s = observed.latency.quantiles, policy.reading_stale_s
+        board = Board(site, policy.mode.value, latency, stale_s, lambda: grid.status)
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),
@@ -214,7 +216,7 @@ async def assemble(
             clock=clock,
             keep=links.keeping(continuity.keeper(lambda: routers.counted)),
             desk=desk,
-            watchers=(lambda status: grid.take(status.observation), board.take),
+            watchers=(lambda status: grid.take(status), board.take),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         app = build_app(Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality)), board, options.token)

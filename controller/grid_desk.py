@@ -18,8 +18,10 @@ from controller.grid.site_limit import SiteLimit, site_limit
 from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
-from controller.model.observation import Observation, Reading
-from controller.signals.calls import CallBook, CallView
+from controller.model.observation import Reading
+from controller.runner import Status
+from controller.signals.call_views import CallView
+from controller.signals.calls import CallBook
 from controller.signals.links import KeptLinks
 from controller.signals.references import References
 from controller.store.state import StateFile
@@ -61,11 +63,15 @@ class GridDesk:
         self._standing_limit_w = standing_limit_w
         self.status: GridStatus | None = None
 
-    def take(self, observation: Observation) -> None:
+    def take(self, status: Status) -> None:
         """Remember what is drawn, and show what holds."""
+        observation = status.observation
         power, now_s = observation.site_power, observation.now_s
+        modelled_w = None if status.decision is None else status.decision.diagnostics.modelled_w
         if isinstance(power, Reading):
-            self._references.history.take(power.observed_at_s, power.value_w)
+            self._references.take(power.observed_at_s, power.value_w, modelled_w)
+        else:
+            self._references.take(now_s, None, modelled_w)
         views, sources = self._book.calls(now_s), self._book.sources(now_s)
         limit = site_limit(observation.events, self._standing_limit_w, now_s, now_s + HORIZON_S)
         self.status = GridStatus(now_s, views, sources, limit)

@@ -12,7 +12,7 @@ from controller.grid.kept import Origin
 from controller.grid.loss import LinkState
 from controller.grid.site_limit import SiteLimit
 from controller.model.call import CallState
-from controller.signals.calls import CallView
+from controller.signals.call_views import CallView
 
 PREFIX = "wattroute_controller_"
 MAX_SOURCES = 32

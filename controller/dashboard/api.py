@@ -18,8 +18,9 @@ from controller.clock import Clock
 from controller.dashboard.access import error_response
 from controller.dashboard.event_request import chosen_id, events_json, read_request
 from controller.errors import CallRefused, StoreError
+from controller.model.call import OPERATOR
 from controller.runner import Runner
-from controller.signals.calls import OPERATOR, CallBook
+from controller.signals.calls import CallBook
 from controller.signals.quality_book import BarRefused, QualityBook
 from controller.telemetry import Telemetry
 

@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from controller.dashboard.grid_state import grid_json
 from controller.dashboard.rates import Rates
 from controller.dashboard.snapshot import Derived, Json, SolverFigures, build
+from controller.grid_desk import GridStatus
 from controller.model.fleet import Site
 from controller.model.observation import Reading, RouterObservation
 from controller.runner import Status
@@ -38,13 +40,22 @@ class Board:
         mode: of the controller.
         latency: of the last seconds.
         stale_s: age beyond which a power reading counts as missing.
+        grid: the state of calls and limits.
     """
 
-    def __init__(self, site: Site, mode: str, latency: Callable[[], Latency], stale_s: float) -> None:
+    def __init__(
+        self,
+        site: Site,
+        mode: str,
+        latency: Callable[[], Latency],
+        stale_s: float,
+        grid: Callable[[], GridStatus | None] = lambda: None,
+    ) -> None:
         self._site = site
         self._mode = mode
         self._latency = latency
         self._stale_s = stale_s
+        self._grid = grid
         self._rates = Rates()
         self._history: deque[Json] = deque(maxlen=HISTORY_POINTS)
         self._subscribers: set[asyncio.Queue[bytes | None]] = set()
@@ -65,6 +76,7 @@ class Board:
         self._take_decision(status.decision)
         derived = Derived(window, self._latency(), self._solver, self._served_tokens, self._refused_requests)
         self.snapshot = build(self._site, status, derived, self._mode, self._stale_s)
+        self.snapshot["grid"] = grid_json(self._grid())
         self._history.append(point_of(self.snapshot))
         self._send(json.dumps(self.snapshot, separators=(",", ":")).encode())
 

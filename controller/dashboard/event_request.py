@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.errors import CallRefused
-from controller.model.call import Asked, Call, CallInterval, CallState, Commitment
-from controller.signals.calls import OPERATOR, CallView
+from controller.model.call import OPERATOR, Asked, Call, CallInterval, CallState, Commitment
+from controller.signals.call_views import CallView
 
 MAX_LIMIT_W = 1e9
 MAX_START_IN_S = 30 * 86_400.0

@@ -16,6 +16,8 @@ from controller.model.grid import FOREVER_S
 from controller.model.programme import Programme
 
 MAX_CALLS = 256
+MAX_INTERVALS_HELD = 8192
+"""Intervals of all calls that are not over."""
 MAX_SKEW_S = 300.0
 """How far a sender's clock may run ahead of this machine's."""
 MAX_AHEAD_S = 400 * 86_400.0
@@ -55,10 +57,12 @@ class Known:
 
     Attributes:
         calls: how many it holds besides this one.
+        intervals: how many these have.
         changes_s: when calls of the programme were changed, of the last minute at least.
     """
 
     calls: int = 0
+    intervals: int = 0
     changes_s: tuple[float, ...] = ()
 
 
@@ -100,6 +104,9 @@ def check(call: Call, programme: Programme | None, known: Known, now_s: float) -
         )
     if known.calls >= MAX_CALLS:
         raise _refused(call, Refusal.FULL, f"{MAX_CALLS} calls are held already; cancel some", is_conflict=True)
+    if known.intervals + len(call.intervals) > MAX_INTERVALS_HELD:
+        reason = f"{known.intervals} intervals are held already, and {MAX_INTERVALS_HELD} at most; cancel some calls"
+        raise _refused(call, Refusal.FULL, reason, is_conflict=True)
     return programme
 
 

@@ -29,7 +29,7 @@ class Froze:
     """A call with its references.
 
     Attributes:
-        kept: with everything frozen that has begun.
+        kept: with everything frozen that has begun; the very same where nothing was frozen just now.
         references: to resolve it by: frozen where it has begun, guessed where it is to come.
         steps: where each reference comes from that was frozen just now.
     """
@@ -58,7 +58,8 @@ def freeze(kept: KeptCall, programme: Programme, source: ReferenceSource, now_s:
         None if baseline is None else baseline.value_w,
         (*((draw.start_s, draw.value_w) for draw in frozen.present), *guessed),
     )
-    return Froze(dataclasses.replace(kept, frozen=frozen), references, tuple(steps))
+    same = frozen == kept.frozen
+    return Froze(kept if same else dataclasses.replace(kept, frozen=frozen), references, tuple(steps))
 
 
 def _present(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.model.call import Asked, Call, CallInterval, Commitment
+from controller.model.call import OPERATOR, Asked, Call, CallInterval, Commitment
 from controller.model.grid import GridEvent
 from controller.model.programme import Programme
 
@@ -71,8 +71,9 @@ def resolve(call: Call, programme: Programme, references: References) -> Resolve
 
 
 def event_id_of(call: Call, number: int) -> str:
-    """Id of the event of an interval: the call's own where it has one interval."""
-    return call.call_id if len(call.intervals) == 1 else f"{call.call_id}#{number}"
+    """Id of the event of an interval, which no other call has: an operator's own, else with its source before it."""
+    call_id = call.call_id if call.source == OPERATOR else f"{call.source}/{call.call_id}"
+    return call_id if len(call.intervals) == 1 else f"{call_id}#{number}"
 
 
 def by_programme(calls: tuple[Call, ...], programmes: Mapping[str, Programme]) -> tuple[tuple[Call, Programme], ...]:

@@ -15,6 +15,8 @@ from controller.model.grid import FOREVER_S
 MAX_INTERVALS = 1024
 """Intervals that a call may have; a message with more is refused."""
 MAX_W = 1e10
+OPERATOR = "operator"
+"""Source of what an operator asks for, and the programme whose terms hold unless he names another."""
 
 
 class CallState(StrEnum):

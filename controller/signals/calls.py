@@ -12,56 +12,37 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from controller.errors import CallRefused
 from controller.grid import admit
 from controller.grid.admit import Known, Refusal
-from controller.grid.freeze import ReferenceSource, freeze
-from controller.grid.kept import Frozen, KeptCall, Origin
+from controller.grid.freeze import ReferenceSource
+from controller.grid.kept import Frozen, KeptCall
 from controller.grid.loss import LinkState
-from controller.grid.resolve import Unresolved
-from controller.model.call import Call, CallState
+from controller.model.call import OPERATOR, Call, CallState
 from controller.model.grid import GridEvent
 from controller.model.programme import Programme
 from controller.ports import Recorder
 from controller.signals import call_log
 from controller.signals.call_log import CallLog
+from controller.signals.call_views import CallView, CallViews
 from controller.signals.links import Links
 from controller.signals.references import References
 
+__all__ = ["CallBook", "CallRefused", "CallView"]
+
 log = logging.getLogger(__name__)
 
-OPERATOR = "operator"
-"""Source and programme of what an operator asks for."""
 KEEP_ENDED_S = 3600.0
+AHEAD_S = 48 * 3600.0
+"""How far ahead limits are told to the planner."""
+MAX_EVENTS = 512
+"""Limits told to it at once: all that are in force, and the next of those to come."""
 _MAX_GONE = 1024
 _MAX_REFUSED = 256
-_MAX_TOLD = 4096
 _TRANSIENT = {Refusal.RATE.value, Refusal.FULL.value, Refusal.UNKNOWN_PROGRAMME.value}
 """Causes that may be gone when the same message comes again."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallView:
-    """A call, and what it comes to.
-
-    Attributes:
-        events: one for each interval that asks for a limit, those of the past included; of a call that was cancelled or
-            opted out of, cut off then.
-        unresolved: what of it cannot be followed, and why.
-        clipped: ids of events whose limit was raised to the least that the programme calls sane.
-    """
-
-    call: Call
-    state: CallState
-    events: tuple[GridEvent, ...]
-    unresolved: tuple[Unresolved, ...]
-    clipped: tuple[str, ...]
-    frozen: Frozen
-    cancelled_s: float | None
-    opted_out_s: float | None
 
 
 class CallBook:
@@ -69,7 +50,6 @@ class CallBook:
 
     Attributes:
         refused: how many messages were refused, by cause.
-        steps: how many references were frozen, by where they came from.
         links: the sources that are expected to be heard.
         programmes: the terms, by name.
     """
@@ -84,16 +64,14 @@ class CallBook:
     ) -> None:
         self._log = CallLog(recorder)
         self.programmes = {OPERATOR: Programme(OPERATOR)} if programmes is None else dict(programmes)
-        self._references: ReferenceSource = References() if references is None else references
+        self._views = CallViews(self.programmes, References() if references is None else references)
         self._draws = draws or random.Random()
         self._kept: dict[tuple[str, str], KeptCall] = {}
         self._gone: dict[tuple[str, str], float] = {}
         self._changes: dict[str, deque[float]] = {}
         self._refused_before: dict[tuple[str, str, float], CallRefused] = {}
-        self._told: set[tuple[str, ...]] = set()
         self.links = Links()
         self.refused: Counter[str] = Counter({cause.value: 0 for cause in Refusal})
-        self.steps: Counter[str] = Counter()
 
     def submit(self, call: Call, now_s: float, *, raw: str = "") -> Call:
         """Take in a call, or a change of one; what says nothing newer than what is held changes nothing.
@@ -208,10 +186,10 @@ class CallBook:
         """All calls held, by their start, with what they come to."""
         self._forget(now_s)
         ordered = sorted(self._kept.values(), key=lambda kept: (kept.call.start_s, kept.key))
-        return tuple(self._view(kept, now_s) for kept in ordered)
+        return tuple(self._seen(kept, now_s) for kept in ordered)
 
     def current(self, now_s: float) -> tuple[GridEvent, ...]:
-        """The limits that are pending or in force, by their start: those of calls, and of sources that are lost."""
+        """The limits in force, and the next to come, by their start: those of calls, and of sources that are lost."""
         events = [
             event
             for view in self.calls(now_s)
@@ -223,7 +201,8 @@ class CallBook:
         for kept in self._kept.values():
             if not kept.is_over(now_s):
                 self._log.renew(kept, now_s)
-        return tuple(sorted(events, key=lambda event: (event.start_s, event.event_id)))
+        near = (event for event in events if event.start_s < now_s + AHEAD_S)
+        return tuple(sorted(near, key=lambda event: (event.start_s, event.event_id))[:MAX_EVENTS])
 
     def sources(self, now_s: float) -> tuple[LinkState, ...]:
         """How the sources stand that are expected to be heard."""
@@ -245,9 +224,11 @@ class CallBook:
                 raise CallRefused(f"call {call.call_id!r:.80} is over", is_conflict=True, cause=Refusal.REPLAYED.value)
             if len(raw) > admit.MAX_RAW_CHARS:
                 raise CallRefused(f"the message has {len(raw)} characters, more than {admit.MAX_RAW_CHARS}")
-            held = sum(1 for key, kept in self._kept.items() if key != known[:2] and not kept.is_over(now_s))
+            others = [k for key, k in self._kept.items() if key != known[:2] and not k.is_over(now_s)]
+            intervals = sum(len(kept.call.intervals) for kept in others)
             changes = tuple(self._changes.get(call.programme, ()))
-            return admit.check(call, self.programmes.get(call.programme), Known(held, changes), now_s)
+            held = Known(len(others), intervals, changes)
+            return admit.check(call, self.programmes.get(call.programme), held, now_s)
         except CallRefused as error:
             self._refuse(call, error, now_s, raw)
             raise
@@ -284,59 +265,18 @@ class CallBook:
             frozen=going_on.frozen if going_on is not None and has_begun else Frozen(),
         )
 
-    def _view(self, kept: KeptCall, now_s: float) -> CallView:
+    @property
+    def steps(self) -> Counter[str]:
+        """How many references were frozen, by where they came from."""
+        return self._views.steps
+
+    def _seen(self, kept: KeptCall, now_s: float) -> CallView:
         """A call and what it comes to; what has begun freezes on the way."""
-        programme = self.programmes.get(kept.call.programme)
-        if programme is None:
-            reason = f"programme {kept.call.programme} is not configured any more: built-in terms hold"
-            self._tell(kept, "call without its programme", reason)
-            programme = Programme(kept.call.programme)
-        froze = freeze(kept, programme, self._references, now_s)
-        resolved = froze.kept.resolved(programme, froze.references)
-        if froze.kept != kept:
-            self._kept[kept.key] = froze.kept
-            self.steps.update(step.value for step in froze.steps)
-            self._log.frozen(froze.kept, resolved, now_s)
-            self._tell_frozen(froze.kept)
-        state = kept.state(now_s)
-        if state is CallState.ACTIVE:
-            for each in resolved.unresolved:
-                self._tell(kept, "call cannot be followed", each.reason)
-            for event_id in resolved.clipped:
-                self._tell(kept, "limit raised to the least that is sane", event_id)
-        return CallView(
-            call=kept.call,
-            state=state,
-            events=resolved.events,
-            unresolved=resolved.unresolved,
-            clipped=resolved.clipped,
-            frozen=froze.kept.frozen,
-            cancelled_s=kept.cancelled_s,
-            opted_out_s=kept.opted_out_s,
-        )
-
-    def _tell_frozen(self, kept: KeptCall) -> None:
-        baseline = kept.frozen.baseline
-        extra = {
-            "source": kept.call.source,
-            "call_id": kept.call.call_id,
-            "baseline_w": None if baseline is None else baseline.value_w,
-            "origin": None if baseline is None else baseline.origin.value,
-            "present_w": [draw.value_w for draw in kept.frozen.present],
-        }
-        is_step_down = baseline is not None and baseline.origin is not Origin.PROGRAMME
-        log.log(logging.WARNING if is_step_down else logging.INFO, "references of a call are frozen", extra=extra)
-
-    def _tell(self, kept: KeptCall, message: str, reason: str) -> None:
-        """Log what is amiss with a call, once."""
-        told = (*kept.key, message, reason)
-        if told in self._told:
-            return
-        if len(self._told) >= _MAX_TOLD:
-            self._told.clear()
-        self._told.add(told)
-        extra = {"source": kept.call.source, "call_id": kept.call.call_id, "reason": reason}
-        log.warning(message, extra=extra)
+        seen, view, resolved = self._views.see(kept, now_s)
+        if seen is not kept:
+            self._kept[kept.key] = seen
+            self._log.frozen(seen, resolved, now_s)
+        return view
 
     def _keep(self, kept: KeptCall, action: str, now_s: float, **told: Any) -> None:
         self._log.write(kept, action, now_s, told)
@@ -351,5 +291,6 @@ class CallBook:
         for key in gone:
             self._gone[key] = self._kept.pop(key).call.modified_s
         self._log.forget(gone)
+        self._views.forget(gone)
         while len(self._gone) > _MAX_GONE:
             self._gone.pop(next(iter(self._gone)))

@@ -7,7 +7,6 @@ every minute.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.errors import StoreError
@@ -30,18 +29,13 @@ class _Guess:
 
 
 class References:
-    """The present draw, and baselines.
-
-    Attributes:
-        history: of what was drawn.
-    """
+    """The present draw, and baselines."""
 
     def __init__(
         self,
         baselines: BaselineSource | None = None,
         *,
         prepare_s: float = 60.0,
-        modelled_w: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Tell references.
 
@@ -49,13 +43,18 @@ class References:
             baselines: the stored meter readings; None where none are kept.
             prepare_s: how long before a start preparation begins where the programme does not say: the mean of what
                 was drawn before an event ends there.
-            modelled_w: what the model says is drawn now.
         """
-        self.history = DrawHistory()
+        self._history = DrawHistory()
         self._baselines = baselines
         self._prepare_s = prepare_s
-        self._modelled_w = modelled_w
+        self._modelled_w: float | None = None
         self._guesses: dict[tuple[str, float], _Guess] = {}
+
+    def take(self, time_s: float, power_w: float | None, modelled_w: float | None = None) -> None:
+        """Remember what is drawn: as it was measured, and as the model has it."""
+        if power_w is not None:
+            self._history.take(time_s, power_w)
+        self._modelled_w = modelled_w
 
     def by_rule(self, programme: Programme, start_s: float, now_s: float) -> Reference | None:
         """The baseline by the programme's own rule."""
@@ -71,20 +70,19 @@ class References:
             return ruled
         prepare_s = self._prepare_s if programme.prepare_s is None else programme.prepare_s
         until_s = min(start_s - prepare_s, now_s)
-        before_w = self.history.mean_w(until_s - programme.baseline.window_s, until_s)
+        before_w = self._history.mean_w(until_s - programme.baseline.window_s, until_s)
         if before_w is not None:
             return Reference(before_w, Origin.METER_BEFORE)
         return self.present(start_s, now_s)
 
     def present(self, start_s: float, now_s: float) -> Reference | None:
         """What was drawn when an interval began, or is drawn now where that was not seen."""
-        drawn_w = self.history.at(min(start_s, now_s))
+        drawn_w = self._history.at(min(start_s, now_s))
         if drawn_w is None:
-            drawn_w = self.history.at(now_s)
+            drawn_w = self._history.at(now_s)
         if drawn_w is not None:
             return Reference(drawn_w, Origin.PRESENT)
-        modelled_w = self._modelled_w()
-        return None if modelled_w is None else Reference(modelled_w, Origin.MODELLED)
+        return None if self._modelled_w is None else Reference(self._modelled_w, Origin.MODELLED)
 
     def _by_store(self, programme: Programme, start_s: float, now_s: float) -> float | None:
         if self._baselines is None:

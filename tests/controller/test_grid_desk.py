@@ -9,6 +9,7 @@ from controller.grid_metrics import GridMetrics
 from controller.model.call import Asked
 from controller.model.observation import Missing
 from controller.model.programme import Programme
+from controller.runner import Status
 from controller.signals.calls import CallBook
 from controller.signals.references import References
 from tests.fakes.calls import call, interval
@@ -26,7 +27,7 @@ def desk(recorder=None, **options):
 def look(book, grid, now_s, power_w):
     power = Missing("meter", "gone", now_s) if power_w is None else reading(power_w, now_s)
     seen = dataclasses.replace(observation(now_s), site_power=power, events=book.current(now_s))
-    grid.take(seen)
+    grid.take(Status(seen, None, (), 0.0))
     return seen.events
 
 

@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import CallRefused
-from controller.grid.admit import MAX_AHEAD_S, MAX_CALLS, MAX_SKEW_S, Known, Refusal, check, drawn, is_stale, put_off
+from controller.grid.admit import (
+    MAX_AHEAD_S,
+    MAX_CALLS,
+    MAX_INTERVALS_HELD,
+    MAX_SKEW_S,
+    Known,
+    Refusal,
+    check,
+    drawn,
+    is_stale,
+    put_off,
+)
 from controller.model.call import Asked
 from controller.model.grid import FOREVER_S
 from controller.model.programme import Programme
@@ -63,9 +74,11 @@ def test_a_clock_that_runs_a_little_ahead_is_no_reason_to_refuse():
 
 def test_the_pace_of_changes_and_the_room_are_bounded():
     changes = (NOW_S - 61.0, NOW_S - 60.0, NOW_S - 59.0, NOW_S - 1.0)
-    check(call(), SANE, Known(0, changes), NOW_S)
-    assert cause_of(call(), known=Known(0, (*changes, NOW_S))) == "too_many_changes"
+    check(call(), SANE, Known(changes_s=changes), NOW_S)
+    assert cause_of(call(), known=Known(changes_s=(*changes, NOW_S))) == "too_many_changes"
     assert cause_of(call(), known=Known(MAX_CALLS)) == "book_full"
+    check(call(), SANE, Known(intervals=MAX_INTERVALS_HELD - 1), NOW_S)
+    assert cause_of(call(), known=Known(intervals=MAX_INTERVALS_HELD)) == "book_full"
 
 
 def test_stale_is_what_says_nothing_newer():

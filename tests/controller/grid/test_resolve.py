@@ -83,6 +83,12 @@ def test_calls_find_their_programmes():
     assert event_id_of(known, 0) == "c"
 
 
+def test_calls_of_two_sources_never_share_the_id_of_an_event():
+    one, other = (call(QUARTER, source=f"openadr:{name}") for name in "ab")
+    assert [event_id_of(each, 0) for each in (one, other)] == ["openadr:a/c", "openadr:b/c"]
+    assert event_id_of(call(QUARTER, QUARTER, source="load_target"), 1) == "load_target/c#1"
+
+
 @given(baseline_w=st.floats(0.0, 1e9), share=st.floats(0.0, 1.0), less_w=st.floats(0.0, 1e9))
 def test_a_reduction_never_lets_draw_more_than_the_baseline(baseline_w, share, less_w):
     asked = (Commitment(Asked.BELOW_BASELINE_FRAC, share), Commitment(Asked.BELOW_BASELINE_W, less_w))

@@ -22,7 +22,7 @@ PROGRAMMES = {"operator": Programme("operator"), "dr": DR}
 def book_of(recorder=None, drawn_w=20_000.0, **options):
     references = References()
     if drawn_w is not None:
-        references.history.take(NOW_S - 1, drawn_w)
+        references.take(NOW_S - 1, drawn_w)
     return CallBook(recorder or ListRecorder(), PROGRAMMES, references, **options)
 
 
@@ -67,7 +67,7 @@ def test_a_change_keeps_the_notice_and_the_frozen_baseline():
     book.submit(of_vtn("v1", interval(0.0, 600.0, *ask)), NOW_S)
     (event,) = book.current(NOW_S)
     assert (event.limit_w, event.baseline_w) == (15_000.0, 20_000.0)
-    book._references.history.take(NOW_S + 50, 16_000.0)
+    book._views._references.take(NOW_S + 50, 16_000.0)
     longer = of_vtn("v1", interval(0.0, 1200.0, *ask), received_s=NOW_S + 60, modified_s=NOW_S + 60)
     book.submit(longer, NOW_S + 60)
     (event,) = book.current(NOW_S + 61)
@@ -118,7 +118,7 @@ def test_opting_out_and_in_again_concerns_that_call_alone():
     book.submit(of_vtn("v1", interval(value=7000.0)), NOW_S)
     book.submit(of_vtn("v2", interval(value=8000.0)), NOW_S)
     book.opt_out(VTN, "v1", "a customer's launch", NOW_S + 10)
-    assert [event.event_id for event in book.current(NOW_S + 10)] == ["v2"]
+    assert [event.event_id for event in book.current(NOW_S + 10)] == [f"{VTN}/v2"]
     states = {view.call.call_id: (view.state, view.call.opted_out) for view in book.calls(NOW_S + 10)}
     assert states["v1"] == (CallState.OPTED_OUT, "a customer's launch")
     changed = of_vtn("v1", interval(value=6000.0), modified_s=NOW_S + 11)
@@ -189,7 +189,7 @@ def test_a_restarted_controller_knows_calls_offsets_and_frozen_baselines():
     again = CallBook(ListRecorder(), PROGRAMMES, References())
     assert again.restore(recorder.of("call"), NOW_S + 3) == 2
     assert again.current(NOW_S + 3) == before
-    assert {event.event_id: event.limit_w for event in before}["kept"] == 16_000.0
+    assert {event.event_id: event.limit_w for event in before}[f"{VTN}/kept"] == 16_000.0
 
 
 def test_a_record_that_cannot_be_read_costs_no_other(caplog):
@@ -241,7 +241,7 @@ def test_what_cannot_be_resolved_is_told_and_tried_again(caplog):
     assert reasons["v1"] == "the baseline is not known"
     assert "add it to levels" in reasons["v2"]
     assert sum("cannot be followed" in r.message for r in caplog.records) == 2
-    book._references.history.take(NOW_S + 4, 10_000.0)
+    book._views._references.take(NOW_S + 4, 10_000.0)
     assert [event.limit_w for event in book.current(NOW_S + 5)] == [5000.0]
     assert book.steps == {"present": 1}
 
@@ -279,3 +279,16 @@ def test_a_default_limit_that_a_source_tells_is_bounded(caplog):
     assert [event.limit_w for event in book.current(NOW_S + 301)] == [4000.0]
     assert book.subscribe(VTN, "dr", None, NOW_S)
     assert [event.limit_w for event in book.current(NOW_S + 301)] == [5000.0]
+
+
+def test_the_planner_is_told_what_is_near_and_everything_in_force(monkeypatch):
+    monkeypatch.setattr(calls, "MAX_EVENTS", 3)
+    book = book_of()
+    book.submit(call("far", interval(calls.AHEAD_S)), NOW_S)
+    book.submit(call("many", *(interval(60.0 * n, 30.0) for n in range(1, 9))), NOW_S)
+    for name in ("now", "also"):
+        book.submit(call(name), NOW_S)
+    assert [event.event_id for event in book.current(NOW_S)] == ["also", "now", "many#0"]
+    assert "far" in {view.call.call_id for view in book.calls(NOW_S)}
+    monkeypatch.undo()
+    assert "far" in {event.event_id for event in book.current(NOW_S + 1)}

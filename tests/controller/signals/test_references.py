@@ -23,13 +23,14 @@ class Store:
 
 def drew(references, from_s, until_s, power_w):
     for n in range(int(until_s - from_s)):
-        references.history.take(from_s + n, power_w)
+        references.take(from_s + n, power_w)
 
 
 def test_the_programmes_rule_comes_first_then_what_was_seen_then_the_present_then_the_model():
-    references = References(Store(700.0), modelled_w=lambda: 400.0)
+    references = References(Store(700.0))
     assert references.baseline(TERMS, NOW_S, NOW_S) == Reference(700.0, Origin.PROGRAMME)
-    references = References(Store(None), modelled_w=lambda: 400.0)
+    references = References(Store(None))
+    references.take(NOW_S, None, 400.0)
     assert references.baseline(TERMS, NOW_S, NOW_S) == Reference(400.0, Origin.MODELLED)
     drew(references, NOW_S - 50, NOW_S, 500.0)
     assert references.baseline(TERMS, NOW_S, NOW_S) == Reference(500.0, Origin.PRESENT)
@@ -41,7 +42,8 @@ def test_the_programmes_rule_comes_first_then_what_was_seen_then_the_present_the
 
 
 def test_a_store_that_cannot_be_read_is_a_step_down_and_no_fault(caplog):
-    references = References(Store(StoreError("disk")), modelled_w=lambda: 400.0)
+    references = References(Store(StoreError("disk")))
+    references.take(NOW_S, None, 400.0)
     assert references.baseline(TERMS, NOW_S, NOW_S).origin is Origin.MODELLED
     assert any("baseline not read" in r.message for r in caplog.records)
 
