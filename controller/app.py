@@ -35,6 +35,7 @@ from controller.dashboard.pages import Pages
 from controller.energy_desk import DeskParts, EnergyDesk, open_book
 from controller.energy_metrics import EnergyMetrics
 from controller.errors import ListenError
+from controller.feed_metrics import FeedMetrics
 from controller.grid_desk import GridDesk, LinkFile
 from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import OnExit
@@ -193,6 +194,7 @@ async def assemble(
             stack.push_async_callback(redis.close)
             publishers.append(redis)
         telemetry = Telemetry(site, policy.precedence)
+        telemetry.registry.register(FeedMetrics((price_usd_per_mwh, carbon_kg_per_mwh), clock))
         rates = RatesBoard()
         metrics = EnergyMetrics(telemetry.registry)
         idle = options.joules.idle.value

@@ -309,6 +309,17 @@ def power(
 
 
 @app.command()
+def feeds(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every interval.")] = False,
+) -> None:
+    """Ask every configured feed of price and carbon once and say what each knows."""
+    _log_to_stderr("error")
+    settings = _import("controller.settings.file").load(config)
+    raise typer.Exit(_import("controller.feed_command").run(settings, as_json=as_json))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration file."""
     settings = _import("controller.settings.file")

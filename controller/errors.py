@@ -4,6 +4,7 @@ ControllerError
 ├── ConfigError        the configuration, a data file or a command-line value is wrong
 ├── ListenError        an address cannot be listened on
 ├── SignalError        a signal could not be read
+│   ├── FeedRefused    a publisher of prices or carbon answered with another status than 200
 │   ├── NvmlError      a call of NVML, the library of the NVIDIA driver, failed
 │   ├── MessageError   a field of a received message is not what it must be
 │   └── VtnError       an OpenADR server refused a request
@@ -50,6 +51,20 @@ class SignalError(ControllerError):
         super().__init__(f"{source}: {reason}")
         self.source = source
         self.reason = reason
+
+
+class FeedRefused(SignalError):  # noqa: N818 - reads as the outcome it is
+    """A publisher answered with another status than 200.
+
+    Attributes:
+        status: of HTTP.
+        retry_after_s: how long it asks to be left alone; None where it does not.
+    """
+
+    def __init__(self, source: str, reason: str, status: int, retry_after_s: float | None = None) -> None:
+        super().__init__(source, reason)
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class NvmlFault(StrEnum):

@@ -13,9 +13,10 @@ import uvloop
 
 from controller.app import Endpoints, ServiceOptions, assemble, serve
 from controller.clock import Clock, SystemClock
-from controller.compose import build_canary, build_emulated, build_feed, build_policy, build_site
+from controller.compose import build_canary, build_emulated, build_policy, build_site
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
+from controller.feed_setup import open_feeds
 from controller.lifecycle.joules import JoulePolicy
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
@@ -62,6 +63,7 @@ async def _controller(settings: Settings) -> None:
     started_at_s = clock.wall_s()
     async with (
         engines_of(settings, clock) as engines,
+        open_feeds(signals, clock, started_at_s) as feeds,
         assemble(
             site,
             build_policy(settings),
@@ -76,8 +78,8 @@ async def _controller(settings: Settings) -> None:
                 redis_password=os.environ.get("REDIS_PASSWORD"),
                 redis_tls=redis_options(settings.table.redis_url or "", settings.table.tls),
             ),
-            price_usd_per_mwh=build_feed("price_usd_per_mwh", signals.price_usd_per_mwh, started_at_s),
-            carbon_kg_per_mwh=build_feed("carbon_kg_per_mwh", signals.carbon_kg_per_mwh, started_at_s),
+            price_usd_per_mwh=feeds.price_usd_per_mwh,
+            carbon_kg_per_mwh=feeds.carbon_kg_per_mwh,
             options=ServiceOptions(
                 data_dir=own.data_dir,
                 token=load_token(own.token_file, dict(os.environ)),

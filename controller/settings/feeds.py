@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from controller.settings.fields import Positive, UtcTime
+from controller.settings.live_feeds import LiveCarbon, LivePrice
 from router.settings import Group
 
 
@@ -43,4 +44,5 @@ class CsvFeed(Group):
         return self
 
 
-Feed = Annotated[ConstantFeed | CsvFeed, Field(discriminator="kind")]
+PriceFeed = Annotated[ConstantFeed | CsvFeed | LivePrice, Field(discriminator="kind")]
+CarbonFeed = Annotated[ConstantFeed | CsvFeed | LiveCarbon, Field(discriminator="kind")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from controller.settings.feeds import Feed
+from controller.settings.feeds import CarbonFeed, PriceFeed
 from controller.settings.fields import NotNegative
 from controller.settings.power.gpus import DcgmSettings, GpuPowerSettings
 from controller.settings.power.ladder import PowerLadderSettings, power_specs
@@ -28,10 +28,11 @@ class SignalSettings(Group):
     """Margins and times of the ladder between them."""
     router_urls: tuple[str, ...] = ()
     """Admin addresses of the routers, e.g. http://127.0.0.1:8081."""
-    price_usd_per_mwh: Feed | None = None
-    """Electricity price. Absent: missing, the plan then minimises energy at `fallback_price_usd_per_mwh`."""
-    carbon_kg_per_mwh: Feed | None = None
-    """Marginal emission rate. Absent: missing, emissions then carry no cost."""
+    price_usd_per_mwh: PriceFeed | None = None
+    """Electricity price; the kinds are in docs/reference/feeds.md. Absent: missing, the plan then
+    minimises energy at `fallback_price_usd_per_mwh`."""
+    carbon_kg_per_mwh: CarbonFeed | None = None
+    """Emission rate, marginal where the feed has it. Absent: missing, emissions then carry no cost."""
     fallback_price_usd_per_mwh: NotNegative = 50.0
     """Price assumed while none is known."""
     timeout_s: Seconds = 1.5

@@ -1,4 +1,4 @@
-"""Price and carbon: constant values, and recorded series replayed as if they were live.
+"""Recorded series of price and carbon, replayed as if they were live.
 
 A replay maps the wall clock onto the file's time: `started_at_s` falls on `data_start_s`, and `speed` seconds of the
 file pass in a second. Bundled series: ERCOT day-ahead prices (hourly, USD/MWh) and CAISO marginal emissions (5 min,
@@ -15,45 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
 
 from controller.errors import ConfigError
-from controller.model.grid import Series
+from controller.model.grid import Series, SeriesQuality
 from controller.model.observation import Missing
 
 MAX_ROWS = 2_000_000
-BUNDLED_DATA = Path(__file__).parent.parent / "simulation" / "data"
-
-
-class Feed(Protocol):
-    """A price or carbon series that is known for some time ahead."""
-
-    def read(self, now_s: float) -> Series | Missing:
-        """What is known from now on."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantFeed:
-    """A value that never changes."""
-
-    value: float
-    unit: str
-    lookahead_s: float = 86_400.0
-
-    def read(self, now_s: float) -> Series | Missing:
-        """The value, for the time ahead."""
-        return Series((now_s,), (self.value,), now_s + self.lookahead_s, self.unit, "constant")
-
-
-@dataclass(frozen=True, slots=True)
-class AbsentFeed:
-    """No feed is configured."""
-
-    name: str
-
-    def read(self, now_s: float) -> Series | Missing:
-        """Always missing."""
-        return Missing(self.name, f"no feed is configured in signals.{self.name}", now_s)
+BUNDLED_DATA = Path(__file__).parents[2] / "simulation" / "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +118,7 @@ class ReplayFeed:
             end_s=replay.to_wall_s(self._end_of(index)),
             unit=self._unit,
             source=self._name,
+            quality=SeriesQuality.RECORDED,
         )
 
     def _forecast(self, index: int, until_s: float) -> Series:
@@ -164,6 +133,7 @@ class ReplayFeed:
             end_s=self._replay.to_wall_s(start_s + leads_s[-1] + self._step_s),
             unit=self._unit,
             source=self._name,
+            quality=SeriesQuality.RECORDED,
         )
 
     def _end_of(self, index: int) -> float:
