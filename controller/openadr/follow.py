@@ -1,0 +1,255 @@
+"""Follows the events that a VTN lists: new ones are submitted, changed ones again, deleted ones cancelled.
+
+No I/O but the book's records. An event that cannot be read changes nothing: what was followed of it before goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import msgspec
+
+from controller.errors import ControllerError, MessageError, StoreError
+from controller.model.call import Call
+from controller.openadr.events import Meaning, Notice, Span, Terms, is_ours, meaning
+from controller.openadr.fields import Fields
+from controller.openadr.messages import Event
+from controller.openadr.messages_read import read_event
+from controller.openadr.schedule import Hearing
+from controller.openadr.series import Ranked, held, rank
+
+log = logging.getLogger(__name__)
+
+MAX_EVENTS = 10_000
+"""Events that are remembered; more are refused."""
+RETELL_S = 3600.0
+"""Time after which an event that loops is looked at again."""
+
+
+class Calls(Protocol):
+    """The book of calls, as far as it is written to."""
+
+    def submit(self, call: Call, now_s: float, *, raw: str = "") -> Call:
+        """Take in a call, or a change of one."""
+
+    def cancel(
+        self, source: str, call_id: str, now_s: float, *, modified_s: float | None = None, reason: str = ""
+    ) -> Call | None:
+        """End a call."""
+
+
+class Chance(Protocol):
+    """A source of chance, such as `random.Random`."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """A number between the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is remembered of an event.
+
+    Attributes:
+        event: as it was last read; None where it never could be.
+        digest: of the message as it came.
+        heard_s: when it was first heard of.
+        modified_s: time of its last change.
+        chance: of its randomised start.
+        programme: name of our programme.
+        refused: why the last message was not followed; None where it was.
+        is_done: whether everything of the last message was carried out.
+        looked_s: when it was last understood.
+    """
+
+    digest: bytes
+    heard_s: float
+    modified_s: float
+    chance: float
+    programme: str
+    event: Event | None = None
+    meaning: Meaning = field(default_factory=Meaning)
+    refused: str | None = None
+    is_done: bool = True
+    looked_s: float = 0.0
+
+
+class EventDesk:
+    """The events of one VTN.
+
+    Attributes:
+        version: grows with every change of what is followed.
+        refused: how many messages were not followed.
+        ignored: how often each type of payload was passed over, of those that were.
+    """
+
+    def __init__(self, source: str, book: Calls, chance: Chance) -> None:
+        self._source = source
+        self._book = book
+        self._chance = chance
+        self._followed: dict[str, Followed] = {}
+        self._gone: dict[str, float] = {}
+        self.version = 0
+        self.refused = 0
+        self.ignored: Counter[str] = Counter()
+
+    @property
+    def followed(self) -> dict[str, Followed]:
+        """All events that are known, by id."""
+        return dict(self._followed)
+
+    def take(self, content: Any, terms: Terms, held: frozenset[str], now_s: float) -> str | None:
+        """One event as the VTN lists it.
+
+        Args:
+            content: decoded JSON.
+            terms: of its programme.
+            held: ids of this source's calls that the book follows.
+            now_s: wall clock.
+
+        Returns:
+            Its id; None where even that cannot be read, so that nobody knows what else the VTN lists.
+        """
+        try:
+            event_id = Fields.of(content, "event").object_id("id")
+        except MessageError as error:
+            self._refuse(None, str(error))
+            return None
+        known = self._followed.get(event_id)
+        digest = hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).digest()
+        if known is not None and known.digest == digest and known.is_done and not _moves_on(known, now_s):
+            return event_id
+        if known is None and len(self._followed) >= MAX_EVENTS:
+            self._refuse(event_id, f"{MAX_EVENTS} events are known already")
+            return event_id
+        if known is None:
+            known = Followed(b"", now_s, now_s, self._chance.uniform(-1.0, 1.0), terms.programme)
+        try:
+            event = read_event(content, zone_s=terms.zone_s)
+            modified_s = self._modified_s(event, known, digest, now_s)
+            found = self._understood(event, terms, replace(known, modified_s=modified_s), now_s)
+        except MessageError as error:
+            if known.digest != digest:
+                self._refuse(event_id, str(error))
+            self._followed[event_id] = replace(known, digest=digest, refused=str(error), is_done=True, looked_s=now_s)
+            return event_id
+        changed = replace(known, digest=digest, event=event, modified_s=modified_s, programme=terms.programme)
+        own = frozenset(call_id for call_id in held if event_of(call_id) == event_id)
+        self._follow(changed, found, (content, own), now_s)
+        return event_id
+
+    def absent(self, listed: Iterable[str], held: Iterable[str]) -> tuple[str, ...]:
+        """Events that are followed, or whose calls are held, and that a complete listing does not have."""
+        present = set(listed)
+        return tuple(sorted((set(self._followed) | {event_of(call_id) for call_id in held}) - present))
+
+    def drop(self, event_id: str, held: Iterable[str], now_s: float) -> None:
+        """The VTN has deleted an event: its calls are over."""
+        calls = {call_id for call_id in held if event_of(call_id) == event_id}
+        known = self._followed.get(event_id)
+        calls |= set() if known is None else {call.call_id for call in known.meaning.calls}
+        if self._cancelled(sorted(calls), now_s, None, "the VTN deleted the event"):
+            self._followed.pop(event_id, None)
+            self.version += 1
+            if calls:
+                self._gone[event_id] = now_s
+                self._gone = dict(sorted(self._gone.items(), key=lambda each: each[1])[-MAX_EVENTS:])
+
+    def spans(self, kind: str, programme: str | None = None) -> tuple[Span, ...]:
+        """What the events say of prices, emissions or default limits, by the name of the `Meaning`'s field."""
+        return held(
+            Ranked(span, rank(known.event.priority, known.modified_s))
+            for known in self._followed.values()
+            if known.event is not None and programme in (None, known.programme)
+            for span in getattr(known.meaning, kind)
+        )
+
+    def notices(self, now_s: float) -> tuple[Notice, ...]:
+        """Alerts that are in force or to come."""
+        notices = (notice for known in self._followed.values() for notice in known.meaning.notices)
+        return tuple(sorted((n for n in notices if n.end_s > now_s), key=lambda n: (n.start_s, n.kind)))
+
+    def _modified_s(self, event: Event, known: Followed, digest: bytes, now_s: float) -> float:
+        """Time of a message's change: what the VTN says, or when it was heard where that cannot be."""
+        told_s = event.created_s if event.modified_s is None else event.modified_s
+        if known.digest == digest and known.event is not None:
+            return known.modified_s
+        if known.event is None:
+            has_reappeared = self._gone.pop(event.event_id, None) is not None
+            return now_s if told_s is None or has_reappeared else told_s
+        if told_s is None or told_s <= known.modified_s:
+            log.warning(
+                "event changed without a later modificationDateTime",
+                extra={"source": self._source, "event_id": event.event_id},
+            )
+            return max(now_s, known.modified_s + 1e-3)
+        return told_s
+
+    def _understood(self, event: Event, terms: Terms, known: Followed, now_s: float) -> Meaning:
+        if not is_ours(event.targets, terms.own):
+            return Meaning()
+        return meaning(event, terms, Hearing(known.heard_s, now_s, known.chance), known.modified_s)
+
+    def _follow(self, known: Followed, found: Meaning, come: tuple[Any, frozenset[str]], now_s: float) -> None:
+        """Carry out what an event comes to; what fails is tried again at the next listing."""
+        content, held = come
+        event_id = known.event.event_id if known.event is not None else ""
+        for kind in set(found.ignored) - set(known.meaning.ignored):
+            self.ignored[kind if len(self.ignored) < 64 else "other"] += 1
+            log.info(
+                "payload type passed over", extra={"source": self._source, "event_id": event_id, "payload_type": kind}
+            )
+        for notice in set(found.notices) - set(known.meaning.notices):
+            log.warning(
+                "alert of the grid",
+                extra={"source": self._source, "event_id": event_id, "alert": notice.kind, "said": notice.text},
+            )
+        coming = tuple(call for call in found.calls if call.end_s > now_s)
+        raw = msgspec.json.encode(content).decode()
+        refusals = [reason for call in coming if (reason := self._submitted(call, raw, now_s)) is not None]
+        former = (held | {call.call_id for call in known.meaning.calls}) - {call.call_id for call in coming}
+        is_ended = self._cancelled(sorted(former), now_s, known.modified_s, "the VTN ended it")
+        refused = "; ".join(refusals) or None
+        if refused is not None and refused != known.refused:
+            self._refuse(event_id, refused)
+        self.version += 1
+        self._followed[event_id] = replace(
+            known, meaning=found, refused=refused, is_done=refused is None and is_ended, looked_s=now_s
+        )
+
+    def _submitted(self, call: Call, raw: str, now_s: float) -> str | None:
+        """Hand a call to the book; why it was not taken."""
+        try:
+            self._book.submit(call, now_s, raw=raw)
+        except ControllerError as error:
+            return str(error)
+        return None
+
+    def _cancelled(self, call_ids: Iterable[str], now_s: float, modified_s: float | None, reason: str) -> bool:
+        """End calls; whether all could be recorded."""
+        is_done = True
+        for call_id in call_ids:
+            try:
+                self._book.cancel(self._source, call_id, now_s, modified_s=modified_s, reason=reason)
+            except StoreError as error:
+                is_done = False
+                log.error("call not cancelled", extra={"call_id": call_id, "reason": str(error)})
+        return is_done
+
+    def _refuse(self, event_id: str | None, reason: str) -> None:
+        self.refused += 1
+        log.warning("event refused", extra={"source": self._source, "event_id": event_id, "reason": reason})
+
+
+def event_of(call_id: str) -> str:
+    """Id of the event that a call came from; ids of events have no dots."""
+    return call_id.partition(".")[0]
+
+
+def _moves_on(known: Followed, now_s: float) -> bool:
+    """Whether an event that loops is to be told further."""
+    return known.event is not None and known.event.duration is not None and now_s - known.looked_s >= RETELL_S

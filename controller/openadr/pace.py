@@ -1,0 +1,25 @@
+"""How long a VEN waits between polls: its interval with jitter, and longer after failures."""
+
+from __future__ import annotations
+
+JITTER_FRAC = 0.1
+MAX_BACK_OFF_S = 300.0
+
+
+def wait_s(poll_s: float, failures: int, draw: float, retry_after_s: float | None = None) -> float:
+    """Time until the next poll.
+
+    Args:
+        poll_s: between polls that succeed.
+        failures: in a row until now.
+        draw: from 0 to 1, by chance, so that VENs that failed together do not come back together.
+        retry_after_s: what the server asked for.
+
+    Returns:
+        `poll_s` with 10 % jitter either way; after n failures up to `poll_s` 2^(n-1), at most `MAX_BACK_OFF_S` or
+        `poll_s` where that is more, and never before the server wants it.
+    """
+    if not failures:
+        return poll_s * (1.0 - JITTER_FRAC + 2.0 * JITTER_FRAC * draw)
+    longest_s = min(poll_s * 2.0 ** min(failures - 1, 16), max(MAX_BACK_OFF_S, poll_s))
+    return max(longest_s * (0.5 + 0.5 * draw), retry_after_s or 0.0)

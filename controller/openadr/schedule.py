@@ -1,0 +1,136 @@
+"""When the intervals of an event are: defaults and overrides, "now", loops and randomised starts (User Guide 7.3, 7.4).
+
+A loop that has no end is told for some days around now; what is told moves on with the day.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from controller.errors import MessageError
+from controller.model.grid import FOREVER_S
+from controller.openadr.messages import Event, Interval, IntervalPeriod
+from controller.openadr.times import Duration
+
+DAY_S = 86_400.0
+DAYS_BACK = 1
+DAYS_AHEAD = 3
+MAX_SLOTS = 20_000
+_NOTHING = Duration()
+_NO_PERIOD = IntervalPeriod()
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How an event came to be known.
+
+    Attributes:
+        heard_s: when it was first heard of: where "now" is.
+        now_s: wall clock.
+        chance: from -1 to 1, drawn once an event: the share of a randomised start's range by which it is shifted.
+    """
+
+    heard_s: float
+    now_s: float
+    chance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One interval on the wall clock, [start_s, end_s).
+
+    Attributes:
+        is_open: whether nobody says how long it is; `end_s` is then its start.
+        repeat: which round of a loop it belongs to.
+    """
+
+    start_s: float
+    end_s: float
+    interval: Interval
+    is_open: bool = False
+    repeat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The slots of an event, in the order of its intervals.
+
+    Attributes:
+        is_looped: whether its intervals repeat; the slots are then those around now.
+        day: of which day of a loop they are told; 0 of an event that does not loop.
+    """
+
+    slots: tuple[Slot, ...]
+    is_looped: bool = False
+    day: int = 0
+
+
+def schedule(event: Event, hearing: Hearing) -> Schedule:
+    """The intervals of an event as slots on the wall clock.
+
+    Raises:
+        MessageError: an interval does not say when it begins, or a loop has too many.
+    """
+    slots = _once(event, hearing)
+    if event.duration is None or not slots:
+        return Schedule(slots)
+    begin_s, end_s = slots[0].start_s, max(slot.end_s for slot in slots)
+    until_s = event.duration.after(begin_s)
+    round_s = end_s - begin_s
+    if until_s <= end_s or round_s <= 0.0:
+        return Schedule(_cut(slots, until_s))
+    return _looped(slots, round_s, until_s, hearing.now_s)
+
+
+def _once(event: Event, hearing: Hearing) -> tuple[Slot, ...]:
+    base = event.period or _NO_PERIOD
+    shift_s = hearing.chance * base.randomize_s
+    found: list[Slot] = []
+    for number, interval in enumerate(event.intervals):
+        period = interval.period or _NO_PERIOD
+        if period.randomize_s:
+            shift_s = hearing.chance * period.randomize_s
+        if period.start_s is not None:
+            start_s = period.start_s + shift_s
+        elif number:
+            start_s = found[-1].end_s
+        else:
+            start_s = _first_start_s(base, period, hearing, shift_s)
+        duration = period.duration or base.duration
+        start_s = min(max(0.0, start_s), FOREVER_S)
+        found.append(Slot(start_s, (duration or _NOTHING).after(start_s), interval, is_open=duration is None))
+    return tuple(found)
+
+
+def _first_start_s(base: IntervalPeriod, period: IntervalPeriod, hearing: Hearing, shift_s: float) -> float:
+    if base.start_s is not None:
+        return base.start_s + shift_s
+    if base.is_now or period.is_now:
+        return hearing.heard_s + abs(shift_s)
+    raise MessageError(
+        "event.intervals[0].intervalPeriod.start", "neither the event nor its first interval says when it begins"
+    )
+
+
+def _cut(slots: tuple[Slot, ...], until_s: float) -> tuple[Slot, ...]:
+    kept = (slot for slot in slots if slot.start_s < until_s or slot.start_s == slot.end_s <= until_s)
+    return tuple(
+        Slot(slot.start_s, min(slot.end_s, until_s), slot.interval, slot.is_open, slot.repeat) for slot in kept
+    )
+
+
+def _looped(slots: tuple[Slot, ...], round_s: float, until_s: float, now_s: float) -> Schedule:
+    begin_s = slots[0].start_s
+    day = max(0, math.floor((now_s - begin_s) / DAY_S))
+    from_s, to_s = begin_s + (day - DAYS_BACK) * DAY_S, min(until_s, begin_s + (day + DAYS_AHEAD) * DAY_S)
+    first = max(0, math.floor((from_s - begin_s) / round_s))
+    last = max(first, math.ceil((to_s - begin_s) / round_s) - 1)
+    if (last - first + 1) * len(slots) > MAX_SLOTS:
+        raise MessageError("event.duration", f"its intervals repeat more than {MAX_SLOTS} times within some days")
+    found = [
+        Slot(slot.start_s + n * round_s, slot.end_s + n * round_s, slot.interval, slot.is_open, n)
+        for n in range(first, last + 1)
+        for slot in slots
+    ]
+    return Schedule(_cut(tuple(found), until_s), is_looped=True, day=day)

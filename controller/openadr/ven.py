@@ -1,0 +1,259 @@
+"""A VEN: asks one VTN what it wants, again and again, and keeps the book of calls at what the VTN says.
+
+A VTN that is not reached is never taken for one that wants nothing. An event is over when its time is over, when the
+VTN changes it to nothing, or when a complete listing does not have it and the VTN, asked for it, does not know it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controller.clock import Clock
+from controller.errors import ControllerError, MessageError, SignalError, VtnError
+from controller.model.call import CallState
+from controller.model.grid import Series
+from controller.model.observation import Missing
+from controller.openadr.client import VtnClient
+from controller.openadr.events import Span, Terms
+from controller.openadr.follow import Chance, EventDesk
+from controller.openadr.messages import Program, Version
+from controller.openadr.messages_read import read_program
+from controller.openadr.metrics import VenMetrics
+from controller.openadr.pace import wait_s
+from controller.openadr.registration import Registrar
+from controller.openadr.series import series_at, value_at
+from controller.openadr.specs import VenSpec
+from controller.signals.calls import CallBook
+
+log = logging.getLogger(__name__)
+
+MAX_SKEW_S = 30.0
+"""Difference of the clocks that is told."""
+LIVE = frozenset((CallState.PENDING, CallState.ACTIVE, CallState.OPTED_OUT))
+PROGRAMMES_S = 600.0
+"""Time after which the programmes are read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenParts:
+    """What a VEN works with.
+
+    Attributes:
+        chance: of randomised starts and of jitter.
+        on_change: told when a poll changed what is followed.
+    """
+
+    client: VtnClient
+    book: CallBook
+    clock: Clock
+    chance: Chance
+    metrics: VenMetrics
+    on_change: Callable[[], None] = lambda: None
+
+
+class Ven:
+    """Follows one VTN.
+
+    Attributes:
+        desk: its events.
+        programs: the VTN's programmes that are followed, by its names.
+        registrar: makes the VEN and its resources known.
+    """
+
+    def __init__(self, spec: VenSpec, parts: VenParts) -> None:
+        self.spec = spec
+        self.client = parts.client
+        self.desk = EventDesk(spec.source, parts.book, parts.chance)
+        self.programs: dict[str, Program] = {}
+        self.registrar = Registrar(spec, parts.client)
+        self._parts = parts
+        self._programmes = tuple(sorted(set(spec.programmes.values())))
+        self._told_w: dict[str, float | None] = {}
+        self._programs_s: float | None = None
+        self._wanted = asyncio.Event()
+        self._failures = 0
+        self._failure: str | None = None
+        self._skewed = False
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        parts = self._parts
+        while True:
+            retry_after_s = await self.poll()
+            pause_s = wait_s(self.spec.poll_s, self._failures, parts.chance.uniform(0.0, 1.0), retry_after_s)
+            self._wanted.clear()
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    def hasten(self) -> None:
+        """Poll now: the VTN said that something has changed."""
+        self._wanted.set()
+
+    async def poll(self) -> float | None:
+        """Ask once; failures are told, counted and waited out. Returns how long the VTN asks to be left alone."""
+        now_s = self._parts.clock.wall_s()
+        retry_after_s = None
+        self._parts.book.watch(self.spec.source, self._programmes, now_s)
+        try:
+            await self._ask(now_s)
+        except ControllerError as error:
+            self._failures += 1
+            retry_after_s = getattr(error, "retry_after_s", None)
+            self._tell_failure(str(error))
+        else:
+            self._failures = 0
+            self._parts.book.heard(self.spec.source, self._parts.clock.wall_s())
+            if self._failure is not None:
+                log.info("VTN is followed again", extra={"vtn": self.spec.name})
+            self._failure = None
+        self._tell_defaults(now_s)
+        self._tell_skew()
+        self._parts.metrics.show(self.desk, self.client.skew_s, self._failures, now_s)
+        return retry_after_s
+
+    def feed(self, kind: str, unit: str) -> SpanFeed:
+        """What its events say of prices (``price_usd_per_mwh``) or emissions (``carbon_kg_per_mwh``)."""
+        return SpanFeed(self, kind, unit)
+
+    async def _ask(self, now_s: float) -> None:
+        version = await self.client.version()
+        await self._read_programs(version, now_s)
+        held = self._held(now_s)
+        before = self.desk.version
+        listed: set[str] = set()
+        failure: SignalError | None = None
+        for name, program in self.programs.items():
+            terms = self._terms(self.spec.programmes[name], program)
+            objects, failed = await self._listed("/events", version, (("programID", program.program_id),))
+            failure = failure or failed
+            for content in objects:
+                event_id = self.desk.take(content, terms, held, now_s)
+                if event_id is None:
+                    failure = failure or SignalError(self.spec.url, "it lists an event without a readable id")
+                else:
+                    listed.add(event_id)
+        if failure is None:
+            await self._drop_absent(listed, now_s)
+        if self.desk.version != before:
+            self._parts.on_change()
+        if failure is not None:
+            raise failure
+        await self.registrar.register(version)
+
+    async def _read_programs(self, version: Version, now_s: float) -> None:
+        """The programmes that are followed; one that the VTN does not offer is an error, not an empty schedule."""
+        if self._programs_s is not None and now_s - self._programs_s < PROGRAMMES_S:
+            return
+        objects, failure = await self._listed("/programs", version, ())
+        if failure is not None:
+            raise failure
+        offered: dict[str, Program] = {}
+        for content in objects:
+            try:
+                program = read_program(content)
+            except MessageError as error:
+                log.warning("programme refused", extra={"vtn": self.spec.name, "reason": str(error)})
+                continue
+            offered[program.name] = program
+        absent = sorted(set(self.spec.programmes) - set(offered))
+        if absent:
+            names = ", ".join(map(repr, sorted(offered)[:20])) or "none"
+            raise SignalError(self.spec.url, f"it does not offer programme {absent[0]!r}; it offers {names}")
+        self.programs = {name: offered[name] for name in self.spec.programmes}
+        self._programs_s = now_s
+
+    async def _listed(
+        self, path: str, version: Version, params: tuple[tuple[str, str | int], ...]
+    ) -> tuple[tuple[Any, ...], SignalError | None]:
+        """All objects that are for all, and those for our targets: 3.1 hides what is targeted unless it is asked for.
+
+        The query `active` is not used: by the User Guide only an event under way is active, and those to come are
+        wanted too.
+        """
+        listing = await self.client.list_all(path, params)
+        if version is Version.V3_0 or not self.spec.targets or listing.failure is not None:
+            return listing.objects, listing.failure
+        targets = tuple(("targets", target) for target in self.spec.targets)
+        targeted = await self.client.list_all(path, (*params, *targets))
+        return listing.objects + targeted.objects, targeted.failure
+
+    async def _drop_absent(self, listed: set[str], now_s: float) -> None:
+        """Cancel what the VTN deleted; pages shift while they are read, so it is asked for each one by its id."""
+        held = self._held(now_s)
+        for event_id in self.desk.absent(listed, held):
+            try:
+                await self.client.get(f"/events/{event_id}")
+            except VtnError as error:
+                if error.status != 404:
+                    raise
+                self.desk.drop(event_id, held, now_s)
+
+    def _held(self, now_s: float) -> frozenset[str]:
+        """Ids of our calls that are not over."""
+        views = self._parts.book.calls(now_s)
+        return frozenset(
+            view.call.call_id for view in views if view.call.source == self.spec.source and view.state in LIVE
+        )
+
+    def _terms(self, programme: str, program: Program) -> Terms:
+        return Terms(
+            source=self.spec.source,
+            programme=programme,
+            own=self.spec.own,
+            descriptors=program.descriptors,
+            alerts=self.spec.alerts,
+            relative_sheds=self.spec.relative_sheds,
+            usd_per_unit=self.spec.usd_per_unit,
+            zone_s=program.zone_s,
+        )
+
+    def _tell_defaults(self, now_s: float) -> None:
+        """The capacity that was subscribed to, and what was granted above it, is the limit of a link that is lost."""
+        for programme in self._programmes:
+            limit_w = value_at(self.desk.spans("subscription_w", programme), now_s)
+            if limit_w is not None:
+                limit_w += value_at(self.desk.spans("reservation_w", programme), now_s) or 0.0
+            if limit_w != self._told_w.get(programme):
+                self._parts.book.subscribe(self.spec.source, programme, limit_w, now_s)
+                self._told_w[programme] = limit_w
+
+    def _tell_failure(self, reason: str) -> None:
+        if reason != self._failure:
+            log.warning("VTN is not followed", extra={"vtn": self.spec.name, "reason": reason})
+        self._failure = reason
+
+    def _tell_skew(self) -> None:
+        skew_s = self.client.skew_s or 0.0
+        is_skewed = abs(skew_s) > MAX_SKEW_S
+        if is_skewed and not self._skewed:
+            log.warning(
+                "the VTN's clock is another: set the clocks of both sides",
+                extra={"vtn": self.spec.name, "skew_s": round(skew_s)},
+            )
+        self._skewed = is_skewed
+
+
+class SpanFeed:
+    """A price or carbon feed of what a VTN's events say."""
+
+    def __init__(self, ven: Ven, kind: str, unit: str) -> None:
+        self._ven = ven
+        self._kind = kind
+        self._unit = unit
+        self._spans: tuple[Span, ...] = ()
+        self._version = -1
+
+    def read(self, now_s: float) -> Series | Missing:
+        """What is known from now on."""
+        source = self._ven.spec.source
+        if self._version != self._ven.desk.version:
+            self._version, self._spans = self._ven.desk.version, self._ven.desk.spans(self._kind)
+        series = series_at(self._spans, self._unit, source, now_s)
+        return Missing(self._unit, f"{source} has told none for now", now_s) if series is None else series

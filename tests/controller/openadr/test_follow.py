@@ -1,0 +1,112 @@
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.openadr.events import Span, Terms
+from controller.openadr.follow import EventDesk, event_of
+from tests.controller.openadr.test_messages_read import EVENT, anything
+from tests.controller.openadr.test_schedule import AT_FIVE, FIVE
+from tests.fakes.vtn.server import interval
+
+TERMS = Terms("openadr:utility", "dr", frozenset(("group-1",)))
+NONE = frozenset()
+
+
+class Notes:
+    """A book that notes what it is told."""
+
+    def __init__(self):
+        self.submitted, self.cancelled = [], []
+
+    def submit(self, call, now_s, *, raw=""):
+        self.submitted.append(call)
+        return call
+
+    def cancel(self, source, call_id, now_s, *, modified_s=None, reason=""):
+        self.cancelled.append(call_id)
+
+
+def desk():
+    notes = Notes()
+    return EventDesk("openadr:utility", notes, random.Random(1)), notes
+
+
+def event(*intervals, **fields):
+    period = {"start": AT_FIVE, "duration": "PT1H"}
+    return {"id": "e-1", "programID": "p", "intervals": list(intervals), "intervalPeriod": period} | fields
+
+
+def test_what_is_heard_again_is_not_submitted_again():
+    own, notes = desk()
+    for later_s in range(3):
+        assert own.take(event(interval(0, "SIMPLE", 1)), TERMS, NONE, FIVE + later_s) == "e-1"
+    assert len(notes.submitted) == 1
+    assert notes.submitted[0].modified_s == FIVE
+
+
+def test_an_event_that_is_no_more_for_us_is_cancelled():
+    own, notes = desk()
+    own.take(event(interval(0, "SIMPLE", 1), targets=["group-1"]), TERMS, NONE, FIVE)
+    own.take(event(interval(0, "SIMPLE", 1), targets=["group-2"]), TERMS, NONE, FIVE + 30)
+    assert notes.cancelled == ["e-1"]
+
+
+def test_a_type_of_payload_that_an_event_loses_is_cancelled():
+    own, notes = desk()
+    both = {"id": 0, "payloads": [{"type": "SIMPLE", "values": [1]}, {"type": "DISPATCH_SETPOINT", "values": [5]}]}
+    own.take(event(both), TERMS, NONE, FIVE)
+    assert [call.call_id for call in notes.submitted] == ["e-1", "e-1.2"]
+    own.take(event(interval(0, "SIMPLE", 1)), TERMS, frozenset(("e-1", "e-1.2", "e-11")), FIVE + 30)
+    assert notes.cancelled == ["e-1.2"]
+
+
+def test_what_was_over_before_it_was_heard_is_not_submitted():
+    own, notes = desk()
+    own.take(event(interval(0, "SIMPLE", 1)), TERMS, NONE, FIVE + 3600)
+    assert notes.submitted == []
+
+
+def test_calls_of_a_former_process_count_as_followed():
+    own, notes = desk()
+    assert own.absent({"e-2"}, {"e-1.2", "e-2"}) == ("e-1",)
+    own.drop("e-1", {"e-1.2", "e-1", "e-10"}, FIVE)
+    assert notes.cancelled == ["e-1", "e-1.2"]
+    assert event_of("e-1.2") == "e-1"
+
+
+def test_a_loop_is_told_further_as_time_goes_on():
+    own, notes = desk()
+    loop = event(interval(0, "SIMPLE", 1), interval(1, "SIMPLE", 2), duration="P9999Y")
+    own.take(loop, TERMS, NONE, FIVE)
+    own.take(loop, TERMS, NONE, FIVE + 60)
+    assert len(notes.submitted) == 1
+    own.take(loop, TERMS, NONE, FIVE + 2 * 86_400)
+    assert notes.submitted[1].end_s > notes.submitted[0].end_s
+    assert notes.submitted[1].modified_s > notes.submitted[0].modified_s
+
+
+def test_prices_of_the_higher_priority_count():
+    own, _ = desk()
+    usd = {"payloadDescriptors": [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}]}
+    own.take(event(interval(0, "PRICE", 0.1), **usd), TERMS, NONE, FIVE)
+    own.take(event(interval(0, "PRICE", 0.2), id="e-2", priority=1, **usd), TERMS, NONE, FIVE)
+    assert own.spans("price_usd_per_mwh") == (Span(FIVE, FIVE + 3600, 200.0),)
+    assert own.spans("price_usd_per_mwh", "other") == ()
+
+
+@given(anything)
+def test_any_json_in_place_of_an_event_is_refused_without_harm(value):
+    own, notes = desk()
+    assert own.take(value, TERMS, NONE, FIVE) is None
+    assert own.refused == 1
+    assert notes.submitted == []
+
+
+@given(st.sampled_from(sorted(set(EVENT) - {"id"})), anything)
+def test_any_json_in_place_of_a_field_harms_no_other_event(field, value):
+    own, notes = desk()
+    own.take(event(interval(0, "SIMPLE", 1), id="e-2"), TERMS, NONE, FIVE)
+    assert own.take({**EVENT, field: value}, TERMS, NONE, FIVE) == "e-1"
+    assert notes.submitted[0].call_id == "e-2"
+    assert notes.cancelled == []

@@ -1,0 +1,354 @@
+import asyncio
+import dataclasses
+
+import pytest
+
+from controller.errors import StoreError
+from controller.model.call import Asked
+from controller.model.grid import FOREVER_S, Series
+from controller.model.observation import Missing
+from tests.fakes.controller_parts import ListRecorder
+from tests.fakes.vtn.follower import TERMS, follower
+from tests.fakes.vtn.server import fake_vtn, interval
+
+NOW = {"start": "0001-01-01", "duration": "PT1H"}
+VERSIONS = ("3.1.0", "3.0.1")
+
+
+def limit(kw, **period):
+    return interval(0, "IMPORT_CAPACITY_LIMIT", kw, **(period or NOW))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_event_becomes_a_limit_is_changed_and_is_over_when_it_is_deleted(tmp_path, version):
+    async with fake_vtn(version) as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        await site.poll()
+        assert site.live() == set()
+        event = vtn.add_event(program, limit(12), priority=0)
+        await site.poll(30)
+        assert site.limits_w() == [12_000.0]
+        view = site.views()[event]
+        assert view.call.start_s == view.call.received_s == site.clock.wall_s()
+        vtn.change_event(event, intervals=[limit(9)])
+        await site.poll(30)
+        assert site.limits_w() == [9_000.0]
+        vtn.delete_event(event)
+        await site.poll(30)
+        assert site.live() == set()
+        assert site.hastened == 3
+
+
+async def test_an_event_is_cancelled_by_zero_length(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        await site.poll()
+        assert site.live() == {event}
+        vtn.change_event(event, intervals=[limit(12, start="0001-01-01", duration="PT0S")])
+        await site.poll(30)
+        assert site.live() == set()
+
+
+@pytest.mark.parametrize("kind", [500, 401, "hang", "malformed", "truncated", "broken", "no_list", "huge"])
+@pytest.mark.parametrize("where", ["GET /events", "GET /"])
+async def test_a_vtn_that_fails_is_never_one_that_wants_nothing(tmp_path, kind, where):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        await site.poll()
+        vtn.fail(where, kind)
+        for _ in range(1 if kind == "hang" else 3):
+            await site.poll(700)
+        assert site.live() == {event}
+        vtn.mend()
+        await site.poll(30)
+        assert site.metric("failures_in_a_row") == 0
+
+
+async def test_what_is_listed_before_a_page_fails_is_followed_and_nothing_is_cancelled(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        events = [vtn.add_event(program, limit(12 + n)) for n in range(60)]
+        await site.poll()
+        late = vtn.add_event(program, limit(5))
+        vtn.delete_event(events[55])
+        vtn.fail("GET /events", "slow", 1)
+        vtn.fail("GET /events", 500)
+        await site.poll(30)
+        assert site.live() == set(events)
+        vtn.mend()
+        await site.poll(30)
+        assert site.live() == (set(events) | {late}) - {events[55]}
+
+
+async def test_an_event_that_slips_through_while_pages_are_read_is_not_cancelled(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        events = [vtn.add_event(program, limit(12 + n)) for n in range(60)]
+        await site.poll()
+        listed = vtn._listed
+        vtn._listed = lambda kind, request, who: [e for e in listed(kind, request, who) if e["id"] != events[51]]
+        await site.poll(30)
+        assert site.live() == set(events)
+
+
+async def test_a_lost_vtn_leaves_the_schedule_and_then_the_capacity_that_was_subscribed_to(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        subscribed = interval(0, "IMPORT_CAPACITY_SUBSCRIPTION", 8)
+        vtn.add_event(program, subscribed, intervalPeriod={"start": "0001-01-01", "duration": "P9999Y"})
+        reserved = interval(0, "IMPORT_CAPACITY_RESERVATION", 3, start="0001-01-01", duration="PT2H")
+        vtn.add_event(program, reserved)
+        vtn.add_event(program, limit(12))
+        await site.poll()
+        assert site.limits_w() == [12_000.0]
+        vtn.fail("/", 503)
+        await site.poll(600)
+        assert 12_000.0 in site.limits_w()
+        await site.poll(3600)
+        assert site.limits_w() == [11_000.0]
+        await site.poll(3600)
+        assert site.limits_w() == [8_000.0]
+        vtn.mend()
+        await site.poll(30)
+        assert site.limits_w() == []
+
+
+async def test_a_malformed_change_leaves_what_was_followed(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        event, other = vtn.add_event(program, limit(12)), vtn.add_event(program, limit(15))
+        await site.poll()
+        bad = [{"payloadType": "IMPORT_CAPACITY_LIMIT", "units": "KWH"}]
+        vtn.change_event(event, payloadDescriptors=bad, intervals=[limit(1)])
+        for _ in range(3):
+            await site.poll(30)
+        assert sorted(site.limits_w()) == [12_000.0, 15_000.0]
+        assert site.metric("refused_events_total") == 1
+        assert "'KWH' is not a power" in site.ven.desk.followed[event].refused
+        vtn.change_event(event, payloadDescriptors=None, intervals=[limit(10)])
+        vtn.delete_event(other)
+        await site.poll(30)
+        assert site.limits_w() == [10_000.0]
+
+
+async def test_a_limit_out_of_bounds_is_refused_and_told_once(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        vtn.add_event(vtn.add_program(), limit(5e6))
+        for _ in range(3):
+            await site.poll(30)
+        assert site.live() == set()
+        assert site.metric("refused_events_total") == 1
+
+
+async def test_more_changes_than_a_minute_may_have_are_followed_in_the_next_ones(tmp_path):
+    terms = dataclasses.replace(TERMS, changes_per_min=2)
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, terms=terms) as site:
+        program = vtn.add_program()
+        events = {vtn.add_event(program, limit(12 + n)) for n in range(3)}
+        await site.poll()
+        assert len(site.live()) == 2
+        await site.poll(61)
+        assert site.live() == events
+
+
+async def test_duplicates_in_a_listing_change_nothing(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        vtn.fail("GET /events", "twice")
+        await site.poll()
+        await site.poll(30)
+        assert site.live() == {event}
+        assert site.hastened == 1
+
+
+async def test_an_event_without_an_id_leaves_all_others_as_they_are(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        gone, kept = vtn.add_event(program, limit(12)), vtn.add_event(program, limit(13))
+        await site.poll()
+        vtn.store.kinds["events"][kept]["id"] = None
+        vtn.delete_event(gone)
+        await site.poll(30)
+        assert site.live() == {gone, kept}
+        assert site.metric("failures_in_a_row") == 1
+
+
+async def test_what_a_vtn_deleted_while_nobody_listened_is_over(tmp_path):
+    async with fake_vtn() as vtn:
+        program = vtn.add_program()
+        async with follower(vtn, tmp_path) as before:
+            gone, ended, kept = (vtn.add_event(program, limit(12 + n)) for n in range(3))
+            await before.poll()
+        vtn.delete_event(gone)
+        vtn.change_event(ended, intervals=[limit(1, start="0001-01-01", duration="PT0S")])
+        async with follower(vtn, tmp_path, book=before.book) as after:
+            assert after.live() == {gone, ended, kept}
+            started_s = after.views()[kept].call.start_s
+            await after.poll(60)
+            assert after.live() == {kept}
+            assert after.views()[kept].call.start_s == started_s
+
+
+async def test_an_event_that_comes_back_is_followed_again(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        await site.poll()
+        content = vtn.store.kinds["events"].pop(event)
+        await site.poll(30)
+        assert site.live() == set()
+        vtn.store.kinds["events"][event] = content
+        await site.poll(30)
+        assert site.live() == {event}
+
+
+async def test_a_change_without_a_later_time_of_change_is_followed(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        await site.poll()
+        vtn.store.kinds["events"][event]["intervals"] = [limit(9)]
+        await site.poll(30)
+        assert site.limits_w() == [9_000.0]
+
+
+async def test_a_call_that_could_not_be_recorded_is_tried_again(tmp_path):
+    recorder = ListRecorder()
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, recorder=recorder) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        record, recorder.record = recorder.record, failing
+        await site.poll()
+        assert site.live() == set()
+        recorder.record = record
+        await site.poll(30)
+        assert site.live() == {event}
+        recorder.record = failing
+        vtn.delete_event(event)
+        await site.poll(30)
+        assert site.live() == {event}
+        recorder.record = record
+        await site.poll(30)
+        assert site.live() == set()
+
+
+def failing(*_):
+    raise StoreError("the disk is full")
+
+
+async def test_a_programme_that_is_not_offered_is_told_and_nothing_is_cancelled(tmp_path, caplog):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        event = vtn.add_event(program, limit(12))
+        await site.poll()
+        content = vtn.store.kinds["programs"].pop(program)
+        vtn.add_program("other")
+        await site.poll(700)
+        assert site.live() == {event}
+        assert "does not offer programme 'shed'; it offers 'other'" in caplog.records[-2].reason
+        vtn.store.kinds["programs"][program] = content
+        await site.poll(30)
+        assert site.metric("failures_in_a_row") == 0
+
+
+async def test_events_of_other_programmes_and_for_others_are_not_followed(tmp_path):
+    async with fake_vtn("3.0.1") as vtn, follower(vtn, tmp_path, ven_name="site-1", targets=("north",)) as site:
+        program, other = vtn.add_program(), vtn.add_program("other")
+        vtn.add_event(other, limit(1))
+        vtn.add_event(program, limit(2), targets=[{"type": "VEN_NAME", "values": ["site-2"]}])
+        vtn.add_event(program, limit(3), targets=[{"type": "GROUP", "values": ["south", "north"]}])
+        await site.poll()
+        assert site.limits_w() == [3_000.0]
+
+
+async def test_events_for_our_targets_are_asked_for_beside_those_for_all(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, targets=("north",)) as site:
+        vtn.granted["ven-1"] = {"north", "south"}
+        program = vtn.add_program()
+        vtn.add_event(program, limit(1))
+        vtn.add_event(program, limit(2), targets=["north"])
+        vtn.add_event(program, limit(3), targets=["south"])
+        await site.poll()
+        assert sorted(site.limits_w()) == [1_000.0, 2_000.0]
+
+
+async def test_a_public_vtn_of_prices_needs_no_credentials(tmp_path):
+    async with fake_vtn() as vtn:
+        vtn.clients.clear()
+        async with follower(vtn, tmp_path) as site:
+            descriptors = [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}]
+            program = vtn.add_program(payloadDescriptors=descriptors)
+            hours = [interval(n, "PRICE", 0.1 * (n + 1)) for n in range(24)]
+            feed = site.ven.feed("price_usd_per_mwh", "usd_per_mwh")
+            await site.poll()
+            assert isinstance(feed.read(site.clock.wall_s()), Missing)
+            vtn.add_event(program, *hours, intervalPeriod=NOW)
+            await site.poll(30)
+            series = feed.read(site.clock.wall_s() + 3600)
+            assert isinstance(series, Series)
+            assert series.unit == "usd_per_mwh"
+            assert series.at(site.clock.wall_s() + 3600) == pytest.approx(200.0)
+            assert isinstance(feed.read(site.clock.wall_s() + 25 * 3600), Missing)
+            assert site.live() == set()
+            assert not any("auth/token" in request for request in vtn.requests)
+
+
+async def test_a_randomised_start_is_drawn_once(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12, start="0001-01-01", duration="PT1H", randomizeStart="PT10M"))
+        await site.poll()
+        first_s = site.views()[event].call.start_s
+        assert 0 < first_s - site.clock.wall_s() <= 600
+        vtn.change_event(event, priority=3)
+        await site.poll(30)
+        assert site.views()[event].call.start_s == first_s
+
+
+async def test_a_difference_of_the_clocks_is_told(tmp_path, caplog):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        vtn.add_program()
+        vtn.date_offset_s = 600.0
+        await site.poll()
+        await site.poll()
+        assert [r.message for r in caplog.records].count(
+            "the VTN's clock is another: set the clocks of both sides"
+        ) == 1
+        assert site.metric("clock_skew_seconds") > 590
+
+
+async def test_an_alert_without_end_is_followed_until_it_is_cleared(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, alerts={"ALERT_GRID_EMERGENCY": 3}) as site:
+        program = vtn.add_program()
+        event = vtn.add_event(
+            program, interval(0, "ALERT_GRID_EMERGENCY", "now", start="0001-01-01", duration="P9999Y")
+        )
+        await site.poll()
+        (part,) = site.views()[event].call.intervals
+        assert (part.commitment.asked, part.commitment.value, part.end_s) == (Asked.LEVEL, 3.0, FOREVER_S)
+        assert site.ven.desk.notices(site.clock.wall_s())[0].text == "now"
+        vtn.delete_event(event)
+        await site.poll(30)
+        assert site.live() == set()
+        assert site.ven.desk.notices(site.clock.wall_s()) == ()
+
+
+async def test_it_polls_in_the_background_backs_off_and_is_hastened(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, poll_s=30.0) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        task = asyncio.get_running_loop().create_task(site.ven.run())
+        try:
+            await until(lambda: site.live() == {event})
+            vtn.delete_event(event)
+            await until(lambda: site.ven.hasten() or site.live() == set())
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(is_so):
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_wish_to_be_left_alone_is_handed_on(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        vtn.fail("/", 429, Retry_After="120")
+        assert await site.poll() == 120.0
