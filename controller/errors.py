@@ -93,7 +93,7 @@ class NvmlError(SignalError):
 
 
 class MessageError(SignalError):
-    """A field of a received message is not what it must be; `source` is its place, such as ``event.intervals[2].id``."""
+    """A field of a received message is not what it must be; `source` is its place, such as ``event.intervals[2]``."""
 
 
 class VtnError(SignalError):

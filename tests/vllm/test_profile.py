@@ -70,7 +70,7 @@ async def test_a_load_has_the_lengths_asked_for_and_the_engine_counts_it(pair: P
 async def test_a_profile_finds_the_energy_of_steps_and_tokens_however_unsteady_the_machine(
     pair: Pair, tmp_path: Path
 ) -> None:
-    """Power is EMULATED, a function of the engine's own counters; throughput is what the shared machine happens to give.
+    """Power is EMULATED, a function of the engine's own counters; throughput is what the machine gives.
 
     Totals of a window hold whatever the speed was in it, so cells are right that are too unsteady for a fit.
     """
