@@ -40,6 +40,7 @@ from controller.grid_desk import GridDesk, LinkFile
 from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
+from controller.meter_desk import MeterDesk, MeterDeskParts
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site
 from controller.model.programme import Programme
@@ -57,7 +58,11 @@ from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
 from controller.signals.references import References
 from controller.signals.routers import RouterSource
+from controller.store.baselines import MeterBaselines
 from controller.store.ledger import Ledger
+from controller.store.meter import FILE_NAME as METER_NAME
+from controller.store.meter import MeterStore
+from controller.store.meter_file import Retention
 from controller.telemetry import Telemetry
 from controller.tick import Planner, TickPolicy, decide
 
@@ -101,6 +106,7 @@ class ServiceOptions:
         canary: how pools' answers are tested.
         joules: how energy is told off to requests.
         programmes: terms of calls, by name.
+        retention: how long the site's power is kept.
     """
 
     data_dir: Path
@@ -114,6 +120,7 @@ class ServiceOptions:
     canary: CanarySetup = field(default_factory=CanarySetup)
     joules: JoulePolicy = field(default_factory=JoulePolicy)
     programmes: Mapping[str, Programme] = field(default_factory=lambda: {OPERATOR: Programme(OPERATOR)})
+    retention: Retention = field(default_factory=Retention)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -142,7 +149,7 @@ async def assemble(
     """Build the service; sessions, ledger and connections are closed at the end.
 
     Raises:
-        StoreError: the ledger cannot be opened.
+        StoreError: the ledger or the meter store cannot be opened.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -151,7 +158,9 @@ async def assemble(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512, limit_per_host=8))
         )
-        references = References(prepare_s=policy.prepare_s)
+        store = stack.enter_context(contextlib.closing(MeterStore(options.data_dir / METER_NAME, options.retention)))
+        baselines = MeterBaselines(store, prepare_s=policy.prepare_s)
+        references = References(baselines, prepare_s=policy.prepare_s)
         book = _opened_calls(ledger, options, references, clock.wall_s())
         links = LinkFile(options.data_dir, book)
         links.take_up(clock.wall_s())
@@ -202,6 +211,8 @@ async def assemble(
             DeskParts(account.book, metrics, rates, account.file, idle, redis, tokens=lambda: routers.tokens)
         )
         grid = GridDesk(book, references, GridMetrics(telemetry.registry), standing_limit_w=site.import_limit_w)
+        metered = MeterDeskParts(store, baselines, options.programmes, ledger, clock)
+        meter = stack.enter_context(contextlib.closing(MeterDesk(metered, telemetry.registry)))
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
@@ -218,7 +229,7 @@ async def assemble(
             clock=clock,
             keep=links.keeping(continuity.keeper(lambda: routers.counted)),
             desk=desk,
-            watchers=(lambda status: grid.take(status), board.take),
+            watchers=(lambda status: meter.take(status.observation), grid.take, board.take),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         app = build_app(Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality)), board, options.token)

@@ -308,6 +308,12 @@ def power(
     raise typer.Exit(_import("controller.power_command").run(settings, seconds=seconds, as_json=as_json))
 
 
+@app.command(context_settings=_PASS_THROUGH)
+def meter(context: typer.Context) -> None:
+    """Import, export and show what the site drew, as it is kept; the commands are told by --help."""
+    _import("controller.meter_cli").meter_app(args=context.args, prog_name="wattroute meter", standalone_mode=False)
+
+
 @app.command()
 def feeds(
     config: Config,

@@ -25,6 +25,7 @@ from controller.settings.file import Settings
 from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup
 from controller.simulation.emulator import run_emulator
+from controller.store.meter_file import Retention
 from router.contract import PoolId
 from router.errors import CertificateError, SettingsError
 from router.tenants.engine_keys import read_engine_keys
@@ -92,6 +93,7 @@ async def _controller(settings: Settings) -> None:
                 canary=_canary(settings),
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
                 programmes=programmes_of(settings.programmes),
+                retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,

@@ -334,6 +334,7 @@ def substituted(command: str, system: System) -> list[str]:
     text = re.sub(r"127\.0\.0\.1:(\d+)", lambda match: f"127.0.0.1:{ports[match[1]]}", command)
     text = text.replace('"MODEL"', json.dumps(document["model"]))
     text = re.sub(r"(?<=\s)\S*wattroute\.yaml", str(system.folder / "wattroute.yaml"), text)
+    text = text.replace(" deploy/examples/", f" {ROOT}/deploy/examples/")
     words = shlex.split(text)
     return [*executable(words[0]), *words[1:]]
 

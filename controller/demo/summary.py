@@ -29,7 +29,8 @@ from controller.demo.load import Account
 from controller.demo.meter import Record
 from controller.model.grid import GridEvent
 from controller.settlement.baseline import baseline_w
-from controller.settlement.delivered import settle, time_to_share_s
+from controller.settlement.delivered import settle
+from controller.settlement.response import time_to_share_s
 from controller.simulation.latency import Latencies
 from controller.simulation.scenario import Run
 from controller.units import joules_to_kwh, kg_of_energy, usd_of_energy

@@ -44,6 +44,10 @@ class BaselineRule:
         window_s: length of the window of `HOUR_BEFORE`.
         maximum_w: of `MAXIMUM_BASE_LOAD`.
         reach_days: how far back like days are looked for.
+        of_days: like days that are taken, the most recent ones.
+        of_off_days: those taken for a weekend or a holiday; None for as many.
+        least_days: fewest that still make a baseline; None for all of them.
+        least_covered_frac: share of a day that must be measured for it to be a like day.
         clips_at_zero: whether a draw above the baseline counts as nothing delivered rather than as negative.
     """
 
@@ -54,6 +58,10 @@ class BaselineRule:
     window_s: float = 3600.0
     maximum_w: float | None = None
     reach_days: int = 45
+    of_days: int = 10
+    of_off_days: int | None = None
+    least_days: int | None = None
+    least_covered_frac: float = 0.9
     clips_at_zero: bool = False
 
 

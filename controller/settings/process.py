@@ -31,6 +31,10 @@ class ControllerSettings(Group):
     """Folder of the ledger, the decision records and the state that outlasts a restart."""
     keep_records: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 500_000
     """Newest records kept in the ledger: one a second, and one of some 10 kB a decision."""
+    keep_meter_seconds_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """Days for which the site's power is kept second by second: some 2 MB a day."""
+    keep_meter_minutes_days: Annotated[int, Field(ge=60, le=4000)] = 430
+    """Days for which it is kept minute by minute, more than a year: some 18 MB a year."""
     on_exit: OnExit = OnExit.WAKE
     """What becomes of the instances that sleep by the controller's command when it ends, or comes back in a mode other
     than act. wake: they are woken, under a limit in force only as far as it leaves room. leave: they stay asleep."""

@@ -69,6 +69,15 @@ class BaselineSettings(Group):
     """The base load of maximum_base_load."""
     reach_days: Annotated[int, Field(ge=10, le=400)] = 45
     """How far back like days are looked for."""
+    of_days: Annotated[int, Field(ge=1, le=60)] = 10
+    """Like days that are taken, the most recent ones. 5_of_10 uses the half of them, rounded up."""
+    of_off_days: Annotated[int, Field(ge=1, le=60)] | None = None
+    """Like days that are taken for weekends and holidays. Absent: as many as for working days."""
+    least_days: Annotated[int, Field(ge=1, le=60)] | None = None
+    """Fewest like days that still make a baseline; with fewer, hour_before takes its place. Absent: all of them."""
+    least_covered_frac: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of a day, and of its hours of the event, that must be measured for it to be a like day; also of a
+    settlement interval for it to be settled."""
     clips_at_zero: bool = False
     """Whether a draw above the baseline counts as nothing delivered, rather than as less than nothing."""
 

@@ -31,17 +31,32 @@ def mean_before_w(samples: Iterable[tuple[float, float]], end_s: float, window_s
     return sum(within) / len(within) if len(within) >= MIN_SAMPLES else None
 
 
+def preparation_s(event: GridEvent, prepare_s: float, prepared_from_s: float | None = None) -> float:
+    """When what is done for an event could first show in the power, at most its start.
+
+    Preparation is due `prepare_s` before the start, or as the event or its programme says instead, or at the notice
+    where that came later. What began still earlier, as told by `prepared_from_s`, counts from then.
+    """
+    due_s = max(event.notice_s, event.start_s - (prepare_s if event.prepare_s is None else event.prepare_s))
+    began_s = due_s if prepared_from_s is None else min(due_s, prepared_from_s)
+    return min(began_s, event.start_s)
+
+
 def baseline_w(
-    samples: Iterable[tuple[float, float]], event: GridEvent, window_s: float, prepare_s: float
+    samples: Iterable[tuple[float, float]],
+    event: GridEvent,
+    window_s: float,
+    prepare_s: float,
+    prepared_from_s: float | None = None,
 ) -> float | None:
     """Meter-before baseline of an event: mean power of the window before it.
 
-    The window ends where the preparation begins, `prepare_s` before the start or at the notice if that came later:
-    what is done to prepare for the event must not raise its baseline.
+    The window ends at `preparation_s`: what is done for the event must not raise its baseline. Where too little was
+    measured before then, the window ends at the start.
     Returns None where too little was measured.
     """
     kept = tuple(samples)
-    begins_s = max(event.notice_s, event.start_s - prepare_s)
+    begins_s = preparation_s(event, prepare_s, prepared_from_s)
     if begins_s < event.start_s:
         before = mean_before_w(kept, begins_s, window_s)
         if before is not None:

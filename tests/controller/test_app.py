@@ -18,6 +18,8 @@ from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.store.ledger import Ledger, verify_file
+from controller.store.meter import FILE_NAME as METER_NAME
+from controller.store.meter import MeterStore
 from controller.tick import Mode, TickPolicy
 from router.contract import ClassId, Precision
 from tests.fakes.controller_parts import pool, site
@@ -272,3 +274,18 @@ async def test_a_redis_that_is_down_is_told_and_the_table_is_still_served(tmp_pa
             while not any(fault.step == "publish" for fault in service.runner.status.faults):
                 await asyncio.sleep(0.05)
         await eventually(session, f"{url}/v1/allocation")
+
+
+async def test_the_sites_power_is_kept_second_by_second(tmp_path):
+    """Nothing measures here: what is kept are gaps, and they are kept as such."""
+    async with assembled(tmp_path) as service, serving(service):
+        async with asyncio.timeout(30):
+            while service.runner.status is None:
+                await asyncio.sleep(0.05)
+    with contextlib.closing(MeterStore(tmp_path / METER_NAME)) as store:
+        now_s = SystemClock().wall_s()
+        (mean,) = store.means(now_s - 60.0, now_s, 60.0)
+        rows = store._db.execute("SELECT power_w FROM seconds").fetchall()
+    assert mean.mean_w is None
+    assert rows
+    assert {power_w for (power_w,) in rows} == {None}

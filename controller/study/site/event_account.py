@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.model.grid import GridEvent, limit_at
-from controller.settlement.delivered import settle, time_to_share_s
+from controller.settlement.delivered import settle
+from controller.settlement.response import time_to_share_s
 from controller.study.site.make_site import SiteCase
 from controller.study.site.play import Played
 

@@ -1,7 +1,9 @@
+import dataclasses
+
 import pytest
 
 from controller.model.grid import GridEvent
-from controller.settlement.baseline import MAX_SAMPLES, PowerHistory, baseline_w, mean_before_w
+from controller.settlement.baseline import MAX_SAMPLES, PowerHistory, baseline_w, mean_before_w, preparation_s
 
 SAMPLES = [(float(t), 1000.0 + t) for t in range(0, 100, 10)]
 
@@ -46,3 +48,22 @@ def test_the_history_is_bounded_and_thinned():
     gaps = [b[0] - a[0] for a, b in zip(history.samples, history.samples[1:], strict=False)]
     assert min(gaps) >= 3600.0 / MAX_SAMPLES
     assert history.samples[-1][0] - history.samples[0][0] >= 3590.0
+
+
+def test_an_event_may_say_itself_how_long_before_it_is_prepared_for():
+    raised = [*SAMPLES[:6], *((t, 9000.0) for t, _ in SAMPLES[6:])]
+    own = dataclasses.replace(event(100.0, -5000.0), prepare_s=40.0)
+    assert baseline_w(raised, own, 60.0, prepare_s=0.0) == pytest.approx(1025.0)
+
+
+def test_preparation_begins_when_due_or_at_the_notice_but_not_after_the_start():
+    assert preparation_s(event(100.0, -5000.0), 40.0) == 60.0
+    assert preparation_s(event(100.0, 80.0), 40.0) == 80.0
+    assert preparation_s(event(100.0, 130.0), 40.0) == 100.0
+
+
+def test_what_began_before_it_was_due_does_not_count_either():
+    raised = [*SAMPLES[:4], *((t, 9000.0) for t, _ in SAMPLES[4:])]
+    early = baseline_w(raised, event(100.0, 70.0), 40.0, prepare_s=50.0, prepared_from_s=40.0)
+    assert early == pytest.approx(1015.0)
+    assert preparation_s(event(100.0, 70.0), 50.0, prepared_from_s=90.0) == 70.0

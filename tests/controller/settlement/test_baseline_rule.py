@@ -1,0 +1,76 @@
+import datetime
+
+import pytest
+
+from controller.model.observation import Quality
+from controller.model.programme import BaselineMethod, BaselineRule
+from controller.settlement.baseline_profile import BaselineQuestion
+from controller.settlement.baseline_rule import exactly, hour_before, make_baseline
+from controller.settlement.like_days import Calendar
+from tests.fakes.metered import LOS_ANGELES, at, meter
+
+START_S = at("2026-08-14T17:00")
+
+
+def question(method, prepared_s=START_S, **rule):
+    return BaselineQuestion(
+        START_S, START_S + 1800.0, 900.0, BaselineRule(method, **rule), Calendar(LOS_ANGELES), prepared_s
+    )
+
+
+def test_the_hour_before_ends_where_preparation_could_first_show():
+    prepared_s = START_S - 600.0
+    read = meter(lambda time_s: 9000.0 if time_s >= prepared_s else 1000.0)
+    made = hour_before(question(BaselineMethod.HOUR_BEFORE, prepared_s), read)
+    assert (made.mean_w, made.reason) == (1000.0, "")
+    assert [interval.baseline_w for interval in made.intervals] == [1000.0, 1000.0]
+
+
+def test_half_an_hour_that_was_measured_serves_and_is_told():
+    read = meter(lambda time_s: 1000.0 if time_s >= START_S - 1800.0 else None)
+    made = make_baseline(question(BaselineMethod.HOUR_BEFORE), read)
+    assert made.mean_w == 1000.0
+    assert made.reason == "50% of the 3600 s before the event were measured"
+
+
+def test_too_few_like_days_are_told_with_what_is_used_instead():
+    recent_s = START_S - 2 * 86_400.0
+    read = meter(lambda time_s: 1000.0 if time_s >= recent_s else None, Quality.ESTIMATED)
+    made = make_baseline(question(BaselineMethod.TEN_OF_TEN), read)
+    assert (made.asked, made.method) == (BaselineMethod.TEN_OF_TEN, BaselineMethod.HOUR_BEFORE)
+    assert (made.mean_w, made.quality) == (1000.0, Quality.ESTIMATED)
+    assert "1 like days (working) of 10 within 45 days" in made.reason
+    assert "hour_before is used instead" in made.reason
+    assert [day.date for day in made.days if day.is_used] == ["2026-08-13"]
+
+
+def test_without_any_measurement_there_is_no_baseline_and_no_zero():
+    made = make_baseline(question(BaselineMethod.FIVE_OF_TEN), meter(lambda _: None))
+    assert (made.mean_w, made.method) == (None, None)
+    assert "nothing is used instead" in made.reason
+    assert all(interval.baseline_w is None for interval in made.intervals)
+
+
+def test_the_maximum_base_load_is_the_contracts_figure():
+    made = make_baseline(question(BaselineMethod.MAXIMUM_BASE_LOAD, maximum_w=5e5), meter(lambda _: None))
+    assert (made.mean_w, made.quality) == (5e5, None)
+    assert {interval.baseline_w for interval in made.intervals} == {5e5}
+
+
+def test_a_maximum_base_load_without_a_figure_is_told():
+    made = exactly(question(BaselineMethod.MAXIMUM_BASE_LOAD), meter(lambda _: 1.0))
+    assert made.mean_w is None
+    assert "maximum_w" in made.reason
+
+
+@pytest.mark.parametrize("method", list(BaselineMethod))
+def test_nothing_from_after_the_start_is_in_a_baseline(method):
+    """It can therefore be made again at any later time."""
+
+    def before(time_s):
+        day = datetime.datetime.fromtimestamp(time_s, datetime.UTC).timetuple().tm_yday
+        return 1000.0 + day
+
+    asked = question(method, maximum_w=5e5, adjust_frac=0.2)
+    later = make_baseline(asked, meter(lambda time_s: before(time_s) if time_s < START_S else 77.0))
+    assert later == make_baseline(asked, meter(before))

@@ -1,0 +1,151 @@
+import contextlib
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.clock import VirtualClock
+from controller.errors import StoreError
+from controller.meter_desk import MARK_S, RECORD_KIND, MeterDesk, MeterDeskParts
+from controller.model.grid import FOREVER_S, GridEvent
+from controller.model.observation import Missing, Quality
+from controller.model.programme import BaselineMethod, BaselineRule, Programme
+from controller.store.baselines import MeterBaselines
+from controller.store.meter import MeterStore
+from tests.fakes.controller_parts import observation, reading
+
+T0 = 1_700_000_040.0
+PROGRAMMES = {
+    "operator": Programme("operator"),
+    "ten": Programme("ten", baseline=BaselineRule(BaselineMethod.TEN_OF_TEN)),
+}
+
+
+class Book:
+    def __init__(self):
+        self.records = []
+
+    def record(self, kind, time_s, payload):
+        self.records.append((kind, time_s, payload))
+
+
+class Bench:
+    """A desk that is shown one look after the other."""
+
+    def __init__(self, folder):
+        self.clock, self.book, self.registry = VirtualClock(T0), Book(), CollectorRegistry()
+        self.store = MeterStore(folder / "m.sqlite")
+        self.baselines = MeterBaselines(self.store)
+        parts = MeterDeskParts(self.store, self.baselines, PROGRAMMES, self.book, self.clock)
+        self.desk = MeterDesk(parts, self.registry)
+
+    def look(self, power_w=1000.0, *events, step_s=1.0):
+        power = Missing("meter", "none", T0) if power_w is None else reading(power_w, self.clock.wall_s())
+        self.desk.take(observation(self.clock.wall_s(), site_power=power, events=events))
+        self.wait()
+        self.clock.advance(step_s)
+
+    def wait(self):
+        if self.desk._job is not None:
+            self.desk._job.result(10.0)
+
+    def metric(self, name, **labels):
+        return self.registry.get_sample_value(f"wattroute_controller_{name}", labels)
+
+    def close(self):
+        self.desk.close()
+        self.store.close()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with contextlib.closing(Bench(tmp_path)) as opened:
+        yield opened
+
+
+def test_every_look_is_kept_with_its_quality_and_gaps_as_gaps(bench):
+    bench.look(1000.0)
+    bench.look(None)
+    bench.look(3000.0)
+    bench.look(3000.0)
+    assert bench.store.flush()
+    means = bench.store.means(T0, T0 + 3, 1.0)
+    assert [(mean.mean_w, mean.quality) for mean in means] == [
+        (1000.0, Quality.DIRECT),
+        (None, None),
+        (3000.0, Quality.DIRECT),
+    ]
+    assert bench.metric("meter_looks_total", quality="direct") == 3
+    assert bench.metric("meter_gaps_total") == 1
+
+
+def test_the_baseline_is_frozen_as_the_event_begins_and_told_to_the_ledger(bench):
+    event = GridEvent("a", 500.0, T0 + 3600.0, T0 + 7200.0, T0)
+    for _ in range(3600):
+        bench.look(1000.0, event)
+    assert bench.book.records == []
+    bench.look(5000.0, event)
+    bench.look(400.0, event)
+    frozen = bench.baselines.frozen("operator a")
+    assert frozen.mean_w == pytest.approx(1000.0)
+    ((kind, time_s, payload),) = bench.book.records
+    assert (kind, time_s) == (RECORD_KIND, T0 + 3600.0)
+    assert payload["baseline_w"] == pytest.approx(1000.0)
+    assert payload["method"] == "hour_before"
+
+
+def test_a_baseline_by_another_rule_is_counted_and_told(bench):
+    bench.look(1000.0)
+    bench.look(1000.0, GridEvent("a", 500.0, T0, T0 + 600.0, T0, programme="ten"), step_s=0.0)
+    ((_, _, payload),) = bench.book.records
+    assert payload["asked"] == "10_of_10"
+    assert "like days" in payload["reason"]
+    assert bench.metric("baseline_steps_down_total", programme="ten") == 1
+
+
+def test_the_intervals_of_a_call_have_one_baseline_from_its_start(bench):
+    parts = [GridEvent(f"a#{n}", 500.0, T0 + 60.0 * n + 10, T0 + 60.0 * n + 70, T0) for n in range(3)]
+    for second in range(100):
+        bench.look(1000.0, *(part for part in parts if part.end_s > T0 + second))
+    assert len(bench.book.records) == 1
+    intervals = bench.baselines.frozen("operator a").intervals
+    assert (intervals[0].start_s, intervals[-1].end_s) == (T0 + 10, T0 + 190)
+
+
+def test_the_time_in_force_is_marked_so_that_the_day_is_no_like_day(bench):
+    event = GridEvent("a", 500.0, T0 + 2.0, T0 + 100.0, T0)
+    for second in range(120):
+        bench.look(1000.0, *((event,) if second < 100 else ()))
+    assert bench.store.event_spans() == ((T0 + 2.0, T0 + 100.0),)
+
+
+def test_an_event_that_is_broken_off_is_marked_until_then(bench):
+    event = GridEvent("a", 500.0, T0, T0 + 36_000.0, T0)
+    for second in range(100):
+        bench.look(1000.0, *((event,) if second < 90 else ()))
+    ((_, end_s),) = bench.store.event_spans()
+    assert T0 + 90 <= end_s <= T0 + 60 + MARK_S
+
+
+def test_a_standing_limit_makes_no_days_of_events(bench):
+    bench.look(1000.0, GridEvent("a", 500.0, T0 - 10.0, FOREVER_S, T0))
+    assert bench.store.event_spans() == ()
+    assert bench.book.records == []
+
+
+def test_a_clock_that_is_set_is_told(bench):
+    bench.look()
+    bench.look()
+    assert bench.metric("clock_steps_total") == 0
+    bench.clock.wall_s = lambda: T0 + 3602.0
+    bench.look()
+    assert bench.metric("clock_steps_total") == 1
+    assert bench.metric("clock_step_seconds") == pytest.approx(3600.0, abs=1.0)
+
+
+def test_a_store_that_does_not_write_is_told_to_the_loop(bench):
+    bench.store._writing.execute("PRAGMA query_only = 1")
+    bench.look()
+    bench.store.flush()
+    with pytest.raises(StoreError, match="not written"):
+        bench.look()
+    bench.store._writing.execute("PRAGMA query_only = 0")
