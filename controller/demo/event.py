@@ -133,7 +133,12 @@ async def post(session: aiohttp.ClientSession, url: str, body: Mapping[str, Any]
         async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(total=5.0)) as answer:
             told = await answer.json(content_type=None)
             if answer.status == 201:
-                return GridEvent(**{field.name: told[field.name] for field in dataclasses.fields(GridEvent)})
+                names = [
+                    field.name
+                    for field in dataclasses.fields(GridEvent)
+                    if field.default is dataclasses.MISSING or field.name in told
+                ]
+                return GridEvent(**{name: told[name] for name in names})
             log.warning("the controller refused the event with %d: %s", answer.status, told)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError) as error:
         log.warning("the event could not be sent: %r", error)
