@@ -118,11 +118,17 @@ class CallBook:
             StoreError: it could not be recorded; the call then goes on.
         """
         kept = self._kept.get((source, call_id))
-        if kept is None or kept.is_over(now_s):
+        if kept is None:
+            if modified_s is not None:  # it has overtaken the call itself, which must not come into force after it
+                self._remember_gone((source, call_id), modified_s)
             return None
         if modified_s is not None and modified_s < kept.call.modified_s:
             return None
         call = kept.call if modified_s is None else dataclasses.replace(kept.call, modified_s=modified_s)
+        if kept.is_over(now_s):
+            if call != kept.call:
+                self._keep(dataclasses.replace(kept, call=call), "cancelled", now_s, reason=reason)
+            return None
         self._keep(dataclasses.replace(kept, call=call, cancelled_s=now_s), "cancelled", now_s, reason=reason)
         log.info("call cancelled", extra={"source": source, "call_id": call_id, "reason": reason})
         return call
@@ -289,8 +295,12 @@ class CallBook:
         room = max(0, len(self._kept) - len(gone) - admit.MAX_CALLS)
         gone += [key for _, key in over[:room]]
         for key in gone:
-            self._gone[key] = self._kept.pop(key).call.modified_s
+            self._remember_gone(key, self._kept.pop(key).call.modified_s)
         self._log.forget(gone)
         self._views.forget(gone)
+
+    def _remember_gone(self, key: tuple[str, str], modified_s: float) -> None:
+        """A call that is not held any more is not revived by what is older than this."""
+        self._gone[key] = max(modified_s, self._gone.pop(key, modified_s))
         while len(self._gone) > _MAX_GONE:
             self._gone.pop(next(iter(self._gone)))
