@@ -113,19 +113,24 @@ def test_in_whatever_order_messages_come_the_newest_of_each_call_holds(messages,
     assert held == {"x/b": 2003.0} | ({} if 3 in cancelling else {"x/a": 2003.0})
 
 
-numbers = st.floats() | st.sampled_from([0.0, -1.0, NOW_S, NOW_S + 60, NOW_S + 1e5, FOREVER_S, 1e300])
-words = st.text(max_size=200) | st.sampled_from(["dr", "x"])
+numbers = st.floats() | st.sampled_from([0.0, -1.0, 1e300])
+near_s = st.sampled_from([NOW_S, NOW_S - 700, NOW_S + 60, NOW_S + 1e5, FOREVER_S]) | numbers
+names = st.sampled_from(["a", "b", "c", "", "line\nbreak"]) | st.text(max_size=200)
+asked_w = st.sampled_from([0.0, 999.0, 1000.0, 1e6, 1e7]) | numbers
+optional = st.sampled_from([None, 0.0, 30.0]) | numbers
+programmes = st.sampled_from(["dr", "dr", "dr", "typo"])
 
 
-@given(
-    st.lists(st.tuples(words, words, words, numbers, numbers, numbers, numbers, st.none() | numbers, numbers)),
-)
+@settings(max_examples=300)
+@given(st.lists(st.tuples(names, names, programmes, near_s, near_s, near_s, asked_w, optional, optional), max_size=20))
 def test_whatever_is_sent_is_followed_within_bounds_or_refused(rows):
     book = book_of()
     for call_id, source, programme, modified_s, start_s, end_s, value, ramp_s, random_s in rows:
         with contextlib.suppress(ValueError, CallRefused):
             asked = CallInterval(start_s, end_s, Commitment(Asked.AT_MOST_W, value))
-            call = Call(call_id, source, programme, NOW_S, modified_s, (asked,), ramp_s=ramp_s, randomize_s=random_s)
+            call = Call(
+                call_id, source, programme, NOW_S, modified_s, (asked,), ramp_s=ramp_s, randomize_s=random_s or 0.0
+            )
             book.submit(call, NOW_S)
     for event in book.current(NOW_S):
         assert TERMS["dr"].least_w <= event.limit_w <= TERMS["dr"].most_w
