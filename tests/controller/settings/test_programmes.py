@@ -1,4 +1,8 @@
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from controller.model.call import Asked, Commitment
@@ -44,6 +48,14 @@ def test_everything_an_operator_writes_arrives():
     assert (told.baseline.method, told.baseline.adjust_frac) == (BaselineMethod.TEN_OF_TEN, 0.2)
     assert (told.rates.missing_usd_per_mwh, told.rates.delivered_usd_per_mwh) == (1150.0, None)
     assert (told.timezone, told.holidays, told.restore_w_per_s) == ("America/Los_Angeles", ("2026-12-25",), 50.0)
+
+
+def test_what_the_reference_shows_is_valid_and_tells_every_key():
+    text = (Path(__file__).parents[3] / "docs/reference/grid.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown = programmes_of(TypeAdapter(Programmes).validate_python(yaml.safe_load(block)["programmes"]))
+    assert shown["utility-dr"].level(2) == Commitment(Asked.BELOW_BASELINE_FRAC, 0.25)
+    assert {key for key in ProgrammeSettings.model_fields if f"`{key}`" not in text} == set()
 
 
 @pytest.mark.parametrize(
