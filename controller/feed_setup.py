@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from controller.clock import Clock
 from controller.compose import build_feed
+from controller.feed_memory import FeedMemory
 from controller.settings.live_feeds import LiveFeed as LiveSettings
 from controller.settings.signals import SignalSettings
 from controller.signals.feeds.feed import Feed
@@ -45,17 +48,27 @@ def still_feed(signals: SignalSettings, name: str, started_at_s: float) -> Feed 
 
 
 @contextlib.asynccontextmanager
-async def open_feeds(signals: SignalSettings, clock: Clock, started_at_s: float) -> AsyncIterator[Feeds]:
+async def open_feeds(signals: SignalSettings, clock: Clock, started_at_s: float, folder: Path) -> AsyncIterator[Feeds]:
     """The feeds as configured; the live ones are asked in the background until the end.
+
+    What they told is kept in `folder`, so that a restart while a publisher is silent does not begin without it.
 
     Raises:
         ConfigError: a file of one is absent, malformed, or cannot be used.
     """
     still = {name: still_feed(signals, name, started_at_s) for name in NAMES}
-    async with running(live_specs(signals), clock, Random()) as live:
+    async with (
+        running(live_specs(signals), clock, Random()) as live,
+        FeedMemory(folder, {name: (feed, _fingerprint(signals, name)) for name, feed in live.items()}).kept(clock),
+    ):
         for name, feed in live.items():
             log.info("feed opened", extra={"feed": name, "source": feed.source})
         if "(average" in (told := live["carbon_kg_per_mwh"].source if "carbon_kg_per_mwh" in live else ""):
             log.warning("carbon is told as an average, which load that moves does not change", extra={"source": told})
         price, carbon = ((still[name] or live[name]) for name in NAMES)
         yield Feeds(price, carbon)
+
+
+def _fingerprint(signals: SignalSettings, name: str) -> str:
+    """Tells one configuration of a feed from another, whose values would be in another unit or of another place."""
+    return hashlib.sha256(getattr(signals, name).model_dump_json().encode()).hexdigest()

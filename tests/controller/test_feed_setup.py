@@ -17,7 +17,7 @@ def mapped(url: str, **more) -> dict:
     return {"kind": "mapped", "url": url, "format": "json", "time": "0", "value": "1", "times": "unix_s", **more}
 
 
-async def test_live_and_still_feeds_stand_side_by_side(caplog):
+async def test_live_and_still_feeds_stand_side_by_side(caplog, tmp_path):
     caplog.set_level(logging.INFO)
     clock = SystemClock()
     start_s = clock.wall_s() - 60
@@ -28,7 +28,7 @@ async def test_live_and_still_feeds_stand_side_by_side(caplog):
             carbon_kg_per_mwh=mapped(f"{stub.url}/rates", unit="kg/kWh", basis="average"),
         )
         assert list(live_specs(signals)) == ["carbon_kg_per_mwh"]
-        async with open_feeds(signals, clock, start_s) as feeds:
+        async with open_feeds(signals, clock, start_s, tmp_path) as feeds:
             assert isinstance(feeds.price_usd_per_mwh, ConstantFeed)
             assert isinstance(feeds.carbon_kg_per_mwh.read(start_s + 60), Missing)
             while not isinstance(series := feeds.carbon_kg_per_mwh.read(start_s + 60), Series):

@@ -111,6 +111,15 @@ class LiveFeed:
         self._taken_s, self._error = now_s, None
         self._answers += 1
 
+    def resume(self, kept: Outlook, taken_s: float, now_s: float) -> None:
+        """Go on from what an earlier process was told; it is as old as it is."""
+        self._outlook, self._taken_s = revised(None, kept, now_s), min(taken_s, now_s)
+
+    @property
+    def known(self) -> tuple[Outlook, float] | None:
+        """What is held, and when the last of it was told; None before the first answer."""
+        return None if self._outlook is None or self._taken_s is None else (self._outlook, self._taken_s)
+
     def fail(self, reason: str) -> None:
         """Note that a question came to nothing."""
         if reason != self._error:

@@ -39,7 +39,7 @@ class WattTime:
     user: str
     signal_type: str = "co2_moer"
     url: str = "https://api.watttime.org"
-    _session: _Session = field(default_factory=_Session)
+    _session: _Session = field(default_factory=_Session, repr=False, compare=False)
 
     @property
     def source(self) -> str:

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from controller.settings.file import load
-from controller.settings.live_feeds import LiveFeed
+from controller.settings.live_feeds import LiveCarbon, LiveFeed, LivePrice
+from controller.settings.signals import SignalSettings
 from controller.signals.feeds.electricity_maps import CarbonIntensity, DayAheadPrice
 from controller.signals.feeds.mapped import MappedFeed
 from tests.fakes.controller_files import MINIMAL, refusal, write
 
 PRICE, CARBON = "price_usd_per_mwh", "carbon_kg_per_mwh"
 MAPPED = "kind: mapped, url: 'http://x', format: json, time: t, value: v"
+
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "feeds.md"
 
 
 def config(signal: str, feed: str) -> str:
@@ -107,3 +113,18 @@ def test_what_cannot_work_is_refused_with_the_remedy(tmp_path, signal, text, say
     message = refusal(tmp_path, config(signal, text))
     assert says in message
     assert "pw@" not in message
+
+
+def test_the_examples_of_the_reference_are_valid():
+    blocks = re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert SignalSettings(**yaml.safe_load(block)["signals"]).price_usd_per_mwh is not None
+
+
+def test_the_reference_tells_each_kind_and_key():
+    text = REFERENCE.read_text()
+    for kind in (*LivePrice.__args__, *LiveCarbon.__args__):
+        for name, field in kind.model_fields.items():
+            value = field.annotation.__args__[0] if name == "kind" else name
+            assert f"`{value}`" in text, f"{kind.__name__}.{name}"
