@@ -234,14 +234,20 @@ def _opened(settings: Settings, *, is_made: bool = False) -> Iterator[MeterStore
 def _lines(file: Path) -> Iterator[TextIO]:
     try:
         if str(file) == "-":
-            yield io.StringIO(sys.stdin.read(MAX_FILE_BYTES))
+            text = sys.stdin.read(MAX_FILE_BYTES + 1)
+            _refuse_size(len(text))
+            yield io.StringIO(text)
             return
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"has more than {MAX_FILE_BYTES >> 20} MiB; import a part at a time")
+        _refuse_size(file.stat().st_size)
         with file.open(encoding="utf-8-sig", newline="") as lines:
             yield lines
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}") from error
+
+
+def _refuse_size(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise ConfigError(f"has more than {MAX_FILE_BYTES >> 20} MiB; import a part at a time")
 
 
 def _zone(name: str) -> ZoneInfo:

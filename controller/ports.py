@@ -57,8 +57,12 @@ class Recorder(Protocol):
 class BaselineSource(Protocol):
     """Tells a programme's baseline from stored meter readings."""
 
-    def baseline_w(self, programme: Programme, start_s: float, now_s: float) -> float | None:
+    def baseline_w(
+        self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
+    ) -> float | None:
         """What would be drawn from `start_s` on by the programme's rule; None where the readings do not carry it.
+
+        It is the mean until `end_s`, where that is told, but no longer than a day.
 
         Raises:
             StoreError: the readings could not be had.

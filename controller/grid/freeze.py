@@ -14,10 +14,14 @@ from controller.model.programme import Programme
 class ReferenceSource(Protocol):
     """Tells what calls are counted from."""
 
-    def by_rule(self, programme: Programme, start_s: float, now_s: float) -> Reference | None:
-        """The baseline by the programme's own rule."""
+    def by_rule(
+        self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
+    ) -> Reference | None:
+        """The baseline by the programme's own rule, its mean until `end_s` where that is told."""
 
-    def baseline(self, programme: Programme, start_s: float, now_s: float) -> Reference | None:
+    def baseline(
+        self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
+    ) -> Reference | None:
         """The same, else the next best that is known."""
 
     def present(self, start_s: float, now_s: float) -> Reference | None:
@@ -46,7 +50,7 @@ def freeze(kept: KeptCall, programme: Programme, source: ReferenceSource, now_s:
     if frozen.frozen_s is None and not kept.is_over(now_s):
         needed = needs_baseline(kept.call, programme)
         tell = source.baseline if needed else source.by_rule
-        baseline = tell(programme, kept.call.start_s, now_s)
+        baseline = tell(programme, kept.call.start_s, now_s, kept.call.end_s)
         if now_s >= kept.call.start_s and (baseline is not None or not needed):
             frozen = dataclasses.replace(frozen, baseline=baseline, frozen_s=now_s)
             steps += [] if baseline is None else [baseline.origin]

@@ -45,14 +45,19 @@ def freeze_baselines(
     window_s: float,
     prepare_s: float,
 ) -> Baselines:
-    """Baselines of the events known, each set once, at the first tick at or after its start."""
+    """Baselines of the events known, each set once, at the first tick at or after its start.
+
+    Where the programme's rule has a baseline, that one counts; otherwise the mean of what was drawn before.
+    """
     kept = dict(baselines)
     out = []
     for event in events:
         if event.event_id in kept:
             out.append((event.event_id, kept[event.event_id]))
         elif now_s >= event.start_s:
-            value_w = baseline_w(history.samples, event, window_s, prepare_s)
+            value_w = event.baseline_w
+            if value_w is None:
+                value_w = baseline_w(history.samples, event, window_s, prepare_s)
             if value_w is not None:
                 out.append((event.event_id, value_w))
     return tuple(out)

@@ -48,7 +48,7 @@ class References:
         self._baselines = baselines
         self._prepare_s = prepare_s
         self._modelled_w: float | None = None
-        self._guesses: dict[tuple[str, float], _Guess] = {}
+        self._guesses: dict[tuple[str, float, float | None], _Guess] = {}
 
     def take(self, time_s: float, power_w: float | None, modelled_w: float | None = None) -> None:
         """Remember what is drawn: as it was measured, and as the model has it."""
@@ -56,16 +56,20 @@ class References:
             self._history.take(time_s, power_w)
         self._modelled_w = modelled_w
 
-    def by_rule(self, programme: Programme, start_s: float, now_s: float) -> Reference | None:
-        """The baseline by the programme's own rule."""
+    def by_rule(
+        self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
+    ) -> Reference | None:
+        """The baseline by the programme's own rule, its mean until `end_s` where that is told."""
         if programme.baseline.method is BaselineMethod.MAXIMUM_BASE_LOAD and programme.baseline.maximum_w is not None:
             return Reference(programme.baseline.maximum_w, Origin.PROGRAMME)
-        value_w = self._by_store(programme, start_s, now_s)
+        value_w = self._by_store(programme, start_s, now_s, end_s)
         return None if value_w is None else Reference(value_w, Origin.PROGRAMME)
 
-    def baseline(self, programme: Programme, start_s: float, now_s: float) -> Reference | None:
+    def baseline(
+        self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
+    ) -> Reference | None:
         """The baseline by the programme's rule, else by what was seen before the start, else the present draw."""
-        ruled = self.by_rule(programme, start_s, now_s)
+        ruled = self.by_rule(programme, start_s, now_s, end_s)
         if ruled is not None:
             return ruled
         prepare_s = self._prepare_s if programme.prepare_s is None else programme.prepare_s
@@ -84,15 +88,15 @@ class References:
             return Reference(drawn_w, Origin.PRESENT)
         return None if self._modelled_w is None else Reference(self._modelled_w, Origin.MODELLED)
 
-    def _by_store(self, programme: Programme, start_s: float, now_s: float) -> float | None:
+    def _by_store(self, programme: Programme, start_s: float, now_s: float, end_s: float | None) -> float | None:
         if self._baselines is None:
             return None
-        key, has_begun = (programme.name, start_s), now_s >= start_s
+        key, has_begun = (programme.name, start_s, end_s), now_s >= start_s
         guess = self._guesses.get(key)
         if guess is not None and now_s - guess.made_s < GUESS_S and not (has_begun and guess.made_s < start_s):
             return guess.value_w
         try:
-            value_w = self._baselines.baseline_w(programme, start_s, now_s)
+            value_w = self._baselines.baseline_w(programme, start_s, now_s, end_s)
         except StoreError as error:
             log.warning("baseline not read", extra={"programme": programme.name, "reason": str(error)})
             value_w = None

@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 from controller.errors import StoreError
+from controller.model.meter import Mean, MeterReader
 from controller.model.programme import Programme
 from controller.settlement.baseline_profile import Baseline, BaselineQuestion
 from controller.settlement.baseline_rule import make_baseline
@@ -15,11 +16,41 @@ from controller.store.plain import from_plain, to_plain
 
 GUESSED_S = 3600.0
 """Length of the profile of an event whose end is not told."""
+LONGEST_S = 86_400.0
+"""Longest time over which the mean of a baseline is taken."""
+_DAY_S = 20 * 3600.0
+_REMEMBERED_S = 600.0
+_MAX_REMEMBERED = 1024
 
 
 def call_key(source: str, event_id: str) -> str:
     """By which the baseline of a call is kept: its source and its id, the same for all of its intervals."""
     return f"{source} {event_id.partition('#')[0]}"
+
+
+class _Days:
+    """Remembers for ten minutes how whole days were measured: calls that wait ask for the same ones again and again."""
+
+    def __init__(self, store: MeterStore) -> None:
+        self._store = store
+        self._known: dict[tuple[float, float], tuple[float, tuple[Mean, ...]]] = {}
+
+    def reader(self, now_s: float) -> MeterReader:
+        """Reads the store as of a time."""
+
+        def read(from_s: float, until_s: float, step_s: float) -> tuple[Mean, ...]:
+            if step_s < _DAY_S or until_s - from_s > step_s:
+                return self._store.means(from_s, until_s, step_s)
+            known = self._known.get((from_s, until_s))
+            if known is not None and abs(now_s - known[0]) < _REMEMBERED_S:
+                return known[1]
+            if len(self._known) >= _MAX_REMEMBERED:
+                self._known.clear()
+            means = self._store.means(from_s, until_s, step_s)
+            self._known[from_s, until_s] = (now_s, means)
+            return means
+
+        return read
 
 
 class MeterBaselines:
@@ -34,6 +65,7 @@ class MeterBaselines:
         """
         self._store = store
         self._prepare_s = prepare_s
+        self._days = _Days(store)
 
     def baseline_w(
         self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
@@ -43,7 +75,8 @@ class MeterBaselines:
         Raises:
             StoreError: the readings could not be had.
         """
-        made = self.baseline(programme, start_s, start_s + GUESSED_S if end_s is None else end_s, now_s)
+        until_s = start_s + GUESSED_S if end_s is None else min(end_s, start_s + LONGEST_S)
+        made = self.baseline(programme, start_s, until_s, now_s)
         return made.mean_w if made.method is made.asked else None
 
     def baseline(
@@ -63,7 +96,8 @@ class MeterBaselines:
         Raises:
             StoreError: the readings could not be had, or the programme has no such time zone.
         """
-        return make_baseline(self._question(programme, start_s, end_s, now_s, prepared_from_s), self._store.means)
+        question = self._question(programme, start_s, end_s, now_s, prepared_from_s)
+        return make_baseline(question, self._days.reader(now_s))
 
     def freeze(self, call: str, programme: Programme, start_s: float, end_s: float, now_s: float) -> Baseline:
         """Keep a call's baseline for good, as it is at the first time of asking; a call that grew gets what it lacks.

@@ -94,6 +94,18 @@ def test_what_is_wrong_is_told_and_nothing_is_written(settings, more, told):
     assert not (settings.controller.data_dir / FILE_NAME).exists()
 
 
+def test_the_standard_input_is_read_and_files_that_are_too_large_are_refused(settings, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(HOURS.read_text()))
+    meter_command.import_file(settings, options(Path("-")))
+    assert "30240 min written" in capsys.readouterr().out
+    monkeypatch.setattr(meter_command, "MAX_FILE_BYTES", 1000)
+    with pytest.raises(ConfigError, match="import a part at a time"):
+        meter_command.import_file(settings, options())
+    monkeypatch.setattr("sys.stdin", io.StringIO(HOURS.read_text()))
+    with pytest.raises(ConfigError, match="import a part at a time"):
+        meter_command.import_file(settings, options(Path("-")))
+
+
 def test_a_file_that_is_no_text_is_told(settings, tmp_path):
     file = tmp_path / "sheet.xls"
     file.write_bytes(b"start,kWh\n\xff\xfe\x00")

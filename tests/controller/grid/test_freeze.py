@@ -16,10 +16,10 @@ class Told:
     def __init__(self, baseline_w=None, present_w=None, rule_w=None):
         self.baseline_w, self.present_w, self.rule_w = baseline_w, present_w, rule_w
 
-    def by_rule(self, programme, start_s, now_s):
+    def by_rule(self, programme, start_s, now_s, end_s=None):
         return None if self.rule_w is None else Reference(self.rule_w, Origin.PROGRAMME)
 
-    def baseline(self, programme, start_s, now_s):
+    def baseline(self, programme, start_s, now_s, end_s=None):
         return None if self.baseline_w is None else Reference(self.baseline_w, Origin.METER_BEFORE)
 
     def present(self, start_s, now_s):

@@ -75,3 +75,8 @@ def test_the_next_event_is_told_when_none_is_in_force():
     later = replace(EVENT, event_id="later", start_s=500.0, end_s=600.0)
     told = event_diagnostics((later, EVENT), (), 50.0, 7000.0)
     assert (told.event_id, told.state, told.delivered_w) == ("e", EventState.PENDING, None)
+
+
+def test_the_programmes_own_baseline_counts_where_there_is_one():
+    ruled = replace(EVENT, baseline_w=9000.0)
+    assert freeze_baselines((), HISTORY, (ruled,), 100.0, window_s=60.0, prepare_s=0.0) == (("e", 9000.0),)

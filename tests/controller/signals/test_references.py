@@ -13,8 +13,8 @@ class Store:
     def __init__(self, *answers):
         self.answers, self.asked = list(answers), []
 
-    def baseline_w(self, programme, start_s, now_s):
-        self.asked.append((programme.name, start_s, now_s))
+    def baseline_w(self, programme, start_s, now_s, end_s=None):
+        self.asked.append((programme.name, start_s, now_s, end_s))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer

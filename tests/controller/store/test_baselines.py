@@ -9,7 +9,7 @@ from controller.model.observation import Quality
 from controller.model.programme import BaselineMethod, BaselineRule, Programme
 from controller.store.baselines import MeterBaselines, call_key
 from controller.store.meter import MeterStore
-from tests.fakes.metered import at
+from tests.fakes.metered import at, local
 
 START_S = at("2026-08-14T17:00")
 END_S = START_S + 7200.0
@@ -80,6 +80,24 @@ def test_the_window_before_ends_before_the_programme_prepares(store):
 def test_of_an_event_to_come_no_measurement_of_the_future_is_asked(store):
     history(store, days=1, until_s=START_S - 7200.0)
     assert MeterBaselines(store).baseline_w(Programme("p"), START_S, START_S - 7200.0) == pytest.approx(1000.0)
+
+
+def test_the_value_is_the_mean_of_the_profile_until_the_end(store):
+    """By 10 of 10, on days that draw 1 W more with each hour on the clock of the site."""
+    hours = [(START_S - 3600.0 * (n + 1), START_S - 3600.0 * n) for n in range(24 * 46)]
+    store.import_means(((a, b, float(local(a).hour)) for a, b in hours), Quality.DIRECT)
+    baselines = MeterBaselines(store)
+    assert baselines.baseline_w(TEN, START_S, START_S) == pytest.approx(17.0)
+    assert baselines.baseline_w(TEN, START_S, START_S, START_S + 4 * 3600.0) == pytest.approx((17 + 18 + 19 + 20) / 4)
+    assert baselines.baseline_w(TEN, START_S, START_S, 253_402_300_800.0) == pytest.approx(sum(range(24)) / 24)
+
+
+def test_what_was_imported_counts_within_minutes(store):
+    history(store, days=3)
+    baselines = MeterBaselines(store)
+    assert baselines.baseline_w(TEN, START_S, START_S - 1200.0) is None
+    history(store)
+    assert baselines.baseline_w(TEN, START_S, START_S - 500.0) is not None
 
 
 def test_a_frozen_baseline_stays_as_it_was(store):
