@@ -1,0 +1,219 @@
+"""When a report that an event asks for is due, and which intervals it covers.
+
+The User Guide (3.1, 7.5) tells most of it by example; where its text and its figures disagree, this holds:
+
+* A report on the past is due at the end of the last interval that it covers. With `startInterval` s and `numIntervals`
+  n it covers the n intervals that end with s (figure "periodic reporting"), or, where so many have not been by then,
+  the n that begin with s (figure "subset of intervals reporting"); without n, all from s on.
+* A report on what is to come is due at the start of the first interval that it covers.
+* The intervals of a looped event are numbered on; with the default timing each round has its report.
+* An event without intervals whose period has a length has implied ones of that length (8.7), without end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.model.grid import FOREVER_S
+from controller.openadr.messages import Event, ReportDescriptor
+from controller.openadr.schedule import Hearing, schedule
+
+SUB_INTERVALS, OPEN_INTERVALS = "SUB_INTERVALS", "OPEN_INTERVALS"
+MAX_COVERED = 1024
+"""Intervals of one report."""
+MAX_DUE = 512
+"""Reports of one descriptor that are made at once; older ones are not made."""
+AD_HOC_S = 300.0
+"""Time between reports that the VTN leaves to the VEN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """An interval that is reported on, [start_s, end_s).
+
+    Attributes:
+        interval_id: of the event's interval, or our own number where the event has none.
+    """
+
+    start_s: float
+    end_s: float
+    interval_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One report that is to be made.
+
+    Attributes:
+        number: from 0 within its descriptor.
+        due_s: when it can be made.
+    """
+
+    number: int
+    due_s: float
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What is known of an event that asks for reports.
+
+    Attributes:
+        step_s: length of the intervals that are ours to choose: of settlement.
+    """
+
+    event: Event
+    hearing: Hearing
+    step_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The intervals of an event by their number.
+
+    Attributes:
+        count: of one round.
+        is_endless: whether more rounds, or more implied intervals, follow.
+        first_s: where number 0 begins.
+    """
+
+    stretches: Mapping[int, Stretch]
+    count: int
+    is_endless: bool
+    first_s: float
+
+
+def due(asker: Asker, descriptor: ReportDescriptor) -> tuple[Due, ...]:
+    """Reports of a descriptor that are due by now, oldest first.
+
+    Of those that were due before the event was heard of, only the latest is among them (7.5, "do it now").
+
+    Args:
+        asker: the event, and when it was heard.
+        descriptor: one of its own.
+
+    Raises:
+        MessageError: the event's times cannot be followed.
+    """
+    now_s, heard_s = asker.hearing.now_s, asker.hearing.heard_s
+    if _is_ad_hoc(asker.event, descriptor):
+        return _ad_hoc(asker)
+    found = [each for each in _planned(asker, descriptor) if each.due_s <= now_s]
+    late = [each for each in found if each.due_s < heard_s][-1:]
+    return tuple((late + [each for each in found if each.due_s >= heard_s])[-MAX_DUE:])
+
+
+def _is_ad_hoc(event: Event, descriptor: ReportDescriptor) -> bool:
+    """Whether the time is the VEN's to choose: it says so, or there are no intervals and nothing that implies them."""
+    if descriptor.frequency == 0:
+        return True
+    length = None if event.period is None else event.period.duration
+    return not event.intervals and (length is None or length.is_zero or length.is_forever)
+
+
+def _ad_hoc(asker: Asker) -> tuple[Due, ...]:
+    """The report of the moment: on the last step that has passed; while the event is in force."""
+    event, now_s = asker.event, asker.hearing.now_s
+    start_s, end_s = asker.hearing.heard_s, FOREVER_S
+    if event.intervals:
+        slots = schedule(event, asker.hearing).slots
+        start_s, end_s = max(start_s, slots[0].start_s), max(slot.end_s for slot in slots)
+    number = math.floor((min(now_s, end_s) - start_s) / AD_HOC_S)
+    if number < 0:
+        return ()
+    at_s = start_s + number * AD_HOC_S
+    return (Due(number, at_s, (Stretch(at_s - AD_HOC_S, at_s, 0),)),)
+
+
+def _planned(asker: Asker, descriptor: ReportDescriptor) -> list[Due]:
+    line = _line(asker, descriptor)
+    if not line.stretches:
+        return []
+    first, length, step = _window(descriptor, line)
+    reports = descriptor.repeat
+    is_each_round = line.is_endless and descriptor.repeat == 1 and descriptor.frequency < 0
+    most = math.inf if reports < 0 or (is_each_round and asker.event.intervals) else max(reports, 1)
+    lowest, highest = min(line.stretches), max(line.stretches)
+    number = max(0, math.ceil((lowest - first - length + 1) / step))
+    found: list[Due] = []
+    while number < most and first + number * step <= highest:
+        begin = first + number * step
+        numbers = range(begin, begin + min(length, MAX_COVERED))
+        covered = tuple(line.stretches[n] for n in numbers if n in line.stretches)
+        is_whole = not line.is_endless or len(covered) == len(numbers)
+        if covered and is_whole:
+            due_s = covered[-1].end_s if descriptor.historical else covered[0].start_s
+            found.append(Due(number, due_s, _divided(covered, descriptor, asker.step_s)))
+        number += 1
+    return found
+
+
+def _window(descriptor: ReportDescriptor, line: _Line) -> tuple[int, int, int]:
+    """Number of the first interval, how many are covered, and by how many the next report moves on."""
+    start, count = descriptor.start_interval, descriptor.num_intervals
+    round_end = line.count - 1
+    if not descriptor.historical:
+        first = max(start, 0)
+        length = count if count > 0 else max(1, line.count - first)
+    elif start < 0:
+        length = count if count > 0 else line.count
+        first = max(0, round_end - length + 1)
+    elif count <= 0:
+        first, length = start, max(1, line.count - start)
+    else:
+        first, length = (start - count + 1 if start - count + 1 >= 0 else start), count
+    if descriptor.frequency > 0:
+        return first, length, descriptor.frequency
+    return first, length, (line.count if line.is_endless and line.count > 1 and count <= 0 else length)
+
+
+def _line(asker: Asker, descriptor: ReportDescriptor) -> _Line:
+    event = asker.event
+    if not event.intervals:
+        return _implied(asker, descriptor)
+    timed = schedule(event, asker.hearing)
+    count = len(event.intervals)
+    places = {id(interval): n for n, interval in enumerate(event.intervals)}
+    stretches = {
+        slot.repeat * count + places[id(slot.interval)]: Stretch(slot.start_s, slot.end_s, slot.interval.interval_id)
+        for slot in timed.slots
+        if slot.end_s > slot.start_s
+    }
+    first_s = timed.slots[0].start_s if timed.slots else 0.0
+    return _Line(stretches, count, timed.is_looped, first_s)
+
+
+def _implied(asker: Asker, descriptor: ReportDescriptor) -> _Line:
+    """Intervals one after another from the period's start: those around now, as many as a report may reach."""
+    period, hearing = asker.event.period, asker.hearing
+    if period is None or period.duration is None:
+        return _Line({}, 0, False, 0.0)
+    start_s = hearing.heard_s if period.start_s is None else period.start_s
+    length_s = period.duration.after(start_s) - start_s
+    count = max(1, descriptor.num_intervals)
+    now = math.floor((hearing.now_s - start_s) / length_s)
+    frequency = max(1, descriptor.frequency)
+    back = min(MAX_DUE * frequency, max(0, now)) + count
+    numbers = range(max(0, now - back), max(0, now) + min(count, MAX_COVERED) + 1)
+    stretches = {n: Stretch(start_s + n * length_s, start_s + (n + 1) * length_s, n) for n in numbers}
+    return _Line(stretches, count, True, start_s)
+
+
+def _divided(stretches: tuple[Stretch, ...], descriptor: ReportDescriptor, step_s: float) -> tuple[Stretch, ...]:
+    """The intervals as the descriptor wants them: the event's, parts of these under the same id, or our own."""
+    if descriptor.report_intervals not in (SUB_INTERVALS, OPEN_INTERVALS):
+        return stretches
+    if descriptor.report_intervals == OPEN_INTERVALS:
+        stretches = (Stretch(stretches[0].start_s, stretches[-1].end_s, 0),)
+    parts: list[Stretch] = []
+    for stretch in stretches:
+        length_s = stretch.end_s - stretch.start_s
+        pieces = max(1, min(math.ceil(length_s / step_s - 1e-9), MAX_COVERED - len(parts)))
+        cut_s = max(step_s, length_s / pieces)
+        for n in range(pieces):
+            end_s = stretch.end_s if n == pieces - 1 else stretch.start_s + (n + 1) * cut_s
+            number = n if descriptor.report_intervals == OPEN_INTERVALS else stretch.interval_id
+            parts.append(Stretch(stretch.start_s + n * cut_s, end_s, number))
+    return tuple(parts[:MAX_COVERED])
