@@ -1,18 +1,14 @@
-"""The ledger: an append-only SQLite file whose rows are chained by their hashes.
+"""The ledger: an append-only SQLite file whose rows are chained by their hashes (`controller.store.chain`).
 
-Each row's hash covers the hash before it and the row's own content in canonical JSON, so a row that is changed,
-removed or put in between shows at `verify`. What a chain alone cannot show is a tail that was cut off; an auditor
-therefore keeps the head (`Head`) that `verify` returns. Triggers refuse changes by accident.
-
-Retention removes the oldest rows and keeps the hash that the oldest remaining one follows. One process writes at a
-time, by a lock on the file beside it; others may read.
+A row is on the disk when `record` returns. Triggers refuse changes by accident; those on purpose are found by
+`controller.store.ledger_check`. Retention removes the oldest rows, tells so in a row of its own, and keeps the hash
+that the oldest remaining one follows. One process writes at a time, by a lock on the file beside it; others may read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import sqlite3
 import threading
@@ -22,16 +18,25 @@ from pathlib import Path
 from typing import IO, Any
 
 from controller.errors import StoreError
+from controller.store.chain import FORMAT, FORMATS, GENESIS, TRIM_KIND, Head, chain
+from controller.store.ledger_check import Verdict, check, head_of, verify_file
+
+__all__ = ["Head", "Ledger", "Record", "Retention", "chain", "verify_file"]
 
 MAX_PAYLOAD_BYTES = 4 << 20
 _TRIM_EVERY = 1000
-_SCHEMA = """
+_SCAN_ROWS = 20_000
+"""Most rows that are looked at for their age in one trim."""
+_SPARE_FRAC = 0.05
+"""Of a file that is too large, so much more goes than is too much."""
+_BUSY_S = 1.0
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS records (
   sequence INTEGER PRIMARY KEY, time_s REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS records_by_kind ON records (kind, sequence);
 CREATE TABLE IF NOT EXISTS trimmed (
   id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, hash TEXT NOT NULL);
-INSERT OR IGNORE INTO trimmed VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000');
+INSERT OR IGNORE INTO trimmed VALUES (1, 0, '{GENESIS}');
 CREATE TRIGGER IF NOT EXISTS records_keep BEFORE UPDATE ON records
   BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS records_stay BEFORE DELETE ON records
@@ -51,25 +56,31 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The last row's number and hash, and how many rows were checked."""
+class Retention:
+    """What is kept; the oldest rows beyond any of these go, None is no bound.
 
-    sequence: int
-    hash: str
-    checked: int
+    Attributes:
+        records: newest rows.
+        days: by the time of the rows.
+        size_bytes: of the file, as far as it is in use.
+    """
+
+    records: int | None = None
+    days: float | None = None
+    size_bytes: int | None = None
 
 
 class Ledger:
     """Opens or creates a ledger for writing; a `Recorder`, safe to call from several threads."""
 
-    def __init__(self, path: Path, *, keep_records: int | None = None) -> None:
+    def __init__(self, path: Path, *, keep_records: int | None = None, retention: Retention | None = None) -> None:
         """Open the file.
 
         Raises:
             StoreError: it cannot be opened, is not a ledger, or another process writes it.
         """
         self.path = path
-        self._keep_records = keep_records
+        self._retention = retention or Retention(records=keep_records)
         self._guard = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,30 +90,36 @@ class Ledger:
                 f"{path}: cannot be written: {error.strerror}; choose another controller.data_dir"
             ) from error
         try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-            self._sequence, self._hash = _head(self._db)
-        except sqlite3.Error as error:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_BUSY_S)
+            self._format = _prepared(self._db)
+            self._sequence, self._hash = head_of(self._db)
+        except (sqlite3.Error, StoreError) as error:
             self._lock.close()
             raise StoreError(f"{path}: not usable as a ledger: {error}; move it away or choose another one") from error
 
+    @property
+    def head(self) -> Head:
+        """The last row; it is not checked."""
+        with self._guard:
+            return Head(self._sequence, self._hash)
+
     def record(self, kind: str, time_s: float, payload: dict[str, Any]) -> None:
-        """Append one record.
+        """Append one record; it is on the disk when this returns.
 
         Raises:
             StoreError: it is no JSON, too large, or could not be written.
         """
         text = _canonical(payload, kind)
         with self._guard:
-            sequence = self._sequence + 1
-            chained = chain(self._hash, sequence, time_s, kind, text)
             try:
-                self._db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?)", (sequence, time_s, kind, text, chained))
-                self._sequence, self._hash = sequence, chained
-                if self._keep_records is not None and sequence % _TRIM_EVERY == 0:
-                    self._trim(sequence - self._keep_records)
+                self._append(kind, time_s, text)
+                if self._sequence % _TRIM_EVERY == 0:
+                    self._trim(time_s)
+            except sqlite3.IntegrityError as error:
+                raise StoreError(
+                    f"{self.path}: record of kind {kind!r} not written: {error}: another hand has written to the file; "
+                    "see what: wattroute ledger verify"
+                ) from error
             except sqlite3.Error as error:
                 raise StoreError(f"{self.path}: record of kind {kind!r} not written: {error}") from error
 
@@ -118,7 +135,21 @@ class Ledger:
             StoreError: naming the first row that does not verify.
         """
         with self._guard:
-            return _verify(self._db, self.path)
+            return check(self._db, self.path).head
+
+    def compare(self, sequence: int, known_hash: str) -> Verdict:
+        """Whether a row has the hash that was kept of it elsewhere, without checking the rows in between."""
+        with self._guard:
+            row = self._db.execute(
+                "SELECT hash FROM records WHERE sequence = ?1 UNION ALL SELECT hash FROM trimmed WHERE sequence = ?1",
+                (sequence,),
+            ).fetchone()
+            (trimmed,) = self._db.execute("SELECT sequence FROM trimmed").fetchone()
+            if row is None and sequence < trimmed:
+                return Verdict.GONE
+            if row is None:
+                return Verdict.CUT
+            return Verdict.FITS if row[0] == known_hash else Verdict.DIFFERS
 
     def close(self) -> None:
         """Close the file and let another process write it."""
@@ -126,34 +157,67 @@ class Ledger:
             self._db.close()
             self._lock.close()
 
-    def _trim(self, up_to: int) -> None:
+    def _append(self, kind: str, time_s: float, text: str) -> None:
+        sequence, time_s = self._sequence + 1, float(time_s) + 0.0  # -0.0 is stored as 0.0
+        chained = chain(self._hash, sequence, time_s, kind, text, file_format=self._format)
+        self._db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?)", (sequence, time_s, kind, text, chained))
+        self._sequence, self._hash = sequence, chained
+
+    def _trim(self, now_s: float) -> None:
+        """Remove the rows beyond what is kept, and tell so in a row, both or neither."""
+        up_to, reason = self._beyond(now_s)
         row = self._db.execute("SELECT hash FROM records WHERE sequence = ?", (up_to,)).fetchone()
         if row is None:
             return
-        with _transaction(self._db):
-            self._db.execute("UPDATE trimmed SET sequence = ?, hash = ?", (up_to, row[0]))
-            self._db.execute("DELETE FROM records WHERE sequence <= ?", (up_to,))
+        before = self._sequence, self._hash
+        try:
+            with _transaction(self._db):
+                self._append(TRIM_KIND, now_s, _canonical({"up_to": up_to, "hash": row[0], "reason": reason}, ""))
+                self._db.execute("UPDATE trimmed SET sequence = ?, hash = ?", (up_to, row[0]))
+                self._db.execute("DELETE FROM records WHERE sequence <= ?", (up_to,))
+        except BaseException:
+            self._sequence, self._hash = before
+            raise
+
+    def _beyond(self, now_s: float) -> tuple[int, str]:
+        """The last row that is not to be kept, and why; 0 where all are."""
+        kept, oldest = self._retention, 0
+        reasons = [(0, "")]
+        if kept.records is not None:
+            reasons.append((self._sequence - kept.records, f"the newest {kept.records} rows are kept"))
+        if kept.days is not None:
+            rows = self._db.execute("SELECT sequence, time_s FROM records ORDER BY sequence LIMIT ?", (_SCAN_ROWS,))
+            for sequence, time_s in rows:
+                if time_s >= now_s - kept.days * 86_400.0:
+                    break
+                oldest = sequence
+            reasons.append((oldest, f"rows are kept for {kept.days:g} days"))
+        if kept.size_bytes is not None and (size_bytes := _size_bytes(self._db)) > kept.size_bytes:
+            (first,) = self._db.execute("SELECT MIN(sequence) FROM records").fetchone()
+            share_frac = min(0.9, 1.0 - kept.size_bytes / size_bytes + _SPARE_FRAC)
+            share = int((self._sequence - first) * share_frac)
+            reasons.append((first + share, f"the file is larger than {kept.size_bytes} bytes"))
+        return max(reasons)
 
 
-def verify_file(path: Path) -> Head:
-    """Check a ledger without writing to it.
+def _prepared(db: sqlite3.Connection) -> int:
+    """Make the tables where there are none; returns the format."""
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables == 0:
+        db.execute(f"PRAGMA user_version={FORMAT}")
+    (file_format,) = db.execute("PRAGMA user_version").fetchone()
+    if file_format not in FORMATS:
+        raise StoreError(f"is of format {file_format}, this version reads up to {FORMAT}")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.executescript(_SCHEMA)
+    return int(file_format)
 
-    Raises:
-        StoreError: it is absent, no ledger, or a row does not verify.
-    """
-    if not path.is_file():
-        raise StoreError(f"{path}: no such ledger")
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            return _verify(db, path)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: not readable as a ledger: {error}") from error
 
-
-def chain(previous_hash: str, sequence: int, time_s: float, kind: str, payload: str) -> str:
-    """SHA-256 over the hash before and the row, whose payload is canonical JSON."""
-    row = json.dumps([sequence, time_s, kind, payload], separators=(",", ":"))
-    return hashlib.sha256(previous_hash.encode() + row.encode()).hexdigest()
+def _size_bytes(db: sqlite3.Connection) -> int:
+    (pages,), (free,) = db.execute("PRAGMA page_count").fetchone(), db.execute("PRAGMA freelist_count").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)
 
 
 def _canonical(payload: dict[str, Any], kind: str) -> str:
@@ -178,13 +242,6 @@ def _lock(path: Path) -> IO[str]:
     return file
 
 
-def _head(db: sqlite3.Connection) -> tuple[int, str]:
-    row = db.execute("SELECT sequence, hash FROM records ORDER BY sequence DESC LIMIT 1").fetchone()
-    if row is None:
-        row = db.execute("SELECT sequence, hash FROM trimmed").fetchone()
-    return int(row[0]), str(row[1])
-
-
 def _select(db: sqlite3.Connection, kind: str | None, last: int | None) -> Iterator[Record]:
     rows = db.execute(
         "SELECT * FROM (SELECT sequence, time_s, kind, payload FROM records WHERE ?1 IS NULL OR kind = ?1 "
@@ -193,20 +250,6 @@ def _select(db: sqlite3.Connection, kind: str | None, last: int | None) -> Itera
     )
     for sequence, time_s, row_kind, payload in rows:
         yield Record(sequence, time_s, row_kind, json.loads(payload))
-
-
-def _verify(db: sqlite3.Connection, path: Path) -> Head:
-    sequence, previous = db.execute("SELECT sequence, hash FROM trimmed").fetchone()
-    checked = 0
-    rows = db.execute("SELECT sequence, time_s, kind, payload, hash FROM records ORDER BY sequence")
-    for row_sequence, time_s, kind, payload, stored in rows:
-        if row_sequence != sequence + 1:
-            raise StoreError(f"{path}: record {sequence + 1} is missing, {row_sequence} follows")
-        if chain(previous, row_sequence, time_s, kind, payload) != stored:
-            raise StoreError(f"{path}: record {row_sequence} of kind {kind!r} was changed after it was written")
-        sequence, previous = row_sequence, stored
-        checked += 1
-    return Head(sequence, previous, checked)
 
 
 @contextlib.contextmanager
