@@ -36,7 +36,7 @@ from controller.energy_desk import DeskParts, EnergyDesk, open_book
 from controller.energy_metrics import EnergyMetrics
 from controller.errors import ListenError
 from controller.feed_metrics import FeedMetrics
-from controller.grid_desk import GridDesk, LinkFile
+from controller.grid_desk import GridDesk, open_calls
 from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
@@ -46,7 +46,7 @@ from controller.model.fleet import Site
 from controller.model.programme import Programme
 from controller.ports import Actuator, EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
-from controller.signals import call_log, quality_book
+from controller.signals import quality_book
 from controller.signals.calls import CallBook
 from controller.signals.canary import CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
@@ -56,6 +56,7 @@ from controller.signals.feeds import Feed
 from controller.signals.power.open_source import open_power
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
+from controller.signals.quality_book import QualityBook
 from controller.signals.references import References
 from controller.signals.routers import RouterSource
 from controller.store.baselines import MeterBaselines
@@ -132,6 +133,7 @@ class Service:
     runner: Runner
     board: Board
     ledger: Ledger
+    calls: CallBook
 
 
 @contextlib.asynccontextmanager
@@ -161,14 +163,8 @@ async def assemble(
         store = stack.enter_context(contextlib.closing(MeterStore(options.data_dir / METER_NAME, options.retention)))
         baselines = MeterBaselines(store, prepare_s=policy.prepare_s)
         references = References(baselines, prepare_s=policy.prepare_s)
-        book = _opened_calls(ledger, options, references, clock.wall_s())
-        links = LinkFile(options.data_dir, book)
-        links.take_up(clock.wall_s())
-        quality = options.canary.book(site, ledger)
-        told = ledger.records(quality_book.RECORD_KIND, last=_RESTORED_BARS)
-        barred = quality.restore(record.payload for record in told)
-        if barred:
-            log.warning("bars restored", extra={"count": barred})
+        book, links = open_calls(options.data_dir, ledger, options.programmes, references, clock.wall_s())
+        quality = _opened_quality(options.canary, site, ledger)
         continuity = Continuity(options.data_dir, site)
         inherited = continuity.take_up(clock.wall_s())
         observed = EngineSource(
@@ -245,17 +241,17 @@ async def assemble(
         telemetry.take_quality(quality.report())
         sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
         stack.push_async_callback(_end, sending)
-        yield Service(app, runner, board, ledger)
+        yield Service(app, runner, board, ledger, book)
 
 
-def _opened_calls(ledger: Ledger, options: ServiceOptions, references: References, now_s: float) -> CallBook:
-    """The book of calls as a former process left it."""
-    book = CallBook(ledger, options.programmes, references)
-    kept = ledger.records(call_log.RECORD_KIND, last=call_log.RESTORED_RECORDS)
-    restored = book.restore((record.payload for record in kept), now_s)
-    if restored:
-        log.info("calls restored", extra={"count": restored})
-    return book
+def _opened_quality(canary: CanarySetup, site: Site, ledger: Ledger) -> QualityBook:
+    """What canaries told, with the bars of a former process."""
+    quality = canary.book(site, ledger)
+    told = ledger.records(quality_book.RECORD_KIND, last=_RESTORED_BARS)
+    barred = quality.restore(record.payload for record in told)
+    if barred:
+        log.warning("bars restored", extra={"count": barred})
+    return quality
 
 
 async def _end(task: asyncio.Task[None]) -> None:

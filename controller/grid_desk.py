@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
 from controller.model.observation import Reading
+from controller.model.programme import Programme
 from controller.runner import Status
+from controller.signals import call_log
 from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
 from controller.signals.links import KeptLinks
 from controller.signals.references import References
+from controller.store.ledger import Ledger
 from controller.store.state import StateFile
 
 log = logging.getLogger(__name__)
@@ -112,3 +116,17 @@ class LinkFile:
                 await asyncio.to_thread(self._file.save, links=kept)
 
         return both
+
+
+def open_calls(
+    folder: Path, ledger: Ledger, programmes: Mapping[str, Programme], references: References, now_s: float
+) -> tuple[CallBook, LinkFile]:
+    """The book of calls as a former process left it, and the file of its links."""
+    book = CallBook(ledger, programmes, references)
+    kept = ledger.records(call_log.RECORD_KIND, last=call_log.RESTORED_RECORDS)
+    restored = book.restore((record.payload for record in kept), now_s)
+    if restored:
+        log.info("calls restored", extra={"count": restored})
+    links = LinkFile(folder, book)
+    links.take_up(now_s)
+    return book, links

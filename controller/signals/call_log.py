@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections import deque
@@ -50,8 +51,14 @@ class CallLog:
         self._last[kept.key] = (now_s, self._written)
 
     def frozen(self, kept: KeptCall, resolved: Resolved, now_s: float) -> bool:
-        """Record what a call came to as its references froze; whether that was done."""
-        return self._tried(kept, "frozen", now_s, {"resolved": to_plain(resolved)})
+        """Record what a call came to as its references froze, W; whether that was done.
+
+        With its baseline all of its limits are known; with a present draw, that of the interval which began.
+        """
+        is_whole = kept.frozen.frozen_s == now_s
+        events = [e for e in resolved.events if is_whole or e.start_s <= now_s < e.end_s]
+        told = dataclasses.replace(resolved, events=tuple(events))
+        return self._tried(kept, "frozen", now_s, {"resolved": to_plain(told)})
 
     def renew(self, kept: KeptCall, now_s: float) -> None:
         """Record a call once more where it is due; where that fails it is tried again at the next look."""

@@ -68,6 +68,9 @@ class Links:
         self, programmes: Mapping[str, Programme], calls: tuple[KeptCall, ...], now_s: float
     ) -> tuple[LinkState, ...]:
         """How each one stands; the loss of one and its return are logged."""
+        for link in self._links.values():
+            if link.heard_s is not None and link.heard_s > now_s:  # the clock was set back: silence counts from now on
+                self._links[link.source] = dataclasses.replace(link, heard_s=now_s)
         states = tuple(state_of(link, programmes.values(), calls, now_s) for link in self._links.values())
         for state in states:
             self._tell(state)

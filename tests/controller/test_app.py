@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import socket
+import time
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from controller.clock import SystemClock
 from controller.continuity import STATE_NAME
 from controller.errors import ListenError, SolverError, StoreError
 from controller.model.fleet import RequestClass
+from controller.model.programme import Programme
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
@@ -25,6 +27,8 @@ from router.contract import ClassId, Precision
 from tests.fakes.controller_parts import pool, site
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
+
+BUILT_IN = {"operator": Programme("operator")}
 
 
 class NoPlanner:
@@ -38,7 +42,7 @@ class NoPlanner:
 
 
 @contextlib.asynccontextmanager
-async def assembled(folder, **more):
+async def assembled(folder, programmes=BUILT_IN, **more):
     dead = closed_url()
     async with (
         aiohttp.ClientSession() as session,
@@ -55,7 +59,12 @@ async def assembled(folder, **more):
             ),
             price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
             carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
-            options=ServiceOptions(data_dir=folder, timeout_s=0.5, pace=RunnerOptions(tick_s=0.2, sample_s=0.1)),
+            options=ServiceOptions(
+                data_dir=folder,
+                timeout_s=0.5,
+                pace=RunnerOptions(tick_s=0.2, sample_s=0.1),
+                programmes=programmes,
+            ),
         ) as service,
     ):
         yield service
@@ -153,6 +162,48 @@ async def test_events_outlast_a_restart(tmp_path):
         session.get(f"{url}/v1/events") as answer,
     ):
         assert [e["event_id"] for e in (await answer.json())["events"]] == ["e1"]
+
+
+async def test_a_source_that_was_lost_is_so_after_a_restart_and_its_programme_says_what_holds(tmp_path):
+    terms = BUILT_IN | {"dr": Programme("dr", default_limit_w=4000.0, hold_s=0.2)}
+    async with (
+        assembled(tmp_path, terms) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+    ):
+        service.calls.watch("vtn", ("dr",), time.time())
+        service.calls.heard("vtn", time.time())
+        state = await state_with(session, url, lambda grid: grid["sources"] and grid["sources"][0]["is_lost"])
+        assert (state["limit"]["limit_w"], state["limit"]["event_id"]) == (4000.0, "lost:vtn:dr")
+        text = (await eventually(session, f"{url}/metrics")).decode()
+        assert 'wattroute_controller_grid_source_lost{source="vtn"} 1.0' in text
+        assert "wattroute_controller_grid_limit_watts 4000.0" in text
+        await asyncio.sleep(0.5)  # a tick that keeps it
+    async with (
+        assembled(tmp_path, terms) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+    ):
+        service.calls.watch("vtn", ("dr",), time.time())
+        state = await state_with(session, url, lambda grid: grid["sources"])
+        assert (state["sources"][0]["is_lost"], state["limit"]["limit_w"]) == (True, 4000.0)
+
+        def is_heard(grid):
+            service.calls.heard("vtn", time.time())
+            return not grid["sources"][0]["is_lost"] and grid["limit"]["limit_w"] is None
+
+        await state_with(session, url, is_heard)
+
+
+async def state_with(session, url, holds):
+    """What the API tells of the grid, once something holds of it."""
+    async with asyncio.timeout(20):
+        while True:
+            async with session.get(f"{url}/api/state") as answer:
+                grid = (await answer.json()).get("grid") if answer.status == 200 else None
+            if grid is not None and holds(grid):
+                return grid
+            await asyncio.sleep(0.05)
 
 
 class LossyRouter:

@@ -1,14 +1,19 @@
 import pytest
 
 from controller.errors import CallRefused, StoreError
+from controller.grid.freeze import freeze
 from controller.grid.kept import KeptCall
 from controller.grid.resolve import Resolved
+from controller.model.call import Asked
+from controller.model.programme import Programme
 from controller.signals import call_log
 from controller.signals.call_log import CallLog, read
-from tests.fakes.calls import call
+from controller.signals.references import References
+from tests.fakes.calls import call, interval
 from tests.fakes.controller_parts import NOW_S, ListRecorder
 
 KEPT = KeptCall(call())
+TERMS = Programme("operator")
 
 
 def test_a_record_says_what_was_done_and_brings_the_call_back():
@@ -62,3 +67,17 @@ def test_long_messages_are_cut_in_the_record_of_a_refusal():
     (record,) = recorder.of("call_refused")
     assert len(record["call_id"]) == 128
     assert len(record["raw"]) == 65_536
+
+
+def test_what_froze_is_recorded_with_the_limits_it_decided():
+    recorder = ListRecorder()
+    log = CallLog(recorder)
+    asked = call("c", interval(0.0, 60.0, Asked.BELOW_PRESENT_W, 1.0), interval(60.0, 60.0, Asked.BELOW_PRESENT_W, 2.0))
+    source = References()
+    source.take(NOW_S, 100.0)
+    first = freeze(KeptCall(asked), TERMS, source, NOW_S)
+    log.frozen(first.kept, first.kept.resolved(TERMS, first.references), NOW_S)
+    second = freeze(first.kept, TERMS, source, NOW_S + 60)
+    log.frozen(second.kept, second.kept.resolved(TERMS, second.references), NOW_S + 60)
+    told = [[event["limit_w"] for event in record["resolved"]["events"]] for record in recorder.of("call")]
+    assert told == [[99.0, 98.0], [98.0]]

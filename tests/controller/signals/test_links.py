@@ -82,6 +82,12 @@ def test_a_clock_that_was_set_back_does_not_make_a_source_immortal():
     assert state(links, NOW_S + 301).is_lost
 
 
+def test_silence_counts_from_the_moment_at_which_the_clock_was_set_back():
+    links = watched(NOW_S + 7200)
+    assert not state(links, NOW_S).is_lost
+    assert state(links, NOW_S + 300).is_lost
+
+
 def test_there_is_room_for_so_many():
     links = Links()
     for n in range(MAX_LINKS):
