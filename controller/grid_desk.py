@@ -15,7 +15,7 @@ from pathlib import Path
 from controller.continuity import Keep
 from controller.errors import StoreError
 from controller.grid.loss import LinkState
-from controller.grid.site_limit import SiteLimit, site_limit
+from controller.grid.site_limit import SiteLimit, Stretch, site_limit
 from controller.grid_metrics import GridMetrics
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
@@ -65,6 +65,7 @@ class GridDesk:
         self._references = references
         self._metrics = metrics
         self._standing_limit_w = standing_limit_w
+        self._told: tuple[float | None, str | None] = (standing_limit_w, None)
         self.status: GridStatus | None = None
 
     def take(self, status: Status) -> None:
@@ -83,6 +84,25 @@ class GridDesk:
         self._metrics.show_calls(views, now_s)
         self._metrics.show_limit(limit, now_s)
         self._metrics.count(self._book.refused, self._book.steps)
+        self._tell(limit.at(now_s))
+
+    def _tell(self, stretch: Stretch | None) -> None:
+        """Log the limit that holds, where it is another than before or another call's."""
+        if stretch is None:
+            return
+        event = stretch.event
+        told = (stretch.limit_w, None if event is None else event.event_id)
+        if told == self._told:
+            return
+        self._told = told
+        extra = {
+            "limit_w": stretch.limit_w,
+            "event_id": told[1],
+            "source": None if event is None else event.source,
+            "programme": None if event is None else event.programme,
+            "until_s": stretch.end_s,
+        }
+        log.info("another limit holds", extra=extra)
 
 
 class LinkFile:

@@ -24,7 +24,7 @@ MAX_AHEAD_S = 400 * 86_400.0
 MAX_RAMP_S = 86_400.0
 MAX_RANDOM_S = 86_400.0
 MAX_NAME = 128
-MAX_RAW_CHARS = 1 << 20
+MAX_RAW_CHARS = 1 << 19
 PACE_S = 60.0
 """The time within which a programme's changes are counted."""
 

@@ -15,6 +15,8 @@ from controller.model.programme import Programme
 log = logging.getLogger(__name__)
 
 MAX_LINKS = 32
+FORGET_S = 7 * 86_400.0
+"""A source that is not watched any more is forgotten after this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,10 @@ class Links:
         return states
 
     def kept(self, now_s: float) -> KeptLinks:
-        """What the next process must know."""
-        return KeptLinks(tuple(self._links.values()), tuple(sorted(self._lost)), now_s)
+        """What the next process must know, of sources that this one has not begun to watch yet, too."""
+        former = [link for link in self._former.values() if link.silent_s(now_s) < FORGET_S]
+        lost = self._lost | {link.source for link in former if link.grace_until_s <= 0}
+        return KeptLinks((*self._links.values(), *former)[:MAX_LINKS], tuple(sorted(lost)), now_s)
 
     def resume(self, kept: KeptLinks, now_s: float) -> None:
         """Go on from a former process: who was lost stays so until heard, the others have a moment to be heard."""

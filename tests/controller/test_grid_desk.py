@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -54,6 +55,16 @@ def test_the_status_tells_the_limit_with_the_standing_one():
     look(book, grid, NOW_S, 20_000.0)
     limit = grid.status.limit
     assert [limit.at(NOW_S + t).limit_w for t in (0, 60, 660)] == [12_000.0, 9000.0, 12_000.0]
+
+
+def test_each_change_of_the_limit_is_logged_once(caplog):
+    caplog.set_level(logging.INFO)
+    book, grid = desk(standing_limit_w=12_000.0)
+    book.submit(call("c", interval(60.0)), NOW_S)
+    for t in (0, 1, 60, 61, 660, 661):
+        look(book, grid, NOW_S + t, 8000.0)
+    told = [(r.limit_w, r.event_id) for r in caplog.records if r.message == "another limit holds"]
+    assert told == [(9000.0, "c"), (12_000.0, None)]
 
 
 async def test_the_next_process_knows_when_a_source_was_heard(tmp_path):

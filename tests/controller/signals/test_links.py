@@ -5,7 +5,7 @@ import pytest
 from controller.errors import ConfigError
 from controller.grid.loss import GRACE_S
 from controller.model.programme import Programme
-from controller.signals.links import MAX_LINKS, KeptLinks, Links
+from controller.signals.links import FORGET_S, MAX_LINKS, KeptLinks, Links
 from controller.store.plain import from_plain, to_plain
 from tests.fakes.controller_parts import NOW_S
 
@@ -86,6 +86,18 @@ def test_silence_counts_from_the_moment_at_which_the_clock_was_set_back():
     links = watched(NOW_S + 7200)
     assert not state(links, NOW_S).is_lost
     assert state(links, NOW_S + 300).is_lost
+
+
+def test_a_process_that_ends_before_it_watches_a_source_takes_nothing_from_the_next_one():
+    lost = watched()
+    assert state(lost, NOW_S + 301).is_lost
+    brief = Links()
+    brief.resume(lost.kept(NOW_S + 301), NOW_S + 310)
+    again = Links()
+    again.resume(brief.kept(NOW_S + 311), NOW_S + 320)
+    again.watch("vtn", ("dr",), NOW_S + 320)
+    assert state(again, NOW_S + 320).is_lost
+    assert brief.kept(NOW_S + FORGET_S).links == ()
 
 
 def test_there_is_room_for_so_many():
