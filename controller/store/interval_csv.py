@@ -21,6 +21,7 @@ from controller.errors import ConfigError
 MAX_ROWS = 2_000_000
 MAX_W = 1e10
 _MINUTE_S, _DAY_S = 60.0, 86_400.0
+_FIRST_YEAR, _LAST_YEAR = 1971, 9000
 _BLANK = frozenset({"", "null", "nan", "n/a", "na", "-"})
 
 
@@ -107,6 +108,15 @@ def parse(lines: Iterable[str], layout: IntervalLayout, now_s: float) -> Interva
 
 def _rows(lines: Iterable[str], layout: IntervalLayout) -> tuple[list[tuple[datetime.datetime, float, int]], int]:
     reader = csv.DictReader(lines)
+    try:
+        return _read(reader, layout)
+    except csv.Error as error:
+        raise ConfigError(f"line {reader.line_num + 1}: is no CSV: {error}") from error
+
+
+def _read(
+    reader: csv.DictReader[str], layout: IntervalLayout
+) -> tuple[list[tuple[datetime.datetime, float, int]], int]:
     names = [name.strip() for name in reader.fieldnames or ()]
     for column in (layout.time_column, layout.value_column):
         if column not in names:
@@ -143,6 +153,8 @@ def _time(text: str, layout: IntervalLayout, line: int) -> datetime.datetime:
         raise ConfigError(
             f"line {line}: {text!r:.40} is no time; write ISO 8601, such as 2026-08-14T17:00 or 2026-08-14T17:00Z"
         ) from error
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise ConfigError(f"line {line}: {text!r:.40} is no time of a meter; see the column and its format")
     if time.tzinfo is None and layout.zone is None:
         raise ConfigError(f"line {line}: {text!r:.40} has no time zone; name it, e.g. --timezone America/Los_Angeles")
     return time if time.tzinfo is not None else time.replace(tzinfo=layout.zone)

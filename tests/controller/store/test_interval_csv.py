@@ -1,4 +1,10 @@
+import datetime
+import itertools
+import math
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from controller.errors import ConfigError
 from controller.store.interval_csv import IntervalLayout, MeterUnit, parse
@@ -110,3 +116,29 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are():
         read("2026-08-14T17:00,1", head="time,kW")
     with pytest.raises(ConfigError, match="there are none"):
         parse([], layout(), NOW_S)
+
+
+STAMPS = st.datetimes(min_value=datetime.datetime(1, 1, 1), max_value=datetime.datetime(9999, 12, 31)).map(str)
+FIELDS = st.one_of(st.text(max_size=30), STAMPS, st.floats().map(str), st.integers().map(str))
+ROWS = st.lists(st.tuples(FIELDS, FIELDS), max_size=20)
+
+
+@settings(deadline=None)
+@given(ROWS, st.booleans(), st.sampled_from([None, 60.0, 900.0]), st.sampled_from(list(MeterUnit)))
+def test_nonsense_is_refused_or_read_and_never_more(rows, is_end, interval_s, unit):
+    lines = ["time,use\n", *(f"{time},{value}\n" for time, value in rows)]
+    try:
+        data = parse(lines, layout(unit, is_end=is_end, interval_s=interval_s), NOW_S)
+    except ConfigError:
+        return
+    for (start_s, end_s, watts), after in itertools.pairwise([*data.intervals, (NOW_S, NOW_S, 0.0)]):
+        assert 0.0 <= start_s < end_s <= after[0]
+        assert math.isfinite(watts)
+
+
+@pytest.mark.parametrize(
+    "lines", [["time,use\n", '"' + "x" * 200_000 + '",1\n'], ["time,use\n", "a\0b,1\n"], ["time,use\n", '1,"a\n']]
+)
+def test_a_line_that_is_no_csv_is_refused(lines):
+    with pytest.raises(ConfigError, match="line"):
+        parse(lines, layout(), NOW_S)
