@@ -7,7 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from controller.settings.fields import Positive, UtcTime
-from controller.settings.live_feeds import LiveCarbon, LivePrice
+from controller.settings.own_feeds import (
+    MappedCarbonSettings,
+    MappedPriceSettings,
+    PromqlCarbonSettings,
+    PromqlPriceSettings,
+)
+from controller.settings.publisher_feeds import (
+    ElectricityMapsPriceSettings,
+    ElectricityMapsSettings,
+    EnergyChartsSettings,
+    EntsoeSettings,
+    OctopusAgileSettings,
+    UkCarbonSettings,
+    WattTimeSettings,
+)
 from router.settings import Group
 
 
@@ -44,5 +58,14 @@ class CsvFeed(Group):
         return self
 
 
+LivePrice = (
+    ElectricityMapsPriceSettings
+    | EnergyChartsSettings
+    | OctopusAgileSettings
+    | EntsoeSettings
+    | PromqlPriceSettings
+    | MappedPriceSettings
+)
+LiveCarbon = WattTimeSettings | ElectricityMapsSettings | UkCarbonSettings | PromqlCarbonSettings | MappedCarbonSettings
 PriceFeed = Annotated[ConstantFeed | CsvFeed | LivePrice, Field(discriminator="kind")]
 CarbonFeed = Annotated[ConstantFeed | CsvFeed | LiveCarbon, Field(discriminator="kind")]
