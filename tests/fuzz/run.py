@@ -1,4 +1,4 @@
-"""Fuzz the head rewriter and the chunk decoder: ``python -m tests.fuzz.run [TARGET] [libFuzzer's options]``.
+"""Fuzz the readers of what others send: ``python -m tests.fuzz.run [TARGET] [libFuzzer's options]``.
 
 Without a target each of them runs in turn, for a minute each where no -max_total_time is given. What was learnt stays
 in ``.fuzz/corpus``, inputs that break something are left in ``.fuzz`` and belong into tests/fuzz/found.py.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["router.http1"]):
+with atheris.instrument_imports(include=["router.http1", "controller.signals.feeds"]):
     from tests.fuzz.targets import TARGETS
 
 from tests.fuzz.seeds import seeds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.fuzz.feeds import feed_seeds
 from tests.fuzz.found import FOUND
 from tests.smuggling.answers import ANSWERS
 from tests.smuggling.requests import CASES, get, post
@@ -26,6 +27,10 @@ KEYED = b"".join(
 
 def seeds(target: str) -> Iterator[bytes]:
     """Inputs for one of the targets."""
+    if target == "feeds":
+        yield from feed_seeds()
+        yield from FOUND.get(target, ())
+        return
     raws = [b"".join(case.pieces) for case in ANSWERS] if target == "answers" else [case.raw for case in CASES]
     if target == "chunks":
         raws = [raw.partition(b"\r\n\r\n")[2] for raw in (*raws, *(b"".join(case.pieces) for case in ANSWERS))]

@@ -21,6 +21,7 @@ from router.http1.response_head import (
     ResponseReader,
     client_head,
 )
+from tests.fuzz.feeds import check_feeds
 from tests.smuggling.readers import (
     Message,
     Reading,
@@ -229,4 +230,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": check_requests,
     "answers": check_answers,
     "chunks": check_chunks,
+    "feeds": check_feeds,
 }

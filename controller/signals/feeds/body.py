@@ -136,6 +136,11 @@ def shown(value: Any) -> str:
     return ascii(value)[:_SHOWN]
 
 
+def one_line(text: str, most: int = 200) -> str:
+    """A received text as it may stand on a terminal: on one line, without what is not printable, cut off."""
+    return "".join(character for character in " ".join(text[: 4 * most].split()) if character.isprintable())[:most]
+
+
 def _fault(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.errors import SignalError
-from controller.signals.feeds.body import json_of, listing, mapping, number, shown, utc
+from controller.signals.feeds.body import json_of, listing, mapping, number, one_line, shown, utc
 from controller.signals.feeds.outlook import Interval, Outlook, outlook, spans
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.units import USD_PER_MWH, Money
 
 _DAY_S = 86_400.0
-_REMARK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def parse(body: bytes, now_s: float, feed: EnergyCharts) -> Outlook:
         raise SignalError(source, f"unit is {shown(unit)}, not EUR / MWh")
     factor = feed.money.usd_per_mwh(unit, source)
     told = {number(start, source, "unix_seconds"): price for start, price in zip(starts, prices, strict=True)}
-    licence = str(answer.get("license_info", "")).strip()
+    licence = one_line(str(answer.get("license_info", "")))
     return outlook(
         (
             Interval(start_s, end_s, number(told[start_s], source, "price") * factor, now_s)
@@ -68,5 +67,5 @@ def parse(body: bytes, now_s: float, feed: EnergyCharts) -> Outlook:
         ),
         USD_PER_MWH,
         source,
-        f"licence: {' '.join(licence.split())[:_REMARK]}" if licence else "",
+        f"licence: {licence}" if licence else "",
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.errors import SignalError
-from controller.signals.feeds.body import instant, number, shown, utc
+from controller.signals.feeds.body import instant, number, one_line, shown, utc
 from controller.signals.feeds.outlook import MAX_INTERVALS, Interval, Outlook, outlook
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.safe_xml import Element, read_xml
@@ -24,7 +24,6 @@ from controller.signals.feeds.units import USD_PER_MWH, Money
 _DAY_S = 86_400.0
 _RESOLUTION = re.compile(r"P(?:(?P<days>\d)D)?(?:T(?:(?P<hours>\d{1,2})H)?(?:(?P<minutes>\d{1,4})M)?)?")
 _AUCTION = "classificationSequence_AttributeInstanceComponent.position"
-_REASON = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def parse(body: bytes, now_s: float, feed: EntsoePrices) -> Outlook:
     root = read_xml(body, source)
     if root.name == "Acknowledgement_MarketDocument":
         reason = root.text_at("Reason", "text") or "no reason is given"
-        raise SignalError(source, f"nothing is published: {' '.join(reason.split())[:_REASON]}")
+        raise SignalError(source, f"nothing is published: {one_line(reason)}")
     if root.name != "Publication_MarketDocument":
         raise SignalError(source, f"a document {shown(root.name)}, not a Publication_MarketDocument")
     created = root.text_at("createdDateTime")
@@ -95,7 +94,7 @@ def _of_auction(root: Element, feed: EntsoePrices) -> list[Element]:
     series = list(root.all("TimeSeries"))
     chosen = [one for one in series if one.text_at(_AUCTION) in (None, str(feed.auction))]
     if series and not chosen:
-        there = sorted({str(one.text_at(_AUCTION))[:8] for one in series})[:8]
+        there = sorted({one_line(str(one.text_at(_AUCTION)), 8) for one in series})[:8]
         raise SignalError(
             feed.source, f"auction {feed.auction} is not among {', '.join(there)}; set auction to one of them"
         )

@@ -13,6 +13,7 @@ USD_PER_MWH = "usd_per_mwh"
 KG_PER_MWH = "kg_per_mwh"
 _MWH_PER = {"wh": 1e-6, "kwh": 1e-3, "mwh": 1.0, "gwh": 1e3}
 _KG_PER = {"g": 1e-3, "kg": 1.0, "t": 1e3, "lb": LB_KG, "lbs": LB_KG}
+_LONGEST = 40
 _POWER = ("w", "kw", "mw", "gw")
 _SIGNS = {"$": "USD", "us$": "USD", "€": "EUR", "£": "GBP"}
 _HUNDREDTHS = {"p": "GBP", "pence": "GBP", "ct": None, "cent": None, "cents": None, "c": None, "¢": None}
@@ -78,10 +79,12 @@ def kg_per_mwh(unit: str, source: str) -> float:
 
 
 def _halves(unit: str, source: str, what: str) -> tuple[str, str]:
+    if len(unit) > _LONGEST:
+        raise SignalError(source, f"unit {unit[:_LONGEST]!r} ... is not {what}")
     plain = re.sub(r"co2(eq|e)?", "", re.sub(r"[\s_]", "", unit.lower())).replace("per", "/")
     money, slash, energy = plain.partition("/")
     if not slash or not money or not energy:
-        raise SignalError(source, f"unit {unit!r:.60} is not {what}")
+        raise SignalError(source, f"unit {unit!r} is not {what}")
     return money, energy
 
 

@@ -27,6 +27,13 @@ def test_the_licence_of_the_zone_is_told():
     assert "CC BY 4.0" in parse(PRICES, NINE_S, FEED).remark
 
 
+def test_a_licence_cannot_write_on_the_operators_terminal():
+    body = json.dumps({**json.loads(PRICES), "license_info": "free\x1b[2J\n" + "x" * 9000}).encode()
+    remark = parse(body, NINE_S, FEED).remark
+    assert remark.startswith("licence: free[2J x")
+    assert len(remark) < 220
+
+
 async def test_it_is_asked_around_today_by_bidding_zone():
     web = CannedWeb({"https://": PRICES})
     await FEED.ask(web, NINE_S)

@@ -100,6 +100,7 @@ def test_of_two_resolutions_for_one_time_the_finer_holds():
         (DAY.replace(b"<position>42<", b"<position>1.5<"), "position 1.5"),
         (DAY.replace(b"A03", b"A02"), "curveType 'A02'"),
         (DAY[:2000], "cut off"),
+        (DAY.replace(b">1</class", b">\xc2\x9b1</class").replace(b">2</class", b">3</class"), "among 1, 3;"),
     ],
 )
 def test_what_cannot_be_used_is_told(body, says):

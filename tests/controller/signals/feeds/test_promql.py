@@ -1,13 +1,18 @@
 import contextlib
 import json
 
+import aiohttp
 import pytest
 from hypothesis import given
 
+from controller.clock import SystemClock
 from controller.errors import SignalError
+from controller.signals.feeds.fetch import HttpWeb, Pacer, WebOptions
 from controller.signals.feeds.promql import PromqlFeed, parse
 from tests.fakes.feed_parts import NINE_S, CannedWeb, known, sample
 from tests.fakes.feed_strategies import damaged
+from tests.fakes.http_stub import http_stub
+from tests.fakes.prometheus import running_prometheus
 
 SAMPLES = sample("prometheus_range.json")
 FEED = PromqlFeed("http://prometheus:9090/", "grid_price_ct_kwh[30m]", "usd_per_mwh", 11.0, hold_s=600.0)
@@ -51,3 +56,20 @@ def test_what_cannot_be_used_is_told(body, says):
 def test_a_damaged_answer_is_told_and_breaks_nothing(body):
     with contextlib.suppress(SignalError):
         parse(body, NINE_S, FEED)
+
+
+async def test_a_real_prometheus_is_read_with_the_times_of_its_samples(tmp_path):
+    exposition = '# TYPE grid_price_ct_kwh gauge\ngrid_price_ct_kwh{zone="DE"} -1.5\n'
+    async with (
+        http_stub() as stub,
+        running_prometheus(tmp_path, f"{stub.url}/metrics") as prometheus,
+        aiohttp.ClientSession() as session,
+    ):
+        stub.set("/metrics", exposition)
+        await prometheus.until("grid_price_ct_kwh", bool)
+        clock = SystemClock()
+        feed = PromqlFeed(prometheus.url, 'grid_price_ct_kwh{zone="DE"}[1m]', "usd_per_mwh", 11.0, hold_s=600.0)
+        now_s = clock.wall_s()
+        series = known(await feed.ask(HttpWeb(session, WebOptions(), Pacer(clock)), now_s), now_s)
+    assert series.at(now_s) == pytest.approx(-16.5)
+    assert 540 < series.end_s - now_s <= 600

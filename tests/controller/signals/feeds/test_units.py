@@ -50,6 +50,7 @@ def test_rates_become_kg_per_mwh(unit, factor):
         (EUR, "EUR", "not a price of energy"),
         (EUR, "euro/MWh", "no price of energy"),
         (EUR, "EUR/day", "no price of energy"),
+        (EUR, "E" * 99, "EE' ... is not"),
         (Money("EUR"), "EUR/MWh", "set usd_per_unit, how many USD one EUR is"),
     ],
 )
