@@ -48,3 +48,23 @@ def test_what_is_not_configured_is_absent_and_a_bad_recording_is_told(tmp_path):
     }
     with pytest.raises(ConfigError, match=r"no\.csv"):
         still_feed(SignalSettings(price_usd_per_mwh=recording), "price_usd_per_mwh", 0.0)
+
+
+async def test_what_was_kept_is_taken_up_by_the_same_configuration_alone(tmp_path):
+    clock = SystemClock()
+    now_s = clock.wall_s()
+    path = tmp_path / "prices.json"
+    path.write_text(f"[[{now_s - 60}, 100]]")
+    mapping = mapped("http://x", unit="EUR/MWh", usd_per_unit=1.0) | {"url": None, "path": str(path)}
+
+    async def read(until: type, **change) -> Series | Missing:
+        signals = SignalSettings(price_usd_per_mwh=mapping | change)
+        async with open_feeds(signals, clock, now_s, tmp_path) as feeds:
+            while not isinstance(known := feeds.price_usd_per_mwh.read(now_s), until):
+                await asyncio.sleep(0.01)
+        return known
+
+    await read(Series)
+    path.unlink()
+    assert (await read(Series)).values == (100.0,)
+    assert isinstance(await read(Missing, usd_per_unit=2.0), Missing)
