@@ -44,7 +44,7 @@ from controller.meter_desk import MeterDesk, MeterDeskParts
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site
 from controller.model.programme import Programme
-from controller.ports import Actuator, EngineClient
+from controller.ports import EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import quality_book
 from controller.signals.calls import CallBook
@@ -186,18 +186,9 @@ async def assemble(
             barred=quality.barred,
         )
         allocation = AllocationBoard()
-        publishers: list[Actuator] = [allocation]
-        redis: RedisPublisher | None = None
-        if endpoints.redis_url is not None:
-            redis = RedisPublisher(
-                endpoints.redis_url,
-                clock,
-                key=endpoints.redis_key,
-                password=endpoints.redis_password,
-                tls=endpoints.redis_tls,
-            )
+        redis = _redis(endpoints, clock)
+        if redis is not None:
             stack.push_async_callback(redis.close)
-            publishers.append(redis)
         telemetry = Telemetry(site, policy.precedence)
         telemetry.registry.register(FeedMetrics((price_usd_per_mwh, carbon_kg_per_mwh), clock))
         rates = RatesBoard()
@@ -217,7 +208,7 @@ async def assemble(
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),
-            publishers=tuple(publishers),
+            publishers=(allocation,) if redis is None else (allocation, redis),
             instances=tasks,
             custody=Custody(site, tasks, telemetry, custody, inherited.sleepers),
             recorder=ledger,
@@ -228,7 +219,9 @@ async def assemble(
             watchers=(lambda status: meter.take(status.observation), grid.take, board.take),
         )
         runner = Runner(parts, inherited.memory, options.pace)
-        app = build_app(Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality)), board, options.token)
+        app = build_app(
+            Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality, site.name)), board, options.token
+        )
         canary = CanaryParts(
             book=quality,
             engines=endpoints.engines,
@@ -242,6 +235,18 @@ async def assemble(
         sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
         stack.push_async_callback(_end, sending)
         yield Service(app, runner, board, ledger, book)
+
+
+def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:
+    if endpoints.redis_url is None:
+        return None
+    return RedisPublisher(
+        endpoints.redis_url,
+        clock,
+        key=endpoints.redis_key,
+        password=endpoints.redis_password,
+        tls=endpoints.redis_tls,
+    )
 
 
 def _opened_quality(canary: CanarySetup, site: Site, ledger: Ledger) -> QualityBook:

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
+from controller import event_cli
 from controller.agent.options import AgentOptions
 from controller.clock import SystemClock
 from controller.errors import ConfigError, ControllerError
@@ -332,6 +333,21 @@ def schema() -> None:
     typer.echo(json.dumps(settings.Settings.model_json_schema(), indent=2, sort_keys=True))
 
 
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("controller", "router"):
+            raise
+        raise ConfigError(
+            f"this command needs the package {error.name!r}, which the bare install leaves out; "
+            "run: pip install 'wattroute[controller]'"
+        ) from error
+
+
+event_cli.add_to(app, _import)
+
+
 def main() -> None:
     """Entry point of `wattroute`."""
     _run(app, sys.argv[1:])
@@ -348,18 +364,6 @@ def _run(command: Callable[..., Any], arguments: list[str]) -> None:
     except ControllerError as error:
         typer.echo(f"wattroute: {error}", err=True)
         sys.exit(error.exit_code)
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in ("controller", "router"):
-            raise
-        raise ConfigError(
-            f"this command needs the package {error.name!r}, which the bare install leaves out; "
-            "run: pip install 'wattroute[controller]'"
-        ) from error
 
 
 def _log_to_stderr(level: str) -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -16,9 +15,9 @@ from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
 from controller.dashboard.access import error_response
-from controller.dashboard.event_request import chosen_id, events_json, read_request
-from controller.errors import CallRefused, StoreError
-from controller.model.call import OPERATOR
+from controller.dashboard.events_api import EventsApi, EventsParts
+from controller.errors import StoreError
+from controller.model.observation import Reading
 from controller.runner import Runner
 from controller.signals.calls import CallBook
 from controller.signals.quality_book import BarRefused, QualityBook
@@ -41,6 +40,7 @@ class ApiParts:
     telemetry: Telemetry
     clock: Clock
     quality: QualityBook
+    site: str = "site"
 
 
 class Api:
@@ -49,14 +49,14 @@ class Api:
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._began_s = parts.clock.wall_s()
+        self._events = EventsApi(EventsParts(parts.calls, parts.clock, parts.runner.hasten, self._present_w))
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         app.router.add_get("/v1/allocation", self.allocation)
         app.router.add_get("/v1/energy-rates", self.energy_rates)
-        app.router.add_get("/v1/events", self.list_events)
-        app.router.add_post("/v1/events", self.add_event)
-        app.router.add_delete("/v1/events/{event_id}", self.cancel_event)
+        self._events.add_to(app)
+        app.router.add_get("/v1/site", self.site)
         app.router.add_get("/v1/quality", self.quality)
         app.router.add_post("/v1/quality/barred/{name}", self.bar)
         app.router.add_delete("/v1/quality/barred/{name}", self.lift)
@@ -89,45 +89,9 @@ class Api:
             return web.Response(status=304, headers=headers)
         return web.Response(body=posted.body, content_type="application/json", headers=headers)
 
-    async def list_events(self, request: web.Request) -> web.Response:
-        """Events pending, active, or ended within the last hour."""
-        now_s = self._parts.clock.wall_s()
-        views = self._parts.calls.calls(now_s)
-        return web.json_response({"events": [told for view in views for told in events_json(view, now_s)]})
-
-    async def add_event(self, request: web.Request) -> web.Response:
-        """Take in a call to curtail; 201 with the event."""
-        if request.content_type != "application/json":
-            return error_response(415, "send the body as Content-Type: application/json")
-        now_s = self._parts.clock.wall_s()
-        try:
-            data = json.loads(await request.read())
-        except (ValueError, RecursionError) as error:
-            return error_response(400, f"the body is not JSON: {error}")
-        book = self._parts.calls
-        try:
-            wanted = read_request(data)
-            event_id = chosen_id(wanted, book.calls(now_s), now_s)
-            book.submit(wanted.call(event_id, now_s), now_s, raw=json.dumps(data))
-        except CallRefused as error:
-            return error_response(409 if error.is_conflict else 400, str(error))
-        self._parts.runner.hasten()
-        headers = {"Location": f"/v1/events/{event_id}"}
-        return web.json_response(self._told(event_id, now_s), status=201, headers=headers)
-
-    async def cancel_event(self, request: web.Request) -> web.Response:
-        """End an event now."""
-        now_s = self._parts.clock.wall_s()
-        event_id = request.match_info["event_id"]
-        if self._parts.calls.cancel(OPERATOR, event_id, now_s) is None:
-            return error_response(404, f"no pending or active event {event_id!r:.80}; GET /v1/events lists them")
-        self._parts.runner.hasten()
-        return web.json_response(self._told(event_id, now_s))
-
-    def _told(self, event_id: str, now_s: float) -> dict[str, Any]:
-        views = self._parts.calls.calls(now_s)
-        is_it = next(view for view in views if (view.call.source, view.call.call_id) == (OPERATOR, event_id))
-        return events_json(is_it, now_s)[0]
+    async def site(self, request: web.Request) -> web.Response:
+        """Whose controller this is, so that a call does not reach another site's."""
+        return web.json_response({"site": self._parts.site, "measured_w": self._present_w()})
 
     async def quality(self, request: web.Request) -> web.Response:
         """What canaries tell of each pool, and who is barred."""
@@ -157,6 +121,11 @@ class Api:
             return error_response(404, f"{name!r:.80} is not barred; GET /v1/quality lists what is")
         self._changed()
         return web.json_response(dataclasses.asdict(barred))
+
+    def _present_w(self) -> float | None:
+        status = self._parts.runner.status
+        power = None if status is None else status.observation.site_power
+        return power.value_w if isinstance(power, Reading) else None
 
     def _changed(self) -> None:
         self._parts.telemetry.take_quality(self._parts.quality.report())

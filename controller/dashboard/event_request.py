@@ -1,21 +1,37 @@
-"""An operator's call to curtail as the API takes it in, and calls as it tells them."""
+"""An operator's call to curtail as the API takes it in: one commitment, or a schedule of several; pure."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from controller.errors import CallRefused
-from controller.model.call import OPERATOR, Asked, Call, CallInterval, CallState, Commitment
+from controller.model.call import MAX_INTERVALS, OPERATOR, Asked, Call, CallInterval, Commitment
 from controller.signals.call_views import CallView
 
 MAX_LIMIT_W = 1e9
 MAX_START_IN_S = 30 * 86_400.0
 MAX_DURATION_S = 7 * 86_400.0
 MAX_RAMP_S = 3600.0
+MAX_LEVEL = 100.0
+FORMS = {
+    "limit_w": (Asked.AT_MOST_W, MAX_LIMIT_W),
+    "below_baseline_w": (Asked.BELOW_BASELINE_W, MAX_LIMIT_W),
+    "below_baseline_frac": (Asked.BELOW_BASELINE_FRAC, 1.0),
+    "below_present_w": (Asked.BELOW_PRESENT_W, MAX_LIMIT_W),
+    "level": (Asked.LEVEL, MAX_LEVEL),
+}
+"""Keys that say what is asked for, with the largest value of each; a request or an interval has one of them."""
+_INTERVAL_KEYS = frozenset((*FORMS, "duration_s"))
+_REQUEST_KEYS = frozenset(
+    (
+        *_INTERVAL_KEYS,
+        *("intervals", "start_in_s", "start", "ramp_s", "event_id", "programme", "is_test", "priority", "dry_run"),
+    )
+)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -24,22 +40,48 @@ class EventRequest:
     """What an operator asks for.
 
     Attributes:
-        limit_w: most the site may draw at its metering point.
-        start_in_s, duration_s: from now on.
-        ramp_s: time after the start by which the limit must be met.
+        stretches: (what is asked for, for how long in s), one after the other.
+        start_s: wall clock; None for now.
+        start_in_s: from then on.
+        ramp_s: time after each start by which its limit is met; None takes the programme's.
+        dry_run: whether it is only to be told what would hold.
     """
 
-    limit_w: float
-    duration_s: float
+    stretches: tuple[tuple[Commitment, float], ...]
+    start_s: float | None = None
     start_in_s: float = 0.0
-    ramp_s: float = 30.0
+    ramp_s: float | None = None
     event_id: str | None = None
+    programme: str = OPERATOR
+    is_test: bool = False
+    priority: int | None = None
+    dry_run: bool = False
 
     def call(self, event_id: str, now_s: float) -> Call:
-        """The same as a call."""
-        start_s = now_s + self.start_in_s
-        interval = CallInterval(start_s, start_s + self.duration_s, Commitment(Asked.AT_MOST_W, self.limit_w))
-        return Call(event_id, OPERATOR, OPERATOR, now_s, now_s, (interval,), ramp_s=self.ramp_s)
+        """The same as a call.
+
+        Raises:
+            CallRefused: it begins too far ahead.
+        """
+        from_s = now_s if self.start_s is None else self.start_s
+        if from_s > now_s + MAX_START_IN_S:
+            raise CallRefused(f"start is {from_s - now_s:.0f} s ahead, more than {MAX_START_IN_S:g}")
+        from_s += self.start_in_s
+        intervals = []
+        for commitment, duration_s in self.stretches:
+            intervals.append(CallInterval(from_s, from_s + duration_s, commitment))
+            from_s += duration_s
+        return Call(
+            event_id,
+            OPERATOR,
+            self.programme,
+            received_s=now_s,
+            modified_s=now_s,
+            intervals=tuple(intervals),
+            priority=self.priority,
+            ramp_s=self.ramp_s,
+            is_test=self.is_test,
+        )
 
 
 def read_request(data: Any) -> EventRequest:
@@ -48,22 +90,43 @@ def read_request(data: Any) -> EventRequest:
     Raises:
         CallRefused: naming the key, the value and what is expected.
     """
-    if not isinstance(data, dict):
-        raise CallRefused(f"a JSON object is expected, not {type(data).__name__}")
-    known = {field.name for field in dataclasses.fields(EventRequest)}
-    strangers = sorted(map(str, set(data) - known))
-    if strangers:
-        raise CallRefused(f"unknown key {strangers[0]!r}; known are {', '.join(sorted(known))}")
+    _refuse_strangers(data, _REQUEST_KEYS, "")
     event_id = data.get("event_id")
     if event_id is not None and not (isinstance(event_id, str) and _ID.fullmatch(event_id)):
         raise CallRefused(f"event_id {event_id!r:.80} is not a name of 1 to 64 letters, digits, '.', '_' and '-'")
+    if "start" in data and "start_in_s" in data:
+        raise CallRefused("start and start_in_s both say when it begins; leave one out")
+    programme = data.get("programme", OPERATOR)
+    if not isinstance(programme, str):
+        raise CallRefused(f"programme is {programme!r:.40}; write the name of a configured programme")
+    priority = None if data.get("priority") is None else int(_number(data, "priority", 0.0, 1e6))
+    ramp_s = None if data.get("ramp_s") is None else _number(data, "ramp_s", 0.0, MAX_RAMP_S)
     return EventRequest(
-        limit_w=_number(data, "limit_w", 0.0, MAX_LIMIT_W),
-        duration_s=_number(data, "duration_s", 1.0, MAX_DURATION_S),
+        stretches=_stretches(data),
+        start_s=None if "start" not in data else read_time_s(data["start"], "start"),
         start_in_s=_number(data, "start_in_s", 0.0, MAX_START_IN_S, default=0.0),
-        ramp_s=_number(data, "ramp_s", 0.0, MAX_RAMP_S, default=30.0),
+        ramp_s=ramp_s,
         event_id=event_id,
+        programme=programme,
+        is_test=_flag(data, "is_test"),
+        priority=priority,
+        dry_run=_flag(data, "dry_run"),
     )
+
+
+def read_time_s(value: Any, key: str) -> float:
+    """Wall clock of an ISO 8601 time with its offset.
+
+    Raises:
+        CallRefused: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError("no offset")
+        return moment.timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CallRefused(f"{key} is {value!r:.40}; write a time with its offset, as 2026-07-14T17:00:00Z") from error
 
 
 def chosen_id(request: EventRequest, views: tuple[CallView, ...], now_s: float) -> str:
@@ -81,23 +144,61 @@ def chosen_id(request: EventRequest, views: tuple[CallView, ...], now_s: float) 
     return next(name for name in (base, *(f"{base}-{n}" for n in range(2, len(taken) + 3))) if name not in taken)
 
 
-def events_json(view: CallView, now_s: float) -> list[dict[str, Any]]:
-    """The limits that a call comes to."""
-    over = {CallState.CANCELLED: "ended", CallState.OPTED_OUT: "opted_out"}.get(view.state)
-    told = []
-    for event in view.events:
-        state = event.state(now_s)
-        named = over or (state.value if state is not None else "ended")
-        told.append({**dataclasses.asdict(event), "state": named})
-    return told
+def _stretches(data: dict[str, Any]) -> tuple[tuple[Commitment, float], ...]:
+    if "intervals" not in data:
+        return (_stretch(data, ""),)
+    mixed = sorted(_INTERVAL_KEYS & set(data))
+    if mixed:
+        raise CallRefused(f"{mixed[0]} stands beside intervals; write it in each of them")
+    intervals = data["intervals"]
+    if not isinstance(intervals, list) or not 0 < len(intervals) <= MAX_INTERVALS:
+        raise CallRefused(f"intervals is {intervals!r:.40}; write a list of 1 to {MAX_INTERVALS} objects")
+    out = []
+    for n, interval in enumerate(intervals):
+        _refuse_strangers(interval, _INTERVAL_KEYS, f"intervals[{n}].")
+        asks = any(key in interval for key in FORMS)
+        out.append(
+            _stretch(interval, f"intervals[{n}].")
+            if asks
+            else (Commitment(Asked.NOTHING), _number(interval, "duration_s", 1.0, MAX_DURATION_S, f"intervals[{n}]."))
+        )
+    return tuple(out)
 
 
-def _number(data: dict[str, Any], key: str, least: float, most: float, *, default: float | None = None) -> float:
+def _stretch(data: dict[str, Any], where: str) -> tuple[Commitment, float]:
+    forms = [key for key in FORMS if key in data]
+    if not forms:
+        raise CallRefused(f"{where}limit_w is missing; write one of {', '.join(FORMS)}")
+    if len(forms) > 1:
+        raise CallRefused(f"{where}{forms[0]} and {forms[1]} both say what is asked for; leave one out")
+    asked, most = FORMS[forms[0]]
+    value = _number(data, forms[0], 0.0, most, where)
+    return Commitment(asked, value), _number(data, "duration_s", 1.0, MAX_DURATION_S, where)
+
+
+def _refuse_strangers(data: Any, known: frozenset[str], where: str) -> None:
+    if not isinstance(data, dict):
+        raise CallRefused(f"{where.rstrip('.') or 'the body'}: a JSON object is expected, not {type(data).__name__}")
+    strangers = sorted(map(str, set(data) - known))
+    if strangers:
+        raise CallRefused(f"{where}unknown key {strangers[0]!r:.80}; known are {', '.join(sorted(known))}")
+
+
+def _flag(data: dict[str, Any], key: str) -> bool:
+    value = data.get(key, False)
+    if not isinstance(value, bool):
+        raise CallRefused(f"{key} is {value!r:.40}; write true or false")
+    return value
+
+
+def _number(
+    data: dict[str, Any], key: str, least: float, most: float, where: str = "", *, default: float | None = None
+) -> float:
     value = data.get(key, default)
     if value is None:
-        raise CallRefused(f"{key} is missing; write a number from {least:g} to {most:g}")
+        raise CallRefused(f"{where}{key} is missing; write a number from {least:g} to {most:g}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise CallRefused(f"{key} is {value!r:.40}; write a number from {least:g} to {most:g}")
+        raise CallRefused(f"{where}{key} is {value!r:.40}; write a number from {least:g} to {most:g}")
     if not least <= value <= most:
-        raise CallRefused(f"{key} is {value!r:.40}, outside {least:g} to {most:g}")
+        raise CallRefused(f"{where}{key} is {value!r:.40}, outside {least:g} to {most:g}")
     return float(value)

@@ -72,17 +72,12 @@ class CallViews:
                 self._tell(kept, "call cannot be followed", each.reason)
             for event_id in resolved.clipped:
                 self._tell(kept, "limit raised to the least that is sane", event_id)
-        view = CallView(
-            call=kept.call,
-            state=state,
-            events=resolved.events,
-            unresolved=resolved.unresolved,
-            clipped=resolved.clipped,
-            frozen=froze.kept.frozen,
-            cancelled_s=kept.cancelled_s,
-            opted_out_s=kept.opted_out_s,
-        )
-        return froze.kept, view, resolved
+        return froze.kept, _view(froze.kept, state, resolved), resolved
+
+    def preview(self, kept: KeptCall, programme: Programme, now_s: float) -> CallView:
+        """What a call that is not kept would come to, by what is known now."""
+        froze = freeze(kept, programme, self._references, now_s)
+        return _view(froze.kept, kept.state(now_s), froze.kept.resolved(programme, froze.references))
 
     def forget(self, keys: Iterable[tuple[str, str]]) -> None:
         """These calls are held no more."""
@@ -125,3 +120,16 @@ class CallViews:
         self._told.add(told)
         extra = {"source": kept.call.source, "call_id": kept.call.call_id, "reason": reason}
         log.warning(message, extra=extra)
+
+
+def _view(kept: KeptCall, state: CallState, resolved: Resolved) -> CallView:
+    return CallView(
+        call=kept.call,
+        state=state,
+        events=resolved.events,
+        unresolved=resolved.unresolved,
+        clipped=resolved.clipped,
+        frozen=kept.frozen,
+        cancelled_s=kept.cancelled_s,
+        opted_out_s=kept.opted_out_s,
+    )

@@ -221,23 +221,35 @@ class CallBook:
         self._forget(now_s)
         return sum(1 for kept in self._kept.values() if not kept.is_over(now_s))
 
+    def preview(self, call: Call, now_s: float) -> CallView:
+        """What a call would come to if it were submitted now; nothing is kept, drawn by chance or recorded.
+
+        Raises:
+            CallRefused: it would not be followed, and why.
+        """
+        return self._views.preview(KeptCall(call), self._terms(call, now_s), now_s)
+
     def _admitted(self, call: Call, now_s: float, raw: str) -> Programme:
         known = (call.source, call.call_id, call.modified_s)
         if known in self._refused_before:
             raise self._refused_before[known]
         try:
-            if admit.is_stale(call, self._gone.get((call.source, call.call_id))):
-                raise CallRefused(f"call {call.call_id!r:.80} is over", is_conflict=True, cause=Refusal.REPLAYED.value)
             if len(raw) > admit.MAX_RAW_CHARS:
                 raise CallRefused(f"the message has {len(raw)} characters, more than {admit.MAX_RAW_CHARS}")
-            others = [k for key, k in self._kept.items() if key != known[:2] and not k.is_over(now_s)]
-            intervals = sum(len(kept.call.intervals) for kept in others)
-            changes = tuple(self._changes.get(call.programme, ()))
-            held = Known(len(others), intervals, changes)
-            return admit.check(call, self.programmes.get(call.programme), held, now_s)
+            return self._terms(call, now_s)
         except CallRefused as error:
             self._refuse(call, error, now_s, raw)
             raise
+
+    def _terms(self, call: Call, now_s: float) -> Programme:
+        """The terms on which a call is taken in; raises `CallRefused` where it is not."""
+        key = (call.source, call.call_id)
+        if admit.is_stale(call, self._gone.get(key)):
+            raise CallRefused(f"call {call.call_id!r:.80} is over", is_conflict=True, cause=Refusal.REPLAYED.value)
+        others = [kept for known, kept in self._kept.items() if known != key and not kept.is_over(now_s)]
+        intervals = sum(len(kept.call.intervals) for kept in others)
+        changes = tuple(self._changes.get(call.programme, ()))
+        return admit.check(call, self.programmes.get(call.programme), Known(len(others), intervals, changes), now_s)
 
     def _refuse(self, call: Call, error: CallRefused, now_s: float, raw: str) -> None:
         """Count a refusal, record and tell it; the same message once more is refused without that."""
