@@ -41,7 +41,6 @@ class Refusal(StrEnum):
     RATE = "too_many_changes"
     FULL = "book_full"
     REPLAYED = "replayed"
-    CONFLICT = "conflict"
 
 
 class Draws(Protocol):
