@@ -41,6 +41,7 @@ class Refusal(StrEnum):
     RATE = "too_many_changes"
     FULL = "book_full"
     REPLAYED = "replayed"
+    CONFLICT = "conflict"
 
 
 class Draws(Protocol):

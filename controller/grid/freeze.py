@@ -47,8 +47,8 @@ def freeze(kept: KeptCall, programme: Programme, source: ReferenceSource, now_s:
     """Freeze what has begun and is known; what is not known yet is tried again at the next look."""
     frozen, steps = kept.frozen, []
     baseline = frozen.baseline
-    needed = frozen.frozen_s is None and needs_baseline(kept.call, programme)
-    if frozen.frozen_s is None and not kept.is_over(now_s) and (needed or now_s >= kept.call.start_s):
+    if frozen.frozen_s is None and not kept.is_over(now_s):
+        needed = needs_baseline(kept.call, programme)
         tell = source.baseline if needed else source.by_rule
         baseline = tell(programme, kept.call.start_s, now_s, kept.call.end_s)
         if now_s >= kept.call.start_s and (baseline is not None or not needed):

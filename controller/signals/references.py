@@ -48,7 +48,6 @@ class References:
         self._baselines = baselines
         self._prepare_s = prepare_s
         self._modelled_w: float | None = None
-        self._guessed_s: float | None = None
         self._guesses: dict[tuple[str, float, float | None], _Guess] = {}
 
     def take(self, time_s: float, power_w: float | None, modelled_w: float | None = None) -> None:
@@ -96,10 +95,6 @@ class References:
         guess = self._guesses.get(key)
         if guess is not None and now_s - guess.made_s < GUESS_S and not (has_begun and guess.made_s < start_s):
             return guess.value_w
-        if not has_begun and now_s == self._guessed_s:  # one at a look: a read takes tens of milliseconds of the loop
-            return None if guess is None else guess.value_w
-        if not has_begun:
-            self._guessed_s = now_s
         try:
             value_w = self._baselines.baseline_w(programme, start_s, now_s, end_s)
         except StoreError as error:

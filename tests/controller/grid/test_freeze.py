@@ -56,15 +56,6 @@ def test_an_absolute_limit_takes_the_rules_baseline_for_the_account_and_no_lesse
     assert freeze(kept, TERMS, Told(rule_w=50.0), NOW_S).references.baseline_w == 50.0
 
 
-def test_a_baseline_that_no_limit_hangs_on_is_not_asked_for_before_the_start():
-    class Asked:
-        def by_rule(self, *_):
-            raise AssertionError("asked")
-
-    kept = KeptCall(call("c", interval(60.0)))
-    assert freeze(kept, TERMS, Asked(), NOW_S).kept is kept
-
-
 def test_each_interval_is_counted_from_the_draw_of_its_own_start():
     ask = (Asked.BELOW_PRESENT_W, 10.0)
     kept = KeptCall(call("c", interval(0.0, 60.0, *ask), interval(60.0, 60.0, *ask)))

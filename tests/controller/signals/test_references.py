@@ -69,18 +69,3 @@ def test_the_present_draw_is_that_of_the_start_where_it_was_seen():
     assert references.present(NOW_S + 5, NOW_S + 100).value_w == 500.0
     assert references.present(NOW_S - 9999, NOW_S + 100).value_w == 300.0
     assert references.present(NOW_S + 200, NOW_S + 100).value_w == 300.0
-
-
-def test_of_many_pending_calls_one_is_guessed_at_each_look_and_those_that_begin_are_read():
-    store = Store(700.0)
-    references = References(store)
-    starts_s = [NOW_S + 100 + n for n in range(3)]
-    told = [references.by_rule(TERMS, start_s, NOW_S) for start_s in starts_s]
-    assert (len(store.asked), told[1:]) == (1, [None, None])
-    for look in (1, 2):
-        told = [references.by_rule(TERMS, start_s, NOW_S + look) for start_s in starts_s]
-    assert [each.value_w for each in told] == [700.0] * 3
-    assert len(store.asked) == 3
-    for start_s in starts_s:
-        references.by_rule(TERMS, start_s, NOW_S + 200)
-    assert len(store.asked) == 6

@@ -70,7 +70,7 @@ async def follower(
     """A VEN of the programme ``shed``, on the terms of ``dr``."""
     clock = VirtualClock(time.time())
     references = References()
-    references.history.take(clock.wall_s() - 1, 20_000.0)
+    references.take(clock.wall_s() - 1, 20_000.0)
     book = book or CallBook(recorder or ListRecorder(), {"dr": terms}, references)
     spec = VenSpec("utility", vtn.url, {"shed": "dr"} if programmes is None else programmes, **options)
     registry = CollectorRegistry()

@@ -80,6 +80,10 @@ class FakeVtn:
         self.faults.append(fault)
         return fault
 
+    def lose_answers(self, pattern: str, times: int) -> Fault:
+        """Do what is asked, and break the connection instead of answering."""
+        return self.fail(pattern, "lost", times)
+
     def mend(self) -> None:
         self.faults.clear()
 
@@ -123,6 +127,8 @@ class FakeVtn:
         if self.date_offset_s:
             shifted = time.time() + self.date_offset_s
             response.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(shifted))
+        if fault is not None and fault.kind == "lost" and request.transport is not None:
+            request.transport.abort()
         if fault is not None and response.status == 200:
             return await worse(fault, request, response.body)
         return response

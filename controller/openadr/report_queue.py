@@ -1,0 +1,223 @@
+"""Reports that wait to be sent, in a file: none is lost or made twice by an outage of the VTN or a restart.
+
+Each report is kept in one transaction with the mark up to which its descriptor's reports are made. SQLite, WAL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from controller.errors import StoreError
+
+FILE_NAME = "openadr-reports.sqlite"
+VERSION = 1
+MAX_WAITING = 20_000
+"""Reports of one VTN that wait; beyond, the oldest go."""
+KEEP_SENT_S = 7 * 86_400.0
+KEEP_MARKS_S = 400 * 86_400.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS reports (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, vtn TEXT NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL,
+  body TEXT NOT NULL, made_s REAL NOT NULL, is_tried INTEGER NOT NULL DEFAULT 0, sent_s REAL, report_id TEXT,
+  UNIQUE (vtn, event_id, name));
+CREATE INDEX IF NOT EXISTS reports_waiting ON reports (vtn, number) WHERE sent_s IS NULL;
+CREATE TABLE IF NOT EXISTS marks (
+  vtn TEXT NOT NULL, event_id TEXT NOT NULL, line TEXT NOT NULL, number INTEGER NOT NULL, at_s REAL NOT NULL,
+  PRIMARY KEY (vtn, event_id, line));
+"""
+_HEARD = "heard"
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A report that is to be sent.
+
+    Attributes:
+        body: its JSON.
+        is_tried: whether it was sent before, with an end that is not known.
+        report_id: of the VTN, where it has taken an earlier form.
+    """
+
+    number: int
+    event_id: str
+    name: str
+    body: str
+    is_tried: bool
+    report_id: str | None
+
+
+class ReportQueue:
+    """Opens or creates the file; safe to call from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            StoreError: it cannot be opened, or is no queue of this version.
+        """
+        self.path = path
+        self._guard = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise StoreError(f"{path}: is of version {version}, this one reads {VERSION}; move it away")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path}: not usable for reports: {error}; move it away") from error
+
+    def heard_s(self, vtn: str, event_id: str, heard_s: float) -> float:
+        """When an event was first heard of, by any process; `heard_s` where it is now.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        insert = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?, 0, ?)"
+        select = "SELECT at_s FROM marks WHERE vtn = ? AND event_id = ? AND line = ?"
+
+        def ask(db: sqlite3.Connection) -> float:
+            db.execute(insert, (vtn, event_id, _HEARD, heard_s))
+            return float(db.execute(select, (vtn, event_id, _HEARD)).fetchone()[0])
+
+        return self._with(ask)
+
+    def mark(self, vtn: str, event_id: str, line: str) -> int:
+        """Number of the last report of a descriptor that was made; -1 before the first.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        select = "SELECT number FROM marks WHERE vtn = ? AND event_id = ? AND line = ?"
+        row = self._with(lambda db: db.execute(select, (vtn, event_id, line)).fetchone())
+        return -1 if row is None else int(row[0])
+
+    def put(self, vtn: str, report: tuple[str, str, str], mark: tuple[str, int], now_s: float) -> int:
+        """Keep a report, and the mark of its descriptor with it; one of the same name takes the earlier one's place.
+
+        Args:
+            vtn: name of the VTN.
+            report: id of its event, its name, and its JSON.
+            mark: the descriptor's line, and the report's number in it.
+            now_s: wall clock.
+
+        Returns:
+            How many older ones went for want of room.
+
+        Raises:
+            StoreError: nothing was kept.
+        """
+        event_id, name, body = report
+        upsert = (
+            "INSERT INTO reports (vtn, event_id, name, body, made_s) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (vtn, event_id, name) DO UPDATE SET body = excluded.body, made_s = excluded.made_s, "
+            "sent_s = NULL"
+        )
+
+        def write(db: sqlite3.Connection) -> int:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.execute(upsert, (vtn, event_id, name, body, now_s))
+                db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)", (vtn, event_id, *mark, now_s))
+                gone = _trimmed(db, vtn, now_s)
+                db.execute("COMMIT")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            return gone
+
+        return self._with(write)
+
+    def body(self, vtn: str, event_id: str, name: str) -> str | None:
+        """JSON of a report that is kept, sent or not; None without one.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        select = "SELECT body FROM reports WHERE vtn = ? AND event_id = ? AND name = ?"
+        row = self._with(lambda db: db.execute(select, (vtn, event_id, name)).fetchone())
+        return None if row is None else str(row[0])
+
+    def waiting(self, vtn: str, most: int) -> tuple[Waiting, ...]:
+        """The oldest reports that are to be sent.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        select = (
+            "SELECT number, event_id, name, body, is_tried, report_id FROM reports "
+            "WHERE vtn = ? AND sent_s IS NULL ORDER BY number LIMIT ?"
+        )
+        rows = self._with(lambda db: db.execute(select, (vtn, most)).fetchall())
+        return tuple(
+            Waiting(n, event_id, name, body, bool(tried), told) for n, event_id, name, body, tried, told in rows
+        )
+
+    def count(self, vtn: str) -> int:
+        """How many wait.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        select = "SELECT COUNT(*) FROM reports WHERE vtn = ? AND sent_s IS NULL"
+        return int(self._with(lambda db: db.execute(select, (vtn,)).fetchone())[0])
+
+    def tried(self, waiting: Waiting) -> None:
+        """A report is about to be sent: from now on the VTN may have it.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        self._with(lambda db: db.execute("UPDATE reports SET is_tried = 1 WHERE number = ?", (waiting.number,)))
+
+    def sent(self, waiting: Waiting, report_id: str | None, now_s: float) -> None:
+        """The VTN has taken it, or refused it for good; one that was changed meanwhile goes on waiting.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        update = (
+            "UPDATE reports SET report_id = COALESCE(?, report_id), "
+            "sent_s = CASE WHEN body = ? THEN ? ELSE NULL END WHERE number = ?"
+        )
+        self._with(lambda db: db.execute(update, (report_id, waiting.body, now_s, waiting.number)))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._guard:
+            self._db.close()
+
+    def _with(self, ask: Callable[[sqlite3.Connection], Result]) -> Result:
+        with self._guard:
+            try:
+                return ask(self._db)
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}; see that its disk has room and is sound") from error
+
+
+def _trimmed(db: sqlite3.Connection, vtn: str, now_s: float) -> int:
+    """Let go of what is long sent or forgotten, and of what there is no room for; how many unsent ones went."""
+    db.execute(
+        "DELETE FROM reports WHERE vtn = ? AND sent_s < ? AND name != 'OPERATING_STATE-now'", (vtn, now_s - KEEP_SENT_S)
+    )
+    db.execute("DELETE FROM reports WHERE vtn = ? AND sent_s < ?", (vtn, now_s - KEEP_MARKS_S))
+    db.execute("DELETE FROM marks WHERE vtn = ? AND at_s < ? AND line != ?", (vtn, now_s - KEEP_MARKS_S, _HEARD))
+    forgotten = "SELECT event_id FROM marks WHERE vtn = ?1 AND line != ?2"
+    db.execute(
+        f"DELETE FROM marks WHERE vtn = ?1 AND line = ?2 AND at_s < ?3 AND event_id NOT IN ({forgotten})",
+        (vtn, _HEARD, now_s - KEEP_MARKS_S),
+    )
+    (count,) = db.execute("SELECT COUNT(*) FROM reports WHERE vtn = ? AND sent_s IS NULL", (vtn,)).fetchone()
+    if count <= MAX_WAITING:
+        return 0
+    oldest = "SELECT number FROM reports WHERE vtn = ? AND sent_s IS NULL ORDER BY number LIMIT ?"
+    return db.execute(f"DELETE FROM reports WHERE number IN ({oldest})", (vtn, count - MAX_WAITING)).rowcount

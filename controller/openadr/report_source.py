@@ -1,0 +1,147 @@
+"""Where the numbers of reports come from in a service: the book of calls, the meter store, baselines and forecasts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from controller.model.call import Asked
+from controller.model.grid import Series
+from controller.model.meter import MeterReader
+from controller.model.observation import Missing
+from controller.model.programme import Programme
+from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, Shed
+from controller.settlement.baseline_profile import Baseline
+from controller.signals.call_views import CallView
+from controller.signals.calls import CallBook
+from controller.store.baselines import call_key
+
+STEP_S = 60.0
+"""Length of the means that long spans are read in."""
+SHORT_S, SHORT_STEP_S = 600.0, 5.0
+MAX_STEPS = 20_000
+
+
+class Baselines(Protocol):
+    """Tells baselines, as the meter store does."""
+
+    def frozen(self, call: str) -> Baseline | None:
+        """The baseline that was kept of a call."""
+
+    def baseline(self, programme: Programme, start_s: float, end_s: float, now_s: float) -> Baseline:
+        """The profile over a span."""
+
+
+def _nothing(now_s: float) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a service knows.
+
+    Attributes:
+        means: of the meter store; None where there is none.
+        baselines: over the same store.
+        programmes: terms by name.
+        standing_limit_w: of the site.
+        sheds: what can be shed, by horizon.
+        forecast: of the draw to come.
+        carbon: emissions of the grid's energy, kg/MWh.
+        reservation_w: import capacity to ask for.
+        error: why the site cannot be controlled.
+    """
+
+    book: CallBook
+    means: MeterReader | None = None
+    baselines: Baselines | None = None
+    programmes: Mapping[str, Programme] = field(default_factory=dict)
+    standing_limit_w: float | None = None
+    sheds: Callable[[float], tuple[Shed, ...]] = _nothing
+    forecast: Callable[[float], tuple[Expected, ...]] = _nothing
+    carbon: Callable[[float], Series | Missing] | None = None
+    reservation_w: float | None = None
+    error: Callable[[], str | None] = lambda: None
+
+
+class LiveSource:
+    """Gathers the inputs of reports."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    def present(self, now_s: float) -> ReportInputs:
+        """What is in memory; called in the controller's loop."""
+        known = self._known
+        views = known.book.calls(now_s)
+        carbon = None if known.carbon is None else known.carbon(now_s)
+        return ReportInputs(
+            now_s=now_s,
+            limits=tuple(event for view in views for event in view.events),
+            standing_limit_w=known.standing_limit_w,
+            levels=tuple(level for view in views for level in _levels(view)),
+            opted_out=tuple(
+                (view.opted_out_s, view.call.end_s)
+                for view in views
+                if view.opted_out_s is not None and view.call.opted_out is not None
+            ),
+            forecast=known.forecast(now_s),
+            sheds=known.sheds(now_s),
+            carbon_kg_per_mwh=_spans(carbon) if isinstance(carbon, Series) else (),
+            reservation_w=known.reservation_w,
+            error=known.error(),
+        )
+
+    def measured(
+        self, inputs: ReportInputs, event_source: tuple[str, str, str], span_s: tuple[float, float]
+    ) -> ReportInputs:
+        """The same with power and baseline of a span; called in another thread.
+
+        Args:
+            inputs: of `present`.
+            event_source: source of the event's calls, its id, and the programme.
+            span_s: start and end.
+
+        Raises:
+            StoreError: the files cannot be read.
+        """
+        start_s, end_s = span_s
+        power, until_s = inputs.power, min(end_s, inputs.now_s)
+        if self._known.means is not None and until_s > start_s:
+            short_s = SHORT_STEP_S if until_s - start_s <= SHORT_S else STEP_S
+            power = self._known.means(start_s, until_s, max(short_s, (until_s - start_s) / MAX_STEPS))
+        return dataclasses.replace(inputs, power=power, baseline=self._baseline(inputs, event_source, span_s))
+
+    def _baseline(
+        self, inputs: ReportInputs, event_source: tuple[str, str, str], span_s: tuple[float, float]
+    ) -> tuple[Expected, ...]:
+        """As it was frozen for the event's call; else as it would be frozen now. Of the past there is no other."""
+        baselines, (source, event_id, name) = self._known.baselines, event_source
+        programme = self._known.programmes.get(name)
+        if baselines is None or programme is None:
+            return ()
+        found = baselines.frozen(call_key(source, event_id))
+        if found is None:
+            found = baselines.baseline(programme, *span_s, inputs.now_s)
+        return tuple(
+            Expected(each.start_s, each.end_s, each.baseline_w)
+            for each in found.intervals
+            if each.baseline_w is not None
+        )
+
+
+def _levels(view: CallView) -> tuple[LevelSpan, ...]:
+    """The levels that a call asks for, until it was cancelled."""
+    end_s = view.call.end_s if view.cancelled_s is None else view.cancelled_s
+    return tuple(
+        LevelSpan(interval.start_s, min(interval.end_s, end_s), int(interval.commitment.value))
+        for interval in view.call.intervals
+        if interval.commitment.asked is Asked.LEVEL and interval.start_s < end_s
+    )
+
+
+def _spans(series: Series) -> tuple[tuple[float, float, float], ...]:
+    ends_s = (*series.starts_s[1:], series.end_s)
+    return tuple(zip(series.starts_s, ends_s, series.values, strict=True))
