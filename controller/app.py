@@ -44,6 +44,9 @@ from controller.meter_desk import MeterDesk, MeterDeskParts
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site
 from controller.model.programme import Programme
+from controller.openadr.running import Following, following
+from controller.openadr.specs import VenSpec
+from controller.openadr.ven import Ven
 from controller.ports import EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import quality_book
@@ -108,6 +111,7 @@ class ServiceOptions:
         joules: how energy is told off to requests.
         programmes: terms of calls, by name.
         retention: how long the site's power is kept.
+        vens: OpenADR servers to follow.
     """
 
     data_dir: Path
@@ -122,6 +126,7 @@ class ServiceOptions:
     joules: JoulePolicy = field(default_factory=JoulePolicy)
     programmes: Mapping[str, Programme] = field(default_factory=lambda: {OPERATOR: Programme(OPERATOR)})
     retention: Retention = field(default_factory=Retention)
+    vens: tuple[VenSpec, ...] = ()
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -134,6 +139,7 @@ class Service:
     board: Board
     ledger: Ledger
     calls: CallBook
+    vens: tuple[Ven, ...] = ()
 
 
 @contextlib.asynccontextmanager
@@ -234,7 +240,9 @@ async def assemble(
         telemetry.take_quality(quality.report())
         sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
         stack.push_async_callback(_end, sending)
-        yield Service(app, runner, board, ledger, book)
+        feeds = (price_usd_per_mwh, carbon_kg_per_mwh)
+        followed = following(options.vens, Following(book, clock, telemetry.registry, runner.hasten, feeds))
+        yield Service(app, runner, board, ledger, book, await stack.enter_async_context(followed))
 
 
 def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:

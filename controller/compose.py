@@ -14,10 +14,11 @@ from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
+from controller.openadr.feed import SpanFeed
 from controller.quality.evidence import Rule
 from controller.quality_losses import Losses
 from controller.settings.feeds import ConstantFeed as ConstantFeedSettings
-from controller.settings.feeds import CsvFeed
+from controller.settings.feeds import CsvFeed, EventFeed
 from controller.settings.file import Settings
 from controller.settings.plan import CurveSettings
 from controller.signals.canary import CanaryOptions
@@ -169,8 +170,10 @@ def build_canary(
     return CanarySetup(rule, options, canary.reference, canary.seed)
 
 
-def build_feed(name: str, feed: ConstantFeedSettings | CsvFeed | None, started_at_s: float) -> Feed:
+def build_feed(name: str, feed: ConstantFeedSettings | CsvFeed | EventFeed | None, started_at_s: float) -> Feed:
     """The price or carbon feed called `name` (also its unit), replayed from the start of the service.
+
+    One that events tell is bound to them once they are followed.
 
     Raises:
         ConfigError: the file is absent or malformed, or holds nothing at `data_start`.
@@ -179,6 +182,8 @@ def build_feed(name: str, feed: ConstantFeedSettings | CsvFeed | None, started_a
         return AbsentFeed(name)
     if isinstance(feed, ConstantFeedSettings):
         return ConstantFeed(feed.value, name)
+    if isinstance(feed, EventFeed):
+        return SpanFeed(feed.vtn, name)
     forecasts = tuple(feed.forecast_columns.items())
     columns = CsvColumns(feed.time_column, feed.value_column, name, feed.scale, forecasts)
     return ReplayFeed(_data_file(feed.path), columns, Replay(started_at_s, feed.data_start.timestamp(), feed.speed))

@@ -94,6 +94,7 @@ async def _controller(settings: Settings) -> None:
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
                 programmes=programmes_of(settings.programmes),
                 retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
+                vens=tuple(vtn.spec() for vtn in settings.openadr),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,

@@ -15,17 +15,15 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import ControllerError, MessageError, SignalError, VtnError
 from controller.model.call import CallState
-from controller.model.grid import Series
-from controller.model.observation import Missing
 from controller.openadr.client import VtnClient
-from controller.openadr.events import Span, Terms
+from controller.openadr.events import Terms
 from controller.openadr.follow import Chance, EventDesk
 from controller.openadr.messages import Program, Version
 from controller.openadr.messages_read import read_program
 from controller.openadr.metrics import VenMetrics
 from controller.openadr.pace import wait_s
 from controller.openadr.registration import Registrar
-from controller.openadr.series import series_at, value_at
+from controller.openadr.series import value_at
 from controller.openadr.specs import VenSpec
 from controller.signals.calls import CallBook
 
@@ -117,10 +115,6 @@ class Ven:
         self._tell_skew()
         self._parts.metrics.show(self.desk, self.client.skew_s, self._failures, now_s)
         return retry_after_s
-
-    def feed(self, kind: str, unit: str) -> SpanFeed:
-        """What its events say of prices (``price_usd_per_mwh``) or emissions (``carbon_kg_per_mwh``)."""
-        return SpanFeed(self, kind, unit)
 
     async def _ask(self, now_s: float) -> None:
         version = await self.client.version()
@@ -238,22 +232,3 @@ class Ven:
                 extra={"vtn": self.spec.name, "skew_s": round(skew_s)},
             )
         self._skewed = is_skewed
-
-
-class SpanFeed:
-    """A price or carbon feed of what a VTN's events say."""
-
-    def __init__(self, ven: Ven, kind: str, unit: str) -> None:
-        self._ven = ven
-        self._kind = kind
-        self._unit = unit
-        self._spans: tuple[Span, ...] = ()
-        self._version = -1
-
-    def read(self, now_s: float) -> Series | Missing:
-        """What is known from now on."""
-        source = self._ven.spec.source
-        if self._version != self._ven.desk.version:
-            self._version, self._spans = self._ven.desk.version, self._ven.desk.spans(self._kind)
-        series = series_at(self._spans, self._unit, source, now_s)
-        return Missing(self._unit, f"{source} has told none for now", now_s) if series is None else series

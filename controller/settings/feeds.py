@@ -22,7 +22,7 @@ from controller.settings.publisher_feeds import (
     UkCarbonSettings,
     WattTimeSettings,
 )
-from router.settings import Group
+from router.settings import Group, Name
 
 
 class ConstantFeed(Group):
@@ -58,6 +58,14 @@ class CsvFeed(Group):
         return self
 
 
+class EventFeed(Group):
+    """What the events of an OpenADR server tell: payloads PRICE and GHG of the programmes that are followed."""
+
+    kind: Literal["openadr"]
+    vtn: Name
+    """Name of an entry of `openadr`."""
+
+
 LivePrice = (
     ElectricityMapsPriceSettings
     | EnergyChartsSettings
@@ -67,5 +75,5 @@ LivePrice = (
     | MappedPriceSettings
 )
 LiveCarbon = WattTimeSettings | ElectricityMapsSettings | UkCarbonSettings | PromqlCarbonSettings | MappedCarbonSettings
-PriceFeed = Annotated[ConstantFeed | CsvFeed | LivePrice, Field(discriminator="kind")]
-CarbonFeed = Annotated[ConstantFeed | CsvFeed | LiveCarbon, Field(discriminator="kind")]
+PriceFeed = Annotated[ConstantFeed | CsvFeed | EventFeed | LivePrice, Field(discriminator="kind")]
+CarbonFeed = Annotated[ConstantFeed | CsvFeed | EventFeed | LiveCarbon, Field(discriminator="kind")]

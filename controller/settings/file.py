@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from controller.errors import ConfigError
 from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
+from controller.settings.feeds import EventFeed
 from controller.settings.forecast import ForecastSettings
+from controller.settings.openadr import OpenAdr, refuse_vtns
 from controller.settings.plan import CURVES_SUFFIXES, PlanSettings, PoolPlanSettings
 from controller.settings.power.ladder import refuse_gpus
 from controller.settings.process import ControllerSettings
@@ -35,6 +37,8 @@ class Settings(RouterFile):
     quality: QualitySettings = QualitySettings()
     programmes: Programmes = Field(default_factory=dict)
     """Terms of demand-response programmes by name; the built-in one is `operator`."""
+    openadr: OpenAdr = ()
+    """OpenADR 3 servers (VTNs) whose events are followed."""
 
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
@@ -62,6 +66,8 @@ class Settings(RouterFile):
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
         )
+        feeds = (self.signals.price_usd_per_mwh, self.signals.carbon_kg_per_mwh)
+        refuse_vtns(self.openadr, set(self.programmes), [feed.vtn for feed in feeds if isinstance(feed, EventFeed)])
         for cls in self.classes:
             usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]
             promised = self.plan.classes.get(cls.name)

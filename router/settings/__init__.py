@@ -60,6 +60,7 @@ CONTROLLER_SECTIONS = (
     "energy",
     "emulator",
     "quality",
+    "openadr",
     "programmes",
 )
 """Top-level sections that only the controller reads."""

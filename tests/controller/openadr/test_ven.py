@@ -7,6 +7,7 @@ from controller.errors import StoreError
 from controller.model.call import Asked
 from controller.model.grid import FOREVER_S, Series
 from controller.model.observation import Missing
+from controller.openadr.feed import SpanFeed
 from tests.fakes.controller_parts import ListRecorder
 from tests.fakes.vtn.follower import TERMS, follower
 from tests.fakes.vtn.server import fake_vtn, interval
@@ -276,14 +277,15 @@ async def test_a_public_vtn_of_prices_needs_no_credentials(tmp_path):
             descriptors = [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}]
             program = vtn.add_program(payloadDescriptors=descriptors)
             hours = [interval(n, "PRICE", 0.1 * (n + 1)) for n in range(24)]
-            feed = site.ven.feed("price_usd_per_mwh", "usd_per_mwh")
+            feed = SpanFeed("utility", "price_usd_per_mwh")
+            feed.bind(site.ven.desk)
             await site.poll()
             assert isinstance(feed.read(site.clock.wall_s()), Missing)
             vtn.add_event(program, *hours, intervalPeriod=NOW)
             await site.poll(30)
             series = feed.read(site.clock.wall_s() + 3600)
             assert isinstance(series, Series)
-            assert series.unit == "usd_per_mwh"
+            assert series.unit == "price_usd_per_mwh"
             assert series.at(site.clock.wall_s() + 3600) == pytest.approx(200.0)
             assert isinstance(feed.read(site.clock.wall_s() + 25 * 3600), Missing)
             assert site.live() == set()

@@ -1,0 +1,85 @@
+"""The VENs of a service: set up, run in the background, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from controller.clock import Clock
+from controller.openadr.client import VtnClient
+from controller.openadr.feed import SpanFeed
+from controller.openadr.http import VtnHttp, tls_context
+from controller.openadr.metrics import OpenAdrMetrics, VenMetrics
+from controller.openadr.specs import VenSpec
+from controller.openadr.ven import Ven, VenParts
+from controller.signals.calls import CallBook
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What all VENs of a service share.
+
+    Attributes:
+        on_change: told when a poll changed what is followed.
+        feeds: of the service; those that events tell are bound to their VTN.
+    """
+
+    book: CallBook
+    clock: Clock
+    registry: CollectorRegistry
+    on_change: Callable[[], None]
+    feeds: tuple[object, ...] = ()
+
+
+@contextlib.asynccontextmanager
+async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterator[tuple[Ven, ...]]:
+    """Follow VTNs until the end.
+
+    Raises:
+        ConfigError: a file of TLS cannot be used.
+    """
+    if not specs:
+        yield ()
+        return
+    families = OpenAdrMetrics(world.registry)
+    async with contextlib.AsyncExitStack() as stack:
+        vens = []
+        for spec in specs:
+            session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+            ven = build(spec, session, world, VenMetrics(families, spec.name))
+            for feed in world.feeds:
+                if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
+                    feed.bind(ven.desk)
+            task = asyncio.get_running_loop().create_task(ven.run())
+            stack.push_async_callback(_end, task)
+            vens.append(ven)
+        yield tuple(vens)
+
+
+def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, metrics: VenMetrics) -> Ven:
+    """One VEN.
+
+    Raises:
+        ConfigError: a file of TLS cannot be used.
+    """
+    if not spec.is_verified:
+        log.warning("the VTN's certificate is not verified: anybody may pass for it", extra={"vtn": spec.name})
+    http = VtnHttp(session, tls_context(spec.ca_file, is_verified=spec.is_verified), spec.timeout_s)
+    client = VtnClient(http, spec.url, world.clock, credentials=spec.credentials, version=spec.version)
+    return Ven(spec, VenParts(client, world.book, world.clock, random.SystemRandom(), metrics, world.on_change))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    (error,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(error, Exception):
+        log.error("a VEN ended", exc_info=error)
