@@ -162,7 +162,9 @@ def _caps(
         serving = [view for view in views if view.pool_index == k and view.serves]
         if not users or not serving:
             continue
-        most = min(slo_batch(pool.curves, site.classes[r], lengths[r]) for r in users)
+        # All share the batch, whose steps take what the mix of their prompts takes.
+        mixed = _mean(lengths, planned) if sum(planned) > 0 else None
+        most = min(slo_batch(pool.curves, site.classes[r], mixed or lengths[r]) for r in users)
         if sheds and sum(planned) > 0:
             rate = sum(planned) / len(serving)
             most = min(most, SHED_HEADROOM * batch_at_rate(pool.curves, rate, _mean(lengths, planned)))

@@ -285,6 +285,8 @@ def put(parameter: Expression, value: object) -> None:
     array = np.asarray(value, dtype=float)
     if not np.all(np.isfinite(array)):
         raise SolverError(f"a number of the problem is not finite: {array.tolist()}; the next rung takes its place")
+    if parameter.value is not None and np.array_equal(parameter.value, array):
+        return  # checking what it holds already takes longer than this
     try:
         parameter.value = array
     except ValueError as error:

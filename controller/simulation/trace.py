@@ -17,6 +17,7 @@ from controller.errors import ConfigError
 
 DATA_DIR = Path(__file__).parent / "data"
 DEFAULT_TRACE = DATA_DIR / "azure_llm_2023_conv.csv"
+CODE_TRACE = DATA_DIR / "azure_llm_2023_code.csv"
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 MAX_ROWS = 5_000_000
 _REMEDY = "restore the file from the distribution, or name another trace with the same columns"

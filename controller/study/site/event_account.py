@@ -109,7 +109,7 @@ def _backlog(case: SiteCase, played: Played, event: GridEvent) -> _Backlog:
         cleared_s = 0.0
     elif len(clear):
         cleared_s = float(clear[0]) - event.end_s
-    late = np.concatenate([[0.0], played.late_by])
+    late = np.concatenate([[0.0], played.late_by.sum(axis=1)])
     first, last = np.flatnonzero(seen)[[0, -1]]
     return _Backlog(float(queued[seen].max()), cleared_s, float(late[last + 1] - late[first]))
 

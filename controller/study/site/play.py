@@ -47,6 +47,7 @@ class TickRecord:
         planned_by: how the plan made at this tick came about, None where none was made.
         solve_s: time its search took, None where none was made.
         broken: promises that the dispatch does not keep.
+        foreseen: those that the plan in force does not, as ``promise:subject``.
     """
 
     pools: tuple[PoolState, ...]
@@ -55,6 +56,14 @@ class TickRecord:
     planned_by: PlanOrigin | None
     solve_s: float | None
     broken: frozenset[str]
+    foreseen: frozenset[str] = frozenset()
+
+
+class Watcher(Protocol):
+    """Who looks on as commands are carried out."""
+
+    def before(self, simulated: SimSite, commands: Commands, tick: int) -> None:
+        """The site just before the commands of a tick."""
 
 
 class Decider(Protocol):
@@ -108,7 +117,7 @@ class Played:
         late_tokens: output tokens that waited longer than their class is promised.
         by_pool: (R, pools) output tokens.
         queued: (intervals, R) output tokens that wait at the router at the end of each.
-        late_by: (intervals,) late output tokens until the end of each.
+        late_by: (intervals, R) late output tokens until the end of each.
         waits: latencies of single requests; empty where there are none.
     """
 
@@ -128,7 +137,13 @@ class Played:
 
 
 def play(
-    case: SiteCase, site: Site, decider: Decider, events: tuple[GridEvent, ...], told: Callable[[float], None]
+    case: SiteCase,
+    site: Site,
+    decider: Decider,
+    events: tuple[GridEvent, ...],
+    told: Callable[[float], None],
+    *,
+    watcher: Watcher | None = None,
 ) -> Played:
     """Play the whole span; `told` hears how far it is, 0..1."""
     engines = engines_of(case, site)
@@ -144,13 +159,15 @@ def play(
         commands, record = decider.decide(simulated.observe(signals))
         if record is not None:
             records.append(record)
+        if watcher is not None:
+            watcher.before(simulated, commands, n)
         simulated.apply(commands, now_s)
         engines.begin(n)
         for part in range(1, per_tick + 1):
             engines.advance(now_s + part * case.interval_s)
             joules.append(_joules(site, simulated))
             queued.append(simulated.queued[:, 2])
-            late.append(sum(simulated.late_tokens.values()))
+            late.append([simulated.late_tokens[cls.class_id] for cls in site.classes])
         if n % max(1, ticks // _TOLD) == 0:
             told(n / ticks)
     watts = np.diff(np.array(joules), axis=0) / case.interval_s
@@ -163,7 +180,7 @@ def play(
         served=simulated.served.copy(),
         lost=simulated.lost.copy(),
         waiting=simulated.waiting,
-        late_tokens=late[-1],
+        late_tokens=sum(late[-1]),
         by_pool=_by_pool(site, simulated.observe(signals)),
         queued=np.array(queued),
         late_by=np.array(late),
@@ -204,4 +221,5 @@ def _record(decision: tick.Decision, pool_of: Mapping[InstanceId, int]) -> TickR
         planned_by=None if made is None else made.origin,
         solve_s=None if made is None else made.solve_s,
         broken=frozenset(slack.promise for slack in seen.slack),
+        foreseen=frozenset() if plan is None else frozenset(f"{each.promise}:{each.subject}" for each in plan.slack),
     )

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from controller.simulation.trace import DATA_DIR, DEFAULT_TRACE, read_trace
+from controller.simulation.trace import CODE_TRACE, DATA_DIR, DEFAULT_TRACE, read_trace
 
 MIDNIGHT_S = 1_700_006_400.0
 """2023-11-15 00:00 UTC, a Wednesday: where demand begins."""
-CODE_TRACE = Path(__file__).parents[2] / "data" / "azure_llm_2023_code.csv"
 MOER_LEADS_S = (300, 900, 1800, 3600, 7200, 10_800)
 Ahead = Callable[[int, int], float | None]
 """What a feed says at an interval of a later one."""

@@ -23,7 +23,7 @@ LENGTHS = (Lengths(1155.0, 211.0),) * 3
 NOW_S = 1000.0
 
 
-def content(tokens_per_s=1000.0, states=None, intents=(), limit_w=None):
+def content(tokens_per_s=1000.0, states=None, intents=(), limit_w=None, lengths=LENGTHS, first_tokens_per_s=None):
     fleet = FakeFleet(site(), {})
     for engine in fleet.engines:
         engine.state = (states or {}).get(engine.instance_id, InstanceState.SERVING)
@@ -34,7 +34,14 @@ def content(tokens_per_s=1000.0, states=None, intents=(), limit_w=None):
         Inputs(
             now_s=NOW_S,
             views=views,
-            demand=(Demand(tokens_per_s, 1155.0, 211.0),) * 3,
+            demand=tuple(
+                Demand(
+                    tokens_per_s if r or first_tokens_per_s is None else first_tokens_per_s,
+                    each.input_tokens,
+                    each.output_tokens,
+                )
+                for r, each in enumerate(lengths)
+            ),
             burns=tuple(QualityBurn.empty(cls.class_id, 86_400.0) for cls in fleet.site.classes),
             events=() if limit_w is None else (GridEvent("e", limit_w, 0.0, 1e6, 0.0),),
             price_usd_per_mwh=(50.0,) * 2,
@@ -46,7 +53,7 @@ def content(tokens_per_s=1000.0, states=None, intents=(), limit_w=None):
         ),
     )
     serving = tuple(sum(view.serves and view.pool_index == k for view in views) for k in range(3))
-    return body(fleet.site, data, PLANNER.dispatch(data, serving), views, LENGTHS)
+    return body(fleet.site, data, PLANNER.dispatch(data, serving), views, lengths)
 
 
 def weights(made, class_id):
@@ -139,3 +146,15 @@ def test_a_change_is_issued_at_once():
 def test_small_changes_of_weights_move_no_sessions():
     first = table(content(1000.0))
     assert table(content(1000.5), first, NOW_S + 2.0, 8) is first
+
+
+def test_a_few_long_prompts_do_not_take_the_batch_from_all():
+    """The batch's steps take what the mix of prompts takes, not what the longest of them alone would."""
+    others = {**asleep("fp8", 6), **asleep("int4", 6)}
+    even = {cap.instance_id: cap.max_in_flight for cap in content(states=others).caps}
+    one_long = (Lengths(20_000.0, 30.0), *LENGTHS[1:])
+    made = content(states=others, lengths=one_long, first_tokens_per_s=10.0)
+    mixed = {cap.instance_id: cap.max_in_flight for cap in made.caps}
+    alone = int(slo_batch(BF16, site().classes[0], one_long[0]))
+    assert alone < 0.5 * even["bf16-0"]
+    assert mixed["bf16-0"] > 0.7 * even["bf16-0"]

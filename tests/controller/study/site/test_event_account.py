@@ -34,7 +34,7 @@ def played(before_w: float, within_w: float, after_w: float) -> Played:
         late_tokens=0.0,
         by_pool=np.zeros((1, 2)),
         queued=np.zeros((720, 1)),
-        late_by=np.zeros(720),
+        late_by=np.zeros((720, 1)),
         waits={},
     )
 

@@ -30,7 +30,7 @@ def played(power_w: np.ndarray, records: tuple[TickRecord, ...] = ()) -> Played:
         late_tokens=8.0,
         by_pool=np.array([[270.0, 90.0]]),
         queued=np.zeros((len(power_w), 1)),
-        late_by=np.zeros(len(power_w)),
+        late_by=np.zeros((len(power_w), 1)),
         waits={},
     )
 
