@@ -15,6 +15,8 @@ from controller.model.programme import Programme
 log = logging.getLogger(__name__)
 
 MAX_LINKS = 32
+SET_BACK_S = 10.0
+"""A source that was heard this much later than now was heard before the clock was set back."""
 FORGET_S = 7 * 86_400.0
 """A source that is not watched any more is forgotten after this time."""
 
@@ -71,7 +73,7 @@ class Links:
     ) -> tuple[LinkState, ...]:
         """How each one stands; the loss of one and its return are logged."""
         for link in self._links.values():
-            if link.heard_s is not None and link.heard_s > now_s:  # the clock was set back: silence counts from now on
+            if link.heard_s is not None and link.heard_s > now_s + SET_BACK_S:  # silence counts from now on
                 self._links[link.source] = dataclasses.replace(link, heard_s=now_s)
         states = tuple(state_of(link, programmes.values(), calls, now_s) for link in self._links.values())
         for state in states:
