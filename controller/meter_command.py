@@ -168,7 +168,7 @@ def baseline(settings: Settings, options: BaselineOptions) -> None:
         ConfigError: there is no such programme.
         StoreError: the store cannot be read.
     """
-    programmes = programmes_of(settings.programmes)
+    programmes = programmes_of(settings.programmes, settings.plan.baseline_window_s)
     programme = programmes.get(options.programme)
     if programme is None:
         raise ConfigError(f"--programme {options.programme!r} is not configured; there are {', '.join(programmes)}")

@@ -54,6 +54,7 @@ class MeterMetrics:
             f"{PREFIX}meter_looks", "Looks at the site's power that were kept.", ("quality",), registry=registry
         )
         self.gaps = Counter(f"{PREFIX}meter_gaps", "Looks that found no power: gaps.", registry=registry)
+        self.lost = Counter(f"{PREFIX}meter_looks_lost", "Looks that could not be written in time.", registry=registry)
         self.clock_steps = Counter(f"{PREFIX}clock_steps", "Times that the wall clock was set.", registry=registry)
         self.clock_step_s = Gauge(
             f"{PREFIX}clock_step_seconds", "By how much the wall clock was set last.", registry=registry
@@ -97,6 +98,7 @@ class MeterDesk:
         self._marked: dict[str, float] = {}
         self._frozen: dict[str, float] = {}
         self._clocks: tuple[float, float] | None = None
+        self._lost = 0
 
     def take(self, observation: Observation) -> None:
         """Keep a look.
@@ -107,6 +109,9 @@ class MeterDesk:
         self._watch_clock()
         power, now_s = observation.site_power, observation.now_s
         self._attend(observation.events, now_s)
+        lost = self._parts.store.dropped
+        self._metrics.lost.inc(lost - self._lost)
+        self._lost = lost
         if isinstance(power, Reading):
             self._metrics.looks.labels(power.quality.value).inc()
             self._parts.store.take(now_s, power.value_w, power.quality)

@@ -92,7 +92,7 @@ async def _controller(settings: Settings) -> None:
                 exit_wait_s=own.exit_wait_s,
                 canary=_canary(settings),
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
-                programmes=programmes_of(settings.programmes),
+                programmes=programmes_of(settings.programmes, settings.plan.baseline_window_s),
                 retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
                 vens=tuple(vtn.spec() for vtn in settings.openadr),
                 pace=RunnerOptions(tick_s=own.tick_s),

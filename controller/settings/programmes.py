@@ -186,7 +186,12 @@ class ProgrammeSettings(Group):
 Programmes = Annotated[dict[Name, ProgrammeSettings], Field(max_length=64)]
 
 
-def programmes_of(settings: dict[str, ProgrammeSettings]) -> dict[str, Programme]:
-    """The configured programmes and the built-in one by name; an entry of the built-in one's name replaces it."""
-    built_in = {OPERATOR: ProgrammeSettings()}
-    return {name: each.programme(name) for name, each in (built_in | settings).items()}
+def programmes_of(settings: dict[str, ProgrammeSettings], window_s: float = 3600.0) -> dict[str, Programme]:
+    """The configured programmes and the built-in one by name; an entry of the built-in one's name replaces it.
+
+    Args:
+        settings: the section.
+        window_s: of the built-in one's baseline, `plan.baseline_window_s`.
+    """
+    built_in = Programme(OPERATOR, baseline=BaselineRule(window_s=window_s))
+    return {OPERATOR: built_in} | {name: each.programme(name) for name, each in settings.items()}

@@ -149,3 +149,11 @@ def test_a_store_that_does_not_write_is_told_to_the_loop(bench):
     with pytest.raises(StoreError, match="not written"):
         bench.look()
     bench.store._writing.execute("PRAGMA query_only = 0")
+
+
+def test_what_could_not_be_written_in_time_is_counted(bench):
+    bench.store.dropped = 3
+    bench.look()
+    bench.store.dropped = 5
+    bench.look()
+    assert bench.metric("meter_looks_lost_total") == 5

@@ -20,6 +20,11 @@ def test_the_defaults_are_those_of_the_model():
     assert programmes_of({}) == {"operator": Programme("operator")}
 
 
+def test_the_built_in_one_has_the_plans_window_before_an_event():
+    assert programmes_of({}, 30.0)["operator"].baseline.window_s == 30.0
+    assert programmes_of({"operator": ProgrammeSettings()}, 30.0)["operator"].baseline.window_s == 3600.0
+
+
 def test_the_built_in_one_may_be_replaced():
     own = programmes_of({"operator": ProgrammeSettings(ramp_s=5.0)})
     assert own["operator"].ramp_s == 5.0
