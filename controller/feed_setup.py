@@ -21,6 +21,8 @@ from controller.signals.feeds.running import LiveSpec, running
 log = logging.getLogger(__name__)
 NAMES = ("price_usd_per_mwh", "carbon_kg_per_mwh")
 """The signals that feeds tell; each is also its unit."""
+LEAST_LOOKAHEAD_S = 7200.0
+"""How far ahead recorded feeds hand out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,12 @@ def still_feed(signals: SignalSettings, name: str, started_at_s: float) -> Feed 
 
 
 @contextlib.asynccontextmanager
-async def open_feeds(signals: SignalSettings, clock: Clock, started_at_s: float, folder: Path) -> AsyncIterator[Feeds]:
+async def open_feeds(
+    signals: SignalSettings, clock: Clock, started_at_s: float, folder: Path, lookahead_s: float = LEAST_LOOKAHEAD_S
+) -> AsyncIterator[Feeds]:
     """The feeds as configured; the live ones are asked in the background until the end.
 
+    The live ones hand out `lookahead_s`, as far as the plan looks: the record of each tick holds what they hand out.
     What they told is kept in `folder`, so that a restart while a publisher is silent does not begin without it.
 
     Raises:
@@ -58,7 +63,7 @@ async def open_feeds(signals: SignalSettings, clock: Clock, started_at_s: float,
     """
     still = {name: still_feed(signals, name, started_at_s) for name in NAMES}
     async with (
-        running(live_specs(signals), clock, Random()) as live,
+        running(live_specs(signals), clock, Random(), max(lookahead_s, LEAST_LOOKAHEAD_S)) as live,
         FeedMemory(folder, {name: (feed, _fingerprint(signals, name)) for name, feed in live.items()}).kept(clock),
     ):
         for name, feed in live.items():

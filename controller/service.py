@@ -64,7 +64,7 @@ async def _controller(settings: Settings) -> None:
     started_at_s = clock.wall_s()
     async with (
         engines_of(settings, clock) as engines,
-        open_feeds(signals, clock, started_at_s, own.data_dir) as feeds,
+        open_feeds(signals, clock, started_at_s, own.data_dir, settings.plan.steps * settings.plan.step_s) as feeds,
         assemble(
             site,
             build_policy(settings),

@@ -15,7 +15,7 @@ from controller.errors import SignalError
 from controller.model.grid import Series
 from controller.model.observation import Missing
 from controller.signals.feeds.body import utc
-from controller.signals.feeds.outlook import Outlook, revised
+from controller.signals.feeds.outlook import LOOKAHEAD_S, Outlook, revised
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +80,19 @@ class FeedState:
 class LiveFeed:
     """Holds what a publisher told; the `Feed` of the collector."""
 
-    def __init__(self, name: str, source: str, rules: FeedRules) -> None:
+    def __init__(self, name: str, source: str, rules: FeedRules, lookahead_s: float = LOOKAHEAD_S) -> None:
+        """Begin without an answer.
+
+        Args:
+            name: of the signal.
+            source: who tells it, and of what.
+            rules: what is believed.
+            lookahead_s: how far ahead `read` hands out; each tick's record holds all of it.
+        """
         self.name = name
         self.source = source
         self.rules = rules
+        self._lookahead_s = lookahead_s
         self._outlook: Outlook | None = None
         self._taken_s: float | None = None
         self._answers = 0
@@ -142,7 +151,7 @@ class LiveFeed:
             return Missing(
                 self.name, f"{self.source}: last answer {self._age_s(now_s):.0f} s ago{self._because()}", now_s
             )
-        series = self._outlook.series(now_s)
+        series = self._outlook.series(now_s, self._lookahead_s)
         if series is None:
             return Missing(self.name, f"{self.source}: nothing is told of {utc(now_s)}{self._because()}", now_s)
         return series

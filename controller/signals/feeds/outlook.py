@@ -73,8 +73,13 @@ class Outlook:
     source: str
     remark: str = ""
 
-    def series(self, now_s: float) -> Series | None:
-        """The step function from the interval in force up to the next gap; None where none is in force."""
+    def series(self, now_s: float, lookahead_s: float = LOOKAHEAD_S) -> Series | None:
+        """The step function from the interval in force up to the next gap; None where none is in force.
+
+        Args:
+            now_s: wall clock.
+            lookahead_s: intervals that begin further ahead are left out.
+        """
         held = self.intervals
         first = next((n for n, one in enumerate(held) if one.start_s <= now_s < one.end_s), None)
         if first is None:
@@ -83,7 +88,7 @@ class Outlook:
         while (
             last + 1 < len(held)
             and held[last + 1].start_s == held[last].end_s
-            and held[last + 1].start_s < now_s + LOOKAHEAD_S
+            and held[last + 1].start_s < now_s + lookahead_s
         ):
             last += 1
         run = held[first : last + 1]

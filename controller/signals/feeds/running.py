@@ -13,6 +13,7 @@ import aiohttp
 from controller.clock import Clock
 from controller.signals.feeds.fetch import FileWeb, HttpWeb, Pacer, WebOptions
 from controller.signals.feeds.live import FeedRules, LiveFeed
+from controller.signals.feeds.outlook import LOOKAHEAD_S
 from controller.signals.feeds.provider import Provider
 from controller.signals.feeds.refresh import Refresher
 
@@ -28,7 +29,7 @@ class LiveSpec:
 
 @contextlib.asynccontextmanager
 async def refreshers(
-    specs: Mapping[str, LiveSpec], clock: Clock, chance: Random
+    specs: Mapping[str, LiveSpec], clock: Clock, chance: Random, lookahead_s: float = LOOKAHEAD_S
 ) -> AsyncIterator[dict[str, Refresher]]:
     """One refresher for each signal, which nobody runs yet.
 
@@ -39,7 +40,7 @@ async def refreshers(
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield {
             name: Refresher(
-                LiveFeed(name, spec.provider.source, spec.rules),
+                LiveFeed(name, spec.provider.source, spec.rules, lookahead_s),
                 spec.provider,
                 FileWeb() if spec.web is None else HttpWeb(session, spec.web, pacer),
                 clock,
@@ -50,13 +51,15 @@ async def refreshers(
 
 
 @contextlib.asynccontextmanager
-async def running(specs: Mapping[str, LiveSpec], clock: Clock, chance: Random) -> AsyncIterator[dict[str, LiveFeed]]:
+async def running(
+    specs: Mapping[str, LiveSpec], clock: Clock, chance: Random, lookahead_s: float = LOOKAHEAD_S
+) -> AsyncIterator[dict[str, LiveFeed]]:
     """The feeds of the signals, kept up to date until the end.
 
     Raises:
         ConfigError: a file of TLS cannot be used.
     """
-    async with refreshers(specs, clock, chance) as found:
+    async with refreshers(specs, clock, chance, lookahead_s) as found:
         tasks = [asyncio.get_running_loop().create_task(one.run()) for one in found.values()]
         try:
             yield {name: one.feed for name, one in found.items()}

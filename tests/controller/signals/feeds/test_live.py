@@ -93,6 +93,13 @@ def test_beginning_and_end_of_trouble_are_logged_once(caplog):
     ]
 
 
+def test_no_more_is_handed_out_than_the_plan_looks_ahead():
+    one = LiveFeed("price_usd_per_mwh", "market", RULES, lookahead_s=2 * HOUR_S)
+    one.take(told(*range(40)), NINE_S)
+    assert one.read(NINE_S + 60).values == (0, 1, 2)
+    assert one.state(NINE_S).ends_s == NINE_S + 40 * HOUR_S
+
+
 def test_the_state_tells_gap_and_remark():
     one = feed()
     gap = outlook(
