@@ -71,6 +71,11 @@ def is_stale(call: Call, modified_s: float | None) -> bool:
     return modified_s is not None and call.modified_s <= modified_s
 
 
+def is_timely(call: Call, now_s: float) -> bool:
+    """Whether a message was made by now, but for what clocks may differ."""
+    return call.modified_s - now_s <= MAX_SKEW_S
+
+
 def check(call: Call, programme: Programme | None, known: Known, now_s: float) -> Programme:
     """The terms on which a call is taken in.
 
@@ -134,12 +139,12 @@ def _check_names(call: Call) -> None:
 
 
 def _check_times(call: Call, now_s: float) -> None:
-    ahead_s = call.modified_s - now_s
-    if not ahead_s <= MAX_SKEW_S:
+    if not is_timely(call, now_s):
         raise _refused(
             call,
             Refusal.FUTURE,
-            f"it was changed {ahead_s:.0f} s from now, more than {MAX_SKEW_S:.0f} s; set the clocks of both sides",
+            f"it was changed {call.modified_s - now_s:.0f} s from now, more than {MAX_SKEW_S:.0f} s; "
+            "set the clocks of both sides",
         )
     if call.end_s <= now_s:
         raise _refused(call, Refusal.OVER, f"it ended {now_s - call.end_s:.0f} s ago", is_conflict=True)

@@ -93,6 +93,9 @@ class CallBook:
         before = self._kept.get((call.source, call.call_id))
         if before is not None and admit.is_stale(call, before.call.modified_s):
             return before.call
+        if before is not None and not before.is_over(now_s) and call.end_s <= now_s and admit.is_timely(call, now_s):
+            self.cancel(call.source, call.call_id, now_s, modified_s=call.modified_s, reason="ended by its sender")
+            return self._kept[before.key].call
         programme = self._admitted(call, now_s, raw)
         taken = self._taken(call, before, now_s)
         self._keep(taken, "added" if before is None else "modified", now_s, raw=raw)
@@ -117,6 +120,9 @@ class CallBook:
         Raises:
             StoreError: it could not be recorded; the call then goes on.
         """
+        latest_s = now_s + admit.MAX_SKEW_S
+        if modified_s is not None and not modified_s <= latest_s:
+            modified_s = latest_s
         kept = self._kept.get((source, call_id))
         if kept is None:
             if modified_s is not None:  # it has overtaken the call itself, which must not come into force after it

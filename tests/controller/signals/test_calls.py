@@ -99,6 +99,30 @@ def test_a_cancellation_that_was_overtaken_changes_nothing():
     assert len(book.current(NOW_S + 6)) == 1
 
 
+def test_a_call_that_its_sender_ends_in_the_past_is_over():
+    recorder = ListRecorder()
+    book = book_of(recorder)
+    book.submit(of_vtn("v1", interval(0.0, 3600.0)), NOW_S)
+    from_the_future = of_vtn("v1", interval(0.0, 50.0), modified_s=NOW_S + 9999)
+    with pytest.raises(CallRefused):
+        book.submit(from_the_future, NOW_S + 60)
+    assert len(book.current(NOW_S + 60)) == 1
+    book.submit(of_vtn("v1", interval(0.0, 50.0), modified_s=NOW_S + 60), NOW_S + 60)
+    assert book.current(NOW_S + 60) == ()
+    assert recorder.of("call")[-1]["reason"] == "ended by its sender"
+
+
+@pytest.mark.parametrize("modified_s", [NOW_S + 1e9, float("nan"), float("inf")])
+def test_a_cancellation_from_the_future_does_not_shut_the_sender_out(modified_s):
+    book = book_of()
+    book.submit(of_vtn(), NOW_S)
+    book.cancel(VTN, "v1", NOW_S + 1, modified_s=modified_s)
+    assert book.current(NOW_S + 1) == ()
+    later_s = NOW_S + admit.MAX_SKEW_S + 10
+    book.submit(of_vtn(modified_s=later_s), later_s)
+    assert len(book.current(later_s)) == 1
+
+
 def test_a_call_that_is_long_over_is_not_revived_by_a_replay():
     book = book_of()
     lasting = of_vtn("v1", interval(0.0, 86_400.0))
