@@ -172,6 +172,7 @@ def test_server_starts_and_stops(command: str, tmp_path: Path) -> None:
         process.wait(5)
 
 
+@pytest.mark.timeout(480)
 def test_client_commands_succeed_against_the_running_system(tmp_path: Path) -> None:
     with running(tmp_path, "emulate", "router", "controller") as system:
         for case in cases("client"):
