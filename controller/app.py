@@ -214,6 +214,7 @@ async def assemble(
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),
+            at_once=functools.partial(decide, site, policy, planner, plans=False),
             publishers=(allocation,) if redis is None else (allocation, redis),
             instances=tasks,
             custody=Custody(site, tasks, telemetry, custody, inherited.sleepers),

@@ -22,6 +22,7 @@ from controller.energy_desk import RECORD_KIND as ENERGY_KIND
 from controller.energy_desk import EnergyDesk
 from controller.errors import ActuationError, StoreError
 from controller.faults import Fault, Faults
+from controller.lifecycle.triggers import EventsKey, events_key
 from controller.model.observation import InstanceObservation, Missing, Observation, Reading
 from controller.ports import Actuator, ObservationSource, Recorder
 from controller.signals.energy_meter import EnergyMeter
@@ -59,6 +60,7 @@ class RunnerParts:
 
     Attributes:
         decide: pure; called in a thread.
+        at_once: the same without planning instances anew, for what has to be told at once; None where there is none.
         publishers: each gets every table that is to be published.
         custody: knows which instances sleep by the controller's command.
         keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
@@ -74,6 +76,7 @@ class RunnerParts:
     recorder: Recorder
     telemetry: Telemetry
     clock: Clock
+    at_once: Decide | None = None
     keep: Keep | None = None
     desk: EnergyDesk | None = None
     watchers: tuple[Callable[[Status], None], ...] = ()
@@ -102,7 +105,9 @@ class Runner:
         self._ticking: asyncio.Task[None] | None = None
         self._tick_began_s = 0.0
         self._next_tick_s = parts.clock.monotonic_s()
-        self._stop, self._hurry = asyncio.Event(), asyncio.Event()
+        self._stop, self._hurry, self._wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._is_hasty = False
+        self._events: EventsKey = ()
         self._announcer = Announcer()
         self.status: Status | None = None
 
@@ -118,8 +123,10 @@ class Runner:
         self._stop.set()
 
     def hasten(self) -> None:
-        """Decide at the next sample, because something has changed."""
+        """Read and decide now, because something has changed: first what routers are told, then the instances."""
         self._next_tick_s = self._parts.clock.monotonic_s()
+        self._is_hasty = True
+        self._wake.set()
 
     async def run(self) -> None:
         """Run until `stop`, then wait for the decision that is being made, give back what sleeps, and end the tasks."""
@@ -127,8 +134,9 @@ class Runner:
         next_sample_s = clock.monotonic_s()
         try:
             while not self._stop.is_set():
+                began_s = clock.monotonic_s()
                 await self._sample()
-                next_sample_s = max(next_sample_s + options.sample_s, clock.monotonic_s())
+                next_sample_s = max(min(next_sample_s, began_s) + options.sample_s, clock.monotonic_s())
                 await self._pause(next_sample_s - clock.monotonic_s())
         finally:
             if self._ticking is not None:
@@ -151,11 +159,13 @@ class Runner:
         return self._parts.instances.overlay(observation.instances)
 
     async def _pause(self, duration_s: float) -> None:
-        """Wait, but not beyond the order to stop."""
-        waits = [asyncio.ensure_future(self._parts.clock.sleep(duration_s)), asyncio.ensure_future(self._stop.wait())]
+        """Wait, but not beyond the order to stop or to hasten."""
+        ends = (self._parts.clock.sleep(duration_s), self._stop.wait(), self._wake.wait())
+        waits = [asyncio.ensure_future(end) for end in ends]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._wake.clear()
             for wait in waits:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
@@ -232,15 +242,20 @@ class Runner:
                     "late", f"the decision has taken {running_s:.0f} s; the last table stays until it expires"
                 )
             return
-        if clock.monotonic_s() + 0.5 * self._options.sample_s < self._next_tick_s:
+        events = events_key(observation.events, observation.now_s)
+        is_hasty = self._is_hasty or events != self._events
+        if not is_hasty and clock.monotonic_s() + 0.5 * self._options.sample_s < self._next_tick_s:
             return  # a sample that comes a little early is nearer to the due time than the one after it
+        self._is_hasty, self._events = False, events
         self._tick_began_s = clock.monotonic_s()
-        self._next_tick_s = self._tick_began_s + self._options.tick_s
-        self._ticking = asyncio.create_task(self._tick(observation), name="tick")
+        # What is told at once is followed by a decision that plans, with the next sample.
+        self._next_tick_s = self._tick_began_s + (0.0 if is_hasty else self._options.tick_s)
+        self._ticking = asyncio.create_task(self._tick(observation, is_hasty=is_hasty), name="tick")
 
-    async def _tick(self, observation: Observation) -> None:
+    async def _tick(self, observation: Observation, *, is_hasty: bool) -> None:
+        decide = self._parts.at_once if is_hasty and self._parts.at_once is not None else self._parts.decide
         try:
-            decision = await asyncio.to_thread(self._parts.decide, self._memory, observation)
+            decision = await asyncio.to_thread(decide, self._memory, observation)
             self._memory, self._decision = decision.memory, decision
             self._announcer.take(decision.diagnostics)
             actions = await self._carry_out(decision, observation)
@@ -257,6 +272,8 @@ class Runner:
         finally:
             self._faults.recover("late")
             self._ticking = None
+            if is_hasty or self._is_hasty:
+                self._wake.set()
 
     async def _carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
         """Act, having kept what a next process must know of it; or give back what a former process put to sleep."""

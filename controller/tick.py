@@ -15,15 +15,16 @@ from controller.lifecycle.knowledge import Known, account, find_out
 from controller.lifecycle.ladder import Made, fast, slow, step_of
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
+from controller.lifecycle.precedence import Asked, answered
 from controller.lifecycle.quality import granted
 from controller.lifecycle.ramps import Decided, coming_w, departing_higher, remembered
 from controller.lifecycle.refit import Learnt, handed_over, relearn
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
-from controller.lifecycle.triggers import events_key, fleet_key, slow_reasons
+from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
-from controller.model.grid import Precedence, firm_limit_at
+from controller.model.grid import Precedence
 from controller.model.observation import Observation
 from controller.model.plan import Commands, InstanceCommand, Plan
 from controller.optimizer.data import ProblemData
@@ -61,24 +62,50 @@ class Decision:
     site: Site | None = None
 
 
-def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, observation: Observation) -> Decision:
+def decide(
+    site: Site,
+    policy: TickPolicy,
+    planner: Planner,
+    memory: Memory,
+    observation: Observation,
+    *,
+    plans: bool = True,
+) -> Decision:
     """Decide what the routers and the instances are to do until the next tick.
 
     Equal arguments give equal decisions, but for the solver's times.
+
+    Args:
+        site: as configured.
+        policy: of the control loop.
+        planner: solves what is planned.
+        memory: of the tick before.
+        observation: what is known.
+        plans: whether instances may be planned anew; without, a plan that is called for is left to the next tick, and
+            the routers are told at once what the instances that serve can do.
     """
     acts = policy.mode is Mode.ACT
     learnt = relearn(site, policy, memory, observation)
     site, memory = learnt.site, handed_over(learnt, policy, memory, observation)
     memory = account(site, policy, memory, observation)
     known = find_out(site, policy, memory, observation, learnt)
-    memory, reasons, made = _plan(learnt, policy, planner, memory, known)
+    memory, reasons, made = _plan(learnt, policy, planner, memory, known, plans=plans)
     targets = _targets(site, policy, known, memory.plan)
     steered = steer(known.views, targets, _situation(learnt, policy, observation, known))
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
     rising_w = coming_w(site, views, targets)
-    present = departing_higher(granted(known.present, memory.plan, step), -rising_w)
-    dispatched = fast(planner, present, _serving(site, views))
+
+    def now_of(data: ProblemData) -> ProblemData:
+        return departing_higher(granted(known.presently(data), memory.plan, step), -rising_w)
+
+    serving = _serving(site, views)
+    answer = answered(
+        Asked(now_of(known.data), known.limits.order_at(known.now_s) is Precedence.CONTRACT),
+        None if known.firm is None else now_of(known.firm),
+        lambda asked: fast(planner, asked.data, serving, limit_first=asked.limit_first),
+    )
+    present, dispatched = answer.data, answer.made
     memory = remembered(memory, policy, Decided(known.data, present, dispatched.plan, rising_w))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in known.demand)
     content = with_event(body(site, known.data, dispatched.plan, views, lengths), observation.events, known.now_s)
@@ -110,24 +137,30 @@ def decide(site: Site, policy: TickPolicy, planner: Planner, memory: Memory, obs
 
 
 def _plan(
-    learnt: Learnt, policy: TickPolicy, planner: Planner, memory: Memory, known: Known
+    learnt: Learnt, policy: TickPolicy, planner: Planner, memory: Memory, known: Known, *, plans: bool
 ) -> tuple[Memory, tuple[str, ...], Made | None]:
     """Plan the instances anew where something calls for it: the memory with the plan in force, why, and how."""
     site = learnt.site
     events, fleet = events_key(known.events, known.now_s), fleet_key(site, known.views)
-    reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding)
-    if not reasons:
+    rising = known.limits.is_rising(known.now_s)
+    reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding, rising=rising)
+    if not reasons or (memory.plan is not None and not plans):
         return memory, (), None
-    made = slow(
-        planner,
-        known.data,
-        memory.plan,
-        time_limit_s=policy.slow_time_limit_s,
-        serving=_serving(site, known.views),
-        limit_first=policy.precedence is Precedence.CONTRACT,
-        doubts_w=learnt.doubts_w,
-        drawn_w=(max(known.modelled_w, known.measured.value_w or 0.0),),
-    )
+    serving = _serving(site, known.views)
+    made = answered(
+        Asked(known.data, known.limits.order_at(known.now_s) is Precedence.CONTRACT),
+        known.firm,
+        lambda asked: slow(
+            planner,
+            asked.data,
+            memory.plan,
+            time_limit_s=policy.slow_time_limit_s,
+            serving=serving,
+            limit_first=asked.limit_first,
+            doubts_w=learnt.doubts_w,
+            drawn_w=(max(known.modelled_w, known.measured.value_w or 0.0),),
+        ),
+    ).made
     planned = replace(
         memory,
         plan=made.plan,
@@ -149,7 +182,7 @@ def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) ->
         on = _serving(site, known.views)
         return Targets(on, on)
     step = step_of(plan, known.now_s)
-    steps = (step, _prepared_step(plan, step)) if _is_near(known, policy.prepare_s) else (step,)
+    steps = (step, _prepared_step(plan, step)) if is_near(known.events, known.now_s, policy.prepare_s) else (step,)
     reach = [pool.instances for pool in known.data.pools]
     on = tuple(min(max(pool.on[t] for t in steps), most) for pool, most in zip(plan.pools, reach, strict=True))
     loaded = tuple(
@@ -157,11 +190,6 @@ def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) ->
         for pool, most in zip(plan.pools, reach, strict=True)
     )
     return Targets(on, loaded)
-
-
-def _is_near(known: Known, prepare_s: float) -> bool:
-    """Whether an event begins within this time."""
-    return any(known.now_s < event.start_s <= known.now_s + prepare_s for event in known.events)
 
 
 def _prepared_step(plan: Plan, step: int) -> int:
@@ -172,25 +200,35 @@ def _prepared_step(plan: Plan, step: int) -> int:
 def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, known: Known) -> Situation:
     """What bears on the steps; within an event's ramp its limit does not yet keep replacements from serving first."""
     site = learnt.site
-    contract = policy.precedence is Precedence.CONTRACT
-    firm_w = firm_limit_at(known.events, site.import_limit_w, observation.now_s, lead_s=policy.drain_expected_s)
+    ramped_by_s = known.now_s + policy.drain_expected_s
+    firm_w = known.limits.at(known.now_s, Precedence.CONTRACT, ramped_by_s=ramped_by_s)
     effective_w = None if firm_w is None else firm_w * (1.0 - known.margin_frac)
-    measured_w = known.measured.value_w or 0.0
+    drawn_w = max(known.charged_w, known.measured.value_w or 0.0)
+    rooms_w = [most_w - drawn_w for most_w in (effective_w, _prepared_up_to_w(policy, known)) if most_w is not None]
     return Situation(
         now_s=observation.now_s,
         router=observation.router,
         allowed=known.data.allowed,
         holding=known.holding,
-        break_first=contract and effective_w is not None and max(known.modelled_w, measured_w) > effective_w,
+        break_first=effective_w is not None and max(known.modelled_w, known.measured.value_w or 0.0) > effective_w,
         called=known.is_called,
         released_s=known.released_s,
-        headroom_w=effective_w - max(known.charged_w, measured_w) if contract and effective_w is not None else None,
+        headroom_w=min(rooms_w, default=None),
         pue=site.pue,
         grace_s=policy.drain_grace_s,
         retry_s=policy.command_retry_s,
         capacity_tokens_per_s=_capacity(known.data),
         doubts_w=learnt.doubts_w,
     )
+
+
+def _prepared_up_to_w(policy: TickPolicy, known: Known) -> float | None:
+    """Power up to which the ramp lets the site rise while it prepares for an event; None where it does not prepare.
+
+    What is woken beside what serves is no part of the plan, whose own rises the ramp binds already.
+    """
+    [site] = known.data.sites
+    return site.most_first_w if is_near(known.events, known.now_s, policy.prepare_s) else None
 
 
 def _capacity(data: ProblemData) -> tuple[float, ...]:

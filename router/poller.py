@@ -15,6 +15,10 @@ from router.transport.credentials import Credentials
 JITTER_FRAC = 0.1
 """Intervals vary by this much either way, so that many routers do not ask at once."""
 TIMEOUT_S = 5.0
+HELD_S = 2
+"""How long a controller may hold the answer back until there is another document (RFC 7240)."""
+SOON_S = 0.05
+"""Pause after an answer that was held back."""
 
 
 def jittered_s(interval_s: float, rng: random.Random) -> float:
@@ -46,6 +50,7 @@ class Poller:
         interval_s: time between two polls.
         rng: spreads the polls.
         credentials: how a controller behind TLS is verified; None for a plain one.
+        held: ask to be answered as soon as there is another document; a controller that does so is asked again at once.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Poller:
         *,
         rng: random.Random,
         credentials: Credentials | None = None,
+        held: bool = False,
     ) -> None:
         self.url = url
         self._session = session
@@ -63,6 +69,8 @@ class Poller:
         self._rng = rng
         self._credentials = credentials
         self._etag: str | None = None
+        self._asks_to_hold = held
+        self._was_held = False
 
     async def fetch(self, document: Document) -> bytes | None:
         """Ask once; None where the document is still the one last fetched.
@@ -71,12 +79,19 @@ class Poller:
             PollError: there is no answer in time, none with the document, or a longer one than it may be.
         """
         headers = {"If-None-Match": self._etag} if self._etag is not None else {}
+        if self._asks_to_hold:
+            headers["Prefer"] = f"wait={HELD_S}"
+        began_s, self._was_held = asyncio.get_running_loop().time(), False
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
                 self._session.get(self.url, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
             ):
+                waited_s = asyncio.get_running_loop().time() - began_s
+                is_held = answer.headers.get("Preference-Applied", "").startswith("wait=")
                 if answer.status == 304 and self._etag is not None:
+                    # One that says so and does not wait is not to be asked without end.
+                    self._was_held = is_held and waited_s > HELD_S / 2
                     return None
                 if answer.status != 200:
                     raise PollError(self.url, f"answered {answer.status}, 200 with {document.name} is expected")
@@ -86,6 +101,7 @@ class Poller:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise PollError(self.url, f"{type(error).__name__}: {error}") from error
         self._etag = answer.headers.get("ETag")
+        self._was_held = is_held
         return raw
 
     def forget(self) -> None:
@@ -94,7 +110,8 @@ class Poller:
 
     async def pause(self) -> None:
         """Wait for the next poll."""
-        await asyncio.sleep(jittered_s(self._interval_s, self._rng))
+        interval_s = min(SOON_S, self._interval_s) if self._was_held else self._interval_s
+        await asyncio.sleep(jittered_s(interval_s, self._rng))
 
     def _tls(self) -> ssl.SSLContext | bool:
         return True if self._credentials is None else self._credentials.context

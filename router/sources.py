@@ -98,7 +98,7 @@ class Sources:
         table = self._settings.table
         if table.url is not None:
             self._session = aiohttp.ClientSession()
-            poller = self._poller(self._session, table.url)
+            poller = self._poller(self._session, table.url, held=True)
             return HttpTableSource(poller, sink=self._sink, wall_s=clock.wall_s, max_ttl_s=table.max_ttl_s).run()
         if table.redis_url is not None:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
@@ -116,9 +116,10 @@ class Sources:
             ).run()
         return None
 
-    def _poller(self, session: aiohttp.ClientSession, url: str) -> Poller:
+    def _poller(self, session: aiohttp.ClientSession, url: str, *, held: bool = False) -> Poller:
         interval_s = self._settings.table.poll_interval_s
-        return Poller(session, url, interval_s, rng=random.Random(), credentials=self._keyring.table)
+        credentials = self._keyring.table
+        return Poller(session, url, interval_s, rng=random.Random(), credentials=credentials, held=held)
 
 
 def report_end(task: asyncio.Task[None]) -> None:

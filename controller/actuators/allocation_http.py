@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from controller.model.plan import Commands
@@ -22,6 +24,7 @@ class AllocationBoard:
 
     def __init__(self) -> None:
         self._published: Published | None = None
+        self._changed = asyncio.Event()
 
     async def apply(self, commands: Commands) -> tuple[str, ...]:
         """Put up the table, unless it is the one that is up."""
@@ -29,7 +32,15 @@ class AllocationBoard:
         if self._published is not None and self._published.table == table:
             return ()
         self._published = Published(table, encode(table), f'"{table.sequence}"')
+        self._changed.set()
+        self._changed = asyncio.Event()
         return (f"table {table.sequence} put up",)
+
+    async def changed(self, wait_s: float) -> None:
+        """Wait until another table is put up, but not for longer than this."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait()
 
     def current(self, now_s: float) -> Published | None:
         """The table, None before the first one and after its expiry."""

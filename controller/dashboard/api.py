@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -25,6 +26,9 @@ from controller.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 << 10
+MAX_WAIT_S = 2.0
+"""Longest time for which a question for the next table is held: no longer than a controller that ends waits for it."""
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 STALLED_AFTER_S = 30.0
 """Without a reading for this long the loop counts as stalled."""
 
@@ -65,8 +69,16 @@ class Api:
         app.router.add_get("/metrics", self.metrics)
 
     async def allocation(self, request: web.Request) -> web.Response:
-        """The table in force; 304 for one the caller has, 503 while there is none."""
-        published = self._parts.allocation.current(self._parts.clock.wall_s())
+        """The table in force; 304 for one the caller has, 503 while there is none.
+
+        A caller that has it and prefers to wait (RFC 7240) is answered as soon as there is another.
+        """
+        board, known = self._parts.allocation, _known_tags(request)
+        published = board.current(self._parts.clock.wall_s())
+        wait_s = _preferred_wait_s(request) if published is not None and published.etag in known else None
+        if wait_s is not None:
+            await board.changed(wait_s)
+            published = board.current(self._parts.clock.wall_s())
         if published is None:
             response = error_response(
                 503, "there is no valid allocation table; use the static weights", "no_allocation"
@@ -74,7 +86,8 @@ class Api:
             response.headers["Retry-After"] = "1"
             return response
         headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
-        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+        if wait_s is not None:
+            headers["Preference-Applied"] = f"wait={wait_s:g}"
         if published.etag in known:
             return web.Response(status=304, headers=headers)
         return web.Response(body=published.body, content_type="application/json", headers=headers)
@@ -166,3 +179,13 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except StoreError as error:
         log.error("request failed", extra={"path": request.path, "reason": str(error)})
         return error_response(503, str(error), "store_error")
+
+
+def _known_tags(request: web.Request) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+
+
+def _preferred_wait_s(request: web.Request) -> float | None:
+    """How long the caller would wait for another document, bounded; None where it would not."""
+    found = _WAIT.search(request.headers.get("Prefer", ""))
+    return None if found is None else min(float(found[1]), MAX_WAIT_S)

@@ -123,6 +123,7 @@ def _event(
         precedence=programme.precedence,
         restore_w_per_s=programme.restore_w_per_s,
         prepare_s=programme.prepare_s,
+        settlement_interval_s=None if programme.settles_instantaneous else programme.settlement_interval_s,
         baseline_w=references.baseline_w,
         priority=call.priority,
     )

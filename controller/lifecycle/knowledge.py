@@ -11,17 +11,18 @@ from controller.forecast.signals import SignalForecast, forecast
 from controller.forecast.state import ForecastState, learn_all
 from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
+from controller.lifecycle.limits import Limits, follow, owed_w
 from controller.lifecycle.memory import Memory, TokenCount
 from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.power_loop import Measured, measured_power, next_bias_w
-from controller.lifecycle.problem import Inputs, build
+from controller.lifecycle.problem import Inputs, build, build_firm
 from controller.lifecycle.ramps import Ramps, departing_higher, ramps
 from controller.lifecycle.refit import Learnt, doubt_w, widened_frac
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
-from controller.model.grid import GridEvent, limit_at, released_s
+from controller.model.grid import GridEvent, released_s
 from controller.model.observation import Missing, Observation
 from controller.model.plan import Horizon
 from controller.optimizer.data import ProblemData
@@ -40,6 +41,8 @@ class Known:
         charged_w: the same by the plan's rule, in which an instance with work draws P0 all the time.
         price, carbon: over the horizon.
         data: the problem of now, with the demand to plan instances for.
+        firm: the same under the limits that outrank the classes alone, where others are more restrictive; else None.
+        limits: all that are known.
         events: those known.
         limit_w: limit in force now at the meter, None without one.
         router_age_s: age of the routers' report, None where it is missing.
@@ -62,6 +65,8 @@ class Known:
     price: SignalForecast
     carbon: SignalForecast
     data: ProblemData
+    firm: ProblemData | None
+    limits: Limits
     events: tuple[GridEvent, ...]
     limit_w: float | None
     router_age_s: float | None
@@ -78,11 +83,15 @@ class Known:
     @property
     def present(self) -> ProblemData:
         """The same problem with the demand of now in its first interval, for the dispatch."""
+        return self.presently(self.data)
+
+    def presently(self, data: ProblemData) -> ProblemData:
+        """A problem with the demand of now in its first interval."""
         classes = tuple(
             replace(cls, demand_tokens_per_s=(demand.output_tokens_per_s, *cls.demand_tokens_per_s[1:]))
-            for cls, demand in zip(self.data.classes, self.demand, strict=True)
+            for cls, demand in zip(data.classes, self.demand, strict=True)
         )
-        return replace(departing_higher(self.data, -self.ramps.margin_w), classes=classes)
+        return replace(departing_higher(data, -self.ramps.margin_w), classes=classes)
 
 
 def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Memory:
@@ -98,6 +107,13 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         window_s=window_s,
         prepare_s=policy.prepare_s,
     )
+    followed = follow(
+        memory.followed,
+        observation,
+        measured.value_w,
+        baselines_w=(*memory.baselines_w, *baselines),
+        order=policy.precedence,
+    )
     if measured.value_w is not None:
         history = history.with_sample(observation.now_s, measured.value_w, window_s + policy.prepare_s)
     return replace(
@@ -106,6 +122,7 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         served=memory.served if isinstance(router, Missing) else router.demand,
         history=history,
         baselines_w=baselines,
+        followed=followed,
     )
 
 
@@ -150,7 +167,9 @@ def find_out(
     price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))
     carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
     bounds = ramps(site, policy, memory, now_s)
-    limit_w = limit_at(observation.events, site.import_limit_w, now_s)
+    known = (site.import_limit_w, observation.events, memory.followed.returns, policy.precedence)
+    limits = Limits(*known, owed_w(memory.history, observation.events, now_s, most_frac=policy.bias_max_frac))
+    limit_w = limits.at(now_s)
     over_limit = limit_w is not None and max(modelled_w, measured.value_w or 0.0) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
@@ -168,6 +187,8 @@ def find_out(
         retry_s=policy.command_retry_s,
         ramps=bounds,
         over_limit=over_limit,
+        returns=limits.returns,
+        owed_w=limits.owed_w,
     )
     age_s = router_age_s(observation)
     return Known(
@@ -184,6 +205,8 @@ def find_out(
         price=price,
         carbon=carbon,
         data=build(site, policy, inputs),
+        firm=build_firm(site, policy, inputs),
+        limits=limits,
         events=observation.events,
         limit_w=limit_w,
         router_age_s=age_s,

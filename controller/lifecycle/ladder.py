@@ -18,6 +18,9 @@ from controller.optimizer.outcome import least_power_w, retold
 from controller.optimizer.planner import Planner
 from controller.optimizer.promises import POWER_TOLERANCE_W
 
+FRUGAL = 0.1
+"""Price of a token's energy over a limit that cannot be kept, as a share of the worth of the token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -118,26 +121,43 @@ class _Search:
         return retold(self._data, self._planner.plan(replace(self._data, pools=pools), time_limit_s=self._left_s))
 
 
-def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...]) -> Made:
+def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...], *, limit_first: bool = True) -> Made:
     """Token rates now over the serving instances: the linear program, else filled greedily.
 
-    Where the instances alone draw more than the limit, or than the ramp up lets them, no token left undone can keep it:
-    tokens are then dispatched as if there were none, and the plan tells by how much it is broken.
+    Where the instances alone draw more than the limit, or than the ramp up lets them, no token left undone can keep it.
+    The plan then tells by how much it is broken. Where the limit outranks the classes, those that may wait are held,
+    and the others served where a token takes the least energy; else tokens are dispatched as if there were no limit.
     """
     now = first_interval(data, serving)
-    sites = tuple(_solvable(site, least_w) for site, least_w in zip(now.sites, least_power_w(now), strict=True))
-    solvable = replace(now, sites=sites)
+    least = least_power_w(now)
+    over = any(site.limit_w[0] is not None and w > site.limit_w[0] for site, w in zip(now.sites, least, strict=True))
+    solvable = _frugal(now) if over and limit_first else now
+    sites = tuple(
+        _solvable(site, least_w, frugal=over and limit_first) for site, least_w in zip(now.sites, least, strict=True)
+    )
+    solvable = replace(solvable, sites=sites)
     rungs = [
         Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
         Rung("greedy", lambda: filled(solvable), solvable),
     ]
     made = _climb_down("dispatch", rungs, _unguarded(data))
-    return made if sites == now.sites else replace(made, plan=retold(now, made.plan))
+    return made if solvable == now else replace(made, plan=retold(now, made.plan))
 
 
-def _solvable(site: SiteData, least_w: float) -> SiteData:
+def _frugal(now: ProblemData) -> ProblemData:
+    """The problem in which classes that may wait ask for nothing, and a joule is dear but no reason to serve less."""
+    classes = tuple(
+        replace(cls, demand_tokens_per_s=(0.0,), backlog_tokens_per_s=()) if cls.may_wait else cls
+        for cls in now.classes
+    )
+    worth = min((cls.serve_usd_per_token for cls in classes if not cls.may_wait), default=0.0)
+    dearest_j = max((now.j_per_token[r][k] * now.sites[now.pools[k].site].pue for r, k in now.pairs), default=1.0)
+    return replace(now, classes=classes, limit_usd_per_j=FRUGAL * worth / max(dearest_j, 1e-9))
+
+
+def _solvable(site: SiteData, least_w: float, *, frugal: bool) -> SiteData:
     limit_w, most_w = site.limit_w[0], site.most_first_w
-    if limit_w is not None and least_w > limit_w:
+    if limit_w is not None and least_w > limit_w and not frugal:
         site = replace(site, limit_w=(None,))
     return site if most_w is None or least_w <= most_w else replace(site, ramp_w=None)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from controller.forecast.demand import DemandState
 from controller.forecast.state import ForecastState
+from controller.lifecycle.limits import Followed
 from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
 from controller.model.observation import ClassDemand
@@ -89,6 +90,7 @@ class Memory:
         lacking: the last dispatch could not keep a promise that the plan keeps.
         blind: the plan in force was made before the demand was known well enough.
         refit: what was learnt of the pools' curves.
+        followed: the events in force, and the returns from those that are over.
     """
 
     started_s: float
@@ -113,6 +115,7 @@ class Memory:
     lacking: bool
     blind: bool
     refit: RefitState = field(default_factory=RefitState)
+    followed: Followed = field(default_factory=Followed)
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.forecast.demand import Demand
+from controller.lifecycle.limits import Limits, Return
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.power_loop import spare_w
@@ -14,7 +15,7 @@ from controller.lifecycle.quality import budgets
 from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool, RequestClass, Site
-from controller.model.grid import GridEvent, limit_at, released_s
+from controller.model.grid import GridEvent, Precedence, released_s
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.optimizer.data import ClassData, PoolData, ProblemData, SiteData
@@ -36,6 +37,8 @@ class Inputs:
         retry_s: time after which a command is given again.
         ramps: bounds on the steps of power.
         over_limit: whether more is drawn than the limit in force allows.
+        returns: from events that are over.
+        owed_w: by how much less must be drawn now to make good what a settlement interval has had too much.
     """
 
     now_s: float
@@ -50,12 +53,33 @@ class Inputs:
     retry_s: float
     ramps: Ramps
     over_limit: bool = False
+    returns: tuple[Return, ...] = ()
+    owed_w: float = 0.0
+
+    def limits(self, site: Site, policy: TickPolicy) -> Limits:
+        """All limits that are known."""
+        return Limits(site.import_limit_w, self.events, self.returns, policy.precedence, self.owed_w)
 
 
 def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:
-    """The problem as of now."""
+    """The problem as of now; what yields is as the most restrictive limits say."""
+    first = inputs.limits(site, policy).yields_first(Horizon(inputs.now_s, policy.step_s, policy.steps))
+    return _problem(site, policy, first, inputs, None)
+
+
+def build_firm(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData | None:
+    """The same under the limits that outrank the classes alone, where others are more restrictive; else None."""
     horizon = Horizon(inputs.now_s, policy.step_s, policy.steps)
-    raw_limit_w = planned_limits_w(site.import_limit_w, inputs.events, horizon)
+    if inputs.limits(site, policy).firm(horizon) is None:
+        return None
+    return _problem(site, policy, Precedence.CONTRACT, inputs, Precedence.CONTRACT)
+
+
+def _problem(site: Site, policy: TickPolicy, first: Precedence, inputs: Inputs, only: Precedence | None) -> ProblemData:
+    """The problem where promises yield in the order `first`, under the limits of one precedence or of both."""
+    horizon = Horizon(inputs.now_s, policy.step_s, policy.steps)
+    raw_limit_w = inputs.limits(site, policy).planned(horizon, only)
+    policy = replace(policy, precedence=first)
     called = tuple(limit is not None for limit in planned_limits_w(None, inputs.events, horizon))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
     pools = tuple(_pool(pool, k, inputs, horizon) for k, pool in enumerate(site.pools))
@@ -126,15 +150,7 @@ def planned_limits_w(
 
     The present interval takes only what is in force now, so that nothing is curtailed before an event's start.
     """
-    out = []
-    for step in range(horizon.steps):
-        start_s, end_s = horizon.start_of(step), horizon.start_of(step + 1)
-        times = [start_s]
-        if step > 0:
-            times += [event.start_s for event in events if start_s < event.start_s < end_s]
-        limits = [limit for time_s in times if (limit := limit_at(events, standing_limit_w, time_s)) is not None]
-        out.append(min(limits, default=None))
-    return tuple(out)
+    return Limits(standing_limit_w, events).planned(horizon)
 
 
 def allowed_pools(
@@ -227,4 +243,5 @@ def _class(
         serve_usd_per_token=serve_usd,
         survives_loss=cls.survives_loss,
         quality_window=overdraws,
+        may_wait=cls.may_wait,
     )

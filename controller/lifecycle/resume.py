@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.limits import Followed
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
@@ -36,6 +37,7 @@ class Saved:
         sleepers: instances that sleep or are off by the controller's command.
         refit: what was learnt of the pools' curves; it counts for a pool while the configuration gives it the same
             curves, and becomes as doubtful as its age makes it.
+        followed: the events in force, and the returns from those that are over.
     """
 
     saved_at_s: float
@@ -46,6 +48,7 @@ class Saved:
     baselines_w: tuple[tuple[str, float], ...]
     sleepers: tuple[Sleeper, ...]
     refit: RefitState = field(default_factory=RefitState)
+    followed: Followed = field(default_factory=Followed)
 
 
 def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Saved:
@@ -59,6 +62,7 @@ def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Sav
         baselines_w=memory.baselines_w,
         sleepers=sleepers,
         refit=memory.refit.outlasting,
+        followed=memory.followed,
     )
 
 
@@ -80,6 +84,7 @@ def resumed(site: Site, saved: Saved, now_s: float) -> Memory:
         history=PowerHistory(tuple(sample for sample in saved.history.samples if sample[0] <= now_s)),
         baselines_w=saved.baselines_w,
         refit=saved.refit,
+        followed=saved.followed,
     )
 
 

@@ -100,6 +100,8 @@ class _Work:
         self.views = views
         self.at = situation
         self.headroom_w = situation.headroom_w
+        # Nothing can come before something has gone: whoever is to go does not wait for whoever replaces it.
+        self.lacks_headroom = False
         self.commands: list[InstanceCommand] = []
         self.wanted: list[InstanceCommand] = []
 
@@ -188,6 +190,7 @@ class _Work:
                 if self.count_on(k) >= target or not self.may_exchange(targets):
                     return
                 if not (self.take_headroom(index) or self.replaces_last(k, targets)):
+                    self.lacks_headroom = True
                     break
                 self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
                 reason = f"the plan wants {target} serving"
@@ -241,7 +244,8 @@ class _Work:
             return
         serving = [i for i in self.of(k, Phase.SERVE) if self.views[i].state is InstanceState.SERVING]
         for index in sorted(serving, key=lambda i: (self.views[i].busy, i))[:surplus]:
-            if not self.at.break_first and self.falls_short_without(k, targets):
+            goes_first = self.at.break_first or self.lacks_headroom
+            if not goes_first and self.falls_short_without(k, targets):
                 return
             if self.may_drain(index, targets):
                 self.set_phase(index, Phase.DRAIN)

@@ -12,7 +12,9 @@ from controller.model.fleet import Site
 from controller.model.grid import GridEvent
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
-from controller.optimizer.outcome import rates_of
+from controller.optimizer.dispatch import first_interval
+from controller.optimizer.outcome import least_power_w, rates_of
+from controller.optimizer.promises import POWER_TOLERANCE_W
 from controller.optimizer.workload import Lengths, batch_at_rate, slo_batch
 from router.contract import (
     AllocationTable,
@@ -151,9 +153,13 @@ def _is_close(new: ClassWeights, old: ClassWeights) -> bool:
 def _caps(
     site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, ...], lengths: tuple[Lengths, ...]
 ) -> tuple[InstanceCap, ...]:
-    """Largest batch within the latency of the classes served; where a limit sheds load, that of the planned rate."""
+    """Largest batch within the latency of the classes served; under a limit, that of the rate that it leaves room for.
+
+    A burst, or what has waited, then cannot draw more than the limit allows before the next tick sees it.
+    """
     rates = rates_of(dispatch)
     sheds = dispatch.is_limited(0) and any(slack.promise == "serve" for slack in dispatch.slack)
+    room = 1.0 if sheds else _room(data, dispatch)
     out = []
     for k, pool in enumerate(site.pools):
         planned = [rates[r][k][0] for r in range(len(site.classes))]
@@ -165,12 +171,26 @@ def _caps(
         # All share the batch, whose steps take what the mix of their prompts takes.
         mixed = _mean(lengths, planned) if sum(planned) > 0 else None
         most = min(slo_batch(pool.curves, site.classes[r], mixed or lengths[r]) for r in users)
-        if sheds and sum(planned) > 0:
+        if sheds and sum(planned) <= 0:
+            most = 1.0
+        elif sum(planned) > 0 and math.isfinite(room):
             rate = sum(planned) / len(serving)
-            most = min(most, SHED_HEADROOM * batch_at_rate(pool.curves, rate, _mean(lengths, planned)))
+            most = min(most, SHED_HEADROOM * batch_at_rate(pool.curves, room * rate, _mean(lengths, planned)))
         cap = max(1, math.ceil(most) if sheds else math.floor(most))
         out += [InstanceCap(view.instance.instance_id, cap) for view in serving]
     return tuple(out)
+
+
+def _room(data: ProblemData, dispatch: Plan) -> float:
+    """How many times the dispatched token rates the limits leave room for; infinite where none binds or it yields."""
+    rooms = [math.inf]
+    idle_w = least_power_w(first_interval(data, tuple(pool.on[0] for pool in dispatch.pools)))
+    for planned, least_w in zip(dispatch.sites, idle_w, strict=True):
+        limit_w = planned.limit_w[0]
+        tokens_w = planned.import_w[0] - least_w
+        if limit_w is not None and tokens_w > 0 and planned.import_w[0] <= limit_w + POWER_TOLERANCE_W:
+            rooms.append(max(1.0, (limit_w - least_w) / tokens_w))
+    return min(rooms)
 
 
 def _mean(lengths: tuple[Lengths, ...], rates: list[float]) -> Lengths:

@@ -19,6 +19,14 @@ def events_key(events: tuple[GridEvent, ...], now_s: float) -> EventsKey:
     )
 
 
+def is_near(events: tuple[GridEvent, ...], now_s: float, prepare_s: float) -> bool:
+    """Whether the preparation for an event is under way: for as long as its programme allows, else `prepare_s`."""
+    return any(
+        event.start_s - (prepare_s if event.prepare_s is None else event.prepare_s) <= now_s < event.start_s
+        for event in events
+    )
+
+
 def fleet_key(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
     """Reachable instances of each pool."""
     return tuple(
@@ -28,7 +36,14 @@ def fleet_key(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
 
 
 def slow_reasons(
-    policy: TickPolicy, memory: Memory, now_s: float, *, events: EventsKey, fleet: tuple[int, ...], held: str | None
+    policy: TickPolicy,
+    memory: Memory,
+    now_s: float,
+    *,
+    events: EventsKey,
+    fleet: tuple[int, ...],
+    held: str | None,
+    rising: bool = False,
 ) -> tuple[str, ...]:
     """Why the mixed-integer plan is solved now; empty when it is not.
 
@@ -39,6 +54,7 @@ def slow_reasons(
         events: the events that a plan would be made for now.
         fleet: the instances that a plan would be made for now.
         held: why instances are left as they are, None where they are not.
+        rising: a limit rises, on the way back from an event.
     """
     if memory.plan is None or memory.planned_at_s is None:
         return ("first plan",)
@@ -52,6 +68,8 @@ def slow_reasons(
         reasons.append("the demand is known now")
     if age_s >= policy.slow_interval_s:
         reasons.append("interval")
+    if rising and age_s >= policy.slow_min_gap_s:
+        reasons.append("the way back from an event leaves room for more")
     if memory.lacking and age_s >= policy.slow_min_gap_s:
         reasons.append("a promise cannot be kept with the instances that serve")
     return tuple(reasons)

@@ -63,6 +63,7 @@ class RequestClass:
             and mathematics suffer where chat does not.
         itl_slo_s, ttft_slo_s: latency targets, means over requests.
         survives_loss: whether the pools it may use keep the capacity of one instance free (N-1).
+        priority: classes of higher priority are served before those of lower; one below 0 may wait.
     """
 
     class_id: ClassId
@@ -78,6 +79,12 @@ class RequestClass:
     expected_output_tokens: float = 256.0
     survives_loss: bool = False
     quality_loss_frac: tuple[tuple[Precision, float], ...] = ()
+    priority: int = 0
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether its requests wait first where there is too little for all."""
+        return self.priority < 0
 
     def loss_frac(self, precision: Precision, of_pool: float) -> float:
         """Mean score that its requests lose at a precision, as far as it tells; else what the pool says."""

@@ -80,6 +80,7 @@ class GridEvent:
         restore_w_per_s: fastest rise of the site's power after the end; None for no bound.
         prepare_s: how long before the start preparation may begin; None for the plan's.
         baseline_w: the draw that would have been, by the programme's rule; None where the controller's own holds.
+        settlement_interval_s: over which delivery is averaged, aligned to the clock; None where every reading counts.
         priority: of the call, 0 the highest; None ranks below all. It says which of equal limits is told, no more.
     """
 
@@ -95,6 +96,7 @@ class GridEvent:
     restore_w_per_s: float | None = None
     prepare_s: float | None = None
     baseline_w: float | None = None
+    settlement_interval_s: float | None = None
     priority: int | None = None
 
     def state(self, now_s: float) -> EventState | None:

@@ -177,6 +177,7 @@ class ClassData:
             the end of interval i. At most `defer_steps` entries.
         survives_loss: whether the pools it may use keep the capacity of one instance free.
         quality_window: whether its quality budget holds over the horizon together rather than in each interval.
+        may_wait: whether it is held first where a limit cannot be kept otherwise.
     """
 
     class_id: ClassId
@@ -188,6 +189,7 @@ class ClassData:
     backlog_tokens_per_s: tuple[float, ...] = ()
     survives_loss: bool = False
     quality_window: bool = False
+    may_wait: bool = False
 
     @property
     def asked_tokens_per_s(self) -> float:

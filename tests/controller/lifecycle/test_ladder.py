@@ -222,3 +222,28 @@ def test_tokens_are_shed_where_that_keeps_the_limit():
     made = fast(REAL, problem(limit_w=(4500.0,) * 3), (1, 1))
     assert "serve" in {s.promise for s in made.plan.slack}
     assert made.plan.power_w[0] <= 4500.5
+
+
+def exceeded():
+    """Two instances whose idle power alone is over the limit; one class of the two may wait."""
+    classes = (class_data("standard", 500.0), class_data("flex", 500.0, may_wait=True, serve_usd_per_token=1e-4))
+    rows = {"allowed": ((True, True),) * 2, "busy_s_per_token": ((1e-3, 1e-3),) * 2, "j_per_token": ((0.3, 0.2),) * 2}
+    return problem(classes=classes, limit_w=(2000.0,) * 3, limit_usd_per_j=1.0, **rows)
+
+
+def test_over_a_limit_that_idle_instances_exceed_those_who_may_wait_are_held_and_others_served():
+    free = fast(REAL, exceeded(), (1, 1), limit_first=False).plan
+    made = fast(REAL, exceeded(), (1, 1))
+    told = {(slack.promise, slack.subject): slack.amount for slack in made.plan.slack}
+    assert told["serve", "flex"] == pytest.approx(500.0)
+    assert ("serve", "standard") not in told
+    assert told["limit", "site"] == pytest.approx(made.plan.import_w[0] - 2000.0)
+    assert made.plan.import_w[0] < free.import_w[0]
+    assert {slack.promise for slack in free.slack} == {"limit"}
+
+
+def test_over_such_a_limit_tokens_go_where_they_take_least():
+    plan = fast(REAL, exceeded(), (1, 1)).plan
+    dear, cheap = (pool.output_tokens_per_s[0][1][0] for pool in plan.pools)
+    assert cheap == pytest.approx(250.0), "as much as its quality budget carries"
+    assert dear == pytest.approx(250.0)
