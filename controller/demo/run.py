@@ -17,7 +17,7 @@ import aiohttp
 import uvloop
 from rich.console import Console
 
-from controller import compose
+from controller import compose, feed_setup
 from controller.clock import Clock, SystemClock
 from controller.demo import compare, event, meter, processes, show, stage, summary, view
 from controller.demo.client import StreamClient
@@ -29,6 +29,8 @@ from controller.errors import ConfigError, ControllerError, SignalError
 from controller.lifecycle.policy import Mode
 from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.settings.signals import SignalSettings
+from controller.signals.feeds.feed import AbsentFeed, Feed
 from controller.simulation.replay import Timing
 from controller.simulation.scenario import Scenario
 from controller.simulation.site import Signals
@@ -237,8 +239,7 @@ class Demo:
     async def _compare(self) -> Comparison | None:
         prepared, settings = self._stage, self._stage.settings
         told = settings.signals
-        price = compose.build_feed("price_usd_per_mwh", told.price_usd_per_mwh, self._start_s)
-        carbon = compose.build_feed("carbon_kg_per_mwh", told.carbon_kg_per_mwh, self._start_s)
+        price, carbon = (_replayed(told, name, self._start_s) for name in feed_setup.NAMES)
         events = () if self._event is None else (self._event,)
         played = Scenario(
             site=prepared.site,
@@ -302,6 +303,14 @@ class Demo:
             itl=self._client.itl,
             record=self._record,
         )
+
+
+def _replayed(told: SignalSettings, name: str, started_at_s: float) -> Feed:
+    """A feed for the comparison in simulated time, which what is read live cannot be part of."""
+    feed = feed_setup.still_feed(told, name, started_at_s)
+    if feed is None:
+        log.info("the comparison goes without %s, which is read live", name)
+    return AbsentFeed(name) if feed is None else feed
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
