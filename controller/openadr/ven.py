@@ -17,7 +17,7 @@ from controller.errors import ControllerError, MessageError, SignalError, VtnErr
 from controller.model.call import CallState
 from controller.openadr.client import VtnClient
 from controller.openadr.events import Terms
-from controller.openadr.follow import Chance, EventDesk
+from controller.openadr.follow import Chance, EventDesk, event_of
 from controller.openadr.messages import Program, Version
 from controller.openadr.messages_read import read_program
 from controller.openadr.metrics import VenMetrics
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 MAX_SKEW_S = 30.0
 """Difference of the clocks that is told."""
 LIVE = frozenset((CallState.PENDING, CallState.ACTIVE, CallState.OPTED_OUT))
+MAX_CHECKS = 100
+"""Absent events that are asked for at one poll; those with calls come first, the others wait."""
 PROGRAMMES_S = 600.0
 """Time after which the programmes are read again."""
 
@@ -76,6 +78,7 @@ class Ven:
         self._failures = 0
         self._failure: str | None = None
         self._skewed = False
+        self._missed: set[str] = set()
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -179,15 +182,25 @@ class Ven:
         return listing.objects + targeted.objects, targeted.failure
 
     async def _drop_absent(self, listed: set[str], now_s: float) -> None:
-        """Cancel what the VTN deleted; pages shift while they are read, so it is asked for each one by its id."""
+        """Cancel what the VTN deleted; pages shift while they are read, so it is asked for each one by its id.
+
+        One that it forbids to be read is taken for withdrawn from us once two listings did not have it.
+        """
         held = self._held(now_s)
-        for event_id in self.desk.absent(listed, held):
+        live = {event_of(call_id) for call_id in held}
+        absent = sorted(self.desk.absent(listed, held), key=lambda event_id: (event_id not in live, event_id))
+        missed: set[str] = set()
+        for event_id in absent[:MAX_CHECKS]:
             try:
                 await self.client.get(f"/events/{event_id}")
             except VtnError as error:
-                if error.status != 404:
+                if error.status not in (403, 404):
                     raise
-                self.desk.drop(event_id, held, now_s)
+                if error.status == 404 or event_id in self._missed:
+                    self.desk.drop(event_id, held, now_s)
+                else:
+                    missed.add(event_id)
+        self._missed = missed
 
     def _held(self, now_s: float) -> frozenset[str]:
         """Ids of our calls that are not over."""

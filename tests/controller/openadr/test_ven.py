@@ -92,6 +92,37 @@ async def test_an_event_that_slips_through_while_pages_are_read_is_not_cancelled
         assert site.live() == set(events)
 
 
+async def test_an_event_that_may_not_be_read_any_more_is_over_after_two_listings_without_it(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        await site.poll()
+        vtn.delete_event(event)
+        vtn.fail(f"GET /events/{event}", 403)
+        await site.poll(30)
+        assert site.live() == {event}
+        assert site.metric("failures_in_a_row") == 0
+        await site.poll(30)
+        assert site.live() == set()
+
+
+async def test_a_purge_of_old_events_asks_for_some_at_a_time_and_for_those_in_force_first(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        old = interval(0, "SIMPLE", 1, start="2020-01-01T00:00:00Z", duration="PT1H")
+        events = [vtn.add_event(program, old) for _ in range(120)]
+        events.append(vtn.add_event(program, limit(12)))
+        await site.poll()
+        assert site.live() == {events[-1]}
+        for event in events:
+            vtn.delete_event(event)
+        vtn.requests.clear()
+        await site.poll(30)
+        assert site.live() == set()
+        assert sum("/events/" in request for request in vtn.requests) == 100
+        await site.poll(30)
+        assert site.ven.desk.followed == {}
+
+
 async def test_a_lost_vtn_leaves_the_schedule_and_then_the_capacity_that_was_subscribed_to(tmp_path):
     async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
         program = vtn.add_program()

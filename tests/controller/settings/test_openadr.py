@@ -1,8 +1,16 @@
+import re
+from pathlib import Path
+
 import pytest
-from pydantic import ValidationError
+import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from controller.openadr.messages import Version
-from controller.settings.openadr import VtnSettings, refuse_vtns
+from controller.settings.openadr import OpenAdr, VtnSettings, refuse_vtns
+from controller.settings.programmes import Programmes
+from controller.settings.signals import SignalSettings
+
+ROOT = Path(__file__).parents[3]
 
 LEAST = {"name": "utility", "url": "https://vtn.example/openadr3/", "programmes": {"ResShed": "dr"}}
 
@@ -71,6 +79,15 @@ def test_everything_that_is_written_arrives(tmp_path):
 )
 def test_what_is_wrong_is_refused_with_the_remedy(more, said):
     assert said in refused(**more)
+
+
+def test_the_guide_shows_settings_that_are_taken():
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/how-to/openadr.md").read_text(), re.DOTALL)
+    shown = {name: section for block in blocks for name, section in yaml.safe_load(block).items()}
+    programmes = TypeAdapter(Programmes).validate_python(shown["programmes"])
+    vtns = TypeAdapter(OpenAdr).validate_python(shown["openadr"])
+    feeds = SignalSettings.model_validate(shown["signals"])
+    refuse_vtns(vtns, set(programmes), [feeds.price_usd_per_mwh.vtn, feeds.carbon_kg_per_mwh.vtn])
 
 
 def test_an_address_of_this_machine_may_be_plain():

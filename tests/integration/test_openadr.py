@@ -1,0 +1,95 @@
+"""A controller in a process of its own follows a VTN over HTTP; the VTN, engines and GPUs are emulated."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.system import System, laptop_on_free_ports
+from tests.fakes.vtn.server import FakeVtn, fake_vtn, interval
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
+NOW = {"start": "0001-01-01", "duration": "PT1H"}
+WAIT_S = 60.0
+
+
+def follows(vtn: FakeVtn, folder: Path) -> Any:
+    """Sections of a file that has a controller follow the VTN once a second."""
+    (folder / "secret").write_text("ven-secret\n")
+
+    def change(document: dict[str, Any]) -> None:
+        document["programmes"] = {"dr": {"default_limit_w": 5000, "hold_s": 5, "levels": {1: {"at_most_w": 9000}}}}
+        document["openadr"] = [
+            {
+                "name": "utility",
+                "url": vtn.url,
+                "programmes": {"shed": "dr"},
+                "client_id": "ven-1",
+                "client_secret_file": str(folder / "secret"),
+                "ven_name": "site-1",
+                "poll_s": 1,
+            }
+        ]
+        document["signals"]["price_usd_per_mwh"] = {"kind": "openadr", "vtn": "utility"}
+
+    return change
+
+
+async def test_events_of_a_vtn_reach_the_plan_and_survive_a_killed_controller(tmp_path: Path) -> None:
+    async with fake_vtn() as vtn:
+        program = vtn.add_program(payloadDescriptors=[{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}])
+        vtn.add_event(program, interval(0, "PRICE", 0.25, **NOW))
+        system = System(tmp_path, laptop_on_free_ports(tmp_path, follows(vtn, tmp_path)))
+        try:
+            await asyncio.to_thread(system.start, "controller")
+            await until(lambda: price(system) == 250.0, "the price of the event", system)
+            event = vtn.add_event(program, interval(0, "SIMPLE", 1, **NOW))
+            await until(lambda: limit_w(system) == 9000.0, "the limit of the event", system)
+            assert [ven["venName"] for ven in vtn.store.kinds["vens"].values()] == ["site-1"]
+            system.kill("controller")
+            vtn.forget_tokens()
+            vtn.fail("GET /events", 500)
+            await asyncio.to_thread(system.start, "controller")
+            await until(lambda: limit_w(system) == 9000.0, "the limit after the kill, with the VTN down", system)
+            vtn.mend()
+            vtn.delete_event(event)
+            await until(lambda: limit_w(system) is None, "no limit", system)
+            vtn.fail("/", 503)
+            await until(lambda: limit_w(system) == 5000.0, "the default limit of a lost VTN", system)
+        finally:
+            for process in system.processes.values():
+                process.kill()
+                process.wait(10)
+
+
+def state(system: System) -> Any:
+    with urllib.request.urlopen(f"{system.api}/api/state", timeout=5) as answer:
+        return json.load(answer)
+
+
+def price(system: System) -> Any:
+    return state(system)["price_usd_per_mwh"]
+
+
+def limit_w(system: System) -> float | None:
+    """The limit that holds for the VTN; None where there is none."""
+    limit = state(system)["grid"]["limit"]
+    return limit["limit_w"] if limit is not None and limit["source"] == "openadr:utility" else None
+
+
+async def until(holds: Any, what: str, system: System) -> None:
+    end_s = asyncio.get_running_loop().time() + WAIT_S
+    while asyncio.get_running_loop().time() < end_s:
+        try:
+            if await asyncio.to_thread(holds):
+                return
+        except (OSError, KeyError, ValueError):
+            pass
+        await asyncio.sleep(0.2)
+    log = (system.folder / "controller.log").read_text()[-3000:]
+    raise AssertionError(f"never came true: {what}\n{json.dumps(state(system))[:1500]}\n{log}")
