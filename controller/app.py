@@ -44,8 +44,11 @@ from controller.meter_desk import MeterDesk, MeterDeskParts
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site
 from controller.model.programme import Programme
+from controller.openadr.report_inputs import Expected
+from controller.openadr.report_source import Known
 from controller.openadr.running import Following, following
 from controller.openadr.specs import VenSpec
+from controller.openadr.telling import Teller, Telling
 from controller.openadr.ven import Ven
 from controller.ports import EngineClient
 from controller.runner import Runner, RunnerOptions, RunnerParts
@@ -242,8 +245,34 @@ async def assemble(
         sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
         stack.push_async_callback(_end, sending)
         feeds = (price_usd_per_mwh, carbon_kg_per_mwh)
-        followed = following(options.vens, Following(book, clock, telemetry.registry, runner.hasten, feeds))
+        teller = None
+        if options.vens:
+            known = Known(
+                book,
+                store.means,
+                baselines,
+                options.programmes,
+                site.import_limit_w,
+                forecast=lambda now_s: _forecast(runner),
+                carbon=carbon_kg_per_mwh.read,
+                error=lambda: None if runner.status and runner.status.decision else "nothing is decided yet",
+            )
+            teller = Teller(Telling(options.data_dir, known, clock, telemetry.registry))
+            stack.callback(teller.close)
+        followed = following(options.vens, Following(book, clock, telemetry.registry, runner.hasten, feeds, teller))
         yield Service(app, runner, board, ledger, book, await stack.enter_async_context(followed))
+
+
+def _forecast(runner: Runner) -> tuple[Expected, ...]:
+    """What the plan in force means to draw from the grid, for the reports that ask for it."""
+    plan = None if runner.status is None or runner.status.decision is None else runner.status.decision.plan
+    if plan is None:
+        return ()
+    horizon = plan.horizon
+    return tuple(
+        Expected(horizon.start_of(step), horizon.start_of(step + 1), power_w)
+        for step, power_w in enumerate(plan.import_w)
+    )
 
 
 def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:

@@ -11,7 +11,7 @@ from controller.errors import MessageError, SignalError, VtnError
 from controller.openadr.auth import Credentials, TokenDesk
 from controller.openadr.fields import decode, entries
 from controller.openadr.http import Answer, Params, Request, VtnHttp
-from controller.openadr.messages import MAX_PAGE, Version
+from controller.openadr.messages import MAX_PAGE, Token, Version
 from controller.openadr.messages_read import read_problem
 
 MAX_PAGES = 100
@@ -68,6 +68,14 @@ class VtnClient:
         if self._version is None:
             self._version = await self._tokens.version()
         return self._version
+
+    async def token(self) -> Token | None:
+        """A token that is good for a while yet, for what else the VTN protects by it; None of a public VTN.
+
+        Raises:
+            SignalError: none can be had.
+        """
+        return await self._tokens.token()
 
     async def list_all(self, path: str, params: Params = ()) -> Listing:
         """All objects of a kind, page by page; what was read before a page failed comes with the failure."""

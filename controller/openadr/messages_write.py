@@ -23,6 +23,7 @@ from controller.openadr.messages import (
 from controller.openadr.times import Duration, write_duration, write_moment
 
 Json = dict[str, Any]
+_VERBS = {Operation.READ: "GET", Operation.CREATE: "POST", Operation.UPDATE: "PUT", Operation.DELETE: "DELETE"}
 NOW = {Version.V3_0: "0000-00-00", Version.V3_1: "0001-01-01T00:00:00Z"}
 
 
@@ -137,21 +138,24 @@ def write_subscription(subscription: Subscription, version: Version = Version.V3
             "programID": subscription.program_id,
             "targets": write_targets(subscription.targets, version),
         }
-    ) | {"objectOperations": [_object_operation(operation) for operation in subscription.operations]}
+    ) | {"objectOperations": [_object_operation(operation, version) for operation in subscription.operations]}
 
 
 def write_notification(object_type: str, operation: Operation, content: Json, version: Version) -> Json:
-    """What a VTN tells of a change; 3.0.1 tells what was done by the verbs of HTTP."""
-    verbs = {"READ": "GET", "CREATE": "POST", "UPDATE": "PUT", "DELETE": "DELETE"}
-    told = verbs[operation] if version is Version.V3_0 else operation.value
-    return {"objectType": object_type, "operation": told, "object": content}
+    """What a VTN tells of a change."""
+    return {"objectType": object_type, "operation": _operation(operation, version), "object": content}
 
 
-def _object_operation(operation: ObjectOperation) -> Json:
+def _operation(operation: Operation, version: Version) -> str:
+    """What was done; 3.0.1 tells it by the verbs of HTTP."""
+    return _VERBS[operation] if version is Version.V3_0 else operation.value
+
+
+def _object_operation(operation: ObjectOperation, version: Version) -> Json:
     return _present(
         {
             "objects": list(operation.objects),
-            "operations": [done.value for done in operation.operations],
+            "operations": [_operation(done, version) for done in operation.operations],
             "callbackUrl": operation.callback_url,
             "bearerToken": operation.bearer_token,
         }

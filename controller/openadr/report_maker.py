@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
@@ -64,6 +64,7 @@ class MakerSpec:
         source: of its calls.
         acknowledges: whether events that call for something are acknowledged by their state.
         step_s: settlement interval of each programme, s.
+        reservation_w: import capacity to ask for; None for none.
     """
 
     vtn: str
@@ -71,6 +72,7 @@ class MakerSpec:
     reporting: Reporting
     acknowledges: bool = True
     step_s: Mapping[str, float] | None = None
+    reservation_w: float | None = None
 
 
 class ReportMaker:
@@ -93,6 +95,7 @@ class ReportMaker:
         """
         made = 0
         self._at_present = None
+        present = replace(present, reservation_w=self._spec.reservation_w)
         for event_id, known in followed.items():
             event = known.event
             if event is None or not (event.report_descriptors or known.meaning.calls):

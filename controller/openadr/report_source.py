@@ -50,7 +50,6 @@ class Known:
         sheds: what can be shed, by horizon.
         forecast: of the draw to come.
         carbon: emissions of the grid's energy, kg/MWh.
-        reservation_w: import capacity to ask for.
         error: why the site cannot be controlled.
     """
 
@@ -62,7 +61,6 @@ class Known:
     sheds: Callable[[float], tuple[Shed, ...]] = _nothing
     forecast: Callable[[float], tuple[Expected, ...]] = _nothing
     carbon: Callable[[float], Series | Missing] | None = None
-    reservation_w: float | None = None
     error: Callable[[], str | None] = lambda: None
 
 
@@ -90,7 +88,6 @@ class LiveSource:
             forecast=known.forecast(now_s),
             sheds=known.sheds(now_s),
             carbon_kg_per_mwh=_spans(carbon) if isinstance(carbon, Series) else (),
-            reservation_w=known.reservation_w,
             error=known.error(),
         )
 

@@ -62,22 +62,12 @@ class Reporter:
         self._failure: str | None = None
         self._fault: str | None = None
         self._from_s = 0.0
-        self._wanted = asyncio.Event()
 
     async def run(self) -> None:
         """Look for what is due, and send it, every few seconds."""
         while True:
             await self.step()
-            self._wanted.clear()
-            try:
-                async with asyncio.timeout(TICK_S):
-                    await self._wanted.wait()
-            except TimeoutError:
-                continue
-
-    def hasten(self) -> None:
-        """Look now: something has changed that is to be told."""
-        self._wanted.set()
+            await asyncio.sleep(TICK_S)
 
     async def step(self) -> None:
         """Make what is due and send what waits; failures are told, counted and waited out."""

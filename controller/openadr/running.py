@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from controller.openadr.feed import SpanFeed
 from controller.openadr.http import VtnHttp, tls_context
 from controller.openadr.metrics import OpenAdrMetrics, VenMetrics
 from controller.openadr.specs import VenSpec
+from controller.openadr.telling import Teller
 from controller.openadr.ven import Ven, VenParts
 from controller.signals.calls import CallBook
 
@@ -31,6 +33,7 @@ class Following:
     Attributes:
         on_change: told when a poll changed what is followed.
         feeds: of the service; those that events tell are bound to their VTN.
+        teller: sets up what runs beside the VENs; None for nothing.
     """
 
     book: CallBook
@@ -38,6 +41,7 @@ class Following:
     registry: CollectorRegistry
     on_change: Callable[[], None]
     feeds: tuple[object, ...] = ()
+    teller: Teller | None = None
 
 
 @contextlib.asynccontextmanager
@@ -46,6 +50,7 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
 
     Raises:
         ConfigError: a file of TLS cannot be used.
+        ListenError: the port of a callback cannot be had.
     """
     if not specs:
         yield ()
@@ -59,6 +64,8 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
             for feed in world.feeds:
                 if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
                     feed.bind(ven.desk)
+            if world.teller is not None:
+                await stack.enter_async_context(world.teller.beside(ven, _tls(spec)))
             task = asyncio.get_running_loop().create_task(ven.run())
             stack.push_async_callback(_end, task)
             vens.append(ven)
@@ -73,9 +80,13 @@ def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, metri
     """
     if not spec.is_verified:
         log.warning("the VTN's certificate is not verified: anybody may pass for it", extra={"vtn": spec.name})
-    http = VtnHttp(session, tls_context(spec.ca_file, is_verified=spec.is_verified), spec.timeout_s)
+    http = VtnHttp(session, _tls(spec), spec.timeout_s)
     client = VtnClient(http, spec.url, world.clock, credentials=spec.credentials, version=spec.version)
     return Ven(spec, VenParts(client, world.book, world.clock, random.SystemRandom(), metrics, world.on_change))
+
+
+def _tls(spec: VenSpec) -> ssl.SSLContext:
+    return tls_context(spec.ca_file, is_verified=spec.is_verified)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,23 @@ from controller.openadr.messages import Version
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackSpec:
+    """Where a VTN finds us.
+
+    Attributes:
+        url: of the callback as the VTN reaches it, https.
+        host, port: listened on.
+        certificate_file, key_file: of TLS; None behind a proxy that ends it on this machine.
+    """
+
+    url: str
+    host: str
+    port: int
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VenSpec:
     """One VTN, and who we are to it.
 
@@ -25,6 +42,11 @@ class VenSpec:
         alerts: level of each type of alert that is acted upon.
         relative_sheds: whether a relative set-point tells the reduction.
         usd_per_unit: of each currency.
+        reports: whether reports that are asked for are made.
+        acknowledges: whether events are acknowledged by a report of the operating state.
+        reservation_w: import capacity to ask for where it is asked about.
+        callback: where the VTN tells of changes; None asks for no such calls.
+        has_mqtt: whether its broker is listened to, where it has one.
     """
 
     name: str
@@ -42,6 +64,11 @@ class VenSpec:
     alerts: Mapping[str, int] = field(default_factory=dict)
     relative_sheds: bool = False
     usd_per_unit: Mapping[str, float] = field(default_factory=lambda: {"USD": 1.0})
+    reports: bool = True
+    acknowledges: bool = True
+    reservation_w: float | None = None
+    callback: CallbackSpec | None = None
+    has_mqtt: bool = False
 
     @property
     def source(self) -> str:

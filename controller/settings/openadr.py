@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controller.openadr.auth import LOOPBACK, Credentials
 from controller.openadr.messages import Version
-from controller.openadr.specs import VenSpec
+from controller.openadr.specs import CallbackSpec, VenSpec
 from controller.settings.fields import Positive
 from controller.settings.programmes import OPERATOR
 from router.settings import Group, Name, Seconds
@@ -37,6 +37,33 @@ VtnUrl = Annotated[str, AfterValidator(_check_url)]
 Label = Annotated[str, Field(min_length=1, max_length=128)]
 Alert = Annotated[str, Field(pattern="^ALERT_[A-Z0-9_]{1,100}$")]
 Variable = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+
+
+class CallbackSettings(Group):
+    """Where a VTN may tell us of changes, so that they need not wait for the next poll."""
+
+    url: Annotated[str, Field(pattern="^https://[^/?#@ ]+/openadr/notifications$", max_length=1024)]
+    """Address by which the VTN reaches this listener, https://HOST[:PORT]/openadr/notifications."""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)]
+    """Port to listen on; a port of its own, since it is open to the VTN."""
+    certificate_file: Path | None = None
+    """PEM file. Absent: a proxy on this machine speaks TLS."""
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_protected(self) -> CallbackSettings:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together; write both, or neither behind a proxy")
+        if self.certificate_file is None and self.host not in LOOPBACK:
+            raise ValueError(
+                f"host {self.host!r:.200}: without certificate_file and key_file it listens on this machine alone"
+            )
+        return self
+
+    def spec(self) -> CallbackSpec:
+        """What the listener is set up from."""
+        return CallbackSpec(self.url, self.host, self.port, self.certificate_file, self.key_file)
 
 
 class VtnSettings(Group):
@@ -90,6 +117,17 @@ class VtnSettings(Group):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     """Currency of prices that name none. Absent: these are refused."""
 
+    reports: bool = True
+    """Whether the reports are sent that its events ask for."""
+    acknowledge: bool = True
+    """Whether each event that calls for something is acknowledged by a report of the operating state, unasked."""
+    reservation_kw: Annotated[float, Field(ge=0, le=1e7)] | None = None
+    """Import capacity to ask for beyond the subscribed one, where IMPORT_RESERVATION_CAPACITY is asked about."""
+    callback: CallbackSettings | None = None
+    """Absent: no subscriptions; the VTN is polled."""
+    mqtt: bool = False
+    """Whether to listen to the VTN's MQTT broker, where it offers one (3.1); needs the extra mqtt."""
+
     @model_validator(mode="after")
     def _is_whole(self) -> VtnSettings:
         secrets = [self.client_secret_file, self.client_secret_env]
@@ -129,6 +167,11 @@ class VtnSettings(Group):
             alerts=self.alerts,
             relative_sheds=self.relative_setpoint == "reduction",
             usd_per_unit=rates,
+            reports=self.reports,
+            acknowledges=self.acknowledge,
+            reservation_w=None if self.reservation_kw is None else self.reservation_kw * 1e3,
+            callback=None if self.callback is None else self.callback.spec(),
+            has_mqtt=self.mqtt,
         )
 
 

@@ -103,3 +103,27 @@ def test_what_vtns_refer_to_must_be_there():
         refuse_vtns((read(), read()), {"dr"}, [])
     with pytest.raises(ValueError, match="no entry of openadr is called 'other'"):
         refuse_vtns((read(),), {"dr"}, ["other"])
+
+
+CALLBACK = {"url": "https://site.example:8443/openadr/notifications", "port": 8443}
+
+
+def test_a_callback_listens_on_this_machine_or_with_a_certificate():
+    assert read().spec().callback is None
+    assert read(callback=CALLBACK).spec().callback.host == "127.0.0.1"
+    pair = {"certificate_file": "c.pem", "key_file": "c.key"}
+    assert read(callback={**CALLBACK, "host": "0.0.0.0", **pair}).spec().callback.port == 8443
+    assert "on this machine alone" in refused(callback={**CALLBACK, "host": "0.0.0.0"})
+    assert "belong together" in refused(callback={**CALLBACK, "key_file": "c.key"})
+    for bad in (
+        "http://site.example/openadr/notifications",
+        "https://site.example/",
+        "https://u@x/openadr/notifications",
+    ):
+        assert "url" in refused(callback={**CALLBACK, "url": bad})
+
+
+def test_reports_are_sent_unless_told_otherwise():
+    spec = read(reservation_kw=2.5).spec()
+    assert (spec.reports, spec.acknowledges, spec.reservation_w, spec.has_mqtt) == (True, True, 2500.0, False)
+    assert not read(reports=False).spec().reports

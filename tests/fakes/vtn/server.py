@@ -275,8 +275,8 @@ class FakeVtn:
             if program and content.get("programID", content["id"]) != program:
                 continue
             for wanted in subscription["objectOperations"]:
-                if object_type in wanted["objects"] and operation in wanted["operations"]:
-                    told = operation if self.version == "3.1.0" else VERBS[operation]
+                told = operation if self.version == "3.1.0" else VERBS[operation]
+                if object_type in wanted["objects"] and told in wanted["operations"]:
                     body = {"objectType": object_type, "operation": told, "object": content}
                     task = asyncio.get_running_loop().create_task(self._call_back(wanted, body))
                     self._callbacks.add(task)

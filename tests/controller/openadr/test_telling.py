@@ -1,0 +1,136 @@
+import asyncio
+import builtins
+import contextlib
+import dataclasses
+import json
+import socket
+import ssl
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from controller.clock import SystemClock
+from controller.errors import ConfigError, ListenError
+from controller.openadr.auth import Credentials
+from controller.openadr.report_source import Known
+from controller.openadr.running import Following, following
+from controller.openadr.specs import CallbackSpec, VenSpec
+from controller.openadr.telling import Teller, Telling
+from controller.openadr.webhook import PATH
+from controller.signals.calls import CallBook
+from tests.controller.openadr.test_mqtt import TOLD, tell
+from tests.controller.openadr.test_ven import limit, until
+from tests.fakes.certificates import Authority
+from tests.fakes.controller_parts import ListRecorder
+from tests.fakes.mosquitto_server import mosquitto
+from tests.fakes.vtn.follower import TERMS
+from tests.fakes.vtn.reporting import steady
+from tests.fakes.vtn.server import fake_vtn
+
+
+class Site:
+    """A service's part that speaks OpenADR, with real sockets, files and clock."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.book = CallBook(ListRecorder(), {"dr": TERMS})
+        self.registry = CollectorRegistry()
+        self.clock = SystemClock()
+
+    @contextlib.asynccontextmanager
+    async def follows(self, vtn, **options):
+        (self.folder / "secret").write_text("ven-secret")
+        credentials = Credentials("ven-1", self.folder / "secret")
+        spec = VenSpec("utility", vtn.url, {"shed": "dr"}, credentials=credentials, poll_s=3600.0, **options)
+        known = Known(self.book, means=steady(5000.0), programmes={"dr": TERMS})
+        teller = Teller(Telling(self.folder, known, self.clock, self.registry))
+        world = Following(self.book, self.clock, self.registry, lambda: None, (), teller)
+        try:
+            async with following((spec,), world) as vens:
+                yield vens[0]
+        finally:
+            teller.close()
+
+    def live(self):
+        return [view.call.call_id for view in self.book.calls(self.clock.wall_s()) if view.cancelled_s is None]
+
+    def metric(self, name, **labels):
+        return self.registry.get_sample_value(f"wattroute_openadr_{name}", {"vtn": "utility", **labels})
+
+
+async def test_an_event_is_heard_by_webhook_over_tls_and_acknowledged(tmp_path):
+    authority = Authority(tmp_path)
+    pair = authority.issue("callback")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"https://localhost:{port}{PATH}"
+    callback = CallbackSpec(url, "127.0.0.1", port, pair.certificate_file, pair.key_file)
+    site = Site(tmp_path)
+    async with fake_vtn() as vtn:
+        vtn.trust = authority_context(authority)
+        program = vtn.add_program()
+        async with site.follows(vtn, callback=callback):
+            await until(lambda: site.metric("notified", way="webhook") == 1)
+            event = vtn.add_event(program, limit(12))
+            await until(lambda: site.live() == [event])
+            await until(vtn.reports)
+            (report,) = vtn.reports()
+            payload = report["resources"][0]["intervals"][0]["payloads"][0]
+            assert payload == {"type": "OPERATING_STATE", "values": ["RUNNING_CURTAILED"]}
+            assert report["clientName"] == "ven-1"
+        assert vtn.store.kinds["subscriptions"] == {}
+
+
+async def test_an_event_is_heard_by_mqtt(tmp_path):
+    site = Site(tmp_path)
+    async with mosquitto(tmp_path) as broker, fake_vtn() as vtn:
+        vtn.notifiers = {"MQTT": {"URIS": [f"mqtt://127.0.0.1:{broker.port}"]}}
+        program = vtn.add_program()
+        vtn.topics[f"programs/{program}/events"] = {"ALL": "events/+"}
+        async with site.follows(vtn, has_mqtt=True, reports=False):
+            await until(lambda: site.metric("notified", way="mqtt") == 1)
+            event = vtn.add_event(program, limit(12))
+            await tell(broker, "events/create", json.dumps(TOLD))
+            await until(lambda: site.live() == [event])
+            await asyncio.sleep(0.1)
+            assert vtn.reports() == []
+
+
+async def test_mqtt_that_is_asked_for_and_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name == "controller.openadr.mqtt":
+            raise ImportError("No module named 'aiomqtt'")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    async with fake_vtn() as vtn:
+        with pytest.raises(ConfigError, match=r"wattroute\[mqtt\]"):
+            async with Site(tmp_path).follows(vtn, has_mqtt=True):
+                pass
+
+
+async def test_a_port_that_is_taken_ends_the_start(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        callback = CallbackSpec("https://x", "127.0.0.1", taken.getsockname()[1])
+        async with fake_vtn() as vtn:
+            with pytest.raises(ListenError):
+                async with Site(tmp_path).follows(vtn, callback=callback):
+                    pass
+
+
+async def test_the_settlement_interval_of_a_programme_divides_its_reports(tmp_path):
+    site = Site(tmp_path)
+    async with fake_vtn() as vtn:
+        vtn.add_program()
+        async with site.follows(vtn, reports=False) as ven:
+            terms = dataclasses.replace(TERMS, settlement_interval_s=900.0)
+            known = Known(site.book, programmes={"dr": terms})
+            teller = Teller(Telling(tmp_path / "other", known, site.clock, CollectorRegistry()))
+            assert teller.reporter(ven)._parts.maker._spec.step_s == {"dr": 900.0}
+            teller.close()
+
+
+def authority_context(authority):
+    return ssl.create_default_context(cafile=str(authority.file))
