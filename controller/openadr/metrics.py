@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from controller.openadr.follow import EventDesk
 
+PREFIX = "wattroute_controller_openadr_"
+
 
 class VenMetrics:
     """How one VTN is followed; the label is the VTN's configured name."""
@@ -37,13 +39,11 @@ class OpenAdrMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"wattroute_openadr_{name}", text, ["vtn"], registry=registry)
+            return Gauge(PREFIX + name, text, ["vtn"], registry=registry)
 
-        self.polls = Counter(
-            "wattroute_openadr_polls", "Polls of a VTN, by outcome.", ["vtn", "outcome"], registry=registry
-        )
+        self.polls = Counter(PREFIX + "polls", "Polls of a VTN, by outcome.", ["vtn", "outcome"], registry=registry)
         self.refused = Counter(
-            "wattroute_openadr_refused_events", "Messages of a VTN that were not followed.", ["vtn"], registry=registry
+            PREFIX + "refused_events", "Messages of a VTN that were not followed.", ["vtn"], registry=registry
         )
         self.events = gauge("events", "Events of a VTN that are known.")
         self.failures = gauge("failures_in_a_row", "Polls of a VTN that failed since the last that did not.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from controller.openadr.metrics import PREFIX
+
 OUTCOMES = ("sent", "refused", "failed", "dropped")
 QUALITIES = ("OK", "ESTIMATED", "MISSING", "BAD")
 
@@ -13,10 +15,10 @@ class ReportMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"wattroute_openadr_{name}", text, ["vtn", *labels], registry=registry)
+            return Counter(PREFIX + name, text, ["vtn", *labels], registry=registry)
 
         def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"wattroute_openadr_{name}", text, ["vtn"], registry=registry)
+            return Gauge(PREFIX + name, text, ["vtn"], registry=registry)
 
         self.made = counter("reports_made", "Reports that were made.")
         self.values = counter("report_values", "Values of reports that were made, by quality.", "quality")

@@ -15,7 +15,7 @@ def test_each_poll_is_counted_by_its_outcome():
     metrics.show(desk, 3.0, 0, 130.0)
 
     def value(name, **labels):
-        return registry.get_sample_value(f"wattroute_openadr_{name}", {"vtn": "utility", **labels})
+        return registry.get_sample_value(f"wattroute_controller_openadr_{name}", {"vtn": "utility", **labels})
 
     assert value("polls_total", outcome="failed") == value("polls_total", outcome="answered") == 1
     assert value("refused_events_total") == 2

@@ -53,7 +53,7 @@ class Follower:
         return [event.limit_w for event in self.book.current(self.clock.wall_s())]
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.registry.get_sample_value(f"wattroute_openadr_{name}", {"vtn": "utility", **labels})
+        return self.registry.get_sample_value(f"wattroute_controller_openadr_{name}", {"vtn": "utility", **labels})
 
 
 @contextlib.asynccontextmanager
