@@ -102,6 +102,7 @@ def _request_class(settings: Settings, losses: Losses, cls: ClassSettings) -> Re
         class_id=ClassId(cls.name),
         precisions=cls.precisions,
         expected_output_tokens=cls.expected_output_tokens,
+        priority=cls.priority,
         **extra,
     )
 

@@ -1,8 +1,9 @@
-"""Requests that wait for a slot: bounded queues, in order of arrival. Pure.
+"""Requests that wait for a slot: bounded queues, by priority and then in order of arrival. Pure.
 
 A class has one line for each precision pinned and for each set of instances that failed the request before, and one
 for requests that may go anywhere, so that a request waiting for a full pool does not hold up those that may go
-elsewhere. The bounds hold for the class as a whole.
+elsewhere. The bounds hold for the class as a whole. A class of lower priority is served when none of a higher one can
+use the slot; how long it may wait is bounded like any other's, and it is then told to come again.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterable
 
 from router.contract import ClassId, InstanceId, Precision
 from router.exchange import Ask, Choice, Refusal
-from router.settings import ClassSettings
+from router.settings import MOST_PRIORITY, ClassSettings
 
 Grant = Callable[[Choice | Refusal], None]
+_PRIORITY_S = 1e6
+"""A step of priority counts as so much longer a wait: more than any wait lasts."""
 _Line = tuple[ClassId, Precision | None, tuple[InstanceId, ...]]
 
 
@@ -24,21 +27,30 @@ class Ticket:
     Attributes:
         tried: instances that are no choice, as they have failed the request.
         serial: order of arrival.
+        turn_s: the smaller, the sooner it is its turn: when it came, sooner by far for a higher priority. Above 0.
         since_s: when it came.
         expires_at_s: when it is refused.
     """
 
-    __slots__ = ("ask", "expires_at_s", "grant", "serial", "since_s", "tried")
+    __slots__ = ("ask", "expires_at_s", "grant", "serial", "since_s", "tried", "turn_s")
 
     def __init__(
-        self, ask: Ask, grant: Grant, tried: tuple[InstanceId, ...], *, serial: int, since_s: float, wait_s: float
+        self,
+        ask: Ask,
+        grant: Grant,
+        tried: tuple[InstanceId, ...],
+        *,
+        serial: int,
+        since_s: float,
+        settings: ClassSettings,
     ) -> None:
         self.ask = ask
         self.grant = grant
         self.tried = tried
         self.serial = serial
         self.since_s = since_s
-        self.expires_at_s = since_s + wait_s
+        self.turn_s = since_s + (MOST_PRIORITY - settings.priority) * _PRIORITY_S
+        self.expires_at_s = since_s + settings.max_wait_s
 
 
 class Admission:
@@ -80,7 +92,7 @@ class Admission:
         if self._queued[class_id] >= settings.max_queued or size > settings.max_queued_bytes:
             return None
         self._serial += 1
-        ticket = Ticket(ask, grant, tried, serial=self._serial, since_s=now_s, wait_s=settings.max_wait_s)
+        ticket = Ticket(ask, grant, tried, serial=self._serial, since_s=now_s, settings=settings)
         self._lines.setdefault(_line_of(ticket), OrderedDict())[ticket.serial] = ticket
         self._queued[class_id] += 1
         self._bytes[class_id] = size
@@ -101,14 +113,14 @@ class Admission:
         return True
 
     def heads(self) -> list[Ticket]:
-        """First of each line, longest waiting first."""
+        """First of each line, by priority and then longest waiting first."""
         heads = [next(iter(line.values())) for line in self._lines.values()]
-        heads.sort(key=lambda ticket: ticket.serial)
+        heads.sort(key=_turn)
         return heads
 
-    def since_s(self) -> float:
-        """When the ticket came that waits longest; 0 if none does."""
-        return min((next(iter(line.values())).since_s for line in self._lines.values()), default=0.0)
+    def turn_s(self) -> float:
+        """`Ticket.turn_s` of whose turn is next; 0 if none waits."""
+        return min((next(iter(line.values())).turn_s for line in self._lines.values()), default=0.0)
 
     def expired(self, now_s: float) -> list[Ticket]:
         """Tickets that waited too long, taken out of their queues."""
@@ -122,6 +134,10 @@ class Admission:
                 late.append(ticket)
         late.sort(key=lambda ticket: ticket.serial)
         return late
+
+
+def _turn(ticket: Ticket) -> tuple[float, int]:
+    return ticket.turn_s, ticket.serial
 
 
 def _line_of(ticket: Ticket) -> _Line:

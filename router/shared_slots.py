@@ -3,9 +3,10 @@
 Each worker goes by its own view of the fleet, in which the other workers' requests count as of its last look: at every
 sweep, and whenever that view says full or proves wrong. Only the book says yes.
 
-Who waits is served approximately in the order of waiting: a freed slot goes to the worker whose first request has
-waited longest, and what that one cannot use goes on to the next. A request that has just come leaves an instance's last
-slot to those who wait in other workers.
+Who waits is served approximately by priority and then in the order of waiting: a freed slot goes to the worker whose
+first request comes first by that (`router.admission.Ticket.turn_s`, here and in the book for the time since when it
+waits), and what that one cannot use goes on to the next. A request that has just come leaves an instance's last slot
+to those who wait in other workers.
 """
 
 from __future__ import annotations
@@ -104,10 +105,10 @@ class SharedSlots:
             # A slot may have been returned just before anybody could see that one waits for it.
             self._book.wake_first()
 
-    def begin_to_wait(self, now_s: float) -> None:
+    def begin_to_wait(self, turn_s: float) -> None:
         """Note that one more request waits; one that left a slot to others may have it in its turn."""
-        if self._since_s == 0:
-            self.wait_since(now_s)
+        if self._since_s == 0 or turn_s < self._since_s:
+            self.wait_since(turn_s)
         elif self._was_refused:
             self._book.wake_first()
 

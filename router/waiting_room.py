@@ -1,6 +1,7 @@
-"""Gives slots to those who wait, as they become free: longest waiting first, here and in the other workers. Pure.
+"""Gives slots to those who wait, as they become free: by priority, then longest waiting first. Pure.
 
-Where workers share the instances' slots (see `shared_slots`), a slot that this worker frees may be another's to take.
+That holds here and in the other workers. Where these share the instances' slots (see `shared_slots`), a slot that this
+worker frees may be another's to take.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class WaitingRoom:
             if ask.charge is not None:
                 ask.charge.hold()
             if self._shared is not None:
-                self._shared.begin_to_wait(now_s)
+                self._shared.begin_to_wait(ticket.turn_s)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
@@ -65,7 +66,7 @@ class WaitingRoom:
         return late
 
     def serve(self, now_s: float) -> None:
-        """Grant free slots to those who wait here, longest first, until no line's head can be served.
+        """Grant free slots to those who wait here, until no line's head can be served.
 
         A grant may call back and free or take slots; the outer call then goes on, the inner one returns at once.
         """
@@ -79,7 +80,7 @@ class WaitingRoom:
         finally:
             self._is_serving = False
             if self._shared is not None:
-                self._shared.wait_since(self._admission.since_s())
+                self._shared.wait_since(self._admission.turn_s())
 
     def take(
         self, ask: Ask, policy: ClassPolicy, found: Slot | Unavailable, tried: tuple[InstanceId, ...]

@@ -2,9 +2,9 @@
 
 It answers the same questions and takes the same commands as a real site: `observe` gives an `Observation`, `apply`
 takes the `Commands` of a tick. The engines are those of the emulator (`simulation.engine`); the router keeps to the
-allocation table as the real one does: pools by weight in tokens served, caps, draining, first come first served where
-no slot is free. Like the real one it knows no more of an engine than the table and whether it can be reached, so
-that a request sent to a sleeping engine waits there.
+allocation table as the real one does: pools by weight in tokens served, caps, draining, and where no slot is free, by
+priority and then first come first served. Like the real one it knows no more of an engine than the table and whether
+it can be reached, so that a request sent to a sleeping engine waits there.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class SimulatedSite:
             for instance in pool.instances
         }
         self._counters = {class_id: ClassCounters() for class_id in self._classes}
-        self._queue: deque[Request] = deque()
+        self._queues: dict[ClassId, deque[Request]] = {class_id: deque() for class_id in self._classes}
         self._in_flight: dict[int, tuple[Request, _Engine]] = {}
         self._last_token_s: dict[int, float] = {}
         self._table: AllocationTable | None = None
@@ -132,7 +132,7 @@ class SimulatedSite:
     @property
     def busy(self) -> bool:
         """Whether any request is under way or waits."""
-        return bool(self._in_flight or self._queue)
+        return bool(self._in_flight or any(self._queues.values()))
 
     @property
     def asked(self) -> np.ndarray:
@@ -189,7 +189,7 @@ class SimulatedSite:
         if not counters.queued.requests and self._dispatch(request, now_s):
             return
         counters.queued.add(request.input_tokens, request.output_tokens)
-        self._queue.append(request)
+        self._queues[request.class_id].append(request)
 
     def advance(self, until_s: float) -> None:
         """Let time pass."""
@@ -300,7 +300,7 @@ class SimulatedSite:
         for engine in self._engines.values():
             for event in engine.physics.advance(now_s):
                 freed = self._count(event, engine) or freed
-        if freed and self._queue:
+        if freed and any(self._queues.values()):
             self._drain_queue(now_s)
 
     def _install(self, table: AllocationTable) -> None:
@@ -350,17 +350,22 @@ class SimulatedSite:
             self._forget(seq.seq_id)
 
     def _drain_queue(self, now_s: float) -> None:
-        """Send what can be sent, in order of arrival; a class without a free slot does not hold up another."""
-        left: deque[Request] = deque()
-        blocked: set[ClassId] = set()
-        while self._queue:
-            request = self._queue.popleft()
-            if request.class_id in blocked or not self._dispatch(request, now_s):
-                blocked.add(request.class_id)
-                left.append(request)
-            else:
+        """Send what can be sent, by priority and then in order of arrival.
+
+        A class without a free slot does not hold up another.
+        """
+        lines = [line for line in self._queues.values() if line]
+        while lines:
+            line = min(lines, key=lambda waiting: self._turn(waiting[0]))
+            request = line[0]
+            if self._dispatch(request, now_s):
+                line.popleft()
                 self._counters[request.class_id].queued.take(request.input_tokens, request.output_tokens)
-        self._queue = left
+            if not line or line[0] is request:
+                lines.remove(line)
+
+    def _turn(self, request: Request) -> tuple[int, float, int]:
+        return -self._classes[request.class_id].priority, request.time_s, request.index
 
     def _dispatch(self, request: Request, now_s: float) -> bool:
         engine = self._pick(request)

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from router.settings.fields import Group, Name, Port, Seconds, refuse_twins
 from router.settings.observe import AccessLogSettings, TracingSettings
-from router.settings.pools import ClassSettings, PoolSettings
+from router.settings.pools import MOST_PRIORITY, ClassSettings, PoolSettings
 from router.settings.process import (
     Affinity,
     HealthSettings,
@@ -28,6 +28,7 @@ from router.transport.addresses import parse_engine, shown
 
 __all__ = [
     "CONTROLLER_SECTIONS",
+    "MOST_PRIORITY",
     "AccessLogSettings",
     "Affinity",
     "ClassSettings",

@@ -50,6 +50,9 @@ class PoolSettings(Group):
         return self
 
 
+MOST_PRIORITY = 100
+
+
 class ClassSettings(Group):
     """A class of requests that share a promise."""
 
@@ -70,3 +73,6 @@ class ClassSettings(Group):
     """Most bytes that the bodies of these waiting requests may have together; further ones are refused with 429."""
     max_wait_s: Seconds = 30.0
     """Longest such wait; then 503 with Retry-After."""
+    priority: Annotated[int, Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = 0
+    """Where requests wait, those of classes with a higher number go before those with a lower one. A class below 0 may
+    wait: where a grid event's limit leaves too little for all, it is held first."""

@@ -10,6 +10,7 @@ from controller.custody import Custody
 from controller.errors import ActuationError, StoreError
 from controller.lifecycle.diagnostics import Fallback
 from controller.lifecycle.handback import Sleeper
+from controller.model.grid import GridEvent
 from controller.model.observation import InstanceState
 from controller.model.plan import Verb
 from controller.runner import ACTUATION_KIND, SAMPLE_KIND, Runner, RunnerOptions, RunnerParts
@@ -35,12 +36,13 @@ class Source:
     def __init__(self):
         self.failure = None
         self.reads = []
+        self.events = ()
 
     async def read(self, now_s):
         self.reads.append(now_s)
         if self.failure:
             raise self.failure
-        return observation(now_s)
+        return dataclasses.replace(observation(now_s), events=self.events)
 
 
 class Publisher:
@@ -83,11 +85,13 @@ class Bench:
         self.memories = []
         self.more = {}
         self.kept = []
+        self.hasty = []
         self.keep_failure = None
         tasks = InstanceTasks((self.driver,), self.clock)
         parts = RunnerParts(
             source=self.source,
             decide=decide or self.decide,
+            at_once=self.at_once,
             publishers=(self.publisher,),
             instances=tasks,
             custody=Custody(SITE, tasks, self.telemetry, sleepers=options.pop("sleepers", ())),
@@ -102,6 +106,10 @@ class Bench:
     def decide(self, memory, seen):
         self.memories.append(memory.sequence)
         return decision(SITE, seen.now_s, numbered(memory), **self.more)
+
+    def at_once(self, memory, seen):
+        self.hasty.append(seen.now_s)
+        return self.decide(memory, seen)
 
     async def keep(self, memory, sleepers, now_s):
         if self.keep_failure:
@@ -408,3 +416,28 @@ async def test_an_account_that_fails_is_told_and_does_not_stop_the_control():
     await bench.until(lambda: "energy" in bench.faults() and len(bench.publisher.tables) >= 2)
     assert bench.metric("faults_total", step="energy") >= 1
     assert bench.recorder.of("energy")
+
+
+async def test_what_has_to_be_told_at_once_is_told_without_a_plan_and_planned_for_next():
+    bench = Bench(tick_s=3600.0, sample_s=3600.0, clock=SystemClock())
+    task = asyncio.create_task(bench.runner.run())
+    async with asyncio.timeout(20):
+        while len(bench.memories) < 1:
+            await asyncio.sleep(0.001)
+        assert bench.hasty == []
+        bench.runner.hasten()
+        while len(bench.memories) < 3:
+            await asyncio.sleep(0.001)
+    bench.runner.stop()
+    await task
+    assert len(bench.hasty) == 1
+
+
+async def test_an_event_that_was_heard_of_is_decided_upon_before_the_tick_is_due():
+    bench = Bench(tick_s=3600.0)
+    event = GridEvent("e", 1000.0, NOW_S + 5.0, NOW_S + 60.0, NOW_S)
+    bench.source.events = (event,)
+    await bench.until(lambda: len(bench.hasty) >= 2)
+    heard_s, begun_s = bench.hasty[:2]
+    assert heard_s <= NOW_S + 1.0
+    assert event.start_s <= begun_s <= event.start_s + 1.0

@@ -107,14 +107,23 @@ def test_coming_and_going_behind_a_stuck_head_holds_no_memory(rounds: int) -> No
     assert queues.waiting == 1
 
 
-def test_since_when_the_first_waits() -> None:
+def test_whose_turn_is_next() -> None:
     queues = Admission(CLASSES)
-    assert queues.since_s() == 0.0
-    late = push(queues, PINNED, NOW_S + 2)
-    early = push(queues, FLEX, NOW_S + 1)
-    push(queues, ASK, NOW_S + 3)
-    assert queues.since_s() == NOW_S + 1
+    assert queues.turn_s() == 0.0
+    late, early, last = push(queues, PINNED, NOW_S + 2), push(queues, FLEX, NOW_S + 1), push(queues, ASK, NOW_S + 3)
+    assert queues.turn_s() == early.turn_s < late.turn_s < last.turn_s
     queues.remove(early)
-    assert queues.since_s() == NOW_S + 2
+    assert queues.turn_s() == late.turn_s
     queues.remove(late)
-    assert queues.since_s() == NOW_S + 3
+    assert queues.turn_s() == last.turn_s
+
+
+def test_a_class_of_higher_priority_goes_first_however_long_others_wait() -> None:
+    queues = Admission((ClassSettings(name="standard", priority=1), ClassSettings(name="flex", priority=-1)))
+    flex = [push(queues, FLEX, NOW_S + n) for n in (0, 1)]
+    standard = push(queues, ASK, NOW_S + 29)
+    assert queues.heads() == [standard, flex[0]]
+    assert 0.0 < queues.turn_s() == standard.turn_s
+    assert [ticket.serial for ticket in queues.expired(NOW_S + 30)] == [flex[0].serial], (
+        "its wait is bounded all the same"
+    )

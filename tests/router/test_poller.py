@@ -1,5 +1,6 @@
 """A document polled over HTTP: sent again only where it is another or of no use, and never read for ever."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.errors import PollError
-from router.poller import JITTER_FRAC, Document, Poller, jittered_s
+from router.poller import HELD_S, JITTER_FRAC, Document, Poller, jittered_s
 
 DOCUMENT = Document("a test", "/v1/test", 100)
 
@@ -80,3 +81,51 @@ def test_polls_are_spread_about_their_interval(interval_s: float, seed: int) -> 
     spread = [jittered_s(interval_s, random.Random(seed + n)) / interval_s for n in range(5)]
     assert all(1 - 1.01 * JITTER_FRAC <= one <= 1 + 1.01 * JITTER_FRAC for one in spread)
     assert len(set(spread)) > 1
+
+
+class Holding(Controller):
+    """Holds its answer back until there is another document, or says so and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed, self.held = asyncio.Event(), asyncio.Event()
+        self.holds = True
+
+    async def answer(self, request: web.Request) -> web.Response:
+        is_known = self.etag is not None and request.headers.get("If-None-Match") == self.etag
+        if is_known and request.headers["Prefer"] == f"wait={HELD_S}" and self.holds:
+            self.held.set()
+            await self.changed.wait()
+        answer = await super().answer(request)
+        if is_known:
+            answer.headers["Preference-Applied"] = f"wait={HELD_S}"
+        return answer
+
+
+async def test_a_document_comes_as_soon_as_there_is_another_where_the_controller_holds_the_answer() -> None:
+    fake = Holding()
+    app = web.Application()
+    app.router.add_get("/v1/test", fake.answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        poller = Poller(session, str(server.make_url("/v1/test")), 3600.0, rng=random.Random(1), held=True)
+        await poller.fetch(DOCUMENT)
+        coming = asyncio.ensure_future(poller.fetch(DOCUMENT))
+        await fake.held.wait()
+        fake.body, fake.etag = b"two", '"2"'
+        fake.changed.set()
+        assert await coming == b"two"
+        async with asyncio.timeout(10.0):
+            await poller.pause()
+
+
+async def test_one_that_says_it_held_and_did_not_is_not_asked_without_end() -> None:
+    fake = Holding()
+    fake.holds = False
+    app = web.Application()
+    app.router.add_get("/v1/test", fake.answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        poller = Poller(session, str(server.make_url("/v1/test")), 3600.0, rng=random.Random(1), held=True)
+        assert [await poller.fetch(DOCUMENT) for _ in range(2)] == [b"one", None]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await poller.pause()

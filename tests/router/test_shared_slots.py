@@ -251,3 +251,16 @@ def test_an_engine_that_left_and_came_back_has_its_old_requests_counted_still() 
             finish(a, choice, ask(a))
         assert sum(workers.memory.instances.counts[:4]) == 0
         assert [choose(b, ask(b)).spec.instance_id for _ in range(4)] == ["bf16-0", "bf16-1", "bf16-0", "bf16-1"]
+
+
+def test_a_freed_slot_goes_to_the_worker_where_a_higher_priority_waits() -> None:
+    classes = [{"name": "standard"}, {"name": "flex", "priority": -1}]
+    with shared_workers(router_file({"bf16": 1}, cap=1, classes=classes), 3) as workers:
+        a, b, c = workers.dispatchers
+        (taken,) = held(a)
+        flex = Waiting(b, 0.0, **{"x-wattroute-class": "flex"})
+        standard = Waiting(c, 5.0, **{"x-wattroute-class": "standard"})
+        workers.deliver()
+        give(a, taken)
+        workers.deliver()
+        assert (flex.choice, standard.choice is not None) == (None, True)

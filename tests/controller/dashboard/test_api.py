@@ -84,6 +84,27 @@ async def test_the_allocation_with_its_tag(served):
     assert (await client.get("/v1/allocation")).status == 503
 
 
+async def test_who_prefers_to_wait_is_told_of_the_next_table_at_once(served):
+    client, bench = served
+    await bench.allocation.apply(commands(sequence=8))
+    asks = {"If-None-Match": '"8"', "Prefer": "wait=3600"}
+    coming = asyncio.ensure_future(client.get("/v1/allocation", headers=asks))
+    await asyncio.sleep(0.05)
+    assert not coming.done()
+    await bench.allocation.apply(commands(sequence=9))
+    answer = await coming
+    assert (answer.status, answer.headers["ETag"], answer.headers["Preference-Applied"]) == (200, '"9"', "wait=2")
+
+
+async def test_the_wait_for_another_table_is_bounded(served):
+    client, bench = served
+    await bench.allocation.apply(commands(sequence=8))
+    answer = await client.get("/v1/allocation", headers={"If-None-Match": '"8"', "Prefer": "wait=0"})
+    assert (answer.status, answer.headers["Preference-Applied"]) == (304, "wait=0")
+    new = await client.get("/v1/allocation", headers={"If-None-Match": '"7"', "Prefer": "wait=3600"})
+    assert (new.status, "Preference-Applied" in new.headers) == (200, False)
+
+
 async def test_an_event_from_entry_to_cancellation(served):
     client, bench = served
     added = await client.post("/v1/events", json=EVENT)

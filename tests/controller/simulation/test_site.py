@@ -205,6 +205,18 @@ def test_a_class_without_a_place_does_not_hold_up_another() -> None:
     assert router_of(site).demand[1].queued == 1
 
 
+def test_a_class_of_higher_priority_gets_the_places_that_become_free() -> None:
+    classes = (RequestClass(ANY, priority=-1), RequestClass(ONLY_A))
+    site = SimulatedSite(dataclasses.replace(SITE, classes=classes), 0.0)
+    site.apply(Commands(table(cap=1, draining=("a-1", "b-0", "b-1"))), 0.0)
+    for n in range(4):
+        site.submit(request(n, class_id=ANY if n < 3 else ONLY_A), 0.0)
+    times = [0.05 * n for n in range(1, 1000)]
+    while site.finished < 2:
+        site.advance(times.pop(0))
+    assert [demand.finished for demand in router_of(site).demand] == [1.0, 1.0]
+
+
 def test_sleep_and_wake_change_state_and_power() -> None:
     site = SimulatedSite(SITE, 0.0)
     site.apply(Commands(table(draining=("b-1",)), command(Verb.SLEEP, "b-1")), 0.0)
