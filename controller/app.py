@@ -51,6 +51,7 @@ from controller.openadr.specs import VenSpec
 from controller.openadr.telling import Teller, Telling
 from controller.openadr.ven import Ven
 from controller.ports import EngineClient
+from controller.proof import ProofOptions, opened_proof
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import quality_book
 from controller.signals.calls import CallBook
@@ -66,7 +67,7 @@ from controller.signals.quality_book import QualityBook
 from controller.signals.references import References
 from controller.signals.routers import RouterSource
 from controller.store.baselines import MeterBaselines
-from controller.store.ledger import Ledger
+from controller.store.ledger import Journal, Ledger
 from controller.store.meter import FILE_NAME as METER_NAME
 from controller.store.meter import MeterStore
 from controller.store.meter_file import Retention
@@ -75,7 +76,6 @@ from controller.tick import Planner, TickPolicy, decide
 
 log = logging.getLogger(__name__)
 
-LEDGER_NAME = "ledger.sqlite"
 _RESTORED_BARS = 10_000
 _SHUTDOWN_S = 2.0
 
@@ -115,6 +115,7 @@ class ServiceOptions:
         programmes: terms of calls, by name.
         retention: how long the site's power is kept.
         vens: OpenADR servers to follow.
+        proof: how long evidence of events is kept, and where the heads of the records are told.
     """
 
     data_dir: Path
@@ -130,6 +131,7 @@ class ServiceOptions:
     programmes: Mapping[str, Programme] = field(default_factory=lambda: {OPERATOR: Programme(OPERATOR)})
     retention: Retention = field(default_factory=Retention)
     vens: tuple[VenSpec, ...] = ()
+    proof: ProofOptions = field(default_factory=ProofOptions)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -164,16 +166,26 @@ async def assemble(
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        ledger = Ledger(options.data_dir / LEDGER_NAME, keep_records=options.keep_records)
-        stack.callback(ledger.close)
+        telemetry = Telemetry(site, policy.precedence)
+        proof = stack.enter_context(
+            opened_proof(
+                options.data_dir,
+                site,
+                options.programmes,
+                options.proof,
+                keep_records=options.keep_records,
+                clock=clock,
+                registry=telemetry.registry,
+            )
+        )
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512, limit_per_host=8))
         )
         store = stack.enter_context(contextlib.closing(MeterStore(options.data_dir / METER_NAME, options.retention)))
         baselines = MeterBaselines(store, prepare_s=policy.prepare_s)
         references = References(baselines, prepare_s=policy.prepare_s)
-        book, links = open_calls(options.data_dir, ledger, options.programmes, references, clock.wall_s())
-        quality = _opened_quality(options.canary, site, ledger)
+        book, links = open_calls(options.data_dir, proof.recorder, options.programmes, references, clock.wall_s())
+        quality = _opened_quality(options.canary, site, proof.recorder)
         continuity = Continuity(options.data_dir, site)
         inherited = continuity.take_up(clock.wall_s())
         observed = EngineSource(
@@ -198,7 +210,6 @@ async def assemble(
         redis = _redis(endpoints, clock)
         if redis is not None:
             stack.push_async_callback(redis.close)
-        telemetry = Telemetry(site, policy.precedence)
         telemetry.registry.register(FeedMetrics((price_usd_per_mwh, carbon_kg_per_mwh), clock))
         rates = RatesBoard()
         metrics = EnergyMetrics(telemetry.registry)
@@ -207,7 +218,7 @@ async def assemble(
             DeskParts(account.book, metrics, rates, account.file, idle, redis, tokens=lambda: routers.tokens)
         )
         grid = GridDesk(book, references, GridMetrics(telemetry.registry), standing_limit_w=site.import_limit_w)
-        metered = MeterDeskParts(store, baselines, options.programmes, ledger, clock)
+        metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder, clock)
         meter = stack.enter_context(contextlib.closing(MeterDesk(metered, telemetry.registry)))
         driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
         tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
@@ -221,12 +232,17 @@ async def assemble(
             publishers=(allocation,) if redis is None else (allocation, redis),
             instances=tasks,
             custody=Custody(site, tasks, telemetry, custody, inherited.sleepers),
-            recorder=ledger,
+            recorder=proof.recorder,
             telemetry=telemetry,
             clock=clock,
-            keep=links.keeping(continuity.keeper(lambda: routers.counted)),
+            keep=links.keeping(continuity.keeper(lambda: routers.counted, proof.heads.heads)),
             desk=desk,
-            watchers=(lambda status: meter.take(status.observation), grid.take, board.take),
+            watchers=(
+                lambda status: meter.take(status.observation),
+                grid.take,
+                board.take,
+                lambda status: proof.take(status.observation.now_s, observed.latency.quantiles()),
+            ),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         app = build_app(
@@ -260,7 +276,7 @@ async def assemble(
             teller = Teller(Telling(options.data_dir, known, clock, telemetry.registry))
             stack.callback(teller.close)
         followed = following(options.vens, Following(book, clock, telemetry.registry, runner.hasten, feeds, teller))
-        yield Service(app, runner, board, ledger, book, await stack.enter_async_context(followed))
+        yield Service(app, runner, board, proof.ledger, book, await stack.enter_async_context(followed))
 
 
 def _forecast(runner: Runner) -> tuple[Expected, ...]:
@@ -287,7 +303,7 @@ def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:
     )
 
 
-def _opened_quality(canary: CanarySetup, site: Site, ledger: Ledger) -> QualityBook:
+def _opened_quality(canary: CanarySetup, site: Site, ledger: Journal) -> QualityBook:
     """What canaries told, with the bars of a former process."""
     quality = canary.book(site, ledger)
     told = ledger.records(quality_book.RECORD_KIND, last=_RESTORED_BARS)

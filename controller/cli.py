@@ -326,6 +326,15 @@ def feeds(
     raise typer.Exit(_import("controller.feed_command").run(settings, as_json=as_json))
 
 
+@app.command(context_settings=_PASS_THROUGH)
+def ledger(context: typer.Context) -> None:
+    """Check the records, list the events in them, extract one; the commands are told by --help."""
+    code = _import("controller.ledger_cli").ledger_app(
+        args=context.args, prog_name="wattroute ledger", standalone_mode=False
+    )
+    raise typer.Exit(code or 0)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration file."""

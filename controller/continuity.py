@@ -15,6 +15,7 @@ from controller.lifecycle.resume import Saved, is_clock_back, resumed, saved_of,
 from controller.model.fleet import Site
 from controller.signals.routers import RouterCounts
 from controller.store.state import StateFile
+from controller.store.witness import Heads
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +78,18 @@ class Continuity:
         )
         return Inheritance(memory, saved.sleepers, parts["routers"])
 
-    def keeper(self, counted: Callable[[], RouterCounts]) -> Keep:
+    def keeper(
+        self, counted: Callable[[], RouterCounts], heads: Callable[[float], Heads] = lambda now_s: Heads()
+    ) -> Keep:
         """What keeps a memory; it raises `StoreError` where that cannot be written.
 
         Args:
             counted: what the routers have counted.
+            heads: of the ledgers, at a time.
         """
 
         async def keep(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> None:
             saved, counts = saved_of(memory, sleepers, now_s), counted()
-            await asyncio.to_thread(self._file.save, memory=saved, routers=counts)
+            await asyncio.to_thread(self._file.save, memory=saved, routers=counts, heads=heads(now_s))
 
         return keep

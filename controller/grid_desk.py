@@ -27,7 +27,7 @@ from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
 from controller.signals.links import KeptLinks
 from controller.signals.references import References
-from controller.store.ledger import Ledger
+from controller.store.ledger import Journal
 from controller.store.state import StateFile
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class LinkFile:
 
 
 def open_calls(
-    folder: Path, ledger: Ledger, programmes: Mapping[str, Programme], references: References, now_s: float
+    folder: Path, ledger: Journal, programmes: Mapping[str, Programme], references: References, now_s: float
 ) -> tuple[CallBook, LinkFile]:
     """The book of calls as a former process left it, and the file of its links."""
     book = CallBook(ledger, programmes, references)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import signal
@@ -20,12 +21,14 @@ from controller.feed_setup import open_feeds
 from controller.lifecycle.joules import JoulePolicy
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
+from controller.proof import ProofOptions
 from controller.runner import RunnerOptions
 from controller.settings.file import Settings
 from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup
 from controller.simulation.emulator import run_emulator
 from controller.store.meter_file import Retention
+from controller.store.witness import read_key
 from router.contract import PoolId
 from router.errors import CertificateError, SettingsError
 from router.tenants.engine_keys import read_engine_keys
@@ -95,12 +98,29 @@ async def _controller(settings: Settings) -> None:
                 programmes=programmes_of(settings.programmes, settings.plan.baseline_window_s),
                 retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
                 vens=tuple(vtn.spec() for vtn in settings.openadr),
+                proof=proof_options(settings),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,
         ) as service,
     ):
         await serve(service, own.host, own.port)
+
+
+def proof_options(settings: Settings) -> ProofOptions:
+    """How evidence is kept, and its heads.
+
+    Raises:
+        ConfigError: the key cannot be read or is too short.
+    """
+    own = settings.controller
+    return ProofOptions(
+        keep_days=own.keep_evidence_days,
+        keep_bytes=own.keep_evidence_mb << 20,
+        key=read_key(own.ledger_key_file),
+        witness_file=own.witness_file,
+        configuration=hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
+    )
 
 
 def _canary(settings: Settings) -> CanarySetup:

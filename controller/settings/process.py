@@ -35,6 +35,14 @@ class ControllerSettings(Group):
     """Days for which the site's power is kept second by second: some 2 MB a day."""
     keep_meter_minutes_days: Annotated[int, Field(ge=60, le=4000)] = 430
     """Days for which it is kept minute by minute, more than a year: some 18 MB a year."""
+    keep_evidence_days: Annotated[int, Field(ge=30, le=10_000)] = 1100
+    """Days for which the evidence of events is kept."""
+    keep_evidence_mb: Annotated[int, Field(ge=64, le=1_000_000)] = 2048
+    """Largest size of the file of evidence; beyond it the oldest goes, which its own records tell."""
+    ledger_key_file: Path | None = None
+    """File with a key of at least 16 bytes that seals the heads of the records. Absent: they are not sealed."""
+    witness_file: Path | None = None
+    """File to which the heads of the records are added once an hour, best on another machine's disk. Absent: none."""
     on_exit: OnExit = OnExit.WAKE
     """What becomes of the instances that sleep by the controller's command when it ends, or comes back in a mode other
     than act. wake: they are woken, under a limit in force only as far as it leaves room. leave: they stay asleep."""

@@ -15,13 +15,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from controller.errors import StoreError
 from controller.store.chain import FORMAT, FORMATS, GENESIS, TRIM_KIND, Head, chain
 from controller.store.ledger_check import Verdict, check, head_of, verify_file
 
-__all__ = ["Head", "Ledger", "Record", "Retention", "chain", "verify_file"]
+__all__ = ["Head", "Journal", "Ledger", "Record", "Retention", "chain", "verify_file"]
 
 MAX_PAYLOAD_BYTES = 4 << 20
 _TRIM_EVERY = 1000
@@ -70,6 +70,16 @@ class Retention:
     size_bytes: int | None = None
 
 
+class Journal(Protocol):
+    """What can be written to, and read again."""
+
+    def record(self, kind: str, time_s: float, payload: dict[str, Any]) -> None:
+        """Append one record; raises `StoreError` where that fails."""
+
+    def records(self, kind: str | None = None, *, last: int | None = None) -> list[Record]:
+        """Records in their order, all or the last ones, of one kind or all."""
+
+
 class Ledger:
     """Opens or creates a ledger for writing; a `Recorder`, safe to call from several threads."""
 
@@ -92,7 +102,7 @@ class Ledger:
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_BUSY_S)
             self._format = _prepared(self._db)
-            self._sequence, self._hash = head_of(self._db)
+            self._last = head_of(self._db)
         except (sqlite3.Error, StoreError) as error:
             self._lock.close()
             raise StoreError(f"{path}: not usable as a ledger: {error}; move it away or choose another one") from error
@@ -100,8 +110,7 @@ class Ledger:
     @property
     def head(self) -> Head:
         """The last row; it is not checked."""
-        with self._guard:
-            return Head(self._sequence, self._hash)
+        return Head(*self._last)
 
     def record(self, kind: str, time_s: float, payload: dict[str, Any]) -> None:
         """Append one record; it is on the disk when this returns.
@@ -109,11 +118,11 @@ class Ledger:
         Raises:
             StoreError: it is no JSON, too large, or could not be written.
         """
-        text = _canonical(payload, kind)
+        text = canonical(payload, kind)
         with self._guard:
             try:
-                self._append(kind, time_s, text)
-                if self._sequence % _TRIM_EVERY == 0:
+                self._last = self._append(kind, time_s, text)
+                if self._last[0] % _TRIM_EVERY == 0:
                     self._trim(time_s)
             except sqlite3.IntegrityError as error:
                 raise StoreError(
@@ -157,11 +166,11 @@ class Ledger:
             self._db.close()
             self._lock.close()
 
-    def _append(self, kind: str, time_s: float, text: str) -> None:
-        sequence, time_s = self._sequence + 1, float(time_s) + 0.0  # -0.0 is stored as 0.0
-        chained = chain(self._hash, sequence, time_s, kind, text, file_format=self._format)
+    def _append(self, kind: str, time_s: float, text: str) -> tuple[int, str]:
+        sequence, time_s = self._last[0] + 1, float(time_s) + 0.0  # -0.0 is stored as 0.0
+        chained = chain(self._last[1], sequence, time_s, kind, text, file_format=self._format)
         self._db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?)", (sequence, time_s, kind, text, chained))
-        self._sequence, self._hash = sequence, chained
+        return sequence, chained
 
     def _trim(self, now_s: float) -> None:
         """Remove the rows beyond what is kept, and tell so in a row, both or neither."""
@@ -169,22 +178,18 @@ class Ledger:
         row = self._db.execute("SELECT hash FROM records WHERE sequence = ?", (up_to,)).fetchone()
         if row is None:
             return
-        before = self._sequence, self._hash
-        try:
-            with _transaction(self._db):
-                self._append(TRIM_KIND, now_s, _canonical({"up_to": up_to, "hash": row[0], "reason": reason}, ""))
-                self._db.execute("UPDATE trimmed SET sequence = ?, hash = ?", (up_to, row[0]))
-                self._db.execute("DELETE FROM records WHERE sequence <= ?", (up_to,))
-        except BaseException:
-            self._sequence, self._hash = before
-            raise
+        with _transaction(self._db):
+            last = self._append(TRIM_KIND, now_s, canonical({"up_to": up_to, "hash": row[0], "reason": reason}, ""))
+            self._db.execute("UPDATE trimmed SET sequence = ?, hash = ?", (up_to, row[0]))
+            self._db.execute("DELETE FROM records WHERE sequence <= ?", (up_to,))
+        self._last = last
 
     def _beyond(self, now_s: float) -> tuple[int, str]:
         """The last row that is not to be kept, and why; 0 where all are."""
         kept, oldest = self._retention, 0
         reasons = [(0, "")]
         if kept.records is not None:
-            reasons.append((self._sequence - kept.records, f"the newest {kept.records} rows are kept"))
+            reasons.append((self._last[0] - kept.records, f"the newest {kept.records} rows are kept"))
         if kept.days is not None:
             rows = self._db.execute("SELECT sequence, time_s FROM records ORDER BY sequence LIMIT ?", (_SCAN_ROWS,))
             for sequence, time_s in rows:
@@ -195,7 +200,7 @@ class Ledger:
         if kept.size_bytes is not None and (size_bytes := _size_bytes(self._db)) > kept.size_bytes:
             (first,) = self._db.execute("SELECT MIN(sequence) FROM records").fetchone()
             share_frac = min(0.9, 1.0 - kept.size_bytes / size_bytes + _SPARE_FRAC)
-            share = int((self._sequence - first) * share_frac)
+            share = int((self._last[0] - first) * share_frac)
             reasons.append((first + share, f"the file is larger than {kept.size_bytes} bytes"))
         return max(reasons)
 
@@ -220,7 +225,12 @@ def _size_bytes(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _canonical(payload: dict[str, Any], kind: str) -> str:
+def canonical(payload: dict[str, Any], kind: str) -> str:
+    """A payload as it is stored and hashed.
+
+    Raises:
+        StoreError: it is no JSON, or too large.
+    """
     try:
         text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:

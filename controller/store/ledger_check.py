@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from controller.errors import StoreError
 from controller.store.chain import FORMATS, Checker, Head, Row
 from controller.store.witness import Witness, is_sealed
 
+_ROWS = "SELECT sequence, time_s, kind, payload, hash FROM records"
 _TAIL_HINT = "the tail was cut off, or the file was replaced by an older copy"
 
 
@@ -110,8 +111,41 @@ def rows_of(db: sqlite3.Connection) -> Iterator[Row]:
     Raises:
         StoreError: a row is none that a ledger has written.
     """
-    for row in db.execute("SELECT sequence, time_s, kind, payload, hash FROM records NOT INDEXED ORDER BY sequence"):
+    for row in db.execute(f"{_ROWS} NOT INDEXED ORDER BY sequence"):
         yield Row(*row)
+
+
+def rows_of_kinds(db: sqlite3.Connection, kinds: Iterable[str], between: tuple[int, int] = (1, 0)) -> Iterator[Row]:
+    """The rows of some kinds, and all whose numbers are from the first to the last of `between`, in their order.
+
+    Raises:
+        StoreError: a row is none that a ledger has written.
+    """
+    wanted = tuple(kinds)
+    marks = ",".join("?" * len(wanted))
+    query = f"{_ROWS} WHERE kind IN ({marks}) OR sequence BETWEEN ? AND ? ORDER BY sequence"
+    for row in db.execute(query, (*wanted, *between)):
+        yield Row(*row)
+
+
+def between_times(db: sqlite3.Connection, from_s: float, until_s: float) -> tuple[int, int]:
+    """Numbers of the first and the last row of a stretch of time; (1, 0) where there are none.
+
+    They are found by halving, since rows are in order of time but for seconds.
+    """
+    first, last = db.execute("SELECT min(sequence), max(sequence) FROM records").fetchone()
+    if first is None:
+        return 1, 0
+
+    def first_from(time_s: float) -> int:
+        low, high = first, last + 1
+        while low < high:
+            middle = (low + high) // 2
+            (at_s,) = db.execute("SELECT time_s FROM records WHERE sequence = ?", (middle,)).fetchone() or (time_s,)
+            low, high = (middle + 1, high) if at_s < time_s else (low, middle)
+        return int(low)
+
+    return first_from(from_s), first_from(until_s) - 1
 
 
 def head_of(db: sqlite3.Connection) -> tuple[int, str]:

@@ -10,12 +10,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.app import LEDGER_NAME, Endpoints, Service, ServiceOptions, assemble, serve
+from controller.app import Endpoints, Service, ServiceOptions, assemble, serve
 from controller.clock import SystemClock
 from controller.continuity import STATE_NAME
 from controller.errors import ListenError, SolverError, StoreError
 from controller.model.fleet import RequestClass
 from controller.model.programme import Programme
+from controller.proof import LEDGER_NAME
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs

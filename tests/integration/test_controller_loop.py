@@ -14,13 +14,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.app import LEDGER_NAME, Endpoints, Service, ServiceOptions, assemble, serve
+from controller.app import Endpoints, Service, ServiceOptions, assemble, serve
 from controller.clock import SystemClock
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceState, Observation
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.proof import LEDGER_NAME
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs

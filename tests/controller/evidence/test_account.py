@@ -1,0 +1,61 @@
+import pytest
+
+from controller.evidence.account import means_of, settled
+from controller.evidence.read import read_event
+from controller.evidence.series import Sample
+from controller.model.observation import Quality
+from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, PROGRAMME, START_S, Player, event, played
+
+
+def account_of(evidence, now_s=START_S + 9000):
+    return settled(evidence.events, evidence.samples, evidence.programme, evidence.baseline, now_s)
+
+
+def test_an_event_is_settled_by_its_own_terms(tmp_path):
+    (part,) = account_of(read_event(played(tmp_path), "evening"))
+    settlement, response = part.account.settlement, part.account.response
+    assert settlement.baseline_w == BASELINE_W
+    assert [round(each.mean_w) for each in settlement.intervals][1:] == [3900] * (len(settlement.intervals) - 1)
+    assert settlement.intervals_over_limit == 0
+    assert settlement.intervals[3].delivered_w == pytest.approx(1100.0)
+    assert settlement.intervals[3].quality is Quality.EMULATED
+    assert part.account.performance.factor > 1.0
+    assert part.account.performance.revenue_usd == pytest.approx(500.0 * 1e-3 * 570 / 3600, rel=0.01)
+    assert response.time_to_100pct_s == 19.0
+    assert response.rebound_w == pytest.approx(400.0)
+
+
+def test_one_under_way_is_settled_as_far_as_it_has_gone(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 200, event())
+    player.close()
+    (part,) = account_of(read_event(player.path, "evening"), START_S + 200)
+    assert part.until_s == START_S + 200
+    assert part.account.settlement.intervals[-1].end_s == START_S + 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "now_s", "reason"),
+    [
+        ({}, START_S - 1, "it has not begun"),
+        ({"baseline_w": None}, START_S + 600, "no baseline was known"),
+    ],
+)
+def test_what_cannot_be_settled_says_why(changes, now_s, reason):
+    samples = [Sample(START_S + n, LIMIT_W, "direct", None) for n in range(600)]
+    (part,) = settled((event(**changes),), samples, PROGRAMME, None, now_s)
+    assert part.account is None
+    assert reason in part.reason
+
+
+def test_one_that_was_never_measured_says_so():
+    samples = [Sample(START_S + n, None, None, None) for n in range(600)]
+    (part,) = settled((event(),), samples, PROGRAMME, None, START_S + LENGTH_S)
+    assert (part.account, part.reason) == (None, "nothing was measured")
+
+
+def test_a_sample_stands_for_five_seconds_at_most():
+    first, second, gap = means_of(
+        [Sample(0.0, 1.0, "direct", None), Sample(60.0, 2.0, "direct", None), Sample(61.0, None, None, None)]
+    )
+    assert (first.end_s, second.end_s, gap.mean_w, gap.covered_frac) == (5.0, 61.0, None, 0.0)

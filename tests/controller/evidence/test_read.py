@@ -1,0 +1,82 @@
+import pytest
+
+from controller.errors import StoreError
+from controller.evidence.read import find, list_events, read_event
+from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, START_S, Player, event, played
+
+
+def test_everything_of_an_event_comes_back(tmp_path):
+    evidence = read_event(played(tmp_path), "evening")
+    assert (evidence.source, evidence.event_id, evidence.programme.name) == ("openadr:vtn", "evening", "utility")
+    assert [each.limit_w for each in evidence.events] == [LIMIT_W]
+    assert (evidence.start_s, evidence.end_s) == (START_S, START_S + LENGTH_S)
+    assert evidence.calls[0].payload["raw"] == '{"eventName": "evening"}'
+    assert [sample.time_s for sample in evidence.samples][:2] == [START_S - 60.0, START_S - 59.0]
+    assert len(evidence.samples) > 900
+    assert evidence.software[0].payload["wattroute"] == "1.2.3"
+    assert evidence.events[0].baseline_w == BASELINE_W
+    assert evidence.rows["tick"] == len(evidence.ticks)
+
+
+def test_events_are_listed_and_found(tmp_path):
+    path = played(tmp_path)
+    (listed,) = list_events(path)
+    assert (listed.event_id, listed.state, listed.rows) == ("evening", "added", 1)
+    assert listed.size_bytes > 10_000
+    assert find(path, "openadr:vtn/evening") == listed
+    assert find(path, "evening#0") == listed
+    with pytest.raises(StoreError, match=r"no event 'x'; the latest are: evening"):
+        find(path, "x")
+
+
+def test_two_sources_with_the_same_id_are_told_apart(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 10, event(), event(source="operator", limit_w=3000.0))
+    player.close()
+    with pytest.raises(StoreError, match="known of openadr:vtn, operator; write SOURCE/evening"):
+        read_event(player.path, "evening")
+    assert read_event(player.path, "operator/evening").events[0].limit_w == 3000.0
+
+
+def test_a_call_that_was_cancelled_ends_there(tmp_path):
+    player = Player(tmp_path)
+    player.call()
+    player.play(START_S + 100, event())
+    player.call("cancelled", cancelled_s=START_S + 100)
+    player.play(START_S + 200)
+    player.close()
+    evidence = read_event(player.path, "evening")
+    assert evidence.end_s == START_S + 100
+    assert evidence.call.cancelled_s == START_S + 100
+    assert list_events(player.path)[0].state == "cancelled"
+
+
+def test_a_call_that_was_cancelled_before_it_began_has_no_limits(tmp_path):
+    player = Player(tmp_path, from_s=START_S - 300)
+    player.call()
+    player.play(START_S - 200, event())
+    player.call("cancelled", cancelled_s=START_S - 200)
+    player.play(START_S + 60)
+    player.close()
+    evidence = read_event(player.path, "evening")
+    assert evidence.events == ()
+
+
+def test_a_limit_without_a_call_is_an_event_too(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 60, event(event_id="lost:openadr:vtn:utility", source="openadr:vtn"))
+    player.close()
+    evidence = read_event(player.path, "lost:openadr:vtn:utility")
+    assert (evidence.call, len(evidence.events)) == (None, 1)
+
+
+def test_an_interval_that_was_taken_back_is_gone(tmp_path):
+    player = Player(tmp_path)
+    player.play(
+        START_S - 10,
+        event(event_id="evening#0"),
+        event(event_id="evening#1", start_s=START_S + 700, end_s=START_S + 800),
+    )
+    player.play(START_S + 10, event(event_id="evening#0"))
+    player.close()
+    assert [each.event_id for each in read_event(player.path, "evening").events] == ["evening#0"]
