@@ -117,9 +117,12 @@ class Telemetry:
         self._event = self._gauge("event_state", "1 for the state of the grid event that binds now.", ("state",))
         self._over_limit = self._gauge("event_over_limit", "1 while power exceeds the limit after the ramp.")
         self._delivered_w = self._gauge("event_delivered_watts", "Baseline less measured power during an event.")
-        order = self._gauge("precedence", "1 for the order in which promises yield.", ("order",))
+        self._order = self._gauge("precedence", "1 for the order in which promises yield now.", ("order",))
         for each in Precedence:
-            order.labels(each.value).set(each is precedence)
+            self._order.labels(each.value).set(each is precedence)
+        self._foreseen = self._gauge(
+            "foreseen_slack", "What the plan will lack under a limit to keep a promise, in its own unit.", ("promise",)
+        )
         self._slack = self._gauge("slack", "What the plan lacks to keep a promise, in its own unit.", ("promise",))
 
     def _define_fleet(self) -> None:
@@ -290,6 +293,10 @@ class Telemetry:
         for promise in (*PROMISES, "other"):
             amounts = [item.amount for item in diagnostics.slack if _known(item.promise, PROMISES) == promise]
             self._slack.labels(promise).set(sum(amounts))
+            coming = [item.amount for item in diagnostics.foreseen if _known(item.promise, PROMISES) == promise]
+            self._foreseen.labels(promise).set(sum(coming))
+        for order in Precedence:
+            self._order.labels(order.value).set(order is diagnostics.precedence)
 
     def _take_refits(self, diagnostics: Diagnostics, pools: set[PoolId]) -> None:
         for refit in diagnostics.refits:

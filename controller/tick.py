@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from controller.lifecycle.diagnostics import Diagnostics
 from controller.lifecycle.explain import Outcome, diagnose
+from controller.lifecycle.foresee import foresee
 from controller.lifecycle.knowledge import Known, account, find_out
 from controller.lifecycle.ladder import Made, fast, slow, step_of
 from controller.lifecycle.memory import Intent, Memory, Phase
@@ -147,7 +148,7 @@ def _plan(
     if not reasons or (memory.plan is not None and not plans):
         return memory, (), None
     serving = _serving(site, known.views)
-    made = answered(
+    answer = answered(
         Asked(known.data, known.limits.order_at(known.now_s) is Precedence.CONTRACT),
         known.firm,
         lambda asked: slow(
@@ -160,10 +161,12 @@ def _plan(
             doubts_w=learnt.doubts_w,
             drawn_w=(max(known.modelled_w, known.measured.value_w or 0.0),),
         ),
-    ).made
+    )
+    made = answer.made
     planned = replace(
         memory,
         plan=made.plan,
+        foreseen=foresee(made.plan, answer.data),
         planned_at_s=known.now_s,
         events_key=events,
         fleet_key=fleet,

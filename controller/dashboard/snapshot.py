@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,8 @@ def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: floa
             {"promise": item.promise, "subject": item.subject, "amount": item.amount, "unit": item.unit}
             for item in (diagnostics.slack if diagnostics else ())
         ],
+        "foreseen": [dataclasses.asdict(each) for each in (diagnostics.foreseen if diagnostics else ())],
+        "precedence": diagnostics.precedence.value if diagnostics else None,
         "ladder": _ladder(status, diagnostics),
         "sequence": status.decision.commands.table.sequence if status.decision else None,
         "acknowledged_sequence": observation.router.acknowledged_sequence

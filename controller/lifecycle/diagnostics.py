@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.forecast.demand import PERSISTENCE
+from controller.model.grid import Precedence
 from controller.model.observation import Rung
 from controller.model.plan import PlanOrigin, Slack
 from router.contract import ClassId, EventState, InstanceId, PoolId
@@ -27,6 +28,24 @@ class Fallback:
     step: str
     reason: str
     subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A promise that the plan in force will not keep under a limit.
+
+    Attributes:
+        promise: ``serve``, ``quality`` or ``limit``.
+        subject: class or site concerned.
+        amount: how much will be missing, in `unit`, at the worst interval.
+        begins_s: wall clock of the first interval concerned.
+    """
+
+    promise: str
+    subject: str
+    amount: float
+    unit: str
+    begins_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +180,8 @@ class Diagnostics:
         power_rung: where the site's power is known from.
         margin_frac: share of the limits kept free on that rung.
         refits: what the live re-fit says of each pool; () where it is off.
+        foreseen: promises that the plan in force will not keep under a limit.
+        precedence: what yields to the limit that binds now, or would without one.
     """
 
     now_s: float
@@ -190,6 +211,8 @@ class Diagnostics:
     power_rung: Rung = Rung.METER
     margin_frac: float = 0.0
     refits: tuple[PoolRefit, ...] = ()
+    foreseen: tuple[Foreseen, ...] = ()
+    precedence: Precedence = Precedence.CONTRACT
 
     @property
     def steps_down(self) -> tuple[Fallback, ...]:

@@ -81,6 +81,8 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         power_rung=known.measured.rung,
         margin_frac=known.margin_frac,
         refits=outcome.learnt.reports,
+        foreseen=memory.foreseen,
+        precedence=known.limits.order_at(known.now_s),
     )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from controller.forecast.demand import DemandState
 from controller.forecast.state import ForecastState
+from controller.lifecycle.diagnostics import Foreseen
 from controller.lifecycle.limits import Followed
 from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
@@ -91,6 +92,7 @@ class Memory:
         blind: the plan in force was made before the demand was known well enough.
         refit: what was learnt of the pools' curves.
         followed: the events in force, and the returns from those that are over.
+        foreseen: promises that the plan in force will not keep.
     """
 
     started_s: float
@@ -116,6 +118,7 @@ class Memory:
     blind: bool
     refit: RefitState = field(default_factory=RefitState)
     followed: Followed = field(default_factory=Followed)
+    foreseen: tuple[Foreseen, ...] = ()
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

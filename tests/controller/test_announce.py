@@ -1,5 +1,7 @@
+import dataclasses
+
 from controller.announce import Announcer
-from controller.lifecycle.diagnostics import Fallback
+from controller.lifecycle.diagnostics import Fallback, Foreseen
 from controller.model.plan import Slack
 from tests.fakes.controller_parts import diagnostics
 
@@ -60,3 +62,9 @@ def test_a_broken_promise_is_told_once_and_when_it_is_kept_again(caplog):
     )
     broken = ("WARNING", "a promise cannot be kept")
     assert lines == [[(*broken, "site")], [(*broken, "chat")], [("INFO", "a promise is kept again", "site")]]
+
+
+def test_a_promise_that_will_be_broken_is_told_before_it_is(caplog):
+    coming = Foreseen("serve", "chat", 5.0, "tokens/s", 1000.0)
+    lines = told(caplog, {"foreseen": (coming,)}, {"foreseen": (dataclasses.replace(coming, amount=6.0),)}, {})
+    assert lines == [[("WARNING", "a promise will not be kept under a limit", "chat")], [], []]

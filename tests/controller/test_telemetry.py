@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.energy_metrics import EnergyMetrics
-from controller.lifecycle.diagnostics import Fallback, PoolRefit, RefitAlarm, RefitFigure
+from controller.lifecycle.diagnostics import Fallback, Foreseen, PoolRefit, RefitAlarm, RefitFigure
 from controller.model.grid import Precedence
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
 from controller.model.plan import Slack, Verb
@@ -96,6 +96,16 @@ def test_what_was_decided():
 def test_the_declared_order_is_shown():
     seen = values(Telemetry(SITE, Precedence.QOS))
     assert (seen["precedence", "qos_over_contract"], seen["precedence", "contract_over_qos"]) == (1, 0)
+
+
+def test_what_yields_now_and_what_will_be_lacking_are_shown():
+    telemetry = Telemetry(SITE)
+    coming = (Foreseen("serve", "standard", 12.0, "tokens/s", NOW_S + 60.0),)
+    told = diagnostics(foreseen=coming, precedence=Precedence.QOS)
+    telemetry.take_decision(decision(SITE, diagnostics=told), 0.1)
+    seen = values(telemetry)
+    assert (seen["precedence", "qos_over_contract"], seen["precedence", "contract_over_qos"]) == (1, 0)
+    assert (seen["foreseen_slack", "serve"], seen["foreseen_slack", "limit"]) == (12, 0)
 
 
 def test_the_budget_of_quality_that_is_left():

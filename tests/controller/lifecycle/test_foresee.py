@@ -1,0 +1,36 @@
+"""What a plan will not keep is told before it happens."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.lifecycle.foresee import foresee
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from tests.fakes.problems import at_site, problem
+
+PLANNER = CvxpyPlanner(lambda: 0.0)
+
+
+def told(limits_w, **changes):
+    data = at_site(replace(problem(), **changes), limit_w=limits_w)
+    plan = PLANNER.plan(data, time_limit_s=5.0)
+    return {(each.promise, each.subject): each for each in foresee(plan, data)}, data, plan
+
+
+def test_a_limit_to_come_that_leaves_too_little_is_told_with_when_and_how_much():
+    found, data, plan = told((None, None, 1800.0), limit_usd_per_j=1.0)
+    serve = found["serve", "standard"]
+    assert serve.begins_s == data.horizon.start_of(2)
+    assert serve.amount == pytest.approx(800.0 - sum(pool.output_tokens_per_s[0][1][2] for pool in plan.pools))
+    assert serve.amount > 0
+
+
+def test_where_classes_come_first_it_is_the_limit_that_will_be_broken():
+    found, data, _ = told((None, 1800.0, 1800.0), limit_usd_per_j=1e-7)
+    assert set(found) == {("limit", "site")}
+    assert found["limit", "site"].begins_s == data.horizon.start_of(1)
+
+
+def test_a_plan_that_keeps_everything_foresees_nothing():
+    assert told((None, 9000.0, 9000.0))[0] == {}
+    assert told((None,) * 3)[0] == {}
