@@ -36,6 +36,8 @@ from controller.openadr.messages import (
 
 MAX_RANDOMIZE_S = 86_400.0
 """Largest shift of a start that is followed."""
+MAX_WORDS = 300
+"""Characters of a problem's words that are told."""
 MAX_TOKEN = 16_384
 """Characters of a token; the specification has 4096, some servers' are longer."""
 _BY_VERB = {"GET": Operation.READ, "POST": Operation.CREATE, "PUT": Operation.UPDATE, "DELETE": Operation.DELETE}
@@ -185,10 +187,15 @@ def read_problem(body: bytes | str) -> Problem:
         if not any(words):
             words[0] = fields.text("error")
             words[1] = fields.text("error_description")
-        return Problem(status, *words)
+        return Problem(status, *(None if word is None else _plain(word) for word in words))
     except MessageError:
         beginning = body[:200] if isinstance(body, str) else body[:200].decode("utf-8", "replace")
-        return Problem(title=beginning.strip() or None)
+        return Problem(title=_plain(beginning) or None)
+
+
+def _plain(words: str) -> str:
+    """Words of a stranger, fit for a line of a log."""
+    return "".join(char if char.isprintable() else " " for char in words[:MAX_WORDS]).strip()
 
 
 def read_token(body: bytes) -> Token:

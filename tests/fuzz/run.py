@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["router.http1", "controller.signals.feeds"]):
+with atheris.instrument_imports(include=["router.http1", "controller.signals.feeds", "controller.openadr"]):
     from tests.fuzz.targets import TARGETS
 
 from tests.fuzz.seeds import seeds

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tests.fuzz.feeds import feed_seeds
 from tests.fuzz.found import FOUND
+from tests.fuzz.openadr import openadr_seeds
 from tests.smuggling.answers import ANSWERS
 from tests.smuggling.requests import CASES, get, post
 
@@ -27,8 +28,9 @@ KEYED = b"".join(
 
 def seeds(target: str) -> Iterator[bytes]:
     """Inputs for one of the targets."""
-    if target == "feeds":
-        yield from feed_seeds()
+    own = {"feeds": feed_seeds, "openadr": openadr_seeds}.get(target)
+    if own is not None:
+        yield from own()
         yield from FOUND.get(target, ())
         return
     raws = [b"".join(case.pieces) for case in ANSWERS] if target == "answers" else [case.raw for case in CASES]

@@ -22,6 +22,7 @@ from router.http1.response_head import (
     client_head,
 )
 from tests.fuzz.feeds import check_feeds
+from tests.fuzz.openadr import check_openadr
 from tests.smuggling.readers import (
     Message,
     Reading,
@@ -231,4 +232,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "answers": check_answers,
     "chunks": check_chunks,
     "feeds": check_feeds,
+    "openadr": check_openadr,
 }

@@ -139,6 +139,13 @@ def test_problems_are_told_whatever_their_form(body, said):
     assert str(read.read_problem(body)) == said
 
 
+def test_words_of_a_stranger_stay_on_their_line():
+    body = json.dumps({"title": "no\nERROR all is lost\x1b[2J", "detail": "x" * 4000})
+    told = str(read.read_problem(body))
+    assert told.isprintable()
+    assert len(told) < 700
+
+
 def test_a_token_is_read_and_never_told():
     token = read.read_token(b'{"access_token": "abc", "token_type": "bearer", "expires_in": 60}')
     assert (token.access_token, token.expires_in_s) == ("abc", 60.0)
