@@ -26,6 +26,8 @@ RESERVATION = "IMPORT_CAPACITY_RESERVATION"
 PRICE = "PRICE"
 GHG = "GHG"
 ALERT = "ALERT_"
+MAX_LINES = 16
+"""Intervals of one type that may overlap at once."""
 MAX_NOTICE = 500
 LOOP_TICK_S = 1e-5
 """By how much the call of a loop grows younger each day that it is told further."""
@@ -264,6 +266,8 @@ def _lines(parts: list[Part]) -> list[list[Part]]:
     for part in sorted(parts, key=lambda part: part[:2]):
         line = next((line for line in lines if line[-1][1] <= part[0]), None)
         if line is None:
+            if len(lines) >= MAX_LINES:
+                raise MessageError("event.intervals", f"more than {MAX_LINES} overlap at once")
             lines.append([part])
         elif line[-1][1] == part[0] and line[-1][2] == part[2]:
             line[-1] = (line[-1][0], part[1], part[2])

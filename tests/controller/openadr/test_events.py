@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -173,6 +173,14 @@ def test_too_many_intervals_for_a_call_are_refused():
         read(*many, intervalPeriod={"start": AT_FIVE, "duration": "PT1M"})
 
 
+def test_more_overlaps_than_anybody_means_are_refused():
+    at_once = {"start": AT_FIVE, "duration": "PT1H"}
+    many = [interval(n, "IMPORT_CAPACITY_LIMIT", n, **at_once) for n in range(17)]
+    assert len(read(*many[:16]).calls) == 16
+    with pytest.raises(MessageError, match="more than 16 overlap at once"):
+        read(*many)
+
+
 def test_a_loop_grows_younger_with_each_day_that_it_is_told_further():
     loop = {"intervalPeriod": {"start": AT_FIVE, "duration": "PT12H"}, "duration": "P9999Y"}
     levels = interval(0, "SIMPLE", 1), interval(1, "SIMPLE", 2)
@@ -205,6 +213,7 @@ random_intervals = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(random_intervals, max_size=5), random_periods, lengths | st.none(), st.floats(-1, 1), st.integers(0, 10**6)
 )

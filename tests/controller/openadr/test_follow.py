@@ -1,6 +1,6 @@
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.openadr.events import Span, Terms
@@ -95,6 +95,7 @@ def test_prices_of_the_higher_priority_count():
     assert own.spans("price_usd_per_mwh", "other") == ()
 
 
+@settings(deadline=None)
 @given(anything)
 def test_any_json_in_place_of_an_event_is_refused_without_harm(value):
     own, notes = desk()
@@ -103,6 +104,7 @@ def test_any_json_in_place_of_an_event_is_refused_without_harm(value):
     assert notes.submitted == []
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(set(EVENT) - {"id"})), anything)
 def test_any_json_in_place_of_a_field_harms_no_other_event(field, value):
     own, notes = desk()

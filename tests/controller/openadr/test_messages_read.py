@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -169,6 +169,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(anything)
 def test_any_json_in_place_of_a_message_raises_its_own_error_alone(value):
     for reader in READERS:
@@ -185,11 +186,13 @@ def place_of(read_it):
     return "sound"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(EVENT)), anything)
 def test_any_json_in_place_of_a_field_raises_its_own_error_alone(field, value):
     assert place_of(lambda: read.read_event({**EVENT, field: value})).startswith((f"event.{field}", "sound"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_in_place_of_an_answer_raise_its_own_error_alone(body):
     assert isinstance(str(read.read_problem(body)), str)

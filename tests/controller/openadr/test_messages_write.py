@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.openadr.messages import (
@@ -72,6 +72,7 @@ events = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(events)
 def test_an_event_comes_back_as_it_was_written(event):
     sent = json.loads(json.dumps(write_event(event)))
@@ -79,6 +80,7 @@ def test_an_event_comes_back_as_it_was_written(event):
     assert read_event(sent) == event
 
 
+@settings(deadline=None)
 @given(events)
 def test_an_event_of_3_0_keeps_to_its_own_fields(event):
     sent = write_event(event, Version.V3_0)
