@@ -29,7 +29,7 @@ from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
 from controller.custody import Custody, CustodyOptions
 from controller.dashboard.access import guard
-from controller.dashboard.api import MAX_BODY_BYTES, Api, ApiParts, errors_as_json
+from controller.dashboard.api import MAX_BODY_BYTES, Api, ApiParts, Facility, errors_as_json
 from controller.dashboard.board import Board
 from controller.dashboard.pages import Pages
 from controller.energy_desk import DeskParts, EnergyDesk, open_book
@@ -116,6 +116,7 @@ class ServiceOptions:
         retention: how long the site's power is kept.
         vens: OpenADR servers to follow.
         proof: how long evidence of events is kept, and where the heads of the records are told.
+        load_target_programme: whose terms hold for load targets.
     """
 
     data_dir: Path
@@ -132,6 +133,7 @@ class ServiceOptions:
     retention: Retention = field(default_factory=Retention)
     vens: tuple[VenSpec, ...] = ()
     proof: ProofOptions = field(default_factory=ProofOptions)
+    load_target_programme: str = OPERATOR
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -245,8 +247,9 @@ async def assemble(
             ),
         )
         runner = Runner(parts, inherited.memory, options.pace)
+        facility = Facility(site.name, site.import_limit_w, options.load_target_programme)
         app = build_app(
-            Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality, site.name)), board, options.token
+            Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality, facility)), board, options.token
         )
         canary = CanaryParts(
             book=quality,

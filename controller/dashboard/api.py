@@ -17,7 +17,9 @@ from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
 from controller.dashboard.access import error_response
 from controller.dashboard.events_api import EventsApi, EventsParts
+from controller.dashboard.load_target_api import LoadTargetApi, LoadTargetParts
 from controller.errors import StoreError
+from controller.model.call import OPERATOR
 from controller.model.observation import Reading
 from controller.runner import Runner
 from controller.signals.calls import CallBook
@@ -34,6 +36,20 @@ STALLED_AFTER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Facility:
+    """The site as the API tells it.
+
+    Attributes:
+        standing_limit_w: its own limit, None for none.
+        load_target_programme: whose terms hold for load targets.
+    """
+
+    name: str = "site"
+    standing_limit_w: float | None = None
+    load_target_programme: str = OPERATOR
+
+
+@dataclass(frozen=True, slots=True)
 class ApiParts:
     """What the API speaks for."""
 
@@ -44,7 +60,7 @@ class ApiParts:
     telemetry: Telemetry
     clock: Clock
     quality: QualityBook
-    site: str = "site"
+    facility: Facility = Facility()
 
 
 class Api:
@@ -54,12 +70,25 @@ class Api:
         self._parts = parts
         self._began_s = parts.clock.wall_s()
         self._events = EventsApi(EventsParts(parts.calls, parts.clock, parts.runner.hasten, self._present_w))
+        facility = parts.facility
+        self._load_target = LoadTargetApi(
+            LoadTargetParts(
+                parts.calls,
+                parts.clock,
+                parts.runner.hasten,
+                self._present_w,
+                site=facility.name,
+                programme=facility.load_target_programme,
+                standing_limit_w=facility.standing_limit_w,
+            )
+        )
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         app.router.add_get("/v1/allocation", self.allocation)
         app.router.add_get("/v1/energy-rates", self.energy_rates)
         self._events.add_to(app)
+        self._load_target.add_to(app)
         app.router.add_get("/v1/site", self.site)
         app.router.add_get("/v1/quality", self.quality)
         app.router.add_post("/v1/quality/barred/{name}", self.bar)
@@ -104,7 +133,7 @@ class Api:
 
     async def site(self, request: web.Request) -> web.Response:
         """Whose controller this is, so that a call does not reach another site's."""
-        return web.json_response({"site": self._parts.site, "measured_w": self._present_w()})
+        return web.json_response({"site": self._parts.facility.name, "measured_w": self._present_w()})
 
     async def quality(self, request: web.Request) -> web.Response:
         """What canaries tell of each pool, and who is barred."""

@@ -90,7 +90,7 @@ def read_request(data: Any) -> EventRequest:
     Raises:
         CallRefused: naming the key, the value and what is expected.
     """
-    _refuse_strangers(data, _REQUEST_KEYS, "")
+    refuse_strangers(data, _REQUEST_KEYS, "")
     event_id = data.get("event_id")
     if event_id is not None and not (isinstance(event_id, str) and _ID.fullmatch(event_id)):
         raise CallRefused(f"event_id {event_id!r:.80} is not a name of 1 to 64 letters, digits, '.', '_' and '-'")
@@ -99,12 +99,12 @@ def read_request(data: Any) -> EventRequest:
     programme = data.get("programme", OPERATOR)
     if not isinstance(programme, str):
         raise CallRefused(f"programme is {programme!r:.40}; write the name of a configured programme")
-    priority = None if data.get("priority") is None else int(_number(data, "priority", 0.0, 1e6))
-    ramp_s = None if data.get("ramp_s") is None else _number(data, "ramp_s", 0.0, MAX_RAMP_S)
+    priority = None if data.get("priority") is None else int(read_number(data, "priority", 0.0, 1e6))
+    ramp_s = None if data.get("ramp_s") is None else read_number(data, "ramp_s", 0.0, MAX_RAMP_S)
     return EventRequest(
         stretches=_stretches(data),
         start_s=None if "start" not in data else read_time_s(data["start"], "start"),
-        start_in_s=_number(data, "start_in_s", 0.0, MAX_START_IN_S, default=0.0),
+        start_in_s=read_number(data, "start_in_s", 0.0, MAX_START_IN_S, default=0.0),
         ramp_s=ramp_s,
         event_id=event_id,
         programme=programme,
@@ -155,12 +155,15 @@ def _stretches(data: dict[str, Any]) -> tuple[tuple[Commitment, float], ...]:
         raise CallRefused(f"intervals is {intervals!r:.40}; write a list of 1 to {MAX_INTERVALS} objects")
     out = []
     for n, interval in enumerate(intervals):
-        _refuse_strangers(interval, _INTERVAL_KEYS, f"intervals[{n}].")
+        refuse_strangers(interval, _INTERVAL_KEYS, f"intervals[{n}].")
         asks = any(key in interval for key in FORMS)
         out.append(
             _stretch(interval, f"intervals[{n}].")
             if asks
-            else (Commitment(Asked.NOTHING), _number(interval, "duration_s", 1.0, MAX_DURATION_S, f"intervals[{n}]."))
+            else (
+                Commitment(Asked.NOTHING),
+                read_number(interval, "duration_s", 1.0, MAX_DURATION_S, f"intervals[{n}]."),
+            )
         )
     return tuple(out)
 
@@ -172,11 +175,16 @@ def _stretch(data: dict[str, Any], where: str) -> tuple[Commitment, float]:
     if len(forms) > 1:
         raise CallRefused(f"{where}{forms[0]} and {forms[1]} both say what is asked for; leave one out")
     asked, most = FORMS[forms[0]]
-    value = _number(data, forms[0], 0.0, most, where)
-    return Commitment(asked, value), _number(data, "duration_s", 1.0, MAX_DURATION_S, where)
+    value = read_number(data, forms[0], 0.0, most, where)
+    return Commitment(asked, value), read_number(data, "duration_s", 1.0, MAX_DURATION_S, where)
 
 
-def _refuse_strangers(data: Any, known: frozenset[str], where: str) -> None:
+def refuse_strangers(data: Any, known: frozenset[str], where: str) -> None:
+    """Refuse what is no object, or has other keys than these.
+
+    Raises:
+        CallRefused: naming the key.
+    """
     if not isinstance(data, dict):
         raise CallRefused(f"{where.rstrip('.') or 'the body'}: a JSON object is expected, not {type(data).__name__}")
     strangers = sorted(map(str, set(data) - known))
@@ -191,9 +199,14 @@ def _flag(data: dict[str, Any], key: str) -> bool:
     return value
 
 
-def _number(
+def read_number(
     data: dict[str, Any], key: str, least: float, most: float, where: str = "", *, default: float | None = None
 ) -> float:
+    """A finite number within bounds.
+
+    Raises:
+        CallRefused: it is none, is outside, or is absent without a default.
+    """
     value = data.get(key, default)
     if value is None:
         raise CallRefused(f"{where}{key} is missing; write a number from {least:g} to {most:g}")

@@ -70,11 +70,16 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class CallInterval:
-    """One stretch of a call, [start_s, end_s) on the wall clock; `end_s` of `FOREVER_S` has no end."""
+    """One stretch of a call, [start_s, end_s) on the wall clock; `end_s` of `FOREVER_S` has no end.
+
+    Attributes:
+        correlation_id: by which its sender knows it; None where it has none.
+    """
 
     start_s: float
     end_s: float
     commitment: Commitment
+    correlation_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a stretch without length."""

@@ -11,11 +11,12 @@ from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
 from controller.settings.feeds import EventFeed
 from controller.settings.forecast import ForecastSettings
+from controller.settings.load_target import LoadTargetSettings
 from controller.settings.openadr import OpenAdr, refuse_vtns
 from controller.settings.plan import CURVES_SUFFIXES, PlanSettings, PoolPlanSettings
 from controller.settings.power.ladder import refuse_gpus
 from controller.settings.process import ControllerSettings
-from controller.settings.programmes import Programmes
+from controller.settings.programmes import OPERATOR, Programmes
 from controller.settings.quality import QualitySettings
 from controller.settings.signals import SignalSettings
 from controller.settings.site import SiteSettings
@@ -37,6 +38,7 @@ class Settings(RouterFile):
     quality: QualitySettings = QualitySettings()
     programmes: Programmes = Field(default_factory=dict)
     """Terms of demand-response programmes by name; the built-in one is `operator`."""
+    load_target: LoadTargetSettings = LoadTargetSettings()
     openadr: OpenAdr = ()
     """OpenADR 3 servers (VTNs) whose events are followed."""
 
@@ -68,6 +70,7 @@ class Settings(RouterFile):
         )
         feeds = (self.signals.price_usd_per_mwh, self.signals.carbon_kg_per_mwh)
         refuse_vtns(self.openadr, set(self.programmes), [feed.vtn for feed in feeds if isinstance(feed, EventFeed)])
+        _refuse_strangers("load_target.programme", {self.load_target.programme}, {OPERATOR, *self.programmes})
         for cls in self.classes:
             usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]
             promised = self.plan.classes.get(cls.name)
