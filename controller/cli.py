@@ -336,6 +336,20 @@ def ledger(context: typer.Context) -> None:
 
 
 @app.command()
+def report(
+    event: Annotated[str, typer.Argument(help="Event, as `wattroute ledger list` names it.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration file, whose records are meant.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A file of evidence itself, such as a copy.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write; report-EVENT if none.")] = None,
+) -> None:
+    """Write what an event was asked, measured and delivered as HTML, CSV and JSON, from checked records."""
+    command = _import("controller.report.command")
+    raise typer.Exit(command.run(command.ReportOptions(event, config, file, out)))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration file."""
     settings = _import("controller.settings.file")

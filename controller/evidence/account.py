@@ -13,7 +13,8 @@ from controller.model.observation import Quality
 from controller.model.programme import BaselineMethod, Programme
 from controller.settlement.account import EventAccount, account
 from controller.settlement.baseline_profile import Baseline, BaselineInterval
-from controller.settlement.delivered import terms_of
+from controller.settlement.delivered import Interval, intervals_after_ramp, terms_of
+from controller.settlement.response import REBOUND_S
 
 HOLD_S = 5.0
 """Longest time for which a sample stands, as in the meter store; a gap that is longer is a gap."""
@@ -25,6 +26,7 @@ class Settled:
 
     Attributes:
         account: None where it cannot be settled.
+        intervals: of settlement, after the ramp; without a baseline what was measured is told against the limit alone.
         reason: why not.
         until_s: up to where it was settled; before the end while it is under way.
     """
@@ -33,6 +35,7 @@ class Settled:
     account: EventAccount | None
     until_s: float
     reason: str = ""
+    intervals: tuple[Interval, ...] = ()
 
 
 def settled(
@@ -61,15 +64,19 @@ def _settled(
     until_s = min(event.end_s, now_s)
     if until_s <= event.start_s:
         return Settled(event, None, until_s, "it has not begun")
+    terms = terms_of(programme)
+    within = [mean for mean in means if event.start_s <= mean.start_s < event.end_s + REBOUND_S]
+    if not any(mean.mean_w is not None for mean in within):
+        return Settled(event, None, until_s, "nothing was measured")
     known = baseline if baseline is not None and baseline.over(event.start_s, until_s) is not None else None
     if known is None:
         known = _flat(event, programme, until_s)
     if known is None:
-        return Settled(event, None, until_s, "no baseline was known at its start")
-    within = [mean for mean in means if event.start_s <= mean.start_s < event.end_s + 3600.0]
-    if not any(mean.mean_w is not None for mean in within):
-        return Settled(event, None, until_s, "nothing was measured")
-    return Settled(event, account(event, within, known, terms_of(programme), until_s), until_s)
+        unknown = Baseline(programme.baseline.method, None, "", (), None, None)
+        intervals = intervals_after_ramp(within, event, unknown, terms, until_s)
+        return Settled(event, None, until_s, "no baseline was known at its start", intervals)
+    made = account(event, within, known, terms, until_s)
+    return Settled(event, made, until_s, intervals=made.settlement.intervals)
 
 
 def _flat(event: GridEvent, programme: Programme, until_s: float) -> Baseline | None:

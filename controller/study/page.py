@@ -28,6 +28,12 @@ th { color: var(--muted); font-weight: 600; }
 .figure { text-align: right; }
 td.figure { white-space: nowrap; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem; }
+@media print {
+  :root { color-scheme: light; --page: #ffffff; --text: #000000; --muted: #444444; --line: #bbbbbb; --card: #ffffff; }
+  body { max-width: none; padding: 0; font-size: 11pt; }
+  figure, tr, h2 { break-inside: avoid; }
+  h2 { break-after: avoid; }
+}
 figure svg { width: 100%; height: auto; display: block; }
 """
 

@@ -1,0 +1,145 @@
+"""`wattroute report`: writes the report of an event as HTML, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from controller.clock import SystemClock
+from controller.errors import ConfigError
+from controller.evidence.read import read_event
+from controller.ledger_command import evidence_file, safe_name, utc
+from controller.proof import version
+from controller.report.document import report_of
+from controller.report.findings import Findings, IntervalRow, findings
+from controller.store.ledger_check import check_file
+from controller.study import drawing
+from controller.study.charts import Chart
+from controller.study.figures import as_json
+from controller.study.page import page
+from controller.study.study import Report
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """Options of `wattroute report`.
+
+    Attributes:
+        config: whose records, or `file`, the file of evidence itself.
+        out: folder; ``report-EVENT`` where it is None.
+    """
+
+    event: str
+    config: Path | None = None
+    file: Path | None = None
+    out: Path | None = None
+
+
+def run(options: ReportOptions) -> int:
+    """Check the file, judge the event and write the report; returns the exit code.
+
+    Raises:
+        ConfigError: an option is wrong, or the folder cannot be written.
+        StoreError: the file does not verify, or there is no such event.
+    """
+    path = evidence_file(options.config, options.file)
+    checked = check_file(path)
+    found = findings(read_event(path, options.event), checked.head, path.name, SystemClock().wall_s())
+    folder = options.out or Path(f"report-{safe_name(found.evidence.event_id)}")
+    report, name = report_of(found), safe_name(found.evidence.event_id)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _put(folder / f"{name}.json", as_json(document(found)))
+        _put(folder / f"{name}.csv", intervals_csv(found.rows))
+        _put(folder / f"{name}.html", html(report, found, drawing.svg))
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}; choose another folder") from error
+    for text in report.paragraphs:
+        typer.echo(text)
+    typer.echo(f"{folder / name}.html, .csv, .json; ledger head {found.head.sequence}:{found.head.hash}")
+    return 0
+
+
+def html(report: Report, found: Findings, draw: Callable[[Chart], str]) -> str:
+    """The page; without its charts, which it says, where what draws them is not installed."""
+    origin = f"wattroute {version()}, {found.file}, head {found.head.sequence}:{found.head.hash}"
+    try:
+        return page(report, origin, draw)
+    except ConfigError as error:
+        without = dataclasses.replace(report, charts=(), paragraphs=(*report.paragraphs, f"Without charts: {error}."))
+        return page(without, origin, draw)
+
+
+def intervals_csv(rows: tuple[IntervalRow, ...]) -> str:
+    """One line a settlement interval, times in UTC and in seconds."""
+    out = io.StringIO()
+    names = [field.name for field in dataclasses.fields(IntervalRow)]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["start_utc", "end_utc", *names])
+    for row in rows:
+        cells = [getattr(row, name) for name in names]
+        plain = [f"{cell:.6g}" if isinstance(cell, float) and name.endswith(("_kw", "_frac")) else cell
+                 for name, cell in zip(names, cells, strict=True)]  # fmt: skip
+        writer.writerow([utc(row.start_s), utc(row.end_s), *(_harmless(cell) for cell in plain)])
+    return out.getvalue()
+
+
+def document(found: Findings) -> dict[str, object]:
+    """The report as JSON: everything that the page says, and the rows by which to check it."""
+    evidence = found.evidence
+    return {
+        "event": evidence.event_id,
+        "source": evidence.source,
+        "status": found.standing.value,
+        "is_emulated": found.is_emulated,
+        "made_s": found.made_s,
+        "start_s": evidence.start_s,
+        "end_s": evidence.end_s,
+        "programme": evidence.programme,
+        "baseline": evidence.baseline,
+        "calls": [
+            {"sequence": each.sequence, "hash": each.hash, "time_s": each.time_s, **each.payload}
+            for each in evidence.calls
+        ],
+        "limits": [
+            {
+                "event": part.event,
+                "reason": part.reason,
+                "settled_until_s": part.until_s,
+                "response": None if part.account is None else part.account.response,
+                "performance": None if part.account is None else part.account.performance,
+            }
+            for part in found.parts
+        ],
+        "intervals": found.rows,
+        "phases": found.phases,
+        "samples_by_quality": found.qualities,
+        "gaps": found.gaps,
+        "recorded_account_agrees": found.agrees,
+        "software": [each.payload for each in evidence.software],
+        "ledger": {
+            "file": found.file,
+            "head": f"{found.head.sequence}:{found.head.hash}",
+            "first_row": evidence.first,
+            "last_row": evidence.last,
+            "rows_by_kind": evidence.rows,
+        },
+    }
+
+
+def _harmless(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: ids were chosen by others."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file as a whole, so that no reader sees half of it."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,76 @@
+import csv
+import json
+import re
+import sqlite3
+
+import pytest
+
+from controller.errors import ConfigError, StoreError
+from controller.report.command import ReportOptions, html, run
+from controller.report.document import report_of
+from tests.controller.report.test_findings import found_in
+from tests.fakes.played_event import START_S, Player, event, played
+
+
+def test_three_files_are_written_that_say_the_same(tmp_path, capsys):
+    path = played(tmp_path)
+    assert run(ReportOptions("evening", file=path, out=tmp_path / "out")) == 0
+    text = (tmp_path / "out" / "evening.html").read_text()
+    assert not re.search(r"(?:src|href)="(?!#)|<script|<link|url\((?!#)|@import", text)
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert text.count("<svg") == 2
+    document = json.loads((tmp_path / "out" / "evening.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "out" / "evening.csv").open()))
+    assert len(rows) == len(document["intervals"]) == 10
+    assert float(rows[2]["delivered_kw"]) == pytest.approx(document["intervals"][2]["delivered_kw"])
+    assert document["is_emulated"] is True
+    assert document["calls"][0]["raw"] == '{"eventName": "evening"}'
+    assert document["ledger"]["head"] in capsys.readouterr().out
+    assert document["ledger"]["head"] in text
+
+
+def test_a_file_that_was_changed_is_never_reported_on(tmp_path):
+    path = played(tmp_path)
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER records_keep")
+    db.execute("UPDATE records SET payload = replace(payload, '5000', '6000') WHERE kind = 'tick'")
+    db.commit()
+    db.close()
+    with pytest.raises(StoreError, match="was changed"):
+        run(ReportOptions("evening", file=path, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_use_is_told(tmp_path):
+    path = played(tmp_path)
+    with pytest.raises(StoreError, match="no event 'x'"):
+        run(ReportOptions("x", file=path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="choose another folder"):
+        run(ReportOptions("evening", file=path, out=tmp_path / "file"))
+    with pytest.raises(ConfigError, match="whose records"):
+        run(ReportOptions("evening"))
+
+
+def test_without_what_draws_charts_the_page_says_so(tmp_path):
+    def draw(chart):
+        raise ConfigError("charts need the package 'matplotlib'")
+
+    found = found_in(played(tmp_path))
+    text = html(report_of(found), found, draw)
+    assert "Without charts: charts need the package" in text
+    assert "<svg" not in text
+
+
+def test_names_that_others_chose_harm_nothing(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 200, event(event_id="=cmd()<script>/../x"))
+    player.close()
+    run(ReportOptions("=cmd()<script>/../x", file=player.path, out=tmp_path / "out"))
+    assert {each.parent for each in (tmp_path / "out").iterdir()} == {tmp_path / "out"}
+    (page,) = (tmp_path / "out").glob("*.html")
+    assert "<script" not in page.read_text()
+    (sheet,) = (tmp_path / "out").glob("*.csv")
+    assert "\n2026" in sheet.read_text()
+    assert ",'=cmd()" in sheet.read_text()

@@ -1,0 +1,55 @@
+from controller.report.document import MAX_POINTS, report_of
+from tests.controller.report.test_findings import found_in
+from tests.fakes.played_event import LENGTH_S, START_S, Player, event, played
+
+
+def test_it_says_what_counts_first_and_how_to_check_it(tmp_path):
+    found = found_in(played(tmp_path))
+    report = report_of(found)
+    assert report.paragraphs[0].startswith("EMULATED")
+    assert "final" in report.paragraphs[1]
+    assert "delivered 110.0 % of what was committed over 10 settlement intervals" in report.paragraphs[2]
+    assert "0 over the limit of 4.0 kW, 0 not measured, 0 short" in report.paragraphs[2]
+    assert any("wattroute ledger verify --file evidence.sqlite --head 9:abab" in line for line in report.sources)
+    assert any("wattroute 1.2.3" in line for line in report.sources)
+    assert [chart.title for chart in report.charts] == [
+        "Power at the meter (EMULATED)",
+        "Delivered and committed (EMULATED)",
+    ]
+    assert all(len(series.x) <= MAX_POINTS for chart in report.charts for series in chart.series)
+
+
+def test_a_meter_of_flesh_is_not_called_emulated(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + LENGTH_S + 10, event(), quality="direct")
+    player.close()
+    report = report_of(found_in(player.path))
+    assert "EMULATED" not in "".join((*report.paragraphs, *(chart.title for chart in report.charts)))
+
+
+def test_one_that_was_never_measured_and_one_without_limits_are_reported_too(tmp_path):
+    blind = Player(tmp_path / "a")
+    blind.play(START_S + LENGTH_S + 10, event(), power=lambda now_s: None)
+    blind.close()
+    report = report_of(found_in(blind.path))
+    assert "evening: not settled: nothing was measured." in report.paragraphs
+    assert report.charts == ()
+    early = Player(tmp_path / "b", from_s=START_S - 300)
+    early.call()
+    early.play(START_S - 200, event())
+    early.call("cancelled", cancelled_s=START_S - 200)
+    early.play(START_S - 190)
+    early.close()
+    report = report_of(found_in(early.path))
+    assert any("No limit was in force" in text for text in report.paragraphs)
+    assert report.paragraphs[0].startswith("Status: cancelled")
+
+
+def test_gaps_are_told(tmp_path):
+    first = Player(tmp_path)
+    first.play(START_S + 100, event())
+    first.close()
+    second = Player(tmp_path, from_s=START_S + 300)
+    second.play(START_S + 400, event())
+    second.close()
+    assert any(text.startswith("GAP: everything from") for text in report_of(found_in(second.path)).paragraphs)
