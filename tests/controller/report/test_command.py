@@ -16,12 +16,12 @@ def test_three_files_are_written_that_say_the_same(tmp_path, capsys):
     path = played(tmp_path)
     assert run(ReportOptions("evening", file=path, out=tmp_path / "out")) == 0
     text = (tmp_path / "out" / "evening.html").read_text()
-    assert not re.search(r"(?:src|href)="(?!#)|<script|<link|url\((?!#)|@import", text)
+    assert not re.search(r'(?:src|href)="(?!#)|<script|<link|url\((?!#)|@import', text)
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
     assert text.count("<svg") == 2
     document = json.loads((tmp_path / "out" / "evening.json").read_text())
-    rows = list(csv.DictReader((tmp_path / "out" / "evening.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "evening.csv").read_text().splitlines()))
     assert len(rows) == len(document["intervals"]) == 10
     assert float(rows[2]["delivered_kw"]) == pytest.approx(document["intervals"][2]["delivered_kw"])
     assert document["is_emulated"] is True
