@@ -50,6 +50,8 @@ from controller.openadr.running import Following, following
 from controller.openadr.specs import VenSpec
 from controller.openadr.telling import Teller, Telling
 from controller.openadr.ven import Ven
+from controller.openadr2.running import Following2, following2
+from controller.openadr2.specs import Ven2Spec
 from controller.ports import EngineClient
 from controller.proof import ProofOptions, opened_proof
 from controller.runner import Runner, RunnerOptions, RunnerParts
@@ -117,6 +119,7 @@ class ServiceOptions:
         vens: OpenADR servers to follow.
         proof: how long evidence of events is kept, and where the heads of the records are told.
         load_target_programme: whose terms hold for load targets.
+        vens2: the same of OpenADR 2.0b.
     """
 
     data_dir: Path
@@ -134,6 +137,7 @@ class ServiceOptions:
     vens: tuple[VenSpec, ...] = ()
     proof: ProofOptions = field(default_factory=ProofOptions)
     load_target_programme: str = OPERATOR
+    vens2: tuple[Ven2Spec, ...] = ()
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -264,22 +268,30 @@ async def assemble(
         sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
         stack.push_async_callback(_end, sending)
         feeds = (price_usd_per_mwh, carbon_kg_per_mwh)
-        teller = None
-        if options.vens:
-            known = Known(
-                book,
-                store.means,
-                baselines,
-                options.programmes,
-                site.import_limit_w,
-                forecast=lambda now_s: _forecast(runner),
-                carbon=carbon_kg_per_mwh.read,
-                error=lambda: None if runner.status and runner.status.decision else "nothing is decided yet",
-            )
-            teller = Teller(Telling(options.data_dir, known, clock, telemetry.registry))
-            stack.callback(teller.close)
+        known = Known(
+            book,
+            store.means,
+            baselines,
+            options.programmes,
+            site.import_limit_w,
+            forecast=lambda now_s: _forecast(runner),
+            carbon=carbon_kg_per_mwh.read,
+            error=lambda: None if runner.status and runner.status.decision else "nothing is decided yet",
+        )
+        teller = _opened_teller(stack, options, Telling(options.data_dir, known, clock, telemetry.registry))
+        followed2 = Following2(book, clock, telemetry.registry, runner.hasten, store.means, feeds)
+        await stack.enter_async_context(following2(options.vens2, followed2))
         followed = following(options.vens, Following(book, clock, telemetry.registry, runner.hasten, feeds, teller))
         yield Service(app, runner, board, proof.ledger, book, await stack.enter_async_context(followed))
+
+
+def _opened_teller(stack: contextlib.AsyncExitStack, options: ServiceOptions, world: Telling) -> Teller | None:
+    """What sets up reports and notifications; None where no VTN is followed."""
+    if not options.vens:
+        return None
+    teller = Teller(world)
+    stack.callback(teller.close)
+    return teller
 
 
 def _forecast(runner: Runner) -> tuple[Expected, ...]:

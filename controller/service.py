@@ -100,6 +100,7 @@ async def _controller(settings: Settings) -> None:
                 load_target_programme=settings.load_target.programme,
                 vens=tuple(vtn.spec() for vtn in settings.openadr),
                 proof=proof_options(settings),
+                vens2=tuple(vtn.spec() for vtn in settings.openadr2),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,

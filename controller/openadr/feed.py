@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from controller.model.grid import Series
 from controller.model.observation import Missing
 from controller.openadr.events import Span
-from controller.openadr.follow import EventDesk
 from controller.openadr.series import series_at
+
+
+class Told(Protocol):
+    """Events that tell prices or emissions."""
+
+    @property
+    def version(self) -> int:
+        """Grows with every change."""
+
+    def spans(self, kind: str) -> tuple[Span, ...]:
+        """What they say, by the name of the signal."""
 
 
 class SpanFeed:
@@ -20,11 +32,11 @@ class SpanFeed:
     def __init__(self, vtn: str, name: str) -> None:
         self.vtn = vtn
         self.name = name
-        self._desk: EventDesk | None = None
+        self._desk: Told | None = None
         self._spans: tuple[Span, ...] = ()
         self._version = -1
 
-    def bind(self, desk: EventDesk) -> None:
+    def bind(self, desk: Told) -> None:
         """Tell from now on what these events say."""
         self._desk, self._version = desk, -1
 

@@ -6,6 +6,8 @@ import logging
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from controller.openadr.metrics import PREFIX
+
 log = logging.getLogger(__name__)
 
 WAYS = ("webhook", "mqtt")
@@ -16,13 +18,13 @@ class NotifiedMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.stands = Gauge(
-            "wattroute_openadr_notified",
+            f"{PREFIX}notified",
             "Whether a VTN tells of changes by this way (1), or is followed by polling alone (0).",
             ["vtn", "way"],
             registry=registry,
         )
         self.received = Counter(
-            "wattroute_openadr_notifications",
+            f"{PREFIX}notifications",
             "Notifications, by outcome.",
             ["vtn", "way", "outcome"],
             registry=registry,

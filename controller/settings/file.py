@@ -13,6 +13,7 @@ from controller.settings.feeds import EventFeed
 from controller.settings.forecast import ForecastSettings
 from controller.settings.load_target import LoadTargetSettings
 from controller.settings.openadr import OpenAdr, refuse_vtns
+from controller.settings.openadr2 import OpenAdr2
 from controller.settings.plan import CURVES_SUFFIXES, PlanSettings, PoolPlanSettings
 from controller.settings.power.ladder import refuse_gpus
 from controller.settings.process import ControllerSettings
@@ -41,6 +42,8 @@ class Settings(RouterFile):
     load_target: LoadTargetSettings = LoadTargetSettings()
     openadr: OpenAdr = ()
     """OpenADR 3 servers (VTNs) whose events are followed."""
+    openadr2: OpenAdr2 = ()
+    """OpenADR 2.0b servers (VTNs) whose events are followed."""
 
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
@@ -69,7 +72,11 @@ class Settings(RouterFile):
             self.signals.power,
         )
         feeds = (self.signals.price_usd_per_mwh, self.signals.carbon_kg_per_mwh)
-        refuse_vtns(self.openadr, set(self.programmes), [feed.vtn for feed in feeds if isinstance(feed, EventFeed)])
+        refuse_vtns(
+            (*self.openadr, *self.openadr2),
+            set(self.programmes),
+            [feed.vtn for feed in feeds if isinstance(feed, EventFeed)],
+        )
         _refuse_strangers("load_target.programme", {self.load_target.programme}, {OPERATOR, *self.programmes})
         for cls in self.classes:
             usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -178,7 +179,19 @@ class VtnSettings(Group):
 OpenAdr = Annotated[tuple[VtnSettings, ...], Field(max_length=8)]
 
 
-def refuse_vtns(vtns: tuple[VtnSettings, ...], programmes: set[str], feeds: list[str]) -> None:
+class NamedVtn(Protocol):
+    """A server of either version."""
+
+    @property
+    def name(self) -> str:
+        """Its own among all."""
+
+    @property
+    def programmes(self) -> Mapping[str, str]:
+        """Names of configured programmes, by its own."""
+
+
+def refuse_vtns(vtns: Sequence[NamedVtn], programmes: set[str], feeds: list[str]) -> None:
     """Check what must hold between the VTNs and the rest of the file.
 
     Raises:

@@ -62,6 +62,7 @@ CONTROLLER_SECTIONS = (
     "emulator",
     "quality",
     "openadr",
+    "openadr2",
     "programmes",
 )
 """Top-level sections that only the controller reads."""

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.openadr.http import tls_context
+from controller.openadr.metrics import PREFIX
 from controller.openadr.mqtt import ABSENT_S, FIRST_S, MAX_PAYLOAD_BYTES, MqttListener, MqttParts
 from controller.openadr.notified import Notified, NotifiedMetrics
 from tests.fakes.certificates import Authority
@@ -40,11 +41,11 @@ class Heard:
         self.listener = MqttListener(parts)
 
     def stands(self):
-        return self.registry.get_sample_value("wattroute_openadr_notified", {"vtn": "utility", "way": "mqtt"})
+        return self.registry.get_sample_value(f"{PREFIX}notified", {"vtn": "utility", "way": "mqtt"})
 
     def count(self, outcome):
         labels = {"vtn": "utility", "way": "mqtt", "outcome": outcome}
-        return self.registry.get_sample_value("wattroute_openadr_notifications_total", labels)
+        return self.registry.get_sample_value("wattroute_controller_openadr_notifications_total", labels)
 
     async def wakes(self):
         async with asyncio.timeout(15):

@@ -11,7 +11,7 @@ def test_falling_back_on_polling_is_a_metric_and_is_said_once(caplog) -> None:
     labels = {"vtn": "utility", "way": "mqtt"}
 
     def stands() -> float | None:
-        return registry.get_sample_value("wattroute_openadr_notified", labels)
+        return registry.get_sample_value("wattroute_controller_openadr_notified", labels)
 
     with caplog.at_level(logging.INFO):
         assert stands() == 0
@@ -23,5 +23,5 @@ def test_falling_back_on_polling_is_a_metric_and_is_said_once(caplog) -> None:
         notified.stands()
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "INFO"]
     notified.count("taken")
-    told = registry.get_sample_value("wattroute_openadr_notifications_total", {**labels, "outcome": "taken"})
+    told = registry.get_sample_value("wattroute_controller_openadr_notifications_total", {**labels, "outcome": "taken"})
     assert told == 1

@@ -5,6 +5,7 @@ import random
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.openadr.metrics import PREFIX
 from controller.openadr.notified import Notified, NotifiedMetrics
 from controller.openadr.specs import CallbackSpec
 from controller.openadr.subscriptions import FIRST_S, RENEW_S, Subscriber, SubscriberParts
@@ -26,7 +27,7 @@ class Told:
         self.made += 1
 
     def stands(self):
-        return self.registry.get_sample_value("wattroute_openadr_notified", {"vtn": "utility", "way": "webhook"})
+        return self.registry.get_sample_value(f"{PREFIX}notified", {"vtn": "utility", "way": "webhook"})
 
     def subscriptions(self):
         return list(self.vtn.store.kinds["subscriptions"].values())

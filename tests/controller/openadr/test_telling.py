@@ -55,7 +55,7 @@ class Site:
         return [view.call.call_id for view in self.book.calls(self.clock.wall_s()) if view.cancelled_s is None]
 
     def metric(self, name, **labels):
-        return self.registry.get_sample_value(f"wattroute_openadr_{name}", {"vtn": "utility", **labels})
+        return self.registry.get_sample_value(f"wattroute_controller_openadr_{name}", {"vtn": "utility", **labels})
 
 
 async def test_an_event_is_heard_by_webhook_over_tls_and_acknowledged(tmp_path):

@@ -1,0 +1,1 @@
+"""OpenADR 2.0b, by way of the library `openleadr`: imported only where a server is configured."""
