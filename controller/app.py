@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import random
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
+from controller.actuators.webhooks import Webhooks
 from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
 from controller.custody import Custody, CustodyOptions
@@ -54,6 +56,7 @@ from controller.openadr2.running import Following2, following2
 from controller.openadr2.specs import Ven2Spec
 from controller.ports import EngineClient
 from controller.proof import ProofOptions, opened_proof
+from controller.ramp_desk import RampDesk
 from controller.runner import Runner, RunnerOptions, RunnerParts
 from controller.signals import quality_book
 from controller.signals.calls import CallBook
@@ -219,15 +222,24 @@ async def assemble(
         telemetry.registry.register(FeedMetrics((price_usd_per_mwh, carbon_kg_per_mwh), clock))
         rates = RatesBoard()
         metrics = EnergyMetrics(telemetry.registry)
-        idle = options.joules.idle.value
         desk = EnergyDesk(
-            DeskParts(account.book, metrics, rates, account.file, idle, redis, tokens=lambda: routers.tokens)
+            DeskParts(
+                account.book,
+                metrics,
+                rates,
+                account.file,
+                options.joules.idle.value,
+                redis,
+                tokens=lambda: routers.tokens,
+            )
         )
         grid = GridDesk(book, references, GridMetrics(telemetry.registry), standing_limit_w=site.import_limit_w)
+        ramps = await stack.enter_async_context(_ramps(options.data_dir, site, clock, telemetry, grid))
         metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder, clock)
         meter = stack.enter_context(contextlib.closing(MeterDesk(metered, telemetry.registry)))
-        driver = EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
-        tasks = InstanceTasks(_drivers(driver, endpoints, supervisor=session), clock)
+        tasks = InstanceTasks(
+            _drivers(_engine_driver(site, endpoints, options, clock), endpoints, supervisor=session), clock
+        )
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
         latency, stale_s = observed.latency.quantiles, policy.reading_stale_s
         board = Board(site, policy.mode.value, latency, stale_s, lambda: grid.status)
@@ -246,15 +258,15 @@ async def assemble(
             watchers=(
                 lambda status: meter.take(status.observation),
                 grid.take,
+                ramps.take,
                 board.take,
                 lambda status: proof.take(status.observation.now_s, observed.latency.quantiles()),
             ),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         facility = Facility(site.name, site.import_limit_w, options.load_target_programme)
-        app = build_app(
-            Api(ApiParts(allocation, rates, book, runner, telemetry, clock, quality, facility)), board, options.token
-        )
+        told = ApiParts(allocation, rates, book, runner, telemetry, clock, quality, facility, ramps)
+        app = build_app(Api(told), board, options.token)
         canary = CanaryParts(
             book=quality,
             engines=endpoints.engines,
@@ -345,6 +357,19 @@ async def _opened_power(specs: PowerSpecs, clock: Clock) -> AsyncIterator[PowerS
         yield sources
 
 
+@contextlib.asynccontextmanager
+async def _ramps(
+    folder: Path, site: Site, clock: Clock, telemetry: Telemetry, grid: GridDesk
+) -> AsyncIterator[RampDesk]:
+    """The desk of ramps, whose webhooks have connections of their own."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        webhooks = Webhooks(session, clock, random.SystemRandom(), telemetry.registry)
+        try:
+            yield RampDesk(folder, site.name, webhooks, clock, lambda: grid.status)
+        finally:
+            await webhooks.close()
+
+
 def build_app(api: Api, board: Board, token: str | None) -> web.Application:
     """The HTTP application over an API and a board."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json, guard(token)])
@@ -387,6 +412,10 @@ async def serve(service: Service, host: str, port: int, *, on_listening: Callabl
         log.info("controller stopped")
     finally:
         await runner.cleanup()
+
+
+def _engine_driver(site: Site, endpoints: Endpoints, options: ServiceOptions, clock: Clock) -> EngineDriver:
+    return EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
 
 
 def _drivers(

@@ -18,6 +18,7 @@ from controller.clock import Clock
 from controller.dashboard.access import error_response
 from controller.dashboard.events_api import EventsApi, EventsParts
 from controller.dashboard.load_target_api import LoadTargetApi, LoadTargetParts
+from controller.dashboard.webhooks_api import Registry, WebhooksApi
 from controller.errors import StoreError
 from controller.model.call import OPERATOR
 from controller.model.observation import Reading
@@ -61,6 +62,7 @@ class ApiParts:
     clock: Clock
     quality: QualityBook
     facility: Facility = Facility()
+    ramps: Registry | None = None
 
 
 class Api:
@@ -89,6 +91,8 @@ class Api:
         app.router.add_get("/v1/energy-rates", self.energy_rates)
         self._events.add_to(app)
         self._load_target.add_to(app)
+        if self._parts.ramps is not None:
+            WebhooksApi(self._parts.ramps).add_to(app)
         app.router.add_get("/v1/site", self.site)
         app.router.add_get("/v1/quality", self.quality)
         app.router.add_post("/v1/quality/barred/{name}", self.bar)

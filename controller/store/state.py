@@ -22,10 +22,16 @@ MAX_BYTES = 16 << 20
 
 
 class StateFile:
-    """Parts by name, each a frozen dataclass of plain values; safe to call from several threads."""
+    """Parts by name, each a frozen dataclass of plain values; safe to call from several threads.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        mode: its permissions, less the umask; 0o600 for secrets.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o666) -> None:
         self.path = path
+        self._mode = mode
         self._guard = threading.Lock()
 
     def save(self, **parts: Any) -> None:
@@ -78,7 +84,9 @@ class StateFile:
 
     def _replace(self, body: bytes) -> None:
         beside = self.path.with_name(f"{self.path.name}.new")
-        with beside.open("wb") as file:
+        beside.unlink(missing_ok=True)  # one that was left behind may be readable by more
+        made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
+        with os.fdopen(made, "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
