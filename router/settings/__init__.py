@@ -61,6 +61,7 @@ CONTROLLER_SECTIONS = (
     "energy",
     "emulator",
     "quality",
+    "load_target",
     "openadr",
     "openadr2",
     "programmes",
