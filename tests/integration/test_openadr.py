@@ -67,6 +67,47 @@ async def test_events_of_a_vtn_reach_the_plan_and_survive_a_killed_controller(tm
                 process.wait(10)
 
 
+async def test_reports_are_neither_lost_nor_doubled_by_a_killed_controller_and_a_vtn_that_fails(tmp_path: Path) -> None:
+    async with fake_vtn() as vtn:
+        program = vtn.add_program()
+        system = System(tmp_path, laptop_on_free_ports(tmp_path, follows(vtn, tmp_path)))
+        each = {"payloadType": "DEMAND", "startInterval": 0, "numIntervals": 1, "frequency": 1, "repeat": -1}
+        short = {"start": "0001-01-01", "duration": "PT4S"}
+        steps = [interval(n, "SIMPLE", 1) for n in range(10)]
+        try:
+            await asyncio.to_thread(system.start, "controller")
+            await until(lambda: vtn.store.kinds["vens"], "the VEN", system)
+            added_s = asyncio.get_running_loop().time()
+            vtn.add_event(program, *steps, intervalPeriod=short, reportDescriptors=[each])
+            await until(lambda: "OPERATING_STATE-now" in names(vtn), "the acknowledgement", system)
+            assert asyncio.get_running_loop().time() - added_s < 60.0  # R8
+            await until(lambda: "DEMAND-0-0" in names(vtn), "the first report", system)
+            vtn.fail("POST /reports", 503)
+            await asyncio.sleep(5.0)
+            system.kill("controller")
+            await asyncio.to_thread(system.start, "controller")
+            vtn.mend()
+            asked = {f"DEMAND-0-{n}" for n in range(10)}
+            await until(lambda: asked <= set(names(vtn)), "all reports", system)
+            assert sorted(names(vtn)) == sorted(asked | {"OPERATING_STATE-now"})
+            assert all(is_emulated(report) for report in vtn.reports())
+        finally:
+            for process in system.processes.values():
+                process.kill()
+                process.wait(10)
+
+
+def names(vtn: FakeVtn) -> list[str]:
+    return [report["reportName"] for report in vtn.reports()]
+
+
+def is_emulated(report: Any) -> bool:
+    """Whether no value of a report passes for a measurement: the power of this system is emulated."""
+    told = [payload for entry in report["resources"][0]["intervals"] for payload in entry["payloads"]]
+    qualities = {value for payload in told if payload["type"] == "DATA_QUALITY" for value in payload["values"]}
+    return report["reportName"].startswith("OPERATING_STATE") or qualities <= {"BAD", "MISSING"}
+
+
 def state(system: System) -> Any:
     with urllib.request.urlopen(f"{system.api}/api/state", timeout=5) as answer:
         return json.load(answer)
