@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-joules bench-path bench-plan bench-refit lint schema images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-refit lint schema images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,6 +36,12 @@ bench-forecast: $(STAMP)  ## how well demand, price and carbon are foreseen
 
 bench-joules: $(STAMP)  ## whether the energy that clients are told adds up to what was metered
 	$(BIN)/python -m tests.bench.joules $(ARGS)
+
+bench-levers: $(STAMP)  ## what each lever gives of a cut, and how fast, on a simulated site
+	$(BIN)/python -m tests.bench.levers $(ARGS)
+
+bench-notice: $(STAMP)  ## from an event's receipt to the new table at the router, with real processes
+	$(BIN)/python -m tests.bench.notice $(ARGS)
 
 bench-path: $(STAMP)  ## the data path without the kernel
 	$(BIN)/python -m tests.bench.path

@@ -116,6 +116,12 @@ def _weights(site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, .
         if sum(shares) <= 0:
             # Nothing is planned for the class: what capacity it may use decides, or else the pools it may use at all.
             open_to = [serving[k] if data.allowed[r][k] else 0 for k in range(len(site.pools))]
+            if dispatch.is_limited(0) and any(open_to):
+                # It is held: what trickles through goes where others are served, and wakes no idle engine for it.
+                at_work = [k for k, count in enumerate(open_to) if count and any(row[k][0] > 0 for row in rates)]
+                choice = at_work or [k for k, count in enumerate(open_to) if count]
+                least = min(choice, key=lambda k: _full_j(data, r, k))
+                open_to = [count if k == least else 0 for k, count in enumerate(open_to)]
             may = [sum(v.pool_index == k and not v.is_barred for v in views) for k in range(len(site.pools))]
             may = [count if cls.may_use(pool) else 0 for count, pool in zip(may, site.pools, strict=True)]
             shares = [float(share) for share in (open_to if any(open_to) else may)]
@@ -126,6 +132,11 @@ def _weights(site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, .
         if pools:
             out.append(ClassWeights(cls.class_id, pools))
     return tuple(out)
+
+
+def _full_j(data: ProblemData, r: int, k: int) -> float:
+    """Energy of an output token of class r at pool k where an instance is used to the full, J."""
+    return data.pools[k].p0_w * data.busy_s_per_token[r][k] + data.j_per_token[r][k]
 
 
 def _rounded(shares: list[float]) -> list[float]:

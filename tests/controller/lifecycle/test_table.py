@@ -158,3 +158,22 @@ def test_a_few_long_prompts_do_not_take_the_batch_from_all():
     alone = int(slo_batch(BF16, site().classes[0], one_long[0]))
     assert alone < 0.5 * even["bf16-0"]
     assert mixed["bf16-0"] > 0.7 * even["bf16-0"]
+
+
+def test_under_a_limit_a_class_that_is_held_wakes_no_idle_pool():
+    free = content(0.0, first_tokens_per_s=500.0)
+    held = content(0.0, first_tokens_per_s=500.0, limit_w=60_000.0)
+    first, *others = site().classes
+    for cls in others:
+        assert set(weights(held, cls.class_id)) < set(weights(held, first.class_id))
+        assert len(weights(free, cls.class_id)) == 3
+
+
+def test_under_a_limit_caps_leave_no_more_room_than_it_does():
+    fleet = FakeFleet(site(), {})
+    free = {cap.instance_id: cap.max_in_flight for cap in content().caps}
+    drawn_w = 1.2 * sum(pool.curves.p0_w * len(pool.instances) for pool in fleet.site.pools)
+    caps = {cap.instance_id: cap.max_in_flight for cap in content(limit_w=1.04 * drawn_w).caps}
+    assert any(caps[name] < free[name] for name in free)
+    assert all(caps[name] <= free[name] for name in free)
+    assert {cap.instance_id: cap.max_in_flight for cap in content(limit_w=1e6).caps} == free
