@@ -92,6 +92,11 @@ def simulate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with charts to this file.")] = None,
     list_shipped: Annotated[bool, typer.Option("--list", help="List the shipped scenarios.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes at a time, for a scenario of many parts.")] = 1,
+    parts: Annotated[str | None, typer.Option(help="Some of its parts: a number, or a range such as 0:20.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the figures of each part in this folder, and go on from there.")
+    ] = None,
 ) -> None:
     """Compute what a way of routing or planning is worth, from a scenario file."""
     command = _import("controller.study.command")
@@ -102,7 +107,7 @@ def simulate(
         raise ConfigError(
             "which scenario? write: wattroute simulate SCENARIO; wattroute simulate --list names the shipped ones"
         )
-    raise typer.Exit(command.run(command.SimulateOptions(scenario, json_file, html_file)))
+    raise typer.Exit(command.run(command.SimulateOptions(scenario, json_file, html_file, jobs, parts, keep)))
 
 
 @app.command()

@@ -4,7 +4,7 @@ It answers the same questions and takes the same commands as `simulation.site.Si
 `Observation`, `apply` takes the `Commands` of a tick. There are no single requests: `ask` sets what arrives from now
 on, the router spreads it by the allocation table (`fluid_router`), what finds no room waits in the order in which it
 came (`fluid_queue`), and the engines work it off (`fluid_engine`). What is asked is served, lost with a stopped engine,
-or waits.
+refused after its class's time to first token where the class does not wait longer, or waits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class FluidSite:
 
     Attributes:
         table_delay_s: time from a table's issue to its obeyance.
-        asked, served, lost: (R, 3) since the start.
+        asked, served, lost, refused: (R, 3) since the start.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class FluidSite:
         now_s: float,
         *,
         sleeping: frozenset[InstanceId] = frozenset(),
+        impatient: frozenset[ClassId] = frozenset(),
         table_delay_s: float = 0.5,
         step_s: float = STEP_S,
     ) -> None:
@@ -63,6 +64,7 @@ class FluidSite:
         self._engines = FluidEngines(site.pools, len(site.classes), states, now_s)
         self._queues = [FluidQueue(cls.ttft_slo_s) for cls in site.classes]
         self._may = np.array([[float(cls.may_use(pool)) for pool in site.pools] for cls in site.classes])
+        self._priority = np.array([float(cls.priority) for cls in site.classes])
         self._rates = np.zeros((len(site.classes), 3))
         self._typical = np.array([[1.0, c.expected_input_tokens, c.expected_output_tokens] for c in site.classes])
         self._table: AllocationTable | None = None
@@ -79,6 +81,8 @@ class FluidSite:
         self.asked = np.zeros((len(site.classes), 3))
         self.served = np.zeros((len(site.classes), 3))
         self.lost = np.zeros((len(site.classes), 3))
+        self.refused = np.zeros((len(site.classes), 3))
+        self._impatient = [r for r, cls in enumerate(site.classes) if cls.class_id in impatient]
 
     @property
     def waiting(self) -> np.ndarray:
@@ -224,6 +228,8 @@ class FluidSite:
         self.asked += came
         for queue, amount in zip(self._queues, came, strict=True):
             queue.put(self._now_s, amount)
+        for r in self._impatient:
+            self.refused[r] += self._queues[r].leave(self._now_s)
         pace = self._engines.pace(dt_s, self._typical)
         takes = self._open & self._engines.reachable
         served = self._engines.flow(dt_s, pace, self._route(dt_s, pace, takes), takes)
@@ -237,7 +243,7 @@ class FluidSite:
         room = np.where(takes, np.maximum(0.0, self._caps - kept) / gain_s, 0.0)
         pool_room = np.array([room[members].sum() for members in self._members])
         wanted = np.array([queue.waiting[0] for queue in self._queues]) / dt_s
-        given = over_pools(wanted, self._weights, pool_room)
+        given = over_pools(wanted, self._weights, pool_room, self._priority)
         coming = np.zeros(self._engines.held.shape)
         taken = [queue.take(float(given[r].sum()) * dt_s, self._now_s) for r, queue in enumerate(self._queues)]
         for k, members in enumerate(self._members):

@@ -37,6 +37,16 @@ class FluidQueue:
             self._cohorts.append((at_s, amount))
             self._waiting = self._waiting + amount
 
+    def leave(self, now_s: float) -> np.ndarray:
+        """Send away what has waited for more than the patience, which counts as late; what it was, (3,)."""
+        gone = np.zeros(3)
+        while self._cohorts and now_s - self._cohorts[0][0] > self._patience_s:
+            gone += self._cohorts.popleft()[1]
+        if gone[0] > 0:
+            self.late_tokens += float(gone[2])
+            self._waiting = np.sum([amount for _, amount in self._cohorts], axis=0) if self._cohorts else np.zeros(3)
+        return gone
+
     def take(self, requests: float, now_s: float) -> np.ndarray:
         """Take so many requests, the oldest first, and fewer where fewer wait; what was taken, (3,)."""
         taken = np.zeros(3)

@@ -14,16 +14,31 @@ _HALVINGS = 40
 """Of the interval in which the common level lies: enough for a ten-thousandth of a request."""
 
 
-def over_pools(wanted: np.ndarray, weights: np.ndarray, room: np.ndarray) -> np.ndarray:
+def over_pools(
+    wanted: np.ndarray, weights: np.ndarray, room: np.ndarray, priority: np.ndarray | None = None
+) -> np.ndarray:
     """Flow of each class to each pool, (R, K) requests/s.
 
-    Where classes want more of a pool than it has room for, each gets the same share of what it wants.
+    Where classes want more of a pool than it has room for, those of higher priority come first; of equal priority,
+    each gets the same share of what it wants.
 
     Args:
         wanted: (R,) flow that each class has to place.
         weights: (R, K), 0 where the class does not use the pool.
         room: (K,) flow that each pool can take, possibly infinite.
+        priority: (R,), None where all are equal.
     """
+    if priority is None or np.ptp(priority) == 0:
+        return _shared(wanted, weights, room)
+    given, free = np.zeros(weights.shape), room.astype(float)
+    for level in sorted(set(priority.tolist()), reverse=True):
+        part = _shared(np.where(priority == level, wanted, 0.0), weights, free)
+        given += part
+        free = np.maximum(0.0, free - part.sum(axis=0))
+    return given
+
+
+def _shared(wanted: np.ndarray, weights: np.ndarray, room: np.ndarray) -> np.ndarray:
     left, free = wanted.astype(float), room.astype(float)
     given = np.zeros(weights.shape)
     for _ in range(weights.shape[1]):

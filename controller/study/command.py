@@ -19,12 +19,13 @@ from controller.study.figures import as_json
 from controller.study.page import page
 from controller.study.registry import STUDIES
 from controller.study.scenario_file import Scenario
-from controller.study.study import Outcome, Report
+from controller.study.study import Outcome, Report, Working
 from controller.study.study import Progress as Told
 from controller.study.tables import Table, is_figure, shown
 
 WIDTH = 180
 """Columns of the output into a file or a pipe."""
+MAX_JOBS = 256
 INTERRUPTED = 130
 """Exit status of a command ended by Ctrl-C, as shells give it."""
 
@@ -36,11 +37,25 @@ class SimulateOptions:
     Attributes:
         scenario: path of a file, or name of a shipped scenario.
         json_file, html_file: where the figures and the page go; None for nowhere.
+        jobs, parts, keep: of a study of many parts: processes at a time, ``FIRST:END`` or one number, and the folder
+            that keeps the figures of each.
     """
 
     scenario: str
     json_file: Path | None = None
     html_file: Path | None = None
+    jobs: int = 1
+    parts: str | None = None
+    keep: Path | None = None
+
+    @property
+    def working(self) -> Working:
+        """How a study of many parts is run.
+
+        Raises:
+            ConfigError: `parts` is no number and no range.
+        """
+        return Working(self.jobs, None if self.parts is None else _range(self.parts), self.keep)
 
     def check(self) -> None:
         """Refuse what could not be written, before the work is done.
@@ -55,6 +70,11 @@ class SimulateOptions:
                 raise ConfigError(f"{option} {path}: this is a folder; name a file in it")
             if not path.absolute().parent.is_dir():
                 raise ConfigError(f"{option} {path}: there is no folder {path.absolute().parent}; make it")
+        if not 1 <= self.jobs <= MAX_JOBS:
+            raise ConfigError(f"--jobs {self.jobs}: 1 to {MAX_JOBS} processes; give as many as there are cores")
+        if self.keep is not None and self.keep.exists() and not self.keep.is_dir():
+            raise ConfigError(f"--keep {self.keep}: this is a file; name a folder")
+        _ = self.working
 
 
 def run(options: SimulateOptions, console: Console | None = None) -> int:
@@ -68,7 +88,7 @@ def run(options: SimulateOptions, console: Console | None = None) -> int:
     scenario = scenario_file.load(options.scenario, STUDIES)
     try:
         with _shown_progress() as told:
-            outcome = scenario.study.run(scenario.settings, told)
+            outcome = _run(scenario, options, told)
     except KeyboardInterrupt:
         screen.print("interrupted; nothing was written")
         return INTERRUPTED
@@ -79,6 +99,26 @@ def run(options: SimulateOptions, console: Console | None = None) -> int:
     if options.html_file is not None:
         _write(options.html_file, "--html", lambda: page(outcome.report, origin, drawing.svg))
     return 0
+
+
+def _run(scenario: Scenario, options: SimulateOptions, told: Told) -> Outcome:
+    working = options.working
+    if working == Working():
+        return scenario.study.run(scenario.settings, told)
+    if scenario.study.run_parts is None:
+        raise ConfigError(
+            f"--jobs, --parts and --keep: a scenario of the kind {scenario.study.kind} is one run; leave them out"
+        )
+    return scenario.study.run_parts(scenario.settings, told, working)
+
+
+def _range(parts: str) -> tuple[int, int]:
+    first, colon, end = parts.partition(":")
+    try:
+        begin = int(first)
+        return begin, int(end) if colon else begin + 1
+    except ValueError:
+        raise ConfigError(f"--parts {parts}: write a number, or a range such as 0:20") from None
 
 
 def show_list(console: Console | None = None) -> None:

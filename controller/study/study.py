@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -54,6 +55,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """How a study of many independent parts is run.
+
+    Attributes:
+        jobs: processes at a time.
+        parts: first part, and the one after the last; None for all.
+        folder: where the figures of each part are kept, so that none is computed twice; None for nowhere.
+    """
+
+    jobs: int = 1
+    parts: tuple[int, int] | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Study(Generic[SettingsType]):
     """One kind of study.
 
@@ -61,6 +77,7 @@ class Study(Generic[SettingsType]):
         kind: the word that a scenario's `kind` names it by.
         settings: model of its scenario files.
         run: computes the outcome; equal settings give an equal outcome.
+        run_parts: the same of some of its parts, in several processes; None where a study is no such many.
 
     `run` raises ConfigError for what the settings alone cannot tell to be wrong.
     """
@@ -68,3 +85,4 @@ class Study(Generic[SettingsType]):
     kind: str
     settings: type[SettingsType]
     run: Callable[[SettingsType, Progress], Outcome]
+    run_parts: Callable[[SettingsType, Progress, Working], Outcome] | None = None

@@ -102,7 +102,7 @@ class FlowingEngines:
     """Tokens flow at constant rates within a tick."""
 
     def __init__(self, case: SiteCase, site: Site) -> None:
-        self.site = FluidSite(site, case.start_s, sleeping=_asleep(case, site))
+        self.site = FluidSite(site, case.start_s, sleeping=_asleep(case, site), impatient=case.impatient)
         self.waits: Mapping[When, Waits] = {}
         self._asked_per_s = case.asked_per_s
 

@@ -43,6 +43,8 @@ class SiteCase:
         requests: those that ask for it, in order of arrival; None where tokens flow at these rates.
         called_s: begin and end of each event.
         asleep: instances of `site` that sleep at the start.
+        impatient: classes whose requests are refused once they have waited for their time to first token; those of the
+            others go on waiting. Where tokens flow alone.
     """
 
     site: Site
@@ -56,6 +58,7 @@ class SiteCase:
     requests: tuple[Request, ...] | None = None
     called_s: tuple[tuple[float, float], ...] = ()
     asleep: frozenset[InstanceId] = frozenset()
+    impatient: frozenset[ClassId] = frozenset()
 
     @property
     def times_s(self) -> np.ndarray:

@@ -237,3 +237,16 @@ def test_what_waits_at_the_router_is_part_of_what_waits_and_becomes_late_there()
     assert held_up.late_tokens[STANDARD] == pytest.approx(
         held_up.queued[0, 2] - 20.0 * 60.0 * SITE.classes[0].ttft_slo_s, rel=0.05
     )
+
+
+def test_impatient_requests_are_refused_after_their_time_and_the_others_wait() -> None:
+    site = fluid(impatient=frozenset({STANDARD}))
+    site.apply(table(2, cap=1), START_S)
+    site.ask(rates(50.0, 50.0))
+    site.advance(START_S + 60.0)
+    refused, waiting = site.refused[:, 0], site.queued[:, 0]
+    assert refused[0] > 0
+    assert refused[1] == 0
+    assert waiting[0] < waiting[1]
+    np.testing.assert_allclose(site.asked, site.served + site.lost + site.refused + site.waiting, rtol=1e-9)
+    assert site.late_tokens[STANDARD] >= site.refused[0, 2]

@@ -55,3 +55,14 @@ def test_what_is_put_is_taken_or_waits(moves: list[tuple[float, float]]) -> None
         put += amount(comes)
         taken += queue.take(goes, float(at))
     assert taken + queue.waiting == pytest.approx(put, abs=1e-6)
+
+
+def test_what_waited_longer_than_the_patience_is_sent_away_and_counts_as_late() -> None:
+    queue = FluidQueue(10.0)
+    queue.put(0.0, np.array([1.0, 100.0, 20.0]))
+    queue.put(8.0, np.array([2.0, 200.0, 40.0]))
+    assert queue.leave(10.0).tolist() == [0.0, 0.0, 0.0]
+    assert queue.leave(11.0).tolist() == [1.0, 100.0, 20.0]
+    assert queue.waiting.tolist() == [2.0, 200.0, 40.0]
+    assert queue.late_tokens == 20.0
+    assert queue.leave(11.0).tolist() == [0.0, 0.0, 0.0]

@@ -65,3 +65,15 @@ def test_no_instance_is_filled_beyond_its_cap() -> None:
 def test_equal_instances_get_equal_shares() -> None:
     placed = over_instances(9.0, np.full(3, 2.0), np.full(3, 0.5), np.full(3, 64.0))
     assert placed.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_a_class_of_higher_priority_takes_the_room_first() -> None:
+    weights = np.array([[1.0, 0.0], [1.0, 1.0]])
+    given_to = over_pools(np.array([3.0, 10.0]), weights, np.array([4.0, 2.0]), np.array([0.0, -1.0]))
+    assert given_to[0].tolist() == pytest.approx([3.0, 0.0])
+    assert given_to[1].tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_equal_priorities_share_as_without_any() -> None:
+    wanted, weights, room = np.array([3.0, 10.0]), np.ones((2, 2)), np.array([4.0, 2.0])
+    np.testing.assert_allclose(over_pools(wanted, weights, room, np.zeros(2)), over_pools(wanted, weights, room))

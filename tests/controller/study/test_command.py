@@ -114,3 +114,32 @@ def test_the_list_names_every_shipped_scenario() -> None:
     out = io.StringIO()
     command.show_list(Console(file=out, width=200))
     assert all(name in out.getvalue() for name, _ in scenario_file.shipped())
+
+
+@pytest.mark.parametrize("parts", ["x", "1:y", ":"])
+def test_parts_that_are_none_are_refused_before_the_work(tmp_path: Path, parts: str) -> None:
+    with pytest.raises(ConfigError, match="0:20"):
+        command.run(SimulateOptions(small(tmp_path), parts=parts))
+
+
+@pytest.mark.parametrize(("options", "told"), [({"jobs": 0}, "--jobs 0"), ({"jobs": 1000}, "--jobs 1000")])
+def test_a_number_of_processes_that_is_none_is_refused(tmp_path: Path, options: dict[str, int], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        command.run(SimulateOptions(small(tmp_path), **options))
+
+
+def test_figures_are_not_kept_in_a_file(tmp_path: Path) -> None:
+    scenario = small(tmp_path)
+    with pytest.raises(ConfigError, match="name a folder"):
+        command.run(SimulateOptions(scenario, keep=Path(scenario)))
+
+
+def test_a_study_of_one_run_has_no_parts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one run"):
+        command.run(SimulateOptions(small(tmp_path), jobs=2))
+
+
+def test_parts_are_a_number_or_a_range() -> None:
+    assert SimulateOptions("x", parts="7").working.parts == (7, 8)
+    assert SimulateOptions("x", parts="3:9").working.parts == (3, 9)
+    assert SimulateOptions("x").working.parts is None

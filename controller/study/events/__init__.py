@@ -1,0 +1,1 @@
+"""Random calls to draw less, by the hundred, on random simulated fleets under the controller's own tick."""
