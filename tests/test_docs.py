@@ -23,7 +23,7 @@ from controller.study.registry import STUDIES
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 from tests.fakes.router_process import router_process
-from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, running
+from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -62,6 +62,9 @@ BEGINNINGS = {
     "wattroute simulate": "simulate",
     "wattroute profile": "profile",
     "wattroute fit": "fit",
+    "wattroute ledger": "proof",
+    "wattroute report": "proof",
+    'python -c "import sqlite3': "proof",
     "wattroute quality run": "harness",
     "python tests/bench/": "bench",
 }
@@ -95,6 +98,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "guide",
         "agent",
         "harness",
+        "proof",
     }
 
 
@@ -181,6 +185,25 @@ def test_client_commands_succeed_against_the_running_system(tmp_path: Path) -> N
             assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
             if command.startswith("curl"):
                 assert '"error"' not in result.stdout, f"{command}\n{result.stdout}"
+
+
+def test_the_guide_to_proof_can_be_followed(tmp_path: Path) -> None:
+    """On an event of a running system, with the head that the commands before have told."""
+    heads = ""
+    with running(tmp_path, "emulate", "router", "controller") as system:
+        body = {"event_id": "evening", "limit_w": 3000.0, "duration_s": 600}
+        assert post(f"{system.api}/v1/events", body)[0] == 201
+        listing = [*executable("wattroute"), "ledger", "list", "--config", str(tmp_path / "wattroute.yaml")]
+        system.until(lambda: "evening" in run(listing, tmp_path).stdout, "there is evidence")
+        for case in cases("proof"):
+            (command,) = case.values
+            text = str(command).replace("SEQUENCE:HASH", heads).replace("wattroute-data/", f"{tmp_path}/")
+            result = run(substituted(text.replace("python -c", f"{sys.executable} -c"), system), tmp_path)
+            assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+            if found := re.findall(r"head (\d+:[0-9a-f]{64})", result.stdout):
+                heads = found[-1]
+    assert {path.suffix for path in (tmp_path / "proof").iterdir()} == {".html", ".csv", ".json", ".jsonl"}
+    assert "EMULATED" in (tmp_path / "proof" / "evening.html").read_text()
 
 
 def test_profiles_are_measured_and_compared_as_shown(tmp_path: Path) -> None:
