@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-refit lint schema images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-refit lint schema openapi images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -71,6 +71,9 @@ lint: $(STAMP)  ## style, types, import contracts
 
 schema: $(STAMP)  ## rewrite the committed JSON Schema of the configuration file
 	$(BIN)/wattroute schema > deploy/wattroute.schema.json
+
+openapi: $(STAMP)  ## rewrite the committed OpenAPI document of the controller's API
+	$(BIN)/wattroute openapi > docs/reference/openapi.json
 
 images: $(STAMP)  ## take the documentation's pictures anew, from a running demo
 	$(BIN)/python docs/images/make.py

@@ -361,6 +361,12 @@ def schema() -> None:
     typer.echo(json.dumps(settings.Settings.model_json_schema(), indent=2, sort_keys=True))
 
 
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the controller's HTTP API."""
+    typer.echo(json.dumps(_import("controller.dashboard.openapi").document(), indent=2, sort_keys=True))
+
+
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)

@@ -70,7 +70,7 @@ class RampDesk:
         source = None if event is None else event.source
         for each in told:
             log.info("ramp", extra={"kind": each.kind.value, "limit_w": each.limit_w, "met": each.met})
-            self.webhooks.notify(self._notice(each, source, None if event is None else event.event_id))
+            self.webhooks.notify(notice_of(each, self._site, source, None if event is None else event.event_id))
         if told or before.watch is None:
             self._save(self._kept)
 
@@ -117,23 +117,6 @@ class RampDesk:
         log.info("webhook removed", extra={"webhook": hook_id})
         return found
 
-    def _notice(self, event: RampEvent, source: str | None, event_id: str | None) -> Notice:
-        notice_id = f"{event.kind.value}-{round(event.at_s * 1000)}"
-        body: dict[str, Any] = {
-            "id": notice_id,
-            "event": event.kind.value,
-            "site": self._site,
-            "time_s": event.at_s,
-            "limit_w": event.limit_w,
-            "limit_source": source,
-            "limit_event_id": event_id,
-            "power_w": event.power_w,
-            "due_s": event.due_s,
-            "met": event.met,
-            "superseded": event.is_superseded,
-        }
-        return Notice(notice_id, event.at_s, body)
-
     def _save(self, kept: Kept) -> None:
         self._file.save(webhooks=kept)
 
@@ -148,3 +131,29 @@ class RampDesk:
             )
             return Kept()
         return Kept() if parts is None else parts["webhooks"]
+
+
+def notice_of(event: RampEvent, site: str, source: str | None, event_id: str | None) -> Notice:
+    """What receivers are sent.
+
+    Args:
+        event: what started or ended.
+        site: whose power.
+        source: of the call whose limit holds now, None without one.
+        event_id: likewise.
+    """
+    notice_id = f"{event.kind.value}-{round(event.at_s * 1000)}"
+    body: dict[str, Any] = {
+        "id": notice_id,
+        "event": event.kind.value,
+        "site": site,
+        "time_s": event.at_s,
+        "limit_w": event.limit_w,
+        "limit_source": source,
+        "limit_event_id": event_id,
+        "power_w": event.power_w,
+        "due_s": event.due_s,
+        "met": event.met,
+        "superseded": event.is_superseded,
+    }
+    return Notice(notice_id, event.at_s, body)

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
+from controller.dashboard import openapi
 from controller.dashboard.access import error_response
 from controller.dashboard.events_api import EventsApi, EventsParts
 from controller.dashboard.load_target_api import LoadTargetApi, LoadTargetParts
@@ -100,6 +101,7 @@ class Api:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
         app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/openapi.json", self.openapi)
 
     async def allocation(self, request: web.Request) -> web.Response:
         """The table in force; 304 for one the caller has, 503 while there is none.
@@ -195,6 +197,10 @@ class Api:
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text."""
         return web.Response(body=self._parts.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        """What all of this is, for machines."""
+        return web.json_response(openapi.document())
 
 
 @web.middleware

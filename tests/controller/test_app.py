@@ -10,76 +10,24 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.app import Endpoints, Service, ServiceOptions, assemble, serve
+from controller.app import Endpoints, ServiceOptions, assemble, serve
 from controller.clock import SystemClock
 from controller.continuity import STATE_NAME
-from controller.errors import ListenError, SolverError, StoreError
+from controller.errors import ListenError, StoreError
 from controller.model.fleet import RequestClass
 from controller.model.programme import Programme
 from controller.proof import LEDGER_NAME
 from controller.runner import RunnerOptions
 from controller.signals.feeds import ConstantFeed
-from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.store.ledger import Ledger, verify_file
 from controller.store.meter import FILE_NAME as METER_NAME
 from controller.store.meter import MeterStore
 from controller.tick import Mode, TickPolicy
 from router.contract import ClassId, Precision
+from tests.fakes.assembled import BUILT_IN, NoPlanner, assembled, serving
 from tests.fakes.controller_parts import pool, site
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
-
-BUILT_IN = {"operator": Programme("operator")}
-
-
-class NoPlanner:
-    """A solver that never has a plan, so that the ladder goes down to its last step."""
-
-    def plan(self, data, *, time_limit_s):
-        raise SolverError("no solver in this test")
-
-    def dispatch(self, data, on):
-        raise SolverError("no solver in this test")
-
-
-@contextlib.asynccontextmanager
-async def assembled(folder, programmes=BUILT_IN, **more):
-    dead = closed_url()
-    async with (
-        aiohttp.ClientSession() as session,
-        assemble(
-            site(pool("bf16", (dead,))),
-            TickPolicy(mode=Mode.ACT),
-            NoPlanner(),
-            endpoints=Endpoints(
-                PlainEngines(session),
-                power=PowerSpecs((("dcgm", DcgmSpec((f"{dead}/metrics",))),)),
-                router_urls=(dead,),
-                supervisor_url=dead,
-                **more,
-            ),
-            price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
-            carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
-            options=ServiceOptions(
-                data_dir=folder,
-                timeout_s=0.5,
-                pace=RunnerOptions(tick_s=0.2, sample_s=0.1),
-                programmes=programmes,
-            ),
-        ) as service,
-    ):
-        yield service
-
-
-@contextlib.asynccontextmanager
-async def serving(service: Service):
-    listening = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(service, "127.0.0.1", 0, on_listening=listening.set_result))
-    try:
-        yield f"http://127.0.0.1:{await listening}", task
-    finally:
-        service.runner.stop()
-        await task
 
 
 async def eventually(session, url, status=200):
