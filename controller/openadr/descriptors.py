@@ -25,6 +25,8 @@ MAX_COVERED = 1024
 """Intervals of one report."""
 MAX_DUE = 512
 """Reports of one descriptor that are made at once; older ones are not made."""
+MAX_BACK = 20_000
+"""Implied intervals before now that are looked at."""
 AD_HOC_S = 300.0
 """Time between reports that the VTN leaves to the VEN."""
 
@@ -97,10 +99,10 @@ def due(asker: Asker, descriptor: ReportDescriptor) -> tuple[Due, ...]:
     Raises:
         MessageError: the event's times cannot be followed.
     """
-    now_s, heard_s = asker.hearing.now_s, asker.hearing.heard_s
+    heard_s = asker.hearing.heard_s
     if _is_ad_hoc(asker.event, descriptor):
         return _ad_hoc(asker)
-    found = [each for each in _planned(asker, descriptor) if each.due_s <= now_s]
+    found = _planned(asker, descriptor)
     late = [each for each in found if each.due_s < heard_s][-1:]
     return tuple((late + [each for each in found if each.due_s >= heard_s])[-MAX_DUE:])
 
@@ -128,31 +130,37 @@ def _ad_hoc(asker: Asker) -> tuple[Due, ...]:
 
 
 def _planned(asker: Asker, descriptor: ReportDescriptor) -> list[Due]:
+    """The latest reports that are due, oldest first."""
     line = _line(asker, descriptor)
     if not line.stretches:
         return []
     first, length, step = _window(descriptor, line)
-    reports = descriptor.repeat
-    is_each_round = line.is_endless and descriptor.repeat == 1 and descriptor.frequency < 0
-    most = math.inf if reports < 0 or (is_each_round and asker.event.intervals) else max(reports, 1)
+    is_each_round = line.is_endless and descriptor.repeat == 1 and descriptor.frequency < 0 and asker.event.intervals
     lowest, highest = min(line.stretches), max(line.stretches)
-    number = max(0, math.ceil((lowest - first - length + 1) / step))
+    last = (highest - first) // step
+    if descriptor.repeat >= 0 and not is_each_round:
+        last = min(last, max(descriptor.repeat, 1) - 1)
     found: list[Due] = []
-    while number < most and first + number * step <= highest:
+    for number in range(last, max(0, math.ceil((lowest - first - length + 1) / step)) - 1, -1):
         begin = first + number * step
+        decisive = line.stretches.get(min(begin + length - 1, highest) if descriptor.historical else begin)
+        if decisive is not None and decisive.start_s > asker.hearing.now_s:
+            continue
         numbers = range(begin, begin + min(length, MAX_COVERED))
         covered = tuple(line.stretches[n] for n in numbers if n in line.stretches)
-        is_whole = not line.is_endless or len(covered) == len(numbers)
-        if covered and is_whole:
-            due_s = covered[-1].end_s if descriptor.historical else covered[0].start_s
+        if not covered or (line.is_endless and len(covered) < len(numbers)):
+            continue
+        due_s = covered[-1].end_s if descriptor.historical else covered[0].start_s
+        if due_s <= asker.hearing.now_s:
             found.append(Due(number, due_s, _divided(covered, descriptor, asker.step_s)))
-        number += 1
-    return found
+        if len(found) == MAX_DUE:
+            break
+    return found[::-1]
 
 
 def _window(descriptor: ReportDescriptor, line: _Line) -> tuple[int, int, int]:
     """Number of the first interval, how many are covered, and by how many the next report moves on."""
-    start, count = descriptor.start_interval, descriptor.num_intervals
+    start, count = descriptor.start_interval, min(descriptor.num_intervals, MAX_COVERED)
     round_end = line.count - 1
     if not descriptor.historical:
         first = max(start, 0)
@@ -192,11 +200,11 @@ def _implied(asker: Asker, descriptor: ReportDescriptor) -> _Line:
         return _Line({}, 0, False, 0.0)
     start_s = hearing.heard_s if period.start_s is None else period.start_s
     length_s = period.duration.after(start_s) - start_s
-    count = max(1, descriptor.num_intervals)
+    count = min(max(1, descriptor.num_intervals), MAX_COVERED)
     now = math.floor((hearing.now_s - start_s) / length_s)
     frequency = max(1, descriptor.frequency)
-    back = min(MAX_DUE * frequency, max(0, now)) + count
-    numbers = range(max(0, now - back), max(0, now) + min(count, MAX_COVERED) + 1)
+    back = min(MAX_DUE * frequency, MAX_BACK, max(0, now)) + count
+    numbers = range(max(0, now - back), max(0, now) + count + 1)
     stretches = {n: Stretch(start_s + n * length_s, start_s + (n + 1) * length_s, n) for n in numbers}
     return _Line(stretches, count, True, start_s)
 

@@ -8,14 +8,31 @@ from collections.abc import Callable
 
 from controller.errors import MessageError
 from controller.model.call import Call
+from controller.openadr.descriptors import MAX_COVERED, MAX_DUE, Asker, due
 from controller.openadr.events import Terms
 from controller.openadr.fields import decode
 from controller.openadr.follow import EventDesk
+from controller.openadr.messages import Event
 from controller.openadr.messages_read import read_notification, read_problem, read_token, read_token_url
+from controller.openadr.notifiers import read_broker, read_topics
+from controller.openadr.report_inputs import ReportInputs
+from controller.openadr.report_messages import write_report
+from controller.openadr.reports import Reporting, refusal, report
+from controller.openadr.schedule import Hearing
 
 NOW_S = 1_782_925_200.0
 TERMS = Terms("openadr:utility", "dr", alerts={"ALERT_GRID_EMERGENCY": 3})
 PERIOD = {"start": "2026-07-01T17:00:00Z", "duration": "PT1H", "randomizeStart": "PT5M"}
+REPORTING = Reporting("ven-1")
+ROLLING = {
+    "payloadType": "DEMAND",
+    "startInterval": 0,
+    "numIntervals": 1,
+    "historical": False,
+    "frequency": 1,
+    "repeat": -1,
+    "reportIntervals": "SUB_INTERVALS",
+}
 USD = {"payloadType": "PRICE", "units": "KWH", "currency": "USD"}
 
 
@@ -45,7 +62,11 @@ def fault_of(read: Callable[[bytes], object], data: bytes) -> str:
 def check_openadr(data: bytes) -> None:
     """The bytes as an event of a listing, and as what else a server or a callback sends."""
     assert str(read_problem(data)).isprintable()
-    for read in (read_notification, read_token, read_token_url):
+    decoded: tuple[Callable[[bytes], object], ...] = (
+        lambda body: read_broker(decode(body, "notifiers")),
+        lambda body: read_topics(decode(body, "topics")),
+    )
+    for read in (read_notification, read_token, read_token_url, *decoded):
         assert fault_of(read, data).isprintable()
     fault = fault_of(lambda body: decode(body, "event"), data)
     assert fault.isprintable(), fault
@@ -57,9 +78,30 @@ def check_openadr(data: bytes) -> None:
     assert event_id is None or event_id in desk.followed
     refused = next((known.refused for known in desk.followed.values()), None)
     assert refused is None or not notes.submitted
+    for known in desk.followed.values():
+        if known.event is not None:
+            check_reports(known.event)
     for call in notes.submitted:
         assert call.end_s > NOW_S
         assert call.source == "openadr:utility"
+
+
+def check_reports(event: Event) -> None:
+    """Whatever is asked of reports, some are due in order, of bounded size, and each can be made."""
+    late = Hearing(NOW_S, NOW_S + 7200.0)
+    for descriptor in event.report_descriptors[:8]:
+        try:
+            found = due(Asker(event, late), descriptor)
+        except MessageError:
+            return
+        assert [each.number for each in found] == sorted({each.number for each in found})
+        assert len(found) <= MAX_DUE
+        for each in found[-2:]:
+            assert 0 < len(each.stretches) <= MAX_COVERED
+            assert all(stretch.end_s > stretch.start_s for stretch in each.stretches)
+            if refusal(descriptor, REPORTING) is None:
+                made = report(event, descriptor, each, ReportInputs(late.now_s), REPORTING)
+                json.dumps(write_report(made), allow_nan=False)
 
 
 def openadr_seeds() -> list[bytes]:
@@ -82,6 +124,7 @@ def openadr_seeds() -> list[bytes]:
             "payloadDescriptors": [USD],
             "intervalPeriod": PERIOD,
             "intervals": [{"id": 0, "payloads": [{"type": kind, "values": values}]}],
+            "reportDescriptors": [ROLLING, {"payloadType": "USAGE"}] if kind == "PRICE" else None,
         }
         for kind, values in payloads
     ]
@@ -89,5 +132,7 @@ def openadr_seeds() -> list[bytes]:
         {"objectType": "EVENT", "operation": "UPDATE", "object": events[0]},
         {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600},
         {"tokenURL": "https://auth.example/token"},
+        {"MQTT": {"URIS": ["mqtts://broker.example"], "authentication": {"method": "ANONYMOUS"}}},
+        {"topics": {"ALL": "events/+"}},
     ]
     return [json.dumps(each).encode() for each in (*events, *others)]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.openadr.descriptors import AD_HOC_S, Asker, due
+from controller.openadr.descriptors import AD_HOC_S, MAX_COVERED, MAX_DUE, Asker, due
 from controller.openadr.messages import Event, Interval, IntervalPeriod, ReportDescriptor
 from controller.openadr.schedule import Hearing
 from controller.openadr.times import FOREVER, Duration
@@ -56,6 +56,17 @@ def test_implied_intervals_roll_on_without_end() -> None:
     assert [s.start_s for s in now[-1].stretches] == [T0 + 2 * HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR]
     late = due(Asker(asks, Hearing(T0, T0 + 90_000 * HOUR)), ReportDescriptor("USAGE_FORECAST", **asked))
     assert late[-1].number == 90_000
+
+
+def test_what_a_server_asks_for_is_bounded() -> None:
+    asks = event(0, period=IntervalPeriod(0.0, duration=Duration(1.0)))
+    most = 2**31 - 1
+    asked = ReportDescriptor("USAGE", start_interval=0, num_intervals=most, frequency=most, repeat=-1)
+    assert len(due(Asker(asks, Hearing(T0, T0 + HOUR)), asked)) <= 1
+    often = ReportDescriptor("USAGE", start_interval=0, num_intervals=most, frequency=1, repeat=-1)
+    found = due(Asker(asks, Hearing(0.0, T0 + HOUR)), often)
+    assert 0 < len(found) <= MAX_DUE
+    assert {len(each.stretches) for each in found} == {MAX_COVERED}
 
 
 def test_each_round_of_a_loop_has_its_report() -> None:
