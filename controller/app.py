@@ -27,6 +27,7 @@ from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
 from controller.actuators.webhooks import Webhooks
+from controller.capability_desk import opened_capability
 from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
 from controller.custody import Custody, CustodyOptions
@@ -123,6 +124,7 @@ class ServiceOptions:
         proof: how long evidence of events is kept, and where the heads of the records are told.
         load_target_programme: whose terms hold for load targets.
         vens2: the same of OpenADR 2.0b.
+        shed_planner: finds what can be shed, beside the loop's own planner; None tells nothing.
     """
 
     data_dir: Path
@@ -141,6 +143,7 @@ class ServiceOptions:
     proof: ProofOptions = field(default_factory=ProofOptions)
     load_target_programme: str = OPERATOR
     vens2: tuple[Ven2Spec, ...] = ()
+    shed_planner: Planner | None = None
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 
 
@@ -242,7 +245,8 @@ async def assemble(
         )
         custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
         latency, stale_s = observed.latency.quantiles, policy.reading_stale_s
-        board = Board(site, policy.mode.value, latency, stale_s, lambda: grid.status)
+        shed = await stack.enter_async_context(opened_capability(options.shed_planner, clock, telemetry.registry))
+        board = Board(site, policy.mode.value, latency, stale_s, lambda: grid.status, capability=shed.current)
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),
@@ -259,13 +263,14 @@ async def assemble(
                 lambda status: meter.take(status.observation),
                 grid.take,
                 ramps.take,
+                shed.take,
                 board.take,
                 lambda status: proof.take(status.observation.now_s, observed.latency.quantiles()),
             ),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         facility = Facility(site.name, site.import_limit_w, options.load_target_programme)
-        told = ApiParts(allocation, rates, book, runner, telemetry, clock, quality, facility, ramps)
+        told = ApiParts(allocation, rates, book, runner, telemetry, clock, quality, facility, ramps, shed.current)
         app = build_app(Api(told), board, options.token)
         canary = CanaryParts(
             book=quality,
@@ -286,6 +291,7 @@ async def assemble(
             baselines,
             options.programmes,
             site.import_limit_w,
+            sheds=shed.sheds,
             forecast=lambda now_s: _forecast(runner),
             carbon=carbon_kg_per_mwh.read,
             error=lambda: None if runner.status and runner.status.decision else "nothing is decided yet",

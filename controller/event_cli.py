@@ -75,6 +75,17 @@ def add_to(app: typer.Typer, load: Callable[[str], ModuleType]) -> None:
         run("events", access(controller, config, site), os.environ, _now(), as_json=as_json)
 
     @app.command()
+    def capability(
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        site: Site = None,
+        controller: Controller = None,
+        config: Config = None,
+    ) -> None:
+        """Tell what the site can shed: how much, how soon, for how long, how often, and at what cost."""
+        where = access(controller, config, site)
+        load("controller.capability_command").tell(where, os.environ, _now(), as_json=as_json)
+
+    @app.command()
     def cancel(event_id: EventId, site: Site = None, controller: Controller = None, config: Config = None) -> None:
         """End an operator's call now."""
         change(access(controller, config, site), "DELETE", event_id, "", (None, None))

@@ -162,7 +162,7 @@ def curtail(access: Access, options: CurtailOptions, environment: Mapping[str, s
         ConfigError, RequestRefused: it cannot be sent, or is not taken in.
     """
     body = request_of(options, now)
-    _tell(asyncio.run(_ask(access, environment, "POST", "/v1/events", body)), options.as_json, now)
+    _tell(asyncio.run(ask(access, environment, "POST", "/v1/events", body)), options.as_json, now)
 
 
 def events(access: Access, environment: Mapping[str, str], now: datetime, *, as_json: bool) -> None:
@@ -171,7 +171,7 @@ def events(access: Access, environment: Mapping[str, str], now: datetime, *, as_
     Raises:
         ConfigError, RequestRefused: the controller cannot be asked.
     """
-    told = asyncio.run(_ask(access, environment, "GET", "/v1/events", None))
+    told = asyncio.run(ask(access, environment, "GET", "/v1/events", None))
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return
@@ -197,7 +197,7 @@ def change(
         ConfigError, RequestRefused: it was not done.
     """
     method, path, body = request
-    _tell(asyncio.run(_ask(access, environment, method, path, body)), False, now)
+    _tell(asyncio.run(ask(access, environment, method, path, body)), False, now)
 
 
 def lines_of(event: Mapping[str, Any], now: datetime) -> list[str]:
@@ -206,20 +206,37 @@ def lines_of(event: Mapping[str, Any], now: datetime) -> list[str]:
     test = ", a test" if event["is_test"] else ""
     lines = [f"{event['event_id']}: {mode}{event['state']}, {event['source']}, programme {event['programme']}{test}"]
     for limit in event["limits"]:
-        span = f"{_clock(limit['start_s'], now)} to {_clock(limit['end_s'], now)}"
+        span = f"{clock_text(limit['start_s'], now)} to {clock_text(limit['end_s'], now)}"
         lines.append(f"  at most {limit['limit_w'] / 1e3:.3f} kW from {span}, met within {limit['ramp_s']:.0f} s")
     if event["baseline_w"] is not None:
         lines.append(f"  baseline {event['baseline_w'] / 1e3:.3f} kW ({event['baseline_origin']})")
     if event.get("present_w") is not None:
         lines.append(f"  drawn now {event['present_w'] / 1e3:.3f} kW")
+    lines += _within(event)
     lines += [f"  raised to the least limit of the programme: {name}" for name in event["raised_to_least"]]
-    lines += [f"  not followed from {_clock(each['start_s'], now)}: {each['reason']}" for each in event["unresolved"]]
+    lines += [
+        f"  not followed from {clock_text(each['start_s'], now)}: {each['reason']}" for each in event["unresolved"]
+    ]
     if event["opted_out"] is not None:
         lines.append(f"  not followed: {event['opted_out']}")
     return lines
 
 
-def _clock(time_s: float, now: datetime) -> str:
+def _within(event: Mapping[str, Any]) -> list[str]:
+    """Whether what would hold lies within what can be shed, where the answer tells."""
+    if "is_achievable" not in event:
+        return []
+    if event["is_achievable"] is None:
+        return [f"  whether it can be kept is not known: {event['capability_unknown']}"]
+    if event["is_achievable"]:
+        return [f"  can be kept; cost to those served: {event['qos_cost']}"]
+    if event["achievable_w"] is None:
+        return ["  can NOT be promised as soon as that"]
+    return [f"  can NOT be promised for as long; at most {event['achievable_w'] / 1e3:.3f} kW can be kept by then"]
+
+
+def clock_text(time_s: float, now: datetime) -> str:
+    """A time on the operator's clock, with its day where that is not today."""
     if time_s > 2.5e11:
         return "further notice"
     moment = datetime.fromtimestamp(time_s, now.tzinfo)
@@ -230,9 +247,14 @@ def _tell(event: Mapping[str, Any], as_json: bool, now: datetime) -> None:
     typer.echo(json.dumps(event, indent=2) if as_json else "\n".join(lines_of(event, now)))
 
 
-async def _ask(
+async def ask(
     access: Access, environment: Mapping[str, str], method: str, path: str, body: dict[str, Any] | None
 ) -> Any:
+    """Ask the controller; its answer as JSON.
+
+    Raises:
+        ConfigError, RequestRefused: it cannot be asked, or refuses.
+    """
     url, token = _address(access, environment)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)

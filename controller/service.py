@@ -97,6 +97,7 @@ async def _controller(settings: Settings) -> None:
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
                 programmes=programmes_of(settings.programmes, settings.plan.baseline_window_s),
                 retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
+                shed_planner=CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
                 load_target_programme=settings.load_target.programme,
                 vens=tuple(vtn.spec() for vtn in settings.openadr),
                 proof=proof_options(settings),

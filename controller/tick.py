@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from controller.lifecycle.capability import Facts, facts_of
 from controller.lifecycle.diagnostics import Diagnostics
 from controller.lifecycle.explain import Outcome, diagnose
 from controller.lifecycle.foresee import foresee
@@ -50,6 +51,7 @@ class Decision:
         upper: the site with P0 of each pool at the upper end of what is known, for what is switched on between ticks;
             None where nobody told.
         site: with the curves in force; None where nobody told.
+        facts: from which can be told what can be shed; None where nobody told.
     """
 
     plan: Plan | None
@@ -61,6 +63,7 @@ class Decision:
     diagnostics: Diagnostics
     upper: Site | None = None
     site: Site | None = None
+    facts: Facts | None = None
 
 
 def decide(
@@ -134,6 +137,7 @@ def decide(
         diagnostics=diagnose(site, memory, observation, outcome),
         upper=learnt.upper,
         site=learnt.site,
+        facts=facts_of(site, policy, known, memory.burns, learnt.doubts_w),
     )
 
 

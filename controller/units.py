@@ -7,6 +7,7 @@ USD/MWh, emissions kg/MWh; intervals are [start, start + dt), UTC, labelled by t
 J_PER_KWH = 3.6e6
 J_PER_MWH = 3.6e9
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_DAY = 86_400.0
 
 
 def joules_to_kwh(energy_j: float) -> float:

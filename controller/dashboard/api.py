@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -17,11 +18,13 @@ from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
 from controller.dashboard import openapi
 from controller.dashboard.access import error_response
+from controller.dashboard.capability_json import capability_json
 from controller.dashboard.events_api import EventsApi, EventsParts
 from controller.dashboard.load_target_api import LoadTargetApi, LoadTargetParts
 from controller.dashboard.webhooks_api import Registry, WebhooksApi
 from controller.errors import StoreError
 from controller.model.call import OPERATOR
+from controller.model.capability import Capability
 from controller.model.observation import Reading
 from controller.runner import Runner
 from controller.signals.calls import CallBook
@@ -53,7 +56,11 @@ class Facility:
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """What the API speaks for."""
+    """What the API speaks for.
+
+    Attributes:
+        capability: what can be shed, None where that is not known.
+    """
 
     allocation: AllocationBoard
     rates: RatesBoard
@@ -64,6 +71,7 @@ class ApiParts:
     quality: QualityBook
     facility: Facility = Facility()
     ramps: Registry | None = None
+    capability: Callable[[], Capability | None] = lambda: None
 
 
 class Api:
@@ -72,7 +80,9 @@ class Api:
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
         self._began_s = parts.clock.wall_s()
-        self._events = EventsApi(EventsParts(parts.calls, parts.clock, parts.runner.hasten, self._present_w))
+        self._events = EventsApi(
+            EventsParts(parts.calls, parts.clock, parts.runner.hasten, self._present_w, parts.capability)
+        )
         facility = parts.facility
         self._load_target = LoadTargetApi(
             LoadTargetParts(
@@ -95,6 +105,7 @@ class Api:
         if self._parts.ramps is not None:
             WebhooksApi(self._parts.ramps).add_to(app)
         app.router.add_get("/v1/site", self.site)
+        app.router.add_get("/v1/capability", self.capability)
         app.router.add_get("/v1/quality", self.quality)
         app.router.add_post("/v1/quality/barred/{name}", self.bar)
         app.router.add_delete("/v1/quality/barred/{name}", self.lift)
@@ -140,6 +151,10 @@ class Api:
     async def site(self, request: web.Request) -> web.Response:
         """Whose controller this is, so that a call does not reach another site's."""
         return web.json_response({"site": self._parts.facility.name, "measured_w": self._present_w()})
+
+    async def capability(self, request: web.Request) -> web.Response:
+        """What can be shed, how soon, for how long and at what cost; without offers, and why, where it is not known."""
+        return web.json_response(capability_json(self._parts.capability()))
 
     async def quality(self, request: web.Request) -> web.Response:
         """What canaries tell of each pool, and who is barred."""

@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from controller.dashboard.capability_json import capability_json
 from controller.dashboard.grid_state import grid_json
 from controller.dashboard.rates import Rates
 from controller.dashboard.snapshot import Derived, Json, SolverFigures, build
 from controller.grid_desk import GridStatus
+from controller.model.capability import Capability
 from controller.model.fleet import Site
 from controller.model.observation import Reading, RouterObservation
 from controller.runner import Status
@@ -41,6 +43,7 @@ class Board:
         latency: of the last seconds.
         stale_s: age beyond which a power reading counts as missing.
         grid: the state of calls and limits.
+        capability: what can be shed.
     """
 
     def __init__(
@@ -50,12 +53,15 @@ class Board:
         latency: Callable[[], Latency],
         stale_s: float,
         grid: Callable[[], GridStatus | None] = lambda: None,
+        *,
+        capability: Callable[[], Capability | None] = lambda: None,
     ) -> None:
         self._site = site
         self._mode = mode
         self._latency = latency
         self._stale_s = stale_s
         self._grid = grid
+        self._capability = capability
         self._rates = Rates()
         self._history: deque[Json] = deque(maxlen=HISTORY_POINTS)
         self._subscribers: set[asyncio.Queue[bytes | None]] = set()
@@ -77,6 +83,7 @@ class Board:
         derived = Derived(window, self._latency(), self._solver, self._served_tokens, self._refused_requests)
         self.snapshot = build(self._site, status, derived, self._mode, self._stale_s)
         self.snapshot["grid"] = grid_json(self._grid())
+        self.snapshot["capability"] = capability_json(self._capability())
         self._history.append(point_of(self.snapshot))
         self._send(json.dumps(self.snapshot, separators=(",", ":")).encode())
 

@@ -11,10 +11,12 @@ from aiohttp import web
 
 from controller.clock import Clock
 from controller.dashboard.access import error_response
+from controller.dashboard.capability_json import achievable_json
 from controller.dashboard.event_json import call_json
 from controller.dashboard.event_request import EventRequest, chosen_id, read_request
 from controller.errors import CallRefused
 from controller.model.call import OPERATOR, Call
+from controller.model.capability import Capability
 from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
 
@@ -28,12 +30,14 @@ class EventsParts:
     Attributes:
         on_change: has the loop decide at once.
         present_w: what the site draws now, None where that is not known.
+        capability: what can be shed, None where that is not known.
     """
 
     calls: CallBook
     clock: Clock
     on_change: Callable[[], None]
     present_w: Callable[[], float | None]
+    capability: Callable[[], Capability | None] = lambda: None
 
 
 class EventsApi:
@@ -72,7 +76,9 @@ class EventsApi:
             event_id = chosen_id(wanted, book.calls(now_s), now_s)
             call = _call(wanted, event_id, now_s)
             if wanted.dry_run:
-                told = {**call_json(book.preview(call, now_s), now_s), "present_w": self._parts.present_w()}
+                view = book.preview(call, now_s)
+                within = achievable_json(self._parts.capability(), view.events, now_s)
+                told = {**call_json(view, now_s), "present_w": self._parts.present_w(), **within}
                 return web.json_response({**told, "dry_run": True})
             book.submit(call, now_s, raw=json.dumps(data))
         except CallRefused as error:

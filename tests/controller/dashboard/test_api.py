@@ -172,6 +172,12 @@ async def test_an_event_is_decided_upon_at_once(served):
     assert bench.runner._next_tick_s == NOW_S
 
 
+async def test_what_can_be_shed_is_not_known_before_it_is_told(served):
+    client, _ = served
+    answer = await client.get("/v1/capability")
+    assert (answer.status, (await answer.json())["offers"]) == (200, [])
+
+
 async def test_metrics(served):
     client, _ = served
     answer = await client.get("/metrics")

@@ -8,6 +8,7 @@ from controller.dashboard.events_api import EventsApi, EventsParts
 from controller.model.call import Asked, Call, CallInterval, Commitment
 from controller.model.programme import Programme
 from controller.signals.calls import CallBook
+from tests.fakes.capabilities import told as told_capability
 from tests.fakes.controller_parts import NOW_S, ListRecorder
 
 CAP = {"limit_w": 9000, "duration_s": 600, "event_id": "e1"}
@@ -23,6 +24,7 @@ class Bench:
         self.book = CallBook(self.recorder, TERMS)
         self.changes = 0
         self.present_w = 12_000.0
+        self.capability = None
 
     def changed(self):
         self.changes += 1
@@ -32,7 +34,10 @@ class Bench:
 async def served():
     bench = Bench()
     app = web.Application(middlewares=[errors_as_json])
-    EventsApi(EventsParts(bench.book, VirtualClock(NOW_S), bench.changed, lambda: bench.present_w)).add_to(app)
+    parts = EventsParts(
+        bench.book, VirtualClock(NOW_S), bench.changed, lambda: bench.present_w, lambda: bench.capability
+    )
+    EventsApi(parts).add_to(app)
     async with TestClient(TestServer(app)) as client:
         yield client, bench
 
@@ -73,6 +78,19 @@ async def test_a_dry_run_tells_and_keeps_nothing(served):
     insane = await client.post("/v1/events", json={**CAP, "limit_w": 1, "programme": "dr", "dry_run": True})
     assert insane.status == 400
     assert sum(bench.book.refused.values()) == 0, "a rehearsal is no refusal"
+
+
+async def test_a_dry_run_tells_whether_it_can_be_kept(served):
+    client, bench = served
+    at_once = {**CAP, "dry_run": True}
+    unknown = await (await client.post("/v1/events", json=at_once)).json()
+    assert (unknown["is_achievable"], unknown["achievable_w"]) == (None, None)
+    bench.capability = told_capability()
+    for limit_w, kept, cost in ((11_000, True, "none"), (9600, True, "held"), (9000, False, None)):
+        told = await (await client.post("/v1/events", json={**at_once, "limit_w": limit_w})).json()
+        assert (told["is_achievable"], told["qos_cost"], told["achievable_w"]) == (kept, cost, 9500.0)
+    entered = await (await client.post("/v1/events", json=CAP)).json()
+    assert "is_achievable" not in entered, "what is entered is followed as far as it goes"
 
 
 async def test_a_call_of_the_grid_is_opted_out_of_but_not_cancelled(served):

@@ -1,0 +1,87 @@
+"""What a site can shed, told so that it can be relied on: how much, how soon, for how long, how often, at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class QosCost(StrEnum):
+    """What a reduction costs those who are served; each includes the one before."""
+
+    NONE = "none"
+    """No promise is broken and no saved quality is spent."""
+    QUALITY = "quality"
+    """What the rolling quality budgets have saved is spent; no promise is broken."""
+    HELD = "held"
+    """Besides, classes that may wait are not served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A reduction that can be called.
+
+    Attributes:
+        lead_s: from the call until it is reached.
+        cost: to those who are served.
+        achievable_w: least limit at the meter that is kept, with the margin against error: the pessimistic end.
+        expected_w: what is then drawn by the model, without the margin.
+        shed_w: below the present draw, by `achievable_w`; never negative.
+        duration_s: how long it can be kept once reached; None where nothing known ends it.
+        recovery_s: until what it cost is made good; 0 where it cost nothing, None where that is not known or never.
+        recovery_j: energy at the meter that serving what was held takes afterwards; None where that is not known.
+        events_per_day: how often it can be called; None where nothing limits that.
+        broken: promises that are broken also without it, as ``promise:subject``.
+    """
+
+    lead_s: float
+    cost: QosCost
+    achievable_w: float
+    expected_w: float
+    shed_w: float
+    duration_s: float | None
+    recovery_s: float | None = 0.0
+    recovery_j: float | None = 0.0
+    events_per_day: float | None = None
+    broken: tuple[str, ...] = ()
+
+    @property
+    def uncertainty_w(self) -> float:
+        """How far what is told stands above what is expected."""
+        return self.achievable_w - self.expected_w
+
+    def lasts(self, duration_s: float) -> bool:
+        """Whether it can be kept for so long."""
+        return self.duration_s is None or self.duration_s >= duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a site can shed from a time on. Missing is not zero: where it is not known there is no offer.
+
+    Attributes:
+        now_s: when it was told.
+        drawn_w: measured at the meter then; None where it is not known.
+        offers: by lead, then by cost.
+        unknown: why there are none; None where there are.
+        hold_s: durations are looked for at least this long.
+    """
+
+    now_s: float
+    drawn_w: float | None
+    offers: tuple[Offer, ...] = ()
+    unknown: str | None = None
+    hold_s: float = 3600.0
+
+    def at(self, lead_s: float, cost: QosCost) -> Offer | None:
+        """The offer of the longest lead within `lead_s`, None where there is none."""
+        within = [each for each in self.offers if each.cost is cost and each.lead_s <= lead_s + 1e-6]
+        return max(within, key=lambda each: each.lead_s, default=None)
+
+    def keeping(self, limit_w: float, lead_s: float, duration_s: float) -> Offer | None:
+        """The offer of least cost that keeps a limit from `lead_s` on for a duration; None where none does."""
+        for cost in QosCost:
+            offer = self.at(lead_s, cost)
+            if offer is not None and offer.achievable_w <= limit_w and not offer.broken and offer.lasts(duration_s):
+                return offer
+        return None

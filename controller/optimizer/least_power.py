@@ -1,0 +1,134 @@
+"""The least power that keeps the promises, as a planning problem of one interval: the limit gone, power the objective.
+
+It is the problem that is planned and dispatched anyway, with other prices, so that what is told and what is done rest
+on one model. No solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from controller.model.plan import Horizon
+from controller.optimizer.data import PoolData, ProblemData, SiteData
+from controller.units import J_PER_MWH
+
+PROMISE_DISTANCE = 100.0
+"""How far the promise of least price stands above an instance's energy kept for one token a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far instances may move.
+
+    Attributes:
+        lead_s: by when they must have moved.
+        drain_s: time a drain takes.
+        may_stop: whether instances may also be stopped, and started again.
+    """
+
+    lead_s: float
+    drain_s: float
+    may_stop: bool
+
+
+def least_power_problem(data: ProblemData, demand: tuple[float, ...], budgets: tuple[float, ...]) -> ProblemData:
+    """One interval in which each joule costs the same, and any promise more.
+
+    Limits, ramps and prices of moves are gone: those who call for a reduction pay for it.
+
+    Args:
+        data: of a tick.
+        demand: [r], output tokens/s to serve.
+        budgets: [r], largest mean quality loss.
+    """
+    dearest_w = max((pool.p0_w * data.sites[pool.site].pue for pool in data.pools), default=1.0)
+    serve_usd = min((cls.serve_usd_per_token for cls in data.classes), default=1.0)
+    usd_per_mwh = J_PER_MWH * serve_usd / (PROMISE_DISTANCE * max(dearest_w, 1.0))
+    classes = tuple(
+        replace(
+            cls,
+            demand_tokens_per_s=(asked,),
+            quality_budget_frac=(budget,),
+            quality_usd_per_mtoken=0.0,
+            defer_steps=0,
+            backlog_tokens_per_s=(),
+            quality_window=False,
+        )
+        for cls, asked, budget in zip(data.classes, demand, budgets, strict=True)
+    )
+    return replace(
+        data,
+        horizon=Horizon(data.horizon.start_s, data.horizon.dt_s, 1),
+        sites=tuple(_unbound(site, usd_per_mwh) for site in data.sites),
+        pools=tuple(_settled(pool) for pool in data.pools),
+        classes=classes,
+        carbon_usd_per_kg=0.0,
+        move_usd_per_token=(),
+        from_scratch=True,
+        moves_anywhen=True,
+        earlier=None,
+    )
+
+
+def within_reach(data: ProblemData, reach: Reach) -> ProblemData:
+    """The problem in which instances are as they can be after a lead.
+
+    Whoever must first be stopped or started stays as it is where that is not allowed or takes too long; pools that
+    cannot sleep keep what serves.
+
+    Args:
+        data: of a tick, with the locks of its intervals.
+        reach: of the instances.
+    """
+    step = min(int(reach.lead_s // data.horizon.dt_s), data.horizon.steps - 1)
+    pools = tuple(_reached(pool, step, reach) for pool in data.pools)
+    left_out_w = [0.0 for _ in data.sites]
+    for before, pool in zip(data.pools, pools, strict=True):
+        left_out_w[pool.site] += before.off_w * (before.instances - pool.instances)
+    sites = tuple(replace(site, spare_w=site.spare_w + w) for site, w in zip(data.sites, left_out_w, strict=True))
+    return replace(data, sites=sites, pools=pools, may_stop=reach.may_stop)
+
+
+def _reached(pool: PoolData, step: int, reach: Reach) -> PoolData:
+    loaded = pool.on_now + pool.sleeping_now
+    wakes = pool.sleeping_now if pool.wake_s + reach.drain_s <= reach.lead_s else 0
+    starts = pool.instances - loaded if reach.may_stop and pool.start_s + reach.drain_s <= reach.lead_s else 0
+    falls = pool.may_sleep or reach.may_stop
+    least = max(pool.min_on, pool.locked[step], 0 if falls else pool.on_now)
+    most = max(least, min(pool.max_on, pool.on_now + wakes + starts))
+    return replace(
+        pool,
+        min_on=least,
+        max_on=most,
+        instances=pool.instances if reach.may_stop else loaded,
+    )
+
+
+def _settled(pool: PoolData) -> PoolData:
+    """A pool whose moves are over."""
+    return replace(
+        pool,
+        on_now=min(max(pool.on_now, pool.min_on), pool.max_on),
+        locked=(0,),
+        late=(0.0,),
+        wake_s=0.0,
+        start_s=0.0,
+        start_usd=0.0,
+        stop_usd=0.0,
+        min_up_steps=1,
+    )
+
+
+def _unbound(site: SiteData, usd_per_mwh: float) -> SiteData:
+    return replace(
+        site,
+        limit_w=(None,),
+        price_usd_per_mwh=(usd_per_mwh,),
+        carbon_kg_per_mwh=(0.0,),
+        ramp_w=None,
+        ramp_down_w=None,
+        drawn_before_w=None,
+        pv_w=(),
+        battery=None,
+        response=None,
+    )

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+from controller.dashboard.capability_json import NOT_TOLD, achievable_json, capability_json
+from controller.model.capability import Capability
+from controller.model.grid import GridEvent
+from tests.fakes.capabilities import told
+from tests.fakes.controller_parts import NOW_S
+
+
+def event(limit_w, start_in_s=570.0, lasts_s=600.0, ramp_s=30.0):
+    return GridEvent("e", limit_w, NOW_S + start_in_s, NOW_S + start_in_s + lasts_s, NOW_S, ramp_s=ramp_s)
+
+
+def test_every_offer_is_told_and_is_json():
+    body = json.loads(json.dumps(capability_json(told()), allow_nan=False))
+    assert (len(body["offers"]), body["present_w"], body["unknown"]) == (9, 12_000.0, None)
+    assert {key: body["offers"][4][key] for key in ("lead_s", "qos_cost", "achievable_w", "events_per_day")} == {
+        "lead_s": 600.0,
+        "qos_cost": "quality",
+        "achievable_w": 7500.0,
+        "events_per_day": 8.0,
+    }
+
+
+def test_what_is_not_known_is_said_to_be():
+    assert capability_json(None) == {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "offers": []}
+    blind = capability_json(Capability(NOW_S, None, (), "what the site draws is not measured"))
+    assert (blind["present_w"], blind["unknown"]) == (None, "what the site draws is not measured")
+
+
+@pytest.mark.parametrize(
+    ("events", "is_achievable", "achievable_w", "qos_cost"),
+    [
+        ((event(8000.0),), True, 6500.0, "none"),
+        ((event(7000.0),), True, 6500.0, "held"),
+        ((event(7000.0, lasts_s=36_000.0),), False, 6500.0, None),
+        ((event(5000.0),), False, 6500.0, None),
+        ((event(9000.0), event(7400.0, start_in_s=1200.0)), True, 6500.0, "held"),
+        ((event(8000.0, start_in_s=0.0),), False, 9500.0, None),
+        ((event(8000.0, start_in_s=0.0, ramp_s=5.0),), False, None, None),
+    ],
+)
+def test_whether_what_is_asked_for_is_within_it(events, is_achievable, achievable_w, qos_cost):
+    assert achievable_json(told(), events, NOW_S) == {
+        "is_achievable": is_achievable,
+        "achievable_w": achievable_w,
+        "qos_cost": qos_cost,
+        "capability_unknown": None,
+    }
+
+
+def test_of_what_is_not_known_nothing_is_promised():
+    blind = achievable_json(Capability(NOW_S, None, (), "no meter"), (event(8000.0),), NOW_S)
+    assert (blind["is_achievable"], blind["achievable_w"], blind["capability_unknown"]) == (None, None, "no meter")
+    assert achievable_json(None, (event(8000.0),), NOW_S)["capability_unknown"] == NOT_TOLD
+    assert achievable_json(told(), (), NOW_S)["capability_unknown"] == "nothing is asked for"

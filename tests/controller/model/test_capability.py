@@ -1,0 +1,38 @@
+import pytest
+
+from controller.model.capability import Capability, QosCost
+from tests.fakes.capabilities import offer, told
+
+
+@pytest.mark.parametrize(("lead_s", "achievable_w"), [(30.0, 11_000.0), (599.0, 11_000.0), (1e9, 6000.0)])
+def test_the_offer_of_the_longest_lead_that_is_left(lead_s, achievable_w):
+    assert told().at(lead_s, QosCost.NONE).achievable_w == achievable_w
+
+
+def test_nothing_is_promised_sooner_than_it_can_be_done():
+    assert told().at(5.0, QosCost.HELD) is None
+    assert told().keeping(11_500.0, 5.0, 60.0) is None
+
+
+@pytest.mark.parametrize(
+    ("limit_w", "duration_s", "cost"),
+    [
+        (8000.0, 1e9, QosCost.NONE),
+        (7600.0, 3600.0, QosCost.QUALITY),
+        (7600.0, 3601.0, None),
+        (6500.0, 60.0, QosCost.HELD),
+        (6400.0, 60.0, None),
+    ],
+)
+def test_a_limit_is_kept_at_the_least_cost_that_lasts(limit_w, duration_s, cost):
+    found = told().keeping(limit_w, 600.0, duration_s)
+    assert (None if found is None else found.cost) == cost
+
+
+def test_what_breaks_a_promise_anyway_keeps_no_limit():
+    broken = offer(30.0, QosCost.NONE, 9000.0, broken=("serve:standard",))
+    assert Capability(0.0, 12_000.0, (broken,)).keeping(10_000.0, 60.0, 60.0) is None
+
+
+def test_the_uncertainty_is_what_is_told_above_what_is_expected():
+    assert offer(30.0, QosCost.NONE, 10_000.0).uncertainty_w == pytest.approx(500.0)

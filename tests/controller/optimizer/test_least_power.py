@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.optimizer.data import ProblemData
+from controller.optimizer.least_power import Reach, least_power_problem, within_reach
+from controller.optimizer.validate import validate
+from tests.controller.lifecycle.test_capability import facts
+
+PLANNER = CvxpyPlanner(lambda: 0.0)
+MINUTES = Reach(600.0, 21.0, may_stop=False)
+
+
+@pytest.fixture(scope="module")
+def data() -> ProblemData:
+    return facts(40).data
+
+
+def least(data: ProblemData, reach: Reach, share: float = 1.0) -> tuple[float, tuple[int, ...]]:
+    demand = tuple(share * cls.demand_tokens_per_s[0] for cls in data.classes)
+    posed = least_power_problem(
+        within_reach(data, reach), demand, tuple(c.quality_budget_frac[0] for c in data.classes)
+    )
+    validate(posed)
+    plan = PLANNER.plan(posed, time_limit_s=5.0)
+    assert plan.slack == ()
+    return plan.import_w[0], tuple(pool.on[0] for pool in plan.pools)
+
+
+def test_less_to_serve_takes_less(data: ProblemData) -> None:
+    watts = [least(data, MINUTES, share)[0] for share in (0.25, 0.5, 1.0)]
+    assert watts == sorted(watts)
+    assert watts[0] < 0.8 * watts[2]
+
+
+def test_no_price_of_energy_changes_it(data: ProblemData) -> None:
+    prices = [replace(site, price_usd_per_mwh=(-50.0,) * data.horizon.steps) for site in data.sites]
+    assert least(replace(data, sites=tuple(prices)), MINUTES)[0] == pytest.approx(least(data, MINUTES)[0])
+
+
+def test_who_cannot_sleep_keeps_serving_unless_it_may_be_stopped(data: ProblemData) -> None:
+    awake = replace(data, pools=tuple(replace(pool, may_sleep=False) for pool in data.pools))
+    on_now = tuple(pool.on_now for pool in data.pools)
+    assert least(awake, MINUTES)[1] == on_now
+    assert sum(least(awake, Reach(3600.0, 21.0, may_stop=True))[1]) < sum(on_now)
+
+
+def test_nobody_wakes_sooner_than_it_can(data: ProblemData) -> None:
+    asleep = replace(data, pools=tuple(replace(pool, on_now=0, sleeping_now=pool.instances) for pool in data.pools))
+    reached = within_reach(asleep, Reach(20.0, 21.0, may_stop=True))
+    assert [pool.max_on for pool in reached.pools] == [0, 0, 0]
+    assert all(pool.max_on > 0 for pool in within_reach(asleep, MINUTES).pools)
+
+
+def test_who_is_locked_at_the_time_stays(data: ProblemData) -> None:
+    locked = replace(data, pools=tuple(replace(p, locked=(3,) * 5 + (0,) * 7) for p in data.pools))
+    assert [pool.min_on for pool in within_reach(locked, Reach(200.0, 1.0, may_stop=False)).pools] == [3, 3, 3]
+    assert [pool.min_on for pool in within_reach(locked, MINUTES).pools] == [0, 0, 0]
+
+
+def test_who_is_off_still_draws_what_it_draws(data: ProblemData) -> None:
+    pools = tuple(replace(pool, instances=pool.instances + 2, off_w=40.0) for pool in data.pools)
+    more_w = least(replace(data, pools=pools), MINUTES)[0] - least(data, MINUTES)[0]
+    assert more_w == pytest.approx(6 * 40.0 * data.sites[0].pue)
+
+
+def test_stopped_is_less_than_asleep_only_where_it_is_allowed(data: ProblemData) -> None:
+    warm = replace(data, pools=tuple(replace(pool, sleeping_w=200.0, off_w=10.0) for pool in data.pools))
+    hour = Reach(3600.0, 21.0, may_stop=True)
+    assert least(warm, hour)[0] < least(warm, replace(hour, may_stop=False))[0] - 1000.0

@@ -1,0 +1,74 @@
+import json
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from controller.capability_command import lines_of, tell
+from controller.dashboard.capability_json import capability_json
+from controller.event_command import Access, RequestRefused
+from controller.model.capability import Capability, QosCost
+from tests.fakes.capabilities import offer, told
+
+NOW = datetime(2026, 7, 14, 16, 30, tzinfo=UTC)
+
+
+@contextmanager
+def answering(body):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path == "/v1/capability"
+            raw = json.dumps(body if found else {"error": {"message": "no such page"}}).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Access(f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_line_for_each_offer_with_its_units():
+    lines = lines_of(capability_json(told(NOW.timestamp())), NOW)
+    assert lines[0] == "drawn 12.000 kW at 16:30:00; can be shed:"
+    assert len(lines) == 11
+    assert lines[2].split() == ["30s", "none", "1.000", "11.000", "open", "0s", "any"]
+    assert lines[6].split() == ["10m", "quality", "4.500", "7.500", "60m", "2.0h", "8.0"]
+    assert lines[7].split()[-2:] == ["unknown", "0.0"]
+
+
+def test_what_is_broken_anyway_is_told_once():
+    broken = [offer(lead, QosCost.NONE, 9e3, broken=("serve:flex",)) for lead in (30.0, 600.0)]
+    lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(broken))), NOW)
+    assert [line for line in lines if "serve:flex" in line] == ["  not kept also without a reduction: serve:flex"]
+
+
+def test_the_controller_is_asked(capsys):
+    with answering(capability_json(told())) as access:
+        tell(access, {}, NOW, as_json=True)
+        assert json.loads(capsys.readouterr().out) == capability_json(told())
+        tell(access, {}, NOW, as_json=False)
+        assert "down to kW" in capsys.readouterr().out
+
+
+def test_a_reason_is_printed_where_it_is_not_known(capsys):
+    with answering(capability_json(None)) as access:
+        tell(access, {}, NOW, as_json=False)
+    assert capsys.readouterr().out.startswith("what can be shed is not known: it is not told yet")
+
+
+def test_who_does_not_answer_is_named():
+    with pytest.raises(RequestRefused, match="the controller does not answer"):
+        tell(Access("http://127.0.0.1:9"), {}, NOW, as_json=False)
