@@ -1,9 +1,11 @@
 import asyncio
 import contextlib
 import random
+import ssl
 
 import aiohttp
 import pytest
+import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
@@ -140,6 +142,23 @@ async def test_no_answer_in_time_is_a_failure(monkeypatch):
         hooks.notify(notice(at_s=NOW_S - KEEP_S))
         await settled(hooks)
         assert count(registry, Outcome.GIVEN_UP) == 1.0
+
+
+async def test_a_certificate_that_nobody_vouches_for_gets_nothing():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    receiver, app = Receiver(), web.Application()
+    app.router.add_post("/hook", receiver.take)
+    server = TestServer(app, scheme="https", host="localhost")
+    await server.start_server(ssl=context)
+    async with aiohttp.ClientSession() as session:
+        hooks = Webhooks(session, PatientClock(NOW_S), random.Random(1), CollectorRegistry())
+        hooks.add(Hook("hook-1", str(server.make_url("/hook")), NOW_S, "s3cret"))
+        hooks.notify(notice(at_s=NOW_S - KEEP_S))
+        await settled(hooks)
+        assert (hooks.state("hook-1").last, receiver.seen) == (Outcome.GIVEN_UP, [])
+        await hooks.close()
+        await server.close()
 
 
 async def test_the_token_and_the_path_are_in_no_log_and_no_text(caplog):
