@@ -153,6 +153,12 @@ _REST: dict[tuple[str, str], Operation] = {
         headers=_TAGGED,
     ),
     ("get", "/v1/site"): Operation("showSite", "site", "Whose controller this is", {200: ("the site", ref("Site"))}),
+    ("get", "/v1/capability"): Operation(
+        "showCapability",
+        "site",
+        "What can be shed, how soon, for how long and at what cost",
+        {200: ("the offers; none, and why, where it is not known", ref("Capability"))},
+    ),
     ("get", "/v1/quality"): Operation(
         "showQuality", "quality", "What canaries tell, and who is barred", {200: ("the report", ref("Quality"))}
     ),

@@ -25,6 +25,7 @@ from controller.dashboard.openapi_parts import (
 from controller.grid.kept import Origin
 from controller.grid.load_target import MAX_TARGETS, Following
 from controller.model.call import MAX_INTERVALS, Asked
+from controller.model.capability import QosCost
 from controller.model.grid import Precedence
 
 WALL_S = told(NUMBER, "wall clock, seconds since 1970-01-01T00:00:00Z")
@@ -83,6 +84,27 @@ _EVENT = {
     "unresolved": list_of(answer_of({"start_s": WALL_S, "reason": TEXT})),
     "raised_to_least": list_of(TEXT),
 }
+_QOS_COST = one_of(*(each.value for each in QosCost))
+_DRY_RUN = {
+    "present_w": _MAYBE_W,
+    "dry_run": FLAG,
+    "is_achievable": told(nullable(FLAG), "whether what can be shed covers it"),
+    "achievable_w": _MAYBE_W,
+    "qos_cost": nullable(_QOS_COST),
+    "capability_unknown": nullable(TEXT),
+}
+_OFFER = {
+    "lead_s": NUMBER,
+    "qos_cost": _QOS_COST,
+    "shed_w": NUMBER,
+    "achievable_w": NUMBER,
+    "uncertainty_w": nullable(NUMBER),
+    "duration_s": told(nullable(NUMBER), "null where nothing known ends it"),
+    "recovery_s": nullable(NUMBER),
+    "recovery_kwh": nullable(NUMBER),
+    "events_per_day": told(nullable(NUMBER), "null where nothing limits that"),
+    "broken": list_of(TEXT),
+}
 _HOLDS = {
     "status": one_of(*(each.value for each in Following)),
     "opted_out": nullable(TEXT),
@@ -105,7 +127,7 @@ _SHARE = {"type": "object"}
 SCHEMAS: dict[str, Json] = {
     "Error": answer_of({"error": answer_of({"message": TEXT, "type": TEXT, "code": {"type": "integer"}})}),
     "Limit": _LIMIT,
-    "Event": answer_of(_EVENT, {"present_w": _MAYBE_W, "dry_run": FLAG}),
+    "Event": answer_of(_EVENT, _DRY_RUN),
     "Events": answer_of({"events": list_of(ref("Event"))}),
     "EventRequest": request_of(
         {},
@@ -184,6 +206,14 @@ SCHEMAS: dict[str, Json] = {
     "Site": answer_of({"site": TEXT, "measured_w": _MAYBE_W}),
     "Barred": answer_of({"name": TEXT, "is_pool": FLAG, "source": TEXT, "reason": TEXT, "since_s": WALL_S}),
     "BarRequest": {"type": "object", "properties": {"reason": TEXT}},
+    "Capability": answer_of(
+        {
+            "now_s": nullable(NUMBER),
+            "present_w": _MAYBE_W,
+            "unknown": told(nullable(TEXT), "why there are no offers"),
+            "offers": list_of(answer_of(_OFFER)),
+        }
+    ),
     "Quality": answer_of(
         {
             "pools": list_of({"type": "object"}),

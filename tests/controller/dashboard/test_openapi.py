@@ -12,11 +12,13 @@ import pytest
 from openapi_spec_validator import validate as validate_document
 
 from controller.actuators.allocation_http import AllocationBoard
+from controller.dashboard.capability_json import capability_json
 from controller.dashboard.event_request import read_request
 from controller.dashboard.load_target_request import read_schedule, read_target
 from controller.dashboard.openapi import OPERATIONS, document
 from controller.errors import CallRefused
 from controller.grid.ramp_watch import Kind, RampEvent
+from controller.model.capability import Capability, Offer, QosCost
 from controller.ramp_desk import notice_of
 from tests.fakes.assembled import assembled, serving
 from tests.fakes.controller_parts import NOW_S, commands
@@ -137,6 +139,7 @@ REQUESTS = [
     ("delete", "/v1/load-target/webhooks/{webhook_id}", {"webhook_id": "hook-1"}, None, 404),
     ("delete", "/v1/load-target", {}, None, 200),
     ("get", "/v1/site", {}, None, 200),
+    ("get", "/v1/capability", {}, None, 200),
     ("post", "/v1/quality/barred/{name}", {"name": "bf16"}, {"reason": "a test"}, 201),
     ("get", "/v1/quality", {}, None, 200),
     ("delete", "/v1/quality/barred/{name}", {"name": "bf16"}, None, 200),
@@ -170,6 +173,12 @@ async def test_the_table_that_routers_read_is_as_it_says():
     await board.apply(commands(sequence=8))
     published = board.current(NOW_S)
     jsonschema.validate(json.loads(published.body), schema_of({"$ref": "#/components/schemas/Allocation"}))
+
+
+def test_what_can_be_shed_is_as_it_says():
+    offer = Offer(30.0, QosCost.HELD, 8e3, 7.5e3, 1e3, None)
+    body = capability_json(Capability(NOW_S, 9e3, (offer,)))
+    jsonschema.validate(body, schema_of({"$ref": "#/components/schemas/Capability"}))
 
 
 def test_a_notice_of_a_ramp_is_as_it_says():
