@@ -21,6 +21,9 @@ from controller.optimizer.promises import POWER_TOLERANCE_W
 FRUGAL = 0.1
 """Price of a token's energy over a limit that cannot be kept, as a share of the worth of the token."""
 
+MAX_REASON = 300
+"""Characters that are told of a fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -234,6 +237,9 @@ def _climb_down(ladder: str, rungs: list[Rung], guard: _Guard) -> Made:
             plan = rung.make()
         except SolverError as error:
             fallbacks.append(Fallback(ladder, below, str(error)))
+            continue
+        except Exception as error:  # a solver that breaks is left like one that finds nothing: a limit waits for none
+            fallbacks.append(Fallback(ladder, below, f"{rung.name}: {type(error).__name__}: {error}"[:MAX_REASON]))
             continue
         problems = violations(plan, rung.data)
         problems = (*guard.refused(plan, rung.data), *problems)

@@ -190,6 +190,8 @@ class Ven:
         live = {event_of(call_id) for call_id in held}
         absent = sorted(self.desk.absent(listed, held), key=lambda event_id: (event_id not in live, event_id))
         missed: set[str] = set()
+        if absent:
+            await self._check_memory()
         for event_id in absent[:MAX_CHECKS]:
             try:
                 await self.client.get(f"/events/{event_id}")
@@ -201,6 +203,24 @@ class Ven:
                 else:
                     missed.add(event_id)
         self._missed = missed
+
+    async def _check_memory(self) -> None:
+        """See that the VTN still knows the programmes: one that came back empty knows no event, and has deleted none.
+
+        Raises:
+            SignalError: it does not know one, or cannot be asked.
+        """
+        for name, program in self.programs.items():
+            try:
+                await self.client.get(f"/programs/{program.program_id}")
+            except VtnError as error:
+                if error.status == 403:
+                    continue
+                if error.status != 404:
+                    raise
+                self._programs_s = None
+                reason = f"it does not know programme {name!r} any more, so no event that it does not list is over"
+                raise SignalError(self.spec.url, reason) from error
 
     def _held(self, now_s: float) -> frozenset[str]:
         """Ids of our calls that are not over."""

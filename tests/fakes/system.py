@@ -61,6 +61,7 @@ class System:
     folder: Path
     document: dict[str, Any]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    commands: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(COMMANDS))
 
     @property
     def public(self) -> str:
@@ -81,7 +82,7 @@ class System:
     def start(self, name: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *COMMANDS[name], "--config", str(self.folder / "wattroute.yaml")],
+                [sys.executable, *self.commands[name], "--config", str(self.folder / "wattroute.yaml")],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,

@@ -76,6 +76,13 @@ def test_a_late_solver_falls_back_on_the_last_plans_instances(last):
     assert [(f.ladder, f.step, f.reason) for f in made.fallbacks] == [("plan", "dispatch", "no plan within 2 s")]
 
 
+def test_a_solver_that_breaks_is_left_like_one_that_finds_nothing():
+    made = climb(Broken(plan=ZeroDivisionError("division by zero"), dispatch=MemoryError()))
+    assert made.plan.origin is PlanOrigin.GREEDY
+    assert [f.reason for f in made.fallbacks] == ["milp: ZeroDivisionError: division by zero"]
+    assert violations(made.plan, problem()) == ()
+
+
 def test_without_any_solver_the_last_plan_goes_on(last):
     made = climb(Broken(plan=SolverError("gone"), dispatch=SolverError("gone")), last=last)
     assert made.plan.origin is PlanOrigin.LAST_PLAN

@@ -385,3 +385,19 @@ async def test_a_wish_to_be_left_alone_is_handed_on(tmp_path):
     async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
         vtn.fail("/", 429, Retry_After="120")
         assert await site.poll() == 120.0
+
+
+async def test_a_vtn_that_comes_back_empty_has_deleted_nothing(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        await site.poll()
+        kept = dict(vtn.store.kinds["programs"])
+        vtn.store.kinds["programs"].clear()
+        vtn.store.kinds["events"].clear()
+        for _ in range(3):
+            await site.poll(30)
+            assert site.live() == {event}
+        assert site.metric("failures_in_a_row") == 3
+        vtn.store.kinds["programs"].update(kept)
+        await site.poll(30)
+        assert site.live() == set(), "a VTN that knows the programme, and not the event, has ended it"
