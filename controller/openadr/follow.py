@@ -64,6 +64,7 @@ class Followed:
         refused: why the last message was not followed; None where it was.
         is_done: whether everything of the last message was carried out.
         looked_s: when it was last understood.
+        overtaken: digest of the last message that was older than what is followed.
     """
 
     digest: bytes
@@ -76,6 +77,7 @@ class Followed:
     refused: str | None = None
     is_done: bool = True
     looked_s: float = 0.0
+    overtaken: bytes = b""
 
 
 class EventDesk:
@@ -130,6 +132,9 @@ class EventDesk:
             known = Followed(b"", now_s, now_s, self._chance.uniform(-1.0, 1.0), terms.programme)
         try:
             event = read_event(content, zone_s=terms.zone_s)
+            if _is_overtaken(event, known):
+                self._pass_over(event_id, known, digest)
+                return event_id
             modified_s = self._modified_s(event, known, digest, now_s)
             found = self._understood(event, terms, replace(known, modified_s=modified_s), now_s)
         except MessageError as error:
@@ -172,6 +177,15 @@ class EventDesk:
         """Alerts that are in force or to come."""
         notices = (notice for known in self._followed.values() for notice in known.meaning.notices)
         return tuple(sorted((n for n in notices if n.end_s > now_s), key=lambda n: (n.start_s, n.kind)))
+
+    def _pass_over(self, event_id: str, known: Followed, digest: bytes) -> None:
+        """A message that was overtaken by a later change changes nothing; it is told once."""
+        if known.overtaken != digest:
+            log.warning(
+                "event is older than what is followed of it, so it is passed over",
+                extra={"source": self._source, "event_id": event_id},
+            )
+        self._followed[event_id] = replace(known, overtaken=digest)
 
     def _modified_s(self, event: Event, known: Followed, digest: bytes, now_s: float) -> float:
         """Time of a message's change: what the VTN says, or when it was heard where that cannot be."""
@@ -248,6 +262,13 @@ class EventDesk:
 def event_of(call_id: str) -> str:
     """Id of the event that a call came from; ids of events have no dots."""
     return call_id.partition(".")[0]
+
+
+def _is_overtaken(event: Event, known: Followed) -> bool:
+    """Whether the VTN itself says that it changed the event after this message: a replay, or a cache on the way."""
+    if known.event is None or event.modified_s is None or known.event.modified_s is None:
+        return False
+    return event.modified_s < known.event.modified_s
 
 
 def _moves_on(known: Followed, now_s: float) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-READY_S = 60.0
+READY_S = 120.0
 COMMANDS = {
     "emulate": ("-m", "controller.cli", "emulate"),
     "router": ("-m", "router.cli"),

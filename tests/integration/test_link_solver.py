@@ -1,4 +1,4 @@
-"""The solver breaks in every way while an event is in force: it is made to, in a controller that else is the real one."""
+"""The solver breaks in every way while an event is in force: made to, in a controller that else is the real one."""
 
 from __future__ import annotations
 

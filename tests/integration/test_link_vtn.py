@@ -1,4 +1,4 @@
-"""The link to the VTN is cut in every way while an event is in force: the site is real processes, the grid is emulated."""
+"""The link to the VTN is cut in every way while an event is in force: real processes, an emulated grid."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import random
 
 import pytest
 
@@ -240,6 +241,33 @@ async def test_a_change_without_a_later_time_of_change_is_followed(tmp_path):
         vtn.store.kinds["events"][event]["intervals"] = [limit(9)]
         await site.poll(30)
         assert site.limits_w() == [9_000.0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_messages_that_are_replayed_doubled_or_out_of_order_change_nothing(tmp_path, seed, caplog):
+    chance = random.Random(seed)
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        events = [vtn.add_event(program, limit(12)) for _ in range(3)]
+        past = [dict(vtn.store.kinds["events"])]
+        await site.poll()
+        for kw in (9, 15, 8):
+            vtn.change_event(chance.choice(events), intervals=[limit(kw)])
+            await site.poll(30)
+            past.append(dict(vtn.store.kinds["events"]))
+        now, limits_w = past[-1], site.limits_w()
+        for _ in range(6):
+            shown = [(event, chance.choice(past)[event]) for event in chance.sample(events, 3)]
+            vtn.store.kinds["events"] = dict(shown)
+            vtn.mend()
+            vtn.fail("GET /events$", "twice", times=chance.randrange(2))
+            await site.poll(30)
+            assert sorted(site.limits_w()) == sorted(limits_w)
+        assert "event is older than what is followed of it, so it is passed over" in caplog.messages
+        vtn.store.kinds["events"] = now
+        vtn.change_event(events[0], intervals=[limit(7)])
+        await site.poll(30)
+        assert 7_000.0 in site.limits_w(), "and a true change is followed"
 
 
 async def test_a_call_that_could_not_be_recorded_is_tried_again(tmp_path):
