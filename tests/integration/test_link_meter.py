@@ -18,7 +18,7 @@ from tests.fakes.grid_links import LIMIT_W, PUE, GridSite, site_in_event
 from tests.fakes.prometheus import running_prometheus
 from tests.fakes.system import free_ports
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 
 class SiteMeter:

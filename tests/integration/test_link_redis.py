@@ -15,7 +15,7 @@ from tests.fakes.grid_links import LIMIT_W, GridSite, site_in_event
 from tests.fakes.redis_server import START_LIMIT_S, RedisServer, running_redis
 from tests.fakes.system import get
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 
 async def test_a_limit_is_kept_and_no_request_lost_without_redis(tmp_path: Path) -> None:

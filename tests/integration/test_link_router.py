@@ -12,7 +12,7 @@ import yaml
 from tests.fakes.grid_links import LIMIT_W, GridSite, site_in_event
 from tests.fakes.system import free_ports, get
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 
 def test_a_limit_is_kept_while_one_of_two_routers_dies_and_comes_back(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.grid_links import LIMIT_W, site_in_event
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 
 def test_a_limit_is_kept_whatever_the_solver_does(tmp_path: Path) -> None:

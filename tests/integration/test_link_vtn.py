@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.grid_links import DEFAULT_LIMIT_W, LIMIT_W, site_in_event
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 
 
 def test_an_event_goes_on_while_its_vtn_hangs_fails_or_refuses(tmp_path: Path) -> None:
