@@ -38,7 +38,7 @@ def test_a_limit_is_kept_whatever_the_solver_does(tmp_path: Path) -> None:
 
 def test_an_event_is_met_without_any_solver(tmp_path: Path) -> None:
     with site_in_event(tmp_path, oddly=True) as site:
-        site.vtn("delete_event", site.event)
+        site.vtn("withdraw", site.event)
         site.until(lambda: site.limit_w() is None, "no event")
         (tmp_path / "odd.json").write_text(json.dumps({"solver": "fault"}))
         site.begin_event()

@@ -45,7 +45,7 @@ def test_a_vtn_that_comes_back_empty_ends_nothing_and_a_deletion_counts_once_it_
     with site_in_event(tmp_path) as site:
         site.vtn("fail", "/", 503)
         site.until(lambda: bool(site.source()["is_lost"]), "the VTN is lost")
-        site.vtn("delete_event", site.event)
+        site.vtn("withdraw", site.event)
         site.stays_met(3)
         assert site.limit_w() == LIMIT_W, "deleted where nobody could hear of it"
         site.vtn("mend")
@@ -62,7 +62,7 @@ def test_a_vtn_that_comes_back_empty_ends_nothing_and_a_deletion_counts_once_it_
 
 def test_a_lost_vtn_without_known_events_means_the_default_limit(tmp_path: Path) -> None:
     with site_in_event(tmp_path) as site:
-        site.vtn("delete_event", site.event)
+        site.vtn("withdraw", site.event)
         site.until(lambda: site.limit_w() is None, "no event")
         site.vtn.kill()
         site.until(lambda: site.limit_w() == DEFAULT_LIMIT_W, "the default limit of a lost VTN")

@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass, field
 
 from controller.model.fleet import Site
-from controller.model.observation import Missing
+from controller.model.observation import Missing, Reading
 from controller.signals.deadline import read_within
 from controller.signals.power.ladder import GpuReport, Ladder, LadderRules, MeterReport, PowerView
 from controller.signals.power.source import NamedGpus, NamedMeter
 
 _MAX_TOLD = 3
+MAX_METER_W = 1e10
+"""Of either sign: no site draws ten gigawatts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +51,8 @@ class PowerReader:
 
     async def _meter(self, named: NamedMeter, now_s: float) -> MeterReport:
         result = await read_within(self._deadline_s, named.name, named.source.read(now_s))
-        return MeterReport(named.name, Missing(named.name, result, now_s) if isinstance(result, str) else result)
+        if isinstance(result, str):
+            return MeterReport(named.name, Missing(named.name, result, now_s))
+        if isinstance(result, Reading) and not abs(result.value_w) <= MAX_METER_W:  # NaN is not either
+            result = Missing(named.name, f"{result.value_w:g} W is no site's power; look at its unit", now_s)
+        return MeterReport(named.name, result)

@@ -21,7 +21,7 @@ from tests.fakes.vtn.server import FakeVtn
 
 HOST = "127.0.0.1"
 START_S = 30.0
-MAY_CALL = frozenset(("add_program", "add_event", "change_event", "delete_event", "fail", "mend", "forget_tokens"))
+MAY_CALL = frozenset(("add_program", "add_event", "change_event", "fail", "mend", "forget_tokens"))
 
 
 @dataclass
@@ -64,7 +64,7 @@ class VtnProcess:
         self.process.send_signal(number)
 
     def __call__(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call a method of the VTN, or `revoke` a client, or tell the `requests` that came."""
+        """Call a method of the VTN, `revoke` a client, `withdraw` an event, or tell the `requests` that came."""
         body = json.dumps({"args": args, "options": options}).encode()
         request = urllib.request.Request(f"http://{HOST}:{self.ports[1]}/{name}", body)
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -82,6 +82,12 @@ def control_of(vtn: FakeVtn) -> web.Application:
             for client_id in told["args"]:
                 vtn.clients[client_id] = ("another secret", vtn.clients[client_id][1])
             vtn.forget_tokens()
+            return web.json_response(None)
+        if name == "withdraw":
+            (event_id,), reports = told["args"], vtn.store.kinds["reports"]
+            for report_id in [key for key, report in reports.items() if report["eventID"] == event_id]:
+                vtn.store.delete("reports", report_id)
+            vtn.delete_event(event_id)
             return web.json_response(None)
         if name not in MAY_CALL:
             raise web.HTTPNotFound(text=name)

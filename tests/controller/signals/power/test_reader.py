@@ -1,4 +1,7 @@
 import asyncio
+import math
+
+import pytest
 
 from controller.errors import SignalError
 from controller.model.observation import Missing, Quality, Reading, Rung
@@ -31,6 +34,13 @@ async def test_a_source_that_hangs_or_breaks_hides_no_other():
         "main": "no result within 0.1 s",
         "spare": "OSError: gone",
     }
+
+
+@pytest.mark.parametrize("value_w", [1e30, -1e30, math.nan, math.inf])
+async def test_what_no_site_draws_is_not_the_sites_power(value_w):
+    meter = Reading(value_w, None, NOW_S, "meter", Quality.DIRECT)
+    view = await PowerReader(SITE, PowerSources(meters=(NamedMeter("main", Fixed(meter)),)), 1.0).read(NOW_S)
+    assert isinstance(view.site_power, Missing)
 
 
 async def test_a_meter_is_read():
