@@ -1,8 +1,4 @@
-"""The controller as one service: its parts put together, its port, and its end.
-
-`assemble` builds everything from plain arguments; `serve` listens, runs the loop and closes in order on SIGTERM or
-SIGINT. Settings are read elsewhere.
-"""
+"""The controller as one service: its parts put together from plain arguments. Settings are read elsewhere."""
 
 from __future__ import annotations
 
@@ -11,14 +7,10 @@ import contextlib
 import functools
 import logging
 import random
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.allocation_redis import RedisPublisher
@@ -31,36 +23,26 @@ from controller.capability_desk import opened_capability
 from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
 from controller.custody import Custody, CustodyOptions
-from controller.dashboard.access import guard
-from controller.dashboard.api import MAX_BODY_BYTES, Api, ApiParts, Facility, errors_as_json
+from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
-from controller.dashboard.pages import Pages
 from controller.energy_desk import DeskParts, EnergyDesk, open_book
 from controller.energy_metrics import EnergyMetrics
-from controller.errors import ListenError
 from controller.feed_metrics import FeedMetrics
 from controller.grid_desk import GridDesk, open_calls
 from controller.grid_metrics import GridMetrics
-from controller.lifecycle.handback import OnExit
-from controller.lifecycle.joules import JoulePolicy
 from controller.meter_desk import MeterDesk, MeterDeskParts
-from controller.model.call import OPERATOR
 from controller.model.fleet import Site
-from controller.model.programme import Programme
 from controller.openadr.report_inputs import Expected
 from controller.openadr.report_source import Known
 from controller.openadr.running import Following, following
-from controller.openadr.specs import VenSpec
 from controller.openadr.telling import Teller, Telling
-from controller.openadr.ven import Ven
 from controller.openadr2.running import Following2, following2
-from controller.openadr2.specs import Ven2Spec
-from controller.ports import EngineClient
-from controller.proof import ProofOptions, opened_proof
+from controller.proof import opened_proof
 from controller.ramp_desk import RampDesk
-from controller.runner import Runner, RunnerOptions, RunnerParts
+from controller.runner import Runner, RunnerParts
+from controller.service_options import Endpoints, ServiceOptions
+from controller.serving import Service, build_app
 from controller.signals import quality_book
-from controller.signals.calls import CallBook
 from controller.signals.canary import CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.collect import Collector, Sources
@@ -73,90 +55,15 @@ from controller.signals.quality_book import QualityBook
 from controller.signals.references import References
 from controller.signals.routers import RouterSource
 from controller.store.baselines import MeterBaselines
-from controller.store.ledger import Journal, Ledger
+from controller.store.ledger import Journal
 from controller.store.meter import FILE_NAME as METER_NAME
 from controller.store.meter import MeterStore
-from controller.store.meter_file import Retention
 from controller.telemetry import Telemetry
 from controller.tick import Planner, TickPolicy, decide
 
 log = logging.getLogger(__name__)
 
 _RESTORED_BARS = 10_000
-_SHUTDOWN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where the controller reads and acts; None and empty mean that there is none.
-
-    Attributes:
-        engines: asks the engines of the pools.
-        power: sources of GPU power and of the site's meter.
-        redis_tls: what redis-py is told of TLS.
-    """
-
-    engines: EngineClient
-    power: PowerSpecs = field(default_factory=PowerSpecs)
-    router_urls: tuple[str, ...] = ()
-    supervisor_url: str | None = None
-    redis_url: str | None = None
-    redis_key: str = "wattroute:allocation"
-    redis_password: str | None = None
-    redis_tls: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceOptions:
-    """The rest of what an operator chooses.
-
-    Attributes:
-        timeout_s: longest wait for one signal.
-        token: what changing requests must carry; None lets only this machine make them.
-        keep_records: records kept in the ledger: one a second, and one of some 10 kB a decision.
-        on_exit: what becomes of the instances that sleep by the controller's command when it lets go of them.
-        exit_wait_s: longest wait for them at the end.
-        canary: how pools' answers are tested.
-        joules: how energy is told off to requests.
-        programmes: terms of calls, by name.
-        retention: how long the site's power is kept.
-        vens: OpenADR servers to follow.
-        proof: how long evidence of events is kept, and where the heads of the records are told.
-        load_target_programme: whose terms hold for load targets.
-        vens2: the same of OpenADR 2.0b.
-        shed_planner: finds what can be shed, beside the loop's own planner; None tells nothing.
-    """
-
-    data_dir: Path
-    token: str | None = None
-    model: str | None = None
-    sleep_level: int = 1
-    timeout_s: float = 1.5
-    keep_records: int | None = 500_000
-    on_exit: OnExit = OnExit.WAKE
-    exit_wait_s: float = 20.0
-    canary: CanarySetup = field(default_factory=CanarySetup)
-    joules: JoulePolicy = field(default_factory=JoulePolicy)
-    programmes: Mapping[str, Programme] = field(default_factory=lambda: {OPERATOR: Programme(OPERATOR)})
-    retention: Retention = field(default_factory=Retention)
-    vens: tuple[VenSpec, ...] = ()
-    proof: ProofOptions = field(default_factory=ProofOptions)
-    load_target_programme: str = OPERATOR
-    vens2: tuple[Ven2Spec, ...] = ()
-    shed_planner: Planner | None = None
-    pace: RunnerOptions = field(default_factory=RunnerOptions)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What `assemble` put together."""
-
-    app: web.Application
-    runner: Runner
-    board: Board
-    ledger: Ledger
-    calls: CallBook
-    vens: tuple[Ven, ...] = ()
 
 
 @contextlib.asynccontextmanager
@@ -376,50 +283,6 @@ async def _ramps(
             await webhooks.close()
 
 
-def build_app(api: Api, board: Board, token: str | None) -> web.Application:
-    """The HTTP application over an API and a board."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json, guard(token)])
-    api.add_to(app)
-    Pages(board).add_to(app)
-
-    async def end_streams(_: web.Application) -> None:
-        board.close()
-
-    app.on_shutdown.append(end_streams)
-    return app
-
-
-async def serve(service: Service, host: str, port: int, *, on_listening: Callable[[int], None] | None = None) -> None:
-    """Listen, run the loop until SIGTERM or SIGINT, and close.
-
-    Args:
-        service: what to serve.
-        host: address to listen on.
-        port: 0 lets the system choose.
-        on_listening: told the port.
-
-    Raises:
-        ListenError: the port cannot be had.
-    """
-    runner = web.AppRunner(service.app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except (OSError, OverflowError) as error:
-            raise ListenError(host, port, getattr(error, "strerror", None) or str(error)) from error
-        listening: int = runner.addresses[0][1]
-        log.info("controller listening", extra={"host": host, "port": listening})
-        if on_listening is not None:
-            on_listening(listening)
-        with _stopping_on_signals(service.runner):
-            await service.runner.run()
-        log.info("controller stopped")
-    finally:
-        await runner.cleanup()
-
-
 def _engine_driver(site: Site, endpoints: Endpoints, options: ServiceOptions, clock: Clock) -> EngineDriver:
     return EngineDriver(endpoints.engines, site, clock, sleep_level=options.sleep_level, model=options.model)
 
@@ -430,16 +293,3 @@ def _drivers(
     if endpoints.supervisor_url is None:
         return (engines,)
     return engines, SupervisorDriver(supervisor, endpoints.supervisor_url)
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(runner: Runner) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, runner.stop)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

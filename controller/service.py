@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import uvloop
 
-from controller.app import Endpoints, ServiceOptions, assemble, serve
+from controller.app import assemble
 from controller.clock import Clock, SystemClock
 from controller.compose import build_canary, build_emulated, build_policy, build_site
 from controller.dashboard.access import load_token
@@ -23,6 +23,8 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.proof import ProofOptions
 from controller.runner import RunnerOptions
+from controller.service_options import Endpoints, ServiceOptions
+from controller.serving import serve
 from controller.settings.file import Settings
 from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup

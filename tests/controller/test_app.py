@@ -1,42 +1,31 @@
 import asyncio
 import contextlib
 import math
-import os
-import signal
-import socket
 import time
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.app import Endpoints, ServiceOptions, assemble, serve
+from controller.app import assemble
 from controller.clock import SystemClock
 from controller.continuity import STATE_NAME
-from controller.errors import ListenError, StoreError
+from controller.errors import StoreError
 from controller.model.fleet import RequestClass
 from controller.model.programme import Programme
 from controller.proof import LEDGER_NAME
 from controller.runner import RunnerOptions
+from controller.service_options import Endpoints, ServiceOptions
 from controller.signals.feeds import ConstantFeed
 from controller.store.ledger import Ledger, verify_file
 from controller.store.meter import FILE_NAME as METER_NAME
 from controller.store.meter import MeterStore
 from controller.tick import Mode, TickPolicy
 from router.contract import ClassId, Precision
-from tests.fakes.assembled import BUILT_IN, NoPlanner, assembled, serving
+from tests.fakes.assembled import BUILT_IN, NoPlanner, assembled, eventually, serving
 from tests.fakes.controller_parts import pool, site
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
-
-
-async def eventually(session, url, status=200):
-    async with asyncio.timeout(30):
-        while True:
-            async with session.get(url) as answer:
-                if answer.status == status:
-                    return await answer.read()
-            await asyncio.sleep(0.05)
 
 
 async def test_a_controller_that_reaches_nothing_still_decides_shows_and_records(tmp_path):
@@ -59,33 +48,6 @@ async def test_a_controller_that_reaches_nothing_still_decides_shows_and_records
     ledger = Ledger(tmp_path / LEDGER_NAME)  # given back
     assert ledger.records("decision")
     ledger.close()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_cleanly_with_open_pages(tmp_path, number):
-    async with (
-        assembled(tmp_path) as service,
-        aiohttp.ClientSession() as session,
-        serving(service) as (url, task),
-    ):
-        await eventually(session, f"{url}/readyz")
-        async with session.get(f"{url}/api/stream") as stream:
-            await stream.content.readuntil(b"\n\n")
-            os.kill(os.getpid(), number)
-            async with asyncio.timeout(20):
-                await task
-    assert verify_file(tmp_path / LEDGER_NAME).checked > 0
-
-
-async def test_a_taken_port_is_told_with_its_remedy(tmp_path):
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        async with assembled(tmp_path) as service:
-            with pytest.raises(ListenError, match=rf"127\.0\.0\.1:{port}: .*choose another one"):
-                await serve(service, "127.0.0.1", port)
-    assert ListenError.exit_code == 3
 
 
 async def test_a_second_controller_on_the_same_records_is_refused(tmp_path):

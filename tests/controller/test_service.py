@@ -13,13 +13,13 @@ import yaml
 
 from controller import service
 from controller.actuators.engines import EngineDriver
-from controller.app import ServiceOptions
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.lifecycle.handback import OnExit
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.service import engines_of
+from controller.service_options import ServiceOptions
 from controller.settings.file import Settings
 from controller.signals.engines import EngineSource
 from router.contract import InstanceId

@@ -7,10 +7,12 @@ import contextlib
 
 import aiohttp
 
-from controller.app import Endpoints, Service, ServiceOptions, assemble, serve
+from controller.app import assemble
 from controller.errors import SolverError
 from controller.model.programme import Programme
 from controller.runner import RunnerOptions
+from controller.service_options import Endpoints, ServiceOptions
+from controller.serving import Service, serve
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.tick import Mode, TickPolicy
@@ -69,3 +71,12 @@ async def serving(service: Service):
     finally:
         service.runner.stop()
         await task
+
+
+async def eventually(session, url, status=200):
+    async with asyncio.timeout(30):
+        while True:
+            async with session.get(url) as answer:
+                if answer.status == status:
+                    return await answer.read()
+            await asyncio.sleep(0.05)

@@ -6,12 +6,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.actuators.rates_board import RatesBoard
-from controller.app import build_app
 from controller.clock import VirtualClock
 from controller.custody import Custody
 from controller.dashboard.api import Api, ApiParts
 from controller.dashboard.board import Board
 from controller.runner import Runner, RunnerParts
+from controller.serving import build_app
 from controller.signals.calls import CallBook
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.latency import Latency
