@@ -15,9 +15,11 @@ from controller.model.plan import Horizon
 from controller.settlement.baseline import PowerHistory, mean_before_w
 
 HOLD_S = 600.0
-"""How long the baseline bounds the draw after an event at the most, while requests wait."""
-UNTOLD_RISE = 2.0
-"""Without a baseline a return ends at so many times its first power."""
+"""How long the baseline bounds the draw after an event, while requests wait."""
+RELEASE_FRAC_PER_S = 0.05 / 600.0
+"""Share of the baseline by which that bound rises afterwards: what waited hours must not all come at once either."""
+LONGEST_RISE = 2.0
+"""A return ends at so many times its baseline; without one, at so many times its first power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +47,23 @@ class Return:
         """When the bound on the rise ends."""
         if self.rate_w_per_s is None:
             return self.since_s
-        top_w = UNTOLD_RISE * self.from_w if self.top_w is None else self.top_w
+        top_w = LONGEST_RISE * self.from_w if self.top_w is None else self.top_w
         return self.since_s + max(0.0, top_w - self.from_w) / self.rate_w_per_s
 
     def most_w(self, time_s: float) -> float | None:
         """What may be drawn at a time at or after its beginning; None without a bound."""
         if time_s < self.risen_s and self.rate_w_per_s is not None:
             return self.from_w + self.rate_w_per_s * max(0.0, time_s - self.since_s)
-        return self.top_w
+        if self.top_w is None:
+            return None
+        return self.top_w * (1.0 + RELEASE_FRAC_PER_S * max(0.0, time_s - self.risen_s - HOLD_S))
 
     def is_over(self, now_s: float, *, anyone_waits: bool) -> bool:
-        """Whether it binds no more: it has risen, and nothing of what waited is left or it has had its time."""
+        """Whether it binds no more: it has risen, and nobody waits or the bound is far above the baseline."""
         if now_s < self.risen_s:
             return False
-        return self.top_w is None or not anyone_waits or now_s >= self.risen_s + HOLD_S
+        released_s = HOLD_S + (LONGEST_RISE - 1.0) / RELEASE_FRAC_PER_S
+        return self.top_w is None or not anyone_waits or now_s >= self.risen_s + released_s
 
 
 @dataclass(frozen=True, slots=True)

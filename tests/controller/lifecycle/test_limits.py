@@ -81,10 +81,17 @@ def test_the_baseline_frozen_by_the_controller_counts_where_the_programme_told_n
 
 
 @pytest.mark.parametrize(
-    ("queued", "after_s", "is_kept"), [(3, 300.0, True), (0, 300.0, False), (3, HOLD_S + 206, False)]
+    ("queued", "after_s", "is_kept"),
+    [(3, 300.0, True), (0, 300.0, False), (3, HOLD_S + 206, True), (0, HOLD_S + 206, False), (3, 4 * 3600.0, False)],
 )
-def test_what_waited_may_not_draw_more_than_the_baseline_for_a_while(queued, after_s, is_kept):
+def test_what_waited_binds_until_nobody_waits_or_the_bound_has_left_the_baseline(queued, after_s, is_kept):
     assert bool(ended(at_s=NOW_S + after_s, queued=queued).returns) is is_kept
+
+
+def test_what_waited_for_hours_comes_back_little_by_little():
+    """The bound stands at the baseline for the hold, and then rises by 5 % in ten minutes."""
+    limits, free_s = Limits(None, returns=(BACK,)), BACK.risen_s + HOLD_S
+    assert [round(limits.at(free_s + s)) for s in (-1.0, 0.0, 600.0, 1200.0)] == [10_000, 10_000, 10_500, 11_000]
 
 
 def test_a_new_event_of_the_same_name_ends_the_return():
@@ -105,7 +112,7 @@ def test_without_a_baseline_the_return_ends_once_its_power_has_doubled():
 @given(st.floats(0.0, 1000.0), st.floats(0.0, 1000.0))
 def test_a_return_only_rises(early_s, late_s):
     first, then = sorted((early_s, late_s))
-    assert BACK.most_w(NOW_S + first) <= BACK.most_w(NOW_S + then) <= 10_000.0
+    assert BACK.most_w(NOW_S + first) <= BACK.most_w(NOW_S + then) <= 10_050.0
 
 
 def test_an_interval_makes_good_what_it_has_had_too_much_and_saves_nothing_up():
