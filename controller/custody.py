@@ -83,7 +83,8 @@ class Custody:
         now_s = decision.diagnostics.now_s
         site = decision.upper or self._site
         back = hand_back(site, self.sleepers, instances, self._headroom_w(decision), reason=reason)
-        due = tuple(command for command in back.commands if self._is_due(command.instance_id, now_s))
+        idle = (command for command in back.commands if command.instance_id not in self._tasks.busy)
+        due = tuple(command for command in idle if self._is_due(command.instance_id, now_s))
         self._tried_s |= {command.instance_id: now_s for command in due}
         lines = await self._tasks.apply(Commands(decision.commands.table, due))
         self._telemetry.take_given_back(len(lines))
@@ -132,8 +133,9 @@ class Custody:
         return tried_s is None or abs(now_s - tried_s) >= RETRY_S
 
     def _headroom_w(self, decision: Decision) -> float | None:
+        """Room for what is given back; None where nothing keeps it asleep, as the return from an event does not."""
         told = decision.diagnostics
-        if told.effective_limit_w is None or self._options.precedence is Precedence.QOS:
+        if told.effective_limit_w is None or told.is_only_returning or self._options.precedence is Precedence.QOS:
             return None
         return told.effective_limit_w - max(told.charged_w, told.measured_w or 0.0)
 

@@ -15,8 +15,8 @@ from controller.simulation.scenario import Run, Scenario
 from router.contract import InstanceId
 
 
-class Stopped(Exception):  # noqa: N818 - reads as the outcome it is
-    """The user does not want to wait for the comparison."""
+class Stopped(BaseException):
+    """The user does not want to wait for the comparison; no fault, which the ladder of plans would step down from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,7 @@ class Diagnostics:
         refits: what the live re-fit says of each pool; () where it is off.
         foreseen: promises that the plan in force will not keep under a limit.
         precedence: what yields to the limit that binds now, or would without one.
+        is_only_returning: whether nothing but the return from events bounds the draw.
     """
 
     now_s: float
@@ -213,6 +214,7 @@ class Diagnostics:
     refits: tuple[PoolRefit, ...] = ()
     foreseen: tuple[Foreseen, ...] = ()
     precedence: Precedence = Precedence.CONTRACT
+    is_only_returning: bool = False
 
     @property
     def steps_down(self) -> tuple[Fallback, ...]:

@@ -83,6 +83,7 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
         refits=outcome.learnt.reports,
         foreseen=memory.foreseen,
         precedence=known.limits.order_at(known.now_s),
+        is_only_returning=known.limits.is_only_returning(known.now_s),
     )
 
 

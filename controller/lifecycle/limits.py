@@ -107,6 +107,10 @@ class Limits:
         """Whether a limit rises with time."""
         return any(now_s < back.risen_s for back in self.returns)
 
+    def is_only_returning(self, now_s: float) -> bool:
+        """Whether nothing but the return from events bounds the draw."""
+        return self.at(now_s) is not None and replace(self, returns=()).at(now_s) is None
+
     def of(self, event: GridEvent) -> Precedence:
         """What yields under an event's limit."""
         return self.order if event.precedence is None else event.precedence

@@ -82,6 +82,13 @@ async def test_what_was_put_to_sleep_is_awake_when_the_controller_has_ended(capl
     assert "stay asleep" not in caplog.text
 
 
+async def test_the_return_from_an_event_keeps_nothing_asleep_at_the_end():
+    bench = Bench(NAME)
+    told = diagnostics(effective_limit_w=4000.0, measured_w=4000.0, is_only_returning=True)
+    await bench.leave(decision(SITE, diagnostics=told))
+    assert bench.driver.state is InstanceState.SERVING
+
+
 async def test_what_others_put_to_sleep_is_not_touched():
     bench = Bench()
     await bench.leave()
@@ -91,6 +98,17 @@ async def test_what_others_put_to_sleep_is_not_touched():
 async def test_one_that_is_falling_asleep_is_woken_once_it_sleeps():
     bench = Bench(NAME)
     bench.driver.state = InstanceState.SERVING
+    await bench.tasks.apply(commands((Verb.SLEEP, NAME)))
+    leaving = asyncio.create_task(bench.leave())
+    await asyncio.sleep(0.02)
+    bench.driver.gates[Verb.SLEEP].set()
+    await leaving
+    assert bench.driver.told == [Verb.SLEEP, Verb.WAKE]
+    assert bench.custody.sleepers == ()
+
+
+async def test_one_that_sleeps_already_while_its_command_is_under_way_is_woken_after_it():
+    bench = Bench(NAME)
     await bench.tasks.apply(commands((Verb.SLEEP, NAME)))
     leaving = asyncio.create_task(bench.leave())
     await asyncio.sleep(0.02)

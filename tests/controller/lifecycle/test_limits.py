@@ -94,6 +94,14 @@ def test_what_waited_for_hours_comes_back_little_by_little():
     assert [round(limits.at(free_s + s)) for s in (-1.0, 0.0, 600.0, 1200.0)] == [10_000, 10_000, 10_500, 11_000]
 
 
+def test_a_return_is_told_from_limits_that_somebody_set():
+    back, event = Limits(None, returns=(BACK,)), replace(EVENT, start_s=NOW_S, end_s=NOW_S + 60.0)
+    assert back.is_only_returning(NOW_S)
+    assert not replace(back, standing_w=20_000.0).is_only_returning(NOW_S)
+    assert not replace(back, events=(event,)).is_only_returning(NOW_S)
+    assert not Limits(None).is_only_returning(NOW_S)
+
+
 def test_a_new_event_of_the_same_name_ends_the_return():
     again = replace(EVENT, start_s=NOW_S, end_s=NOW_S + 60.0)
     held = Followed(returns=(BACK,))

@@ -83,9 +83,14 @@ def test_what_is_wrong_is_refused_with_the_remedy(more, said):
 
 def test_the_guide_shows_settings_that_are_taken():
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/how-to/openadr.md").read_text(), re.DOTALL)
-    shown = {name: section for block in blocks for name, section in yaml.safe_load(block).items()}
+    shown = {}
+    servers = {}
+    for block in map(yaml.safe_load, blocks):
+        for server in block.pop("openadr", []):  # later blocks show keys that are added to a server
+            servers.setdefault(server["name"], {}).update(server)
+        shown |= block
     programmes = TypeAdapter(Programmes).validate_python(shown["programmes"])
-    vtns = TypeAdapter(OpenAdr).validate_python(shown["openadr"])
+    vtns = TypeAdapter(OpenAdr).validate_python(list(servers.values()))
     feeds = SignalSettings.model_validate(shown["signals"])
     refuse_vtns(vtns, set(programmes), [feeds.price_usd_per_mwh.vtn, feeds.carbon_kg_per_mwh.vtn])
 
