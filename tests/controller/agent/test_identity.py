@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import ssl
 
@@ -27,14 +28,24 @@ def trust(authority):
 
 async def serial_shown(identity, authority, server_hostname="127.0.0.1"):
     """Serial number of the certificate that a new connection is shown."""
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=identity.tls)
-    async with server:
+    ended = asyncio.Event()
+
+    async def end(_, writer):
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(end, "127.0.0.1", 0, ssl=identity.tls) as server:
         port = server.sockets[0].getsockname()[1]
         _, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=trust(authority), server_hostname=server_hostname
         )
         serial = writer.get_extra_info("peercert")["serialNumber"]
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        await ended.wait()
     return serial
 
 
