@@ -15,6 +15,7 @@ import aiohttp
 import typer
 
 from controller import bearer_token
+from controller.bounded_body import read_body
 from controller.dashboard.access import TOKEN_VARIABLE
 from controller.errors import ConfigError, ControllerError
 from controller.settings.file import load
@@ -276,11 +277,15 @@ async def ask(
 
 async def _answer(session: aiohttp.ClientSession, method: str, url: str, body: dict[str, Any] | None) -> Any:
     async with session.request(method, url, json=body, allow_redirects=False) as answer:
-        raw = await answer.content.read(_MAX_ANSWER_BYTES)
+
+        def refused(reason: str) -> RequestRefused:
+            return RequestRefused(f"{url}: {answer.status}, {reason}: is this the controller's port?")
+
+        raw = await read_body(answer, _MAX_ANSWER_BYTES, refused)
         try:
             told = json.loads(raw)
         except ValueError as error:
-            raise RequestRefused(f"{url}: {answer.status}, no JSON: is this the controller's port?") from error
+            raise refused("no JSON") from error
         if answer.status >= 400:
             raise RequestRefused(f"{answer.status}: {told['error']['message'] if 'error' in told else told}")
         return told

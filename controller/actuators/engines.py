@@ -7,11 +7,13 @@ that slipped in finish, where the default would abort it.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import aiohttp
 
+from controller.bounded_body import read_body
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.fleet import Site
@@ -124,7 +126,7 @@ class EngineDriver:
             if response.status != 200:
                 raise _Refused(f"{url}: status {response.status}")
             try:
-                answer = await response.json(content_type=None)
+                answer = json.loads(await _read(response, url))
             except (ValueError, RecursionError) as error:
                 raise _Refused(f"{url}: not JSON") from error
             value = answer.get("is_sleeping") if isinstance(answer, dict) else None
@@ -135,7 +137,7 @@ class EngineDriver:
     async def _post(self, base: str, path: str, timeout_s: float, *, body: dict[str, object] | None = None) -> None:
         timeout = self._timeout(timeout_s)
         async with self._engines.request("POST", base, path, json=body, timeout=timeout) as response:
-            answer = await response.content.read(_MAX_ANSWER_BYTES)
+            answer = await _read(response, f"{base}{path}")
             if response.status != 200:
                 text = answer[:200].decode(errors="replace")
                 raise _Refused(f"{base}{path}: status {response.status}: {text}")
@@ -143,6 +145,10 @@ class EngineDriver:
     @staticmethod
     def _timeout(total_s: float) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(total=total_s)
+
+
+async def _read(response: aiohttp.ClientResponse, url: str) -> bytes:
+    return await read_body(response, _MAX_ANSWER_BYTES, lambda reason: _Refused(f"{url}: {reason}"))
 
 
 class _Refused(Exception):  # noqa: N818 - reads as the outcome it is

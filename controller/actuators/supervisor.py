@@ -7,8 +7,11 @@ from urllib.parse import quote
 
 import aiohttp
 
+from controller.bounded_body import read_body
 from controller.errors import ActuationError
 from controller.model.plan import InstanceCommand, Verb
+
+_MAX_ANSWER_BYTES = 1 << 16
 
 
 class SupervisorDriver:
@@ -35,7 +38,11 @@ class SupervisorDriver:
         url = f"{self._url}/instances/{quote(command.instance_id, safe='')}/{command.verb.value}"
         try:
             async with self._session.post(url, timeout=self._timeout) as response:
-                answer = await response.content.read(1 << 16)
+                answer = await read_body(
+                    response,
+                    _MAX_ANSWER_BYTES,
+                    lambda reason: ActuationError(command.instance_id, f"{url}: {reason}"),
+                )
                 status = response.status
         except TimeoutError as error:
             raise ActuationError(command.instance_id, f"{url}: no answer within {self._timeout.total:g} s") from error

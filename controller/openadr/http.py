@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from controller.bounded_body import read_body
 from controller.errors import ConfigError, SignalError
 from controller.signals.http_client import refuse_redirect, what_failed
 
@@ -82,9 +84,8 @@ class VtnHttp:
                 allow_redirects=False,
             ) as response:
                 refuse_redirect(response, request.url)
-                return Answer(
-                    response.status, await _body(response, request.url), _date_s(response), _retry_after_s(response)
-                )
+                taken = await read_body(response, MAX_BODY_BYTES, partial(SignalError, request.url))
+                return Answer(response.status, taken, _date_s(response), _retry_after_s(response))
         except TimeoutError as error:
             raise SignalError(request.url, f"no answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -106,15 +107,6 @@ def tls_context(ca_file: Path | None, *, is_verified: bool = True) -> ssl.SSLCon
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-async def _body(response: aiohttp.ClientResponse, url: str) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise SignalError(url, f"more than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
 
 
 def _date_s(response: aiohttp.ClientResponse) -> float | None:

@@ -7,10 +7,12 @@ import os
 import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import aiohttp
 
+from controller.bounded_body import read_body
 from controller.errors import SignalError
 from controller.ports import EngineClient
 
@@ -82,12 +84,7 @@ async def read(
     try:
         async with answer as response:
             refuse_redirect(response, url)
-            body = bytearray()
-            async for chunk in response.content.iter_chunked(1 << 16):
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise SignalError(url, f"more than {MAX_BODY_BYTES} bytes")
-            return response.status, bytes(body)
+            return response.status, await read_body(response, MAX_BODY_BYTES, partial(SignalError, url))
     except TimeoutError as error:
         raise SignalError(url, f"no answer within {timeout_s:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:

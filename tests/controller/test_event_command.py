@@ -181,6 +181,21 @@ def test_events_are_listed_and_changed(controller, capsys):
     assert json.loads(capsys.readouterr().out)["events"][0]["event_id"] == "e"
 
 
+def test_a_large_list_is_read_to_its_end(controller, capsys):
+    url, told = controller
+    many = [event(event_id=f"e-{number}", opted_out="a launch " * 100) for number in range(1000)]
+    told.answers["/v1/events"] = (200, json.dumps({"events": many}).encode())
+    events(Access(url), {}, NOW, as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["events"]) == 1000
+
+
+def test_an_endless_answer_is_cut(controller):
+    url, told = controller
+    told.answers["/v1/events"] = (200, b" " * ((4 << 20) + 1))
+    with pytest.raises(RequestRefused, match=r"events: 200, more than 4194304 bytes: is this the controller's port"):
+        events(Access(url), {}, NOW, as_json=False)
+
+
 def test_what_goes_wrong_is_told(controller):
     url, told = controller
     with pytest.raises(RequestRefused, match="404: no such thing"):

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
+from controller.bounded_body import read_body
 from controller.clock import Clock
 from controller.errors import ConfigError, FeedRefused, SignalError
 from controller.signals.feeds.provider import Ask
@@ -139,7 +140,6 @@ class HttpWeb:
     async def _read(
         self, ask: Ask, params: dict[str, str], headers: dict[str, str], shown: str
     ) -> tuple[int, bytes, dict[str, str]]:
-        limit = self._options.max_bytes
         async with self._session.get(
             ask.url,
             params=params,
@@ -156,12 +156,8 @@ class HttpWeb:
             }
             if answer.status != 200:
                 return answer.status, b"", told
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(1 << 16):
-                body += chunk
-                if len(body) > limit:
-                    raise SignalError(shown, f"more than {limit} bytes")
-            return answer.status, bytes(body), told
+            body = await read_body(answer, self._options.max_bytes, functools.partial(SignalError, shown))
+            return answer.status, body, told
 
     def _with_secret(self, ask: Ask, shown: str) -> tuple[dict[str, str], dict[str, str]]:
         params, headers = dict(ask.params), dict(ask.headers)

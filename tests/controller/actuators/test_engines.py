@@ -121,7 +121,9 @@ async def test_an_engine_that_is_not_healthy_after_its_wake_is_waited_for():
         ("/is_sleeping", 500, "status 500"),
         ("/is_sleeping", "<html>", "not JSON"),
         ("/is_sleeping", {"asleep": True}, "no is_sleeping"),
+        ("/is_sleeping", " " * 2_000_000, "/is_sleeping: more than 1048576 bytes"),
         ("/sleep", 400, "status 400"),
+        ("/sleep", " " * 2_000_000, "/sleep.*: more than 1048576 bytes"),
     ],
 )
 async def test_refusals_are_told_with_their_remedy(path, answer, told):

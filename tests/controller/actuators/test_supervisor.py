@@ -37,11 +37,14 @@ async def test_refusal_silence_and_absence_are_told():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         stub.set("/instances/a-0/start", 409, "POST")
         stub.set("/instances/a-0/stop", never, "POST")
+        stub.set("/instances/b-0/stop", "x" * 65_537, "POST")
         driver = SupervisorDriver(session, stub.url, timeout_s=0.2)
         with pytest.raises(ActuationError, match=r"a-0: .*status 409"):
             await driver.carry_out(command(Verb.START))
         with pytest.raises(ActuationError, match=r"no answer within 0\.2 s"):
             await driver.carry_out(command(Verb.STOP))
+        with pytest.raises(ActuationError, match=r"b-0: .*/stop: more than 65536 bytes"):
+            await driver.carry_out(command(Verb.STOP, "b-0"))
         with pytest.raises(ActuationError, match="cannot be told to wake"):
             await driver.carry_out(command(Verb.WAKE))
         with pytest.raises(ActuationError, match="Cannot connect"):
