@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import ConfigError
 
@@ -120,11 +121,6 @@ def check_address(url: str, token: str | None) -> None:
         raise ConfigError(f"token is not 1 to {MAX_TOKEN} printable ASCII characters")
 
 
-def backoff_s(failures: int, chance: Random) -> float:
-    """Wait after so many failures in a row: doubled each time up to `LONGEST_S`, between half and all of it."""
-    return min(LONGEST_S, FIRST_S * 2.0 ** min(max(0, failures - 1), 16)) * chance.uniform(0.5, 1.0)
-
-
 class Webhooks:
     """The registered receivers and their tasks; used on one event loop."""
 
@@ -195,7 +191,8 @@ class Webhooks:
                 self._count(line, outcome, reason)
                 if outcome is Outcome.FAILED:
                     failures += 1
-                    await self._clock.sleep(backoff_s(failures, self._chance))
+                    draw = self._chance.random()
+                    await self._clock.sleep(backoff_s(failures, draw, first_s=FIRST_S, longest_s=LONGEST_S))
                     continue
                 failures = 0
                 if line.pending and line.pending[0] is notice:  # it may have been dropped meanwhile

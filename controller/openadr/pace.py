@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from controller.backoff import backoff_s
+
 JITTER_FRAC = 0.1
 MAX_BACK_OFF_S = 300.0
 
@@ -21,5 +23,5 @@ def wait_s(poll_s: float, failures: int, draw: float, retry_after_s: float | Non
     """
     if not failures:
         return poll_s * (1.0 - JITTER_FRAC + 2.0 * JITTER_FRAC * draw)
-    longest_s = min(poll_s * 2.0 ** min(failures - 1, 16), max(MAX_BACK_OFF_S, poll_s))
-    return max(longest_s * (0.5 + 0.5 * draw), retry_after_s or 0.0)
+    own_s = backoff_s(failures, draw, first_s=poll_s, longest_s=max(MAX_BACK_OFF_S, poll_s))
+    return max(own_s, retry_after_s or 0.0)

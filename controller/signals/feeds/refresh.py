@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import FeedRefused, SignalError
 from controller.signals.feeds.live import LiveFeed
@@ -64,9 +65,9 @@ class Refresher:
         refresh_s = self.feed.rules.refresh_s
         if isinstance(error, FeedRefused) and error.status in _CREDENTIALS:
             return refresh_s  # a secret that is refused again and again locks the account
-        backoff_s = min(refresh_s, FIRST_S * 2.0 ** min(self._failures - 1, 16)) * self.chance.uniform(0.5, 1.0)
+        own_s = backoff_s(self._failures, self.chance.random(), first_s=FIRST_S, longest_s=refresh_s)
         asked_s = error.retry_after_s if isinstance(error, FeedRefused) else None
-        return backoff_s if asked_s is None else max(backoff_s, asked_s)
+        return own_s if asked_s is None else max(own_s, asked_s)
 
 
 def _reason(error: SignalError, source: str) -> str:

@@ -11,15 +11,18 @@ from random import Random
 
 import aiohttp
 
+from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.signals.http_client import refuse_redirect, what_failed
-from controller.signals.power.backoff import backoff_s
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.sse import SseReader
 
 log = logging.getLogger(__name__)
 
+FIRST_S = 0.5
+"""All of the wait before a stream is first tried again."""
+LONGEST_S = 15.0
 MAX_EVENT_BYTES = 512 * 1024
 TELL_S = 60.0
 """A stream that comes and goes is logged no more often; its state always tells."""
@@ -117,7 +120,8 @@ class EventStream:
                 reason = SignalError(self._url, f"{type(error).__name__}: {error}")
             self._failures += 1
             self._lose(reason)
-            await self._clock.sleep(backoff_s(self._failures, self._chance))
+            draw = self._chance.random()
+            await self._clock.sleep(backoff_s(self._failures, draw, first_s=FIRST_S, longest_s=LONGEST_S))
 
     def _lose(self, reason: SignalError) -> None:
         now_s = self._clock.monotonic_s()

@@ -19,7 +19,6 @@ from controller.actuators.webhooks import (
     Notice,
     Outcome,
     Webhooks,
-    backoff_s,
     check_address,
 )
 from controller.clock import VirtualClock
@@ -219,9 +218,3 @@ def test_addresses_that_may_not(url, token, message):
 def test_of_an_address_its_origin_is_shown():
     assert Hook("h", "https://Hooks.example/secret?k=1", 0.0).origin == "https://hooks.example"
     assert Hook("h", "http://[::1]:80/x", 0.0).origin == "http://[::1]:80"
-
-
-def test_waits_grow_to_a_bound():
-    waits = [backoff_s(n, random.Random(2)) for n in range(1, 12)]
-    assert waits == sorted(waits)
-    assert LONGEST_S / 2 <= waits[-1] <= LONGEST_S

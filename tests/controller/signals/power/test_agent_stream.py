@@ -10,7 +10,7 @@ from aiohttp import web
 
 from controller.clock import SystemClock
 from controller.model.observation import Missing, Quality, Reading
-from controller.signals.power import backoff
+from controller.signals.power import event_stream
 from controller.signals.power.agent_sample import STREAM_PATH, GpuSample, Sample, encode_event
 from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.http_access import HttpAccess, HttpOptions
@@ -67,7 +67,7 @@ async def test_an_agent_that_cannot_read_nvml_says_why():
 
 
 async def test_an_agent_that_is_lost_grows_old_and_hides_no_other(monkeypatch):
-    monkeypatch.setattr(backoff, "FIRST_S", 60.0)
+    monkeypatch.setattr(event_stream, "FIRST_S", 60.0)
     fake = FakeSse()
     fake.greeting = encode_event(sample())
     dead = closed_url()

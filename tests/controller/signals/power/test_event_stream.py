@@ -5,7 +5,7 @@ import aiohttp
 from aiohttp import web
 
 from controller.clock import SystemClock
-from controller.signals.power import backoff
+from controller.signals.power import event_stream
 from controller.signals.power.event_stream import MAX_BYTES_PER_S, EventStream
 from controller.signals.power.http_access import HttpAccess
 from tests.fakes.fake_sse import FakeSse, until
@@ -30,7 +30,7 @@ async def streaming(url, *, silence_s=5.0, take=None):
 
 
 async def test_events_come_and_a_lost_connection_is_made_again(monkeypatch, caplog):
-    monkeypatch.setattr(backoff, "FIRST_S", 0.02)
+    monkeypatch.setattr(event_stream, "FIRST_S", 0.02)
     fake = FakeSse()
     async with http_stub() as stub:
         stub.set("/s", fake.answer)
@@ -50,7 +50,7 @@ async def test_events_come_and_a_lost_connection_is_made_again(monkeypatch, capl
 
 
 async def test_silence_is_a_broken_connection(monkeypatch):
-    monkeypatch.setattr(backoff, "FIRST_S", 0.02)
+    monkeypatch.setattr(event_stream, "FIRST_S", 0.02)
     fake = FakeSse()
     async with http_stub() as stub:
         stub.set("/s", fake.answer)
@@ -107,7 +107,7 @@ async def test_what_is_no_stream_is_told():
 
 async def test_a_stream_that_comes_and_goes_is_tried_on_and_floods_no_log(monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(backoff, "FIRST_S", 0.01)
+    monkeypatch.setattr(event_stream, "FIRST_S", 0.01)
     fake = FakeSse()
     fake.greeting = b"data: 1\n\n"
     async with http_stub() as stub:
