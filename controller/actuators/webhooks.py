@@ -7,7 +7,6 @@ answered with 2xx, refused, or too old; each time under the same `Idempotency-Ke
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 from collections import deque
@@ -24,6 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import ConfigError
+from controller.loopback import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def check_address(url: str, token: str | None) -> None:
         raise ConfigError(f"url is not 1 to {MAX_URL} printable ASCII characters without spaces")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ConfigError("url has credentials or a fragment in it; give the credentials as token")
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise ConfigError("url must be https://HOST..., or http:// to this machine (127.0.0.1, ::1 or localhost)")
     if token is not None and not (0 < len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()):
         raise ConfigError(f"token is not 1 to {MAX_TOKEN} printable ASCII characters")
@@ -246,12 +246,3 @@ async def _end(line: _Line) -> None:
     if line.task is not None:
         line.task.cancel()
         await asyncio.gather(line.task, return_exceptions=True)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

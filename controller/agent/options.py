@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from controller import bearer_token
 from controller.errors import ConfigError
+from controller.loopback import is_loopback
 
 TOKEN_VARIABLE = "WATTROUTE_AGENT_TOKEN"
 
@@ -73,16 +73,6 @@ def tls_context(options: AgentOptions) -> ssl.SSLContext | None:
 def tls_files(options: AgentOptions) -> tuple[Path, ...]:
     """The files that `tls_context` reads."""
     return () if options.tls_dir is None else (options.tls_dir / "tls.crt", options.tls_dir / "tls.key")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name reaches this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _no_password() -> str:

@@ -6,7 +6,6 @@ their host, so that neither another machine nor a web page that resolves its own
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from controller import bearer_token
+from controller.loopback import is_loopback_address
 
 log = logging.getLogger(__name__)
 
@@ -57,18 +57,9 @@ def _refusal(request: web.Request, token: str | None) -> str | None:
         if bearer_token.is_shown(request.headers.get("Authorization", ""), token):
             return None
         return "a bearer token is needed; send the header 'Authorization: Bearer TOKEN'"
-    if not _is_loopback(request.remote):
+    if not is_loopback_address(request.remote):
         return "without a token only this machine may change anything; set controller.token_file"
     name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     if name not in _LOCAL_NAMES:
         return f"without a token the host must be localhost or 127.0.0.1, not {name!r:.80}"
     return None
-
-
-def _is_loopback(peer: str | None) -> bool:
-    try:
-        address = ipaddress.ip_address(peer or "")
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)

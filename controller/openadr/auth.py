@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from controller.clock import Clock
 from controller.errors import MessageError, SignalError, VtnError
+from controller.loopback import is_loopback
 from controller.openadr.http import Request, VtnHttp
 from controller.openadr.messages import Token, Version
 from controller.openadr.messages_read import read_problem, read_token, read_token_url
@@ -26,7 +27,6 @@ MIN_AGE_S = 10.0
 DEFAULT_LIFE_S = 3600.0
 _SPARE_S = 30.0
 _ABSENT = frozenset((400, 404, 405, 501))
-LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def refuse_plain(url: str) -> None:
         SignalError: the address is neither.
     """
     parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
         return
     raise SignalError(url[:200], "credentials are sent over https:// alone; set token_url to such an address")
 

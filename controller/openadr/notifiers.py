@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.errors import MessageError
+from controller.loopback import is_loopback
 from controller.openadr.fields import MAX_NAME, Fields, entries, shown, text
 
 MAX_TOPIC = 1024
 MAX_URIS = 16
 MAX_PEM = 65_536
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 OPERATIONS = ("CREATE", "UPDATE", "DELETE")
 
 
@@ -64,7 +64,7 @@ def read_broker(data: Any) -> Broker | None:
         raise MessageError(mqtt.at("serialization"), f"{shown(serialization)} is not JSON")
     uris = entries(mqtt.value("URIS"), mqtt.at("URIS"), MAX_URIS)
     addresses = [_address(uri, f"{mqtt.at('URIS')}[{n}]") for n, uri in enumerate(uris)]
-    usable = tuple(address for address in addresses if address[2] or address[0] in LOOPBACK)
+    usable = tuple(address for address in addresses if address[2] or is_loopback(address[0]))
     if not usable:
         raise MessageError(mqtt.at("URIS"), "none is mqtts://; a broker elsewhere is spoken to over TLS alone")
     login = Fields.of(mqtt.data.get("authentication") or {"method": "ANONYMOUS"}, mqtt.at("authentication"))

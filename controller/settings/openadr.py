@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from controller.openadr.auth import LOOPBACK, Credentials
+from controller.loopback import is_loopback
+from controller.openadr.auth import Credentials
 from controller.openadr.messages import Version
 from controller.openadr.specs import CallbackSpec, VenSpec
 from controller.settings.fields import Positive
@@ -27,7 +28,7 @@ def _check_url(value: str) -> str:
         is_address = False
     if not is_address or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         raise ValueError(f"{value!r:.200} is not the address of a VTN; write https://HOST/PATH")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(
             f"{value!r:.200}: OpenADR is spoken over TLS; write https://, or give an address of this machine"
         )
@@ -56,7 +57,7 @@ class CallbackSettings(Group):
     def _is_protected(self) -> CallbackSettings:
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file belong together; write both, or neither behind a proxy")
-        if self.certificate_file is None and self.host not in LOOPBACK:
+        if self.certificate_file is None and not is_loopback(self.host):
             raise ValueError(
                 f"host {self.host!r:.200}: without certificate_file and key_file it listens on this machine alone"
             )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from controller.openadr.auth import LOOPBACK
+from controller.loopback import is_loopback
 from controller.openadr2.specs import Ven2Spec
 from controller.settings.fields import Positive
 from controller.settings.openadr import Label, VtnUrl
@@ -52,7 +52,7 @@ class Vtn2Settings(Group):
         files = (self.certificate_file, self.key_file, self.ca_file)
         if any(files) != all(files):
             raise ValueError("certificate_file, key_file and ca_file belong together; write all three")
-        if not any(files) and urlsplit(self.url).hostname not in LOOPBACK:
+        if not any(files) and not is_loopback(urlsplit(self.url).hostname):
             raise ValueError("a VTN elsewhere is spoken to with certificate_file, key_file and ca_file; write them")
         return self
 
