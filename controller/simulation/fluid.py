@@ -33,6 +33,9 @@ from router.contract import AllocationTable, ClassId, InstanceId
 
 STEP_S = 5.0
 """Longest step: a request takes a few times as long, so that rates hardly change within one."""
+_CORRECTIONS = 4
+"""Of a step's flows by the pace that they bring about: an empty engine slows down as it fills. Their mean is taken, as
+instances else take turns in being the emptiest."""
 _TRACE = 1e-6
 
 
@@ -230,32 +233,41 @@ class FluidSite:
             queue.put(self._now_s, amount)
         for r in self._impatient:
             self.refused[r] += self._queues[r].leave(self._now_s)
-        pace = self._engines.pace(dt_s, self._typical)
         takes = self._open & self._engines.reachable
-        served = self._engines.flow(dt_s, pace, self._route(dt_s, pace, takes), takes)
+        pace = self._engines.pace(dt_s, self._typical)
+        coming_per_s = np.zeros(self._engines.held.shape[:2])
+        for n in range(1, _CORRECTIONS + 1):
+            given, share = self._route(dt_s, pace, takes)
+            coming_per_s += (share @ given.T - coming_per_s) / n
+            pace = self._engines.pace(dt_s, self._typical, coming_per_s)
+        served = self._engines.flow(dt_s, pace, self._hand_over(dt_s, *self._route(dt_s, pace, takes)), takes)
         self.served += served.sum(axis=0)
         for k, members in enumerate(self._members):
             self._by_pool[:, k] += served[members, :, 2].sum(axis=0)
 
-    def _route(self, dt_s: float, pace: Pace, takes: np.ndarray) -> np.ndarray:
-        """What goes to each instance in this step, (I, R, 3)."""
+    def _route(self, dt_s: float, pace: Pace, takes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flow of each class to each pool, (R, K) requests/s, and each instance's share of its pool's, (I, K)."""
         kept, gain_s = pace.kept, pace.gain_s
         room = np.where(takes, np.maximum(0.0, self._caps - kept) / gain_s, 0.0)
         pool_room = np.array([room[members].sum() for members in self._members])
         wanted = np.array([queue.waiting[0] for queue in self._queues]) / dt_s
         given = over_pools(wanted, self._weights, pool_room, self._priority)
-        coming = np.zeros(self._engines.held.shape)
-        taken = [queue.take(float(given[r].sum()) * dt_s, self._now_s) for r, queue in enumerate(self._queues)]
+        share = np.zeros((len(self._ids), len(self._members)))
         for k, members in enumerate(self._members):
             total = float(given[:, k].sum())
-            if total <= 0.0:
-                continue
-            at = members[room[members] > 0]
-            share = over_instances(total, kept[at], gain_s[at], self._caps[at]) / total
-            for r, amount in enumerate(taken):
-                of_class = float(given[r].sum())
-                if of_class > 0.0:
-                    coming[at, r] = share[:, None] * amount * (given[r, k] / of_class)
+            if total > 0.0:
+                at = members[room[members] > 0]
+                share[at, k] = over_instances(total, kept[at], gain_s[at], self._caps[at]) / total
+        return given, share
+
+    def _hand_over(self, dt_s: float, given: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Take from the queues what is `given` (R, K) for each instance by its `share` (I, K); (I, R, 3)."""
+        coming = np.zeros(self._engines.held.shape)
+        for r, queue in enumerate(self._queues):
+            of_class = float(given[r].sum())
+            amount = queue.take(of_class * dt_s, self._now_s)
+            if of_class > 0.0:
+                coming[:, r] = (share @ (given[r] / of_class))[:, None] * amount
         return coming
 
     def _install(self, table: AllocationTable) -> None:

@@ -40,6 +40,8 @@ _NEVER_EMPTY = 12.0
 """Mean requests an instance above which its batch is taken never to run empty."""
 _MANY = 500.0
 """Mean requests above which chance changes nothing."""
+_CORRECTIONS = 4
+"""Of the rates in a step by what is there on average: each brings them about ten times nearer."""
 _UNREACHABLE = (InstanceState.OFF, InstanceState.STARTING)
 
 
@@ -51,7 +53,7 @@ class Pace:
         leaving_per_s: (I, R) rate k at which a request of a class leaves.
         kept: (I,) requests left at the step's end of those there.
         gain_s: (I,) requests at the step's end for each request/s that comes.
-        batch: (I,) sequences in the batch.
+        batch: (I,) sequences in the batch, on average.
     """
 
     leaving_per_s: np.ndarray
@@ -148,28 +150,41 @@ class FluidEngines:
                 self.states[i], self.since_s[i] = InstanceState.SERVING, now_s
         self._note_states()
 
-    def pace(self, dt_s: float, typical: np.ndarray) -> Pace:
-        """Rates for a step of `dt_s`; `typical` (R, 3) are mean requests, for instances that have none of a class."""
-        requests = self.held[:, :, 0]
-        n = requests.sum(axis=1)
-        total = self.held.sum(axis=1)
-        some = n > _LEAST
-        mix = np.where(some[:, None], total, typical.sum(axis=0)[None, :])
-        size = np.maximum(_LEAST, mix[:, 0])
-        context = (mix[:, 1] + mix[:, 2] / 2) / size
-        batch = np.minimum(n, np.minimum(self._most_seqs, self._kv_tokens / np.maximum(1.0, context)))
-        per_output = mix[:, 1] / np.maximum(_LEAST, mix[:, 2])
-        token_s = self._base_s + (self._per_seq_s + per_output * self._prefill_s) * batch
-        length = np.where(
-            requests > _LEAST,
-            self.held[:, :, 2] / np.maximum(_LEAST, requests),
-            (typical[:, 2] / np.maximum(_LEAST, typical[:, 0]))[None, :],
+    def pace(self, dt_s: float, typical: np.ndarray, coming_per_s: np.ndarray | None = None) -> Pace:
+        """Rates for a step of `dt_s`, by what is on the instances on average while it lasts.
+
+        Args:
+            dt_s: length of the step.
+            typical: (R, 3) mean requests, for instances that have none of a class.
+            coming_per_s: (I, R) requests that come in the step; None: as though those there stayed and none came.
+        """
+        each = np.where(
+            self.held[:, :, :1] > _LEAST,
+            self.held / np.maximum(_LEAST, self.held[:, :, :1]),
+            (typical / np.maximum(_LEAST, typical[:, :1]))[None, :, :],
         )
-        in_batch = np.where(some, batch / np.maximum(_LEAST, n), 1.0)
-        leaving = (self._serves * in_batch / token_s)[:, None] / np.maximum(1.0, length)
+        requests = self.held[:, :, 0]
+        mean = requests
+        leaving, batch = self._leaving(mean, each)
+        for _ in range(0 if coming_per_s is None else _CORRECTIONS):
+            mean = _mean_over(dt_s, requests, coming_per_s, leaving)
+            leaving, batch = self._leaving(mean, each)
         kept = (requests * np.exp(-leaving * dt_s)).sum(axis=1)
-        mean_k = np.where(some, (requests * leaving).sum(axis=1) / np.maximum(_LEAST, n), leaving.mean(axis=1))
+        n = mean.sum(axis=1)
+        mean_k = np.where(n > _LEAST, (mean * leaving).sum(axis=1) / np.maximum(_LEAST, n), leaving.mean(axis=1))
         return Pace(leaving, kept, _gain_s(mean_k, dt_s), batch)
+
+    def _leaving(self, requests: np.ndarray, each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rates (I, R) at which requests leave instances with so many of each class, and the batches (I,)."""
+        n = requests.sum(axis=1)
+        share = np.where(n[:, None] > _LEAST, requests / np.maximum(_LEAST, n)[:, None], 1.0 / requests.shape[1])
+        length = np.maximum(1.0, each[:, :, 2])
+        context = (share * (each[:, :, 1] + each[:, :, 2] / 2)).sum(axis=1)
+        batch = np.minimum(n, np.minimum(self._most_seqs, self._kv_tokens / np.maximum(1.0, context)))
+        per_output = (share * each[:, :, 1] / length).sum(axis=1)
+        token_s = self._base_s + (self._per_seq_s + per_output * self._prefill_s) * batch
+        in_batch = np.where(n > _LEAST, batch / np.maximum(_LEAST, n), 1.0)
+        return (self._serves * in_batch / token_s)[:, None] / length, batch
 
     def flow(self, dt_s: float, pace: Pace, coming: np.ndarray, takes: np.ndarray) -> np.ndarray:
         """Let a step pass in which `coming` (I, R, 3) comes; what is served, (I, R, 3).
@@ -185,12 +200,12 @@ class FluidEngines:
         ends = ~takes & self._serves & (left[:, :, 0].sum(axis=1) < _LAST_REQUEST)
         left[ends] = 0.0
         served: np.ndarray = np.maximum(0.0, self.held + coming - left)
-        self.held = left
+        served *= self._done_in_time(dt_s, served)[:, None, None]
+        self.held = np.maximum(0.0, self.held + coming - served)
         tokens = served.sum(axis=1)
         self.generation_tokens += tokens[:, 2]
         self.prompt_tokens += tokens[:, 1]
-        later = np.minimum(left[:, :, 0].sum(axis=1), self._most_seqs)
-        busy = self._busy(0.5 * (pace.batch + later), takes & self._serves)
+        busy = self._busy(pace.batch, takes & self._serves)
         serving_j = (
             dt_s * (self._idle_w + (self._p0_w - self._idle_w) * busy)
             + self._decode_j * np.maximum(0.0, tokens[:, 2] - tokens[:, 0])
@@ -198,6 +213,12 @@ class FluidEngines:
         )
         self.energy_j += np.where(self._serves, serving_j, dt_s * self._resting_w)
         return served
+
+    def _done_in_time(self, dt_s: float, served: np.ndarray) -> np.ndarray:
+        """Share of this work that a step has time for, (I,): below 1 where what came asks for more than what was there."""
+        tokens = served.sum(axis=1)
+        takes_s = tokens[:, 2] * self._per_seq_s + tokens[:, 1] * self._prefill_s
+        return np.asarray(np.minimum(1.0, dt_s / np.maximum(dt_s, takes_s)))
 
     def _busy(self, batch: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Share of the time in which each instance computes, (I,); those of `shares` divide their pool's requests."""
@@ -244,6 +265,14 @@ def busy_share(requests: float, instances: int) -> float:
         busy += 1.0 - at_most
         exactly *= requests / (j + 1)
     return busy / instances
+
+
+def _mean_over(dt_s: float, held: np.ndarray, coming_per_s: np.ndarray, leaving_per_s: np.ndarray) -> np.ndarray:
+    """Mean number over a step of what is held, comes at a constant rate and leaves at rates of its own."""
+    gain_s = _gain_s(leaving_per_s, dt_s)
+    slow = leaving_per_s * dt_s < 1e-6
+    from_new = np.where(slow, dt_s**2 / 2, (dt_s - gain_s) / np.where(slow, 1.0, leaving_per_s))
+    return np.asarray((held * gain_s + coming_per_s * from_new) / dt_s)
 
 
 def _gain_s(leaving_per_s: np.ndarray, dt_s: float) -> np.ndarray:

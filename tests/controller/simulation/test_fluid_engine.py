@@ -24,7 +24,7 @@ def run(work: FluidEngines, seconds: float, rps: float, takes: np.ndarray = TAKE
     coming = np.zeros((3, 1, 3))
     coming[:, 0] = rps * TYPICAL[0]
     for _ in range(round(seconds)):
-        work.flow(1.0, work.pace(1.0, TYPICAL), coming, takes)
+        work.flow(1.0, work.pace(1.0, TYPICAL, coming[:, :, 0]), coming, takes)
 
 
 def test_the_steady_batch_is_the_one_that_littles_law_gives() -> None:
@@ -124,3 +124,26 @@ def test_the_busy_share_is_the_mean_of_a_poisson_count_that_is_spread_evenly(req
 def test_many_requests_leave_no_instance_idle() -> None:
     assert busy_share(100.0, 2) == 1.0
     assert busy_share(900.0, 1000) == pytest.approx(0.9)
+
+
+def test_classes_with_long_and_with_short_answers_share_the_steps_by_what_each_asks_for() -> None:
+    """Little's law with the mean prompt per output token of what comes, not of what is there at a time."""
+    typical = np.array([[1.0, 200.0, 240.0], [1.0, 1800.0, 20.0]])
+    work = FluidEngines((POOL,), 2, [InstanceState.SERVING] * 3, 0.0)
+    coming = np.tile(4.0 * typical, (3, 1, 1))
+    for _ in range(200):
+        served = work.flow(1.0, work.pace(1.0, typical, coming[:, :, 0]), coming, TAKES)
+    outputs, prompts = coming[0, :, 2].sum(), coming[0, :, 1].sum()
+    busy_s = outputs * CURVES.step_per_seq_s + prompts * CURVES.prefill_s_per_token
+    assert served[0, :, 2].sum() == pytest.approx(outputs, rel=1e-3)
+    assert work.held[0, :, 0].sum() == pytest.approx(CURVES.step_base_s * outputs / (1.0 - busy_s), rel=1e-2)
+
+
+@pytest.mark.parametrize("prompt", [20.0, 400.0, 2000.0])
+@pytest.mark.parametrize("per_s", [5.0, 40.0, 400.0])
+def test_an_engine_that_was_empty_works_no_longer_than_the_step(prompt: float, per_s: float) -> None:
+    typical = np.array([[1.0, prompt, 60.0]])
+    work = FluidEngines((POOL,), 1, [InstanceState.SERVING] * 3, 0.0)
+    coming = np.tile(per_s * 5.0 * typical, (3, 1, 1))
+    served = work.flow(5.0, work.pace(5.0, typical, coming[:, :, 0] / 5.0), coming, TAKES)[0, 0]
+    assert served[2] * CURVES.step_per_seq_s + served[1] * CURVES.prefill_s_per_token <= 5.0
