@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from router.errors import RouterError
+from router.file_marks import Marks, marks_of
 from router.settings import RouterFile
 from router.snapshot import ConfigView
 from router.tenants.source import secret_files
 
 log = logging.getLogger(__name__)
-
-Mark = tuple[int, int, int, int]
-Marks = tuple[Mark | None, ...]
 
 POLL_S = 1.0
 """Time between two looks at the file."""
@@ -105,7 +103,7 @@ class Reloader:
         self._view = ConfigView(reloads={TAKEN: 0, REFUSED: 0, UNCHANGED: 0})
         self.settings = settings
         self._seen = self._look()
-        self._secrets = _marks(secret_files(settings))
+        self._secrets = marks_of(secret_files(settings))
 
     def view(self) -> ConfigView:
         """What became of the attempts so far."""
@@ -149,7 +147,7 @@ class Reloader:
         if needs_restart != self._view.needs_restart and needs_restart:
             log.warning("a changed setting needs a restart", extra={"keys": ", ".join(needs_restart)})
         self._view.needs_restart = needs_restart
-        secrets = _marks(secret_files(settings))
+        secrets = marks_of(secret_files(settings))
         if settings == self.settings and secrets == self._secrets:
             log.info("configuration unchanged")
             return UNCHANGED
@@ -172,17 +170,4 @@ class Reloader:
     def _look(self) -> tuple[Marks, Marks]:
         """At the configuration file, and at the files that it names."""
         config = () if self._source.path is None else (self._source.path,)
-        return _marks(config), _marks(secret_files(self.settings))
-
-
-def _marks(files: tuple[Path, ...]) -> Marks:
-    """What tells one state of each file from another; a link is followed, so that it may be turned elsewhere."""
-    return tuple(map(_mark, files))
-
-
-def _mark(file: Path) -> Mark | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        return marks_of(config), marks_of(secret_files(self.settings))

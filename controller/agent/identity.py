@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 
 from controller.agent.options import AgentOptions, load_token, tls_context, tls_files
 from controller.errors import ConfigError
+from router.file_marks import marks_of
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """Time between two looks at the files."""
-
-Mark = tuple[int, int, int, int]
 
 
 class Identity:
@@ -34,8 +32,8 @@ class Identity:
     def __init__(self, options: AgentOptions, environment: Mapping[str, str]) -> None:
         self._options = options
         self._environment = environment
-        self._token_seen = _look(() if options.token_file is None else (options.token_file,))
-        self._tls_seen = _look(tls_files(options))
+        self._token_seen = marks_of(() if options.token_file is None else (options.token_file,))
+        self._tls_seen = marks_of(tls_files(options))
         self.token = load_token(options, environment)
         self._shown = tls_context(options)
         self.tls = tls_context(options)
@@ -46,11 +44,11 @@ class Identity:
 
     def refresh(self) -> None:
         """Take the files that have changed; what cannot be used is refused, logged and counted."""
-        seen = _look(() if self._options.token_file is None else (self._options.token_file,))
+        seen = marks_of(() if self._options.token_file is None else (self._options.token_file,))
         if seen != self._token_seen:
             self._token_seen = seen
             self._renew_token()
-        seen = _look(tls_files(self._options))
+        seen = marks_of(tls_files(self._options))
         if seen != self._tls_seen:
             self._tls_seen = seen
             self._renew_certificate()
@@ -83,17 +81,3 @@ class Identity:
         """OpenSSL asks at every handshake, with or without a name, which context goes on with it."""
         if self._shown is not None:
             connection.context = self._shown
-
-
-def _look(files: tuple[Path, ...]) -> tuple[Mark | None, ...]:
-    """What tells the files' present state from others."""
-    return tuple(map(_mark, files))
-
-
-def _mark(path: Path) -> Mark | None:
-    """A link that is turned elsewhere leads to another inode; a mode that is put right changes the ctime."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from router.errors import CertificateError
+from router.file_marks import marks_of
 from router.settings import ClientTlsSettings, ServerTlsSettings
 from router.transport.certificates import Loaded, client_context, server_context, written_date
 
 log = logging.getLogger(__name__)
-
-Mark = tuple[int, int, int, int]
 
 
 class Credentials:
@@ -38,7 +37,7 @@ class Credentials:
         self._tls = tls
         self._files = tuple(_files(tls))
         self._wall_s = wall_s
-        self._seen = self._look()
+        self._seen = marks_of(self._files)
         loaded = self._load()
         self.context: ssl.SSLContext = loaded.context
         self.until_s = loaded.until_s
@@ -47,7 +46,7 @@ class Credentials:
 
     def refresh(self) -> None:
         """Take the files if they have changed; what cannot be used is refused, logged and counted."""
-        seen = self._look()
+        seen = marks_of(self._files)
         if seen == self._seen:
             return
         self._seen = seen
@@ -68,22 +67,9 @@ class Credentials:
             return server_context(self._tls, self._setting, self._wall_s())
         return client_context(self._tls, self._setting, self._wall_s())
 
-    def _look(self) -> tuple[Mark | None, ...]:
-        """What tells the files' present state from others."""
-        return tuple(map(_mark, self._files))
-
 
 def _files(tls: ServerTlsSettings | ClientTlsSettings) -> Iterator[Path]:
     authorities = tls.client_ca_file if isinstance(tls, ServerTlsSettings) else tls.ca_file
     for path in (tls.certificate_file, tls.key_file, authorities):
         if path is not None:
             yield path
-
-
-def _mark(path: Path) -> Mark | None:
-    """A link that is turned elsewhere leads to another inode; a mode that is put right changes the ctime."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -148,6 +148,14 @@ async def test_a_change_of_the_file_is_seen(rig: Rig) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_file_whose_mode_is_put_right_is_read_again(rig: Rig) -> None:
+    running = asyncio.create_task(rig.reloader.run())
+    rig.path.chmod(0o600)
+    await until(lambda: rig.reloader.view().reloads[UNCHANGED] == 1)
+    running.cancel()
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_link_that_is_turned_elsewhere_is_a_change(tmp_path: Path) -> None:
     """As Kubernetes does with a mounted ConfigMap."""
     link = tmp_path / "current"
