@@ -166,9 +166,10 @@ class FluidEngines:
         requests = self.held[:, :, 0]
         mean = requests
         leaving, batch = self._leaving(mean, each)
-        for _ in range(0 if coming_per_s is None else _CORRECTIONS):
-            mean = _mean_over(dt_s, requests, coming_per_s, leaving)
-            leaving, batch = self._leaving(mean, each)
+        if coming_per_s is not None:
+            for _ in range(_CORRECTIONS):
+                mean = _mean_over(dt_s, requests, coming_per_s, leaving)
+                leaving, batch = self._leaving(mean, each)
         kept = (requests * np.exp(-leaving * dt_s)).sum(axis=1)
         n = mean.sum(axis=1)
         mean_k = np.where(n > _LEAST, (mean * leaving).sum(axis=1) / np.maximum(_LEAST, n), leaving.mean(axis=1))
@@ -215,7 +216,7 @@ class FluidEngines:
         return served
 
     def _done_in_time(self, dt_s: float, served: np.ndarray) -> np.ndarray:
-        """Share of this work that a step has time for, (I,): below 1 where what came asks for more than what was there."""
+        """Share of this work that a step has time for, (I,): below 1 where what came asks for more than what was."""
         tokens = served.sum(axis=1)
         takes_s = tokens[:, 2] * self._per_seq_s + tokens[:, 1] * self._prefill_s
         return np.asarray(np.minimum(1.0, dt_s / np.maximum(dt_s, takes_s)))
