@@ -16,10 +16,10 @@ from controller.model.grid import Series
 from controller.model.observation import Missing
 from controller.settings.file import Settings
 from controller.settings.signals import SignalSettings
-from controller.signals.feeds.body import utc
 from controller.signals.feeds.live import FeedState
 from controller.signals.feeds.running import refreshers
 from controller.store.plain import to_plain
+from controller.utc_text import utc_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,17 @@ def told(looked: Looked, now_s: float) -> list[str]:
     ]
     following = next((n for n, start_s in enumerate(known.starts_s) if start_s > now_s), None)
     if following is not None:
-        lines.append(f"  then {known.values[following]:.2f} from {utc(known.starts_s[following])}")
+        lines.append(f"  then {known.values[following]:.2f} from {utc_minute(known.starts_s[following])}")
     ahead = known.values[max(0, (following or len(known.values)) - 1) :]
     hours = (known.end_s - now_s) / 3600.0
     lines.append(
-        f"  known until {utc(known.end_s)} ({hours:.1f} h ahead): {len(ahead)} intervals, "
+        f"  known until {utc_minute(known.end_s)} ({hours:.1f} h ahead): {len(ahead)} intervals, "
         f"{min(ahead):.2f} .. {max(ahead):.2f}"
     )
-    issued = "not told" if known.issued_at_s is None else utc(known.issued_at_s)
+    issued = "not told" if known.issued_at_s is None else utc_minute(known.issued_at_s)
     lines.append(f"  issued {issued}")
     if state is not None and state.gap_s is not None:
-        lines.append(f"  gap from {utc(state.gap_s[0])} to {utc(state.gap_s[1])}")
+        lines.append(f"  gap from {utc_minute(state.gap_s[0])} to {utc_minute(state.gap_s[1])}")
     if state is not None and state.remark:
         lines.append(f"  {state.remark}")
     return lines

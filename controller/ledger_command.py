@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from controller.store import witness
 from controller.store.extract import check_extract, is_extract, write_extract
 from controller.store.ledger_check import Checked, check_file
 from controller.store.witness import Witness
+from controller.utc_text import utc_text
 
 WHOLE, BROKEN, COMPARED_WITH_NONE = 0, 1, 3
 """Exit codes of `verify`; 2 is a wrong command line or configuration, as everywhere."""
@@ -145,7 +145,7 @@ def utc(time_s: float | None) -> str:
         return "-"
     if time_s >= FOREVER_S:
         return "no end"
-    return datetime.datetime.fromtimestamp(time_s, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_text(time_s)
 
 
 def safe_name(event: str) -> str:

@@ -29,6 +29,7 @@ from controller.store.interval_csv import IntervalLayout, MeterUnit, parse
 from controller.store.meter import FILE_NAME, MeterStore
 from controller.store.plain import to_plain
 from controller.units import joules_to_kwh
+from controller.utc_text import utc_text
 
 MAX_FILE_BYTES = 256 << 20
 _AT_A_TIME = 50_000
@@ -95,7 +96,7 @@ def import_file(settings: Settings, options: ImportOptions) -> None:
         raise ConfigError(f"{options.file}: {error}") from error
     first_s, last_s = data.intervals[0][0], data.intervals[-1][1]
     rows = f"{len(data.intervals)} intervals of {data.interval_s / 60:g} min"
-    typer.echo(f"{rows} from {_utc(first_s)} to {_utc(last_s)}, {_kw_range(data.intervals)}")
+    typer.echo(f"{rows} from {utc_text(first_s)} to {utc_text(last_s)}, {_kw_range(data.intervals)}")
     asked_s = last_s - first_s
     missing_s = asked_s - len(data.intervals) * data.interval_s
     typer.echo(
@@ -128,7 +129,7 @@ def export(settings: Settings, options: ExportOptions) -> None:
     until_s = _seconds(options.until, now_s - now_s % step_s)
     from_s = _seconds(options.from_, until_s - _DAY_S)
     if from_s >= until_s:
-        raise ConfigError(f"--from {_utc(from_s)} is not before --until {_utc(until_s)}")
+        raise ConfigError(f"--from {utc_text(from_s)} is not before --until {utc_text(until_s)}")
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(_opened(settings))
         try:
@@ -149,16 +150,16 @@ def status(settings: Settings) -> None:
         if span is None:
             typer.echo(f"{store.path}: nothing was measured or imported yet")
             return
-        typer.echo(f"{store.path}: minutes from {_utc(span[0])} to {_utc(span[1])}")
+        typer.echo(f"{store.path}: minutes from {utc_text(span[0])} to {utc_text(span[1])}")
         typer.echo("day (UTC)   measured  mean kW  quality")
         until_s = span[1] + -span[1] % _DAY_S
         from_s = max(span[0] - span[0] % _DAY_S, until_s - _SHOWN_DAYS * _DAY_S)
         for mean in store.means(from_s, until_s, _DAY_S):
             power = "-" if mean.mean_w is None else f"{mean.mean_w / 1000:.2f}"
             quality = "-" if mean.quality is None else mean.quality.value
-            typer.echo(f"{_utc(mean.start_s)[:10]}  {mean.covered_frac:8.1%}  {power:>7}  {quality}")
+            typer.echo(f"{utc_text(mean.start_s)[:10]}  {mean.covered_frac:8.1%}  {power:>7}  {quality}")
         spans = store.event_spans()
-        typer.echo(f"{len(spans)} events" + (f", the last one from {_utc(spans[-1][0])}" if spans else ""))
+        typer.echo(f"{len(spans)} events" + (f", the last one from {utc_text(spans[-1][0])}" if spans else ""))
 
 
 def baseline(settings: Settings, options: BaselineOptions) -> None:
@@ -202,11 +203,11 @@ def row_of(mean: Mean) -> tuple[str, ...]:
     Energy is that of the time that was measured; what is missing is neither zero nor guessed.
     """
     if mean.mean_w is None or mean.quality is None:
-        return _utc(mean.start_s), _utc(mean.end_s), "", "", "", "0", "gap"
+        return utc_text(mean.start_s), utc_text(mean.end_s), "", "", "", "0", "gap"
     energy_kwh = joules_to_kwh(mean.mean_w * mean.length_s * mean.covered_frac)
     flag = "partial" if mean.covered_frac < 1.0 - 1e-6 else ""
     figures = f"{mean.mean_w:.3f}", f"{energy_kwh:.9f}", mean.quality.value, f"{mean.covered_frac:.6f}"
-    return _utc(mean.start_s), _utc(mean.end_s), *figures, flag
+    return utc_text(mean.start_s), utc_text(mean.end_s), *figures, flag
 
 
 def _write(out: TextIO, store: MeterStore, from_s: float, until_s: float, step_s: float) -> None:
@@ -269,10 +270,6 @@ def _seconds(time: datetime.datetime | None, otherwise_s: float) -> float:
     if time is None:
         return otherwise_s
     return (time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)).timestamp()
-
-
-def _utc(time_s: float) -> str:
-    return datetime.datetime.fromtimestamp(time_s, datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _kw_range(intervals: tuple[tuple[float, float, float], ...]) -> str:

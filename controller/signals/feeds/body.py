@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from controller.errors import SignalError
@@ -122,11 +122,6 @@ def seconds_of(moment: datetime, source: str, where: str) -> float:
     if found < 0:
         raise SignalError(source, f"{where} {moment.isoformat():.40} is not a time after 1970")
     return found
-
-
-def utc(time_s: float, form: str = "%Y-%m-%dT%H:%MZ") -> str:
-    """A time as publishers are asked for it."""
-    return datetime.fromtimestamp(time_s, UTC).strftime(form)
 
 
 def shown(value: Any) -> str:

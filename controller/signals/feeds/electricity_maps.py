@@ -15,10 +15,11 @@ from typing import Any
 
 from controller.errors import FeedRefused, SignalError
 from controller.model.grid import SeriesQuality
-from controller.signals.feeds.body import instant, json_of, listing, mapping, number, shown, utc
+from controller.signals.feeds.body import instant, json_of, listing, mapping, number, shown
 from controller.signals.feeds.outlook import Interval, Outlook, outlook, spans
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.units import KG_PER_MWH, USD_PER_MWH, Money
+from controller.utc_text import utc_minute
 
 URL = "https://api.electricitymaps.com/v3"
 _STEPS_S = {"5_minutes": 300.0, "15_minutes": 900.0, "hourly": 3600.0}
@@ -83,7 +84,7 @@ class DayAheadPrice:
         params = {"zone": self.zone}
         latest = await web.get(_ask(f"{self.url}/price-day-ahead/latest", params))
         from_s = now_s - now_s % _HOUR_S
-        window = {**params, "start": utc(from_s), "end": utc(from_s + _AHEAD_S)}
+        window = {**params, "start": utc_minute(from_s), "end": utc_minute(from_s + _AHEAD_S)}
         forecast, remark = await _if_in_plan(web, _ask(f"{self.url}/price-day-ahead/forecast", window))
         return parse_price(latest, forecast, now_s, self, remark)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.errors import SignalError
-from controller.signals.feeds.body import json_of, listing, mapping, number, one_line, shown, utc
+from controller.signals.feeds.body import json_of, listing, mapping, number, one_line, shown
 from controller.signals.feeds.outlook import Interval, Outlook, outlook, spans
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.units import USD_PER_MWH, Money
+from controller.utc_text import utc_text
 
 _DAY_S = 86_400.0
 
@@ -36,7 +37,7 @@ class EnergyCharts:
         Raises:
             SignalError: nothing that can be used.
         """
-        days = {"start": utc(now_s - _DAY_S, "%Y-%m-%d"), "end": utc(now_s + 2 * _DAY_S, "%Y-%m-%d")}
+        days = {"start": utc_text(now_s - _DAY_S, "%Y-%m-%d"), "end": utc_text(now_s + 2 * _DAY_S, "%Y-%m-%d")}
         ask = Ask(f"{self.url}/price", {"bzn": self.zone, **days}, is_repeated=True)
         return parse(await web.get(ask), now_s, self)
 

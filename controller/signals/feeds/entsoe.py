@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.errors import SignalError
-from controller.signals.feeds.body import instant, number, one_line, shown, utc
+from controller.signals.feeds.body import instant, number, one_line, shown
 from controller.signals.feeds.outlook import MAX_INTERVALS, Interval, Outlook, outlook
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.safe_xml import Element, read_xml
 from controller.signals.feeds.units import USD_PER_MWH, Money
+from controller.utc_text import utc_text
 
 _DAY_S = 86_400.0
 _RESOLUTION = re.compile(r"P(?:(?P<days>\d)D)?(?:T(?:(?P<hours>\d{1,2})H)?(?:(?P<minutes>\d{1,4})M)?)?")
@@ -56,8 +57,8 @@ class EntsoePrices:
             "contract_MarketAgreement.type": "A01",
             "in_Domain": self.zone,
             "out_Domain": self.zone,
-            "periodStart": utc(midnight_s - _DAY_S, "%Y%m%d%H%M"),
-            "periodEnd": utc(midnight_s + 2 * _DAY_S, "%Y%m%d%H%M"),
+            "periodStart": utc_text(midnight_s - _DAY_S, "%Y%m%d%H%M"),
+            "periodEnd": utc_text(midnight_s + 2 * _DAY_S, "%Y%m%d%H%M"),
         }
         body = await web.get(Ask(self.url, params, secret_param="securityToken", is_repeated=True))
         return parse(body, now_s, self)

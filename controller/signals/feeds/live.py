@@ -14,8 +14,8 @@ from enum import StrEnum
 from controller.errors import SignalError
 from controller.model.grid import Series
 from controller.model.observation import Missing
-from controller.signals.feeds.body import utc
 from controller.signals.feeds.outlook import LOOKAHEAD_S, Outlook, revised
+from controller.utc_text import utc_minute
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class LiveFeed:
             if not rules.least <= one.value <= rules.most:
                 raise SignalError(
                     self.source,
-                    f"{one.value:.6g} {told.unit} from {utc(one.start_s)} on is not within {rules.least:g} .. "
+                    f"{one.value:.6g} {told.unit} from {utc_minute(one.start_s)} on is not within {rules.least:g} .. "
                     f"{rules.most:g}: is the unit right? Where it is, widen least and most",
                 )
         if self._error is not None:
@@ -153,7 +153,7 @@ class LiveFeed:
             )
         series = self._outlook.series(now_s, self._lookahead_s)
         if series is None:
-            return Missing(self.name, f"{self.source}: nothing is told of {utc(now_s)}{self._because()}", now_s)
+            return Missing(self.name, f"{self.source}: nothing is told of {utc_minute(now_s)}{self._because()}", now_s)
         return series
 
     def state(self, now_s: float) -> FeedState:

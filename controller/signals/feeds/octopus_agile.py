@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from controller.errors import SignalError
-from controller.signals.feeds.body import instant, json_of, listing, mapping, number, utc
+from controller.signals.feeds.body import instant, json_of, listing, mapping, number
 from controller.signals.feeds.outlook import LOOKAHEAD_S, Interval, Outlook, outlook
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.units import USD_PER_MWH, Money
+from controller.utc_text import utc_minute
 
 MAX_PAGES = 8
 _TARIFF = re.compile(r"E-[12]R-(?P<product>[A-Z0-9-]{1,60})-[A-P]")
@@ -50,7 +51,7 @@ class OctopusAgile:
         """
         path = f"/v1/products/{product_of(self.tariff)}/electricity-tariffs/{self.tariff}/standard-unit-rates/"
         from_s = now_s - now_s % _HALF_HOUR_S
-        ask = Ask(f"{self.url}{path}", {"period_from": utc(from_s), "page_size": "200"}, is_repeated=True)
+        ask = Ask(f"{self.url}{path}", {"period_from": utc_minute(from_s), "page_size": "200"}, is_repeated=True)
         bodies: list[bytes] = []
         while True:
             bodies.append(await web.get(ask))

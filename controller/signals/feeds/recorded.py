@@ -19,6 +19,7 @@ from pathlib import Path
 from controller.errors import ConfigError
 from controller.model.grid import Series, SeriesQuality
 from controller.model.observation import Missing
+from controller.utc_text import utc_minute
 
 MAX_ROWS = 2_000_000
 BUNDLED_DATA = Path(__file__).parents[2] / "simulation" / "data"
@@ -88,8 +89,8 @@ class ReplayFeed:
         )
         if self._index_at(replay.data_start_s) is None:
             raise ConfigError(
-                f"{path}: holds nothing at data_start {_utc(replay.data_start_s)}; choose a time within "
-                f"{_utc(self._starts_s[0])} .. {_utc(self._starts_s[-1] + self._step_s)} and outside its gaps"
+                f"{path}: holds nothing at data_start {utc_minute(replay.data_start_s)}; choose a time within "
+                f"{utc_minute(self._starts_s[0])} .. {utc_minute(self._starts_s[-1] + self._step_s)} and outside its gaps"
             )
 
     def read(self, now_s: float) -> Series | Missing:
@@ -100,7 +101,9 @@ class ReplayFeed:
         if first is None:
             last_s = self._starts_s[-1] + self._step_s
             return Missing(
-                self._name, f"the recording has no value at {_utc(now_data_s)}; it ends {_utc(last_s)}", now_s
+                self._name,
+                f"the recording has no value at {utc_minute(now_data_s)}; it ends {utc_minute(last_s)}",
+                now_s,
             )
         until_s = replay.to_data_s(now_s + replay.lookahead_s)
         if self._forecasts:
@@ -214,7 +217,3 @@ def _value(text: str, where: str) -> float:
     if not math.isfinite(value):
         raise ConfigError(f"{where}: {text!r:.40} is not a finite number")
     return value
-
-
-def _utc(time_s: float) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.model.grid import SeriesQuality
-from controller.signals.feeds.body import instant, json_of, listing, mapping, number, utc
+from controller.signals.feeds.body import instant, json_of, listing, mapping, number
 from controller.signals.feeds.outlook import Interval, Outlook, outlook
 from controller.signals.feeds.provider import Ask, Web
 from controller.signals.feeds.units import KG_PER_MWH
+from controller.utc_text import utc_minute
 
 _HALF_HOUR_S = 1800.0
 
@@ -45,7 +46,7 @@ class UkCarbon:
             SignalError: nothing that can be used.
         """
         # One minute into the half hour: asked from its first instant, the one before it would come too.
-        ahead = f"intensity/{utc(now_s - now_s % _HALF_HOUR_S + 60.0)}/fw48h"
+        ahead = f"intensity/{utc_minute(now_s - now_s % _HALF_HOUR_S + 60.0)}/fw48h"
         if self.postcode is not None:
             ahead = f"regional/{ahead}/postcode/{self.postcode}"
         elif self.region is not None:

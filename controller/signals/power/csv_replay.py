@@ -18,6 +18,7 @@ from controller.errors import ConfigError
 from controller.model.observation import Missing, Quality, Reading
 from controller.signals.feeds import Replay
 from controller.signals.power.source import GpuReadings
+from controller.utc_text import utc_text
 
 MAX_ROWS = 5_000_000
 _SITE = "site"
@@ -60,8 +61,8 @@ class _Recording:
         start_s = first_s if times.data_start_s is None else times.data_start_s
         if not first_s <= start_s <= last_s:
             raise ConfigError(
-                f"{path}: holds nothing at data_start {_utc(start_s)}; choose a time within {_utc(first_s)} .. "
-                f"{_utc(last_s)}"
+                f"{path}: holds nothing at data_start {utc_text(start_s)}; choose a time within {utc_text(first_s)} .. "
+                f"{utc_text(last_s)}"
             )
         self._replay = Replay(started_at_s, start_s, times.speed)
 
@@ -70,7 +71,7 @@ class _Recording:
         data_s = self._replay.to_data_s(now_s)
         index = bisect_right(self._starts_s[uuid], data_s) - 1
         if index < 0:
-            return Missing(self.path.name, f"{uuid}: the recording begins later than {_utc(data_s)}", now_s)
+            return Missing(self.path.name, f"{uuid}: the recording begins later than {utc_text(data_s)}", now_s)
         row = self.rows[uuid][index]
         observed_at_s = min(now_s, self._replay.to_wall_s(row.at_s))
         return Reading(row.power_w, row.energy_j, observed_at_s, f"recording {self.path.name}", Quality.EMULATED)
@@ -166,7 +167,3 @@ def _number(text: str | None, where: str) -> float:
     if not math.isfinite(value):
         raise ConfigError(f"{where} {text!r:.40} is not a finite number")
     return value
-
-
-def _utc(time_s: float) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
