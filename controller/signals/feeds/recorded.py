@@ -90,7 +90,8 @@ class ReplayFeed:
         if self._index_at(replay.data_start_s) is None:
             raise ConfigError(
                 f"{path}: holds nothing at data_start {utc_minute(replay.data_start_s)}; choose a time within "
-                f"{utc_minute(self._starts_s[0])} .. {utc_minute(self._starts_s[-1] + self._step_s)} and outside its gaps"
+                f"{utc_minute(self._starts_s[0])} .. {utc_minute(self._starts_s[-1] + self._step_s)} and outside its "
+                "gaps"
             )
 
     def read(self, now_s: float) -> Series | Missing:
