@@ -6,13 +6,10 @@ Each report is kept in one transaction with the mark up to which its descriptor'
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from controller.errors import StoreError
+from controller.store.sqlite_file import SharedTables, Tables, transaction
 
 FILE_NAME = "openadr-reports.sqlite"
 VERSION = 1
@@ -31,7 +28,6 @@ CREATE TABLE IF NOT EXISTS marks (
   PRIMARY KEY (vtn, event_id, line));
 """
 _HEARD = "heard"
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +58,7 @@ class ReportQueue:
             StoreError: it cannot be opened, or is no queue of this version.
         """
         self.path = path
-        self._guard = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise StoreError(f"{path}: is of version {version}, this one reads {VERSION}; move it away")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: not usable for reports: {error}; move it away") from error
+        self._tables = SharedTables(path, Tables(_SCHEMA, VERSION, "for reports"))
 
     def heard_s(self, vtn: str, event_id: str, heard_s: float) -> float:
         """When an event was first heard of, by any process; `heard_s` where it is now.
@@ -89,7 +73,7 @@ class ReportQueue:
             db.execute(insert, (vtn, event_id, _HEARD, heard_s))
             return float(db.execute(select, (vtn, event_id, _HEARD)).fetchone()[0])
 
-        return self._with(ask)
+        return self._tables.ask(ask)
 
     def mark(self, vtn: str, event_id: str, line: str) -> int:
         """Number of the last report of a descriptor that was made; -1 before the first.
@@ -98,7 +82,7 @@ class ReportQueue:
             StoreError: the file cannot be used.
         """
         select = "SELECT number FROM marks WHERE vtn = ? AND event_id = ? AND line = ?"
-        row = self._with(lambda db: db.execute(select, (vtn, event_id, line)).fetchone())
+        row = self._tables.ask(lambda db: db.execute(select, (vtn, event_id, line)).fetchone())
         return -1 if row is None else int(row[0])
 
     def put(self, vtn: str, report: tuple[str, str, str], mark: tuple[str, int], now_s: float) -> int:
@@ -124,18 +108,12 @@ class ReportQueue:
         )
 
         def write(db: sqlite3.Connection) -> int:
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(db):
                 db.execute(upsert, (vtn, event_id, name, body, now_s))
                 db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)", (vtn, event_id, *mark, now_s))
-                gone = _trimmed(db, vtn, now_s)
-                db.execute("COMMIT")
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            return gone
+                return _trimmed(db, vtn, now_s)
 
-        return self._with(write)
+        return self._tables.ask(write)
 
     def body(self, vtn: str, event_id: str, name: str) -> str | None:
         """JSON of a report that is kept, sent or not; None without one.
@@ -144,7 +122,7 @@ class ReportQueue:
             StoreError: the file cannot be used.
         """
         select = "SELECT body FROM reports WHERE vtn = ? AND event_id = ? AND name = ?"
-        row = self._with(lambda db: db.execute(select, (vtn, event_id, name)).fetchone())
+        row = self._tables.ask(lambda db: db.execute(select, (vtn, event_id, name)).fetchone())
         return None if row is None else str(row[0])
 
     def waiting(self, vtn: str, most: int) -> tuple[Waiting, ...]:
@@ -157,7 +135,7 @@ class ReportQueue:
             "SELECT number, event_id, name, body, is_tried, report_id FROM reports "
             "WHERE vtn = ? AND sent_s IS NULL ORDER BY number LIMIT ?"
         )
-        rows = self._with(lambda db: db.execute(select, (vtn, most)).fetchall())
+        rows = self._tables.ask(lambda db: db.execute(select, (vtn, most)).fetchall())
         return tuple(
             Waiting(n, event_id, name, body, bool(tried), told) for n, event_id, name, body, tried, told in rows
         )
@@ -169,7 +147,7 @@ class ReportQueue:
             StoreError: the file cannot be used.
         """
         select = "SELECT COUNT(*) FROM reports WHERE vtn = ? AND sent_s IS NULL"
-        return int(self._with(lambda db: db.execute(select, (vtn,)).fetchone())[0])
+        return int(self._tables.ask(lambda db: db.execute(select, (vtn,)).fetchone())[0])
 
     def tried(self, waiting: Waiting) -> None:
         """A report is about to be sent: from now on the VTN may have it.
@@ -177,7 +155,7 @@ class ReportQueue:
         Raises:
             StoreError: the file cannot be used.
         """
-        self._with(lambda db: db.execute("UPDATE reports SET is_tried = 1 WHERE number = ?", (waiting.number,)))
+        self._tables.ask(lambda db: db.execute("UPDATE reports SET is_tried = 1 WHERE number = ?", (waiting.number,)))
 
     def sent(self, waiting: Waiting, report_id: str | None, now_s: float) -> None:
         """The VTN has taken it, or refused it for good; one that was changed meanwhile goes on waiting.
@@ -189,19 +167,11 @@ class ReportQueue:
             "UPDATE reports SET report_id = COALESCE(?, report_id), "
             "sent_s = CASE WHEN body = ? THEN ? ELSE NULL END WHERE number = ?"
         )
-        self._with(lambda db: db.execute(update, (report_id, waiting.body, now_s, waiting.number)))
+        self._tables.ask(lambda db: db.execute(update, (report_id, waiting.body, now_s, waiting.number)))
 
     def close(self) -> None:
         """Close the file."""
-        with self._guard:
-            self._db.close()
-
-    def _with(self, ask: Callable[[sqlite3.Connection], Result]) -> Result:
-        with self._guard:
-            try:
-                return ask(self._db)
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: {error}; see that its disk has room and is sound") from error
+        self._tables.close()
 
 
 def _trimmed(db: sqlite3.Connection, vtn: str, now_s: float) -> int:

@@ -7,7 +7,6 @@ that the oldest remaining one follows. One process writes at a time, by a lock o
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import sqlite3
@@ -20,6 +19,7 @@ from typing import IO, Any, Protocol
 from controller.errors import StoreError
 from controller.store.chain import FORMAT, FORMATS, GENESIS, TRIM_KIND, Head, chain
 from controller.store.ledger_check import Verdict, check, head_of, verify_file
+from controller.store.sqlite_file import transaction
 
 __all__ = ["Head", "Journal", "Ledger", "Record", "Retention", "chain", "verify_file"]
 
@@ -178,7 +178,7 @@ class Ledger:
         row = self._db.execute("SELECT hash FROM records WHERE sequence = ?", (up_to,)).fetchone()
         if row is None:
             return
-        with _transaction(self._db):
+        with transaction(self._db):
             last = self._append(TRIM_KIND, now_s, canonical({"up_to": up_to, "hash": row[0], "reason": reason}, ""))
             self._db.execute("UPDATE trimmed SET sequence = ?, hash = ?", (up_to, row[0]))
             self._db.execute("DELETE FROM records WHERE sequence <= ?", (up_to,))
@@ -260,14 +260,3 @@ def _select(db: sqlite3.Connection, kind: str | None, last: int | None) -> Itera
     )
     for sequence, time_s, row_kind, payload in rows:
         yield Record(sequence, time_s, row_kind, json.loads(payload))
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

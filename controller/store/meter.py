@@ -11,9 +11,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from controller.errors import StoreError
 from controller.model.meter import Mean
@@ -21,14 +20,13 @@ from controller.model.observation import Quality
 from controller.store import meter_file
 from controller.store.meter_file import ImportOutcome, MeterWriter, Retention, Taken
 from controller.store.meter_reader import read_means
+from controller.store.sqlite_file import SharedTables, open_tables
 
 FILE_NAME = "meter.sqlite"
 MAX_WAITING = 900
 MAX_W = 1e10
 _CLOSE_S = 10.0
 _EVENT = "INSERT INTO events VALUES (?1, ?2, ?3) ON CONFLICT (event_id) DO UPDATE SET start_s = ?2, end_s = max(?2, ?3)"
-
-Result = TypeVar("Result")
 
 
 class MeterStore:
@@ -42,9 +40,8 @@ class MeterStore:
         """
         self.path = path
         self.dropped = 0
-        self._db = meter_file.connect(path)
-        self._guard = threading.Lock()
-        self._writing = meter_file.connect(path)
+        self._tables = SharedTables(path, meter_file.TABLES)
+        self._writing = open_tables(path, meter_file.TABLES)
         self._writer = MeterWriter(self._writing, retention or Retention())
         self._waiting: deque[Taken] = deque()
         self._changed = threading.Condition()
@@ -89,7 +86,7 @@ class MeterStore:
         Raises:
             StoreError: the interval is none, too long for its step, or could not be read.
         """
-        return self._with(lambda db: read_means(db, from_s, until_s, step_s))
+        return self._tables.ask(lambda db: read_means(db, from_s, until_s, step_s))
 
     def span_s(self) -> tuple[float, float] | None:
         """First and last time of which there is a minute; None of an empty store.
@@ -97,7 +94,7 @@ class MeterStore:
         Raises:
             StoreError: it could not be read.
         """
-        first, last = self._with(lambda db: db.execute("SELECT MIN(minute), MAX(minute) FROM minutes").fetchone())
+        first, last = self._tables.ask(lambda db: db.execute("SELECT MIN(minute), MAX(minute) FROM minutes").fetchone())
         return None if first is None else (60.0 * first, 60.0 * (last + 1))
 
     def import_means(
@@ -108,7 +105,7 @@ class MeterStore:
         Raises:
             StoreError: nothing of it was written.
         """
-        return self._with(lambda db: meter_file.write_imported(db, intervals, quality, replaces=replaces))
+        return self._tables.ask(lambda db: meter_file.write_imported(db, intervals, quality, replaces=replaces))
 
     def mark_event(self, event_id: str, start_s: float, end_s: float) -> None:
         """Note when an event was in force; of one that is noted again, the later note holds.
@@ -116,7 +113,7 @@ class MeterStore:
         Raises:
             StoreError: it could not be written.
         """
-        self._with(lambda db: db.execute(_EVENT, (event_id, start_s, end_s)))
+        self._tables.ask(lambda db: db.execute(_EVENT, (event_id, start_s, end_s)))
 
     def event_spans(self) -> tuple[tuple[float, float], ...]:
         """When events were in force, (start, end).
@@ -124,7 +121,7 @@ class MeterStore:
         Raises:
             StoreError: it could not be read.
         """
-        rows = self._with(lambda db: db.execute("SELECT start_s, end_s FROM events ORDER BY start_s").fetchall())
+        rows = self._tables.ask(lambda db: db.execute("SELECT start_s, end_s FROM events ORDER BY start_s").fetchall())
         return tuple((start_s, end_s) for start_s, end_s in rows)
 
     def freeze(self, call: str, start_s: float, body: str) -> None:
@@ -134,7 +131,7 @@ class MeterStore:
             StoreError: it could not be written.
         """
         kept = "INSERT OR REPLACE INTO baselines VALUES (?, ?, ?)"
-        self._with(lambda db: db.execute(kept, (call, start_s, body)))
+        self._tables.ask(lambda db: db.execute(kept, (call, start_s, body)))
 
     def frozen(self, call: str) -> str | None:
         """The baseline that is kept of a call, None without one.
@@ -142,7 +139,7 @@ class MeterStore:
         Raises:
             StoreError: it could not be read.
         """
-        row = self._with(lambda db: db.execute("SELECT body FROM baselines WHERE call = ?", (call,)).fetchone())
+        row = self._tables.ask(lambda db: db.execute("SELECT body FROM baselines WHERE call = ?", (call,)).fetchone())
         return None if row is None else str(row[0])
 
     def close(self) -> None:
@@ -151,15 +148,7 @@ class MeterStore:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join(_CLOSE_S)
-        with self._guard:
-            self._db.close()
-
-    def _with(self, ask: Callable[[sqlite3.Connection], Result]) -> Result:
-        with self._guard:
-            try:
-                return ask(self._db)
-            except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: {error}; see that its disk has room and is sound") from error
+        self._tables.close()
 
     def _write_on(self) -> None:
         try:

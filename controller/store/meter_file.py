@@ -11,11 +11,10 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from controller.errors import StoreError
 from controller.model.meter import TRUST
 from controller.model.observation import Quality
+from controller.store.sqlite_file import Tables, transaction
 
 VERSION = 1
 MAX_TIME_S = 1e11
@@ -34,6 +33,7 @@ CREATE TABLE IF NOT EXISTS minutes (
 CREATE TABLE IF NOT EXISTS events (event_id TEXT PRIMARY KEY, start_s REAL NOT NULL, end_s REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS baselines (call TEXT PRIMARY KEY, start_s REAL NOT NULL, body TEXT NOT NULL);
 """
+TABLES = Tables(_SCHEMA, VERSION, "as a meter store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +53,6 @@ class Retention:
     minutes_days: int = 430
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the file, which is made where there is none.
-
-    Raises:
-        StoreError: it cannot be opened, is of another version, or is no meter store.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{path}: cannot be opened: {error}; choose another controller.data_dir") from error
-    try:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            raise StoreError(f"{path}: is of version {version}, this one reads {VERSION}; move it away")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {VERSION}")
-    except (sqlite3.Error, StoreError) as error:
-        db.close()
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"{path}: not usable as a meter store: {error}; move it away") from error
-    return db
-
-
 class MeterWriter:
     """Writes looks in their order; not safe to call from several threads."""
 
@@ -95,13 +68,11 @@ class MeterWriter:
             sqlite3.Error: nothing of it was written.
         """
         last, minute = self._last, self._minute
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            for look in looks:
-                self._take(look)
-            self._db.execute("COMMIT")
+            with transaction(self._db):
+                for look in looks:
+                    self._take(look)
         except BaseException:
-            self._db.execute("ROLLBACK")
             self._last, self._minute = last, minute
             raise
         if self._minute != minute and self._last is not None:
@@ -185,8 +156,7 @@ def write_imported(
     """
     rank, written, asked = TRUST.index(quality), 0, 0
     guard = "" if replaces else "WHERE origin = 1"
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for start_s, end_s, mean_w in intervals:
             rows = [(minute, mean_w * 60.0, 60.0, rank) for minute in range(int(start_s // 60), int(end_s // 60))]
             asked += len(rows)
@@ -195,10 +165,6 @@ def write_imported(
                 f"energy_j = ?2, covered_s = ?3, quality = ?4, origin = 1 {guard}",
                 rows,
             ).rowcount
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
     return ImportOutcome(written, asked - written)
 
 

@@ -12,8 +12,8 @@ from controller.model.programme import BaselineMethod, BaselineRule, Programme
 from controller.store.baselines import MeterBaselines
 from controller.store.meter import MeterStore
 from tests.fakes.controller_parts import observation, reading
+from tests.fakes.metered import T0
 
-T0 = 1_700_000_040.0
 PROGRAMMES = {
     "operator": Programme("operator"),
     "ten": Programme("ten", baseline=BaselineRule(BaselineMethod.TEN_OF_TEN)),

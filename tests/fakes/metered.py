@@ -10,6 +10,8 @@ from controller.model.meter import Mean
 from controller.model.observation import Quality
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+T0 = 1_700_000_040.0
+"""A whole minute."""
 
 
 def at(text: str, zone: ZoneInfo = LOS_ANGELES) -> float:

@@ -12,9 +12,10 @@ import pytest
 from controller.errors import StoreError
 from controller.model.observation import Quality
 from controller.store.meter import MAX_WAITING, MeterStore
-from controller.store.meter_file import Retention, connect
+from controller.store.meter_file import TABLES, Retention
+from controller.store.sqlite_file import open_tables
+from tests.fakes.metered import T0
 
-T0 = 1_700_000_040.0
 TAKING = """
 import sys
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_a_process_that_is_killed_loses_at_most_the_look_under_way(tmp_path):
                     break
             taking.send_signal(signal.SIGKILL)
             second = max([second, *(int(line) for line in taking.stdout if line.endswith("\n"))])
-        with contextlib.closing(connect(file)) as db:
+        with contextlib.closing(open_tables(file, TABLES)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             last = db.execute("SELECT MAX(second) FROM seconds").fetchone()[0] - int(T0)
             (count,) = db.execute("SELECT COUNT(*) FROM seconds").fetchone()

@@ -2,19 +2,9 @@ import sqlite3
 
 import pytest
 
-from controller.errors import StoreError
 from controller.model.observation import Quality
-from controller.store.meter_file import HOLD_S, MeterWriter, Retention, Taken, connect, write_imported
-
-T0 = 1_700_000_040.0
-"""A whole minute."""
-
-
-@pytest.fixture
-def db(tmp_path):
-    opened = connect(tmp_path / "meter.sqlite")
-    yield opened
-    opened.close()
+from controller.store.meter_file import HOLD_S, MeterWriter, Retention, Taken, write_imported
+from tests.fakes.metered import T0
 
 
 def looks(*parts, quality=Quality.DIRECT):
@@ -119,18 +109,3 @@ def test_imports_leave_alone_what_was_measured_unless_told(db):
     assert minutes(db)[0] == (100.0, 1.0)
     assert write_imported(db, [(T0, T0 + 900.0, 70.0)], Quality.DIRECT, replaces=True).written == 15
     assert minutes(db)[0] == (70.0 * 60, 60.0)
-
-
-def test_a_file_that_is_none_is_refused_with_the_remedy(tmp_path):
-    file = tmp_path / "meter.sqlite"
-    file.write_text("no database, but long enough to be looked at as one" * 20)
-    with pytest.raises(StoreError, match="move it away"):
-        connect(file)
-
-
-def test_another_version_is_refused(tmp_path):
-    db = connect(tmp_path / "meter.sqlite")
-    db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(StoreError, match="version 99"):
-        connect(tmp_path / "meter.sqlite")

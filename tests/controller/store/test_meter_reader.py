@@ -3,17 +3,9 @@ import pytest
 from controller.errors import StoreError
 from controller.model.meter import Mean
 from controller.model.observation import Quality
-from controller.store.meter_file import MeterWriter, Retention, Taken, connect, write_imported
+from controller.store.meter_file import MeterWriter, Retention, Taken, write_imported
 from controller.store.meter_reader import MAX_MEANS, read_means
-
-T0 = 1_700_000_040.0
-
-
-@pytest.fixture
-def db(tmp_path):
-    opened = connect(tmp_path / "meter.sqlite")
-    yield opened
-    opened.close()
+from tests.fakes.metered import T0
 
 
 def fill(db, *spans, quality=Quality.DIRECT):
