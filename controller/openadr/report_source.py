@@ -94,12 +94,7 @@ class LiveSource:
     def measured(
         self, inputs: ReportInputs, event_source: tuple[str, str, str], span_s: tuple[float, float]
     ) -> ReportInputs:
-        """The same with power and baseline of a span; called in another thread.
-
-        Args:
-            inputs: of `present`.
-            event_source: source of the event's calls, its id, and the programme.
-            span_s: start and end.
+        """What `ReportSource` wants of it, from the meter store and the baselines that are kept.
 
         Raises:
             StoreError: the files cannot be read.
