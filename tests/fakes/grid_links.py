@@ -21,13 +21,14 @@ from typing import Any
 import yaml
 
 from controller.demo.meter import gpus_energy_j
+from tests.fakes.site_meter import PUE
 from tests.fakes.system import System, get, laptop_on_free_ports
 from tests.fakes.vtn.process import VtnProcess
+from tests.fakes.vtn.section import openadr_section
 from tests.fakes.vtn.server import interval
 
 LIMIT_W = 7_000.0
 DEFAULT_LIMIT_W = 6_500.0
-PUE = 1.2
 TOLERANCE_FRAC = 0.02
 """Of a mean over a settlement interval: what the emulator's steps and two looks that are not in step make."""
 SETTLEMENT_S = 3.0
@@ -193,24 +194,14 @@ class GridSite:
 
 def terms(vtn: VtnProcess, folder: Path) -> Callable[[dict[str, Any]], None]:
     """Sections of the file that have the controller follow the VTN once a second."""
-    (folder / "secret").write_text("ven-secret\n")
+    openadr = openadr_section(vtn.url, folder)
 
     def change(document: dict[str, Any]) -> None:
         level = {"at_most_w": LIMIT_W}
         document["programmes"] = {
             "dr": {"default_limit_w": DEFAULT_LIMIT_W, "hold_s": 5, "ramp_s": 15, "levels": {1: level}}
         }
-        document["openadr"] = [
-            {
-                "name": "utility",
-                "url": vtn.url,
-                "programmes": {"shed": "dr"},
-                "client_id": "ven-1",
-                "client_secret_file": str(folder / "secret"),
-                "ven_name": "site-1",
-                "poll_s": 1,
-            }
-        ]
+        document["openadr"] = openadr
         document["controller"] |= {"tick_s": 1, "table_ttl_s": 10}
         document["plan"] |= {"warmup_s": 3, "slow_interval_s": 5}
         document["table"]["poll_interval_s"] = 0.5

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
 
-from controller.signals.prometheus_text import parse
-from tests.fakes.grid_links import LIMIT_W, PUE, GridSite, site_in_event
+from tests.fakes.grid_links import LIMIT_W, GridSite, site_in_event
 from tests.fakes.prometheus import running_prometheus
-from tests.fakes.system import free_ports
+from tests.fakes.site_meter import SiteMeter, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
-
-
-class SiteMeter:
-    """An emulated meter: what the emulated GPUs draw at the metering point, or what `says` instead."""
-
-    def __init__(self) -> None:
-        self.emulator = ""
-        self.says: str | None = None
-
-    async def metrics(self, _: web.Request) -> web.Response:
-        if self.says is not None:
-            return web.Response(text=f"site_meter_watts {self.says}\n")
-        async with aiohttp.ClientSession() as session, session.get(f"{self.emulator}/metrics") as answer:
-            gpus_w = sum(sample.value for sample in parse(await answer.text(), {"DCGM_FI_DEV_POWER_USAGE"}))
-        return web.Response(text=f"site_meter_watts {PUE * gpus_w}\n")
-
-
-@contextlib.asynccontextmanager
-async def served(meter: SiteMeter) -> AsyncIterator[str]:
-    (port,) = free_ports(1)
-    app = web.Application()
-    app.router.add_get("/metrics", meter.metrics)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield f"http://127.0.0.1:{port}/metrics"
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_limit_is_kept_without_the_meter_and_whatever_it_says(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.system import System, laptop_on_free_ports
+from tests.fakes.vtn.section import openadr_section
 from tests.fakes.vtn.server import FakeVtn, fake_vtn, interval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
@@ -20,21 +21,11 @@ WAIT_S = 60.0
 
 def follows(vtn: FakeVtn, folder: Path) -> Any:
     """Sections of a file that has a controller follow the VTN once a second."""
-    (folder / "secret").write_text("ven-secret\n")
+    openadr = openadr_section(vtn.url, folder)
 
     def change(document: dict[str, Any]) -> None:
         document["programmes"] = {"dr": {"default_limit_w": 5000, "hold_s": 5, "levels": {1: {"at_most_w": 9000}}}}
-        document["openadr"] = [
-            {
-                "name": "utility",
-                "url": vtn.url,
-                "programmes": {"shed": "dr"},
-                "client_id": "ven-1",
-                "client_secret_file": str(folder / "secret"),
-                "ven_name": "site-1",
-                "poll_s": 1,
-            }
-        ]
+        document["openadr"] = openadr
         document["signals"]["price_usd_per_mwh"] = {"kind": "openadr", "vtn": "utility"}
 
     return change

@@ -6,58 +6,27 @@ GPUs and the site's meter are emulated; agents, controller, emulator and prometh
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
-from aiohttp import web
 
-from controller.signals.prometheus_text import parse
 from tests.fakes.agent_process import agent_process
 from tests.fakes.nvml import stub as nvml
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 from tests.fakes.prometheus import running_prometheus
+from tests.fakes.site_meter import PUE, SiteMeter, served
 from tests.fakes.system import ROOT, System, free_ports, get, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 
 RULES = ROOT / "deploy" / "prometheus" / "wattroute-controller.rules.yaml"
-PUE = 1.2
-
-
-class SiteMeter:
-    """An emulated meter: `factor` times what the emulated GPUs draw, at the metering point."""
-
-    def __init__(self, emulator: str) -> None:
-        self.emulator = emulator
-        self.factor = 1.0
-
-    async def metrics(self, _: web.Request) -> web.Response:
-        async with aiohttp.ClientSession() as session, session.get(f"{self.emulator}/metrics") as answer:
-            text = await answer.text()
-        gpus_w = sum(sample.value for sample in parse(text, {"DCGM_FI_DEV_POWER_USAGE"}))
-        return web.Response(text=f"site_meter_watts {self.factor * PUE * gpus_w}\n")
-
-
-@contextlib.asynccontextmanager
-async def served(meter: SiteMeter, port: int) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_get("/metrics", meter.metrics)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield f"http://127.0.0.1:{port}/metrics"
-    finally:
-        await runner.cleanup()
 
 
 def state(system: System) -> dict[str, Any]:
@@ -93,7 +62,6 @@ def alert(name: str) -> str:
 
 
 async def test_a_meter_ten_percent_below_the_gpus_raises_the_alarm_and_the_higher_counts(tmp_path: Path):
-    (meter_port,) = free_ports(1)
     signals: dict[str, Any] = {"power_ladder": {"site_conflict_frac": 0.05, "alarm_after_s": 2, "hold_s": 2}}
 
     def change(document: dict[str, Any]) -> None:
@@ -102,7 +70,7 @@ async def test_a_meter_ten_percent_below_the_gpus_raises_the_alarm_and_the_highe
     with running(tmp_path, "emulate", change=change) as system:
         meter = SiteMeter(system.emulator)
         async with (
-            served(meter, meter_port) as address,
+            served(meter) as address,
             running_prometheus(tmp_path, address, f"{system.api}/metrics") as server,
         ):
             source = {"kind": "promql", "url": server.url, "power_query": "site_meter_watts[30s]", "unit": "W"}
