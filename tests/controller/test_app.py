@@ -20,6 +20,8 @@ from controller.signals.feeds import ConstantFeed
 from controller.store.ledger import Ledger, verify_file
 from controller.store.meter import FILE_NAME as METER_NAME
 from controller.store.meter import MeterStore
+from controller.store.meter_file import TABLES
+from controller.store.sqlite_file import open_tables
 from controller.tick import Mode, TickPolicy
 from router.contract import ClassId, Precision
 from tests.fakes.assembled import BUILT_IN, NoPlanner, assembled, eventually, serving
@@ -247,7 +249,8 @@ async def test_the_sites_power_is_kept_second_by_second(tmp_path):
     with contextlib.closing(MeterStore(tmp_path / METER_NAME)) as store:
         now_s = SystemClock().wall_s()
         (mean,) = store.means(now_s - 60.0, now_s, 60.0)
-        rows = store._db.execute("SELECT power_w FROM seconds").fetchall()
+    with contextlib.closing(open_tables(tmp_path / METER_NAME, TABLES)) as db:
+        rows = db.execute("SELECT power_w FROM seconds").fetchall()
     assert mean.mean_w is None
     assert rows
     assert {power_w for (power_w,) in rows} == {None}
