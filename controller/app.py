@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -19,6 +18,7 @@ from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
 from controller.actuators.webhooks import Webhooks
+from controller.background import in_background
 from controller.capability_desk import opened_capability
 from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
@@ -189,8 +189,8 @@ async def assemble(
             on_change=runner.hasten,
         )
         telemetry.take_quality(quality.report())
-        sending = asyncio.get_running_loop().create_task(CanaryTask(site, canary, options.canary.options).run())
-        stack.push_async_callback(_end, sending)
+        sending = CanaryTask(site, canary, options.canary.options).run()
+        await stack.enter_async_context(in_background(sending, "canaries"))
         feeds = (price_usd_per_mwh, carbon_kg_per_mwh)
         known = Known(
             book,
@@ -251,13 +251,6 @@ def _opened_quality(canary: CanarySetup, site: Site, ledger: Journal) -> Quality
     if barred:
         log.warning("bars restored", extra={"count": barred})
     return quality
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    (error,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(error, Exception):
-        log.error("canaries ended", exc_info=error)
 
 
 @contextlib.asynccontextmanager

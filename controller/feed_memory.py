@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.background import in_background
 from controller.clock import Clock
 from controller.errors import StoreError
 from controller.signals.feeds.live import LiveFeed
@@ -58,12 +59,10 @@ class FeedMemory:
             yield
             return
         self.take_up(clock.wall_s())
-        task = asyncio.get_running_loop().create_task(self._run(clock))
         try:
-            yield
+            async with in_background(self._run(clock), "feeds kept"):
+                yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             self.save()
 
     def take_up(self, now_s: float) -> None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from controller.app import assemble
+from controller.background import in_background
 from controller.clock import Clock, SystemClock
 from controller.compose import build_canary, build_emulated, build_policy, build_site
 from controller.dashboard.access import load_token
@@ -159,13 +160,8 @@ async def engines_of(settings: Settings, clock: Clock) -> AsyncIterator[EngineSe
         keyring = Keyring(settings, clock.wall_s)
     except CertificateError as error:
         raise ConfigError(str(error)) from error
-    watching = asyncio.get_running_loop().create_task(keyring.watch())
-    try:
-        async with EngineSession(keyring) as engines:
-            yield engines
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+    async with in_background(keyring.watch(), "certificates"), EngineSession(keyring) as engines:
+        yield engines
 
 
 async def _emulator(settings: Settings) -> None:

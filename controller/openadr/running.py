@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from controller.background import in_background
 from controller.clock import Clock
 from controller.openadr.client import VtnClient
 from controller.openadr.feed import SpanFeed
@@ -66,8 +66,7 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
                     feed.bind(ven.desk)
             if world.teller is not None:
                 await stack.enter_async_context(world.teller.beside(ven, _tls(spec)))
-            task = asyncio.get_running_loop().create_task(ven.run())
-            stack.push_async_callback(_end, task)
+            await stack.enter_async_context(in_background(ven.run(), f"VEN {spec.name}"))
             vens.append(ven)
         yield tuple(vens)
 
@@ -87,10 +86,3 @@ def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, metri
 
 def _tls(spec: VenSpec) -> ssl.SSLContext:
     return tls_context(spec.ca_file, is_verified=spec.is_verified)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    (error,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(error, Exception):
-        log.error("a VEN ended", exc_info=error)

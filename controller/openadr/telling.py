@@ -14,6 +14,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from controller.background import in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.openadr.notified import Notified, NotifiedMetrics
@@ -79,9 +80,10 @@ class Teller:
             if ven.spec.callback is not None:
                 await self._listen(stack, ven)
             if ven.spec.has_mqtt:
-                await _run(stack, self._mqtt(ven, tls))
+                await stack.enter_async_context(in_background(self._mqtt(ven, tls), f"MQTT of {ven.spec.name}"))
             if ven.spec.reports:
-                await _run(stack, self.reporter(ven).run())
+                reporting = in_background(self.reporter(ven).run(), f"reports to {ven.spec.name}")
+                await stack.enter_async_context(reporting)
             yield
 
     def reporter(self, ven: Ven) -> Reporter:
@@ -125,7 +127,7 @@ class Teller:
         )
         subscriber = Subscriber(parts)
         stack.push_async_callback(_unsubscribe, subscriber)
-        await _run(stack, subscriber.run())
+        await stack.enter_async_context(in_background(subscriber.run(), f"subscriptions at {ven.spec.name}"))
 
     def _mqtt(self, ven: Ven, tls: ssl.SSLContext) -> Coroutine[Any, Any, None]:
         try:
@@ -152,17 +154,6 @@ def client_name(ven: Ven) -> str:
     """The name that our reports and subscriptions carry at a VTN."""
     credentials = ven.spec.credentials
     return ven.spec.ven_name or (credentials.client_id if credentials is not None else "wattroute")
-
-
-async def _run(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    stack.push_async_callback(_end, asyncio.get_running_loop().create_task(work))
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    (error,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(error, Exception):
-        log.error("what runs beside a VEN has ended", exc_info=error)
 
 
 async def _unsubscribe(subscriber: Subscriber) -> None:

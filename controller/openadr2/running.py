@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from controller.background import in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.model.meter import MeterReader
@@ -63,7 +63,7 @@ async def following2(specs: tuple[Ven2Spec, ...], world: Following2) -> AsyncIte
             for feed in world.feeds:
                 if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
                     feed.bind(ven.desk)
-            stack.push_async_callback(_end, asyncio.get_running_loop().create_task(ven.run()))
+            await stack.enter_async_context(in_background(ven.run(), f"VEN {spec.name} of 2.0b"))
         yield
 
 
@@ -71,10 +71,3 @@ def _look(spec: Ven2Spec) -> None:
     for file in (spec.certificate_file, spec.key_file, spec.ca_file):
         if file is not None and not file.is_file():
             raise ConfigError(f"openadr2.{spec.name}: {file}: no such file; correct the path")
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    (error,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(error, Exception):
-        log.error("a VEN of 2.0b ended", exc_info=error)

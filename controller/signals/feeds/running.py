@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from random import Random
 
 import aiohttp
 
+from controller.background import in_background
 from controller.clock import Clock
 from controller.signals.feeds.fetch import FileWeb, HttpWeb, Pacer, WebOptions
 from controller.signals.feeds.live import FeedRules, LiveFeed
@@ -59,11 +59,7 @@ async def running(
     Raises:
         ConfigError: a file of TLS cannot be used.
     """
-    async with refreshers(specs, clock, chance, lookahead_s) as found:
-        tasks = [asyncio.get_running_loop().create_task(one.run()) for one in found.values()]
-        try:
-            yield {name: one.feed for name, one in found.items()}
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    async with refreshers(specs, clock, chance, lookahead_s) as found, contextlib.AsyncExitStack() as stack:
+        for name, one in found.items():
+            await stack.enter_async_context(in_background(one.run(), f"feed {name}"))
+        yield {name: one.feed for name, one in found.items()}

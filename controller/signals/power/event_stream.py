@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import math
@@ -11,6 +10,7 @@ from random import Random
 
 import aiohttp
 
+from controller.background import in_background
 from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import SignalError
@@ -95,12 +95,8 @@ class EventStream:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[EventStream]:
         """Keep the stream open until the end."""
-        task = asyncio.create_task(self._run(), name=f"stream {self._url}")
-        try:
+        async with in_background(self._run(), f"stream {self._url}"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
