@@ -19,6 +19,7 @@ from controller.evidence.desk import MAX_WAITING, EvidenceDesk, EvidenceParts
 from controller.heads_desk import HeadsDesk, HeadsParts
 from controller.model.fleet import Site
 from controller.model.programme import Programme
+from controller.model.service import ServiceSource
 from controller.signals.latency import Latency
 from controller.store.ledger import Ledger, Retention
 from controller.store.patient import PatientLedger
@@ -63,9 +64,9 @@ class Proof:
     lost: tuple[tuple[Gauge, PatientLedger], ...]
     waiting: Gauge = field(repr=False)
 
-    def take(self, now_s: float, latency: Latency) -> None:
-        """Called at each look: remember the latency, show and tell the heads."""
-        self.recorder.see(to_plain(latency))
+    def take(self, now_s: float, latency: Latency, service: ServiceSource) -> None:
+        """Called at each look: remember what was served and how fast, show and tell the heads."""
+        self.recorder.see(now_s, to_plain(latency), service)
         self.heads.take(now_s)
         for gauge, file in self.lost:
             gauge.set(file.lost)

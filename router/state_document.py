@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from router.accounting import ClassCounts, Traffic
+from router.accounting import ITL_BOUNDS_S, TTFT_BOUNDS_S, ClassCounts, Traffic, add_counts
+from router.histogram import Histogram
 from router.snapshot import INSTANCE_STATES, ConfigView, InstanceView, Snapshot, TableView
 
 SCHEMA_VERSION = 1
@@ -95,6 +96,9 @@ def _pool_documents(instances: list[InstanceView]) -> list[dict[str, Any]]:
 
 
 def _class_document(counts: ClassCounts, traffic: list[Traffic]) -> dict[str, Any]:
+    outcomes: dict[str, int] = {}
+    for item in traffic:
+        add_counts(outcomes, item.outcomes)
     return {
         "class_id": counts.class_id,
         "requests": counts.requests,
@@ -106,4 +110,15 @@ def _class_document(counts: ClassCounts, traffic: list[Traffic]) -> dict[str, An
         "queued": counts.queued,
         "queued_bytes": counts.queued_bytes,
         "output_tokens_by_pool": {item.pool_id: float(item.output_tokens) for item in traffic},
+        "outcomes": outcomes,
+        "ttft_s": _histogram_document(TTFT_BOUNDS_S, [item.ttft for item in traffic]),
+        "itl_s": _histogram_document(ITL_BOUNDS_S, [item.itl for item in traffic]),
     }
+
+
+def _histogram_document(bounds: tuple[float, ...], parts: list[Histogram]) -> dict[str, Any]:
+    """Their sum: upper bounds, one count more than those, and the total of all that was observed."""
+    whole = Histogram.empty(bounds)
+    for part in parts:
+        whole.add(part)
+    return {"bounds": list(whole.bounds), "counts": whole.counts, "total": whole.total}

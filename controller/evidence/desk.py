@@ -20,9 +20,12 @@ from typing import Any
 
 from controller.errors import StoreError
 from controller.evidence import distil
+from controller.evidence import service as services
 from controller.evidence.series import Sample, pack, sample_of
+from controller.evidence.service import ServiceClock, ServiceMinute
 from controller.evidence.spans import AFTER_S, BEFORE_S, Span, closed, seen
 from controller.model.programme import Programme
+from controller.model.service import ServiceSource
 from controller.store.ledger import Journal, Record
 from controller.store.patient import GAP_KIND, PatientLedger
 from controller.store.plain import to_plain
@@ -32,7 +35,7 @@ log = logging.getLogger(__name__)
 CALL_KIND, REFUSED_KIND, BASELINE_KIND, QUALITY_KIND = "call", "call_refused", "baseline", "quality"
 SAMPLE_KIND, DECISION_KIND, ACTUATION_KIND = "sample", "decision", "actuation"
 SOFTWARE_KIND, TERMS_KIND, LIMITS_KIND, BEFORE_KIND = "software", "terms", "limits", "before"
-TICK_KIND, SERIES_KIND, ACCOUNT_KIND = "tick", "series", "account"
+TICK_KIND, SERIES_KIND, SERVICE_KIND, ACCOUNT_KIND = "tick", "series", "service", "account"
 ALWAYS = frozenset((CALL_KIND, REFUSED_KIND, BASELINE_KIND))
 WHILE_NEAR = frozenset((ACTUATION_KIND, QUALITY_KIND))
 MAX_WAITING = 2000
@@ -41,6 +44,8 @@ SERIES_LEN = 30
 STANDING_LEN = 60
 ABSENT_S = 30.0
 """An event under way without evidence for longer than this has a gap."""
+MAX_MINUTES = 32
+"""Minutes of service that wait to be written; more than those from before an event."""
 Closer = Callable[[Span], Mapping[str, Any] | None]
 
 
@@ -77,7 +82,10 @@ class EvidenceDesk:
         self._limits: Any = None
         self._is_recording = False
         self._last_s: float | None = None
+        self._seen_s = 0.0
         self._latency: dict[str, Any] = {}
+        self._service = ServiceClock()
+        self._minutes: deque[ServiceMinute] = deque(maxlen=MAX_MINUTES)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="accounts")
 
     def resume(self, now_s: float) -> None:
@@ -89,9 +97,19 @@ class EvidenceDesk:
             spans = [Span(**span) for span in limits[0].payload["spans"]]
             self._spans = {span.subject: span for span in spans if now_s < span.end_s + AFTER_S}
 
-    def see(self, latency: Mapping[str, Any]) -> None:
-        """Remember the latency of the last seconds, for the next decision's evidence."""
+    def see(self, now_s: float, latency: Mapping[str, Any], service: ServiceSource) -> None:
+        """Remember the latency of the last seconds and what classes got, for the next decision's evidence.
+
+        Called by one thread alone; nothing is written.
+        """
         self._latency = dict(latency)
+        spans, last_s = self._spans.values(), self._seen_s
+        self._seen_s = now_s
+        is_cut = any(last_s < edge_s <= now_s for span in spans for edge_s in (span.start_s, span.end_s))
+        step_s = services.STANDING_S if self._is_thin(now_s) else services.MINUTE_S
+        minute = self._service.take(now_s, service, is_cut=is_cut, step_s=step_s)
+        if minute is not None:
+            self._minutes.append(minute)
 
     def record(self, kind: str, time_s: float, payload: dict[str, Any]) -> None:
         """Pass a record on to the ledger, and keep what of it is evidence.
@@ -156,11 +174,14 @@ class EvidenceDesk:
             tick = distil.tick_of(record, self._latency, self._told)
             self._told = distil.carried(tick, self._told)
             errors.append(self._tried(TICK_KIND, now_s, {**tick, "samples": self._taken()}))
+        errors.append(self._tell_service(now_s))
         return next((error for error in errors if error is not None), None)
 
     def _begin(self, now_s: float) -> list[StoreError | None]:
         """A stretch begins: who records, what was before it, and what is missing of an event that is under way."""
         self._is_recording, self._told, self._limits = True, {}, None
+        while self._minutes and self._minutes[0].until_s < now_s - BEFORE_S:
+            self._minutes.popleft()
         last_s = self._last_s or 0.0
         errors = [self._tried(SOFTWARE_KIND, now_s, dict(self._parts.software))]
         under_way = [span.start_s for span in self._spans.values() if span.start_s < now_s]
@@ -178,6 +199,7 @@ class EvidenceDesk:
             return None
         self._is_recording = False
         self._terms.clear()
+        self._tell_service(now_s)
         return self._tried(SERIES_KIND, now_s, {"samples": self._taken()})
 
     def _tell_terms(self, now_s: float) -> list[StoreError | None]:
@@ -189,6 +211,11 @@ class EvidenceDesk:
                 self._terms.add(span.programme)
                 errors.append(self._tried(TERMS_KIND, now_s, {"programme": to_plain(programme)}))
         return errors
+
+    def _tell_service(self, now_s: float) -> StoreError | None:
+        """Write the minutes that are over."""
+        told = [services.pack(self._minutes.popleft()) for _ in range(len(self._minutes))]
+        return self._tried(SERVICE_KIND, now_s, {"minutes": told}) if told else None
 
     def _is_thin(self, now_s: float) -> bool:
         """Whether nothing but standing limits is recorded."""

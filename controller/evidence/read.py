@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.errors import StoreError
 from controller.evidence import desk
+from controller.evidence import service as services
 from controller.evidence.series import Sample, unpack
 from controller.evidence.spans import AFTER_S, BEFORE_S, subject_of
 from controller.grid.kept import KeptCall
@@ -27,7 +28,7 @@ MAX_LISTED = 10_000
 _OWN = frozenset((desk.CALL_KIND, desk.BASELINE_KIND, desk.ACCOUNT_KIND))
 _WITHIN = frozenset(
     (desk.SOFTWARE_KIND, desk.TERMS_KIND, desk.LIMITS_KIND, desk.BEFORE_KIND, desk.TICK_KIND, desk.SERIES_KIND,
-     desk.ACTUATION_KIND, desk.QUALITY_KIND, GAP_KIND)
+     desk.SERVICE_KIND, desk.ACTUATION_KIND, desk.QUALITY_KIND, GAP_KIND)
 )  # fmt: skip
 
 
@@ -73,6 +74,7 @@ class EventEvidence:
         events: the limits as they were resolved last, one for each interval; one that was cut short ends there.
         samples: measured power, in order of time.
         ticks: decisions, oldest first.
+        service: what classes got, minute by minute.
         others: commands that ended, bars, and gaps.
         first, last: rows that all of it lies between.
     """
@@ -87,6 +89,7 @@ class EventEvidence:
     baseline: Baseline | None
     samples: tuple[Sample, ...]
     ticks: tuple[Kept, ...]
+    service: tuple[services.ServiceMinute, ...]
     others: tuple[Kept, ...]
     software: tuple[Kept, ...]
     account: Mapping[str, Any] | None
@@ -200,6 +203,9 @@ def _assembled(listed: Listed, kept: list[Kept]) -> EventEvidence:
         baseline=from_plain(Baseline, baselines[-1].payload["baseline"]) if baselines else None,
         samples=_samples(kept),
         ticks=tuple(by_kind.get(desk.TICK_KIND, [])),
+        service=tuple(
+            services.unpack(packed) for row in by_kind.get(desk.SERVICE_KIND, []) for packed in row.payload["minutes"]
+        ),
         others=tuple(sorted(others, key=lambda each: each.sequence)),
         software=tuple(by_kind.get(desk.SOFTWARE_KIND, [])),
         account=accounts[-1].payload if accounts else None,

@@ -16,6 +16,7 @@ from controller.errors import ConfigError
 from controller.evidence.read import read_event
 from controller.ledger_command import evidence_file, safe_name, utc
 from controller.proof import version
+from controller.report.class_service import LatencyFigures, ServiceRow
 from controller.report.document import report_of
 from controller.report.findings import Findings, IntervalRow, findings
 from controller.store.ledger_check import check_file
@@ -57,12 +58,13 @@ def run(options: ReportOptions) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         _put(folder / f"{name}.json", as_json(document(found)))
         _put(folder / f"{name}.csv", intervals_csv(found.rows))
+        _put(folder / f"{name}-service.csv", service_csv(found.service_minutes))
         _put(folder / f"{name}.html", html(report, found, drawing.svg))
     except OSError as error:
         raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}; choose another folder") from error
     for text in report.paragraphs:
         typer.echo(text)
-    typer.echo(f"{folder / name}.html, .csv, .json; ledger head {found.head.sequence}:{found.head.hash}")
+    typer.echo(f"{folder / name}.html, .csv, -service.csv, .json; ledger head {found.head.sequence}:{found.head.hash}")
     return 0
 
 
@@ -87,6 +89,22 @@ def intervals_csv(rows: tuple[IntervalRow, ...]) -> str:
         plain = [f"{cell:.6g}" if isinstance(cell, float) and name.endswith(("_kw", "_frac")) else cell
                  for name, cell in zip(names, cells, strict=True)]  # fmt: skip
         writer.writerow([utc(row.start_s), utc(row.end_s), *(_harmless(cell) for cell in plain)])
+    return out.getvalue()
+
+
+def service_csv(rows: tuple[ServiceRow, ...]) -> str:
+    """One line a minute and class; a blank is what is not known."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    plain = [field.name for field in dataclasses.fields(ServiceRow) if field.name not in ("outcomes", "ttft", "itl")]
+    figures = [field.name for field in dataclasses.fields(LatencyFigures)]
+    heads = [f"{latency}_{name}" for latency in ("ttft", "itl") for name in figures]
+    writer.writerow(["start_utc", "end_utc", *plain, *heads])
+    for row in rows:
+        cells = [getattr(row, name) for name in plain]
+        cells += [getattr(latency, name) for latency in (row.ttft, row.itl) for name in figures]
+        shown = (f"{cell:.6g}" if isinstance(cell, float) and abs(cell) < 1e6 else cell for cell in cells)
+        writer.writerow([utc(row.from_s), utc(row.until_s), *(_harmless(cell) for cell in shown)])
     return out.getvalue()
 
 
@@ -119,6 +137,11 @@ def document(found: Findings) -> dict[str, object]:
         ],
         "intervals": found.rows,
         "phases": found.phases,
+        "service": {
+            "promised": found.promised,
+            "phases": found.service_phases,
+            "minutes": found.service_minutes,
+        },
         "samples_by_quality": found.qualities,
         "gaps": found.gaps,
         "recorded_account_agrees": found.agrees,

@@ -8,6 +8,7 @@ from statistics import fmean
 from controller.evidence.series import Sample
 from controller.ledger_command import utc
 from controller.report.findings import Findings, Standing
+from controller.report.service_view import service_charts, service_tables
 from controller.study.charts import Chart, Series, Style, XyChart
 from controller.study.study import Report
 from controller.study.tables import Column, Table
@@ -98,7 +99,7 @@ def _tables(found: Findings) -> Iterable[Table]:
             ),
             "Times are UTC. Means over the interval. A dash is a value that is not known; it is never zero.",
         )
-    yield from _service_tables(found)
+    yield from service_tables(found)
 
 
 def _summary(found: Findings) -> Table:
@@ -124,48 +125,12 @@ def _summary(found: Findings) -> Table:
     return Table("Account", (Column("event"), Column("figure"), Column("value", 2)), tuple(rows), note)
 
 
-def _service_tables(found: Findings) -> Iterable[Table]:
-    if not found.phases:
-        return
-    columns = (Column("phase"), Column("class"), Column("requests"), Column("finished"), Column("refused"),
-               Column("most queued"), Column("quality burnt", 3, percent=True))  # fmt: skip
-    yield Table(
-        "Requests before, during and after",
-        columns,
-        tuple(
-            (
-                phase.name,
-                each.class_id,
-                each.requests,
-                each.finished,
-                each.refused,
-                each.most_queued,
-                each.quality_burnt_frac,
-            )
-            for phase in found.phases
-            for each in phase.classes
-        ),
-        "Quality burnt: mean loss over the class's whole window, as it stood at the end of the phase.",
-    )
-    yield Table(
-        "Latency of all classes together",
-        (Column("phase"), Column("decisions"), Column("figure"), Column("mean ms", 1), Column("worst ms", 1)),
-        tuple(
-            (
-                phase.name,
-                phase.decisions,
-                name.removesuffix("_s"),
-                _times(value and value[0], 1e3),
-                _times(value and value[1], 1e3),
-            )
-            for phase in found.phases
-            for name, value in phase.latency_s.items()
-        ),
-        "Quantiles of the engines over the last seconds, at each decision.",
-    )
-
-
 def _charts(found: Findings) -> Iterable[Chart]:
+    yield from _power_charts(found)
+    yield from service_charts(found)
+
+
+def _power_charts(found: Findings) -> Iterable[Chart]:
     evidence = found.evidence
     if not evidence.samples or not any(sample.power_w is not None for sample in evidence.samples):
         return
@@ -227,6 +192,10 @@ def _how_to_read(found: Findings) -> Iterable[str]:
         )
     else:
         yield "Baseline: the value that the limit was counted from; no profile was frozen."
+    yield (
+        "What classes got is counted by the routers: a stream's time to its first token is from the request's arrival, "
+        "with its wait for a slot; time between tokens is the mean of a stream. Promises are means over requests."
+    )
     yield "Delivered is baseline less measured power; performance is delivered over committed."
     yield "An interval of which too little was measured is MISSING: neither kept nor broken."
     yield "Each interval is settled by the terms of the programme as they stood when the event began to be recorded."

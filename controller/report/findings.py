@@ -10,6 +10,7 @@ from typing import Any
 
 from controller.evidence.account import Settled, settled
 from controller.evidence.read import EventEvidence
+from controller.report.class_service import Promise, ServiceRow, minute_rows, phase_rows, promises
 from controller.report.service_quality import Phase, phases
 from controller.store.chain import Head
 from controller.store.patient import GAP_KIND
@@ -56,7 +57,9 @@ class Findings:
         standing: whether the figures are final.
         parts: each interval of the call, settled.
         rows: all settlement intervals.
-        phases: what requests got.
+        phases: what requests got, by decisions.
+        promised: to each class.
+        service_minutes, service_phases: what classes got, as the routers counted it.
         qualities: how many samples were measured, estimated, emulated or missing.
         agrees: whether the account recorded at the end says the same; None where there is none.
         head: of the checked file.
@@ -68,6 +71,9 @@ class Findings:
     parts: tuple[Settled, ...]
     rows: tuple[IntervalRow, ...]
     phases: tuple[Phase, ...]
+    promised: Mapping[str, Promise]
+    service_minutes: tuple[ServiceRow, ...]
+    service_phases: tuple[ServiceRow, ...]
     qualities: Mapping[str, int]
     agrees: bool | None
     head: Head
@@ -99,13 +105,18 @@ def findings(evidence: EventEvidence, head: Head, file: str, now_s: float) -> Fi
         for sample in evidence.samples
         if evidence.start_s <= sample.time_s < evidence.end_s
     )
+    promised = promises([each.payload for each in evidence.software])
+    end_s = min(evidence.end_s, max(now_s, evidence.start_s))
     return Findings(
         evidence=evidence,
         made_s=now_s,
         standing=_standing(evidence, now_s),
         parts=parts,
         rows=tuple(row for part in parts for row in _rows(part)),
-        phases=phases(evidence.ticks, evidence.start_s, min(evidence.end_s, max(now_s, evidence.start_s))),
+        phases=phases(evidence.ticks, evidence.start_s, end_s),
+        promised=promised,
+        service_minutes=minute_rows(evidence.service, promised, evidence.start_s, end_s),
+        service_phases=phase_rows(evidence.service, promised, evidence.start_s, end_s),
         qualities=dict(qualities),
         agrees=_agrees(parts, evidence.account),
         head=head,

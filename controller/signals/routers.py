@@ -9,46 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 
 from controller.errors import SignalError
 from controller.model.observation import ClassDemand, Missing, RouterObservation
+from controller.model.service import ServiceSource
 from controller.signals.http_client import get_json
-from controller.signals.router_tokens import NO_COUNTS, Key, Pair, TokenCounts, TokenTotals, read_tokens
+from controller.signals.router_service import ServiceTotals
+from controller.signals.router_state import COUNTERS, RouterState, read_state
+from controller.signals.router_tokens import NO_COUNTS, TokenCounts, TokenTotals
 from router.contract import ClassId, InstanceId, PoolId
 
 log = logging.getLogger(__name__)
 
 FORGET_AFTER_S = 60.0
-MAX_CLASSES = 1024
-MAX_INSTANCES = 65_536
-_COUNTERS = ("requests", "finished", "input_tokens", "output_tokens", "refused")
-
-
-@dataclass(frozen=True, slots=True)
-class RouterState:
-    """One router's /state, checked; counters are by (class, counter) and (class, pool).
-
-    Attributes:
-        in_flight, queued: requests by class.
-        on_instance: requests under way by instance.
-        tokens, streams: as in `router_tokens.read_tokens`.
-    """
-
-    sequence: int
-    counters: Mapping[tuple[str, str], float]
-    by_pool: Mapping[tuple[str, str], float]
-    in_flight: Mapping[str, int]
-    queued: Mapping[str, int]
-    on_instance: Mapping[str, int]
-    tokens: Mapping[Key, Pair] = field(default_factory=dict)
-    streams: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -96,6 +74,7 @@ class RouterSource:
         self._timeout_s = timeout_s
         self._routers: dict[str, _Router] = {}
         self._tokens = TokenTotals(tokens)
+        self._service = ServiceTotals(len(urls))
         self._totals = _as_map(counted.totals) if counted else {}
         self._before = {url: _as_map(counts) for url, counts in counted.routers} if counted else {}
 
@@ -112,11 +91,17 @@ class RouterSource:
         """Tokens that routers told so far."""
         return self._tokens.counted
 
+    @property
+    def service(self) -> ServiceSource:
+        """What classes got since this process began to count."""
+        return self._service
+
     async def read(self, now_s: float) -> RouterObservation | Missing:
         """Demand and acknowledgement, or `Missing` when no router answers."""
         if not self._urls:
             return Missing("routers", "no router is configured in signals.router_urls", now_s)
         results = await asyncio.gather(*(self._fetch(url) for url in self._urls))
+        self._service.begin()
         states: list[RouterState] = []
         errors: list[SignalError] = []
         for url, result in zip(self._urls, results, strict=True):
@@ -164,6 +149,7 @@ class RouterSource:
             before = 0.0 if restarted else router.last.get(key, 0.0)
             self._totals[key] = self._totals.get(key, 0.0) + max(0.0, value - before)
         self._tokens.take(url, state.tokens, restarted=restarted)
+        self._service.take(url, state.service, restarted=restarted)
         router.last = current
         router.streams = state.streams
         router.sequence = state.sequence
@@ -176,7 +162,7 @@ class RouterSource:
         return tuple(self._class_demand(class_id, states) for class_id in classes)
 
     def _class_demand(self, class_id: str, states: list[RouterState]) -> ClassDemand:
-        totals = {name: self._totals.get(("class", class_id, name), 0.0) for name in _COUNTERS}
+        totals = {name: self._totals.get(("class", class_id, name), 0.0) for name in COUNTERS}
         by_pool = sorted(
             (PoolId(key[2]), value) for key, value in self._totals.items() if key[0] == "pool" and key[1] == class_id
         )
@@ -214,56 +200,3 @@ def _has_restarted(before: Mapping[tuple[str, str, str], float], after: Mapping[
         return sum(value for key, value in counters.items() if key[0] == "class" and key[2] == "requests")
 
     return requests(after) < 0.5 * requests(before)
-
-
-def read_state(data: Any) -> RouterState:
-    """Check a router's /state.
-
-    Raises:
-        ValueError: the place and the value of what is malformed.
-    """
-    if not isinstance(data, dict):
-        raise ValueError(f"an object is expected, not {type(data).__name__}")
-    table, classes = data.get("table"), data.get("classes")
-    if not isinstance(table, dict) or not isinstance(table.get("sequence"), int):
-        raise ValueError("table.sequence is not a whole number")
-    if not isinstance(classes, list) or len(classes) > MAX_CLASSES:
-        raise ValueError(f"classes is not a list of at most {MAX_CLASSES}")
-    counters: dict[tuple[str, str], float] = {}
-    by_pool: dict[tuple[str, str], float] = {}
-    in_flight: dict[str, int] = {}
-    queued: dict[str, int] = {}
-    for index, entry in enumerate(classes):
-        where = f"classes[{index}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("class_id"), str):
-            raise ValueError(f"{where}.class_id is not a name")
-        class_id = entry["class_id"]
-        for name in _COUNTERS:
-            counters[class_id, name] = _count(entry.get(name, 0), f"{where}.{name}")
-        in_flight[class_id] = round(_count(entry.get("in_flight", 0), f"{where}.in_flight"))
-        queued[class_id] = round(_count(entry.get("queued", 0), f"{where}.queued"))
-        pools = entry.get("output_tokens_by_pool", {})
-        if not isinstance(pools, dict) or len(pools) > MAX_CLASSES:
-            raise ValueError(f"{where}.output_tokens_by_pool is not an object")
-        for pool_id, value in pools.items():
-            by_pool[class_id, pool_id] = _count(value, f"{where}.output_tokens_by_pool.{pool_id}")
-    on_instance = _on_instance(data.get("instances", []))
-    return RouterState(table["sequence"], counters, by_pool, in_flight, queued, on_instance, *read_tokens(data))
-
-
-def _on_instance(instances: Any) -> dict[str, int]:
-    if not isinstance(instances, list) or len(instances) > MAX_INSTANCES:
-        raise ValueError(f"instances is not a list of at most {MAX_INSTANCES}")
-    counts: dict[str, int] = {}
-    for index, entry in enumerate(instances):
-        where = f"instances[{index}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("instance_id"), str):
-            raise ValueError(f"{where}.instance_id is not a name")
-        counts[entry["instance_id"]] = round(_count(entry.get("in_flight", 0), f"{where}.in_flight"))
-    return counts
-
-
-def _count(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
-    return float(value)

@@ -7,6 +7,7 @@ from controller.signals.latency import Latency
 from controller.store import witness
 from controller.store.ledger_check import check_file
 from controller.store.state import StateFile
+from tests.fakes.played_event import Served
 
 SITE = Site("test", 8, (), ())
 
@@ -21,7 +22,7 @@ def test_both_files_are_written_and_their_heads_are_told(tmp_path):
     registry = CollectorRegistry()
     with opened(tmp_path, registry, witness_file=tmp_path / "heads.jsonl") as proof:
         proof.recorder.record("call_refused", 100.0, {"raw": "x"})
-        proof.take(100.0, Latency(ttft_p99_s=0.5))
+        proof.take(100.0, Latency(ttft_p99_s=0.5), Served())
         StateFile(tmp_path / "state.json").save(heads=proof.heads.heads(100.0))
     for name in (LEDGER_NAME, EVIDENCE_NAME):
         kept = [each for each in witness.of_state(tmp_path / "state.json") if each.ledger == name]

@@ -12,6 +12,7 @@ from controller.grid.kept import KeptCall
 from controller.model.call import Asked, Call, CallInterval, Commitment
 from controller.model.grid import GridEvent
 from controller.model.programme import Programme, Rates
+from controller.model.service import ClassService, Latencies
 from controller.store.ledger import Ledger, Record
 from controller.store.patient import PatientLedger
 from controller.store.plain import to_plain
@@ -25,6 +26,37 @@ PROGRAMME = Programme(
     settlement_interval_s=60.0,
     rates=Rates(delivered_usd_per_mwh=500.0, missing_usd_per_mwh=1150.0),
 )
+
+
+class Served:
+    """Counts as routers would: two requests a second of class premium, slower while the event is on; none of batch.
+
+    Attributes:
+        is_whole: whether every router answers.
+    """
+
+    def __init__(self) -> None:
+        self.is_whole = True
+        self.fast = self.slow = 0
+
+    def take(self, now_s: float) -> None:
+        """A second goes by."""
+        if START_S <= now_s < START_S + LENGTH_S:
+            self.slow += 2
+        else:
+            self.fast += 2
+
+    @property
+    def totals(self) -> dict[str, ClassService]:
+        """Since the beginning: 0.2 s to the first token, 2 s during the event; 0.02 s between tokens."""
+        both = self.fast + self.slow
+        ttft = tuple(each for each in ((0.1, 0.25, self.fast), (1.5, 3.0, self.slow)) if each[2])
+        premium = ClassService(
+            requests=both, finished=both, input_tokens=100.0 * both, output_tokens=50.0 * both, outcomes={"ok": both},
+            ttft=Latencies(0.2 * self.fast + 2.0 * self.slow, ttft),
+            itl=Latencies(0.02 * both, ((0.015, 0.02, both),) if both else ()),
+        )  # fmt: skip
+        return {"premium": premium, "batch": ClassService()}
 
 
 class NoLedger:
@@ -101,10 +133,12 @@ class Player:
         self.path = folder / "evidence.sqlite"
         self.ledger = Ledger(self.path)
         self.file = PatientLedger(self.ledger, max_waiting=100)
-        software = {"wattroute": "1.2.3", "site": "test", "pools": {}, "classes": {}}
+        promised = {"quality_budget_frac": 0.02, "itl_slo_s": 0.06, "ttft_slo_s": 1.0}
+        classes = {"premium": promised, "batch": {**promised, "ttft_slo_s": 60.0}}
+        software = {"wattroute": "1.2.3", "site": "test", "pools": {}, "classes": classes}
         self.desk = EvidenceDesk(EvidenceParts(NoLedger(), self.file, {"utility": PROGRAMME}, software, close))
         self.desk.resume(from_s)
-        self.desk.see({"ttft_p99_s": 0.5, "itl_p99_s": 0.03})
+        self.served = Served()
         self.now_s = from_s
         self.count = 0
 
@@ -122,8 +156,10 @@ class Player:
                       "observed_at_s": None if watts is None else self.now_s - 0.3}  # fmt: skip
             self.desk.record("sample", self.now_s, sample)
             if self.count % 5 == 0:
+                self.desk.see(self.now_s, {"ttft_p99_s": 0.5, "itl_p99_s": 0.03}, self.served)
                 present = tuple(event for event in events if event.end_s > self.now_s)
                 self.desk.record("decision", self.now_s, decision(self.now_s, present, self.count // 5))
+            self.served.take(self.now_s)
             self.count += 1
             self.now_s += 1.0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from router.dispatch import Dispatcher
 from router.snapshot import ConfigView
 from router.state_document import state_document
@@ -95,3 +97,20 @@ def test_tokens_are_told_by_instance_and_class() -> None:
     (found,) = tokens[choice.spec.instance_id].values()
     assert (found["output"], found["streams"]) == (40, 0)
     assert [name for name, told in tokens.items() if told] == [choice.spec.instance_id]
+
+
+def test_latencies_and_outcomes_of_a_class_are_summed_over_its_pools() -> None:
+    dispatcher = Dispatcher(SETTINGS)
+    empty = state_document(dispatcher.state(NOW_S))["classes"][0]
+    assert (empty["outcomes"], sum(empty["ttft_s"]["counts"]), empty["ttft_s"]["total"]) == ({}, 0, 0.0)
+    for precision in ("bf16", "fp8", "fp8"):
+        request = ask(dispatcher, x_wattroute_precision=precision)
+        choice = choose(dispatcher, request)
+        dispatcher.first_byte(choice, 0.2)
+        finish(dispatcher, choice, request, output_tokens=100, ttft_s=0.2)
+    (told,) = json.loads(json.dumps(state_document(dispatcher.state(NOW_S))))["classes"]
+    assert told["outcomes"] == {"ok": 3}
+    ttft, itl = told["ttft_s"], told["itl_s"]
+    assert (ttft["counts"][ttft["bounds"].index(0.25)], sum(ttft["counts"])) == (3, 3)
+    assert (itl["counts"][itl["bounds"].index(0.01)], len(itl["counts"])) == (3, len(itl["bounds"]) + 1)
+    assert (ttft["total"], itl["total"]) == (pytest.approx(0.6), pytest.approx(3 * 0.8 / 99))

@@ -12,18 +12,29 @@ from tests.controller.report.test_findings import found_in
 from tests.fakes.played_event import START_S, Player, event, played
 
 
-def test_three_files_are_written_that_say_the_same(tmp_path, capsys):
+def test_the_files_that_are_written_say_the_same(tmp_path, capsys):
     path = played(tmp_path)
     assert run(ReportOptions("evening", file=path, out=tmp_path / "out")) == 0
     text = (tmp_path / "out" / "evening.html").read_text()
     assert not re.search(r'(?:src|href)="(?!#)|<script|<link|url\((?!#)|@import', text)
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4
     document = json.loads((tmp_path / "out" / "evening.json").read_text())
     rows = list(csv.DictReader((tmp_path / "out" / "evening.csv").read_text().splitlines()))
     assert len(rows) == len(document["intervals"]) == 10
     assert float(rows[2]["delivered_kw"]) == pytest.approx(document["intervals"][2]["delivered_kw"])
+    minutes = list(csv.DictReader((tmp_path / "out" / "evening-service.csv").read_text().splitlines()))
+    assert len(minutes) == len(document["service"]["minutes"])
+    slow = next(row for row in minutes if row["phase"] == "during" and row["class_id"] == "premium")
+    assert (float(slow["ttft_mean_s"]), float(slow["ttft_promised_s"]), slow["requests"]) == (
+        2.0,
+        1.0,
+        slow["finished"],
+    )
+    idle = next(row for row in minutes if row["phase"] == "during" and row["class_id"] == "batch")
+    assert (idle["requests"], idle["ttft_mean_s"]) == ("0", "")
+    assert document["service"]["promised"]["premium"]["ttft_s"] == 1.0
     assert document["is_emulated"] is True
     assert document["calls"][0]["raw"] == '{"eventName": "evening"}'
     assert document["ledger"]["head"] in capsys.readouterr().out
@@ -71,6 +82,6 @@ def test_names_that_others_chose_harm_nothing(tmp_path):
     assert {each.parent for each in (tmp_path / "out").iterdir()} == {tmp_path / "out"}
     (page,) = (tmp_path / "out").glob("*.html")
     assert "<script" not in page.read_text()
-    (sheet,) = (tmp_path / "out").glob("*.csv")
+    (sheet,) = set((tmp_path / "out").glob("*.csv")) - set((tmp_path / "out").glob("*-service.csv"))
     assert "\n2026" in sheet.read_text()
     assert ",'=cmd()" in sheet.read_text()

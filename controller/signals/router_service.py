@@ -1,0 +1,126 @@
+"""What classes got, summed over routers so that it only grows: requests, tokens, outcomes and latencies; pure.
+
+A router that is seen for the first time begins at what it has counted, as its past is nobody's minute. What it counted
+before a restart is kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controller.model.service import Bucket, ClassService, Latencies
+
+MAX_OUTCOMES = 64
+MAX_BOUNDS = 128
+_COUNTERS = ("requests", "finished", "refused", "input_tokens", "output_tokens")
+_HISTOGRAMS = ("ttft_s", "itl_s")
+
+Key = tuple[str, str, str | tuple[float, float]]
+"""(class, counter, ""), (class, "outcome", name), (class, histogram, "sum") or (class, histogram, a bucket's edges)."""
+
+
+class ServiceTotals:
+    """Sums what routers report.
+
+    Args:
+        asked: how many routers there are.
+    """
+
+    def __init__(self, asked: int) -> None:
+        self._asked = asked
+        self._answered = 0
+        self._totals: dict[Key, float] = {}
+        self._last: dict[str, Mapping[Key, float]] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every router answered at the last look."""
+        return 0 < self._asked == self._answered
+
+    @property
+    def totals(self) -> dict[str, ClassService]:
+        """By class, since this process began to count."""
+        return _classes(self._totals)
+
+    def begin(self) -> None:
+        """A look begins."""
+        self._answered = 0
+
+    def take(self, router: str, now: Mapping[Key, float], *, restarted: bool) -> None:
+        """Take in one router's answer."""
+        known = self._last.get(router)
+        before = now if known is None else {} if restarted else known
+        for key, count in now.items():
+            self._totals[key] = self._totals.get(key, 0.0) + max(0.0, count - before.get(key, 0.0))
+        self._last[router] = now
+        self._answered += 1
+
+
+def read_service(classes: Sequence[Any], counters: Mapping[tuple[str, str], float]) -> dict[Key, float]:
+    """What a router's /state tells of its classes; one that tells no latencies gives counters alone.
+
+    Args:
+        classes: of the document, of which names and counters were checked.
+        counters: by (class, counter).
+
+    Raises:
+        ValueError: the place and the value of what is malformed.
+    """
+    found: dict[Key, float] = {}
+    for index, entry in enumerate(classes):
+        class_id, where = entry["class_id"], f"classes[{index}]"
+        for name in _COUNTERS:
+            found[class_id, name, ""] = counters[class_id, name]
+        outcomes = entry.get("outcomes", {})
+        if not isinstance(outcomes, dict) or len(outcomes) > MAX_OUTCOMES:
+            raise ValueError(f"{where}.outcomes is not an object of at most {MAX_OUTCOMES}")
+        for name, count in outcomes.items():
+            found[class_id, "outcome", name] = _number(count, f"{where}.outcomes.{name}")
+        for name in _HISTOGRAMS:
+            if name in entry:
+                found |= {(class_id, name, part): count for part, count in _read(entry[name], f"{where}.{name}")}
+    return found
+
+
+def _read(told: Any, where: str) -> list[tuple[str | tuple[float, float], float]]:
+    """Sum and buckets of a histogram, those without any too: what is known of them is that there was none."""
+    fields = told if isinstance(told, dict) else {}
+    bounds, counts = fields.get("bounds"), fields.get("counts")
+    if not isinstance(bounds, list) or not isinstance(counts, list) or not 0 < len(bounds) <= MAX_BOUNDS:
+        raise ValueError(f"{where} is no histogram of at most {MAX_BOUNDS} bounds")
+    edges = [0.0, *(_number(bound, f"{where}.bounds") for bound in bounds), math.inf]
+    if len(counts) != len(edges) - 1 or any(upper <= lower for lower, upper in itertools.pairwise(edges)):
+        raise ValueError(f"{where} has {len(counts)} counts for {len(bounds)} bounds, or bounds that do not ascend")
+    numbers = [_number(count, f"{where}.counts") for count in counts]
+    buckets = zip(itertools.pairwise(edges), numbers, strict=True)
+    return [("sum", _number(fields.get("total"), f"{where}.total")), *buckets]
+
+
+def _classes(totals: Mapping[Key, float]) -> dict[str, ClassService]:
+    by_class: dict[str, dict[tuple[str, str | tuple[float, float]], float]] = {}
+    for (class_id, name, part), count in totals.items():
+        by_class.setdefault(class_id, {})[name, part] = count
+    return {class_id: _class(by_class[class_id]) for class_id in sorted(by_class)}
+
+
+def _class(totals: Mapping[tuple[str, str | tuple[float, float]], float]) -> ClassService:
+    counters = {name: totals.get((name, ""), 0.0) for name in _COUNTERS}
+    outcomes = {str(part): count for (name, part), count in totals.items() if name == "outcome"}
+    ttft, itl = (_latencies(name, totals) for name in _HISTOGRAMS)
+    return ClassService(**counters, outcomes=outcomes, ttft=ttft, itl=itl)
+
+
+def _latencies(wanted: str, totals: Mapping[tuple[str, str | tuple[float, float]], float]) -> Latencies:
+    buckets: list[Bucket] = [
+        (*part, count) for (name, part), count in totals.items() if name == wanted and isinstance(part, tuple)
+    ]
+    return Latencies(totals.get((wanted, "sum"), 0.0), tuple(sorted(bucket for bucket in buckets if bucket[2] > 0)))
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
+    return float(value)
