@@ -82,7 +82,6 @@ class EvidenceDesk:
         self._limits: Any = None
         self._is_recording = False
         self._last_s: float | None = None
-        self._seen_s = 0.0
         self._latency: dict[str, Any] = {}
         self._service = ServiceClock()
         self._minutes: deque[ServiceMinute] = deque(maxlen=MAX_MINUTES)
@@ -103,11 +102,9 @@ class EvidenceDesk:
         Called by one thread alone; nothing is written.
         """
         self._latency = dict(latency)
-        spans, last_s = self._spans.values(), self._seen_s
-        self._seen_s = now_s
-        is_cut = any(last_s < edge_s <= now_s for span in spans for edge_s in (span.start_s, span.end_s))
+        edges_s = [edge_s for span in self._spans.values() for edge_s in (span.start_s, span.end_s)]
         step_s = services.STANDING_S if self._is_thin(now_s) else services.MINUTE_S
-        minute = self._service.take(now_s, service, is_cut=is_cut, step_s=step_s)
+        minute = self._service.take(now_s, service, edges_s=edges_s, step_s=step_s)
         if minute is not None:
             self._minutes.append(minute)
 

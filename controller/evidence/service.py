@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,14 +55,14 @@ class ServiceClock:
         self._looks = self._whole = 0
 
     def take(
-        self, now_s: float, source: ServiceSource, *, is_cut: bool, step_s: float = MINUTE_S
+        self, now_s: float, source: ServiceSource, *, edges_s: Iterable[float] = (), step_s: float = MINUTE_S
     ) -> ServiceMinute | None:
         """Take a look; returns the minute that ends with it, if one does.
 
         Args:
             now_s: of the look.
             source: of the totals.
-            is_cut: whether an event began or ended since the last look.
+            edges_s: when events begin and end; one that comes to be known late cuts the minute it lies in as it does.
             step_s: length of a minute, at whose multiples one ends.
         """
         if self._from is None or not self._from[0] < now_s:  # the first look, or a clock that was set back
@@ -70,7 +70,7 @@ class ServiceClock:
             return None
         self._looks, self._whole = self._looks + 1, self._whole + source.is_whole
         from_s, before = self._from
-        if not is_cut and now_s // step_s == from_s // step_s:
+        if now_s // step_s == from_s // step_s and not any(from_s < edge_s <= now_s for edge_s in edges_s):
             return None
         totals = source.totals
         classes = {class_id: grown(before.get(class_id, NO_SERVICE), now) for class_id, now in totals.items()}

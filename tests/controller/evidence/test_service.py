@@ -22,33 +22,38 @@ class Counted:
 
 
 def cut(looks, step_s=60.0):
-    """Minutes of a class that gets one request between two looks; of each look its time and whether an event begins."""
+    """Minutes of a class that gets one request between two looks; of each look its time and the events known then."""
     clock, counted, found = ServiceClock(), Counted(), []
-    for at_s, is_cut in looks:
-        minute = clock.take(at_s, counted, is_cut=is_cut, step_s=step_s)
+    for at_s, edges_s in looks:
+        minute = clock.take(at_s, counted, edges_s=edges_s, step_s=step_s)
         found += [] if minute is None else [minute]
         counted.requests += 1
     return found
 
 
 def test_a_minute_ends_with_the_first_look_of_the_next_one_and_where_an_event_begins():
-    found = cut([(at_s, at_s == 90.0) for at_s in [30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0]])
+    found = cut([(at_s, (90.0, 500.0)) for at_s in [30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0]])
     assert [(each.from_s, each.until_s, each.looks) for each in found] == [(30, 60, 2), (60, 90, 2), (90, 120, 2)]
     assert [each.classes["chat"].requests for each in found] == [2, 2, 2]
 
 
+def test_an_event_that_comes_to_be_known_after_it_began_cuts_its_minute_then():
+    found = cut([(60.0, ()), (75.0, ()), (90.0, (80.0,)), (105.0, (80.0,)), (120.0, (80.0,))])
+    assert [(each.from_s, each.until_s) for each in found] == [(60.0, 90.0), (90.0, 120.0)]
+
+
 def test_a_clock_that_is_set_back_begins_anew():
-    found = cut([(100.0, False), (110.0, False), (50.0, False), (59.0, False), (61.0, False)])
+    found = cut([(at_s, ()) for at_s in [100.0, 110.0, 50.0, 59.0, 61.0]])
     assert [(each.from_s, each.until_s) for each in found] == [(50.0, 61.0)]
 
 
 def test_looks_at_which_a_router_was_silent_are_told():
     clock, counted = ServiceClock(), Counted()
-    clock.take(0.0, counted, is_cut=False)
+    clock.take(0.0, counted)
     counted.is_whole = False
-    clock.take(30.0, counted, is_cut=False)
+    clock.take(30.0, counted)
     counted.is_whole = True
-    assert clock.take(60.0, counted, is_cut=False).heard_frac == 0.5
+    assert clock.take(60.0, counted).heard_frac == 0.5
 
 
 NUMBERS = st.integers(0, 10_000).map(float)
