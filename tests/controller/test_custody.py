@@ -95,20 +95,10 @@ async def test_what_others_put_to_sleep_is_not_touched():
     assert bench.driver.told == []
 
 
-async def test_one_that_is_falling_asleep_is_woken_once_it_sleeps():
+@pytest.mark.parametrize("state", [InstanceState.SERVING, InstanceState.SLEEPING])
+async def test_one_that_is_falling_asleep_is_woken_once_its_command_is_done(state):
     bench = Bench(NAME)
-    bench.driver.state = InstanceState.SERVING
-    await bench.tasks.apply(commands((Verb.SLEEP, NAME)))
-    leaving = asyncio.create_task(bench.leave())
-    await asyncio.sleep(0.02)
-    bench.driver.gates[Verb.SLEEP].set()
-    await leaving
-    assert bench.driver.told == [Verb.SLEEP, Verb.WAKE]
-    assert bench.custody.sleepers == ()
-
-
-async def test_one_that_sleeps_already_while_its_command_is_under_way_is_woken_after_it():
-    bench = Bench(NAME)
+    bench.driver.state = state
     await bench.tasks.apply(commands((Verb.SLEEP, NAME)))
     leaving = asyncio.create_task(bench.leave())
     await asyncio.sleep(0.02)
