@@ -1,10 +1,10 @@
 import asyncio
-import builtins
 import contextlib
 import dataclasses
 import json
 import socket
 import ssl
+import sys
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -97,14 +97,7 @@ async def test_an_event_is_heard_by_mqtt(tmp_path):
 
 
 async def test_mqtt_that_is_asked_for_and_not_installed_is_told_with_the_remedy(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name == "controller.openadr.mqtt":
-            raise ImportError("No module named 'aiomqtt'")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "controller.openadr.mqtt", None)  # importing it fails
     async with fake_vtn() as vtn:
         with pytest.raises(ConfigError, match=r"wattroute\[mqtt\]"):
             async with Site(tmp_path).follows(vtn, has_mqtt=True):

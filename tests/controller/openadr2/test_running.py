@@ -43,14 +43,7 @@ async def test_without_vtns_the_library_is_not_imported(monkeypatch):
 
 
 async def test_a_library_that_is_not_installed_is_told_with_the_remedy(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name == "controller.openadr2.ven":
-            raise ImportError("No module named 'openleadr'")
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "controller.openadr2.ven", None)  # importing it fails
     with pytest.raises(ConfigError, match=r"wattroute\[openadr2\]"):
         async with following2((Ven2Spec("utility", "http://127.0.0.1:1", "site-1", {}),), world()):
             pass
