@@ -52,11 +52,7 @@ class Continuity:
         try:
             parts = self._file.load(memory=Saved, routers=RouterCounts)
         except StoreError as error:
-            aside = self._file.set_aside()
-            log.error(
-                "state not restored: quality budgets count as burnt for a window",
-                extra={"reason": str(error), "set_aside": str(aside) if aside else None},
-            )
+            self._file.set_aside(error, "state not restored: quality budgets count as burnt for a window")
             return Inheritance(unknown(self._site, now_s))
         if parts is None:
             log.info("no state to restore: budgets and baselines begin anew", extra={"path": str(self._file.path)})

@@ -157,11 +157,7 @@ def open_book(folder: Path, site: Site, policy: JoulePolicy, now_s: float) -> Op
     try:
         parts = file.load(totals=Totals, account=KeptAccount, tokens=TokenCounts)
     except StoreError as error:
-        aside = file.set_aside()
-        log.error(
-            "energy account not restored: it begins at zero",
-            extra={"reason": str(error), "set_aside": str(aside) if aside else None},
-        )
+        file.set_aside(error, "energy account not restored: it begins at zero")
         return Opened(JouleBook(site, policy), file)
     if parts is None:
         return Opened(JouleBook(site, policy), file)

@@ -70,7 +70,7 @@ class FeedMemory:
         try:
             loaded = self._file.load(told=AllTold)
         except StoreError as error:
-            log.warning("feeds were not taken up", extra={"reason": str(error), "kept_as": str(self._file.set_aside())})
+            self._file.set_aside(error, "feeds not restored: each is missing until its publisher answers")
             return
         for told in loaded["told"].feeds if loaded else ():
             feed, fingerprint = self._feeds.get(told.name, (None, ""))

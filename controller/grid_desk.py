@@ -117,11 +117,7 @@ class LinkFile:
         try:
             parts = self._file.load(links=KeptLinks)
         except StoreError as error:
-            aside = self._file.set_aside()
-            log.error(
-                "links not restored: every source counts as heard until now",
-                extra={"reason": str(error), "set_aside": str(aside) if aside else None},
-            )
+            self._file.set_aside(error, "links not restored: every source counts as heard until now")
             return
         if parts is not None:
             self._book.links.resume(parts["links"], now_s)

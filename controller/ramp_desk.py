@@ -124,11 +124,7 @@ class RampDesk:
         try:
             parts = self._file.load(webhooks=Kept)
         except StoreError as error:
-            aside = self._file.set_aside()
-            log.error(
-                "webhooks not restored: register them again",
-                extra={"reason": str(error), "set_aside": str(aside) if aside else None},
-            )
+            self._file.set_aside(error, "webhooks not restored: register them again")
             return Kept()
         return Kept() if parts is None else parts["webhooks"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 from controller.errors import StoreError
 from controller.store.plain import from_plain, to_plain
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 16 << 20
@@ -73,14 +76,20 @@ class StateFile:
         except (KeyError, TypeError, ValueError) as error:
             raise self._unreadable(f"holds no state of this version: {type(error).__name__}: {error}") from error
 
-    def set_aside(self) -> Path | None:
-        """Keep an unreadable file under another name, out of the way of the next `save`; None where that fails."""
+    def set_aside(self, error: StoreError, lost: str) -> None:
+        """Keep an unreadable file under another name, out of the way of the next `save`, and tell it in the log.
+
+        Args:
+            error: of `load`.
+            lost: what is not restored, and what holds instead.
+        """
         kept = self.path.with_name(f"{self.path.name}.unreadable")
+        is_kept = True
         try:
             self.path.replace(kept)
         except OSError:
-            return None
-        return kept
+            is_kept = False
+        log.error(lost, extra={"reason": str(error), "set_aside": str(kept) if is_kept else None})
 
     def _replace(self, body: bytes) -> None:
         beside = self.path.with_name(f"{self.path.name}.new")

@@ -56,7 +56,7 @@ def test_a_damaged_file_is_told_and_set_aside(tmp_path, caplog, content):
     one = feed()
     FeedMemory(tmp_path, {PRICE: (one, "one")}).take_up(NINE_S)
     assert one.known is None
-    assert "feeds were not taken up" in caplog.text
+    assert "feeds not restored" in caplog.text
     assert (tmp_path / f"{FILE_NAME}.unreadable").exists()
 
 

@@ -81,12 +81,21 @@ def test_a_state_without_a_part_that_is_needed_is_told(file):
         file.load(memory=Counted)
 
 
-def test_an_unreadable_file_is_kept_under_another_name(file):
+def test_an_unreadable_file_is_kept_under_another_name_and_told(file, caplog):
     file.path.write_text("damaged")
-    kept = file.set_aside()
+    file.set_aside(StoreError("is damaged"), "counts not restored: they begin at zero")
+    kept = file.path.with_name(f"{file.path.name}.unreadable")
     assert kept.read_text() == "damaged"
     assert file.load(memory=Counted) is None
-    assert file.set_aside() is None
+    (told,) = caplog.records
+    assert (told.levelname, told.message) == ("ERROR", "counts not restored: they begin at zero")
+    assert (told.reason, told.set_aside) == ("is damaged", str(kept))
+
+
+def test_one_that_cannot_be_set_aside_is_told_too(file, caplog):
+    file.set_aside(StoreError("is gone"), "counts not restored: they begin at zero")
+    (told,) = caplog.records
+    assert (told.reason, told.set_aside) == ("is gone", None)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
