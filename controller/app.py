@@ -30,9 +30,11 @@ from controller.energy_metrics import EnergyMetrics
 from controller.feed_metrics import FeedMetrics
 from controller.grid_desk import GridDesk, open_calls
 from controller.grid_metrics import GridMetrics
+from controller.lifecycle.policy import Mode
 from controller.meter_desk import MeterDesk, MeterDeskParts
 from controller.model.fleet import Site
-from controller.openadr.report_inputs import Expected
+from controller.openadr.idle import idle_w
+from controller.openadr.plan_forecast import planned_draw
 from controller.openadr.report_source import Known
 from controller.openadr.running import Following, following
 from controller.openadr.telling import Teller, Telling
@@ -199,9 +201,13 @@ async def assemble(
             options.programmes,
             site.import_limit_w,
             sheds=shed.sheds,
-            forecast=lambda now_s: _forecast(runner),
+            forecast=lambda now_s: planned_draw(
+                runner.status.decision.plan if runner.status and runner.status.decision else None
+            ),
             carbon=carbon_kg_per_mwh.read,
+            idle_w=idle_w(site),
             error=lambda: None if runner.status and runner.status.decision else "nothing is decided yet",
+            disabled=None if policy.mode is Mode.ACT else f"mode is {policy.mode.value}",
         )
         teller = _opened_teller(stack, options, Telling(options.data_dir, known, clock, telemetry.registry))
         followed2 = Following2(book, clock, telemetry.registry, runner.hasten, store.means, feeds)
@@ -217,18 +223,6 @@ def _opened_teller(stack: contextlib.AsyncExitStack, options: ServiceOptions, wo
     teller = Teller(world)
     stack.callback(teller.close)
     return teller
-
-
-def _forecast(runner: Runner) -> tuple[Expected, ...]:
-    """What the plan in force means to draw from the grid, for the reports that ask for it."""
-    plan = None if runner.status is None or runner.status.decision is None else runner.status.decision.plan
-    if plan is None:
-        return ()
-    horizon = plan.horizon
-    return tuple(
-        Expected(horizon.start_of(step), horizon.start_of(step + 1), power_w)
-        for step, power_w in enumerate(plan.import_w)
-    )
 
 
 def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:

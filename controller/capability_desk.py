@@ -117,12 +117,11 @@ class CapabilityDesk:
         return None if told is None or self._clock.wall_s() - told.now_s > STALE_S else told
 
     def sheds(self, now_s: float) -> tuple[Shed, ...]:
-        """What can be shed without breaking a promise, by lead, for reports of LOAD_SHED_DELTA_AVAILABLE."""
+        """What can be shed, by lead and by cost, for reports of LOAD_SHED_DELTA_AVAILABLE."""
         told = self.current()
         if told is None:
             return ()
-        offers = [told.at(lead_s, QosCost.NONE) for lead_s in HORIZONS]
-        return tuple(Shed(each.lead_s, each.shed_w, each.duration_s) for each in offers if each is not None)
+        return tuple(Shed(each.lead_s, each.shed_w, each.duration_s, each.cost) for each in told.offers)
 
     async def close(self) -> None:
         """Wait for the computation that runs."""

@@ -55,14 +55,13 @@ def resolve(call: Call, programme: Programme, references: References) -> Resolve
     if call.opted_out is not None:
         return Resolved(())
     events, unresolved, clipped = [], [], []
-    for number, interval in enumerate(call.intervals):
+    for event_id, interval in zip(event_ids(call), call.intervals, strict=True):
         limit_w = _limit_w(interval, programme, references)
         if isinstance(limit_w, str):
             unresolved.append(Unresolved(call.call_id, interval.start_s, limit_w))
             continue
         if limit_w is None:
             continue
-        event_id = event_id_of(call, number)
         if limit_w < programme.least_w:
             clipped.append(event_id)
             limit_w = programme.least_w
@@ -70,10 +69,16 @@ def resolve(call: Call, programme: Programme, references: References) -> Resolve
     return Resolved(tuple(events), tuple(unresolved), tuple(clipped))
 
 
-def event_id_of(call: Call, number: int) -> str:
-    """Id of the event of an interval, which no other call has: an operator's own, else with its source before it."""
+def event_ids(call: Call) -> tuple[str, ...]:
+    """Id of each interval's event, which no other call has: an operator's own, else with its source before it.
+
+    It has the interval's own id, by which it stays the same where the call is changed, or its place where it has none.
+    """
     call_id = call.call_id if call.source == OPERATOR else f"{call.source}/{call.call_id}"
-    return call_id if len(call.intervals) == 1 else f"{call_id}#{number}"
+    own = [interval.interval_id for interval in call.intervals]
+    if None not in own and len(set(own)) == len(own):
+        return tuple(f"{call_id}#{each}" for each in own)
+    return (call_id,) if len(own) == 1 else tuple(f"{call_id}#{number}" for number in range(len(own)))
 
 
 def by_programme(calls: tuple[Call, ...], programmes: Mapping[str, Programme]) -> tuple[tuple[Call, Programme], ...]:

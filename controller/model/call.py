@@ -74,12 +74,14 @@ class CallInterval:
 
     Attributes:
         correlation_id: by which its sender knows it; None where it has none.
+        interval_id: by which it is the same one after its call was changed; None is its place in the call.
     """
 
     start_s: float
     end_s: float
     commitment: Commitment
     correlation_id: str | None = None
+    interval_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a stretch without length."""

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from controller.clock import Clock
 from controller.errors import MessageError, SignalError, VtnError
 from controller.loopback import is_loopback
+from controller.openadr.answers_read import read_problem, read_token, read_token_url
 from controller.openadr.http import Request, VtnHttp
 from controller.openadr.messages import Token, Version
-from controller.openadr.messages_read import read_problem, read_token, read_token_url
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import MessageError, SignalError, VtnError
+from controller.openadr.answers_read import read_problem
 from controller.openadr.auth import Credentials, TokenDesk
 from controller.openadr.fields import decode, entries
 from controller.openadr.http import Answer, Params, Request, VtnHttp
 from controller.openadr.messages import MAX_PAGE, Token, Version
-from controller.openadr.messages_read import read_problem
 
 MAX_PAGES = 100
 """Pages of one listing; a VTN with more objects than these hold is told of."""

@@ -11,23 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.errors import MessageError
-from controller.model.call import Asked, Call, CallInterval, Commitment
+from controller.model.call import Asked, Call, Commitment
 from controller.model.grid import FOREVER_S
-from controller.openadr import quantities
-from controller.openadr.fields import number, shown
+from controller.openadr import event_calls, quantities
+from controller.openadr.event_calls import Caller, Part, interval_id
+from controller.openadr.fields import shown
+from controller.openadr.levels import LEVELS, PERCENT, level, level_of_share
 from controller.openadr.messages import Event, EventDescriptor, Target, ValuesMap
 from controller.openadr.schedule import Hearing, Slot, schedule
+from controller.openadr.shares import Share, divided
 
 LIMITS = frozenset(("IMPORT_CAPACITY_LIMIT", "DISPATCH_SETPOINT"))
 RELATIVE = "DISPATCH_SETPOINT_RELATIVE"
-LEVELS = {"SIMPLE": (0, 3), "CONTROL_LEVEL_OFFSET": (-10, 10)}
 SUBSCRIPTION = "IMPORT_CAPACITY_SUBSCRIPTION"
 RESERVATION = "IMPORT_CAPACITY_RESERVATION"
 PRICE = "PRICE"
 GHG = "GHG"
 ALERT = "ALERT_"
-MAX_LINES = 16
-"""Intervals of one type that may overlap at once."""
 MAX_NOTICE = 500
 LOOP_TICK_S = 1e-5
 """By how much the call of a loop grows younger each day that it is told further."""
@@ -46,6 +46,8 @@ class Terms:
         relative_sheds: whether a relative set-point tells the reduction, rather than the change (negative is less).
         usd_per_unit: how many USD a unit of each currency is; "" stands for prices that name none.
         zone_s: offset of the programme's local time from UTC, for moments without one; None refuses those.
+        percent_levels: level by percentage, for CONTROL_LEVEL_OFFSET_PERCENT; None refuses those, and an empty one
+            passes them over.
     """
 
     source: str
@@ -56,6 +58,7 @@ class Terms:
     relative_sheds: bool = False
     usd_per_unit: Mapping[str, float] = field(default_factory=lambda: {"USD": 1.0})
     zone_s: float | None = None
+    percent_levels: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Meaning:
         calls: on the site's power; the first has the event's id.
         subscription_w, reservation_w: the site's default limit, and what was granted above it.
         price_usd_per_mwh, carbon_kg_per_mwh: of the grid's energy.
-        ignored: types of payloads that are not ours.
+        ignored: types of payloads that are not ours, or that ask for more load.
         end_s: end of its last slot.
     """
 
@@ -97,9 +100,6 @@ class Meaning:
     notices: tuple[Notice, ...] = ()
     ignored: tuple[str, ...] = ()
     end_s: float = 0.0
-
-
-Part = tuple[float, float, Commitment]
 
 
 def meaning(event: Event, terms: Terms, hearing: Hearing, modified_s: float) -> Meaning:
@@ -119,8 +119,9 @@ def meaning(event: Event, terms: Terms, hearing: Hearing, modified_s: float) -> 
     for slot in timed.slots:
         for number_, payload in enumerate(slot.interval.payloads):
             reader.take(slot, payload, f"event.intervals[id {slot.interval.interval_id}].payloads[{number_}]")
+    caller = Caller(terms.source, terms.programme, hearing.heard_s, modified_s + LOOP_TICK_S * timed.day)
     return Meaning(
-        calls=_calls(event, terms, reader.parts, (hearing, modified_s + LOOP_TICK_S * timed.day)),
+        calls=event_calls.calls(event, reader.parts, caller),
         subscription_w=tuple(reader.spans[SUBSCRIPTION]),
         reservation_w=tuple(reader.spans[RESERVATION]),
         price_usd_per_mwh=tuple(reader.spans[PRICE]),
@@ -160,20 +161,29 @@ class _Reader:
         kind = payload.type
         if kind.startswith(ALERT):
             self._take_alert(slot, payload)
-        elif kind in LIMITS or kind in LEVELS or kind in self.spans or kind == RELATIVE:
-            for start_s, end_s, value, at in _divided(slot, payload, place):
-                self._take_value(kind, (start_s, end_s), value, at)
+        elif self._is_ours(kind):
+            shares = divided(slot, payload, place, may_be_open=kind == SUBSCRIPTION)
+            for n, share in enumerate(shares):
+                self._take_value(kind, share, interval_id(slot, n, len(shares)))
         else:
             self.ignored.add(kind)
 
-    def _take_value(self, kind: str, when: tuple[float, float], value: float, at: str) -> None:
-        if when[1] <= when[0]:
+    def _is_ours(self, kind: str) -> bool:
+        if kind == PERCENT:
+            return self._terms.percent_levels is None or bool(self._terms.percent_levels)
+        return kind in LIMITS or kind in LEVELS or kind in self.spans or kind == RELATIVE
+
+    def _take_value(self, kind: str, share: Share, named: str) -> None:
+        if share.end_s <= share.start_s:
             return
-        self.end_s = max(self.end_s, when[1])
+        self.end_s = max(self.end_s, share.end_s)
         if kind in self.spans:
-            self.spans[kind].append(Span(*when, self._scaled(kind, value, at)))
-        else:
-            self.parts.setdefault(kind, []).append((*when, self._commitment(kind, value, at)))
+            self.spans[kind].append(Span(share.start_s, share.end_s, self._scaled(kind, share.value, share.at)))
+            return
+        commitment = self._commitment(kind, share.value, share.at)
+        if commitment.asked is Asked.NOTHING and share.value != 0:
+            self.ignored.add(f"{kind} that asks for more load")
+        self.parts.setdefault(kind, []).append(Part(share.start_s, share.end_s, commitment, named))
 
     def _scaled(self, kind: str, value: float, at: str) -> float:
         descriptor = self._descriptors.get(kind, EventDescriptor(kind))
@@ -186,15 +196,11 @@ class _Reader:
 
     def _commitment(self, kind: str, value: float, at: str) -> Commitment:
         if kind in LEVELS:
-            least, most = LEVELS[kind]
-            if value != int(value) or not least <= value <= most:
-                raise MessageError(
-                    at, f"{shown(value)} is not a level of {kind}: a whole number from {least} to {most}"
-                )
-            return Commitment(Asked.LEVEL, value) if value > 0 else Commitment(Asked.NOTHING)
-        factor = quantities.watts(
-            self._descriptors.get(kind, EventDescriptor(kind)), f"event.payloadDescriptors[{kind}]"
-        )
+            return level(kind, value, at)
+        descriptor, place = self._descriptors.get(kind, EventDescriptor(kind)), f"event.payloadDescriptors[{kind}]"
+        if kind == PERCENT:
+            return level_of_share(value * quantities.share(descriptor, place), self._terms.percent_levels, at)
+        factor = quantities.watts(descriptor, place)
         try:
             if kind in LIMITS:
                 return Commitment(Asked.AT_MOST_W, _not_negative(value, at) * factor)
@@ -210,67 +216,13 @@ class _Reader:
         self.end_s = max(self.end_s, end_s)
         text = "; ".join(value for value in payload.values if isinstance(value, str))[:MAX_NOTICE]
         self.notices.append(Notice(payload.type, text, slot.start_s, end_s))
-        level = self._terms.alerts.get(payload.type)
-        if level is not None:
-            self.parts.setdefault(payload.type, []).append((slot.start_s, end_s, Commitment(Asked.LEVEL, level)))
-
-
-def _divided(slot: Slot, payload: ValuesMap, place: str) -> list[tuple[float, float, float, str]]:
-    """The values of a payload, each with its share of the slot."""
-    count = len(payload.values)
-    if not count:
-        raise MessageError(f"{place}.values", f"{payload.type} has no value")
-    end_s = slot.end_s
-    if slot.is_open:
-        if payload.type != SUBSCRIPTION:
-            raise MessageError(f"{place}.intervalPeriod.duration", f"nobody says how long this {payload.type} is")
-        end_s = FOREVER_S
-    if count > 1 and end_s >= FOREVER_S:
-        raise MessageError(f"{place}.values", f"{count} values cannot share what has no end")
-    step_s = (end_s - slot.start_s) / count
-    edges_s = [slot.start_s + n * step_s for n in range(count)] + [end_s]
-    values = [number(value, f"{place}.values[{n}]") for n, value in enumerate(payload.values)]
-    return [(edges_s[n], edges_s[n + 1], value, f"{place}.values[{n}]") for n, value in enumerate(values)]
+        called = self._terms.alerts.get(payload.type)
+        if called is not None:
+            part = Part(slot.start_s, end_s, Commitment(Asked.LEVEL, called), interval_id(slot))
+            self.parts.setdefault(payload.type, []).append(part)
 
 
 def _not_negative(value: float, at: str) -> float:
     if value < 0:
         raise MessageError(at, f"{shown(value)} is less than 0")
     return value
-
-
-def _calls(event: Event, terms: Terms, parts: dict[str, list[Part]], known: tuple[Hearing, float]) -> tuple[Call, ...]:
-    """One call for each type of payload, and more where its intervals overlap: a call is followed in one line."""
-    hearing, modified_s = known
-    lines = [line for kind in sorted(parts) for line in _lines(parts[kind])]
-    try:
-        return tuple(
-            Call(
-                call_id=event.event_id if n == 0 else f"{event.event_id}.{n + 1}",
-                source=terms.source,
-                programme=terms.programme,
-                received_s=hearing.heard_s,
-                modified_s=modified_s,
-                intervals=tuple(CallInterval(*part) for part in line),
-                priority=event.priority,
-            )
-            for n, line in enumerate(lines)
-        )
-    except ValueError as error:
-        raise MessageError("event.intervals", str(error)) from error
-
-
-def _lines(parts: list[Part]) -> list[list[Part]]:
-    """Parts in lines of which each is free of overlaps; what follows at once and asks for the same is one part."""
-    lines: list[list[Part]] = []
-    for part in sorted(parts, key=lambda part: part[:2]):
-        line = next((line for line in lines if line[-1][1] <= part[0]), None)
-        if line is None:
-            if len(lines) >= MAX_LINES:
-                raise MessageError("event.intervals", f"more than {MAX_LINES} overlap at once")
-            lines.append([part])
-        elif line[-1][1] == part[0] and line[-1][2] == part[2]:
-            line[-1] = (line[-1][0], part[1], part[2])
-        else:
-            line.append(part)
-    return lines

@@ -9,17 +9,20 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
 from controller.errors import ControllerError, MessageError, StoreError
 from controller.model.call import Call
+from controller.openadr.draws import Draws
 from controller.openadr.events import Meaning, Notice, Span, Terms, is_ours, meaning
 from controller.openadr.fields import Fields
+from controller.openadr.followed import Followed, asker_of, event_of, is_overtaken, moves_on
 from controller.openadr.messages import Event
 from controller.openadr.messages_read import read_event
+from controller.openadr.payload_types import EVENT_PAYLOADS, OTHER
 from controller.openadr.schedule import Hearing
 from controller.openadr.series import Ranked, held, rank
 
@@ -27,8 +30,6 @@ log = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000
 """Events that are remembered; more are refused."""
-RETELL_S = 3600.0
-"""Time after which an event that loops is looked at again."""
 
 
 class Calls(Protocol):
@@ -43,56 +44,19 @@ class Calls(Protocol):
         """End a call."""
 
 
-class Chance(Protocol):
-    """A source of chance, such as `random.Random`."""
-
-    def uniform(self, a: float, b: float) -> float:
-        """A number between the two."""
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """What is remembered of an event.
-
-    Attributes:
-        event: as it was last read; None where it never could be.
-        digest: of the message as it came.
-        heard_s: when it was first heard of.
-        modified_s: time of its last change.
-        chance: of its randomised start.
-        programme: name of our programme.
-        refused: why the last message was not followed; None where it was.
-        is_done: whether everything of the last message was carried out.
-        looked_s: when it was last understood.
-        overtaken: digest of the last message that was older than what is followed.
-    """
-
-    digest: bytes
-    heard_s: float
-    modified_s: float
-    chance: float
-    programme: str
-    event: Event | None = None
-    meaning: Meaning = field(default_factory=Meaning)
-    refused: str | None = None
-    is_done: bool = True
-    looked_s: float = 0.0
-    overtaken: bytes = b""
-
-
 class EventDesk:
     """The events of one VTN.
 
     Attributes:
         version: grows with every change of what is followed.
         refused: how many messages were not followed.
-        ignored: how often each type of payload was passed over, of those that were.
+        ignored: how often payloads of each type were passed over; those of no standard are `OTHER`.
     """
 
-    def __init__(self, source: str, book: Calls, chance: Chance) -> None:
+    def __init__(self, source: str, book: Calls, draws: Draws) -> None:
         self._source = source
         self._book = book
-        self._chance = chance
+        self._draws = draws
         self._followed: dict[str, Followed] = {}
         self._gone: dict[str, float] = {}
         self.version = 0
@@ -123,16 +87,16 @@ class EventDesk:
             return None
         known = self._followed.get(event_id)
         digest = hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).digest()
-        if known is not None and known.digest == digest and known.is_done and not _moves_on(known, now_s):
+        if known is not None and known.digest == digest and known.is_done and not moves_on(known, now_s):
             return event_id
         if known is None and len(self._followed) >= MAX_EVENTS:
             self._refuse(event_id, f"{MAX_EVENTS} events are known already")
             return event_id
         if known is None:
-            known = Followed(b"", now_s, now_s, self._chance.uniform(-1.0, 1.0), terms.programme)
+            known = Followed(b"", now_s, now_s, self._draws.of(event_id), terms.programme)
         try:
             event = read_event(content, zone_s=terms.zone_s)
-            if _is_overtaken(event, known):
+            if is_overtaken(event, known):
                 self._pass_over(event_id, known, digest)
                 return event_id
             modified_s = self._modified_s(event, known, digest, now_s)
@@ -140,7 +104,14 @@ class EventDesk:
         except MessageError as error:
             if known.digest != digest:
                 self._refuse(event_id, str(error))
-            self._followed[event_id] = replace(known, digest=digest, refused=str(error), is_done=True, looked_s=now_s)
+            self._followed[event_id] = replace(
+                known,
+                digest=digest,
+                refused=str(error),
+                is_done=True,
+                looked_s=now_s,
+                asker=asker_of(content, terms.own),
+            )
             return event_id
         changed = replace(known, digest=digest, event=event, modified_s=modified_s, programme=terms.programme)
         own = frozenset(call_id for call_id in held if event_of(call_id) == event_id)
@@ -213,7 +184,8 @@ class EventDesk:
         content, held = come
         event_id = known.event.event_id if known.event is not None else ""
         for kind in set(found.ignored) - set(known.meaning.ignored):
-            self.ignored[kind if len(self.ignored) < 64 else "other"] += 1
+            named = kind.partition(" ")[0]
+            self.ignored[named if named in EVENT_PAYLOADS else OTHER] += 1
             log.info(
                 "payload type passed over", extra={"source": self._source, "event_id": event_id, "payload_type": kind}
             )
@@ -232,7 +204,12 @@ class EventDesk:
             self._refuse(event_id, refused)
         self.version += 1
         self._followed[event_id] = replace(
-            known, meaning=found, refused=refused, is_done=refused is None and is_ended, looked_s=now_s
+            known,
+            meaning=found,
+            refused=refused,
+            is_done=refused is None and is_ended,
+            looked_s=now_s,
+            asker=None if refused is None else known.event,
         )
 
     def _submitted(self, call: Call, raw: str, now_s: float) -> str | None:
@@ -257,20 +234,3 @@ class EventDesk:
     def _refuse(self, event_id: str | None, reason: str) -> None:
         self.refused += 1
         log.warning("event refused", extra={"source": self._source, "event_id": event_id, "reason": reason})
-
-
-def event_of(call_id: str) -> str:
-    """Id of the event that a call came from; ids of events have no dots."""
-    return call_id.partition(".")[0]
-
-
-def _is_overtaken(event: Event, known: Followed) -> bool:
-    """Whether the VTN itself says that it changed the event after this message: a replay, or a cache on the way."""
-    if known.event is None or event.modified_s is None or known.event.modified_s is None:
-        return False
-    return event.modified_s < known.event.modified_s
-
-
-def _moves_on(known: Followed, now_s: float) -> bool:
-    """Whether an event that loops is to be told further."""
-    return known.event is not None and known.event.duration is not None and now_s - known.looked_s >= RETELL_S

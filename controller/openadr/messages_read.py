@@ -22,13 +22,11 @@ from controller.openadr.messages import (
     ObjectOperation,
     Operation,
     Point,
-    Problem,
     Program,
     ReportDescriptor,
     Resource,
     Subscription,
     Target,
-    Token,
     Value,
     ValuesMap,
     Ven,
@@ -36,10 +34,6 @@ from controller.openadr.messages import (
 
 MAX_RANDOMIZE_S = 86_400.0
 """Largest shift of a start that is followed."""
-MAX_WORDS = 300
-"""Characters of a problem's words that are told."""
-MAX_TOKEN = 16_384
-"""Characters of a token; the specification has 4096, some servers' are longer."""
 _BY_VERB = {"GET": Operation.READ, "POST": Operation.CREATE, "PUT": Operation.UPDATE, "DELETE": Operation.DELETE}
 
 
@@ -56,7 +50,7 @@ def read_program(data: Any, place: str = "program") -> Program:
         name=fields.name("programName"),
         modified_s=_stamp(fields, "modificationDateTime"),
         descriptors=_descriptors(fields),
-        targets=_targets(fields),
+        targets=read_targets(fields),
         zone_s=None if offset is None else times.read_offset_s(offset, fields.at("timeZoneOffset")),
     )
 
@@ -81,7 +75,7 @@ def read_event(data: Any, place: str = "event", zone_s: float | None = None) -> 
         modified_s=_stamp(fields, "modificationDateTime"),
         duration=_duration(fields, "duration"),
         priority=fields.optional_integer("priority", 0),
-        targets=_targets(fields),
+        targets=read_targets(fields),
         report_descriptors=fields.each("reportDescriptors", MAX_DESCRIPTORS, read_report_descriptor),
         descriptors=_descriptors(fields),
         period=_period(fields, zone_s),
@@ -115,7 +109,7 @@ def read_report_descriptor(data: Any, place: str) -> ReportDescriptor:
         payload_type=fields.name("payloadType"),
         reading_type=fields.text("readingType", MAX_NAME),
         units=fields.text("units", MAX_NAME),
-        targets=_targets(fields),
+        targets=read_targets(fields),
         aggregate=fields.boolean("aggregate", False),
         start_interval=fields.integer("startInterval", -1, -1),
         num_intervals=fields.integer("numIntervals", -1, -1),
@@ -134,7 +128,7 @@ def read_ven(data: Any, place: str = "ven") -> Ven:
         name=fields.name("venName"),
         client_id=fields.text("clientID"),
         attributes=fields.each("attributes", MAX_DESCRIPTORS, read_values_map),
-        targets=_targets(fields),
+        targets=read_targets(fields),
     )
 
 
@@ -146,7 +140,7 @@ def read_resource(data: Any, place: str = "resource") -> Resource:
         name=fields.name("resourceName"),
         ven_id=fields.object_id("venID"),
         attributes=fields.each("attributes", MAX_DESCRIPTORS, read_values_map),
-        targets=_targets(fields),
+        targets=read_targets(fields),
     )
 
 
@@ -159,7 +153,7 @@ def read_subscription(data: Any, place: str = "subscription") -> Subscription:
         client_name=fields.name("clientName"),
         operations=fields.each("objectOperations", MAX_DESCRIPTORS, _object_operation),
         program_id=fields.optional_id("programID"),
-        targets=_targets(fields),
+        targets=read_targets(fields),
     )
 
 
@@ -176,52 +170,6 @@ def read_notification(body: bytes | str) -> Notification:
     content = Fields.of(fields.value("object"), "notification.object").data
     event = read_event(content, "notification.object") if kind == "EVENT" else None
     return Notification(kind, _operation(fields.value("operation"), fields.at("operation")), content, event)
-
-
-def read_problem(body: bytes | str) -> Problem:
-    """An error as the VTN tells it; of a body that is none, what it begins with."""
-    try:
-        fields = Fields.of(decode(body, "problem"), "problem")
-        status = fields.optional_integer("status")
-        words = [fields.text(key) for key in ("title", "detail", "type", "instance")]
-        if not any(words):
-            words[0] = fields.text("error")
-            words[1] = fields.text("error_description")
-        return Problem(status, *(None if word is None else _plain(word) for word in words))
-    except MessageError:
-        beginning = body[:200] if isinstance(body, str) else body[:200].decode("utf-8", "replace")
-        return Problem(title=_plain(beginning) or None)
-
-
-def _plain(words: str) -> str:
-    """Words of a stranger, fit for a line of a log."""
-    return "".join(char if char.isprintable() else " " for char in words[:MAX_WORDS]).strip()
-
-
-def read_token(body: bytes) -> Token:
-    """The answer of a token endpoint (RFC 6749 §5.1).
-
-    Raises:
-        MessageError: it is not JSON, or no bearer token; the text does not hold the token.
-    """
-    fields = Fields.of(decode(body, "token"), "token")
-    found = fields.data.get("access_token")
-    if not isinstance(found, str) or not 0 < len(found) <= MAX_TOKEN or not found.isascii() or not found.isprintable():
-        raise MessageError("token.access_token", f"it is not a text of 1 to {MAX_TOKEN} characters of a header")
-    kind = fields.text("token_type", MAX_NAME)
-    if kind is not None and kind.lower() != "bearer":
-        raise MessageError("token.token_type", f"{shown(kind)} is not Bearer")
-    expires_in_s = fields.number("expires_in")
-    return Token(found, None if expires_in_s is None else max(0.0, expires_in_s))
-
-
-def read_token_url(body: bytes) -> str:
-    """Where tokens are had, of the answer to ``/auth/server``.
-
-    Raises:
-        MessageError: it does not say.
-    """
-    return text(Fields.of(decode(body, "auth.server"), "auth.server").value("tokenURL"), "auth.server.tokenURL")
 
 
 def _value(value: Any, place: str) -> Value:
@@ -284,7 +232,12 @@ def _descriptor(data: Any, place: str) -> EventDescriptor | None:
     )
 
 
-def _targets(fields: Fields) -> tuple[Target, ...]:
+def read_targets(fields: Fields) -> tuple[Target, ...]:
+    """Whom an object is meant for.
+
+    Raises:
+        MessageError: that cannot be read.
+    """
     if not fields.has("targets"):
         return ()
     found: list[Target] = []

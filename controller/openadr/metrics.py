@@ -19,13 +19,18 @@ class VenMetrics:
         self._skew = registry.skew.labels(vtn)
         self._failures = registry.failures.labels(vtn)
         self._answered = registry.answered.labels(vtn)
+        self._registry, self._vtn = registry, vtn
         self._counted = 0
+        self._ignored: dict[str, int] = {}
 
     def show(self, desk: EventDesk, skew_s: float | None, failures: int, now_s: float) -> None:
         """What a poll came to."""
         self._polls["failed" if failures else "answered"].inc()
         self._refused.inc(desk.refused - self._counted)
         self._counted = desk.refused
+        for kind, count in desk.ignored.items():
+            self._registry.ignored.labels(self._vtn, kind).inc(count - self._ignored.get(kind, 0))
+            self._ignored[kind] = count
         self._events.set(len(desk.followed))
         self._failures.set(failures)
         if skew_s is not None:
@@ -44,6 +49,12 @@ class OpenAdrMetrics:
         self.polls = Counter(PREFIX + "polls", "Polls of a VTN, by outcome.", ["vtn", "outcome"], registry=registry)
         self.refused = Counter(
             PREFIX + "refused_events", "Messages of a VTN that were not followed.", ["vtn"], registry=registry
+        )
+        self.ignored = Counter(
+            PREFIX + "ignored_payloads",
+            "Events with a type of payload that is not followed, by the standard's types.",
+            ["vtn", "payload_type"],
+            registry=registry,
         )
         self.events = gauge("events", "Events of a VTN that are known.")
         self.failures = gauge("failures_in_a_row", "Polls of a VTN that failed since the last that did not.")

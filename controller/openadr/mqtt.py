@@ -19,12 +19,11 @@ import aiomqtt
 
 from controller.errors import MessageError, SignalError, VtnError
 from controller.openadr.client import VtnClient
-from controller.openadr.follow import Chance
 from controller.openadr.messages import Program
 from controller.openadr.messages_read import read_notification
 from controller.openadr.notified import Notified
 from controller.openadr.notifiers import Broker, Login, read_broker, read_topics
-from controller.openadr.pace import wait_s
+from controller.openadr.pace import Chance, wait_s
 
 log = logging.getLogger(__name__)
 

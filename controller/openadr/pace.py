@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from controller.backoff import backoff_s
 
 JITTER_FRAC = 0.1
 MAX_BACK_OFF_S = 300.0
+
+
+class Chance(Protocol):
+    """A source of chance, such as `random.Random`."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """A number between the two."""
 
 
 def wait_s(poll_s: float, failures: int, draw: float, retry_after_s: float | None = None) -> float:

@@ -54,6 +54,15 @@ def kg_per_mwh(descriptor: EventDescriptor, place: str) -> float:
     return _factor(descriptor, _EMISSIONS_KG_PER_MWH, "GHG", place, "an emission rate")
 
 
+def share(descriptor: EventDescriptor, place: str) -> float:
+    """What a percentage is multiplied with; it is written as a share, 0.25 for 25 % (Definition, table 9).
+
+    Raises:
+        MessageError: its units are another quantity.
+    """
+    return _factor(descriptor, {"PERCENT": 1.0}, "PERCENT", place, "a percentage")
+
+
 def _factor(
     descriptor: EventDescriptor, factors: Mapping[str, float], default: str, place: str, quantity: str
 ) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.model.capability import QosCost
 from controller.model.grid import GridEvent
 from controller.model.meter import Mean
 
@@ -25,11 +26,13 @@ class Shed:
         horizon_s: time from now after which it can be had in full.
         shed_w: how much.
         duration_s: for how long; None without end.
+        cost: to those who are served.
     """
 
     horizon_s: float
     shed_w: float
     duration_s: float | None = None
+    cost: QosCost = QosCost.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ class ReportInputs:
         standing_limit_w: of the site; None for none.
         levels: that were called for.
         opted_out: when the operator did not follow, (start, end).
-        sheds: by horizon, the nearest first.
+        sheds: by horizon and by cost.
         carbon_kg_per_mwh: emissions of the grid's energy, as spans of (start, end, value).
         reservation_w: import capacity asked for beyond what is subscribed to; None for none.
         idle_w: draw at or below which nothing runs; None where that is not known.
         error: why the site cannot be controlled; None where it can.
+        disabled: why it is left alone, by its operator's choice; None where it is controlled.
     """
 
     now_s: float
@@ -74,3 +78,4 @@ class ReportInputs:
     reservation_w: float | None = None
     idle_w: float | None = None
     error: str | None = None
+    disabled: str | None = None

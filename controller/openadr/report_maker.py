@@ -1,27 +1,30 @@
 """Makes what is due of the reports that a VTN's events ask for, and keeps it in the queue to be sent.
 
 Each event that calls for something is acknowledged without being asked, by a report of the operating state that is
-sent anew when it changes (R8); OpenADR 3 has no other way to say that an event was received, or is not followed.
+sent anew when it changes (R8); OpenADR 3 has no other way to say that an event was received, or is not followed. The
+state of one that was refused is ERROR.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
 
 from controller.errors import MessageError
+from controller.model.capability import QosCost
 from controller.openadr.descriptors import Asker, Due, due
-from controller.openadr.follow import Followed
+from controller.openadr.followed import Followed
 from controller.openadr.messages import Event, Version
 from controller.openadr.report_inputs import ReportInputs
 from controller.openadr.report_messages import Report, write_report
 from controller.openadr.report_metrics import ReportMetrics
 from controller.openadr.report_queue import ReportQueue
-from controller.openadr.reports import Reporting, qualities, refusal, report, state_report
+from controller.openadr.report_sheds import within_cost
+from controller.openadr.reports import Reporting, as_asked, qualities, refusal, report, state_report
 from controller.openadr.schedule import Hearing
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,8 @@ STATE_S = 60.0
 """Length of the interval on which the operating state is told."""
 MAX_TOLD = 4096
 STATE_NAME = "OPERATING_STATE-now"
+DUE = " due"
+"""After the line of a descriptor: the mark of when its last report was due, ms."""
 
 
 class ReportSource(Protocol):
@@ -64,6 +69,7 @@ class MakerSpec:
         source: of its calls.
         acknowledges: whether events that call for something are acknowledged by their state.
         step_s: settlement interval of each programme, s.
+        shed_cost: most that what is told as available may cost those who are served, of each programme.
         reservation_w: import capacity to ask for; None for none.
     """
 
@@ -71,7 +77,8 @@ class MakerSpec:
     source: str
     reporting: Reporting
     acknowledges: bool = True
-    step_s: Mapping[str, float] | None = None
+    step_s: Mapping[str, float] = field(default_factory=dict)
+    shed_cost: Mapping[str, QosCost] = field(default_factory=dict)
     reservation_w: float | None = None
 
 
@@ -97,65 +104,81 @@ class ReportMaker:
         self._at_present = None
         present = replace(present, reservation_w=self._spec.reservation_w)
         for event_id, known in followed.items():
+            if self._spec.acknowledges and (known.meaning.calls or known.asker is not None):
+                made += self._acknowledge(known, version, present)
             event = known.event
             if event is None or not (event.report_descriptors or known.meaning.calls):
                 continue
             heard_s = self._queue.heard_s(self._spec.vtn, event_id, known.heard_s)
-            if self._spec.acknowledges and known.meaning.calls:
-                made += self._acknowledge(event, known, version, present)
             hearing = Hearing(heard_s, present.now_s - SETTLE_S, known.chance)
-            steps_s = self._spec.step_s or {}
-            asker = Asker(event, hearing, steps_s.get(known.programme, 300.0))
+            asker = Asker(event, hearing, self._spec.step_s.get(known.programme, 300.0))
             for line in range(len(event.report_descriptors)):
                 made += self._line(asker, line, (known.programme, version), present)
         return made
 
     def _line(self, asker: Asker, line: int, terms: tuple[str, Version], present: ReportInputs) -> int:
         """Make the reports of one descriptor."""
-        event, descriptor = asker.event, asker.event.report_descriptors[line]
+        event, descriptor = asker.event, as_asked(asker.event.report_descriptors[line])
         reason = refusal(descriptor, self._spec.reporting)
         if reason is not None:
             self._refuse(event.event_id, line, reason)
             return 0
         mark = f"{line} {descriptor.payload_type}"
-        last = self._queue.mark(self._spec.vtn, event.event_id, mark)
         try:
-            coming = [each for each in due(asker, descriptor) if each.number > last]
+            coming = self._coming(event.event_id, mark, due(asker, descriptor))
         except MessageError as error:
             self._refuse(event.event_id, line, str(error))
             return 0
-        for each in coming:
+        for each, due_ms in coming:
             inputs = self._inputs(event, terms[0], each, present)
-            self._keep(
-                report(event, descriptor, each, inputs, self._spec.reporting), terms[1], (mark, each.number), inputs
-            )
+            marks = {mark: each.number, f"{mark}{DUE}": due_ms}
+            self._keep(report(event, line, each, inputs, self._spec.reporting), terms[1], marks, inputs)
         return len(coming)
+
+    def _coming(self, event_id: str, mark: str, found: tuple[Due, ...]) -> list[tuple[Due, int]]:
+        """Those that are not made yet, with the time by which they are told from those that are, ms.
+
+        Their numbers follow one another also where the event was changed and its intervals are counted anew.
+        """
+        last = self._queue.mark(self._spec.vtn, event_id, mark)
+        last_ms = self._queue.mark(self._spec.vtn, event_id, f"{mark}{DUE}")
+        coming: list[tuple[Due, int]] = []
+        before_ms = 0
+        for each in found:
+            before_ms = max(round(each.due_s * 1e3), before_ms + 1)
+            if before_ms > last_ms if last_ms >= 0 else each.number > last:
+                last = max(each.number, last + 1)
+                coming.append((replace(each, number=last), before_ms))
+        return coming
 
     def _inputs(self, event: Event, programme: str, each: Due, present: ReportInputs) -> ReportInputs:
         span_s = (min(s.start_s for s in each.stretches), max(s.end_s for s in each.stretches))
-        return self._source.measured(present, (self._spec.source, event.event_id, programme), span_s)
+        cost = self._spec.shed_cost.get(programme, QosCost.NONE)
+        within = replace(present, sheds=within_cost(present.sheds, cost))
+        return self._source.measured(within, (self._spec.source, event.event_id, programme), span_s)
 
-    def _acknowledge(self, event: Event, known: Followed, version: Version, present: ReportInputs) -> int:
+    def _acknowledge(self, known: Followed, version: Version, present: ReportInputs) -> int:
         """Tell what is done about an event, where that is news; not of one that was over when it was heard."""
-        if known.meaning.end_s <= known.heard_s:
+        event, is_refused = known.asker or known.event, known.asker is not None
+        if event is None or (not is_refused and known.meaning.end_s <= known.heard_s):
             return 0
         before = self._queue.body(self._spec.vtn, event.event_id, STATE_NAME)
-        if before is not None and present.now_s > known.meaning.end_s + STATE_S:
+        if before is not None and not is_refused and present.now_s > known.meaning.end_s + STATE_S:
             return 0
         if self._at_present is None:
             call = (self._spec.source, event.event_id, known.programme)
             self._at_present = self._source.measured(present, call, (present.now_s - STATE_S, present.now_s))
         inputs = self._at_present
-        made = state_report(event, inputs, self._spec.reporting, STATE_S)
+        made = state_report(event, inputs, self._spec.reporting, STATE_S, is_refused=is_refused)
         if before is not None and _state_in(before) == _state(made):
             return 0
-        self._keep(made, version, (STATE_NAME, 0), inputs)
+        self._keep(made, version, {STATE_NAME: 0}, inputs)
         return 1
 
-    def _keep(self, made: Report, version: Version, mark: tuple[str, int], inputs: ReportInputs) -> None:
+    def _keep(self, made: Report, version: Version, marks: Mapping[str, int], inputs: ReportInputs) -> None:
         vtn = self._spec.vtn
         body = msgspec.json.encode(write_report(made, version)).decode()
-        gone = self._queue.put(vtn, (made.event_id, made.name, body), mark, inputs.now_s)
+        gone = self._queue.put(vtn, (made.event_id, made.name, body), marks, inputs.now_s)
         self._metrics.made.labels(vtn).inc()
         for quality in qualities(made):
             self._metrics.values.labels(vtn, quality).inc()

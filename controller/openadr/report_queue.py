@@ -6,6 +6,7 @@ Each report is kept in one transaction with the mark up to which its descriptor'
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ CREATE TABLE IF NOT EXISTS marks (
   vtn TEXT NOT NULL, event_id TEXT NOT NULL, line TEXT NOT NULL, number INTEGER NOT NULL, at_s REAL NOT NULL,
   PRIMARY KEY (vtn, event_id, line));
 """
-_HEARD = "heard"
+_HEARD, _SEED = "heard", "seed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,23 @@ class ReportQueue:
 
         return self._tables.ask(ask)
 
+    def seed(self, vtn: str, fresh: int) -> int:
+        """The seed of a VTN's draws, of any process; `fresh` where there is none yet.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        insert = "INSERT OR IGNORE INTO marks VALUES (?, '', ?, ?, 0)"
+        select = "SELECT number FROM marks WHERE vtn = ? AND event_id = '' AND line = ?"
+
+        def ask(db: sqlite3.Connection) -> int:
+            db.execute(insert, (vtn, _SEED, fresh))
+            return int(db.execute(select, (vtn, _SEED)).fetchone()[0])
+
+        return self._tables.ask(ask)
+
     def mark(self, vtn: str, event_id: str, line: str) -> int:
-        """Number of the last report of a descriptor that was made; -1 before the first.
+        """How far reports of a descriptor are made, by its line: a number; -1 before the first.
 
         Raises:
             StoreError: the file cannot be used.
@@ -85,13 +101,13 @@ class ReportQueue:
         row = self._tables.ask(lambda db: db.execute(select, (vtn, event_id, line)).fetchone())
         return -1 if row is None else int(row[0])
 
-    def put(self, vtn: str, report: tuple[str, str, str], mark: tuple[str, int], now_s: float) -> int:
-        """Keep a report, and the mark of its descriptor with it; one of the same name takes the earlier one's place.
+    def put(self, vtn: str, report: tuple[str, str, str], marks: Mapping[str, int], now_s: float) -> int:
+        """Keep a report, and the marks of its descriptor with it; one of the same name takes the earlier one's place.
 
         Args:
             vtn: name of the VTN.
             report: id of its event, its name, and its JSON.
-            mark: the descriptor's line, and the report's number in it.
+            marks: numbers by their line: how far the descriptor's reports are made.
             now_s: wall clock.
 
         Returns:
@@ -110,7 +126,8 @@ class ReportQueue:
         def write(db: sqlite3.Connection) -> int:
             with transaction(db):
                 db.execute(upsert, (vtn, event_id, name, body, now_s))
-                db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)", (vtn, event_id, *mark, now_s))
+                for mark in marks.items():
+                    db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?)", (vtn, event_id, *mark, now_s))
                 return _trimmed(db, vtn, now_s)
 
         return self._tables.ask(write)
@@ -180,7 +197,8 @@ def _trimmed(db: sqlite3.Connection, vtn: str, now_s: float) -> int:
         "DELETE FROM reports WHERE vtn = ? AND sent_s < ? AND name != 'OPERATING_STATE-now'", (vtn, now_s - KEEP_SENT_S)
     )
     db.execute("DELETE FROM reports WHERE vtn = ? AND sent_s < ?", (vtn, now_s - KEEP_MARKS_S))
-    db.execute("DELETE FROM marks WHERE vtn = ? AND at_s < ? AND line != ?", (vtn, now_s - KEEP_MARKS_S, _HEARD))
+    old_marks = "DELETE FROM marks WHERE vtn = ? AND at_s < ? AND line NOT IN (?, ?)"
+    db.execute(old_marks, (vtn, now_s - KEEP_MARKS_S, _HEARD, _SEED))
     forgotten = "SELECT event_id FROM marks WHERE vtn = ?1 AND line != ?2"
     db.execute(
         f"DELETE FROM marks WHERE vtn = ?1 AND line = ?2 AND at_s < ?3 AND event_id NOT IN ({forgotten})",

@@ -50,7 +50,9 @@ class Known:
         sheds: what can be shed, by horizon.
         forecast: of the draw to come.
         carbon: emissions of the grid's energy, kg/MWh.
+        idle_w: draw at or below which nothing runs; None where that is not known.
         error: why the site cannot be controlled.
+        disabled: why it is left alone by choice.
     """
 
     book: CallBook
@@ -61,7 +63,9 @@ class Known:
     sheds: Callable[[float], tuple[Shed, ...]] = _nothing
     forecast: Callable[[float], tuple[Expected, ...]] = _nothing
     carbon: Callable[[float], Series | Missing] | None = None
+    idle_w: float | None = None
     error: Callable[[], str | None] = lambda: None
+    disabled: str | None = None
 
 
 class LiveSource:
@@ -88,7 +92,9 @@ class LiveSource:
             forecast=known.forecast(now_s),
             sheds=known.sheds(now_s),
             carbon_kg_per_mwh=_spans(carbon) if isinstance(carbon, Series) else (),
+            idle_w=known.idle_w,
             error=known.error(),
+            disabled=known.disabled,
         )
 
     def measured(

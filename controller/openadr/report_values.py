@@ -16,6 +16,7 @@ from controller.model.observation import Quality
 from controller.openadr.descriptors import Stretch
 from controller.openadr.messages import ReportDescriptor
 from controller.openadr.report_inputs import Expected, ReportInputs
+from controller.openadr.report_sheds import mean_shed_w
 
 OK, MISSING, ESTIMATED, BAD = "OK", "MISSING", "ESTIMATED", "BAD"
 KW, KWH, GHG, PERCENT = "KW", "KWH", "GHG", "PERCENT"
@@ -153,6 +154,8 @@ def operating_state(inputs: ReportInputs, stretch: Stretch) -> str:
     power = power_told(inputs, stretch)
     is_idle = inputs.idle_w is not None and isinstance(power.value, float) and power.value <= inputs.idle_w
     way = "IDLE" if is_idle else "RUNNING"
+    if inputs.disabled is not None and stretch.end_s >= inputs.now_s:
+        return "SGD_ERROR_CONDITION"
     if _meets(inputs.opted_out, stretch):
         return f"{way}_OPTED_OUT"
     if _meets(((event.start_s, event.end_s) for event in inputs.limits), stretch):
@@ -161,16 +164,11 @@ def operating_state(inputs: ReportInputs, stretch: Stretch) -> str:
 
 
 def _shed(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
-    """What can be shed by the start of the interval and for as long as it lasts; more shed is a larger number."""
-    lead_s = max(0.0, stretch.start_s - inputs.now_s)
-    ready = [shed for shed in inputs.sheds if shed.horizon_s <= lead_s + 1e-6]
-    if not ready:
+    """What can be shed over the interval if it is called for now; more shed is a larger number."""
+    shed_w = mean_shed_w(inputs.sheds, inputs.now_s, stretch)
+    if shed_w is None:
         return UNKNOWN
-    best = max(ready, key=lambda shed: shed.horizon_s)
-    length_s = stretch.end_s - stretch.start_s
-    held_s = length_s if best.duration_s is None else min(best.duration_s, length_s)
-    mean = Told(best.shed_w * held_s / length_s, ESTIMATED)
-    unit = unit_of(descriptor)
+    mean, unit = Told(shed_w, ESTIMATED), unit_of(descriptor)
     if unit == PERCENT:
         return _share(mean, expected_told(inputs.forecast or inputs.baseline, stretch))
     return _energy(mean, stretch) if unit == KWH else _scaled(mean, 1e-3)

@@ -18,8 +18,8 @@ from controller.clock import Clock
 from controller.errors import ControllerError, MessageError, SignalError, VtnError
 from controller.openadr.client import VtnClient
 from controller.openadr.fields import Fields
-from controller.openadr.follow import Chance, Followed
-from controller.openadr.pace import wait_s
+from controller.openadr.followed import Followed
+from controller.openadr.pace import Chance, wait_s
 from controller.openadr.report_maker import ReportMaker, ReportSource
 from controller.openadr.report_metrics import ReportMetrics
 from controller.openadr.report_queue import ReportQueue, Waiting

@@ -52,33 +52,48 @@ def refusal(descriptor: ReportDescriptor, reporting: Reporting) -> str | None:
     return None
 
 
-def report(event: Event, descriptor: ReportDescriptor, due: Due, inputs: ReportInputs, reporting: Reporting) -> Report:
+def as_asked(descriptor: ReportDescriptor) -> ReportDescriptor:
+    """What is made of a descriptor: a forecast tells what is to come, also where `historical` was left as it is."""
+    return replace(descriptor, historical=False) if descriptor.payload_type in FORECASTS else descriptor
+
+
+def report(event: Event, line: int, due: Due, inputs: ReportInputs, reporting: Reporting) -> Report:
     """One report: each interval has its value and, beside it, its quality.
 
     Args:
         event: that asks.
-        descriptor: that `refusal` does not refuse.
+        line: place of a descriptor that `refusal` does not refuse.
         due: the report's number and intervals.
         inputs: of the time covered.
         reporting: who reports.
     """
+    descriptor = as_asked(event.report_descriptors[line])
     told = [value_of(descriptor, inputs, stretch) for stretch in due.stretches]
-    position = event.report_descriptors.index(descriptor)
     kind = descriptor.payload_type
     quality = () if kind == "DATA_QUALITY" else (ReportPayloadDescriptor("DATA_QUALITY"),)
     return Report(
         event_id=event.event_id,
         program_id=event.program_id,
         client_name=reporting.client_name,
-        name=f"{kind}-{position}-{due.number}",
+        name=f"{kind}-{line}-{due.number}",
         resource=resource_of(descriptor, reporting),
         descriptors=(ReportPayloadDescriptor(kind, _reading_type(descriptor, told), unit_of(descriptor)), *quality),
         intervals=tuple(_interval(kind, *each) for each in zip(due.stretches, told, strict=True)),
     )
 
 
-def state_report(event: Event, inputs: ReportInputs, reporting: Reporting, step_s: float) -> Report:
-    """What is done about an event now: the acknowledgement, which is sent anew when it changes (R8)."""
+def state_report(
+    event: Event, inputs: ReportInputs, reporting: Reporting, step_s: float, *, is_refused: bool = False
+) -> Report:
+    """What is done about an event now: the acknowledgement, which is sent anew when it changes (R8).
+
+    Args:
+        event: as far as it could be read.
+        inputs: of the moment.
+        reporting: who reports.
+        step_s: length of the interval that it is told of.
+        is_refused: whether its last message is not followed.
+    """
     now_s = inputs.now_s
     stretch = Stretch(now_s - step_s, now_s, 0)
     at_present = replace(
@@ -86,7 +101,8 @@ def state_report(event: Event, inputs: ReportInputs, reporting: Reporting, step_
         limits=tuple(event for event in inputs.limits if event.start_s <= now_s < event.end_s),
         opted_out=tuple(span for span in inputs.opted_out if span[0] <= now_s < span[1]),
     )
-    state = Told(operating_state(at_present, Stretch(stretch.start_s, now_s + 1e-3, 0)), OK)
+    present = "ERROR" if is_refused else operating_state(at_present, Stretch(stretch.start_s, now_s + 1e-3, 0))
+    state = Told(present, OK)
     return Report(
         event_id=event.event_id,
         program_id=event.program_id,

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from controller.background import in_background
 from controller.clock import Clock
 from controller.openadr.client import VtnClient
+from controller.openadr.draws import Draws
 from controller.openadr.feed import SpanFeed
 from controller.openadr.http import VtnHttp, tls_context
 from controller.openadr.metrics import OpenAdrMetrics, VenMetrics
@@ -24,6 +25,8 @@ from controller.openadr.ven import Ven, VenParts
 from controller.signals.calls import CallBook
 
 log = logging.getLogger(__name__)
+
+SEED_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,11 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
     async with contextlib.AsyncExitStack() as stack:
         vens = []
         for spec in specs:
+            draws = Draws(random.SystemRandom().getrandbits(SEED_BITS))
+            if world.teller is not None:
+                draws = world.teller.draws(spec.name, draws)
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-            ven = build(spec, session, world, VenMetrics(families, spec.name))
+            ven = build(spec, session, world, (VenMetrics(families, spec.name), draws))
             for feed in world.feeds:
                 if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
                     feed.bind(ven.desk)
@@ -71,8 +77,8 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
         yield tuple(vens)
 
 
-def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, metrics: VenMetrics) -> Ven:
-    """One VEN.
+def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, own: tuple[VenMetrics, Draws]) -> Ven:
+    """One VEN, with its own metrics and draws.
 
     Raises:
         ConfigError: a file of TLS cannot be used.
@@ -81,7 +87,9 @@ def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, metri
         log.warning("the VTN's certificate is not verified: anybody may pass for it", extra={"vtn": spec.name})
     http = VtnHttp(session, _tls(spec), spec.timeout_s)
     client = VtnClient(http, spec.url, world.clock, credentials=spec.credentials, version=spec.version)
-    return Ven(spec, VenParts(client, world.book, world.clock, random.SystemRandom(), metrics, world.on_change))
+    metrics, draws = own
+    parts = VenParts(client, world.book, world.clock, random.SystemRandom(), draws, metrics, world.on_change)
+    return Ven(spec, parts)
 
 
 def _tls(spec: VenSpec) -> ssl.SSLContext:

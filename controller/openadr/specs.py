@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.model.capability import QosCost
 from controller.openadr.auth import Credentials
 from controller.openadr.messages import Version
 
@@ -41,9 +42,12 @@ class VenSpec:
         ca_file: authorities in place of the system's.
         alerts: level of each type of alert that is acted upon.
         relative_sheds: whether a relative set-point tells the reduction.
+        percent_levels: level by percentage, for CONTROL_LEVEL_OFFSET_PERCENT; None refuses those.
         usd_per_unit: of each currency.
         reports: whether reports that are asked for are made.
         acknowledges: whether events are acknowledged by a report of the operating state.
+        shed_cost: most that a reduction may cost those who are served to be told of as available; None takes what the
+            programme's precedence allows.
         reservation_w: import capacity to ask for where it is asked about.
         callback: where the VTN tells of changes; None asks for no such calls.
         has_mqtt: whether its broker is listened to, where it has one.
@@ -63,9 +67,11 @@ class VenSpec:
     timeout_s: float = 10.0
     alerts: Mapping[str, int] = field(default_factory=dict)
     relative_sheds: bool = False
+    percent_levels: Mapping[int, int] | None = None
     usd_per_unit: Mapping[str, float] = field(default_factory=lambda: {"USD": 1.0})
     reports: bool = True
     acknowledges: bool = True
+    shed_cost: QosCost | None = None
     reservation_w: float | None = None
     callback: CallbackSpec | None = None
     has_mqtt: bool = False

@@ -17,10 +17,12 @@ from prometheus_client import CollectorRegistry
 from controller.background import in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
+from controller.openadr.draws import Draws
 from controller.openadr.notified import Notified, NotifiedMetrics
 from controller.openadr.report_maker import MakerSpec, ReportMaker
 from controller.openadr.report_metrics import ReportMetrics
 from controller.openadr.report_queue import FILE_NAME, ReportQueue
+from controller.openadr.report_sheds import cost_of
 from controller.openadr.report_source import Known, LiveSource
 from controller.openadr.reporter import Reporter, ReporterParts
 from controller.openadr.reports import Reporting
@@ -68,6 +70,14 @@ class Teller:
         """Close the queue."""
         self._queue.close()
 
+    def draws(self, vtn: str, fresh: Draws) -> Draws:
+        """The draws of a VTN as the first process made them; `fresh` ones where there was none.
+
+        Raises:
+            StoreError: they cannot be kept.
+        """
+        return Draws(self._queue.seed(vtn, fresh.seed))
+
     @contextlib.asynccontextmanager
     async def beside(self, ven: Ven, tls: ssl.SSLContext) -> AsyncIterator[None]:
         """Report, and listen, as the VEN's spec has it, until the end.
@@ -91,7 +101,8 @@ class Teller:
         world, spec = self._world, ven.spec
         steps_s = {name: terms.settlement_interval_s for name, terms in world.known.programmes.items()}
         who = Reporting(client_name(ven), spec.resources, spec.own)
-        maker_spec = MakerSpec(spec.name, spec.source, who, spec.acknowledges, steps_s, spec.reservation_w)
+        costs = {name: spec.shed_cost or cost_of(terms.precedence) for name, terms in world.known.programmes.items()}
+        maker_spec = MakerSpec(spec.name, spec.source, who, spec.acknowledges, steps_s, costs, spec.reservation_w)
         maker = ReportMaker(maker_spec, self._queue, self._source, self._reports)
         return Reporter(
             ReporterParts(

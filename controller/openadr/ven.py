@@ -16,15 +16,17 @@ from controller.clock import Clock
 from controller.errors import ControllerError, MessageError, SignalError, VtnError
 from controller.model.call import CallState
 from controller.openadr.client import VtnClient
-from controller.openadr.events import Terms
-from controller.openadr.follow import Chance, EventDesk, event_of
+from controller.openadr.draws import Draws
+from controller.openadr.follow import EventDesk
+from controller.openadr.followed import event_of
 from controller.openadr.messages import Program, Version
 from controller.openadr.messages_read import read_program
 from controller.openadr.metrics import VenMetrics
-from controller.openadr.pace import wait_s
+from controller.openadr.pace import Chance, wait_s
 from controller.openadr.registration import Registrar
 from controller.openadr.series import value_at
 from controller.openadr.specs import VenSpec
+from controller.openadr.terms import terms_of
 from controller.signals.calls import CallBook
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,8 @@ class VenParts:
     """What a VEN works with.
 
     Attributes:
-        chance: of randomised starts and of jitter.
+        chance: of jitter.
+        draws: of randomised starts.
         on_change: told when a poll changed what is followed.
     """
 
@@ -51,6 +54,7 @@ class VenParts:
     book: CallBook
     clock: Clock
     chance: Chance
+    draws: Draws
     metrics: VenMetrics
     on_change: Callable[[], None] = lambda: None
 
@@ -67,7 +71,7 @@ class Ven:
     def __init__(self, spec: VenSpec, parts: VenParts) -> None:
         self.spec = spec
         self.client = parts.client
-        self.desk = EventDesk(spec.source, parts.book, parts.chance)
+        self.desk = EventDesk(spec.source, parts.book, parts.draws)
         self.programs: dict[str, Program] = {}
         self.registrar = Registrar(spec, parts.client)
         self._parts = parts
@@ -126,8 +130,8 @@ class Ven:
         before = self.desk.version
         listed: set[str] = set()
         failure: SignalError | None = None
-        for name, program in self.programs.items():
-            terms = self._terms(self.spec.programmes[name], program)
+        for program in self.programs.values():
+            terms = terms_of(self.spec, program)
             objects, failed = await self._listed("/events", version, (("programID", program.program_id),))
             failure = failure or failed
             for content in objects:
@@ -227,18 +231,6 @@ class Ven:
         views = self._parts.book.calls(now_s)
         return frozenset(
             view.call.call_id for view in views if view.call.source == self.spec.source and view.state in LIVE
-        )
-
-    def _terms(self, programme: str, program: Program) -> Terms:
-        return Terms(
-            source=self.spec.source,
-            programme=programme,
-            own=self.spec.own,
-            descriptors=program.descriptors,
-            alerts=self.spec.alerts,
-            relative_sheds=self.spec.relative_sheds,
-            usd_per_unit=self.spec.usd_per_unit,
-            zone_s=program.zone_s,
         )
 
     def _tell_defaults(self, now_s: float) -> None:

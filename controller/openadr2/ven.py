@@ -18,8 +18,7 @@ import openleadr.utils
 
 from controller.clock import Clock
 from controller.model.meter import MeterReader
-from controller.openadr.follow import Chance
-from controller.openadr.pace import wait_s
+from controller.openadr.pace import Chance, wait_s
 from controller.openadr2.events_desk import OPT_IN, OPT_OUT, EventDesk2
 from controller.openadr2.metrics import Ven2Metrics
 from controller.openadr2.specs import Ven2Spec

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from controller.loopback import is_loopback
+from controller.model.capability import QosCost
 from controller.openadr.auth import Credentials
 from controller.openadr.messages import Version
 from controller.openadr.specs import CallbackSpec, VenSpec
@@ -39,6 +40,9 @@ VtnUrl = Annotated[str, AfterValidator(_check_url)]
 Label = Annotated[str, Field(min_length=1, max_length=128)]
 Alert = Annotated[str, Field(pattern="^ALERT_[A-Z0-9_]{1,100}$")]
 Variable = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+
+
+Percent = Annotated[int, Field(ge=-100, le=100)]
 
 
 class CallbackSettings(Group):
@@ -112,6 +116,10 @@ class VtnSettings(Group):
     relative_setpoint: Literal["change", "reduction"] = "change"
     """What DISPATCH_SETPOINT_RELATIVE tells. change: of consumption, as the specification has it; less than 0 asks for
     less. reduction: how much less."""
+    percent_levels: Annotated[dict[Percent, Annotated[int, Field(ge=1, le=100)]], Field(max_length=64)] | None = None
+    """Level of the programme that each percentage of CONTROL_LEVEL_OFFSET_PERCENT calls for, e.g. {10: 1, 25: 2}; one
+    between two is taken for the further one. Percentages below 0 where those ask for less. Absent: events with one are
+    refused. {}: it is passed over."""
     usd_per_unit: Annotated[dict[Annotated[str, Field(pattern="^[A-Z]{3}$")], Positive], Field(max_length=32)] = Field(
         default_factory=lambda: {"USD": 1.0}
     )
@@ -123,6 +131,10 @@ class VtnSettings(Group):
     """Whether the reports are sent that its events ask for."""
     acknowledge: bool = True
     """Whether each event that calls for something is acknowledged by a report of the operating state, unasked."""
+    shed_cost: QosCost | None = None
+    """Most that what LOAD_SHED_DELTA_AVAILABLE tells may cost those who are served: none; quality: what their quality
+    budgets have saved; held: besides, classes of a priority below 0 wait. Absent: held for programmes of precedence
+    contract_over_qos, quality for the others."""
     reservation_kw: Annotated[float, Field(ge=0, le=1e7)] | None = None
     """Import capacity to ask for beyond the subscribed one, where IMPORT_RESERVATION_CAPACITY is asked about."""
     callback: CallbackSettings | None = None
@@ -141,6 +153,12 @@ class VtnSettings(Group):
             )
         if self.resources and self.ven_name is None:
             raise ValueError("resources are registered with a VEN; write ven_name")
+        percents = tuple(self.percent_levels or ())
+        if not (all(percent > 0 for percent in percents) or all(percent < 0 for percent in percents)):
+            raise ValueError(
+                f"percent_levels {list(percents)}: one sign asks for less and the other for more; write "
+                "the percentages that ask for less, all above 0 or all below"
+            )
         if self.currency is not None and self.currency not in self.usd_per_unit:
             raise ValueError(f"usd_per_unit has no rate for currency {self.currency}; add it")
         return self
@@ -168,9 +186,11 @@ class VtnSettings(Group):
             timeout_s=self.timeout_s,
             alerts=self.alerts,
             relative_sheds=self.relative_setpoint == "reduction",
+            percent_levels=self.percent_levels,
             usd_per_unit=rates,
             reports=self.reports,
             acknowledges=self.acknowledge,
+            shed_cost=self.shed_cost,
             reservation_w=None if self.reservation_kw is None else self.reservation_kw * 1e3,
             callback=None if self.callback is None else self.callback.spec(),
             has_mqtt=self.mqtt,

@@ -96,13 +96,13 @@ async def test_a_failure_is_counted_and_what_was_told_grows_too_old(bench):
     assert math.isnan(bench.value("shed_watts"))
 
 
-async def test_reports_are_given_what_breaks_no_promise(bench):
+async def test_reports_are_given_every_lead_at_every_cost(bench):
     await bench.look()
-    assert [(shed.horizon_s, shed.shed_w) for shed in bench.desk.sheds(NOW_S)] == [
-        (30.0, 1000.0),
-        (600.0, 4000.0),
-        (3600.0, 6000.0),
-    ]
+    found = {(shed.horizon_s, shed.cost.value): (shed.shed_w, shed.duration_s) for shed in bench.desk.sheds(NOW_S)}
+    assert len(found) == 9
+    assert found[30.0, "none"] == (1000.0, None)
+    assert found[600.0, "quality"] == (4500.0, 3600.0)
+    assert found[3600.0, "held"] == (7500.0, 3600.0)
 
 
 async def test_without_a_planner_nothing_is_told(monkeypatch):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 
 from controller.errors import MessageError
 from controller.model.call import Call
+from controller.openadr.answers_read import read_problem, read_token, read_token_url
 from controller.openadr.descriptors import MAX_COVERED, MAX_DUE, Asker, due
+from controller.openadr.draws import Draws
 from controller.openadr.events import Terms
 from controller.openadr.fields import decode
 from controller.openadr.follow import EventDesk
 from controller.openadr.messages import Event
-from controller.openadr.messages_read import read_notification, read_problem, read_token, read_token_url
+from controller.openadr.messages_read import read_notification
 from controller.openadr.notifiers import read_broker, read_topics
 from controller.openadr.report_inputs import ReportInputs
 from controller.openadr.report_messages import write_report
@@ -73,7 +74,7 @@ def check_openadr(data: bytes) -> None:
     if fault:
         return
     content, notes = decode(data, "event"), Notes()
-    desk = EventDesk("openadr:utility", notes, random.Random(1))
+    desk = EventDesk("openadr:utility", notes, Draws(1))
     event_id = desk.take(content, TERMS, frozenset(), NOW_S)
     assert event_id is None or event_id in desk.followed
     refused = next((known.refused for known in desk.followed.values()), None)
@@ -89,7 +90,7 @@ def check_openadr(data: bytes) -> None:
 def check_reports(event: Event) -> None:
     """Whatever is asked of reports, some are due in order, of bounded size, and each can be made."""
     late = Hearing(NOW_S, NOW_S + 7200.0)
-    for descriptor in event.report_descriptors[:8]:
+    for line, descriptor in enumerate(event.report_descriptors[:8]):
         try:
             found = due(Asker(event, late), descriptor)
         except MessageError:
@@ -100,7 +101,7 @@ def check_reports(event: Event) -> None:
             assert 0 < len(each.stretches) <= MAX_COVERED
             assert all(stretch.end_s > stretch.start_s for stretch in each.stretches)
             if refusal(descriptor, REPORTING) is None:
-                made = report(event, descriptor, each, ReportInputs(late.now_s), REPORTING)
+                made = report(event, line, each, ReportInputs(late.now_s), REPORTING)
                 json.dumps(write_report(made), allow_nan=False)
 
 

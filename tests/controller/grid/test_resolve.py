@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.grid.resolve import References, by_programme, event_id_of, resolve
+from controller.grid.resolve import References, by_programme, event_ids, resolve
 from controller.model.call import Asked, Call, CallInterval, Commitment
 from controller.model.grid import Precedence
 from controller.model.programme import Programme
@@ -80,13 +80,13 @@ def test_the_calls_own_ramp_goes_before_the_programmes():
 def test_calls_find_their_programmes():
     known, stranger = call(QUARTER), call(QUARTER, programme="q")
     assert by_programme((known, stranger), {"p": TERMS}) == ((known, TERMS),)
-    assert event_id_of(known, 0) == "c"
+    assert event_ids(known) == ("c",)
 
 
 def test_calls_of_two_sources_never_share_the_id_of_an_event():
     one, other = (call(QUARTER, source=f"openadr:{name}") for name in "ab")
-    assert [event_id_of(each, 0) for each in (one, other)] == ["openadr:a/c", "openadr:b/c"]
-    assert event_id_of(call(QUARTER, QUARTER, source="load_target"), 1) == "load_target/c#1"
+    assert [event_ids(each) for each in (one, other)] == [("openadr:a/c",), ("openadr:b/c",)]
+    assert event_ids(call(QUARTER, QUARTER, source="load_target"))[1] == "load_target/c#1"
 
 
 @given(baseline_w=st.floats(0.0, 1e9), share=st.floats(0.0, 1.0), less_w=st.floats(0.0, 1e9))

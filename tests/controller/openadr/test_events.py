@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from controller.errors import MessageError
 from controller.model.call import Asked, Commitment
 from controller.model.grid import FOREVER_S
-from controller.openadr.events import LEVELS, LIMITS, Meaning, Span, Terms, is_ours, meaning
+from controller.openadr.events import LIMITS, Meaning, Span, Terms, is_ours, meaning
+from controller.openadr.levels import LEVELS
 from controller.openadr.messages import EventDescriptor, Target
 from controller.openadr.messages_read import read_event
 from controller.openadr.schedule import Hearing
@@ -64,6 +65,32 @@ def test_a_relative_set_point_tells_the_reduction_where_the_programme_has_it_so(
     )
 
 
+def test_a_level_in_percent_is_the_one_that_is_configured_for_it():
+    terms = dataclasses.replace(TERMS, percent_levels={10: 1, 25: 2})
+    percent = [{"payloadType": "CONTROL_LEVEL_OFFSET_PERCENT", "units": "PERCENT"}]
+    found = read(interval(0, "CONTROL_LEVEL_OFFSET_PERCENT", 0.2), terms=terms, payloadDescriptors=percent)
+    assert asked(found) == [(0, 3600, Asked.LEVEL, 2.0)]
+    assert found.ignored == ()
+
+
+def test_a_level_in_percent_that_is_to_be_passed_over_leaves_what_stands_beside_it():
+    both = interval(0, "CONTROL_LEVEL_OFFSET_PERCENT", 0.2)
+    both["payloads"].append({"type": "SIMPLE", "values": [2]})
+    found = read(both, terms=dataclasses.replace(TERMS, percent_levels={}))
+    assert asked(found) == [(0, 3600, Asked.LEVEL, 2.0)]
+    assert found.ignored == ("CONTROL_LEVEL_OFFSET_PERCENT",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("CONTROL_LEVEL_OFFSET", -4), ("CONTROL_LEVEL_OFFSET_PERCENT", -0.2), ("DISPATCH_SETPOINT_RELATIVE", 15)],
+)
+def test_who_asks_for_more_load_is_not_followed_and_it_is_told(kind, value):
+    found = read(interval(0, kind, value), terms=dataclasses.replace(TERMS, percent_levels={10: 1}))
+    assert asked(found) == [(0, 3600, Asked.NOTHING, 0.0)]
+    assert found.ignored == (f"{kind} that asks for more load",)
+
+
 def test_units_are_the_event_s_before_the_programme_s():
     terms = dataclasses.replace(TERMS, descriptors=(EventDescriptor("IMPORT_CAPACITY_LIMIT", "MW"),))
     limit = interval(0, "IMPORT_CAPACITY_LIMIT", 2)
@@ -81,6 +108,12 @@ def test_units_are_the_event_s_before_the_programme_s():
         (interval(0, "SIMPLE", True), {}, "True is not a number"),
         (interval(7, "SIMPLE"), {}, r"intervals\[id 7\].payloads\[0\].values: SIMPLE has no value"),
         (interval(0, "CONTROL_LEVEL_OFFSET", 11), {}, "from -10 to 10"),
+        (interval(0, "CONTROL_LEVEL_OFFSET_PERCENT", 0.25), {}, "set percent_levels"),
+        (
+            interval(0, "CONTROL_LEVEL_OFFSET_PERCENT", 0.25),
+            {"payloadDescriptors": [{"payloadType": "CONTROL_LEVEL_OFFSET_PERCENT", "units": "KW"}]},
+            r"payloadDescriptors\[CONTROL_LEVEL_OFFSET_PERCENT\].units: 'KW' is not a percentage",
+        ),
         (interval(0, "IMPORT_CAPACITY_LIMIT", -1), {}, "-1.0 is less than 0"),
         (interval(0, "IMPORT_CAPACITY_LIMIT", 1e12), {}, "at_most_w 1000000000000000.0 is outside"),
         (

@@ -1,10 +1,10 @@
-import random
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.openadr.draws import Draws
 from controller.openadr.events import Span, Terms
-from controller.openadr.follow import EventDesk, event_of
+from controller.openadr.follow import EventDesk
+from controller.openadr.followed import event_of
 from tests.controller.openadr.test_messages_read import EVENT, anything
 from tests.controller.openadr.test_schedule import AT_FIVE, FIVE
 from tests.fakes.vtn.server import interval
@@ -29,7 +29,7 @@ class Notes:
 
 def desk():
     notes = Notes()
-    return EventDesk("openadr:utility", notes, random.Random(1)), notes
+    return EventDesk("openadr:utility", notes, Draws(1)), notes
 
 
 def event(*intervals, **fields):

@@ -2,7 +2,7 @@ import pytest
 
 from controller.errors import MessageError
 from controller.openadr.messages import EventDescriptor
-from controller.openadr.quantities import kg_per_mwh, usd_per_mwh, watts
+from controller.openadr.quantities import kg_per_mwh, share, usd_per_mwh, watts
 
 
 @pytest.mark.parametrize(("units", "factor"), [(None, 1e3), ("KW", 1e3), ("kW", 1e3), ("MW", 1e6), ("W", 1.0)])
@@ -44,3 +44,9 @@ def test_emissions_of_a_gram_a_kwh_are_a_kilogram_a_mwh():
     assert kg_per_mwh(EventDescriptor("GHG", "g/kWh"), "d") == 1.0
     with pytest.raises(MessageError, match="'lb/MWh' is not an emission rate"):
         kg_per_mwh(EventDescriptor("GHG", "lb/MWh"), "d")
+
+
+def test_a_percentage_is_written_as_a_share():
+    assert share(EventDescriptor("X"), "d") == share(EventDescriptor("X", "percent"), "d") == 1.0
+    with pytest.raises(MessageError, match=r"'KW' is not a percentage of X; known are PERCENT"):
+        share(EventDescriptor("X", "KW"), "d")

@@ -15,7 +15,7 @@ def queue(tmp_path):
 
 
 def put(queue, name="USAGE-0-0", body="{}", number=0, now_s=100.0, vtn="v"):
-    return queue.put(vtn, ("e1", name, body), ("0 USAGE", number), now_s)
+    return queue.put(vtn, ("e1", name, body), {"0 USAGE": number}, now_s)
 
 
 def test_reports_wait_in_their_order_until_they_are_sent(queue):
@@ -76,14 +76,14 @@ def test_marks_outlast_the_reports_that_were_sent(queue):
     assert queue.body("v", "e1", "USAGE-0-0") is None
     assert queue.mark("v", "e1", "0 USAGE") == 8
     queue.heard_s("v", "old", 100.0)
-    queue.put("v", ("e2", "x", "{}"), ("0 USAGE", 0), 200.0 + 2 * KEEP_MARKS_S)
+    queue.put("v", ("e2", "x", "{}"), {"0 USAGE": 0}, 200.0 + 2 * KEEP_MARKS_S)
     assert queue.mark("v", "e1", "0 USAGE") == -1
     assert queue.heard_s("v", "old", 9e9) == 9e9
 
 
 def test_nothing_of_a_report_that_cannot_be_kept_stays(queue):
     with pytest.raises(StoreError):
-        queue.put("v", ("e1", "a", None), ("0 USAGE", 0), 1.0)
+        queue.put("v", ("e1", "a", None), {"0 USAGE": 0}, 1.0)
     assert queue.mark("v", "e1", "0 USAGE") == -1
     put(queue, "b")
     assert queue.count("v") == 1
@@ -100,3 +100,14 @@ def test_a_file_that_is_no_queue_is_named(tmp_path):
     db.close()
     with pytest.raises(StoreError, match="version 9"):
         ReportQueue(newer)
+
+
+def test_the_seed_of_draws_is_that_of_the_first_process(tmp_path):
+    first = ReportQueue(tmp_path / "q.sqlite")
+    assert first.seed("v", 11) == 11
+    assert first.seed("other", 12) == 12
+    put(first, now_s=2 * KEEP_MARKS_S)
+    first.close()
+    second = ReportQueue(tmp_path / "q.sqlite")
+    assert second.seed("v", 13) == 11
+    second.close()

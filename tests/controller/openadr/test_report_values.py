@@ -74,7 +74,8 @@ def test_what_is_to_come_is_told_from_the_forecast() -> None:
 
 def test_what_can_be_shed_hangs_on_notice_and_length() -> None:
     at_once, later = Stretch(HOUR, 2 * HOUR, 0), Stretch(HOUR + 900.0, 2 * HOUR + 900.0, 0)
-    assert told("LOAD_SHED_DELTA_AVAILABLE", stretch=at_once).value == 5.0  # 10 kW for half of it
+    assert told("LOAD_SHED_DELTA_AVAILABLE", stretch=at_once).value == 22.5  # 10 kW for ten minutes, then 25
+    assert told("LOAD_SHED_DELTA_AVAILABLE").value is None  # what is over can be shed no more
     assert told("LOAD_SHED_DELTA_AVAILABLE", stretch=later).value == 25.0
     assert told("LOAD_SHED_DELTA_AVAILABLE", stretch=later, units="KWH").value == 25.0
     assert told("LOAD_SHED_DELTA_AVAILABLE", stretch=later, units="PERCENT").value == pytest.approx(25 / 70)
@@ -110,6 +111,12 @@ def test_the_operating_state_says_what_is_done() -> None:
     assert operating_state(replace(INPUTS, idle_w=60e3), STRETCH) == "IDLE_CURTAILED"
     assert operating_state(replace(INPUTS, error="no router"), STRETCH) == "ERROR"
     assert operating_state(replace(INPUTS, error="no router", now_s=9 * HOUR), STRETCH) == "RUNNING_CURTAILED"
+    assert operating_state(replace(quiet, idle_w=60e3), STRETCH) == "IDLE_NORMAL"
+    assert operating_state(replace(quiet, idle_w=49e3), STRETCH) == "RUNNING_NORMAL"
+    assert operating_state(replace(quiet, idle_w=60e3, power=()), STRETCH) == "NORMAL"
+    assert operating_state(replace(INPUTS, disabled="mode is observe"), STRETCH) == "SGD_ERROR_CONDITION"
+    assert operating_state(replace(INPUTS, disabled="mode is observe", error="no router"), STRETCH) == "ERROR"
+    assert operating_state(replace(INPUTS, disabled="x", now_s=9 * HOUR), STRETCH) == "RUNNING_CURTAILED"
     assert told("SIMPLE_LEVEL", replace(INPUTS, opted_out=((0.0, HOUR),))).value == 0.0
 
 

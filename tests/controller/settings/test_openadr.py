@@ -5,6 +5,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from controller.model.capability import QosCost
 from controller.openadr.messages import Version
 from controller.settings.openadr import OpenAdr, VtnSettings, refuse_vtns
 from controller.settings.programmes import Programmes
@@ -46,6 +47,8 @@ def test_everything_that_is_written_arrives(tmp_path):
         targets=["north"],
         alerts={"ALERT_GRID_EMERGENCY": 3},
         relative_setpoint="reduction",
+        percent_levels={10: 1, 25: 2},
+        shed_cost="quality",
         usd_per_unit={"EUR": 1.1},
         currency="EUR",
         verify_tls=False,
@@ -55,6 +58,8 @@ def test_everything_that_is_written_arrives(tmp_path):
     assert spec.version is Version.V3_0
     assert spec.usd_per_unit == {"EUR": 1.1, "": 1.1}
     assert spec.relative_sheds
+    assert spec.percent_levels == {10: 1, 25: 2}
+    assert spec.shed_cost is QosCost.QUALITY
     assert not spec.is_verified
 
 
@@ -73,6 +78,11 @@ def test_everything_that_is_written_arrives(tmp_path):
         ({"currency": "EUR"}, "usd_per_unit has no rate for currency EUR"),
         ({"alerts": {"GRID_EMERGENCY": 3}}, "alerts"),
         ({"version": "2.0b"}, "version"),
+        ({"percent_levels": {10: 1, -10: 1}}, "all above 0 or all below"),
+        ({"percent_levels": {0: 1}}, "all above 0 or all below"),
+        ({"percent_levels": {101: 1}}, "percent_levels"),
+        ({"percent_levels": {10: 0}}, "percent_levels"),
+        ({"shed_cost": "all"}, "shed_cost"),
         ({"poll_s": 0}, "poll_s"),
         ({"client_secret": "in the open"}, "client_secret"),
     ],

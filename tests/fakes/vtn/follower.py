@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from controller.clock import VirtualClock
 from controller.model.call import CallState
 from controller.model.programme import Programme
+from controller.openadr.draws import Draws
 from controller.openadr.metrics import OpenAdrMetrics, VenMetrics
 from controller.openadr.specs import VenSpec
 from controller.openadr.ven import Ven, VenParts
@@ -81,6 +82,6 @@ async def follower(
         def hastened() -> None:
             found[0].hastened += 1
 
-        ven = Ven(spec, VenParts(client, book, clock, random.Random(7), metrics, hastened))
+        ven = Ven(spec, VenParts(client, book, clock, random.Random(7), Draws(7), metrics, hastened))
         found.append(Follower(ven, book, clock, registry))
         yield found[0]

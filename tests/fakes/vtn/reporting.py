@@ -40,9 +40,12 @@ def reporter(site: Follower, folder: Path, **changes: object) -> tuple[Reporter,
     metrics = ReportMetrics(site.registry) if not hasattr(site, "report_metrics") else site.report_metrics
     site.report_metrics = metrics
     acknowledges = bool(changes.pop("acknowledges", False))
+    shed_cost = changes.pop("shed_cost", {})
     source = LiveSource(known(site, **changes))
     who = Reporting("ven-1", ("hall-a",), site.ven.spec.own)
-    maker = ReportMaker(MakerSpec("utility", site.ven.spec.source, who, acknowledges), queue, source, metrics)
+    maker = ReportMaker(
+        MakerSpec("utility", site.ven.spec.source, who, acknowledges, {}, shed_cost), queue, source, metrics
+    )
     parts = ReporterParts(
         "utility",
         site.ven.client,
