@@ -36,6 +36,7 @@ def _offer(offer: Offer) -> Json:
         "recovery_kwh": None if offer.recovery_j is None else offer.recovery_j / 3.6e6,
         "events_per_day": offer.events_per_day,
         "broken": list(offer.broken),
+        "yields": list(offer.yields),
     }
 
 
@@ -53,8 +54,8 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
         # An event without an end asks for what nothing known ends.
         lead_s = max(0.0, event.start_s + event.ramp_s - now_s)
         lasts_s = max(0.0, end_s - max(now_s, event.start_s + event.ramp_s))
-        kept.append(told.keeping(event.limit_w, lead_s, lasts_s))
-        deepest = told.at(lead_s, QosCost.HELD)
+        kept.append(told.keeping(event.limit_w, lead_s, lasts_s, event.precedence))
+        deepest = told.at(lead_s, told.costs(event.precedence)[-1])
         if deepest is not None and (lowest_w is None or deepest.achievable_w > lowest_w):
             lowest_w = deepest.achievable_w
     found = [each for each in kept if each is not None]

@@ -104,6 +104,7 @@ _OFFER = {
     "recovery_kwh": nullable(NUMBER),
     "events_per_day": told(nullable(NUMBER), "null where nothing limits that"),
     "broken": list_of(TEXT),
+    "yields": told(list_of(TEXT), "promises that the plan breaks to keep it, as promise:subject"),
 }
 _HOLDS = {
     "status": one_of(*(each.value for each in Following)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from controller.model.fleet import RequestClass
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.outcome import rates_of
+from controller.optimizer.promises import TOKENS_TOLERANCE
 from controller.settlement.quality_budget import QualityBurn, allowed_loss_frac
 from controller.units import SECONDS_PER_DAY
 
@@ -26,7 +28,8 @@ class ClassTerms:
     Attributes:
         budget_frac: B, mean loss allowed over the window.
         plain_frac: mean loss that spends nothing that was saved.
-        spending_frac: mean loss that can be kept up for the time to hold.
+        spending_frac: mean loss that can be kept up for the time to hold where no more is lost.
+        granted_frac: mean loss that a tick grants while a limit is in force.
         saved: S, loss·tokens that were saved in the window.
         planned_tokens_per_s: f, mean of the horizon.
         saving_frac: budget less what is burnt on the mean: what is saved of each token.
@@ -36,21 +39,32 @@ class ClassTerms:
     budget_frac: float
     plain_frac: float
     spending_frac: float
+    granted_frac: float
     saved: float
     planned_tokens_per_s: float
     saving_frac: float
     horizon_s: float
 
-    def lasts_s(self, loss_frac: float) -> float | None:
+    def lasts_s(self, needed_frac: float, spent_frac: float) -> float | None:
         """How long a mean loss is allowed by what was saved; None without end.
 
-        Each tick spreads what is saved over the horizon: B + S / (f·H). At a loss l, S falls by (l - B)·f a second, so
-        that l is allowed until T = S / (f·(l - B)) - H.
+        Each tick spreads what is saved over the horizon: it grants B + S / (f·H), and a plan loses as much of that as
+        saves energy: m at the most, with m >= l. S falls by (m - B)·f a second while m is granted, then by S / H, until
+        l is not granted any more: T = S / (f·(m - B)) - H + H·ln((m - B) / (l - B)).
+
+        Args:
+            needed_frac: l, without which a limit is not kept.
+            spent_frac: m, lost where it is granted.
         """
-        excess = loss_frac - self.budget_frac
-        if excess <= LEAST_EXCESS_FRAC or self.planned_tokens_per_s <= 0.0:
+        needed = needed_frac - self.budget_frac
+        if needed <= LEAST_EXCESS_FRAC or self.planned_tokens_per_s <= 0.0:
             return None
-        return max(0.0, self.saved / (self.planned_tokens_per_s * excess) - self.horizon_s)
+        spent = max(needed, spent_frac - self.budget_frac)
+        granted = self.saved / (self.planned_tokens_per_s * self.horizon_s)
+        if granted < needed:
+            return 0.0
+        at_most_s = max(0.0, self.saved / (self.planned_tokens_per_s * spent) - self.horizon_s)
+        return at_most_s + self.horizon_s * math.log(min(spent, granted) / needed)
 
     def regained_s(self, loss_frac: float, duration_s: float) -> float | None:
         """Until what a mean loss has spent in a time is saved again; None where nothing is saved."""
@@ -70,43 +84,48 @@ class Account:
     events_per_day: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What is to be served.
+def account_of(
+    terms: tuple[ClassTerms, ...],
+    data: ProblemData,
+    plans: tuple[Plan, Plan],
+    present: tuple[float, ...],
+    *,
+    gives_way: bool,
+) -> Account:
+    """What a reduction costs.
 
-    Attributes:
-        tokens_per_s: [r], output tokens.
-        budgets: [r], largest mean loss.
+    Args:
+        terms: of the classes.
+        data: of one interval.
+        plans: of least power, and as it is planned when the reduction is called.
+        present: [r], output tokens/s asked for now.
+        gives_way: whether quality budgets and classes that may wait give way, so that spent savings end nothing.
     """
+    least, called = (mean_losses(data, plan) for plan in plans)
+    lasts = [each.lasts_s(*losses) for each, *losses in zip(terms, least, called, strict=True)]
+    duration_s = None if gives_way else min((each for each in lasts if each is not None), default=None)
+    spent_s = HOLD_S if duration_s is None else duration_s
+    losses = called if gives_way or duration_s is not None else least
+    held = _held(present, plans[1], data) if gives_way else {}
+    recoveries = [each.regained_s(loss, spent_s) for each, loss in zip(terms, losses, strict=True)]
+    recoveries += [_caught_up_s(data, plans[1], r, rate, spent_s) for r, rate in held.items()]
+    known = [each for each in recoveries if each is not None]
+    recovery_s = max(known, default=0.0) if len(known) == len(recoveries) else None
+    joules = sum(_cheapest_j(data, r) * rate * spent_s for r, rate in held.items())
+    often = None if recovery_s == 0.0 else 0.0
+    if recovery_s is not None and recovery_s > 0.0:
+        often = SECONDS_PER_DAY / (spent_s + recovery_s)
+    return Account(duration_s, recovery_s, joules, often)
 
-    tokens_per_s: tuple[float, ...]
-    budgets: tuple[float, ...]
 
-    def account(
-        self, terms: tuple[ClassTerms, ...], data: ProblemData, plan: Plan, *, held: tuple[float, ...]
-    ) -> Account:
-        """What serving just this costs.
-
-        Args:
-            terms: of the classes.
-            data: of the tick.
-            plan: that serves it.
-            held: [r], output tokens/s that are not served.
-        """
-        losses = mean_losses(data, plan)
-        lasts = [each.lasts_s(loss) for each, loss in zip(terms, losses, strict=True)]
-        duration_s = min((each for each in lasts if each is not None), default=None)
-        spent_s = HOLD_S if duration_s is None else duration_s
-        regained = [each.regained_s(loss, spent_s) for each, loss in zip(terms, losses, strict=True)]
-        caught_up = [_caught_up_s(data, plan, r, rate * spent_s) for r, rate in enumerate(held) if rate > 0.0]
-        recoveries = [*regained, *caught_up]
-        known = [each for each in recoveries if each is not None]
-        recovery_s = max(known, default=0.0) if len(known) == len(recoveries) else None
-        joules = sum(_cheapest_j(data, r) * rate * spent_s for r, rate in enumerate(held) if rate > 0.0)
-        often = None if recovery_s == 0.0 else 0.0
-        if recovery_s is not None and recovery_s > 0.0:
-            often = SECONDS_PER_DAY / (spent_s + recovery_s)
-        return Account(duration_s, recovery_s, joules, often)
+def _held(present: tuple[float, ...], plan: Plan, data: ProblemData) -> dict[int, float]:
+    """Output tokens/s asked for now that a plan leaves unserved, by class; not what is arithmetic."""
+    served = [sum(cell[0] for cell in row) for row in rates_of(plan)]
+    return {
+        r: now - rate
+        for r, (now, rate) in enumerate(zip(present, served, strict=True))
+        if now - rate > TOKENS_TOLERANCE * max(1.0, now)
+    }
 
 
 def terms_of(
@@ -134,6 +153,7 @@ def _terms(cls: RequestClass, burn: QualityBurn, data: ProblemData, tokens_per_s
         budget_frac=budget,
         plain_frac=plain,
         spending_frac=max(plain, min(1.0, budget + spent)) if saved > 0.0 else plain,
+        granted_frac=allowed_loss_frac(kept[0], budget, coming, spend_savings=True),
         saved=saved,
         planned_tokens_per_s=tokens_per_s,
         saving_frac=budget - burn.burnt_frac,
@@ -157,8 +177,8 @@ def _cheapest_j(data: ProblemData, r: int) -> float:
     return min(each, default=0.0)
 
 
-def _caught_up_s(data: ProblemData, plan: Plan, r: int, tokens: float) -> float | None:
-    """Until a backlog is served beside all else by what may serve; None where there is no room."""
+def _caught_up_s(data: ProblemData, plan: Plan, r: int, held_tokens_per_s: float, spent_s: float) -> float | None:
+    """Until what was held for a time is served beside all else by what may serve; None where there is no room."""
     rates, spare = rates_of(plan), 0.0
     for row, k in data.pairs:
         if row != r:
@@ -166,5 +186,5 @@ def _caught_up_s(data: ProblemData, plan: Plan, r: int, tokens: float) -> float 
         busy = sum(data.busy_s_per_token[q][k] * rates[q][k][0] for q in range(len(rates)))
         room = data.utilisation_frac * data.pools[k].max_on - busy
         spare += max(0.0, room) / data.busy_s_per_token[r][k]
-    again = spare - data.classes[r].demand_tokens_per_s[0]
-    return tokens / again if again > 0.0 else None
+    again = spare - held_tokens_per_s
+    return held_tokens_per_s * spent_s / again if again > 0.0 else None

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.model.grid import Precedence
+
 
 class QosCost(StrEnum):
     """What a reduction costs those who are served; each includes the one before."""
 
     NONE = "none"
-    """No promise is broken and no saved quality is spent."""
+    """No promise is broken, and it does not rest on saved quality."""
     QUALITY = "quality"
-    """What the rolling quality budgets have saved is spent; no promise is broken."""
+    """It rests on what the rolling quality budgets have saved, for as long as that lasts; no promise is broken."""
     HELD = "held"
-    """Besides, classes that may wait are not served."""
+    """Promises yield in the plan's order down to classes that may wait: room in the engines, quality budgets, serving
+    those that may wait. Nobody else is left unserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Offer:
         recovery_j: energy at the meter that serving what was held takes afterwards; None where that is not known.
         events_per_day: how often it can be called; None where nothing limits that.
         broken: promises that are broken also without it, as ``promise:subject``.
+        yields: promises that the plan breaks to keep it, as ``promise:subject``.
     """
 
     lead_s: float
@@ -44,6 +48,7 @@ class Offer:
     recovery_j: float | None = 0.0
     events_per_day: float | None = None
     broken: tuple[str, ...] = ()
+    yields: tuple[str, ...] = ()
 
     @property
     def uncertainty_w(self) -> float:
@@ -65,6 +70,7 @@ class Capability:
         offers: by lead, then by cost.
         unknown: why there are none; None where there are.
         hold_s: durations are looked for at least this long.
+        order: what yields to a limit that does not say.
     """
 
     now_s: float
@@ -72,15 +78,27 @@ class Capability:
     offers: tuple[Offer, ...] = ()
     unknown: str | None = None
     hold_s: float = 3600.0
+    order: Precedence = Precedence.CONTRACT
 
     def at(self, lead_s: float, cost: QosCost) -> Offer | None:
         """The offer of the longest lead within `lead_s`, None where there is none."""
         within = [each for each in self.offers if each.cost is cost and each.lead_s <= lead_s + 1e-6]
         return max(within, key=lambda each: each.lead_s, default=None)
 
-    def keeping(self, limit_w: float, lead_s: float, duration_s: float) -> Offer | None:
+    def costs(self, order: Precedence | None) -> tuple[QosCost, ...]:
+        """What a limit may cost: one that yields to the classes has no promise to them broken.
+
+        Args:
+            order: of the limit; None for what holds where it does not say.
+        """
+        yields = Precedence.QOS in (self.order, order)
+        return tuple(cost for cost in QosCost if not yields or cost is not QosCost.HELD)
+
+    def keeping(
+        self, limit_w: float, lead_s: float, duration_s: float, order: Precedence | None = None
+    ) -> Offer | None:
         """The offer of least cost that keeps a limit from `lead_s` on for a duration; None where none does."""
-        for cost in QosCost:
+        for cost in self.costs(order):
             offer = self.at(lead_s, cost)
             if offer is not None and offer.achievable_w <= limit_w and not offer.broken and offer.lasts(duration_s):
                 return offer

@@ -49,6 +49,12 @@ def test_a_line_for_each_offer_with_its_units():
     assert lines[7].split()[-2:] == ["unknown", "0.0"]
 
 
+def test_what_yields_is_told_once():
+    held = [offer(lead, QosCost.HELD, 9e3, yields=("serve:flex", "quality:chat")) for lead in (30.0, 600.0)]
+    lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(held))), NOW)
+    assert lines[-1] == "  yields at cost held: quality:chat, serve:flex"
+
+
 def test_what_is_broken_anyway_is_told_once():
     broken = [offer(lead, QosCost.NONE, 9e3, broken=("serve:flex",)) for lead in (30.0, 600.0)]
     lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(broken))), NOW)

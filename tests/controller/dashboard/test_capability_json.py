@@ -1,10 +1,11 @@
+import dataclasses
 import json
 
 import pytest
 
 from controller.dashboard.capability_json import NOT_TOLD, achievable_json, capability_json
 from controller.model.capability import Capability
-from controller.model.grid import GridEvent
+from controller.model.grid import GridEvent, Precedence
 from tests.fakes.capabilities import told
 from tests.fakes.controller_parts import NOW_S
 
@@ -49,6 +50,12 @@ def test_whether_what_is_asked_for_is_within_it(events, is_achievable, achievabl
         "qos_cost": qos_cost,
         "capability_unknown": None,
     }
+
+
+def test_a_limit_that_yields_to_the_classes_is_not_promised_at_their_cost():
+    yields = dataclasses.replace(event(7000.0), precedence=Precedence.QOS)
+    found = achievable_json(told(), (yields,), NOW_S)
+    assert (found["is_achievable"], found["achievable_w"], found["qos_cost"]) == (False, 7500.0, None)
 
 
 def test_of_what_is_not_known_nothing_is_promised():

@@ -1,6 +1,7 @@
 import pytest
 
 from controller.model.capability import Capability, QosCost
+from controller.model.grid import Precedence
 from tests.fakes.capabilities import offer, told
 
 
@@ -27,6 +28,16 @@ def test_nothing_is_promised_sooner_than_it_can_be_done():
 def test_a_limit_is_kept_at_the_least_cost_that_lasts(limit_w, duration_s, cost):
     found = told().keeping(limit_w, 600.0, duration_s)
     assert (None if found is None else found.cost) == cost
+
+
+@pytest.mark.parametrize("order", [None, Precedence.CONTRACT, Precedence.QOS])
+@pytest.mark.parametrize("of_site", list(Precedence))
+def test_a_limit_that_yields_to_the_classes_costs_none_of_their_promises(order, of_site):
+    known = told(order=of_site)
+    yields = Precedence.QOS in (order, of_site)
+    assert known.costs(order)[-1] is (QosCost.QUALITY if yields else QosCost.HELD)
+    assert (known.keeping(6500.0, 600.0, 60.0, order) is None) is yields
+    assert known.keeping(7600.0, 600.0, 60.0, order).cost is QosCost.QUALITY
 
 
 def test_what_breaks_a_promise_anyway_keeps_no_limit():

@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.lifecycle.shed_yields import called, names_of, refused, waiting, yielding
+from controller.model.plan import Slack
+from controller.optimizer.least_power import least_power_problem
+from tests.controller.lifecycle.test_capability import facts
+
+BROKEN = (
+    Slack("headroom", "fp8", 0.1, "instances"),
+    Slack("quality", "standard", 0.2, "loss·tokens/s"),
+    Slack("serve", "flex", 9.0, "tokens/s"),
+    Slack("serve", "standard", 1.0, "tokens/s"),
+    Slack("limit", "test", 5.0, "W"),
+)
+
+
+@pytest.fixture(scope="module")
+def known():
+    return facts(34)
+
+
+def test_only_who_may_wait_and_is_worth_least_waits(known):
+    assert waiting(known.classes, known.data) == (False, False, True)
+    alike = tuple(replace(cls, serve_usd_per_token=1.0) for cls in known.data.classes)
+    assert waiting(known.classes, replace(known.data, classes=alike)) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("gives_way", "names"),
+    [
+        (False, ("headroom:fp8", "quality:standard", "serve:flex", "serve:standard", "limit:test")),
+        (True, ("serve:standard", "limit:test")),
+    ],
+)
+def test_what_gives_way_is_room_quality_and_who_waits_and_never_another_class_nor_the_limit(known, gives_way, names):
+    assert names_of(refused(BROKEN, known.data, (False, False, True), gives_way=gives_way)) == names
+
+
+def test_under_a_limit_the_prices_are_those_of_the_tick(known):
+    least = yielding(least_power_problem(known.data, (0.0,) * 3, (1.0,) * 3))
+    assert least.headroom_usd_per_s == 0.0
+    asked = called(known.data, least, tuple((now, 0.5) for now in known.present), 9000.0)
+    assert [cls.demand_tokens_per_s for cls in asked.classes] == [(now,) for now in known.present]
+    assert {cls.quality_budget_frac for cls in asked.classes} == {(0.5,)}
+    assert asked.headroom_usd_per_s == known.data.headroom_usd_per_s > 0.0
+    assert (asked.sites[0].limit_w, asked.sites[0].price_usd_per_mwh) == (
+        (9000.0,),
+        known.data.sites[0].price_usd_per_mwh[:1],
+    )
