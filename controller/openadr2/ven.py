@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 BACK_OFF_S = 5.0
 LOOK_S = 2.0
+ASK_S = 60.0
+"""Time after which all events are asked for: a VTN may tell a change once, and a message that is lost, or was not
+believed, is told no more."""
 SILENT_S = 900.0
 """Silence after which the registration is made anew: a VTN may have forgotten it without saying so."""
 
@@ -66,20 +69,25 @@ class Ven2:
         """Register, and follow, until cancelled."""
         parts, spec = self._parts, self.spec
         parts.book.watch(spec.source, tuple(sorted(set(spec.programmes.values()))), parts.clock.wall_s())
+        if spec.certificate_file is not None:
+            own = openleadr.utils.certificate_fingerprint(spec.certificate_file.read_text("utf-8"))
+            log.info("certificate of the VEN", extra={"vtn": spec.name, "fingerprint": own})
         failures = 0
         while True:
-            self._client = self._made()
+            self._client, reason = self._made(), "it takes no registration"
             try:
                 await self._client.run()
                 if self._client.registration_id:
-                    failures = 0
+                    failures, reason = 0, f"nothing was heard of it for {SILENT_S:g} s"
                     await self._attend()
+            except Exception as error:  # the library raises what it likes at answers that it does not expect
+                reason = f"{type(error).__name__}: {error}"
             finally:
                 parts.metrics.registered.labels(spec.name).set(0)
                 await _stop(self._client)
             failures += 1
             if failures == 1:
-                log.warning("VTN is not followed", extra={"vtn": spec.name, "reason": "it takes no registration"})
+                log.warning("VTN is not followed", extra={"vtn": spec.name, "reason": reason})
             await asyncio.sleep(wait_s(BACK_OFF_S, failures, parts.chance.uniform(0.0, 1.0)))
 
     async def _attend(self) -> None:
@@ -87,9 +95,12 @@ class Ven2:
         parts = self._parts
         parts.metrics.registered.labels(self.spec.name).set(1)
         log.info("VEN is registered", extra={"vtn": self.spec.name, "ven_id": self._client.ven_id})
-        self._heard_s = parts.clock.monotonic_s()
+        self._heard_s = asked_s = parts.clock.monotonic_s()
         while parts.clock.monotonic_s() - self._heard_s < SILENT_S:
             await self._tell_choices()
+            if parts.clock.monotonic_s() - asked_s >= ASK_S:
+                asked_s = parts.clock.monotonic_s()
+                await self._client.sync_events()
             await asyncio.sleep(LOOK_S)
 
     async def _tell_choices(self) -> None:
@@ -129,6 +140,8 @@ class Ven2:
 
     def _note(self, event_id: str, answer: str) -> None:
         self._answered[event_id] = answer
+        if event_id in self._client.responded_events:
+            self._client.responded_events[event_id] = answer  # what the library answers when it hears the event again
         self._parts.metrics.events.labels(self.spec.name, answer).inc()
 
     def _on_message(self, message_type: str, payload: object) -> None:

@@ -6,14 +6,47 @@ import contextlib
 import socket
 import warnings
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp.web_exceptions import NotAppKeyWarning
 from openleadr import OpenADRServer, objects
+from openleadr.messaging import NONCE_CACHE
+from openleadr.service.vtn_service import VTNService
+from openleadr.utils import certificate_fingerprint
+
+from tests.fakes.certificates import Authority, Pair
 
 POWER = {"name": "powerReal", "description": "RealPower", "unit": "W", "scale": "k"}
+_SHARED = ("_create_message", "ven_lookup", "verify_message_signatures")
 PRICE = {"name": "currencyPerKWh", "description": "currencyPerKWh", "unit": "USD", "scale": "none"}
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How a server speaks TLS and signs.
+
+    Attributes:
+        own: its certificate, by which it also signs.
+        clients: issues the certificates of VENs.
+        ven: certificate that it knows its VEN by.
+        is_signed: whether its messages are signed, and must be.
+    """
+
+    own: Pair
+    clients: Authority
+    ven: Pair
+    is_signed: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.own)
+
+
+def fingerprint(pair: Pair) -> str:
+    """As OpenADR 2.0b has it."""
+    return str(certificate_fingerprint(pair.certificate_file.read_text()))
 
 
 class Vtn2:
@@ -25,8 +58,8 @@ class Vtn2:
         registers: whether VENs are taken.
     """
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/OpenADR2/Simple/2.0b"
+    def __init__(self, port: int, tls: Tls | None = None) -> None:
+        self.url = f"{'http' if tls is None else 'https'}://localhost:{port}/OpenADR2/Simple/2.0b"
         self.answers: list[tuple[str, str]] = []
         self.told: dict[str, list[float]] = {}
         self.offered: list[tuple[str, str, str]] = []
@@ -34,7 +67,9 @@ class Vtn2:
         with warnings.catch_warnings():
             # openleadr keeps its server under a plain key of the aiohttp application.
             warnings.simplefilter("ignore", NotAppKeyWarning)
-            self.server = OpenADRServer("UTILITY", http_port=port, requested_poll_freq=timedelta(seconds=1))
+            self.server = OpenADRServer(
+                "UTILITY", http_port=port, requested_poll_freq=timedelta(seconds=1), **self._secured(tls)
+            )
         self.server.add_handler("on_create_party_registration", self._register)
         self.server.add_handler("on_register_report", self._offered)
 
@@ -70,6 +105,26 @@ class Vtn2:
     def cancel(self, event_id: str) -> None:
         self.server.cancel_event("ven-1", event_id)
 
+    def _secured(self, tls: Tls | None) -> dict[str, Any]:
+        if tls is None:
+            return {}
+        ven = {
+            "ven_id": "ven-1",
+            "ven_name": "site-1",
+            "fingerprint": fingerprint(tls.ven),
+            "registration_id": "registration-1",
+        }
+        files = (str(tls.own.certificate_file), str(tls.own.key_file))
+        signing = dict(zip(("cert", "key"), files, strict=True)) if tls.is_signed else {}
+        return signing | {
+            "http_cert": files[0],
+            "http_key": files[1],
+            "http_ca_file": str(tls.clients.file),
+            "ven_lookup": lambda ven_id: ven if ven_id == "ven-1" else None,
+            "verify_message_signatures": tls.is_signed,
+            "show_fingerprint": False,
+        }
+
     async def _register(self, info: dict[str, Any]) -> Any:
         return ("ven-1", "registration-1") if self.registers else False
 
@@ -99,14 +154,21 @@ class Vtn2:
 
 
 @contextlib.asynccontextmanager
-async def vtn2(port: int | None = None) -> AsyncIterator[Vtn2]:
+async def vtn2(port: int | None = None, tls: Tls | None = None) -> AsyncIterator[Vtn2]:
     """A server on a free port of this machine, or on the given one."""
     if port is None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-    served = Vtn2(port)
+    before = {name: VTNService.__dict__[name] for name in _SHARED if name in VTNService.__dict__}
+    served = Vtn2(port, tls)
     await served.server.run()
     try:
         yield served
     finally:
         await served.server.stop()
+        NONCE_CACHE.clear()
+        for name in _SHARED:  # openleadr keeps a server's settings at the class of all servers
+            if name in before:
+                setattr(VTNService, name, before[name])
+            elif name in VTNService.__dict__:
+                delattr(VTNService, name)

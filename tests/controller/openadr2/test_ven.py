@@ -4,6 +4,7 @@ import dataclasses
 import random
 
 import pytest
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from controller.clock import SystemClock
@@ -152,3 +153,61 @@ def test_a_spec_has_what_the_library_is_given():
     site.ven.spec = spec
     client = site.ven._made()
     assert (client.ven_id, client.ven_name, client.vtn_fingerprint) == ("ven-9", "site-1", None)
+
+
+async def test_a_change_that_was_lost_on_the_way_is_asked_for(monkeypatch):
+    monkeypatch.setattr("controller.openadr2.ven.ASK_S", 0.5)
+    monkeypatch.setattr("controller.openadr2.ven.LOOK_S", 0.1)
+    async with vtn2() as vtn:
+        site = Site(vtn.url, reports=False)
+        async with site.following():
+            await until(lambda: site.metric("registered") == 1)
+            vtn.add("cap", "LOAD_DISPATCH", "setpoint", 12.0)
+            vtn.server.events_updated["ven-1"] = False  # as after an answer to a poll that never arrived
+            await until(lambda: site.limits_w() == [12_000.0])
+
+
+async def test_who_opted_out_is_not_opted_in_when_the_event_is_heard_again(monkeypatch):
+    monkeypatch.setattr("controller.openadr2.ven.ASK_S", 0.3)
+    monkeypatch.setattr("controller.openadr2.ven.LOOK_S", 0.1)
+    async with vtn2() as vtn:
+        vtn.add("level", "SIMPLE", "level", 2.0)
+        site = Site(vtn.url, reports=False)
+        async with site.following():
+            await until(lambda: ("level", "optIn") in vtn.answers)
+            site.book.opt_out("openadr:utility", "level", "maintenance", site.clock.wall_s())
+            await until(lambda: vtn.answers[-1] == ("level", "optOut"))
+            count = len(vtn.answers)
+            await until(lambda: len(vtn.answers) >= count + 2)
+            assert set(vtn.answers[count:]) == {("level", "optOut")}
+
+
+async def test_a_vtn_that_answers_with_nothing_is_asked_again(monkeypatch, caplog):
+    monkeypatch.setattr("controller.openadr2.ven.BACK_OFF_S", 0.05)
+    empty = web.Application()
+
+    async def nothing(request):
+        return web.Response()
+
+    empty.router.add_post("/{path:.*}", nothing)
+    async with served(empty) as port:
+        site = Site(f"http://127.0.0.1:{port}/OpenADR2/Simple/2.0b", reports=False)
+        async with site.following():
+            await until(lambda: any(record.message == "VTN is not followed" for record in caplog.records))
+            first = site.ven._client
+            await until(lambda: site.ven._client is not first)
+    async with vtn2(port) as vtn:
+        vtn.add("cap", "LOAD_DISPATCH", "setpoint", 12.0)
+        async with site.following():
+            await until(lambda: site.limits_w() == [12_000.0])
+
+
+@contextlib.asynccontextmanager
+async def served(app):
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
