@@ -1,16 +1,14 @@
 import types
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from controller import event_cli, event_command
 
 
 @pytest.fixture
-def asked():
+def asked(monkeypatch):
     calls = []
-    app = typer.Typer()
     module = types.SimpleNamespace(
         Access=event_command.Access,
         CurtailOptions=event_command.CurtailOptions,
@@ -18,10 +16,10 @@ def asked():
         events=lambda access, environment, now, as_json: calls.append((access, as_json)),
         change=lambda access, environment, now, request: calls.append((access, request)),
     )
-    event_cli.add_to(app, lambda name: module)
+    monkeypatch.setattr(event_cli, "load", lambda name: module)
 
     def run(*arguments):
-        result = CliRunner().invoke(app, list(arguments))
+        result = CliRunner().invoke(event_cli.event_app, list(arguments))
         assert result.exit_code == 0, result.output
         return calls.pop()
 
