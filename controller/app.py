@@ -22,7 +22,7 @@ from controller.background import in_background
 from controller.capability_desk import opened_capability
 from controller.clock import Clock, SystemClock
 from controller.continuity import Continuity
-from controller.custody import Custody, CustodyOptions
+from controller.custody import Custody, CustodyOptions, firm_limit_of
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
 from controller.energy_desk import DeskParts, EnergyDesk, open_book
@@ -152,7 +152,14 @@ async def assemble(
         tasks = InstanceTasks(
             _drivers(_engine_driver(site, endpoints, options, clock), endpoints, supervisor=session), clock
         )
-        custody = CustodyOptions(options.on_exit, policy.precedence, options.exit_wait_s)
+        custody = Custody(
+            site,
+            tasks,
+            telemetry,
+            CustodyOptions(options.on_exit, options.exit_wait_s),
+            inherited.sleepers,
+            firm_w=lambda now_s: firm_limit_of(book.current(now_s), site.import_limit_w, policy.precedence, now_s),
+        )
         latency, stale_s = observed.latency.quantiles, policy.reading_stale_s
         shed = await stack.enter_async_context(opened_capability(options.shed_planner, clock, telemetry.registry))
         board = Board(site, policy.mode.value, latency, stale_s, lambda: grid.status, capability=shed.current)
@@ -162,7 +169,7 @@ async def assemble(
             at_once=functools.partial(decide, site, policy, planner, plans=False),
             publishers=(allocation,) if redis is None else (allocation, redis),
             instances=tasks,
-            custody=Custody(site, tasks, telemetry, custody, inherited.sleepers),
+            custody=custody,
             recorder=proof.recorder,
             telemetry=telemetry,
             clock=clock,

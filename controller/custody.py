@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from controller.actuators.instance_tasks import InstanceTasks, Outcome
 from controller.lifecycle.handback import OnExit, Sleeper, commanded, hand_back, still_asleep
+from controller.lifecycle.limits import Limits
 from controller.model.fleet import Site
-from controller.model.grid import Precedence
+from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceObservation
 from controller.model.plan import Commands, InstanceCommand, Verb
 from controller.telemetry import Telemetry
@@ -21,6 +22,8 @@ from router.contract import InstanceId
 log = logging.getLogger(__name__)
 
 Look = Callable[[], Awaitable[tuple[InstanceObservation, ...]]]
+Firm = Callable[[float], float | None]
+"""Most the site may draw at a time by the limits that outrank the classes; None without one."""
 RETRY_S = 30.0
 """Least time between two attempts to give the same instance back."""
 _ENDS = "the controller ends"
@@ -31,12 +34,10 @@ class CustodyOptions:
     """How instances are given back.
 
     Attributes:
-        precedence: whether a limit holds instances back.
         wait_s: longest wait for them at the controller's end.
     """
 
     on_exit: OnExit = OnExit.WAKE
-    precedence: Precedence = Precedence.CONTRACT
     wait_s: float = 20.0
 
 
@@ -50,11 +51,24 @@ class Custody:
         telemetry: Telemetry,
         options: CustodyOptions = CustodyOptions(),
         sleepers: tuple[Sleeper, ...] = (),
+        *,
+        firm_w: Firm = lambda now_s: None,
     ) -> None:
+        """Remember who sleeps.
+
+        Args:
+            site: the fleet.
+            tasks: carry commands out.
+            telemetry: is told.
+            options: how instances are given back.
+            sleepers: those of a former process.
+            firm_w: what holds instances back; limits that yield to the classes do not.
+        """
         self._site = site
         self._tasks = tasks
         self._telemetry = telemetry
         self._options = options
+        self._firm_w = firm_w
         self._left: tuple[InstanceId, ...] = ()
         self._tried_s: dict[InstanceId, float] = {}
         self.sleepers: tuple[Sleeper, ...] = ()
@@ -135,9 +149,10 @@ class Custody:
     def _headroom_w(self, decision: Decision) -> float | None:
         """Room for what is given back; None where nothing keeps it asleep, as the return from an event does not."""
         told = decision.diagnostics
-        if told.effective_limit_w is None or told.is_only_returning or self._options.precedence is Precedence.QOS:
+        firm_w = self._firm_w(told.now_s)
+        if firm_w is None:
             return None
-        return told.effective_limit_w - max(told.charged_w, told.measured_w or 0.0)
+        return firm_w * (1.0 - told.margin_frac) - max(told.charged_w, told.measured_w or 0.0)
 
     def _hold(self, sleepers: tuple[Sleeper, ...]) -> None:
         self.sleepers = sleepers
@@ -145,6 +160,20 @@ class Custody:
 
     def _names(self) -> list[InstanceId]:
         return [sleeper.instance_id for sleeper in self.sleepers]
+
+
+def firm_limit_of(
+    events: tuple[GridEvent, ...], standing_w: float | None, order: Precedence, now_s: float
+) -> float | None:
+    """Most the site may draw by the limits that outrank the classes: each event's own terms say whether it does.
+
+    Args:
+        events: of calls and of lost sources.
+        standing_w: the site's own limit, None for none.
+        order: what yields to it, and to an event that does not say.
+        now_s: wall clock.
+    """
+    return Limits(standing_w, events, order=order).at(now_s, Precedence.CONTRACT)
 
 
 async def _until(event: asyncio.Event, work: Coroutine[None, None, None]) -> None:

@@ -5,10 +5,10 @@ import pytest
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import VirtualClock
-from controller.custody import RETRY_S, Custody, CustodyOptions
+from controller.custody import RETRY_S, Custody, CustodyOptions, firm_limit_of
 from controller.errors import ActuationError
 from controller.lifecycle.handback import OnExit, Sleeper
-from controller.model.grid import Precedence
+from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.telemetry import Telemetry
@@ -51,7 +51,10 @@ class Bench:
         self.driver.gates[Verb.WAKE].set()
         self.tasks = InstanceTasks((self.driver,), VirtualClock(NOW_S))
         known = tuple(Sleeper(InstanceId(name), NOW_S) for name in sleepers)
-        self.custody = Custody(SITE, self.tasks, self.telemetry, CustodyOptions(**options), known)
+        self.firm_w = None
+        self.custody = Custody(
+            SITE, self.tasks, self.telemetry, CustodyOptions(**options), known, firm_w=lambda now_s: self.firm_w
+        )
         self.hurry = asyncio.Event()
 
     async def look(self):
@@ -68,8 +71,8 @@ class Bench:
         return self.telemetry.registry.get_sample_value(f"wattroute_controller_{name}")
 
 
-def limited(effective_w, measured_w=4000.0):
-    return decision(SITE, diagnostics=diagnostics(effective_limit_w=effective_w, measured_w=measured_w))
+def drawing(measured_w=4000.0, **more):
+    return decision(SITE, diagnostics=diagnostics(measured_w=measured_w, **more))
 
 
 async def test_what_was_put_to_sleep_is_awake_when_the_controller_has_ended(caplog):
@@ -118,22 +121,38 @@ async def test_a_configured_leave_leaves_them_and_names_them(caplog):
 
 
 @pytest.mark.parametrize(
-    ("made", "options", "woken"),
+    ("made", "firm_w", "woken"),
     [
-        (limited(4000.0 + ADDED_W - 1), {}, False),
-        (limited(4000.0 + ADDED_W + 1), {}, True),
-        (limited(4000.0 + ADDED_W - 1), {"precedence": Precedence.QOS}, True),
-        (limited(3970.0 + ADDED_W + 1, measured_w=None), {}, True),
-        (limited(3970.0 + ADDED_W - 1, measured_w=None), {}, False),
-        (replace(limited(4000.0 + ADDED_W + 1), upper=DOUBTED), {}, False),
-        (replace(limited(4000.0 + 1.5 * ADDED_W), upper=DOUBTED), {}, True),
+        (drawing(), 4000.0 + ADDED_W - 1, False),
+        (drawing(), 4000.0 + ADDED_W + 1, True),
+        (drawing(margin_frac=0.01), 4000.0 + ADDED_W + 1, False),
+        (drawing(measured_w=None), 3970.0 + ADDED_W + 1, True),
+        (drawing(measured_w=None), 3970.0 + ADDED_W - 1, False),
+        (replace(drawing(), upper=DOUBTED), 4000.0 + ADDED_W + 1, False),
+        (replace(drawing(), upper=DOUBTED), 4000.0 + 1.5 * ADDED_W, True),
+        (drawing(effective_limit_w=3000.0), None, True),
     ],
 )
-async def test_a_limit_in_force_is_kept_unless_the_classes_come_first(made, options, woken, caplog):
-    bench = Bench(NAME, **options)
+async def test_a_limit_in_force_is_kept_unless_the_classes_come_first(made, firm_w, woken, caplog):
+    bench = Bench(NAME)
+    bench.firm_w = firm_w
     await bench.leave(made)
     assert (bench.driver.state is InstanceState.SERVING) is woken
     assert ("W are left" in str([getattr(r, "instances", "") for r in caplog.records])) is not woken
+
+
+def test_each_event_says_itself_whether_its_limit_outranks_the_classes():
+    def event(limit_w, precedence):
+        return GridEvent(f"at {limit_w}", limit_w, NOW_S - 60, NOW_S + 60, NOW_S, precedence=precedence)
+
+    yields, holds = event(3000.0, Precedence.QOS), event(5000.0, Precedence.CONTRACT)
+    unsaid = event(4000.0, None)
+    for order in Precedence:
+        assert firm_limit_of((yields, holds), None, order, NOW_S) == 5000.0
+        assert firm_limit_of((yields,), None, order, NOW_S) is None
+        assert firm_limit_of((holds,), None, order, NOW_S + 60) is None
+    assert firm_limit_of((unsaid, yields), 9000.0, Precedence.CONTRACT, NOW_S) == 4000.0
+    assert firm_limit_of((unsaid, holds), 900.0, Precedence.QOS, NOW_S) == 5000.0
 
 
 async def test_an_engine_that_does_not_wake_does_not_hold_up_the_end_and_is_named(caplog):
@@ -193,8 +212,9 @@ async def test_without_a_decision_nothing_is_woken_and_it_is_told(caplog):
 
 async def test_those_left_are_told_once_while_nothing_changes(caplog):
     bench = Bench(NAME)
+    bench.firm_w = 0.0
     for _ in range(3):
-        await bench.custody.give_back(limited(0.0), await bench.look(), "a test")
+        await bench.custody.give_back(drawing(), await bench.look(), "a test")
     assert len(caplog.records) == 1
 
 
