@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 
@@ -17,10 +15,10 @@ from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
-from controller.actuators.webhooks import Webhooks
 from controller.background import in_background
 from controller.capability_desk import opened_capability
 from controller.clock import Clock, SystemClock
+from controller.clock_desk import ClockParts, opened_clock
 from controller.continuity import Continuity
 from controller.custody import Custody, CustodyOptions, firm_limit_of
 from controller.dashboard.api import Api, ApiParts, Facility
@@ -40,7 +38,7 @@ from controller.openadr.running import Following, following
 from controller.openadr.telling import Teller, Telling
 from controller.openadr2.running import Following2, following2
 from controller.proof import opened_proof
-from controller.ramp_desk import RampDesk
+from controller.ramp_desk import opened_ramps
 from controller.runner import Runner, RunnerParts
 from controller.service_options import Endpoints, ServiceOptions
 from controller.serving import Service, build_app
@@ -105,7 +103,7 @@ async def assemble(
         store = stack.enter_context(contextlib.closing(MeterStore(options.data_dir / METER_NAME, options.retention)))
         baselines = MeterBaselines(store, prepare_s=policy.prepare_s)
         references = References(baselines, prepare_s=policy.prepare_s)
-        book, links = open_calls(options.data_dir, proof.recorder, options.programmes, references, clock.wall_s())
+        book, links, steps = open_calls(options.data_dir, proof.recorder, options.programmes, references, clock)
         quality = _opened_quality(options.canary, site, proof.recorder)
         continuity = Continuity(options.data_dir, site)
         inherited = continuity.take_up(clock.wall_s())
@@ -145,9 +143,20 @@ async def assemble(
                 tokens=lambda: routers.tokens,
             )
         )
-        grid = GridDesk(book, references, GridMetrics(telemetry.registry), standing_limit_w=site.import_limit_w)
-        ramps = await stack.enter_async_context(_ramps(options.data_dir, site, clock, telemetry, grid))
-        metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder, clock)
+        hours = await stack.enter_async_context(
+            opened_clock(ClockParts(book, steps, clock, options.clock), telemetry.registry)
+        )
+        grid = GridDesk(
+            book,
+            references,
+            GridMetrics(telemetry.registry),
+            standing_limit_w=site.import_limit_w,
+            clock=lambda: hours.view,
+        )
+        ramps = await stack.enter_async_context(
+            opened_ramps(options.data_dir, site.name, clock, telemetry.registry, lambda: grid.status)
+        )
+        metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder)
         meter = stack.enter_context(contextlib.closing(MeterDesk(metered, telemetry.registry)))
         tasks = InstanceTasks(
             _drivers(_engine_driver(site, endpoints, options, clock), endpoints, supervisor=session), clock
@@ -160,9 +169,15 @@ async def assemble(
             inherited.sleepers,
             firm_w=lambda now_s: firm_limit_of(book.current(now_s), site.import_limit_w, policy.precedence, now_s),
         )
-        latency, stale_s = observed.latency.quantiles, policy.reading_stale_s
         shed = await stack.enter_async_context(opened_capability(options.shed_planner, clock, telemetry.registry))
-        board = Board(site, policy.mode.value, latency, stale_s, lambda: grid.status, capability=shed.current)
+        board = Board(
+            site,
+            policy.mode.value,
+            observed.latency.quantiles,
+            policy.reading_stale_s,
+            lambda: grid.status,
+            capability=shed.current,
+        )
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
             decide=functools.partial(decide, site, policy, planner),
@@ -176,6 +191,7 @@ async def assemble(
             keep=links.keeping(continuity.keeper(lambda: routers.counted, proof.heads.heads)),
             desk=desk,
             watchers=(
+                lambda status: hours.take(),
                 lambda status: meter.take(status.observation),
                 grid.take,
                 ramps.take,
@@ -262,19 +278,6 @@ async def _opened_power(specs: PowerSpecs, clock: Clock) -> AsyncIterator[PowerS
         open_power(specs, session, clock) as sources,
     ):
         yield sources
-
-
-@contextlib.asynccontextmanager
-async def _ramps(
-    folder: Path, site: Site, clock: Clock, telemetry: Telemetry, grid: GridDesk
-) -> AsyncIterator[RampDesk]:
-    """The desk of ramps, whose webhooks have connections of their own."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        webhooks = Webhooks(session, clock, random.SystemRandom(), telemetry.registry)
-        try:
-            yield RampDesk(folder, site.name, webhooks, clock, lambda: grid.status)
-        finally:
-            await webhooks.close()
 
 
 def _engine_driver(site: Site, endpoints: Endpoints, options: ServiceOptions, clock: Clock) -> EngineDriver:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Protocol
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine is suspended, so that waking up does not look like a wall clock that was set."""
 
 
 class Clock(Protocol):
@@ -29,11 +34,19 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         """Seconds of a clock that never goes back."""
-        return time.monotonic()
+        return time.clock_gettime(_STEADY)
 
     async def sleep(self, duration_s: float) -> None:
         """Wait on the running event loop."""
         await asyncio.sleep(max(0.0, duration_s))
+
+
+def boot_name() -> str:
+    """Name of this life of the machine, in which its monotonic clock goes on; empty where it has none."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 class VirtualClock:

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter
 
-from controller.clock import Clock
 from controller.errors import StoreError
 from controller.model.grid import GridEvent
 from controller.model.observation import Observation, Quality, Reading
@@ -32,7 +31,6 @@ MARK_S = 60.0
 """How often the end of an event in force is noted."""
 STANDING_S = 2 * 86_400.0
 """A limit that holds for longer is a standing one: its days are days like others."""
-CLOCK_STEP_S = 0.5
 _MAX_FROZEN = 1024
 
 
@@ -55,10 +53,6 @@ class MeterMetrics:
         )
         self.gaps = Counter(f"{PREFIX}meter_gaps", "Looks that found no power: gaps.", registry=registry)
         self.lost = Counter(f"{PREFIX}meter_looks_lost", "Looks that could not be written in time.", registry=registry)
-        self.clock_steps = Counter(f"{PREFIX}clock_steps", "Times that the wall clock was set.", registry=registry)
-        self.clock_step_s = Gauge(
-            f"{PREFIX}clock_step_seconds", "By how much the wall clock was set last.", registry=registry
-        )
         self.steps_down = Counter(
             f"{PREFIX}baseline_steps_down",
             "Baselines frozen that are not by the programme's rule.",
@@ -77,14 +71,12 @@ class MeterDeskParts:
         baselines: over the same store.
         programmes: terms by name.
         recorder: the ledger.
-        clock: whose steps are told.
     """
 
     store: MeterStore
     baselines: MeterBaselines
     programmes: Mapping[str, Programme]
     recorder: Recorder
-    clock: Clock
 
 
 class MeterDesk:
@@ -97,7 +89,6 @@ class MeterDesk:
         self._job: Future[None] | None = None
         self._marked: dict[str, float] = {}
         self._frozen: dict[str, float] = {}
-        self._clocks: tuple[float, float] | None = None
         self._lost = 0
 
     def take(self, observation: Observation) -> None:
@@ -106,7 +97,6 @@ class MeterDesk:
         Raises:
             StoreError: earlier looks could not be written.
         """
-        self._watch_clock()
         power, now_s = observation.site_power, observation.now_s
         self._attend(observation.events, now_s)
         lost = self._parts.store.dropped
@@ -122,16 +112,6 @@ class MeterDesk:
     def close(self) -> None:
         """Wait for what is under way; the store is closed by who opened it."""
         self._worker.shutdown(wait=True)
-
-    def _watch_clock(self) -> None:
-        clocks = self._parts.clock.wall_s(), self._parts.clock.monotonic_s()
-        if self._clocks is not None:
-            step_s = (clocks[0] - self._clocks[0]) - (clocks[1] - self._clocks[1])
-            if abs(step_s) > CLOCK_STEP_S:
-                log.warning("the wall clock was set", extra={"step_s": round(step_s, 3)})
-                self._metrics.clock_steps.inc()
-                self._metrics.clock_step_s.set(step_s)
-        self._clocks = clocks
 
     def _attend(self, events: tuple[GridEvent, ...], now_s: float) -> None:
         """Have events in force marked and their baselines frozen, one job at a time."""

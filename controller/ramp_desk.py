@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import random
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import aiohttp
+from prometheus_client import CollectorRegistry
 
 from controller.actuators.webhooks import MAX_HOOKS, Hook, Notice, Webhooks, check_address
 from controller.clock import Clock
@@ -153,3 +158,16 @@ def notice_of(event: RampEvent, site: str, source: str | None, event_id: str | N
         "superseded": event.is_superseded,
     }
     return Notice(notice_id, event.at_s, body)
+
+
+@contextlib.asynccontextmanager
+async def opened_ramps(
+    folder: Path, site: str, clock: Clock, registry: CollectorRegistry, grid: Callable[[], GridStatus | None]
+) -> AsyncIterator[RampDesk]:
+    """The desk, whose webhooks have connections of their own."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        webhooks = Webhooks(session, clock, random.SystemRandom(), registry)
+        try:
+            yield RampDesk(folder, site, webhooks, clock, grid)
+        finally:
+            await webhooks.close()

@@ -105,6 +105,7 @@ async def _controller(settings: Settings) -> None:
                 vens=tuple(vtn.spec() for vtn in settings.openadr),
                 proof=proof_options(settings),
                 vens2=tuple(vtn.spec() for vtn in settings.openadr2),
+                clock=settings.clock.watch(),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
             clock=clock,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controller.clock_judge import ClockWatch
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
 from controller.model.call import OPERATOR
@@ -60,6 +61,7 @@ class ServiceOptions:
         proof: how long evidence of events is kept, and where the heads of the records are told.
         load_target_programme: whose terms hold for load targets.
         vens2: the same of OpenADR 2.0b.
+        clock: how the machine's clock is watched.
         shed_planner: finds what can be shed, beside the loop's own planner; None tells nothing.
     """
 
@@ -80,4 +82,5 @@ class ServiceOptions:
     load_target_programme: str = OPERATOR
     vens2: tuple[Ven2Spec, ...] = ()
     shed_planner: Planner | None = None
+    clock: ClockWatch = field(default_factory=ClockWatch)
     pace: RunnerOptions = field(default_factory=RunnerOptions)

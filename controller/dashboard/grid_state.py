@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from controller.grid.loss import LinkState
@@ -30,6 +31,7 @@ def grid_json(status: GridStatus | None) -> Json | None:
         "calls": [_call(view) for view in views[:MAX_CALLS]],
         "calls_not_shown": max(0, len(views) - MAX_CALLS),
         "sources": [_source(state, now_s) for state in status.sources],
+        "clock": None if status.clock is None else dataclasses.asdict(status.clock),
     }
 
 
@@ -58,6 +60,7 @@ def _call(view: CallView) -> Json:
         "end_s": view.call.end_s,
         "is_test": view.call.is_test,
         "opted_out": view.call.opted_out,
+        "former_courses_s": list(view.courses_s),
         "baseline_w": None if baseline is None else baseline.value_w,
         "baseline_origin": None if baseline is None else baseline.origin.value,
         "limits_w": [event.limit_w for event in view.events[:MAX_STRETCHES]],

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from controller.errors import CallRefused
+from controller.grid.courses import Courses, spans
 from controller.model.call import Asked, Call, CallInterval
 from controller.model.grid import FOREVER_S
 from controller.model.programme import Programme
@@ -59,11 +60,13 @@ class Known:
         calls: how many it holds besides this one.
         intervals: how many these have.
         changes_s: when calls of the programme were changed, of the last minute at least.
+        courses_s: former courses of the clock by which an earlier form of the call holds as well.
     """
 
     calls: int = 0
     intervals: int = 0
     changes_s: tuple[float, ...] = ()
+    courses_s: Courses = ()
 
 
 def is_stale(call: Call, modified_s: float | None) -> bool:
@@ -95,7 +98,7 @@ def check(call: Call, programme: Programme | None, known: Known, now_s: float) -
             Refusal.UNKNOWN_PROGRAMME,
             f"programme {call.programme!r} is not configured; add it to programmes",
         )
-    _check_times(call, now_s)
+    _check_times(call, known.courses_s, now_s)
     for interval in call.intervals:
         _check_bounds(call, interval, programme)
     recent = [at_s for at_s in known.changes_s if now_s - PACE_S < at_s <= now_s]
@@ -138,7 +141,7 @@ def _check_names(call: Call) -> None:
             raise _refused(call, Refusal.MALFORMED, f"{key} {name!r:.80} is not 1 to {MAX_NAME} printable characters")
 
 
-def _check_times(call: Call, now_s: float) -> None:
+def _check_times(call: Call, courses_s: Courses, now_s: float) -> None:
     if not is_timely(call, now_s):
         raise _refused(
             call,
@@ -146,7 +149,7 @@ def _check_times(call: Call, now_s: float) -> None:
             f"it was changed {call.modified_s - now_s:.0f} s from now, more than {MAX_SKEW_S:.0f} s; "
             "set the clocks of both sides",
         )
-    if call.end_s <= now_s:
+    if spans(call.start_s, call.end_s, courses_s)[-1][1] <= now_s:
         raise _refused(call, Refusal.OVER, f"it ended {now_s - call.end_s:.0f} s ago", is_conflict=True)
     for key, value, most in (("ramp_s", call.ramp_s, MAX_RAMP_S), ("randomize_s", call.randomize_s, MAX_RANDOM_S)):
         if value is not None and not 0.0 <= value <= most:

@@ -35,7 +35,7 @@ class DrawHistory:
         self._last: tuple[float, float] | None = None
 
     def take(self, time_s: float, power_w: float) -> None:
-        """Book a reading; one that is older than the last is left out, so that a clock set back harms nothing."""
+        """Book a reading; one that is older than the last is left out."""
         if self._last is not None and time_s <= self._last[0]:
             return
         self._last = (time_s, power_w)
@@ -44,6 +44,13 @@ class DrawHistory:
             self._slots.append(_Slot(index))
         self._slots[-1].sum_w += power_w
         self._slots[-1].count += 1
+
+    def shift(self, step_s: float) -> None:
+        """Move all of it with a clock that was set ahead by so much: what was drawn a minute ago stays a minute ago."""
+        for slot in self._slots:
+            slot.index += round(step_s / SLOT_S)
+        if self._last is not None:
+            self._last = (self._last[0] + step_s, self._last[1])
 
     def at(self, time_s: float) -> float | None:
         """What was drawn at a time: the last reading, or the mean of the nearest ten seconds before; None if unseen."""

@@ -46,12 +46,12 @@ class Froze:
 def freeze(kept: KeptCall, programme: Programme, source: ReferenceSource, now_s: float) -> Froze:
     """Freeze what has begun and is known; what is not known yet is tried again at the next look."""
     frozen, steps = kept.frozen, []
-    baseline = frozen.baseline
+    baseline, (start_s, end_s) = frozen.baseline, kept.span_at(now_s)
     if frozen.frozen_s is None and not kept.is_over(now_s):
         needed = needs_baseline(kept.call, programme)
         tell = source.baseline if needed else source.by_rule
-        baseline = tell(programme, kept.call.start_s, now_s, kept.call.end_s)
-        if now_s >= kept.call.start_s and (baseline is not None or not needed):
+        baseline = tell(programme, start_s, now_s, end_s)
+        if now_s >= start_s and (baseline is not None or not needed):
             frozen = dataclasses.replace(frozen, baseline=baseline, frozen_s=now_s)
             steps += [] if baseline is None else [baseline.origin]
     begun, guessed = _present(kept, programme, source, now_s)
@@ -73,12 +73,13 @@ def _present(
     begun, guessed = [], []
     known = {draw.start_s for draw in kept.frozen.present}
     for interval in from_present(kept.call, programme):
-        if interval.start_s in known or interval.end_s <= now_s or kept.is_over(now_s):
+        start_s, end_s = kept.interval_at(interval, now_s)
+        if interval.start_s in known or end_s <= now_s or kept.is_over(now_s):
             continue
-        reference = source.present(interval.start_s, now_s)
+        reference = source.present(start_s, now_s)
         if reference is None:
             continue
-        if interval.start_s <= now_s:
+        if start_s <= now_s:
             begun.append(PresentDraw(interval.start_s, reference.value_w, reference.origin))
         else:
             guessed.append((interval.start_s, reference.value_w))

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from controller.grid.courses import Courses, Span, span_at, spans
 from controller.grid.resolve import References, Resolved, resolve
 from controller.model.call import Asked, Call, CallInterval, CallState
 from controller.model.grid import GridEvent
@@ -69,6 +70,7 @@ class KeptCall:
         randomize_s: within which that was drawn.
         cancelled_s: when it was cancelled.
         opted_out_s: when the operator chose not to follow it.
+        courses_s: offsets of former courses of a clock that was set since, by which it holds as well.
     """
 
     call: Call
@@ -77,6 +79,7 @@ class KeptCall:
     cancelled_s: float | None = None
     opted_out_s: float | None = None
     frozen: Frozen = field(default_factory=Frozen)
+    courses_s: Courses = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -85,30 +88,58 @@ class KeptCall:
 
     @property
     def end_s(self) -> float:
-        """When it is over."""
-        return self.call.end_s if self.cancelled_s is None else min(self.call.end_s, self.cancelled_s)
+        """When it is over, by every course of the clock."""
+        end_s = spans(self.call.start_s, self.call.end_s, self.courses_s)[-1][1]
+        return end_s if self.cancelled_s is None else min(end_s, self.cancelled_s)
+
+    def span_at(self, now_s: float) -> Span:
+        """Its start and end that count now: the first, of several courses of the clock, that are not over."""
+        return span_at(self.call.start_s, self.call.end_s, self.courses_s, now_s)
+
+    def interval_at(self, interval: CallInterval, now_s: float) -> Span:
+        """The same of one of its intervals."""
+        return span_at(interval.start_s, interval.end_s, self.courses_s, now_s)
 
     def state(self, now_s: float) -> CallState:
         """Where it stands."""
         if self.cancelled_s is not None:
             return CallState.CANCELLED
-        if now_s >= self.call.end_s:
+        if self.is_over(now_s):
             return CallState.ENDED
         if self.call.opted_out is not None:
             return CallState.OPTED_OUT
-        return CallState.ACTIVE if now_s >= self.call.start_s else CallState.PENDING
+        return CallState.ACTIVE if now_s >= self.span_at(now_s)[0] else CallState.PENDING
 
     def is_over(self, now_s: float) -> bool:
-        """Whether nothing of it is left."""
-        return now_s >= self.end_s
+        """Whether nothing of it is left; what was cancelled stays so, however the clock is set."""
+        return self.cancelled_s is not None or now_s >= self.end_s
+
+    def is_ended_by(self, call: Call, now_s: float) -> bool:
+        """Whether a change of it ends it: nothing is left of the change, by any course of the clock."""
+        return not self.is_over(now_s) and spans(call.start_s, call.end_s, self.courses_s)[-1][1] <= now_s
 
     def resolved(self, programme: Programme, references: References) -> Resolved:
-        """What it comes to, cut off where it was cancelled or opted out of."""
+        """What it comes to by every course of the clock, cut off where it was cancelled or opted out of."""
         cut_s = min((at_s for at_s in (self.cancelled_s, self.opted_out_s) if at_s is not None), default=None)
         whole = resolve(dataclasses.replace(self.call, opted_out=None), programme, references)
+        events = tuple(
+            dataclasses.replace(event, start_s=start_s, end_s=end_s) if self.courses_s else event
+            for event in whole.events
+            for start_s, end_s in spans(event.start_s, event.end_s, self.courses_s)
+        )
         if cut_s is None:
-            return whole
-        return Resolved(tuple(_cut(event, cut_s) for event in whole.events), (), whole.clipped)
+            return dataclasses.replace(whole, events=events)
+        return Resolved(tuple(_cut(event, cut_s) for event in events), (), whole.clipped)
+
+
+def events_at(events: tuple[GridEvent, ...], now_s: float) -> tuple[GridEvent, ...]:
+    """One for each interval: where several courses of the clock give it several, the first that is not over."""
+    chosen: dict[str, GridEvent] = {}
+    for event in events:
+        before = chosen.get(event.event_id)
+        if before is None or before.end_s <= now_s:
+            chosen[event.event_id] = event
+    return tuple(chosen.values())
 
 
 def _cut(event: GridEvent, at_s: float) -> GridEvent:

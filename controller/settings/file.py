@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from controller.errors import ConfigError
+from controller.settings.clock import ClockSettings
 from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
 from controller.settings.feeds import EventFeed
@@ -39,6 +40,7 @@ class Settings(RouterFile):
     quality: QualitySettings = QualitySettings()
     programmes: Programmes = Field(default_factory=dict)
     """Terms of demand-response programmes by name; the built-in one is `operator`."""
+    clock: ClockSettings = ClockSettings()
     load_target: LoadTargetSettings = LoadTargetSettings()
     openadr: OpenAdr = ()
     """OpenADR 3 servers (VTNs) whose events are followed."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.grid.freeze import Froze, ReferenceSource, freeze
-from controller.grid.kept import Frozen, KeptCall, Origin
+from controller.grid.kept import Frozen, KeptCall, Origin, events_at
 from controller.grid.resolve import References, Resolved, Unresolved
 from controller.model.call import Call, CallState
 from controller.model.grid import GridEvent
@@ -28,6 +28,7 @@ class CallView:
             opted out of, cut off then.
         unresolved: what of it cannot be followed, and why.
         clipped: ids of events whose limit was raised to the least that the programme calls sane.
+        courses_s: offsets of former courses of a clock that was set since, by which it holds as well.
     """
 
     call: Call
@@ -38,6 +39,7 @@ class CallView:
     frozen: Frozen
     cancelled_s: float | None
     opted_out_s: float | None
+    courses_s: tuple[float, ...] = ()
 
 
 class CallViews:
@@ -72,12 +74,12 @@ class CallViews:
                 self._tell(kept, "call cannot be followed", each.reason)
             for event_id in resolved.clipped:
                 self._tell(kept, "limit raised to the least that is sane", event_id)
-        return froze.kept, _view(froze.kept, state, resolved), resolved
+        return froze.kept, _view(froze.kept, state, resolved, now_s), resolved
 
     def preview(self, kept: KeptCall, programme: Programme, now_s: float) -> CallView:
         """What a call that is not kept would come to, by what is known now."""
         froze = freeze(kept, programme, self._references, now_s)
-        return _view(froze.kept, kept.state(now_s), froze.kept.resolved(programme, froze.references))
+        return _view(froze.kept, kept.state(now_s), froze.kept.resolved(programme, froze.references), now_s)
 
     def forget(self, keys: Iterable[tuple[str, str]]) -> None:
         """These calls are held no more."""
@@ -122,14 +124,15 @@ class CallViews:
         log.warning(message, extra=extra)
 
 
-def _view(kept: KeptCall, state: CallState, resolved: Resolved) -> CallView:
+def _view(kept: KeptCall, state: CallState, resolved: Resolved, now_s: float) -> CallView:
     return CallView(
         call=kept.call,
         state=state,
-        events=resolved.events,
+        events=events_at(resolved.events, now_s) if kept.courses_s else resolved.events,
         unresolved=resolved.unresolved,
         clipped=resolved.clipped,
         frozen=kept.frozen,
         cancelled_s=kept.cancelled_s,
         opted_out_s=kept.opted_out_s,
+        courses_s=kept.courses_s,
     )

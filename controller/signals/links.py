@@ -11,6 +11,8 @@ from controller.errors import ConfigError
 from controller.grid.kept import KeptCall
 from controller.grid.loss import GRACE_S, Link, LinkState, state_of
 from controller.model.programme import Programme
+from controller.signals.clock_steps import ClockMark
+from controller.signals.gone import Gone
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +29,15 @@ class KeptLinks:
 
     Attributes:
         lost: sources that were lost.
+        gone: calls that are held no more, of which no older message may revive one.
+        clock: both clocks as this was kept.
     """
 
     links: tuple[Link, ...]
     lost: tuple[str, ...]
     kept_at_s: float
+    gone: tuple[Gone, ...] = ()
+    clock: ClockMark | None = None
 
 
 class Links:
@@ -67,6 +73,11 @@ class Links:
         others = tuple((name, value_w) for name, value_w in link.defaults_w if name != programme)
         own = () if limit_w is None else ((programme, limit_w),)
         self._links[source] = dataclasses.replace(link, defaults_w=others + own)
+
+    def shift(self, step_s: float) -> None:
+        """Move when sources were heard with a clock that was set ahead by so much: that is no silence of theirs."""
+        for links in (self._links, self._former):
+            links |= {source: _shifted(link, step_s) for source, link in links.items()}
 
     def states(
         self, programmes: Mapping[str, Programme], calls: tuple[KeptCall, ...], now_s: float
@@ -113,3 +124,12 @@ class Links:
         elif not state.is_lost and state.source in self._lost:
             self._lost.discard(state.source)
             log.info("source of calls is heard again", extra={"source": state.source})
+
+
+def _shifted(link: Link, step_s: float) -> Link:
+    return dataclasses.replace(
+        link,
+        watched_s=link.watched_s + step_s,
+        heard_s=None if link.heard_s is None else link.heard_s + step_s,
+        grace_until_s=link.grace_until_s + step_s if link.grace_until_s > 0 else link.grace_until_s,
+    )

@@ -56,6 +56,11 @@ class References:
             self._history.take(time_s, power_w)
         self._modelled_w = modelled_w
 
+    def shift(self, step_s: float) -> None:
+        """Move what was seen with a clock that was set ahead by so much, and guess baselines anew."""
+        self._history.shift(step_s)
+        self._guesses.clear()
+
     def by_rule(
         self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
     ) -> Reference | None:

@@ -1,11 +1,13 @@
+import contextlib
 import dataclasses
 import logging
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from controller.errors import StoreError
-from controller.grid_desk import LINKS_NAME, GridDesk, LinkFile
+from controller.clock import VirtualClock, boot_name
+from controller.errors import CallRefused, StoreError
+from controller.grid_desk import LINKS_NAME, GridDesk, LinkFile, open_calls
 from controller.grid_metrics import GridMetrics
 from controller.model.call import Asked
 from controller.model.observation import Missing
@@ -13,6 +15,7 @@ from controller.model.programme import Programme
 from controller.runner import Status
 from controller.signals.calls import CallBook
 from controller.signals.references import References
+from controller.store.ledger import Ledger
 from tests.fakes.calls import call, interval
 from tests.fakes.controller_parts import NOW_S, ListRecorder, observation, reading
 
@@ -85,7 +88,7 @@ async def test_the_next_process_knows_when_a_source_was_heard(tmp_path):
     assert (state.heard_s, state.silent_s) == (NOW_S + 50, 20.0)
 
 
-async def test_no_file_is_written_without_a_source(tmp_path):
+async def test_no_file_is_written_where_what_comes_before_it_fails(tmp_path):
     book, _ = desk()
 
     async def keep(memory, sleepers, now_s):
@@ -102,3 +105,42 @@ def test_a_damaged_file_is_set_aside(tmp_path, caplog):
     LinkFile(tmp_path, book).take_up(NOW_S)
     assert not (tmp_path / LINKS_NAME).exists()
     assert any("links not restored" in r.message for r in caplog.records)
+
+
+async def test_the_next_process_knows_what_is_over_and_that_the_clock_was_set(tmp_path):
+    clock = VirtualClock(NOW_S)
+
+    async def keep(memory, sleepers, now_s):
+        pass
+
+    with contextlib.closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        book, links, _ = open_calls(tmp_path, ledger, TERMS, References(), clock)
+        book.submit(call("c", interval(0.0, 7200.0)), NOW_S)
+        book.submit(call("long gone", interval(0.0, 9 * 86_400.0), source="vtn", programme="dr"), NOW_S)
+        book.cancel("vtn", "long gone", NOW_S)
+        book.cancel("vtn", "overtaken", NOW_S, modified_s=NOW_S)
+        clock.advance(7000.0)
+        assert len(book.calls(clock.wall_s())) == 1
+        await links.keeping(keep)(None, (), clock.wall_s())
+    (tmp_path / "ledger.sqlite").rename(tmp_path / "older.sqlite")  # as old records go
+    clock.advance(60.0)
+    moved = clock.monotonic_s()
+    clock.wall_s = lambda: moved - 5 * 3600
+    with contextlib.closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        again, _, steps = open_calls(tmp_path, ledger, TERMS, References(), clock)
+        assert steps.count == (1 if boot_name() else 0)
+        for call_id in ("long gone", "overtaken"):
+            older = call(call_id, interval(0.0, 9 * 86_400.0), source="vtn", programme="dr")
+            with pytest.raises(CallRefused, match="is over"):
+                again.submit(older, clock.wall_s())
+
+
+async def test_a_cancellation_that_came_before_its_call_outlasts_a_killed_process(tmp_path):
+    clock = VirtualClock(NOW_S)
+    with contextlib.closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        book, _, _ = open_calls(tmp_path, ledger, TERMS, References(), clock)
+        book.cancel("vtn", "c1", NOW_S, modified_s=NOW_S)
+    with contextlib.closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        again, _, _ = open_calls(tmp_path, ledger, TERMS, References(), clock)
+        with pytest.raises(CallRefused, match="is over"):
+            again.submit(call("c1", source="vtn", programme="dr", modified_s=NOW_S - 1), NOW_S)

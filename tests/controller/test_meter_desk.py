@@ -35,7 +35,7 @@ class Bench:
         self.clock, self.book, self.registry = VirtualClock(T0), Book(), CollectorRegistry()
         self.store = MeterStore(folder / "m.sqlite")
         self.baselines = MeterBaselines(self.store)
-        parts = MeterDeskParts(self.store, self.baselines, PROGRAMMES, self.book, self.clock)
+        parts = MeterDeskParts(self.store, self.baselines, PROGRAMMES, self.book)
         self.desk = MeterDesk(parts, self.registry)
 
     def look(self, power_w=1000.0, *events, step_s=1.0):
@@ -130,16 +130,6 @@ def test_a_standing_limit_makes_no_days_of_events(bench):
     bench.look(1000.0, GridEvent("a", 500.0, T0 - 10.0, FOREVER_S, T0))
     assert bench.store.event_spans() == ()
     assert bench.book.records == []
-
-
-def test_a_clock_that_is_set_is_told(bench):
-    bench.look()
-    bench.look()
-    assert bench.metric("clock_steps_total") == 0
-    bench.clock.wall_s = lambda: T0 + 3602.0
-    bench.look()
-    assert bench.metric("clock_steps_total") == 1
-    assert bench.metric("clock_step_seconds") == pytest.approx(3600.0, abs=1.0)
 
 
 def test_a_store_that_does_not_write_is_told_to_the_loop(bench):

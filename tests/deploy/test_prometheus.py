@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.clock_desk import ClockMetrics
 from controller.grid_metrics import GridMetrics
 from controller.telemetry import PREFIX as CONTROLLER_PREFIX
 from controller.telemetry import Telemetry
@@ -50,6 +51,7 @@ def told_by_the_controller() -> set[str]:
     """Every sample's name that a controller may show, whether it has a value yet or not."""
     registry = Telemetry(site()).registry
     GridMetrics(registry)
+    ClockMetrics(registry)
     families = registry.collect()
     return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
 

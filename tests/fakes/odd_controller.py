@@ -18,6 +18,7 @@ from controller import cli
 from controller.clock import SystemClock
 from controller.errors import SolverError
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.signals import kernel_clock
 
 PLACE = Path("odd.json")
 SLOW_S = 12.0
@@ -58,4 +59,5 @@ if __name__ == "__main__":
     CvxpyPlanner.plan = broken(CvxpyPlanner.plan)  # type: ignore[method-assign]
     CvxpyPlanner.dispatch = broken(CvxpyPlanner.dispatch)  # type: ignore[method-assign]
     SystemClock.wall_s = wall_s  # type: ignore[method-assign]
+    kernel_clock._adjtimex = lambda told: -1  # the kernel knows nothing of this file, and must not vouch for the clock
     sys.exit(cli.main())

@@ -7,7 +7,7 @@ from controller.errors import CallRefused, StoreError
 from controller.grid import admit
 from controller.model.call import Asked, CallState
 from controller.model.programme import Programme
-from controller.signals import call_log, calls
+from controller.signals import call_log, calls, kept_calls
 from controller.signals.calls import CallBook
 from controller.signals.references import References
 from router.contract import EventState
@@ -39,7 +39,7 @@ def test_a_call_is_pending_then_active_then_gone():
     assert [e.state(NOW_S + 60) for e in book.current(NOW_S + 60)] == [EventState.ACTIVE]
     assert book.current(NOW_S + 660) == ()
     assert [view.call for view in book.calls(NOW_S + 660)] == [taken]
-    assert book.calls(NOW_S + 660 + calls.KEEP_ENDED_S) == ()
+    assert book.calls(NOW_S + 660 + kept_calls.KEEP_ENDED_S) == ()
 
 
 def test_the_same_message_again_changes_nothing():
@@ -128,7 +128,7 @@ def test_a_call_that_is_long_over_is_not_revived_by_a_replay():
     lasting = of_vtn("v1", interval(0.0, 86_400.0))
     book.submit(lasting, NOW_S)
     book.cancel(VTN, "v1", NOW_S + 1)
-    later_s = NOW_S + 2 + calls.KEEP_ENDED_S
+    later_s = NOW_S + 2 + kept_calls.KEEP_ENDED_S
     assert book.calls(later_s) == ()
     with pytest.raises(CallRefused) as caught:
         book.submit(lasting, later_s)
@@ -316,3 +316,83 @@ def test_the_planner_is_told_what_is_near_and_everything_in_force(monkeypatch):
     assert "far" in {view.call.call_id for view in book.calls(NOW_S)}
     monkeypatch.undo()
     assert "far" in {event.event_id for event in book.current(NOW_S + 1)}
+
+
+def test_what_was_out_of_its_time_is_taken_once_the_clock_was_set_right():
+    book = book_of()
+    sent = of_vtn("v1", interval(7200.0, 600.0), modified_s=NOW_S + 7200)
+    for _ in range(3):
+        with pytest.raises(CallRefused, match="set the clocks"):
+            book.submit(sent, NOW_S)
+    assert book.refused["from_the_future"] == 1
+    book.step(7200.0, NOW_S + 7200)
+    assert book.submit(sent, NOW_S + 7200).call_id == "v1"
+    assert len(book.current(NOW_S + 7200)) == 1
+
+
+def test_a_call_that_was_over_by_a_clock_that_ran_ahead_is_taken_again():
+    book = book_of()
+    sent = of_vtn("v1", interval(7200.0, 600.0))
+    book.submit(sent, NOW_S)
+    ahead_s = NOW_S + 7200 + 600 + kept_calls.KEEP_ENDED_S
+    assert book.calls(ahead_s) == ()
+    with pytest.raises(CallRefused) as caught:
+        book.submit(sent, ahead_s)
+    assert caught.value.cause == "over"
+    book.step(NOW_S - ahead_s, NOW_S)
+    assert book.submit(sent, NOW_S).call_id == "v1"
+
+
+def test_a_change_by_its_sender_does_not_lose_a_call_to_a_clock_that_jumped():
+    book = book_of()
+    book.submit(of_vtn("v1", interval(0.0, 1800.0)), NOW_S)
+    book.step(7200.0, NOW_S + 7260)
+    changed = of_vtn("v1", interval(0.0, 1800.0, value=7000.0), modified_s=NOW_S + 60)
+    book.submit(changed, NOW_S + 7260)
+    (event,) = book.current(NOW_S + 7260)
+    assert (event.limit_w, event.start_s, event.end_s) == (7000.0, NOW_S + 7200, NOW_S + 9000)
+
+
+def test_what_was_cancelled_stays_so_however_the_clock_is_set():
+    book = book_of()
+    book.submit(of_vtn("v1", interval(0.0, 3600.0)), NOW_S)
+    book.cancel(VTN, "v1", NOW_S + 60)
+    book.step(-7200.0, NOW_S - 7000)
+    assert book.current(NOW_S - 7000) == ()
+    assert book.cancel(VTN, "v1", NOW_S - 6999) is None
+    assert book.current(NOW_S + 10) == ()
+
+
+def test_what_is_drawn_is_still_known_after_the_clock_was_set():
+    references = References()
+    for n in range(120):
+        references.take(NOW_S - 120 + n, 20_000.0 if n < 60 else 12_000.0)
+    references.shift(-7200.0)
+    book = CallBook(ListRecorder(), PROGRAMMES, references)
+    now_s = NOW_S - 7200
+    references.take(now_s, 12_000.0)
+    book.submit(call("c", interval(-7200.0, 600.0, Asked.BELOW_PRESENT_W, 2000.0), modified_s=now_s), now_s)
+    assert [event.limit_w for event in book.current(now_s)] == [10_000.0]
+
+
+def test_a_clock_that_is_set_makes_no_source_silent():
+    for step_s in (-7200.0, 7200.0):
+        book = book_of()
+        book.watch(VTN, ("dr",), NOW_S)
+        book.heard(VTN, NOW_S + 50)
+        book.step(step_s, NOW_S + 60 + step_s)
+        (state,) = book.sources(NOW_S + 60 + step_s)
+        assert (state.silent_s, state.is_lost) == (10.0, False)
+        assert book.sources(NOW_S + 360 + step_s)[0].is_lost
+
+
+def test_references_freeze_as_a_call_begins_by_any_course_of_the_clock():
+    book = book_of()
+    book.submit(of_vtn("v1", interval(600.0, 600.0, Asked.BELOW_PRESENT_W, 5000.0)), NOW_S)
+    book.step(-7200.0, NOW_S - 7200)
+    book._views._references.shift(-7200.0)
+    now_s = NOW_S - 7200 + 600
+    book._views._references.take(now_s, 18_000.0)
+    (event,) = book.current(now_s)
+    assert (event.limit_w, event.start_s) == (13_000.0, now_s)
+    assert book.calls(now_s)[0].frozen.present[0].value_w == 18_000.0

@@ -1,0 +1,42 @@
+"""A call as it is taken in: its chance is drawn once, and what an earlier form of it leaves to it is kept; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from controller.grid import admit
+from controller.grid.admit import Draws
+from controller.grid.kept import Frozen, KeptCall
+from controller.model.call import Call
+
+
+def taken(call: Call, before: KeptCall | None, draws: Draws, now_s: float) -> KeptCall:
+    """What is kept of a message.
+
+    Args:
+        call: as it was heard, and is admitted.
+        before: what is held of the same call; None where nothing is.
+        draws: chance.
+        now_s: wall clock.
+    """
+    going_on = before if before is not None and not before.is_over(now_s) else None
+    received_s = min(call.received_s if going_on is None else going_on.call.received_s, now_s)
+    if going_on is not None and going_on.randomize_s == call.randomize_s:
+        offset_s = going_on.offset_s
+        shifted = admit.put_off(call, offset_s)
+    else:
+        shifted, offset_s = admit.drawn(call, draws)
+    opted_out = call.opted_out if going_on is None else call.opted_out or going_on.call.opted_out
+    shifted = dataclasses.replace(shifted, received_s=received_s, opted_out=opted_out)
+    opted_out_s = None if opted_out is None else now_s
+    if going_on is None:
+        return KeptCall(shifted, offset_s, call.randomize_s, opted_out_s=opted_out_s)
+    made = KeptCall(
+        shifted,
+        offset_s,
+        call.randomize_s,
+        opted_out_s=opted_out_s if going_on.opted_out_s is None else going_on.opted_out_s,
+        courses_s=going_on.courses_s,
+    )
+    has_begun = going_on.span_at(now_s)[0] <= now_s and made.span_at(now_s)[0] <= now_s
+    return dataclasses.replace(made, frozen=going_on.frozen if has_begun else Frozen())

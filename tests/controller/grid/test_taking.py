@@ -1,0 +1,27 @@
+import dataclasses
+import random
+
+from controller.grid.kept import Frozen, KeptCall, Origin, Reference
+from controller.grid.taking import taken
+from tests.fakes.calls import call, interval
+from tests.fakes.controller_parts import NOW_S
+
+FROZEN = Frozen(Reference(9000.0, Origin.PROGRAMME), NOW_S)
+
+
+def test_chance_is_drawn_once_and_a_change_keeps_it():
+    asked = call("c", interval(60.0), randomize_s=600.0)
+    first = taken(asked, None, random.Random(1), NOW_S)
+    assert 0.0 < first.offset_s < 600.0
+    again = taken(dataclasses.replace(asked, modified_s=NOW_S + 1), first, random.Random(2), NOW_S + 1)
+    assert (again.offset_s, again.call.start_s) == (first.offset_s, first.call.start_s)
+    over = dataclasses.replace(first, cancelled_s=NOW_S + 1)
+    assert taken(asked, over, random.Random(2), NOW_S + 2).offset_s != first.offset_s
+
+
+def test_a_change_of_what_has_begun_keeps_what_is_frozen_and_the_courses_of_the_clock():
+    before = KeptCall(call("c", interval(0.0, 600.0)), frozen=FROZEN, courses_s=(-60.0,), opted_out_s=NOW_S + 3)
+    longer = taken(call("c", interval(0.0, 900.0)), before, random.Random(1), NOW_S + 5)
+    assert (longer.frozen, longer.courses_s, longer.opted_out_s) == (FROZEN, (-60.0,), NOW_S + 3)
+    later = taken(call("c", interval(300.0, 900.0)), before, random.Random(1), NOW_S + 5)
+    assert later.frozen == Frozen()
