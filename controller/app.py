@@ -197,7 +197,7 @@ async def assemble(
                 ramps.take,
                 shed.take,
                 board.take,
-                lambda status: proof.take(status.observation.now_s, latency(), routers.service),
+                lambda status: proof.take(status.observation.now_s, observed.latency.quantiles(), routers.service),
             ),
         )
         runner = Runner(parts, inherited.memory, options.pace)

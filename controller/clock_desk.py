@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from controller.background import in_background
 from controller.clock import Clock
 from controller.clock_judge import ClockState, ClockView, ClockWatch, judge
 from controller.errors import SignalError
@@ -180,11 +181,5 @@ async def opened_clock(parts: ClockParts, registry: CollectorRegistry) -> AsyncI
     if not parts.watch.servers:
         yield desk
         return
-    asking = asyncio.get_running_loop().create_task(desk.run(), name="time servers")
-    try:
+    async with in_background(desk.run(), "time servers"):
         yield desk
-    finally:
-        asking.cancel()
-        (error,) = await asyncio.gather(asking, return_exceptions=True)
-        if isinstance(error, Exception):
-            log.error("time servers are not asked any more", exc_info=error)

@@ -167,7 +167,7 @@ class LoadTargetApi:
 
     def _held(self, now_s: float) -> Schedule:
         view = self._view(now_s)
-        return () if view is None else targets.schedule_of(view.call, view.state, now_s)
+        return () if view is None else targets.schedule_of(view.call, view.state, now_s, view.courses_s)
 
     def _tag(self, now_s: float) -> str:
         view = self._view(now_s)

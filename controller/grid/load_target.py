@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.grid.admit import put_off
+from controller.grid.courses import Courses
 from controller.model.call import Asked, Call, CallInterval, CallState, Commitment
 from controller.model.grid import FOREVER_S
 
@@ -56,13 +58,18 @@ Schedule = tuple[Target, ...]
 """Targets with a value, in order of time, without overlap."""
 
 
-def schedule_of(call: Call | None, state: CallState | None, now_s: float) -> Schedule:
-    """What of a call of this source is in force or to come."""
+def schedule_of(call: Call | None, state: CallState | None, now_s: float, courses_s: Courses = ()) -> Schedule:
+    """What of a call of this source is in force or to come.
+
+    Where the clock was set since, it is told by the course by which the call is followed since the longest: what is put
+    over it then leaves the rest as it holds.
+    """
     if call is None or state in (None, CallState.ENDED, CallState.CANCELLED):
         return ()
+    offset_s = courses_s[0] if courses_s else 0.0
     return tuple(
         Target(each.start_s, each.end_s, each.commitment.value, each.correlation_id)
-        for each in call.intervals
+        for each in put_off(call, offset_s).intervals
         if each.end_s > now_s
     )
 
@@ -135,11 +142,22 @@ def as_call(schedule: Schedule, programme: str, now_s: float, modified_s: float)
     if len(schedule) > MAX_TARGETS:
         raise ValueError(f"the schedule has {len(schedule)} targets; {MAX_TARGETS} at most are followed")
     intervals = tuple(
-        CallInterval(each.start_s, each.end_s, Commitment(Asked.AT_MOST_W, each.value_w), each.correlation_id)
+        CallInterval(
+            each.start_s,
+            each.end_s,
+            Commitment(Asked.AT_MOST_W, each.value_w),
+            each.correlation_id,
+            interval_id=interval_id(each),
+        )
         for each in schedule
         if each.value_w is not None
     )
     return Call(CALL_ID, SOURCE, programme, received_s=now_s, modified_s=modified_s, intervals=intervals)
+
+
+def interval_id(target: Target) -> str:
+    """Id of a target within its schedule: its start, Unix time in ms, which stays as others come and go around it."""
+    return f"{round(target.start_s * 1000)}"
 
 
 def following(

@@ -7,7 +7,11 @@ import dataclasses
 from controller.grid import admit
 from controller.grid.admit import Draws
 from controller.grid.kept import Frozen, KeptCall
-from controller.model.call import Call
+from controller.grid.load_target import SOURCE as LOAD_TARGET
+from controller.model.call import OPERATOR, Call
+
+_BY_THIS_CLOCK = (OPERATOR, LOAD_TARGET)
+"""What these say anew is timed by this machine's clock as it is."""
 
 
 def taken(call: Call, before: KeptCall | None, draws: Draws, now_s: float) -> KeptCall:
@@ -36,7 +40,7 @@ def taken(call: Call, before: KeptCall | None, draws: Draws, now_s: float) -> Ke
         offset_s,
         call.randomize_s,
         opted_out_s=opted_out_s if going_on.opted_out_s is None else going_on.opted_out_s,
-        courses_s=going_on.courses_s,
+        courses_s=() if call.source in _BY_THIS_CLOCK else going_on.courses_s,
     )
     has_begun = going_on.span_at(now_s)[0] <= now_s and made.span_at(now_s)[0] <= now_s
     return dataclasses.replace(made, frozen=going_on.frozen if has_begun else Frozen())

@@ -18,6 +18,7 @@ from controller.grid.load_target import (
     spliced,
     upcoming,
 )
+from controller.grid.resolve import event_ids
 from controller.model.call import Asked, CallState
 from controller.model.grid import FOREVER_S
 
@@ -121,3 +122,23 @@ def test_how_the_site_stands(power_w, after_s, told):
 
 def test_no_end_is_told_as_none():
     assert (end_of(FOREVER_S), end_of(5.0)) == (None, 5.0)
+
+
+def test_ids_stay_as_other_targets_come_and_go():
+    def ids(schedule):
+        return dict(zip(event_ids(as_call(schedule, "operator", NOW_S, NOW_S)), schedule, strict=True))
+
+    first = spliced((), target(NOW_S, NOW_S + 100, 9e3), NOW_S)
+    both = spliced(first, target(NOW_S + 100, FOREVER_S, 7e3), NOW_S + 1)
+    assert set(ids(first)) < set(ids(both))
+    earlier = spliced(both, target(NOW_S + 20, NOW_S + 40, 5e3), NOW_S + 2)
+    kept = ids(earlier)
+    assert {name: kept[name].value_w for name in ids(both)} == {name: each.value_w for name, each in ids(both).items()}
+    (last,) = schedule_of(as_call(both, "operator", NOW_S, NOW_S), CallState.ACTIVE, NOW_S + 100)
+    assert set(ids((last,))) < set(ids(both))
+    assert "load_target/load-target#1100000" in ids((last,))
+
+
+def test_a_schedule_is_told_by_the_course_of_the_clock_that_holds():
+    call = as_call(spliced((), target(NOW_S, NOW_S + 100, 9e3), NOW_S), "operator", NOW_S, NOW_S)
+    assert schedule_of(call, CallState.ACTIVE, NOW_S + 7250, (7200.0,)) == (target(NOW_S + 7200, NOW_S + 7300, 9e3),)

@@ -20,8 +20,11 @@ def test_chance_is_drawn_once_and_a_change_keeps_it():
 
 
 def test_a_change_of_what_has_begun_keeps_what_is_frozen_and_the_courses_of_the_clock():
-    before = KeptCall(call("c", interval(0.0, 600.0)), frozen=FROZEN, courses_s=(-60.0,), opted_out_s=NOW_S + 3)
-    longer = taken(call("c", interval(0.0, 900.0)), before, random.Random(1), NOW_S + 5)
+    of = {"source": "vtn", "programme": "dr"}
+    before = KeptCall(call("c", interval(0.0, 600.0), **of), frozen=FROZEN, courses_s=(-60.0,), opted_out_s=NOW_S + 3)
+    longer = taken(call("c", interval(0.0, 900.0), **of), before, random.Random(1), NOW_S + 5)
     assert (longer.frozen, longer.courses_s, longer.opted_out_s) == (FROZEN, (-60.0,), NOW_S + 3)
-    later = taken(call("c", interval(300.0, 900.0)), before, random.Random(1), NOW_S + 5)
+    own = dataclasses.replace(before, call=call("c", interval(0.0, 600.0)))
+    assert taken(call("c", interval(0.0, 900.0)), own, random.Random(1), NOW_S + 5).courses_s == ()
+    later = taken(call("c", interval(300.0, 900.0), **of), before, random.Random(1), NOW_S + 5)
     assert later.frozen == Frozen()
