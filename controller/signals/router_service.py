@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.model.service import Bucket, ClassService, Latencies
+from controller.signals.router_fields import count_of, object_of
 
 MAX_OUTCOMES = 64
 MAX_BOUNDS = 128
@@ -74,11 +75,9 @@ def read_service(classes: Sequence[Any], counters: Mapping[tuple[str, str], floa
         class_id, where = entry["class_id"], f"classes[{index}]"
         for name in _COUNTERS:
             found[class_id, name, ""] = counters[class_id, name]
-        outcomes = entry.get("outcomes", {})
-        if not isinstance(outcomes, dict) or len(outcomes) > MAX_OUTCOMES:
-            raise ValueError(f"{where}.outcomes is not an object of at most {MAX_OUTCOMES}")
+        outcomes = object_of(entry.get("outcomes", {}), f"{where}.outcomes", MAX_OUTCOMES)
         for name, count in outcomes.items():
-            found[class_id, "outcome", name] = _number(count, f"{where}.outcomes.{name}")
+            found[class_id, "outcome", name] = count_of(count, f"{where}.outcomes.{name}")
         for name in _HISTOGRAMS:
             if name in entry:
                 found |= {(class_id, name, part): count for part, count in _read(entry[name], f"{where}.{name}")}
@@ -91,12 +90,12 @@ def _read(told: Any, where: str) -> list[tuple[str | tuple[float, float], float]
     bounds, counts = fields.get("bounds"), fields.get("counts")
     if not isinstance(bounds, list) or not isinstance(counts, list) or not 0 < len(bounds) <= MAX_BOUNDS:
         raise ValueError(f"{where} is no histogram of at most {MAX_BOUNDS} bounds")
-    edges = [0.0, *(_number(bound, f"{where}.bounds") for bound in bounds), math.inf]
+    edges = [0.0, *(count_of(bound, f"{where}.bounds") for bound in bounds), math.inf]
     if len(counts) != len(edges) - 1 or any(upper <= lower for lower, upper in itertools.pairwise(edges)):
         raise ValueError(f"{where} has {len(counts)} counts for {len(bounds)} bounds, or bounds that do not ascend")
-    numbers = [_number(count, f"{where}.counts") for count in counts]
+    numbers = [count_of(count, f"{where}.counts") for count in counts]
     buckets = zip(itertools.pairwise(edges), numbers, strict=True)
-    return [("sum", _number(fields.get("total"), f"{where}.total")), *buckets]
+    return [("sum", count_of(fields.get("total"), f"{where}.total")), *buckets]
 
 
 def _classes(totals: Mapping[Key, float]) -> dict[str, ClassService]:
@@ -118,9 +117,3 @@ def _latencies(wanted: str, totals: Mapping[tuple[str, str | tuple[float, float]
         (*part, count) for (name, part), count in totals.items() if name == wanted and isinstance(part, tuple)
     ]
     return Latencies(totals.get((wanted, "sum"), 0.0), tuple(sorted(bucket for bucket in buckets if bucket[2] > 0)))
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
-    return float(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.signals.router_fields import count_of, list_of, name_of, object_of
 from controller.signals.router_service import Key as ServiceKey
 from controller.signals.router_service import read_service
 from controller.signals.router_tokens import Key, Pair, read_tokens
@@ -46,29 +46,24 @@ def read_state(data: Any) -> RouterState:
     """
     if not isinstance(data, dict):
         raise ValueError(f"an object is expected, not {type(data).__name__}")
-    table, classes = data.get("table"), data.get("classes")
+    table = data.get("table")
     if not isinstance(table, dict) or not isinstance(table.get("sequence"), int):
         raise ValueError("table.sequence is not a whole number")
-    if not isinstance(classes, list) or len(classes) > MAX_CLASSES:
-        raise ValueError(f"classes is not a list of at most {MAX_CLASSES}")
+    classes = list_of(data.get("classes"), "classes", MAX_CLASSES)
     counters: dict[tuple[str, str], float] = {}
     by_pool: dict[tuple[str, str], float] = {}
     in_flight: dict[str, int] = {}
     queued: dict[str, int] = {}
     for index, entry in enumerate(classes):
         where = f"classes[{index}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("class_id"), str):
-            raise ValueError(f"{where}.class_id is not a name")
-        class_id = entry["class_id"]
+        class_id = name_of(entry, "class_id", where)
         for name in COUNTERS:
-            counters[class_id, name] = _count(entry.get(name, 0), f"{where}.{name}")
-        in_flight[class_id] = round(_count(entry.get("in_flight", 0), f"{where}.in_flight"))
-        queued[class_id] = round(_count(entry.get("queued", 0), f"{where}.queued"))
-        pools = entry.get("output_tokens_by_pool", {})
-        if not isinstance(pools, dict) or len(pools) > MAX_CLASSES:
-            raise ValueError(f"{where}.output_tokens_by_pool is not an object")
+            counters[class_id, name] = count_of(entry.get(name, 0), f"{where}.{name}")
+        in_flight[class_id] = round(count_of(entry.get("in_flight", 0), f"{where}.in_flight"))
+        queued[class_id] = round(count_of(entry.get("queued", 0), f"{where}.queued"))
+        pools = object_of(entry.get("output_tokens_by_pool", {}), f"{where}.output_tokens_by_pool", MAX_CLASSES)
         for pool_id, value in pools.items():
-            by_pool[class_id, pool_id] = _count(value, f"{where}.output_tokens_by_pool.{pool_id}")
+            by_pool[class_id, pool_id] = count_of(value, f"{where}.output_tokens_by_pool.{pool_id}")
     on_instance = _on_instance(data.get("instances", []))
     tokens, streams = read_tokens(data)
     service = read_service(classes, counters)
@@ -76,18 +71,8 @@ def read_state(data: Any) -> RouterState:
 
 
 def _on_instance(instances: Any) -> dict[str, int]:
-    if not isinstance(instances, list) or len(instances) > MAX_INSTANCES:
-        raise ValueError(f"instances is not a list of at most {MAX_INSTANCES}")
     counts: dict[str, int] = {}
-    for index, entry in enumerate(instances):
+    for index, entry in enumerate(list_of(instances, "instances", MAX_INSTANCES)):
         where = f"instances[{index}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("instance_id"), str):
-            raise ValueError(f"{where}.instance_id is not a name")
-        counts[entry["instance_id"]] = round(_count(entry.get("in_flight", 0), f"{where}.in_flight"))
+        counts[name_of(entry, "instance_id", where)] = round(count_of(entry.get("in_flight", 0), f"{where}.in_flight"))
     return counts
-
-
-def _count(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
-    return float(value)

@@ -6,12 +6,12 @@ until it grows again. A router seen for the first time begins at what it has cou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from controller.model.observation import SpentTokens, TenantTokens
+from controller.signals.router_fields import count_of, list_of, name_of, object_of
 from router.contract import ClassId, InstanceId, PoolId
 
 MAX_CLASSES = 1024
@@ -123,16 +123,16 @@ def read_tokens(data: Mapping[str, Any]) -> tuple[dict[Key, Pair], dict[str, int
     """
     tokens: dict[Key, Pair] = {}
     streams: dict[str, int] = {}
-    for index, entry in enumerate(_list(data.get("instances", []), "instances", MAX_ENTRIES)):
+    for index, entry in enumerate(list_of(data.get("instances", []), "instances", MAX_ENTRIES)):
         where = f"instances[{index}]"
-        name = _name(entry, "instance_id", where)
-        for class_id, counts in _object(entry.get("tokens", {}), f"{where}.tokens").items():
+        name = name_of(entry, "instance_id", where)
+        for class_id, counts in object_of(entry.get("tokens", {}), f"{where}.tokens", MAX_CLASSES).items():
             place = f"{where}.tokens.{class_id}"
-            fields = _object(counts, place)
-            pair = _count(fields.get("input"), f"{place}.input"), _count(fields.get("output"), f"{place}.output")
+            fields = object_of(counts, place, MAX_CLASSES)
+            pair = count_of(fields.get("input"), f"{place}.input"), count_of(fields.get("output"), f"{place}.output")
             tokens["", name, class_id] = pair
-            streams[name] = streams.get(name, 0) + round(_count(fields.get("streams", 0), f"{place}.streams"))
-    for index, entry in enumerate(_list(data.get("tenants", []), "tenants", MAX_TENANTS)):
+            streams[name] = streams.get(name, 0) + round(count_of(fields.get("streams", 0), f"{place}.streams"))
+    for index, entry in enumerate(list_of(data.get("tenants", []), "tenants", MAX_TENANTS)):
         tokens |= _of_tenant(entry, f"tenants[{index}]")
     if len(tokens) > MAX_ENTRIES:
         raise ValueError(f"tokens are told by {len(tokens)} names, more than {MAX_ENTRIES}")
@@ -140,37 +140,12 @@ def read_tokens(data: Mapping[str, Any]) -> tuple[dict[Key, Pair], dict[str, int
 
 
 def _of_tenant(entry: Any, where: str) -> dict[Key, Pair]:
-    tenant = _name(entry, "tenant", where)
+    tenant = name_of(entry, "tenant", where)
     found: dict[Key, Pair] = {}
-    for class_id, by_pool in _object(entry.get("tokens", {}), f"{where}.tokens").items():
-        for pool_id, pair in _object(by_pool, f"{where}.tokens.{class_id}").items():
+    for class_id, by_pool in object_of(entry.get("tokens", {}), f"{where}.tokens", MAX_CLASSES).items():
+        for pool_id, pair in object_of(by_pool, f"{where}.tokens.{class_id}", MAX_CLASSES).items():
             place = f"{where}.tokens.{class_id}.{pool_id}"
             if not isinstance(pair, list) or len(pair) != 2:
                 raise ValueError(f"{place} is {pair!r:.40}, [input, output] is expected")
-            found[tenant, pool_id, class_id] = _count(pair[0], place), _count(pair[1], place)
+            found[tenant, pool_id, class_id] = count_of(pair[0], place), count_of(pair[1], place)
     return found
-
-
-def _list(value: Any, where: str, most: int) -> list[Any]:
-    if not isinstance(value, list) or len(value) > most:
-        raise ValueError(f"{where} is not a list of at most {most}")
-    return value
-
-
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or len(value) > MAX_CLASSES:
-        raise ValueError(f"{where} is not an object of at most {MAX_CLASSES}")
-    return value
-
-
-def _name(entry: Any, key: str, where: str) -> str:
-    name = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{where}.{key} is not a name")
-    return name
-
-
-def _count(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
-    return float(value)
