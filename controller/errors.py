@@ -4,10 +4,11 @@ ControllerError
 ├── ConfigError        the configuration, a data file or a command-line value is wrong
 ├── ListenError        an address cannot be listened on
 ├── SignalError        a signal could not be read
-│   ├── FeedRefused    a publisher of prices or carbon answered with another status than 200
+│   ├── AnswerRefused  a server answered a request with an error
+│   │   ├── FeedRefused  a publisher of prices or carbon did; any status but 200 is one
+│   │   └── VtnError     an OpenADR server did
 │   ├── NvmlError      a call of NVML, the library of the NVIDIA driver, failed
-│   ├── MessageError   a field of a received message is not what it must be
-│   └── VtnError       an OpenADR server refused a request
+│   └── MessageError   a field of a received message is not what it must be
 ├── SolverError        no usable plan came out of a solver
 │   ├── TimedOut       the time limit ended the search without a feasible plan
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
@@ -45,7 +46,13 @@ class ListenError(ControllerError):
 
 
 class SignalError(ControllerError):
-    """A signal could not be read; the observation then holds `Missing` in its place."""
+    """A signal could not be read; the observation then holds `Missing` in its place.
+
+    Attributes:
+        retry_after_s: how long who was asked wants to be left alone; None where nobody says so.
+    """
+
+    retry_after_s: float | None = None
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(f"{source}: {reason}")
@@ -53,18 +60,17 @@ class SignalError(ControllerError):
         self.reason = reason
 
 
-class FeedRefused(SignalError):  # noqa: N818 - reads as the outcome it is
-    """A publisher answered with another status than 200.
-
-    Attributes:
-        status: of HTTP.
-        retry_after_s: how long it asks to be left alone; None where it does not.
-    """
+class AnswerRefused(SignalError):  # noqa: N818 - reads as the outcome it is
+    """A server answered a request with an error, by a status of HTTP."""
 
     def __init__(self, source: str, reason: str, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(source, reason)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class FeedRefused(AnswerRefused):
+    """A publisher answered with another status than 200."""
 
 
 class NvmlFault(StrEnum):
@@ -96,18 +102,8 @@ class MessageError(SignalError):
     """A field of a received message is not what it must be; `source` is its place, such as ``event.intervals[2]``."""
 
 
-class VtnError(SignalError):
-    """An OpenADR server (VTN) answered a request with an error.
-
-    Attributes:
-        status: of the answer.
-        retry_after_s: how long the server asks to wait; None where it does not say.
-    """
-
-    def __init__(self, source: str, reason: str, status: int, retry_after_s: float | None = None) -> None:
-        super().__init__(source, reason)
-        self.status = status
-        self.retry_after_s = retry_after_s
+class VtnError(AnswerRefused):
+    """An OpenADR server (VTN) answered a request with an error."""
 
 
 class SolverError(ControllerError):

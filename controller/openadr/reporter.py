@@ -157,8 +157,7 @@ class Reporter:
         parts = self._parts
         self._failures += 1
         parts.metrics.outcomes.labels(parts.vtn, "failed").inc()
-        retry_after_s = getattr(error, "retry_after_s", None)
-        pause_s = wait_s(TICK_S, self._failures, parts.chance.uniform(0.0, 1.0), retry_after_s)
+        pause_s = wait_s(TICK_S, self._failures, parts.chance.uniform(0.0, 1.0), error.retry_after_s)
         self._from_s = parts.clock.monotonic_s() + pause_s
         if str(error) != self._failure:
             log.warning("reports wait: the VTN does not take them", extra={"vtn": parts.vtn, "reason": str(error)})

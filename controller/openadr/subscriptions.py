@@ -80,7 +80,7 @@ class Subscriber:
         except SignalError as error:
             self._failures += 1
             parts.notified.lost(str(error))
-            return wait_s(5.0, self._failures, draw, getattr(error, "retry_after_s", None))
+            return wait_s(5.0, self._failures, draw, error.retry_after_s)
         self._failures = 0
         parts.notified.stands()
         if self.held != before:

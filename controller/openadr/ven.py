@@ -110,7 +110,7 @@ class Ven:
             await self._ask(now_s)
         except ControllerError as error:
             self._failures += 1
-            retry_after_s = getattr(error, "retry_after_s", None)
+            retry_after_s = error.retry_after_s if isinstance(error, SignalError) else None
             self._tell_failure(str(error))
         else:
             self._failures = 0

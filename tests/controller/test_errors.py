@@ -26,6 +26,13 @@ def test_errors_name_the_place_and_exit_with_their_code(error, code, parts):
     assert all(part in str(error) for part in parts)
 
 
+@pytest.mark.parametrize("kind", [errors.FeedRefused, errors.VtnError])
+def test_who_is_refused_may_be_told_how_long_to_wait(kind):
+    told, silent = kind("a place", "busy", 429, 30.0), kind("a place", "busy", 500)
+    assert (told.status, told.retry_after_s, silent.status, silent.retry_after_s) == (429, 30.0, 500, None)
+    assert errors.SignalError("a place", "gone").retry_after_s is None
+
+
 def test_a_time_out_is_a_solver_error():
     assert issubclass(errors.TimedOut, errors.SolverError)
 

@@ -66,8 +66,7 @@ class Refresher:
         if isinstance(error, FeedRefused) and error.status in _CREDENTIALS:
             return refresh_s  # a secret that is refused again and again locks the account
         own_s = backoff_s(self._failures, self.chance.random(), first_s=FIRST_S, longest_s=refresh_s)
-        asked_s = error.retry_after_s if isinstance(error, FeedRefused) else None
-        return own_s if asked_s is None else max(own_s, asked_s)
+        return max(own_s, (error.retry_after_s if isinstance(error, SignalError) else None) or 0.0)
 
 
 def _reason(error: SignalError, source: str) -> str:
