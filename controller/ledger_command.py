@@ -11,7 +11,8 @@ from pathlib import Path
 import typer
 
 from controller.errors import ConfigError, StoreError
-from controller.evidence.read import find, is_about, list_events, read_event
+from controller.evidence.listing import find, is_about, list_events
+from controller.evidence.read import read_event
 from controller.model.grid import FOREVER_S
 from controller.proof import EVIDENCE_NAME, LEDGER_NAME
 from controller.settings.file import load

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from controller.evidence.account import settled
+from controller.evidence.account import SettledFold
+from controller.evidence.flow import Flow
 from controller.evidence.read import read_event
+from controller.evidence.series import Sample
 from controller.evidence.spans import Span
 from controller.store.plain import to_plain
 
@@ -21,7 +23,10 @@ def accounted(path: Path, span: Span) -> dict[str, Any] | None:
     evidence = read_event(path, f"{source}/{event_id}")
     if not evidence.events:
         return None
-    parts = settled(evidence.events, evidence.samples, evidence.programme, evidence.baseline, span.end_s)
+    fold = SettledFold(evidence.events, evidence.programme, evidence.baseline, span.end_s)
+    for each in Flow(path, evidence):
+        if isinstance(each, Sample):
+            fold.take(each)
     return {
         "intervals": [
             {
@@ -34,6 +39,6 @@ def accounted(path: Path, span: Span) -> dict[str, Any] | None:
                 "response": None if part.account is None else to_plain(part.account.response),
                 "performance": None if part.account is None else to_plain(part.account.performance),
             }
-            for part in parts
+            for part in fold.settled()
         ]
     }

@@ -13,6 +13,7 @@ import typer
 
 from controller.clock import SystemClock
 from controller.errors import ConfigError
+from controller.evidence.flow import Flow
 from controller.evidence.read import read_event
 from controller.ledger_command import evidence_file, safe_name, utc
 from controller.proof import version
@@ -51,7 +52,8 @@ def run(options: ReportOptions) -> int:
     """
     path = evidence_file(options.config, options.file)
     checked = check_file(path)
-    found = findings(read_event(path, options.event), checked.head, path.name, SystemClock().wall_s())
+    evidence = read_event(path, options.event)
+    found = findings(evidence, Flow(path, evidence), checked.head, path.name, SystemClock().wall_s())
     folder = options.out or Path(f"report-{safe_name(found.evidence.event_id)}")
     report, name = report_of(found), safe_name(found.evidence.event_id)
     try:

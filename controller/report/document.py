@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import fmean
 
-from controller.evidence.series import Sample
 from controller.ledger_command import utc
 from controller.report.findings import Findings, Standing
 from controller.report.service_view import service_charts, service_tables
 from controller.study.charts import Chart, Series, Style, XyChart
 from controller.study.study import Report
 from controller.study.tables import Column, Table
-
-MAX_POINTS = 1500
 
 
 def report_of(found: Findings) -> Report:
@@ -50,6 +46,8 @@ def _paragraphs(found: Findings) -> Iterable[str]:
     for gap in found.gaps:
         lost = f"{gap['lost']} records" if gap["lost"] else "everything"
         yield f"GAP: {lost} from {utc(gap['from_s'])} to {utc(gap['until_s'])} is missing: {gap['reason']}."
+    if found.late:
+        yield f"WARNING: {found.late} samples are left out: the clock was set back, and they came hours too late."
 
 
 def _told(event_id: str, found: Findings) -> str:
@@ -131,12 +129,11 @@ def _charts(found: Findings) -> Iterable[Chart]:
 
 
 def _power_charts(found: Findings) -> Iterable[Chart]:
-    evidence = found.evidence
-    if not evidence.samples or not any(sample.power_w is not None for sample in evidence.samples):
+    times_s, powers_kw = found.power
+    if not any(power_kw is not None for power_kw in powers_kw):
         return
-    start_s = evidence.start_s
-    times, watts = _thinned(evidence.samples)
-    series = [Series("measured", tuple((at_s - start_s) / 60 for at_s in times), watts)]
+    start_s = found.evidence.start_s
+    series = [Series("measured", tuple((at_s - start_s) / 60 for at_s in times_s), powers_kw)]
     for name, value in (("limit", "limit_kw"), ("baseline", "baseline_kw")):
         x, y = [], []
         for row in found.rows:
@@ -169,14 +166,6 @@ def _power_charts(found: Findings) -> Iterable[Chart]:
                 Series("committed", starts, tuple(row.committed_kw for row in found.rows), Style.DASHED),
             ),
         )
-
-
-def _thinned(samples: tuple[Sample, ...]) -> tuple[list[float], tuple[float | None, ...]]:
-    """Means of as many samples each as keep the picture small; a stretch without any breaks the line."""
-    size = -(-len(samples) // MAX_POINTS)
-    groups = [samples[n : n + size] for n in range(0, len(samples), size)]
-    known = [[sample.power_w / 1e3 for sample in group if sample.power_w is not None] for group in groups]
-    return [group[0].time_s for group in groups], tuple(fmean(values) if values else None for values in known)
 
 
 def _how_to_read(found: Findings) -> Iterable[str]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from controller.evidence.account import Settled, settled
+from controller.evidence.account import Settled, SettledFold
+from controller.evidence.flow import Flow, Flowing
 from controller.evidence.read import EventEvidence
+from controller.evidence.series import Sample
+from controller.evidence.service import ServiceMinute
+from controller.evidence.spans import AFTER_S, BEFORE_S
 from controller.report.class_service import Promise, ServiceRow, minute_rows, phase_rows, promises
-from controller.report.service_quality import Phase, phases
+from controller.report.power_line import PowerLine
+from controller.report.service_quality import Phase, PhaseFold
 from controller.store.chain import Head
-from controller.store.patient import GAP_KIND
 
 _TOLERANCE_W = 0.5
 """By which the recorded account may differ from the one made anew: samples are kept to 0.1 W."""
@@ -55,6 +59,7 @@ class Findings:
 
     Attributes:
         standing: whether the figures are final.
+        power: its course, as (times in s, kW), thinned.
         parts: each interval of the call, settled.
         rows: all settlement intervals.
         phases: what requests got, by decisions.
@@ -63,11 +68,13 @@ class Findings:
         qualities: how many samples were measured, estimated, emulated or missing.
         agrees: whether the account recorded at the end says the same; None where there is none.
         head: of the checked file.
+        late: samples that came too late to be put in their place; they are in none of the figures.
     """
 
     evidence: EventEvidence
     made_s: float
     standing: Standing
+    power: tuple[tuple[float, ...], tuple[float | None, ...]]
     parts: tuple[Settled, ...]
     rows: tuple[IntervalRow, ...]
     phases: tuple[Phase, ...]
@@ -78,6 +85,7 @@ class Findings:
     agrees: bool | None
     head: Head
     file: str
+    late: int = 0
 
     @property
     def is_emulated(self) -> bool:
@@ -87,40 +95,53 @@ class Findings:
     @property
     def gaps(self) -> tuple[Mapping[str, Any], ...]:
         """Stretches of which there is no evidence, and why."""
-        return tuple(each.payload for each in self.evidence.others if each.kind == GAP_KIND)
+        return self.evidence.gaps
 
 
-def findings(evidence: EventEvidence, head: Head, file: str, now_s: float) -> Findings:
+def findings(evidence: EventEvidence, flow: Iterable[Flowing], head: Head, file: str, now_s: float) -> Findings:
     """Judge an event by its evidence.
 
     Args:
         evidence: of the event.
+        flow: its samples, decisions and minutes of service, see `controller.evidence.flow`.
         head: of its file, whose chain was checked.
         file: name of that file.
         now_s: the present.
     """
-    parts = settled(evidence.events, evidence.samples, evidence.programme, evidence.baseline, now_s)
-    qualities = Counter(
-        "missing" if sample.power_w is None else sample.quality or "unknown"
-        for sample in evidence.samples
-        if evidence.start_s <= sample.time_s < evidence.end_s
-    )
+    start_s, end_s = evidence.start_s, min(evidence.end_s, max(now_s, evidence.start_s))
+    account = SettledFold(evidence.events, evidence.programme, evidence.baseline, now_s)
+    phases = PhaseFold(start_s, end_s)
+    line = PowerLine(start_s - BEFORE_S - 60.0, end_s + AFTER_S + 60.0)
+    minutes: list[ServiceMinute] = []
+    qualities: Counter[str] = Counter()
+    for each in flow:
+        if isinstance(each, Sample):
+            account.take(each)
+            line.take(each)
+            if start_s <= each.time_s < evidence.end_s:
+                qualities["missing" if each.power_w is None else each.quality or "unknown"] += 1
+        elif isinstance(each, ServiceMinute):
+            minutes.append(each)
+        else:
+            phases.take(each)
+    parts = account.settled()
     promised = promises([each.payload for each in evidence.software])
-    end_s = min(evidence.end_s, max(now_s, evidence.start_s))
     return Findings(
         evidence=evidence,
         made_s=now_s,
         standing=_standing(evidence, now_s),
+        power=line.points(),
         parts=parts,
         rows=tuple(row for part in parts for row in _rows(part)),
-        phases=phases(evidence.ticks, evidence.start_s, end_s),
+        phases=phases.phases(),
         promised=promised,
-        service_minutes=minute_rows(evidence.service, promised, evidence.start_s, end_s),
-        service_phases=phase_rows(evidence.service, promised, evidence.start_s, end_s),
+        service_minutes=minute_rows(minutes, promised, start_s, end_s),
+        service_phases=phase_rows(minutes, promised, start_s, end_s),
         qualities=dict(qualities),
         agrees=_agrees(parts, evidence.account),
         head=head,
         file=file,
+        late=flow.late if isinstance(flow, Flow) else 0,
     )
 
 

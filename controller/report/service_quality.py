@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.evidence.read import Kept
 
+_NAMES = ("before", "during", "after")
+_COUNTERS = ("requests", "finished", "refused")
 _LATENCIES = ("ttft_p50_s", "ttft_p99_s", "itl_p50_s", "itl_p99_s")
 
 
@@ -47,47 +49,100 @@ class Phase:
     latency_s: Mapping[str, tuple[float, float] | None]
 
 
-def phases(ticks: Sequence[Kept], start_s: float, end_s: float) -> tuple[Phase, ...]:
+class PhaseFold:
+    """Gathers the phases of an event by the decisions that fall into each; none of them is held.
+
+    Args:
+        start_s, end_s: of the event.
+    """
+
+    def __init__(self, start_s: float, end_s: float) -> None:
+        self._edges_s = start_s, end_s
+        self._parts = {name: _Phase() for name in _NAMES}
+        self._first_s: float | None = None
+        self._last_s = end_s
+
+    def take(self, tick: Kept) -> None:
+        """Take the next decision."""
+        start_s, end_s = self._edges_s
+        self._first_s = tick.time_s if self._first_s is None else self._first_s
+        self._last_s = max(self._last_s, tick.time_s)
+        name = "before" if tick.time_s < start_s else "during" if tick.time_s < end_s else "after"
+        self._parts[name].take(tick.payload)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Before, during and after; none where there was no decision."""
+        if self._first_s is None:
+            return ()
+        start_s, end_s = self._edges_s
+        spans = (min(start_s, self._first_s), start_s), (start_s, end_s), (end_s, self._last_s)
+        return tuple(
+            Phase(
+                name=name,
+                from_s=from_s,
+                until_s=until_s,
+                decisions=part.decisions,
+                classes=tuple(part.classes[class_id].quality(class_id) for class_id in sorted(part.classes)),
+                latency_s={latency: part.latency(latency) for latency in _LATENCIES},
+            )
+            for (name, part), (from_s, until_s) in zip(self._parts.items(), spans, strict=True)
+        )
+
+
+def phases(ticks: Iterable[Kept], start_s: float, end_s: float) -> tuple[Phase, ...]:
     """The phases of an event, by the decisions that fell into each."""
-    if not ticks:
-        return ()
-    first_s, last_s = min(start_s, ticks[0].time_s), max(end_s, ticks[-1].time_s)
-    spans = (("before", first_s, start_s), ("during", start_s, end_s), ("after", end_s, last_s))
-    return tuple(_phase(name, from_s, until_s, ticks) for name, from_s, until_s in spans)
+    fold = PhaseFold(start_s, end_s)
+    for tick in ticks:
+        fold.take(tick)
+    return fold.phases()
 
 
-def _phase(name: str, from_s: float, until_s: float, ticks: Sequence[Kept]) -> Phase:
-    within = [tick.payload for tick in ticks if from_s <= tick.time_s < until_s]
-    classes = sorted({class_id for tick in within for class_id in tick.get("classes", {})})
-    return Phase(
-        name=name,
-        from_s=from_s,
-        until_s=until_s,
-        decisions=len(within),
-        classes=tuple(_class(class_id, within) for class_id in classes),
-        latency_s={name: _latency(name, within) for name in _LATENCIES},
-    )
+@dataclass(slots=True)
+class _Class:
+    """One class in one phase: the first and the last of its counters."""
+
+    first: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    times: Counter[str] = field(default_factory=Counter)
+    burnt_frac: float | None = None
+    most_queued: int | None = None
+
+    def take(self, told: Mapping[str, Any]) -> None:
+        for name in _COUNTERS:
+            if name in told:
+                self.first.setdefault(name, told[name])
+                self.last[name] = told[name]
+                self.times[name] += 1
+        if told.get("quality_burnt_frac") is not None:
+            self.burnt_frac = told["quality_burnt_frac"]
+        if "queued" in told:
+            self.most_queued = max(told["queued"], self.most_queued or 0)
+
+    def quality(self, class_id: str) -> ClassQuality:
+        requests, finished, refused = (
+            max(0.0, self.last[name] - self.first[name]) if self.times[name] > 1 else None for name in _COUNTERS
+        )
+        return ClassQuality(class_id, requests, finished, refused, self.burnt_frac, self.most_queued)
 
 
-def _class(class_id: str, ticks: Sequence[Mapping[str, Any]]) -> ClassQuality:
-    told = [tick["classes"][class_id] for tick in ticks if class_id in tick.get("classes", {})]
+@dataclass(slots=True)
+class _Phase:
+    """One phase: its classes, and of each latency the sum, the number and the worst of the decisions' values."""
 
-    def grown(name: str) -> float | None:
-        values = [each[name] for each in told if name in each]
-        return max(0.0, values[-1] - values[0]) if len(values) > 1 else None
+    decisions: int = 0
+    classes: dict[str, _Class] = field(default_factory=dict)
+    sums: dict[str, tuple[float, int, float]] = field(default_factory=dict)
 
-    burnt = [each["quality_burnt_frac"] for each in told if each.get("quality_burnt_frac") is not None]
-    queued = [each["queued"] for each in told if "queued" in each]
-    return ClassQuality(
-        class_id,
-        grown("requests"),
-        grown("finished"),
-        grown("refused"),
-        burnt[-1] if burnt else None,
-        max(queued, default=None),
-    )
+    def take(self, tick: Mapping[str, Any]) -> None:
+        self.decisions += 1
+        for class_id, told in tick.get("classes", {}).items():
+            self.classes.setdefault(class_id, _Class()).take(told)
+        for name in _LATENCIES:
+            value = tick.get("latency", {}).get(name)
+            if value is not None:
+                total, count, worst = self.sums.get(name, (0.0, 0, value))
+                self.sums[name] = total + value, count + 1, max(worst, value)
 
-
-def _latency(name: str, ticks: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
-    values = [value for tick in ticks if (value := tick.get("latency", {}).get(name)) is not None]
-    return (fmean(values), max(values)) if values else None
+    def latency(self, name: str) -> tuple[float, float] | None:
+        total, count, worst = self.sums.get(name, (0.0, 0, 0.0))
+        return (total / count, worst) if count else None

@@ -118,14 +118,26 @@ def rows_of(db: sqlite3.Connection) -> Iterator[Row]:
 def rows_of_kinds(db: sqlite3.Connection, kinds: Iterable[str], between: tuple[int, int] = (1, 0)) -> Iterator[Row]:
     """The rows of some kinds, and all whose numbers are from the first to the last of `between`, in their order.
 
+    They are read as they are taken: of those of the kinds no more than the numbers are held, by SQLite.
+
     Raises:
         StoreError: a row is none that a ledger has written.
     """
     wanted = tuple(kinds)
     marks = ",".join("?" * len(wanted))
-    query = f"{_ROWS} WHERE kind IN ({marks}) OR sequence BETWEEN ? AND ? ORDER BY sequence"
-    for row in db.execute(query, (*wanted, *between)):
-        yield Row(*row)
+    of_kinds = f"{_ROWS} WHERE sequence IN (SELECT sequence FROM records WHERE kind IN ({marks}) AND sequence"
+    first, last = between
+    parts: list[tuple[str, tuple[object, ...]]] = [
+        (f"{_ROWS} WHERE sequence BETWEEN ? AND ? ORDER BY sequence", between)
+    ]
+    if wanted and first > last:
+        parts = [(f"{of_kinds} > 0) ORDER BY sequence", wanted)]
+    elif wanted:
+        parts.insert(0, (f"{of_kinds} < ?) ORDER BY sequence", (*wanted, first)))
+        parts.append((f"{of_kinds} > ?) ORDER BY sequence", (*wanted, last)))
+    for query, values in parts:
+        for row in db.execute(query, values):
+            yield Row(*row)
 
 
 def between_times(db: sqlite3.Connection, from_s: float, until_s: float) -> tuple[int, int]:

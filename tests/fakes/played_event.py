@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.evidence.desk import EvidenceDesk, EvidenceParts
+from controller.evidence.flow import Flow
+from controller.evidence.read import Kept, read_event
+from controller.evidence.series import Sample
+from controller.evidence.service import ServiceMinute
 from controller.evidence.spans import Span
 from controller.grid.kept import KeptCall
 from controller.model.call import Asked, Call, CallInterval, Commitment
@@ -17,6 +21,7 @@ from controller.store.ledger import Ledger, Record
 from controller.store.patient import PatientLedger
 from controller.store.plain import to_plain
 
+Flows = TypeVar("Flows", Sample, Kept, ServiceMinute)
 START_S = 1_790_000_000.0
 LENGTH_S = 600.0
 LIMIT_W, BASELINE_W = 4000.0, 5000.0
@@ -178,6 +183,11 @@ def played(folder: Path, **changes: Any) -> Path:
     player.play(START_S + LENGTH_S + 300.0, event(**changes))
     player.close()
     return player.path
+
+
+def flowing(path: Path, event: str, kind: type[Flows]) -> list[Flows]:
+    """What flows by in an event's evidence, of one kind."""
+    return [each for each in Flow(path, read_event(path, event)) if isinstance(each, kind)]
 
 
 def span(**changes: Any) -> Span:

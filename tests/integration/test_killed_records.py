@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.evidence.read import read_event
+from controller.evidence.series import Sample
 from controller.store import witness
 from controller.store.ledger import Ledger
 from controller.store.ledger_check import check_file
-from tests.fakes.played_event import START_S
+from tests.fakes.played_event import START_S, flowing
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("WATTROUTE_KILLS", "120"))
@@ -90,8 +90,7 @@ def test_killed_at_any_instant_the_records_verify_and_lose_at_most_the_last_tick
         mother.kill()
         mother.communicate()
     assert ticks > KILLS
-    evidence = read_event(tmp_path / "evidence.sqlite", "evening")
-    assert len(evidence.samples) > KILLS
+    assert len(flowing(tmp_path / "evidence.sqlite", "evening", Sample)) > KILLS
 
 
 def test_a_disk_that_is_full_is_told_and_the_gap_is_recorded_once_there_is_room(tmp_path: Path) -> None:
@@ -115,7 +114,7 @@ def test_a_disk_that_is_full_is_told_and_the_gap_is_recorded_once_there_is_room(
     ledger = Ledger(tmp_path / "ledger.sqlite")
     assert ledger.records("gap")[0].payload["lost"] >= 1
     ledger.close()
-    samples = read_event(tmp_path / "evidence.sqlite", "evening").samples
+    samples = flowing(tmp_path / "evidence.sqlite", "evening", Sample)
     steps_s = {b.time_s - a.time_s for a, b in itertools.pairwise(samples)}
     assert max(steps_s) <= 5.0  # what waited was written; where a sample failed its tick went on to the next
 

@@ -1,18 +1,26 @@
 import pytest
 
-from controller.evidence.account import means_of, settled
+from controller.evidence.account import SettledFold, mean_of
 from controller.evidence.read import read_event
 from controller.evidence.series import Sample
 from controller.model.observation import Quality
-from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, PROGRAMME, START_S, Player, event, played
+from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, PROGRAMME, START_S, Player, event, flowing, played
 
 
-def account_of(evidence, now_s=START_S + 9000):
-    return settled(evidence.events, evidence.samples, evidence.programme, evidence.baseline, now_s)
+def settled(events, samples, programme, baseline, now_s):
+    fold = SettledFold(events, programme, baseline, now_s)
+    for sample in samples:
+        fold.take(sample)
+    return fold.settled()
+
+
+def account_of(path, now_s=START_S + 9000):
+    evidence = read_event(path, "evening")
+    return settled(evidence.events, flowing(path, "evening", Sample), evidence.programme, evidence.baseline, now_s)
 
 
 def test_an_event_is_settled_by_its_own_terms(tmp_path):
-    (part,) = account_of(read_event(played(tmp_path), "evening"))
+    (part,) = account_of(played(tmp_path))
     settlement, response = part.account.settlement, part.account.response
     assert settlement.baseline_w == BASELINE_W
     assert [round(each.mean_w) for each in settlement.intervals][1:] == [3900] * (len(settlement.intervals) - 1)
@@ -29,7 +37,7 @@ def test_one_under_way_is_settled_as_far_as_it_has_gone(tmp_path):
     player = Player(tmp_path)
     player.play(START_S + 200, event())
     player.close()
-    (part,) = account_of(read_event(player.path, "evening"), START_S + 200)
+    (part,) = account_of(player.path, START_S + 200)
     assert part.until_s == START_S + 200
     assert part.account.settlement.intervals[-1].end_s == START_S + 200
 
@@ -55,7 +63,16 @@ def test_one_that_was_never_measured_says_so():
 
 
 def test_a_sample_stands_for_five_seconds_at_most():
-    first, second, gap = means_of(
-        [Sample(0.0, 1.0, "direct", None), Sample(60.0, 2.0, "direct", None), Sample(61.0, None, None, None)]
-    )
+    first = mean_of(Sample(0.0, 1.0, "direct", None), 60.0)
+    second = mean_of(Sample(60.0, 2.0, "direct", None), 61.0)
+    gap = mean_of(Sample(61.0, None, None, None), None)
     assert (first.end_s, second.end_s, gap.mean_w, gap.covered_frac) == (5.0, 61.0, None, 0.0)
+
+
+def test_intervals_that_follow_each_other_and_overlap_are_settled_each_by_itself():
+    parts = [event(event_id=f"evening#{n}", start_s=START_S + 300 * n, end_s=START_S + 300 * n + 400) for n in range(3)]
+    samples = [Sample(START_S + n, 3000.0 + n, "direct", None) for n in range(-10, 5000)]
+    together = settled(parts, samples, PROGRAMME, None, START_S + 9000)
+    apart = [settled((part,), samples, PROGRAMME, None, START_S + 9000)[0] for part in parts]
+    assert list(together) == apart
+    assert all(each.account is not None for each in apart)

@@ -1,32 +1,21 @@
 import pytest
 
 from controller.errors import StoreError
-from controller.evidence.read import find, list_events, read_event
-from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, START_S, Player, event, played
+from controller.evidence.listing import list_events
+from controller.evidence.read import Kept, read_event
+from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, START_S, Player, event, flowing, played
 
 
 def test_everything_of_an_event_comes_back(tmp_path):
-    evidence = read_event(played(tmp_path), "evening")
+    path = played(tmp_path)
+    evidence = read_event(path, "evening")
     assert (evidence.source, evidence.event_id, evidence.programme.name) == ("openadr:vtn", "evening", "utility")
     assert [each.limit_w for each in evidence.events] == [LIMIT_W]
     assert (evidence.start_s, evidence.end_s) == (START_S, START_S + LENGTH_S)
     assert evidence.calls[0].payload["raw"] == '{"eventName": "evening"}'
-    assert [sample.time_s for sample in evidence.samples][:2] == [START_S - 60.0, START_S - 59.0]
-    assert len(evidence.samples) > 900
     assert evidence.software[0].payload["wattroute"] == "1.2.3"
     assert evidence.events[0].baseline_w == BASELINE_W
-    assert evidence.rows["tick"] == len(evidence.ticks)
-
-
-def test_events_are_listed_and_found(tmp_path):
-    path = played(tmp_path)
-    (listed,) = list_events(path)
-    assert (listed.event_id, listed.state, listed.rows) == ("evening", "added", 1)
-    assert listed.size_bytes > 10_000
-    assert find(path, "openadr:vtn/evening") == listed
-    assert find(path, "evening#0") == listed
-    with pytest.raises(StoreError, match=r"no event 'x'; the latest are: evening"):
-        find(path, "x")
+    assert evidence.rows["tick"] == len(flowing(path, "evening", Kept))
 
 
 def test_two_sources_with_the_same_id_are_told_apart(tmp_path):

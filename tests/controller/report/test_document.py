@@ -1,4 +1,5 @@
-from controller.report.document import MAX_POINTS, report_of
+from controller.report.document import report_of
+from controller.report.power_line import MAX_POINTS
 from tests.controller.report.test_findings import found_in
 from tests.fakes.played_event import LENGTH_S, START_S, Player, event, played
 

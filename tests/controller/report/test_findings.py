@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 
 from controller.evidence.closing import accounted
+from controller.evidence.flow import Flow
 from controller.evidence.read import read_event
+from controller.evidence.series import Sample
 from controller.report.findings import Standing, findings
 from controller.store.chain import Head
 from tests.fakes.played_event import LENGTH_S, START_S, Player, call_record, event, played
@@ -12,7 +14,8 @@ LATER_S = START_S + LENGTH_S + 9000.0
 
 
 def found_in(path, now_s=LATER_S):
-    return findings(read_event(path, "evening"), Head(9, "ab" * 32), "evidence.sqlite", now_s)
+    evidence = read_event(path, "evening")
+    return findings(evidence, Flow(path, evidence), Head(9, "ab" * 32), "evidence.sqlite", now_s)
 
 
 def test_a_final_event(tmp_path):
@@ -85,5 +88,8 @@ def test_the_recorded_account_is_compared_with_the_one_made_anew(tmp_path):
     found = found_in(player.path)
     assert found.agrees is True
     evidence = read_event(player.path, "evening")
-    other = dataclasses.replace(evidence, samples=tuple(dataclasses.replace(s, power_w=1.0) for s in evidence.samples))
-    assert findings(other, found.head, "x", LATER_S).agrees is False
+    other = [
+        dataclasses.replace(each, power_w=1.0) if isinstance(each, Sample) else each
+        for each in Flow(player.path, evidence)
+    ]
+    assert findings(evidence, other, found.head, "x", LATER_S).agrees is False

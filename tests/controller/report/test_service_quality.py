@@ -1,10 +1,10 @@
-from controller.evidence.read import read_event
+from controller.evidence.read import Kept
 from controller.report.service_quality import phases
-from tests.fakes.played_event import LENGTH_S, START_S, played
+from tests.fakes.played_event import LENGTH_S, START_S, flowing, played
 
 
 def test_what_requests_got_is_told_by_phase_and_class(tmp_path):
-    ticks = read_event(played(tmp_path), "evening").ticks
+    ticks = flowing(played(tmp_path), "evening", Kept)
     before, during, after = phases(ticks, START_S, START_S + LENGTH_S)
     assert (before.name, before.decisions, during.decisions) == ("before", 12, 120)
     (premium,) = during.classes

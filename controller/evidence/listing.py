@@ -1,0 +1,137 @@
+"""The events of which a file of evidence holds anything, and which of its rows are about one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.errors import StoreError
+from controller.evidence import desk
+from controller.evidence.spans import AFTER_S, BEFORE_S, subject_of
+from controller.store.chain import Row
+from controller.store.ledger_check import between_times, opened, rows_of_kinds
+from controller.store.patient import GAP_KIND
+
+MAX_LISTED = 10_000
+OWN = frozenset((desk.CALL_KIND, desk.BASELINE_KIND, desk.ACCOUNT_KIND))
+WITHIN = frozenset(
+    (desk.SOFTWARE_KIND, desk.TERMS_KIND, desk.LIMITS_KIND, desk.BEFORE_KIND, desk.TICK_KIND, desk.SERIES_KIND,
+     desk.SERVICE_KIND, desk.ACTUATION_KIND, desk.QUALITY_KIND, GAP_KIND)
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An event as it is listed.
+
+    Attributes:
+        event_id: of the call.
+        state: as it was last recorded.
+        rows: that are about it alone: calls, baselines, accounts.
+        size_bytes: of everything recorded while it was near.
+    """
+
+    subject: str
+    source: str
+    event_id: str
+    programme: str
+    start_s: float
+    end_s: float
+    state: str
+    rows: int
+    size_bytes: int
+
+
+def list_events(path: Path) -> tuple[Listed, ...]:
+    """The events in a file, by their start.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    with opened(path) as db:
+        return tuple(dataclasses.replace(each, size_bytes=_size_bytes(db, each)) for each in _known(db, path))
+
+
+def _known(db: sqlite3.Connection, path: Path) -> list[Listed]:
+    """The events, by their start; how large they are is not told."""
+    subjects: dict[str, dict[str, Any]] = {}
+    for row in rows_of_kinds(db, (*OWN, desk.LIMITS_KIND)):
+        for subject, told in mentioned(row):
+            known = subjects.setdefault(subject, {"rows": 0, "state": "", "programme": ""})
+            known["rows"] += row.kind in OWN
+            known.update(told)
+            if len(subjects) > MAX_LISTED:
+                raise StoreError(f"{path}: more than {MAX_LISTED} events; read an extract instead")
+    listed = []
+    for subject, told in subjects.items():
+        if "start_s" in told:
+            source, _, event_id = subject.partition(" ")
+            listed.append(Listed(subject=subject, source=source, event_id=event_id, size_bytes=0, **told))
+    return sorted(listed, key=lambda each: each.start_s)
+
+
+def _size_bytes(db: sqlite3.Connection, listed: Listed) -> int:
+    span = between_times(db, listed.start_s - BEFORE_S, listed.end_s + AFTER_S)
+    size = "SELECT coalesce(sum(length(payload) + length(hash) + length(kind)), 0) FROM records "
+    (size_bytes,) = db.execute(f"{size} WHERE sequence BETWEEN ? AND ?", span).fetchone()
+    return int(size_bytes)
+
+
+def find(path: Path, event: str) -> Listed:
+    """The event of that id, or of that source and id (``SOURCE/ID``); the latest of several that are called the same.
+
+    Raises:
+        StoreError: there is none, or those that there are differ in their source.
+    """
+    with opened(path) as db:
+        listed = _known(db, path)
+    wanted = event.partition("#")[0]
+    found = [each for each in listed if wanted in (each.event_id, f"{each.source}/{each.event_id}")]
+    sources = sorted({each.source for each in found})
+    if len(sources) > 1:
+        raise StoreError(f"event {event!r:.80} is known of {', '.join(sources)}; write SOURCE/{event}")
+    if not found:
+        latest = ", ".join(each.event_id for each in listed[-5:]) or "none"
+        raise StoreError(f"{path}: no event {event!r:.80}; the latest are: {latest}; see: wattroute ledger list")
+    with opened(path) as db:
+        return dataclasses.replace(found[-1], size_bytes=_size_bytes(db, found[-1]))
+
+
+def is_about(row: Row, listed: Listed) -> bool:
+    """Whether a row is evidence of the event."""
+    if row.kind in OWN:
+        return any(subject == listed.subject for subject, _ in mentioned(row))
+    return row.kind in WITHIN and listed.start_s - BEFORE_S <= row.time_s <= listed.end_s + AFTER_S + 60.0
+
+
+def mentioned(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events that a row is about, with what it tells of them."""
+    if row.kind not in (*OWN, desk.LIMITS_KIND):
+        return
+    payload = json.loads(row.payload)
+    if row.kind == desk.LIMITS_KIND:
+        for span in payload["spans"]:
+            told = {name: span[name] for name in ("programme", "start_s", "end_s")}
+            yield span["subject"], told
+    elif row.kind == desk.CALL_KIND:
+        call = payload["kept"]["call"]
+        cuts_s = [payload["kept"][name] for name in ("cancelled_s", "opted_out_s")]
+        end_s = min([call["intervals"][-1]["end_s"], *(cut_s for cut_s in cuts_s if cut_s is not None)])
+        yield (
+            subject_of(call["source"], call["call_id"]),
+            {
+                "programme": call["programme"],
+                "start_s": call["intervals"][0]["start_s"],
+                "end_s": end_s,
+                "state": payload["action"],
+            },
+        )
+    elif row.kind == desk.BASELINE_KIND:
+        yield payload["call"], {}
+    else:
+        yield payload["subject"], {}

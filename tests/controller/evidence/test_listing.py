@@ -1,0 +1,40 @@
+import pytest
+
+from controller.errors import StoreError
+from controller.evidence import listing
+from controller.evidence.listing import find, is_about, list_events
+from controller.store.ledger_check import opened, rows_of
+from tests.fakes.played_event import START_S, Player, event, played
+
+
+def test_events_are_listed_and_found(tmp_path):
+    path = played(tmp_path)
+    (listed,) = list_events(path)
+    assert (listed.event_id, listed.state, listed.rows) == ("evening", "added", 1)
+    assert listed.size_bytes > 10_000
+    assert find(path, "openadr:vtn/evening") == listed
+    assert find(path, "evening#0") == listed
+    with pytest.raises(StoreError, match=r"no event 'x'; the latest are: evening"):
+        find(path, "x")
+
+
+def test_rows_are_about_an_event_by_its_name_or_by_their_time(tmp_path):
+    player = Player(tmp_path)
+    player.call()
+    player.play(START_S + 20, event())
+    player.desk.record("call_refused", START_S, {"raw": "x"})
+    player.close()
+    listed = find(player.path, "evening")
+    with opened(player.path) as db:
+        about = {row.kind: is_about(row, listed) for row in rows_of(db)}
+    assert about["call_refused"] is False
+    assert all(about[kind] for kind in ("call", "tick", "limits", "software"))
+
+
+def test_a_file_of_more_events_than_are_listed_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_LISTED", 1)
+    player = Player(tmp_path)
+    player.play(START_S + 10, event(), event(source="operator"))
+    player.close()
+    with pytest.raises(StoreError, match="more than 1 events"):
+        list_events(player.path)

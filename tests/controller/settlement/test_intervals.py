@@ -1,0 +1,74 @@
+import math
+from statistics import fmean
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.model.grid import GridEvent
+from controller.model.meter import Mean
+from controller.model.observation import Quality
+from controller.settlement.intervals import IntervalFold, Terms, intervals_after_ramp
+
+EVENT = GridEvent("e", 3000.0, 1000.0, 2000.0, 900.0, ramp_s=100.0)
+
+
+def mean(start_s, length_s, power_w):
+    quality = None if power_w is None else Quality.DIRECT
+    return Mean(start_s, start_s + length_s, power_w, quality, 0.0 if power_w is None else 1.0)
+
+
+def test_intervals_begin_after_the_ramp_and_the_last_may_be_shorter():
+    found = intervals_after_ramp([mean(1000.0, 1000.0, 2500.0)], EVENT, 5000.0, Terms(400.0), 2000.0)
+    assert [(each.start_s, each.end_s) for each in found] == [(1100, 1500), (1500, 1900), (1900, 2000)]
+    assert {each.delivered_w for each in found} == {2500.0}
+    assert {each.covered_frac for each in found} == {1.0}
+
+
+def test_intervals_of_a_meter_begin_at_multiples_of_their_length():
+    found = intervals_after_ramp([], EVENT, 5000.0, Terms(300.0, is_clock_aligned=True), 2000.0)
+    assert [each.start_s for each in found] == [1200, 1500, 1800]
+    assert all(each.is_missing and each.delivered_w is None for each in found)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1.0, 120.0), st.one_of(st.none(), st.floats(0.0, 5000.0))), max_size=60),
+    st.floats(10.0, 500.0),
+    st.floats(800.0, 2500.0),
+)
+def test_measurements_taken_one_by_one_make_what_all_at_once_would(lengths, interval_s, until_s):
+    """Against the definition: time-weighted mean of what overlaps the interval, and the share that is covered."""
+    at_s, means = 1000.0, []
+    for length_s, power_w in lengths:
+        means.append(mean(at_s, length_s, power_w))
+        at_s += length_s
+    fold = IntervalFold(EVENT, 5000.0, Terms(interval_s), until_s)
+    for each in means:
+        fold.take(each)
+    found = fold.intervals()
+    count = max(0, math.ceil((min(2000.0, until_s) - 1100.0) / interval_s - 1e-12))
+    assert len(found) == count
+    for interval in found:
+        parts = [
+            (min(each.end_s, interval.end_s) - max(each.start_s, interval.start_s), each.mean_w)
+            for each in means
+            if each.mean_w is not None
+        ]
+        known = [(weight_s, watts) for weight_s, watts in parts if weight_s > 0.0]
+        if not known:
+            assert interval.mean_w is None
+            continue
+        covered_s = sum(weight_s for weight_s, _ in known)
+        expected_w = sum(weight_s * watts for weight_s, watts in known) / covered_s
+        assert math.isclose(interval.mean_w, expected_w, rel_tol=1e-6, abs_tol=1e-6)
+        assert math.isclose(interval.covered_frac, min(1.0, covered_s / interval.length_s), abs_tol=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(900.0, 2200.0), st.floats(0.0, 5000.0)), max_size=80))
+def test_plain_samples_count_where_they_lie(samples):
+    ordered = sorted(samples)
+    for interval in intervals_after_ramp(ordered, EVENT, 5000.0, Terms(300.0), 2000.0):
+        within = [watts for time_s, watts in ordered if interval.start_s <= time_s < interval.end_s]
+        assert (interval.mean_w is None) == (not within)
+        if within:
+            assert math.isclose(interval.mean_w, fmean(within), rel_tol=1e-9)
+            assert interval.highest_w == max(within)
