@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,8 +107,7 @@ class Design:
                 f"{most} requests at once are too few to tell what a sequence costs; at least 4 are needed: raise "
                 "--max-concurrency, or give the engine more room for context or a larger --max-num-seqs"
             )
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Design(**{**values, "max_concurrency": most, "long_input": long_input})
+        return replace(self, max_concurrency=most, long_input=long_input)
 
     def _require_room(self, long_input: int, max_model_len: int) -> None:
         decode, prefill = self.short_input + longest(self.long_output), long_input + longest(self.short_output)

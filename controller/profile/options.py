@@ -19,20 +19,36 @@ MAX_KEY_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is measured: the design's defaults and how long a cell takes."""
+    """How much is measured, and how long a cell takes, where the operator says no other."""
 
-    max_concurrency: int
-    short_input: int
-    long_input: int
-    long_output: int
-    short_output: int
-    most_cells: int
-    sure_frac: float
+    design: Design
     pace: Pace
 
 
-QUICK = Effort(64, 32, 2048, 128, 16, 9, 0.02, Pace(window_s=3.0, warmup_s=0.5, rest_s=3.0, extensions=1))
-FULL = Effort(256, 64, 4096, 256, 32, 20, 0.01, Pace(window_s=20.0, warmup_s=3.0, rest_s=30.0))
+QUICK = Effort(
+    Design(
+        max_concurrency=64,
+        short_input=32,
+        long_input=2048,
+        long_output=128,
+        short_output=16,
+        most_cells=9,
+        sure_frac=0.02,
+    ),
+    Pace(window_s=3.0, warmup_s=0.5, rest_s=3.0, extensions=1),
+)
+FULL = Effort(
+    Design(
+        max_concurrency=256,
+        short_input=64,
+        long_input=4096,
+        long_output=256,
+        short_output=32,
+        most_cells=20,
+        sure_frac=0.01,
+    ),
+    Pace(window_s=20.0, warmup_s=3.0, rest_s=30.0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +145,14 @@ class ProfileOptions:
 
     def design(self) -> Design:
         """The range of loads, before the engine's limits are known."""
-        effort = self.effort
-        long_output = self.output_tokens or effort.long_output
-        return Design(
-            max_concurrency=self.max_concurrency or effort.max_concurrency,
-            short_input=effort.short_input,
-            long_input=self.long_input or effort.long_input,
+        usual = self.effort.design
+        long_output = self.output_tokens or usual.long_output
+        return replace(
+            usual,
+            max_concurrency=self.max_concurrency or usual.max_concurrency,
+            long_input=self.long_input or usual.long_input,
             long_output=long_output,
-            short_output=max(LEAST_OUTPUT_TOKENS, min(effort.short_output, long_output // 4)),
-            most_cells=effort.most_cells,
-            sure_frac=effort.sure_frac,
+            short_output=max(LEAST_OUTPUT_TOKENS, min(usual.short_output, long_output // 4)),
         )
 
     def pace(self) -> Pace:
