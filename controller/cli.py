@@ -14,20 +14,15 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli_parts import load
+from controller.cli_parts import command_group, load
 from controller.errors import ControllerError
 from controller.event_cli import event_app
 from controller.service_cli import service_app
 from controller.site_cli import site_app
 from controller.study_cli import quality_app, study_app
 
-app = typer.Typer(
-    name="wattroute",
-    help="Power-aware request routing for LLM pools that serve one model at several precisions.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+app = command_group(
+    "wattroute", "Power-aware request routing for LLM pools that serve one model at several precisions."
 )
 document_app = typer.Typer(rich_markup_mode=None)
 

@@ -19,6 +19,18 @@ PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_
 """Settings of a command that hands all its arguments, --help included, to another one."""
 
 
+def command_group(name: str, told: str) -> typer.Typer:
+    """A command that has commands of its own, and without one tells which."""
+    return typer.Typer(
+        name=name,
+        help=told,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
 def load(name: str) -> ModuleType:
     """Import a module.
 

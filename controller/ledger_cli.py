@@ -9,17 +9,13 @@ from typing import Annotated
 import typer
 
 from controller import ledger_command
+from controller.cli_parts import command_group
 
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration file, whose records are meant.")]
 File = Annotated[Path | None, typer.Option("--file", help="A ledger itself, such as a copy or an extract.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ledger_app = typer.Typer(
-    name="ledger",
-    help="Check the records, list the events in them, extract one. Nothing is written to them.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+ledger_app = command_group(
+    "ledger", "Check the records, list the events in them, extract one. Nothing is written to them."
 )
 
 

@@ -11,20 +11,13 @@ from typing import Annotated
 import typer
 
 from controller import meter_command
+from controller.cli_parts import Config, command_group
 from controller.model.observation import Quality
 from controller.settings.file import load
 from controller.store.interval_csv import MeterUnit
 
-Config = Annotated[Path, typer.Option("--config", help="Configuration file.", show_default=False)]
 Times = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]
-meter_app = typer.Typer(
-    name="meter",
-    help="What the site drew, as it is kept.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+meter_app = command_group("meter", "What the site drew, as it is kept.")
 
 
 class Step(StrEnum):

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from controller.cli_parts import PASS_THROUGH, load
+from controller.cli_parts import PASS_THROUGH, command_group, load
 from controller.errors import ConfigError
 from router.contract import Precision
 
 study_app = typer.Typer(rich_markup_mode=None)
-quality_app = typer.Typer(
-    name="quality", help="What precisions cost in quality.", no_args_is_help=True, rich_markup_mode=None
-)
+quality_app = command_group("quality", "What precisions cost in quality.")
 
 
 @study_app.command()
