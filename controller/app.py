@@ -102,7 +102,7 @@ async def assemble(
         )
         store = stack.enter_context(contextlib.closing(MeterStore(options.data_dir / METER_NAME, options.retention)))
         baselines = MeterBaselines(store, prepare_s=policy.prepare_s)
-        references = References(baselines, prepare_s=policy.prepare_s)
+        references = References(baselines, prepare_s=policy.prepare_s, meter=store.means)
         book, links, steps = open_calls(options.data_dir, proof.recorder, options.programmes, references, clock)
         quality = _opened_quality(options.canary, site, proof.recorder)
         continuity = Continuity(options.data_dir, site)

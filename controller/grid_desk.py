@@ -190,4 +190,5 @@ def open_calls(
     book.kept.gone.resume(call_log.read_gone(record.payload for record in overtaken))
     links = LinkFile(folder, book, steps)
     links.take_up(now_s)
+    references.recall(now_s, steps.last_s or 0.0)
     return book, links, steps

@@ -1,6 +1,7 @@
 """What the site drew of late, as means of ten seconds: the present draw at a time, and the mean before one; pure.
 
-It is the controller's own memory for calls that are counted from what is drawn. It begins anew with the process.
+It is the controller's own memory for calls that are counted from what is drawn. A process fills it at its start with
+what the meter store has of a former one.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Origin(StrEnum):
     PROGRAMME = "programme"
     """The programme's own baseline rule over the stored meter readings."""
     METER_BEFORE = "meter_before"
-    """The mean of what was drawn before the preparation, as far as this process has seen."""
+    """The mean of what was drawn before the preparation, as far as it was seen in the last hours."""
     PRESENT = "present"
     """What was drawn at that time."""
     MODELLED = "modelled"

@@ -7,11 +7,13 @@ every minute.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 from controller.errors import StoreError
-from controller.grid.draw_history import DrawHistory
+from controller.grid.draw_history import COVERED_FRAC, MAX_SLOTS, SLOT_S, DrawHistory
 from controller.grid.kept import Origin, Reference
+from controller.model.meter import MeterReader
 from controller.model.programme import BaselineMethod, Programme
 from controller.ports import BaselineSource
 
@@ -36,17 +38,20 @@ class References:
         baselines: BaselineSource | None = None,
         *,
         prepare_s: float = 60.0,
+        meter: MeterReader | None = None,
     ) -> None:
         """Tell references.
 
         Args:
             baselines: the stored meter readings; None where none are kept.
+            meter: reads means of the same readings; None likewise.
             prepare_s: how long before a start preparation begins where the programme does not say: the mean of what
                 was drawn before an event ends there.
         """
         self._history = DrawHistory()
         self._baselines = baselines
         self._prepare_s = prepare_s
+        self._meter = meter
         self._modelled_w: float | None = None
         self._guesses: dict[tuple[str, float, float | None], _Guess] = {}
 
@@ -55,6 +60,25 @@ class References:
         if power_w is not None:
             self._history.take(time_s, power_w)
         self._modelled_w = modelled_w
+
+    def recall(self, now_s: float, step_s: float = 0.0) -> None:
+        """Remember what a former process saw, from the stored readings.
+
+        Args:
+            now_s: wall clock.
+            step_s: by how much the clock was set ahead since: the readings are of its former course.
+        """
+        if self._meter is None:
+            return
+        until_s = SLOT_S * math.floor((now_s - step_s) / SLOT_S)
+        try:
+            means = self._meter(until_s - MAX_SLOTS * SLOT_S, until_s, SLOT_S)
+        except StoreError as error:
+            log.warning("what was drawn before the start is not known", extra={"reason": str(error)})
+            return
+        for mean in means:
+            if mean.mean_w is not None and mean.covered_frac >= COVERED_FRAC:
+                self._history.take(mean.start_s + step_s + SLOT_S / 2, mean.mean_w)
 
     def shift(self, step_s: float) -> None:
         """Move what was seen with a clock that was set ahead by so much, and guess baselines anew."""

@@ -1,9 +1,11 @@
+import contextlib
 import dataclasses
 
 from controller.errors import StoreError
 from controller.grid.kept import Origin, Reference
 from controller.model.programme import BaselineMethod, BaselineRule, Programme
 from controller.signals.references import References
+from controller.store.meter import MeterStore
 from tests.fakes.controller_parts import NOW_S
 
 TERMS = Programme("dr", baseline=BaselineRule(window_s=600.0))
@@ -69,3 +71,40 @@ def test_the_present_draw_is_that_of_the_start_where_it_was_seen():
     assert references.present(NOW_S + 5, NOW_S + 100).value_w == 500.0
     assert references.present(NOW_S - 9999, NOW_S + 100).value_w == 300.0
     assert references.present(NOW_S + 200, NOW_S + 100).value_w == 300.0
+
+
+def metered(tmp_path, from_s, until_s, power_w):
+    store = MeterStore(tmp_path / "meter.sqlite")
+    for n in range(int(until_s - from_s)):
+        store.take(from_s + n, power_w)
+        if n % 500 == 0:
+            store.flush()
+    store.flush()
+    return store
+
+
+def test_a_restart_knows_what_was_drawn_before_it(tmp_path):
+    with contextlib.closing(metered(tmp_path, NOW_S - 700, NOW_S - 60, 900.0)) as store:
+        references = References(Store(None), meter=store.means)
+        assert references.baseline(TERMS, NOW_S, NOW_S) is None
+        references.recall(NOW_S)
+        assert references.baseline(TERMS, NOW_S, NOW_S) == Reference(900.0, Origin.METER_BEFORE)
+        references.take(NOW_S, 500.0)
+        assert references.present(NOW_S, NOW_S) == Reference(500.0, Origin.PRESENT)
+
+
+def test_what_a_former_process_saw_by_another_course_of_the_clock_is_as_long_ago(tmp_path):
+    with contextlib.closing(metered(tmp_path, NOW_S - 700, NOW_S - 60, 900.0)) as store:
+        for step_s in (-7200.0, 7200.0):
+            references = References(Store(None), meter=store.means)
+            references.recall(NOW_S + step_s, step_s)
+            found = references.baseline(TERMS, NOW_S + step_s, NOW_S + step_s)
+            assert found == Reference(900.0, Origin.METER_BEFORE)
+
+
+def test_a_store_that_cannot_be_read_leaves_what_was_drawn_unknown(caplog):
+    def means(from_s, until_s, step_s):
+        raise StoreError("disk")
+
+    References(Store(None), meter=means).recall(NOW_S)
+    assert any("before the start is not known" in r.message for r in caplog.records)
