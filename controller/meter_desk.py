@@ -126,7 +126,8 @@ class MeterDesk:
         )
         self._marked = {event.event_id: self._marked.get(event.event_id, 0.0) for event in in_force}
         self._marked |= {event.event_id: now_s for event in due}
-        begun = tuple(span for span in _calls(events) if self._is_due(span, now_s))
+        own = tuple(event for event in events if not event.is_held_over)
+        begun = tuple(span for span in _calls(own) if self._is_due(span, now_s))
         if due or begun:
             self._job = self._worker.submit(self._work, due, begun, now_s)
 

@@ -20,7 +20,9 @@ def limits_json(view: CallView, now_s: float) -> list[Json]:
     for event in view.events:
         state = event.state(now_s)
         named = over or (state.value if state is not None else "ended")
-        told.append({**dataclasses.asdict(event), "state": named})
+        plain = dataclasses.asdict(event)
+        del plain["is_held_over"]  # none of these is
+        told.append({**plain, "state": named})
     return told
 
 

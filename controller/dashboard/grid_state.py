@@ -61,6 +61,7 @@ def _call(view: CallView) -> Json:
         "is_test": view.call.is_test,
         "opted_out": view.call.opted_out,
         "former_courses_s": list(view.courses_s),
+        "held_until_s": max((event.end_s for event in view.held_over), default=None),
         "baseline_w": None if baseline is None else baseline.value_w,
         "baseline_origin": None if baseline is None else baseline.origin.value,
         "limits_w": [event.limit_w for event in view.events[:MAX_STRETCHES]],

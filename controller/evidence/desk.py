@@ -155,7 +155,7 @@ class EvidenceDesk:
         return self._tried(SERIES_KIND, sample.time_s, {"samples": self._taken()})
 
     def _take_decision(self, now_s: float, record: Mapping[str, Any]) -> StoreError | None:
-        events = record["observation"]["events"]
+        events = [event for event in record["observation"]["events"] if not event.get("is_held_over")]
         before, self._spans = self._spans, seen(self._spans, events, now_s)
         for span in closed(before, self._spans):
             self._worker.submit(self._account, span, now_s)

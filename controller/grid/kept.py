@@ -71,6 +71,7 @@ class KeptCall:
         cancelled_s: when it was cancelled.
         opted_out_s: when the operator chose not to follow it.
         courses_s: offsets of former courses of a clock that was set since, by which it holds as well.
+        restore_frac: share, drawn once, of the time by which its programme lets the return begin later.
     """
 
     call: Call
@@ -80,6 +81,7 @@ class KeptCall:
     opted_out_s: float | None = None
     frozen: Frozen = field(default_factory=Frozen)
     courses_s: Courses = ()
+    restore_frac: float = 0.0
 
     @property
     def key(self) -> tuple[str, str]:

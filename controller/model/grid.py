@@ -82,6 +82,8 @@ class GridEvent:
         baseline_w: the draw that would have been, by the programme's rule; None where the controller's own holds.
         settlement_interval_s: over which delivery is averaged, aligned to the clock; None where every reading counts.
         priority: of the call, 0 the highest; None ranks below all. It says which of equal limits is told, no more.
+        is_held_over: whether it is the limit of an event that is over, held until its return begins, and nothing is
+            committed in it.
     """
 
     event_id: str
@@ -98,6 +100,7 @@ class GridEvent:
     baseline_w: float | None = None
     settlement_interval_s: float | None = None
     priority: int | None = None
+    is_held_over: bool = False
 
     def state(self, now_s: float) -> EventState | None:
         """Pending, active, or None once it is over."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.grid.freeze import Froze, ReferenceSource, freeze
+from controller.grid.held_over import held_over
 from controller.grid.kept import Frozen, KeptCall, Origin, events_at
 from controller.grid.resolve import References, Resolved, Unresolved
 from controller.model.call import Call, CallState
@@ -29,6 +30,7 @@ class CallView:
         unresolved: what of it cannot be followed, and why.
         clipped: ids of events whose limit was raised to the least that the programme calls sane.
         courses_s: offsets of former courses of a clock that was set since, by which it holds as well.
+        held_over: limits that are held for a while after those, until the return begins.
     """
 
     call: Call
@@ -40,6 +42,7 @@ class CallView:
     cancelled_s: float | None
     opted_out_s: float | None
     courses_s: tuple[float, ...] = ()
+    held_over: tuple[GridEvent, ...] = ()
 
 
 class CallViews:
@@ -74,12 +77,12 @@ class CallViews:
                 self._tell(kept, "call cannot be followed", each.reason)
             for event_id in resolved.clipped:
                 self._tell(kept, "limit raised to the least that is sane", event_id)
-        return froze.kept, _view(froze.kept, state, resolved, now_s), resolved
+        return froze.kept, _view(froze.kept, programme, resolved, now_s), resolved
 
     def preview(self, kept: KeptCall, programme: Programme, now_s: float) -> CallView:
         """What a call that is not kept would come to, by what is known now."""
         froze = freeze(kept, programme, self._references, now_s)
-        return _view(froze.kept, kept.state(now_s), froze.kept.resolved(programme, froze.references), now_s)
+        return _view(froze.kept, programme, froze.kept.resolved(programme, froze.references), now_s)
 
     def forget(self, keys: Iterable[tuple[str, str]]) -> None:
         """These calls are held no more."""
@@ -124,15 +127,18 @@ class CallViews:
         log.warning(message, extra=extra)
 
 
-def _view(kept: KeptCall, state: CallState, resolved: Resolved, now_s: float) -> CallView:
+def _view(kept: KeptCall, programme: Programme, resolved: Resolved, now_s: float) -> CallView:
+    events = events_at(resolved.events, now_s) if kept.courses_s else resolved.events
+    is_followed = kept.opted_out_s is None
     return CallView(
         call=kept.call,
-        state=state,
-        events=events_at(resolved.events, now_s) if kept.courses_s else resolved.events,
+        state=kept.state(now_s),
+        events=events,
         unresolved=resolved.unresolved,
         clipped=resolved.clipped,
         frozen=kept.frozen,
         cancelled_s=kept.cancelled_s,
         opted_out_s=kept.opted_out_s,
         courses_s=kept.courses_s,
+        held_over=held_over(events, kept.restore_frac * programme.restore_random_s) if is_followed else (),
     )

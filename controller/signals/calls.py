@@ -111,7 +111,7 @@ class CallBook:
             ended = self.cancel(call.source, call.call_id, now_s, modified_s=call.modified_s, reason=reason)
             return before.call if ended is None else ended
         programme = self._admitted(call, now_s, raw)
-        kept = taken(call, before, self._draws, now_s)
+        kept = taken(call, before, programme, self._draws, now_s)
         self.kept.keep(kept, "added" if before is None else "modified", now_s, raw=raw)
         self._changes.setdefault(programme.name, deque(maxlen=max(1, programme.changes_per_min))).append(now_s)
         log.info(
@@ -220,13 +220,15 @@ class CallBook:
 
     def current(self, now_s: float) -> tuple[GridEvent, ...]:
         """The limits in force, and the next to come, by their start: those of calls, and of sources that are lost."""
+        views = self.calls(now_s)
         events = [
             event
-            for view in self.calls(now_s)
+            for view in views
             if view.state in (CallState.PENDING, CallState.ACTIVE)
             for event in view.events
             if event.state(now_s) is not None
         ]
+        events += [event for view in views for event in view.held_over if event.state(now_s) is not None]
         events += [event for state in self.sources(now_s) for event in state.defaults]
         self.kept.renew(now_s)
         near = (event for event in events if event.start_s < now_s + AHEAD_S)

@@ -396,3 +396,35 @@ def test_references_freeze_as_a_call_begins_by_any_course_of_the_clock():
     (event,) = book.current(now_s)
     assert (event.limit_w, event.start_s) == (13_000.0, now_s)
     assert book.calls(now_s)[0].frozen.present[0].value_w == 18_000.0
+
+
+def test_sites_of_a_programme_do_not_return_at_the_same_second():
+    terms = {"dr": dataclasses.replace(DR, restore_random_s=300.0)}
+    ends, recorder = set(), ListRecorder()
+    for seed in range(5):
+        book = CallBook(recorder, terms, draws=random.Random(seed))
+        book.submit(of_vtn("v1", interval(0.0, 600.0)), NOW_S)
+        _, held = book.current(NOW_S + 1)
+        assert (held.start_s, held.limit_w) == (NOW_S + 600, 9000.0)
+        ends.add(held.end_s)
+        assert [event.is_held_over for event in book.current(NOW_S + 600)] == [True]
+        assert book.current(held.end_s) == ()
+    assert len(ends) == 5
+    assert all(NOW_S + 600 < end_s < NOW_S + 900 for end_s in ends)
+    again = CallBook(ListRecorder(), terms)
+    again.restore(recorder.of("call"), NOW_S + 600)
+    assert {event.end_s for event in again.current(NOW_S + 600)} < ends
+
+
+def test_what_is_cancelled_returns_as_late_and_what_is_opted_out_of_at_once():
+    terms = {"dr": dataclasses.replace(DR, restore_random_s=300.0)}
+    book = CallBook(ListRecorder(), terms, draws=random.Random(1))
+    book.submit(of_vtn("v1", interval(0.0, 3600.0)), NOW_S)
+    book.submit(of_vtn("v2", interval(0.0, 3600.0)), NOW_S)
+    book.submit(of_vtn("v3", interval(600.0, 3600.0)), NOW_S)
+    for call_id in ("v1", "v3"):
+        book.cancel(VTN, call_id, NOW_S + 60)
+    book.opt_out(VTN, "v2", "a launch", NOW_S + 60)
+    (held,) = book.current(NOW_S + 60)
+    assert (held.event_id, held.start_s, held.limit_w) == (f"{VTN}/v1#held", NOW_S + 60, 9000.0)
+    assert 0.0 < held.end_s - held.start_s < 300.0
