@@ -16,6 +16,7 @@ from controller.openadr.report_source import Known
 from controller.openadr.running import Following, following
 from controller.openadr.specs import CallbackSpec, VenSpec
 from controller.openadr.telling import Teller, Telling
+from controller.openadr.times import write_moment
 from controller.openadr.webhook import PATH
 from controller.signals.calls import CallBook
 from tests.controller.openadr.test_mqtt import TOLD, tell
@@ -127,3 +128,24 @@ async def test_the_settlement_interval_of_a_programme_divides_its_reports(tmp_pa
 
 def authority_context(authority):
     return ssl.create_default_context(cafile=str(authority.file))
+
+
+async def test_a_randomised_start_is_the_same_after_a_restart_and_another_at_each_site(tmp_path):
+    begin_s = round(SystemClock().wall_s()) + 3600
+    period = {"start": write_moment(begin_s), "duration": "PT1H", "randomizeStart": "PT10M"}
+    shifts_s = []
+    async with fake_vtn() as vtn:
+        event = vtn.add_event(vtn.add_program(), limit(12, **period))
+        for name in ("one", "one", "two"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            site = Site(tmp_path / name)
+            async with site.follows(vtn, reports=False):
+                await until(lambda site=site: site.live() == [event])
+                (view,) = site.book.calls(site.clock.wall_s())
+                shifts_s.append(view.call.start_s - begin_s)
+            begin_s += 600  # the utility puts it off; the next process hears of it so
+            vtn.change_event(event, intervals=[limit(12, **{**period, "start": write_moment(begin_s)})])
+    first, again, other = shifts_s
+    assert first == pytest.approx(again, abs=1e-3)
+    assert first != pytest.approx(other, abs=1e-3)
+    assert all(0.0 < abs(shift_s) <= 600.0 for shift_s in shifts_s)

@@ -8,7 +8,9 @@ from controller.errors import StoreError
 from controller.model.call import Asked
 from controller.model.grid import FOREVER_S, Series
 from controller.model.observation import Missing
+from controller.openadr.draws import Draws
 from controller.openadr.feed import SpanFeed
+from controller.openadr.times import write_moment
 from tests.fakes.controller_parts import ListRecorder
 from tests.fakes.vtn.follower import TERMS, follower
 from tests.fakes.vtn.server import fake_vtn, interval
@@ -360,6 +362,46 @@ async def test_a_randomised_start_is_drawn_once(tmp_path):
         vtn.change_event(event, priority=3)
         await site.poll(30)
         assert site.views()[event].call.start_s == first_s
+
+
+async def test_a_randomised_start_shifts_all_intervals_either_way_and_by_the_seed(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program, begin_s = vtn.add_program(), round(site.clock.wall_s()) + 7200
+        when = {"start": write_moment(begin_s), "duration": "PT1H", "randomizeStart": "PT30M"}
+        hours = [limit_of(n, kw) for n, kw in enumerate((12, 9, 15))]
+        events = [vtn.add_event(program, *hours, intervalPeriod=when) for _ in range(20)]
+        await site.poll()
+        shifts_s = {}
+        for event in events:
+            starts_s = [part.start_s - begin_s for part in site.views()[event].call.intervals]
+            shifts_s[event] = starts_s[0]
+            assert starts_s == pytest.approx([shifts_s[event] + n * 3600 for n in range(3)])
+            assert shifts_s[event] == pytest.approx(1800 * Draws(7).of(event), abs=1e-3)
+        assert min(shifts_s.values()) < 0 < max(shifts_s.values())
+        assert max(map(abs, shifts_s.values())) <= 1800
+
+
+async def test_an_event_that_is_rolled_on_keeps_the_identity_of_its_intervals(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program, begin_s = vtn.add_program(), round(site.clock.wall_s()) + 60
+        event = None
+        seen = {}
+        for hour in range(5):  # each hour the utility drops what is over and appends another hour
+            when = {"start": write_moment(begin_s + 3600 * hour), "duration": "PT1H"}
+            hours = [limit_of(n, 10 + n) for n in range(hour, hour + 3)]
+            if event is None:
+                event = vtn.add_event(program, *hours, intervalPeriod=when)
+            else:
+                vtn.change_event(event, intervals=hours, intervalPeriod=when)
+            await site.poll(0 if hour == 0 else 3600)
+            for told in site.book.current(site.clock.wall_s()):
+                before = seen.setdefault(told.event_id, (told.start_s, told.end_s, told.limit_w))
+                assert before == (told.start_s, told.end_s, told.limit_w)
+        assert {name.partition("#")[2] for name in seen} == {str(n) for n in range(7)}
+
+
+def limit_of(number, kw):
+    return interval(number, "IMPORT_CAPACITY_LIMIT", kw)
 
 
 async def test_a_difference_of_the_clocks_is_told(tmp_path, caplog):
