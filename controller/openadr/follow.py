@@ -19,7 +19,7 @@ from controller.model.call import Call
 from controller.openadr.draws import Draws
 from controller.openadr.events import Meaning, Notice, Span, Terms, is_ours, meaning
 from controller.openadr.fields import Fields
-from controller.openadr.followed import Followed, asker_of, event_of, is_overtaken, moves_on
+from controller.openadr.followed import Followed, asker_of, event_of, is_overtaken, lasts, moves_on
 from controller.openadr.messages import Event
 from controller.openadr.messages_read import read_event
 from controller.openadr.payload_types import EVENT_PAYLOADS, OTHER
@@ -196,10 +196,10 @@ class EventDesk:
             )
         coming = tuple(call for call in found.calls if call.end_s > now_s)
         raw = msgspec.json.encode(content).decode()
-        refusals = [reason for call in coming if (reason := self._submitted(call, raw, now_s)) is not None]
+        refusals = [error for call in coming if (error := self._submitted(call, raw, now_s)) is not None]
         former = (held | {call.call_id for call in known.meaning.calls}) - {call.call_id for call in coming}
         is_ended = self._cancelled(sorted(former), now_s, known.modified_s, "the VTN ended it")
-        refused = "; ".join(refusals) or None
+        refused = "; ".join(map(str, refusals)) or None
         if refused is not None and refused != known.refused:
             self._refuse(event_id, refused)
         self.version += 1
@@ -209,15 +209,15 @@ class EventDesk:
             refused=refused,
             is_done=refused is None and is_ended,
             looked_s=now_s,
-            asker=None if refused is None else known.event,
+            asker=known.event if any(map(lasts, refusals)) else None,
         )
 
-    def _submitted(self, call: Call, raw: str, now_s: float) -> str | None:
+    def _submitted(self, call: Call, raw: str, now_s: float) -> ControllerError | None:
         """Hand a call to the book; why it was not taken."""
         try:
             self._book.submit(call, now_s, raw=raw)
         except ControllerError as error:
-            return str(error)
+            return error
         return None
 
     def _cancelled(self, call_ids: Iterable[str], now_s: float, modified_s: float | None, reason: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.errors import MessageError
+from controller.errors import CallRefused, ControllerError, MessageError
+from controller.grid.admit import Refusal
 from controller.openadr.events import Meaning, is_ours
 from controller.openadr.fields import Fields
 from controller.openadr.messages import Event
@@ -73,3 +74,26 @@ def asker_of(content: dict[str, Any], own: frozenset[str]) -> Event | None:
     except MessageError:
         return None  # the refusal itself is told in the log
     return found if is_ours(targets, own) else None
+
+
+def lasts(refusal: ControllerError) -> bool:
+    """Whether a call stays refused: one that came too fast, or could not be recorded, is taken at a later listing."""
+    return isinstance(refusal, CallRefused) and refusal.cause != Refusal.RATE.value
+
+
+def begins(content: Any) -> str:
+    """By what the events of a listing are put in order: those of now first, then the soonest.
+
+    A programme bounds how many calls are taken in a minute; where more come at once, those in force must not wait. It
+    is the text of the start, whose order is near enough that of time; what cannot be read comes first, and is refused.
+    """
+    found = _start(content)
+    if found is None and isinstance(content, dict) and isinstance(content.get("intervals"), list):
+        found = next((_start(each) for each in content["intervals"]), None)
+    return found or ""
+
+
+def _start(content: Any) -> str | None:
+    period = content.get("intervalPeriod") if isinstance(content, dict) else None
+    start = period.get("start") if isinstance(period, dict) else None
+    return start if isinstance(start, str) else None

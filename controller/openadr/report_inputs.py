@@ -45,6 +45,24 @@ class LevelSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How one call stands.
+
+    Attributes:
+        source, call_id: of the call.
+        limits: that it comes to.
+        opted_out: since when the operator does not follow it, and until when it would last; None where he does.
+        is_unresolved: whether an interval of it that is not over cannot be followed.
+    """
+
+    source: str
+    call_id: str
+    limits: tuple[GridEvent, ...] = ()
+    opted_out: tuple[float, float] | None = None
+    is_unresolved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReportInputs:
     """What is known of a stretch of time. Whatever is not known is absent, never zero.
 
@@ -53,10 +71,9 @@ class ReportInputs:
         power: metered means in steps that are short beside what is reported on, in order.
         baseline: of the programme.
         forecast: of the draw to come.
-        limits: in force at some time.
+        standings: of all calls.
         standing_limit_w: of the site; None for none.
         levels: that were called for.
-        opted_out: when the operator did not follow, (start, end).
         sheds: by horizon and by cost.
         carbon_kg_per_mwh: emissions of the grid's energy, as spans of (start, end, value).
         reservation_w: import capacity asked for beyond what is subscribed to; None for none.
@@ -69,13 +86,22 @@ class ReportInputs:
     power: tuple[Mean, ...] = ()
     baseline: tuple[Expected, ...] = ()
     forecast: tuple[Expected, ...] = ()
-    limits: tuple[GridEvent, ...] = ()
+    standings: tuple[Standing, ...] = ()
     standing_limit_w: float | None = None
     levels: tuple[LevelSpan, ...] = ()
-    opted_out: tuple[tuple[float, float], ...] = ()
     sheds: tuple[Shed, ...] = ()
     carbon_kg_per_mwh: tuple[tuple[float, float, float], ...] = ()
     reservation_w: float | None = None
     idle_w: float | None = None
     error: str | None = None
     disabled: str | None = None
+
+    @property
+    def limits(self) -> tuple[GridEvent, ...]:
+        """Of calls, in force at some time."""
+        return tuple(limit for standing in self.standings for limit in standing.limits)
+
+    @property
+    def opted_out(self) -> tuple[tuple[float, float], ...]:
+        """When the operator did not follow a call, (start, end)."""
+        return tuple(standing.opted_out for standing in self.standings if standing.opted_out is not None)

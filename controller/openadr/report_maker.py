@@ -66,7 +66,6 @@ class MakerSpec:
 
     Attributes:
         vtn: its name.
-        source: of its calls.
         acknowledges: whether events that call for something are acknowledged by their state.
         step_s: settlement interval of each programme, s.
         shed_cost: most that what is told as available may cost those who are served, of each programme.
@@ -74,7 +73,6 @@ class MakerSpec:
     """
 
     vtn: str
-    source: str
     reporting: Reporting
     acknowledges: bool = True
     step_s: Mapping[str, float] = field(default_factory=dict)
@@ -155,7 +153,7 @@ class ReportMaker:
         span_s = (min(s.start_s for s in each.stretches), max(s.end_s for s in each.stretches))
         cost = self._spec.shed_cost.get(programme, QosCost.NONE)
         within = replace(present, sheds=within_cost(present.sheds, cost))
-        return self._source.measured(within, (self._spec.source, event.event_id, programme), span_s)
+        return self._source.measured(within, (self._spec.reporting.source, event.event_id, programme), span_s)
 
     def _acknowledge(self, known: Followed, version: Version, present: ReportInputs) -> int:
         """Tell what is done about an event, where that is news; not of one that was over when it was heard."""
@@ -166,7 +164,7 @@ class ReportMaker:
         if before is not None and not is_refused and present.now_s > known.meaning.end_s + STATE_S:
             return 0
         if self._at_present is None:
-            call = (self._spec.source, event.event_id, known.programme)
+            call = (self._spec.reporting.source, event.event_id, known.programme)
             self._at_present = self._source.measured(present, call, (present.now_s - STATE_S, present.now_s))
         inputs = self._at_present
         made = state_report(event, inputs, self._spec.reporting, STATE_S, is_refused=is_refused)

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from controller.openadr.metrics import PREFIX
 
-OUTCOMES = ("sent", "refused", "failed", "dropped")
+OUTCOMES = ("sent", "refused", "gone", "failed", "dropped")
 QUALITIES = ("OK", "ESTIMATED", "MISSING", "BAD")
 
 

@@ -12,7 +12,7 @@ from controller.model.grid import Series
 from controller.model.meter import MeterReader
 from controller.model.observation import Missing
 from controller.model.programme import Programme
-from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, Shed
+from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, Shed, Standing
 from controller.settlement.baseline_profile import Baseline
 from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
@@ -81,14 +81,9 @@ class LiveSource:
         carbon = None if known.carbon is None else known.carbon(now_s)
         return ReportInputs(
             now_s=now_s,
-            limits=tuple(event for view in views for event in view.events),
+            standings=tuple(_standing(view, now_s) for view in views),
             standing_limit_w=known.standing_limit_w,
             levels=tuple(level for view in views for level in _levels(view)),
-            opted_out=tuple(
-                (view.opted_out_s, view.call.end_s)
-                for view in views
-                if view.opted_out_s is not None and view.call.opted_out is not None
-            ),
             forecast=known.forecast(now_s),
             sheds=known.sheds(now_s),
             carbon_kg_per_mwh=_spans(carbon) if isinstance(carbon, Series) else (),
@@ -128,6 +123,19 @@ class LiveSource:
             for each in found.intervals
             if each.baseline_w is not None
         )
+
+
+def _standing(view: CallView, now_s: float) -> Standing:
+    """How a call stands; what cannot be followed of one that is over, or was not to be followed, matters no more."""
+    is_out = view.opted_out_s is not None and view.call.opted_out is not None
+    is_over = view.cancelled_s is not None or view.call.end_s <= now_s
+    return Standing(
+        source=view.call.source,
+        call_id=view.call.call_id,
+        limits=view.events,
+        opted_out=(view.opted_out_s, view.call.end_s) if is_out and view.opted_out_s is not None else None,
+        is_unresolved=bool(view.unresolved) and not is_out and not is_over,
+    )
 
 
 def _levels(view: CallView) -> tuple[LevelSpan, ...]:

@@ -114,8 +114,12 @@ class Reporter:
             if error.status >= 500 or error.status in TRANSIENT:
                 raise
             extra = {"vtn": parts.vtn, "event_id": waiting.event_id, "report": waiting.name, "reason": str(error)}
-            log.error("report refused by the VTN", extra=extra)
-            parts.metrics.outcomes.labels(parts.vtn, "refused").inc()
+            if error.status == 404 and await self._is_gone(waiting.event_id):
+                log.info("report of an event that the VTN has deleted", extra=extra)
+                parts.metrics.outcomes.labels(parts.vtn, "gone").inc()
+            else:
+                log.error("report refused by the VTN", extra=extra)
+                parts.metrics.outcomes.labels(parts.vtn, "refused").inc()
             report_id = None
         else:
             parts.metrics.outcomes.labels(parts.vtn, "sent").inc()
@@ -140,6 +144,16 @@ class Reporter:
             if found is None:
                 raise
             return _id_of(await client.put(f"/reports/{found}", content)) or found
+
+    async def _is_gone(self, event_id: str) -> bool:
+        """Whether the VTN does not know the event any more, so that nobody waits for reports on it."""
+        try:
+            await self._parts.client.get(f"/events/{event_id}")
+        except VtnError as error:
+            if error.status != 404:
+                raise
+            return True
+        return False
 
     async def _found(self, waiting: Waiting, content: Any) -> str | None:
         """Id of the report of that name, where the VTN has one."""

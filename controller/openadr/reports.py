@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from controller.openadr.descriptors import Due, Stretch
 from controller.openadr.events import is_ours
+from controller.openadr.followed import event_of
 from controller.openadr.messages import Event, Interval, IntervalPeriod, ReportDescriptor, ValuesMap
-from controller.openadr.report_inputs import ReportInputs
+from controller.openadr.report_inputs import ReportInputs, Standing
 from controller.openadr.report_messages import AGGREGATED, Report, ReportPayloadDescriptor
 from controller.openadr.report_values import MISSING, OK, UNITS, Told, operating_state, unit_of, value_of
 from controller.openadr.times import Duration
@@ -28,11 +29,13 @@ class Reporting:
         client_name: of the VEN.
         resources: loads that are behind the one meter.
         own: targets that are ours.
+        source: of the VTN's calls.
     """
 
     client_name: str
     resources: tuple[str, ...] = ()
     own: frozenset[str] = frozenset()
+    source: str = ""
 
 
 def refusal(descriptor: ReportDescriptor, reporting: Reporting) -> str | None:
@@ -87,6 +90,8 @@ def state_report(
 ) -> Report:
     """What is done about an event now: the acknowledgement, which is sent anew when it changes (R8).
 
+    It is that of the event's own calls: another event in force, or one that was opted out of, is not told here.
+
     Args:
         event: as far as it could be read.
         inputs: of the moment.
@@ -96,12 +101,14 @@ def state_report(
     """
     now_s = inputs.now_s
     stretch = Stretch(now_s - step_s, now_s, 0)
-    at_present = replace(
-        inputs,
-        limits=tuple(event for event in inputs.limits if event.start_s <= now_s < event.end_s),
-        opted_out=tuple(span for span in inputs.opted_out if span[0] <= now_s < span[1]),
+    own = tuple(
+        _at(standing, now_s)
+        for standing in inputs.standings
+        if standing.source == reporting.source and event_of(standing.call_id) == event.event_id
     )
-    present = "ERROR" if is_refused else operating_state(at_present, Stretch(stretch.start_s, now_s + 1e-3, 0))
+    present = operating_state(replace(inputs, standings=own), Stretch(stretch.start_s, now_s + 1e-3, 0))
+    if is_refused or any(standing.is_unresolved for standing in own):
+        present = "ERROR"
     state = Told(present, OK)
     return Report(
         event_id=event.event_id,
@@ -112,6 +119,13 @@ def state_report(
         descriptors=(ReportPayloadDescriptor("OPERATING_STATE"), ReportPayloadDescriptor("DATA_QUALITY")),
         intervals=(_interval("OPERATING_STATE", stretch, state),),
     )
+
+
+def _at(standing: Standing, now_s: float) -> Standing:
+    """What of a call's standing holds at a time."""
+    span = standing.opted_out
+    limits = tuple(limit for limit in standing.limits if limit.start_s <= now_s < limit.end_s)
+    return replace(standing, limits=limits, opted_out=span if span and span[0] <= now_s < span[1] else None)
 
 
 def resource_of(descriptor: ReportDescriptor, reporting: Reporting) -> str:

@@ -100,9 +100,9 @@ class Teller:
         """What reports to a VTN."""
         world, spec = self._world, ven.spec
         steps_s = {name: terms.settlement_interval_s for name, terms in world.known.programmes.items()}
-        who = Reporting(client_name(ven), spec.resources, spec.own)
+        who = Reporting(client_name(ven), spec.resources, spec.own, spec.source)
         costs = {name: spec.shed_cost or cost_of(terms.precedence) for name, terms in world.known.programmes.items()}
-        maker_spec = MakerSpec(spec.name, spec.source, who, spec.acknowledges, steps_s, costs, spec.reservation_w)
+        maker_spec = MakerSpec(spec.name, who, spec.acknowledges, steps_s, costs, spec.reservation_w)
         maker = ReportMaker(maker_spec, self._queue, self._source, self._reports)
         return Reporter(
             ReporterParts(

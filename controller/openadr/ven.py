@@ -18,7 +18,7 @@ from controller.model.call import CallState
 from controller.openadr.client import VtnClient
 from controller.openadr.draws import Draws
 from controller.openadr.follow import EventDesk
-from controller.openadr.followed import event_of
+from controller.openadr.followed import begins, event_of
 from controller.openadr.messages import Program, Version
 from controller.openadr.messages_read import read_program
 from controller.openadr.metrics import VenMetrics
@@ -134,7 +134,7 @@ class Ven:
             terms = terms_of(self.spec, program)
             objects, failed = await self._listed("/events", version, (("programID", program.program_id),))
             failure = failure or failed
-            for content in objects:
+            for content in sorted(objects, key=begins):
                 event_id = self.desk.take(content, terms, held, now_s)
                 if event_id is None:
                     failure = failure or SignalError(self.spec.url, "it lists an event without a readable id")

@@ -1,10 +1,15 @@
 import dataclasses
 
+from hypothesis import given
+
+from controller.errors import CallRefused, StoreError
+from controller.grid.admit import Refusal
 from controller.openadr.draws import Draws
 from controller.openadr.events import Terms
-from controller.openadr.followed import Followed, asker_of, event_of, is_overtaken, moves_on
+from controller.openadr.followed import Followed, asker_of, begins, event_of, is_overtaken, lasts, moves_on
 from controller.openadr.messages_read import read_event
 from tests.controller.openadr.test_follow import NONE, TERMS, desk, event
+from tests.controller.openadr.test_messages_read import anything
 from tests.controller.openadr.test_schedule import FIVE
 from tests.fakes.vtn.server import interval
 
@@ -32,6 +37,28 @@ def test_what_the_vtn_changed_earlier_is_overtaken():
     assert not is_overtaken(told("2026-07-01T17:00:00Z"), known)
     assert not is_overtaken(told(None), known)
     assert not is_overtaken(told("2026-07-01T16:59:59Z"), dataclasses.replace(known, event=None))
+
+
+def test_a_call_that_came_too_fast_does_not_stay_refused():
+    assert lasts(CallRefused("too high", cause=Refusal.BOUNDS.value))
+    assert not lasts(CallRefused("too fast", cause=Refusal.RATE.value))
+    assert not lasts(StoreError("the disk is full"))
+
+
+@given(anything)
+def test_any_json_has_its_place_among_the_events(value):
+    assert isinstance(begins(value), str)
+
+
+def test_what_is_in_force_comes_before_what_is_to_come():
+    def at(moment, where="event"):
+        period = {"intervalPeriod": {"start": moment}}
+        return event(interval(0, "SIMPLE", 1) | (period if where == "interval" else {}), intervalPeriod=None) | (
+            period if where == "event" else {}
+        )
+
+    listed = [at("2026-07-02T00:00:00Z"), at("2026-07-01T18:00:00Z", "interval"), at("0001-01-01"), at("0000-00-00")]
+    assert sorted(listed, key=begins) == [listed[3], listed[2], listed[1], listed[0]]
 
 
 def test_only_a_loop_is_looked_at_again():

@@ -130,3 +130,33 @@ async def test_two_descriptors_that_are_the_same_each_have_their_report(tmp_path
     async with asked(tmp_path, EACH_HOUR, EACH_HOUR) as (vtn, site, sender):
         await step(site, sender, 3610)
         assert [name for name, _ in told(vtn)] == ["USAGE-0-0", "USAGE-1-0"]
+
+
+async def test_a_level_that_the_programme_does_not_know_is_answered_with_an_error(tmp_path):
+    async with asked(tmp_path, intervals=(interval(0, "SIMPLE", 2),), acknowledges=True) as (vtn, site, sender):
+        await step(site, sender, 10)
+        assert site.limits_w() == []
+        assert told(vtn) == [("OPERATING_STATE-now", "ERROR")]
+
+
+async def test_each_event_is_told_of_itself_alone(tmp_path):
+    limit = interval(0, "IMPORT_CAPACITY_LIMIT", 12)
+    async with asked(tmp_path, intervals=(limit,), acknowledges=True) as (vtn, site, sender):
+        (program,), (first,) = vtn.store.kinds["programs"], vtn.store.kinds["events"]
+        second = vtn.add_event(program, limit, intervalPeriod={"start": "0001-01-01", "duration": "PT1H"})
+        later = vtn.add_event(program, limit, intervalPeriod=hours_from(site.clock.wall_s() + 7200)["intervalPeriod"])
+        await site.poll(1)
+        site.book.opt_out("openadr:utility", first, "maintenance", site.clock.wall_s())
+        await step(site, sender, 10)
+
+        def states():
+            return {r["eventID"]: r["resources"][0]["intervals"][0]["payloads"][0]["values"][0] for r in vtn.reports()}
+
+        assert states() == {first: "RUNNING_OPTED_OUT", second: "RUNNING_CURTAILED", later: "RUNNING_NORMAL"}
+        vtn.requests.clear()
+        nothing = interval(0, "IMPORT_CAPACITY_LIMIT", 12, start="0001-01-01", duration="PT0S")
+        vtn.change_event(second, intervals=[nothing])
+        await site.poll(1)
+        await step(site, sender, 10)
+        told_of = [r for r in vtn.requests if r.startswith(("POST", "PUT")) and "reports" in r]
+        assert len(told_of) <= 1, "what ends elsewhere is no news to the others"

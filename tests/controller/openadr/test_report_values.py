@@ -7,7 +7,7 @@ from controller.model.meter import Mean
 from controller.model.observation import Quality
 from controller.openadr.descriptors import Stretch
 from controller.openadr.messages import ReportDescriptor
-from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, Shed
+from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, Shed, Standing
 from controller.openadr.report_values import UNITS, Told, operating_state, power_told, unit_of, value_of, worse
 
 HOUR = 3600.0
@@ -27,7 +27,7 @@ INPUTS = ReportInputs(
     power=metered(40e3, 60e3),
     baseline=(Expected(0.0, 2 * HOUR, 80e3),),
     forecast=(Expected(HOUR, 5 * HOUR, 70e3),),
-    limits=(GridEvent("e", 55e3, 600.0, 1200.0, 0.0),),
+    standings=(Standing("openadr:utility", "e1", (GridEvent("e", 55e3, 600.0, 1200.0, 0.0),)),),
     standing_limit_w=90e3,
     levels=(LevelSpan(600.0, 1200.0, 2),),
     sheds=(Shed(0.0, 10e3, 1800.0), Shed(600.0, 25e3, None)),
@@ -103,11 +103,12 @@ def test_every_value_says_how_far_it_is_to_be_trusted() -> None:
 
 
 def test_the_operating_state_says_what_is_done() -> None:
-    quiet = replace(INPUTS, limits=())
+    quiet = replace(INPUTS, standings=())
     assert operating_state(quiet, STRETCH) == "RUNNING_NORMAL"
     assert operating_state(replace(quiet, power=()), STRETCH) == "NORMAL"
-    assert operating_state(replace(INPUTS, opted_out=((0.0, HOUR),)), STRETCH) == "RUNNING_OPTED_OUT"
-    assert operating_state(replace(INPUTS, opted_out=((0.0, HOUR),), idle_w=60e3), STRETCH) == "IDLE_OPTED_OUT"
+    opted_out = replace(INPUTS, standings=(Standing("openadr:utility", "e1", opted_out=(0.0, HOUR)),))
+    assert operating_state(opted_out, STRETCH) == "RUNNING_OPTED_OUT"
+    assert operating_state(replace(opted_out, idle_w=60e3), STRETCH) == "IDLE_OPTED_OUT"
     assert operating_state(replace(INPUTS, idle_w=60e3), STRETCH) == "IDLE_CURTAILED"
     assert operating_state(replace(INPUTS, error="no router"), STRETCH) == "ERROR"
     assert operating_state(replace(INPUTS, error="no router", now_s=9 * HOUR), STRETCH) == "RUNNING_CURTAILED"
@@ -117,7 +118,7 @@ def test_the_operating_state_says_what_is_done() -> None:
     assert operating_state(replace(INPUTS, disabled="mode is observe"), STRETCH) == "SGD_ERROR_CONDITION"
     assert operating_state(replace(INPUTS, disabled="mode is observe", error="no router"), STRETCH) == "ERROR"
     assert operating_state(replace(INPUTS, disabled="x", now_s=9 * HOUR), STRETCH) == "RUNNING_CURTAILED"
-    assert told("SIMPLE_LEVEL", replace(INPUTS, opted_out=((0.0, HOUR),))).value == 0.0
+    assert told("SIMPLE_LEVEL", opted_out).value == 0.0
 
 
 def test_the_unit_asked_for_is_kept_where_it_is_one() -> None:

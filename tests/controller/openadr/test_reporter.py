@@ -125,6 +125,17 @@ async def test_a_report_refused_for_good_does_not_hold_up_the_others(tmp_path):
         assert site.metric("reports_waiting") == 0
 
 
+async def test_a_report_of_an_event_that_was_deleted_is_no_fault(tmp_path, caplog):
+    async with asked(tmp_path, EACH_HOUR) as (vtn, site, sender):
+        (event,) = vtn.store.kinds["events"]
+        vtn.delete_event(event)
+        await step(site, sender, 3610)
+        assert site.metric("reports_total", outcome="gone") == 1
+        assert site.metric("reports_total", outcome="refused") == 0
+        assert site.metric("reports_waiting") == 0
+        assert not any(record.levelname == "ERROR" for record in caplog.records)
+
+
 async def test_a_vtn_that_fails_is_left_alone_for_longer_each_time(tmp_path):
     async with asked(tmp_path, EACH_HOUR) as (vtn, site, sender):
         vtn.fail("POST /reports", 503)

@@ -6,13 +6,13 @@ from controller.model.grid import GridEvent
 from controller.model.observation import Quality
 from controller.openadr.descriptors import Due, Stretch
 from controller.openadr.messages import Event, ReportDescriptor, Target, Version
-from controller.openadr.report_inputs import ReportInputs
+from controller.openadr.report_inputs import ReportInputs, Standing
 from controller.openadr.report_messages import AGGREGATED, write_report
 from controller.openadr.reports import Reporting, qualities, refusal, report, resource_of, state_report
 from tests.controller.openadr.test_report_values import INPUTS, metered
 from tests.fakes.vtn.tables import fault_of
 
-WHO = Reporting("ven-1", ("hall-a",), frozenset(("ven-1", "hall-a", "north")))
+WHO = Reporting("ven-1", ("hall-a",), frozenset(("ven-1", "hall-a", "north")), "openadr:utility")
 DUE = Due(3, 3600.0, (Stretch(0.0, 1800.0, 7), Stretch(1800.0, 3600.0, 8)))
 
 
@@ -100,15 +100,25 @@ def test_the_state_is_that_of_the_moment() -> None:
     asks = Event("e1", "p1")
     limits = (GridEvent("e", 55e3, 3600.0, 7200.0, 0.0),)
 
-    def state(**known: object) -> object:
-        sent = state_report(asks, replace(INPUTS, **known), WHO, 300.0)
+    def state(call_id: str = "e1", source: str = WHO.source, is_refused: bool = False, **known: object) -> object:
+        own = {"limits": known.pop("limits", ()), "opted_out": known.pop("opted_out", None)}
+        standing = Standing(source, call_id, **own, is_unresolved=bool(known.pop("is_unresolved", False)))
+        inputs = replace(INPUTS, standings=(standing,), **known)
+        sent = state_report(asks, inputs, WHO, 300.0, is_refused=is_refused)
         return sent.intervals[0].payloads[0].values[0]
 
-    assert state(limits=()) == "RUNNING_NORMAL"
+    assert state() == "RUNNING_NORMAL"
     assert state(limits=limits, now_s=3599.0) == "RUNNING_NORMAL"
     assert state(limits=limits, now_s=3600.0) == "RUNNING_CURTAILED"
-    assert state(limits=limits, now_s=3600.0, opted_out=((0.0, 7200.0),)) == "RUNNING_OPTED_OUT"
+    assert state(limits=limits, now_s=3600.0, idle_w=60e3) == "IDLE_CURTAILED"
+    assert state(limits=limits, now_s=3600.0, opted_out=(0.0, 7200.0)) == "RUNNING_OPTED_OUT"
     assert state(limits=limits, now_s=7200.0, power=()) == "NORMAL"
+    assert state("e1.2", limits=limits, now_s=3600.0) == "RUNNING_CURTAILED", "the second call of the event"
+    assert state("e2", limits=limits, now_s=3600.0) == "RUNNING_NORMAL", "another event is in force"
+    assert state("e2", opted_out=(0.0, 7200.0), now_s=3600.0) == "RUNNING_NORMAL", "another one was opted out of"
+    assert state("e1", "openadr:other", limits=limits, now_s=3600.0) == "RUNNING_NORMAL"
+    assert state(is_unresolved=True) == state(is_refused=True) == "ERROR"
+    assert state("e2", is_unresolved=True) == "RUNNING_NORMAL"
 
 
 def test_the_qualities_of_a_report_are_counted_by_value() -> None:

@@ -186,6 +186,19 @@ async def test_more_changes_than_a_minute_may_have_are_followed_in_the_next_ones
         assert site.live() == events
 
 
+async def test_what_is_in_force_is_followed_first_where_more_come_than_a_minute_may_have(tmp_path):
+    terms = dataclasses.replace(TERMS, changes_per_min=3)
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, terms=terms) as site:
+        program = vtn.add_program()
+        for n in range(70):
+            begin = write_moment(round(site.clock.wall_s()) + 3600 * (n + 1))
+            vtn.add_event(program, limit(20 + n, start=begin, duration="PT1H"))
+        urgent = vtn.add_event(program, limit(5))
+        await site.poll()
+        assert urgent in site.live()
+        assert len(site.live()) == 3
+
+
 async def test_duplicates_in_a_listing_change_nothing(tmp_path):
     async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
         event = vtn.add_event(vtn.add_program(), limit(12))

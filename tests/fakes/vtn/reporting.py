@@ -42,10 +42,8 @@ def reporter(site: Follower, folder: Path, **changes: object) -> tuple[Reporter,
     acknowledges = bool(changes.pop("acknowledges", False))
     shed_cost = changes.pop("shed_cost", {})
     source = LiveSource(known(site, **changes))
-    who = Reporting("ven-1", ("hall-a",), site.ven.spec.own)
-    maker = ReportMaker(
-        MakerSpec("utility", site.ven.spec.source, who, acknowledges, {}, shed_cost), queue, source, metrics
-    )
+    who = Reporting("ven-1", ("hall-a",), site.ven.spec.own, site.ven.spec.source)
+    maker = ReportMaker(MakerSpec("utility", who, acknowledges, {}, shed_cost), queue, source, metrics)
     parts = ReporterParts(
         "utility",
         site.ven.client,
