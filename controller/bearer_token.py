@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller.errors import ConfigError
+from controller.secret_file import read_line
 
 LEAST_CHARACTERS = 16
 
@@ -26,11 +27,7 @@ def load_token(file: Path | None, environment: Mapping[str, str], *, key: str, v
     """
     token, where = environment.get(variable), variable
     if file is not None:
-        where = f"{key} {file}"
-        try:
-            token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where}: cannot be read: {error}; correct the path or its rights") from error
+        token, where = read_line(file, key), f"{key} {file}"
     if token is None:
         return None
     if len(token) < LEAST_CHARACTERS or not token.isascii() or not token.isprintable():

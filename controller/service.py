@@ -24,6 +24,7 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.proof import ProofOptions
 from controller.runner import RunnerOptions
+from controller.secret_file import find_secret
 from controller.service_options import Endpoints, ServiceOptions
 from controller.serving import serve
 from controller.settings.file import Settings
@@ -141,11 +142,9 @@ def _canary(settings: Settings) -> CanarySetup:
         return build_canary(settings, {}, None)
     try:
         keys = read_engine_keys(settings.pools, os.environ)
-        token = None if canary.router_token_file is None else canary.router_token_file.read_text("utf-8").strip()
     except SettingsError as error:
         raise ConfigError(str(error)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"quality.canary.router_token_file {canary.router_token_file}: cannot be read") from error
+    token = find_secret(canary.router_token_file, None, os.environ, "quality.canary.router_token_file")
     names = [PoolId(pool.name) for pool in settings.pools]
     return build_canary(settings, {name: keys.headers(name) for name in names}, token)
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.clock import Clock
-from controller.errors import MessageError, SignalError, VtnError
+from controller.errors import ConfigError, MessageError, SignalError, VtnError
 from controller.loopback import is_loopback
 from controller.openadr.answers_read import read_problem, read_token, read_token_url
 from controller.openadr.http import Request, VtnHttp
 from controller.openadr.messages import Token, Version
+from controller.secret_file import find_secret
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +54,13 @@ class Credentials:
         Raises:
             SignalError: the file or the variable does not hold one.
         """
-        if self.secret_file is None:
-            found = os.environ.get(self.secret_env or "", "").strip()
-            place = f"environment variable {self.secret_env}"
-        else:
-            place = str(self.secret_file)
-            try:
-                found = self.secret_file.read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SignalError(place, "the client secret cannot be read") from error
-        if not found:
-            raise SignalError(place, "it holds no client secret")
+        place = f"secret of client {self.client_id}"
+        try:
+            found = find_secret(self.secret_file, self.secret_env, os.environ, "client_secret_file")
+        except ConfigError as error:
+            raise SignalError(place, str(error)) from error
+        if found is None:
+            raise SignalError(place, "there is none; write client_secret_file")
         return found
 
 

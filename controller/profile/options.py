@@ -12,9 +12,9 @@ from controller.errors import ConfigError
 from controller.profile.design import LEAST_OUTPUT_TOKENS, Design
 from controller.profile.measure import Pace
 from controller.profile.steady import MAX_SPREAD_FRAC
+from controller.secret_file import read_line
 
 KEY_VARIABLE = "WATTROUTE_API_KEY"
-MAX_KEY_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +172,7 @@ class ProfileOptions:
             if not key:
                 return None
         else:
-            where, key = f"--api-key-file {self.api_key_file}", self._key_in_file(self.api_key_file)
+            where, key = f"--api-key-file {self.api_key_file}", read_line(self.api_key_file, "--api-key-file")
         if not key or not key.isascii() or any(char.isspace() or not char.isprintable() for char in key):
             raise ConfigError(f"{where}: one key on one line is expected")
         return key
-
-    @staticmethod
-    def _key_in_file(file: Path) -> str:
-        try:
-            return file.read_bytes()[:MAX_KEY_BYTES].decode("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--api-key-file {file}: cannot be read as a key") from error

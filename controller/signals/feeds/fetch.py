@@ -22,9 +22,10 @@ import aiohttp
 from controller.bounded_body import read_body
 from controller.clock import Clock
 from controller.errors import ConfigError, FeedRefused, SignalError
+from controller.secret_file import find_secret
 from controller.signals.feeds.provider import Ask
 from controller.signals.http_client import refuse_redirect, what_failed
-from controller.signals.power.http_access import HttpOptions, read_secret, tls_context
+from controller.signals.power.http_access import HttpOptions, tls_context
 
 MAX_BODY_BYTES = 4 << 20
 """Largest answer that is read: a week of quarter hours in XML has some 150 kB."""
@@ -164,7 +165,7 @@ class HttpWeb:
         if ask.user is None and ask.secret_header is None and ask.secret_param is None:
             return params, headers
         try:
-            secret = self._secret()
+            secret = find_secret(self._options.token_file, self._options.token_env, os.environ, "token_file")
         except ConfigError as error:
             raise SignalError(shown, str(error)) from error
         if secret is None:
@@ -179,17 +180,6 @@ class HttpWeb:
         elif ask.secret_header is not None:
             headers[ask.secret_header] = f"Bearer {secret}" if ask.secret_header == "Authorization" else secret
         return params, headers
-
-    def _secret(self) -> str | None:
-        options = self._options
-        if options.token_file is not None:
-            return read_secret(options.token_file)
-        if options.token_env is None:
-            return None
-        secret = os.environ.get(options.token_env, "").strip()
-        if not secret or not secret.isprintable():
-            raise ConfigError(f"the environment has no {options.token_env}; set it, or write token_file")
-        return secret
 
     def _refused(self, status: int, told: dict[str, str], shown: str) -> FeedRefused:
         where = self._options.token_file or self._options.token_env

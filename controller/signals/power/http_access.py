@@ -15,9 +15,8 @@ import aiohttp
 from aiohttp.client import _RequestContextManager
 
 from controller.errors import ConfigError, SignalError
+from controller.secret_file import read_secret
 from controller.signals.http_client import read
-
-MAX_SECRET_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,28 +132,12 @@ class HttpAccess:
         if file is None:
             return {}
         try:
-            secret = read_secret(file)
+            secret = read_secret(file, "token_file")
         except ConfigError as error:
             raise SignalError(url, str(error)) from error
         if user is None:
             return {"Authorization": f"Bearer {secret}"}
         return {"Authorization": "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()}
-
-
-def read_secret(file: Path) -> str:
-    """The secret in a file, without the white space around it.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds nothing that can stand in a header.
-    """
-    try:
-        with file.open("rb") as opened:
-            secret = opened.read(MAX_SECRET_BYTES + 1).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"token_file {file}: cannot be read: {error}; correct the path or its rights") from error
-    if not secret or len(secret) > MAX_SECRET_BYTES or not secret.isprintable():
-        raise ConfigError(f"token_file {file}: one line with the token is expected")
-    return secret
 
 
 def tls_context(options: HttpOptions) -> ssl.SSLContext | bool:

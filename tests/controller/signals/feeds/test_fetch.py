@@ -65,7 +65,7 @@ async def test_a_token_from_the_environment(monkeypatch):
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         asking = HttpWeb(session, WebOptions(token_env="A_FEED_TOKEN"), Pacer(VirtualClock()))
         stub.set("/x", {"a": 1})
-        with pytest.raises(SignalError, match="the environment has no A_FEED_TOKEN"):
+        with pytest.raises(SignalError, match="the environment has no secret in A_FEED_TOKEN"):
             await asking.get(Ask(f"{stub.url}/x", secret_header="auth-token"))
         monkeypatch.setenv("A_FEED_TOKEN", "from-env")
         assert await asking.get(Ask(f"{stub.url}/x", secret_header="auth-token")) == b'{"a": 1}'
