@@ -156,7 +156,7 @@ async def assemble(
         ramps = await stack.enter_async_context(
             opened_ramps(options.data_dir, site.name, clock, telemetry.registry, lambda: grid.status)
         )
-        metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder)
+        metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder, proof.readings_told_s)
         meter = stack.enter_context(contextlib.closing(MeterDesk(metered, telemetry.registry)))
         tasks = InstanceTasks(
             _drivers(_engine_driver(site, endpoints, options, clock), endpoints, supervisor=session), clock

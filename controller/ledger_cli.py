@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from controller import ledger_command
+from controller import ledger_command, verify_command
 from controller.cli_parts import command_group
 
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration file, whose records are meant.")]
@@ -36,10 +36,13 @@ def verify(
     ] = None,
     state: Annotated[Path | None, typer.Option("--state", help="State file that keeps heads.")] = None,
     key_file: Annotated[Path | None, typer.Option("--key-file", help="Key that sealed the heads.")] = None,
+    meter: Annotated[
+        Path | None, typer.Option("--meter", help="Meter store; it must fit what the evidence tells of its readings.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find any change: 0 whole, 1 changed or cut, 2 wrong use, 3 whole but compared with no head kept elsewhere."""
-    options = ledger_command.VerifyOptions(
+    options = verify_command.VerifyOptions(
         config=config,
         file=file,
         heads=tuple(head or ()),
@@ -47,8 +50,9 @@ def verify(
         state_file=state,
         key_file=key_file,
         as_json=as_json,
+        meter_file=meter,
     )
-    raise typer.Exit(ledger_command.verify(options))
+    raise typer.Exit(verify_command.verify(options))
 
 
 @ledger_app.command("list")

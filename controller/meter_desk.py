@@ -6,10 +6,12 @@ loop never waits for the disk.
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -19,6 +21,8 @@ from controller.model.observation import Observation, Quality, Reading
 from controller.model.programme import Programme
 from controller.ports import Recorder
 from controller.settlement.baseline_profile import Baseline
+from controller.settlement.like_days import calendar_of
+from controller.store import readings
 from controller.store.baselines import MeterBaselines, call_key
 from controller.store.meter import MeterStore
 from controller.store.plain import to_plain
@@ -26,11 +30,16 @@ from controller.store.plain import to_plain
 log = logging.getLogger(__name__)
 
 PREFIX = "wattroute_controller_"
-RECORD_KIND = "baseline"
+RECORD_KIND, DAY_KIND = "baseline", "meter_day"
 MARK_S = 60.0
 """How often the end of an event in force is noted."""
 STANDING_S = 2 * 86_400.0
 """A limit that holds for longer is a standing one: its days are days like others."""
+DAY_S = 86_400.0
+SETTLED_S = 600.0
+"""After midnight (UTC): by then all of a day is written."""
+MAX_DAYS = 31
+"""Most days of which digests are told at a time, where no controller was running."""
 _MAX_FROZEN = 1024
 
 
@@ -71,12 +80,14 @@ class MeterDeskParts:
         baselines: over the same store.
         programmes: terms by name.
         recorder: the ledger.
+        told_until_s: up to where digests of readings were told by a former process; None where none were.
     """
 
     store: MeterStore
     baselines: MeterBaselines
     programmes: Mapping[str, Programme]
     recorder: Recorder
+    told_until_s: float | None = None
 
 
 class MeterDesk:
@@ -90,6 +101,7 @@ class MeterDesk:
         self._marked: dict[str, float] = {}
         self._frozen: dict[str, float] = {}
         self._lost = 0
+        self._told_until_s = parts.told_until_s
 
     def take(self, observation: Observation) -> None:
         """Keep a look.
@@ -128,7 +140,8 @@ class MeterDesk:
         self._marked |= {event.event_id: now_s for event in due}
         own = tuple(event for event in events if not event.is_held_over)
         begun = tuple(span for span in _calls(own) if self._is_due(span, now_s))
-        if due or begun:
+        midnight_s = (now_s - SETTLED_S) // DAY_S * DAY_S
+        if due or begun or self._told_until_s is None or midnight_s > self._told_until_s:
             self._job = self._worker.submit(self._work, due, begun, now_s)
 
     def _is_due(self, span: _Span, now_s: float) -> bool:
@@ -146,6 +159,7 @@ class MeterDesk:
                 made = self._parts.baselines.freeze(span.call, programme, span.start_s, span.end_s, now_s)
                 self._remember(span)
                 self._tell(span, made, now_s)
+            self._tell_days(now_s)
         except StoreError as error:  # tried again at the next look
             log.error("meter store failed", extra={"reason": str(error)})
 
@@ -153,6 +167,34 @@ class MeterDesk:
         if len(self._frozen) >= _MAX_FROZEN:
             self._frozen.pop(next(iter(self._frozen)))
         self._frozen[span.call] = span.end_s
+
+    def _tell_days(self, now_s: float) -> None:
+        """Tell digests of the days that are over since the last ones, so that a later change of them is found."""
+        midnight_s = (now_s - SETTLED_S) // DAY_S * DAY_S
+        if self._told_until_s is None:
+            self._told_until_s = midnight_s - DAY_S
+        from_s = max(self._told_until_s, midnight_s - MAX_DAYS * DAY_S)
+        while from_s < midnight_s:
+            until_s = from_s + DAY_S
+            hours = self._parts.store.digests(from_s, until_s, is_measured_only=True)
+            if any(hours):
+                told = readings.as_told(from_s, until_s, hours, is_measured_only=True)
+                self._parts.recorder.record(DAY_KIND, now_s, told)
+            self._told_until_s = from_s = until_s
+
+    def _made_of(self, span: _Span, made: Baseline) -> list[dict[str, Any]]:
+        """Digests of the readings that a baseline was made of: its days, and the hours before the start."""
+        programme = self._parts.programmes[span.programme]
+        rule, calendar = programme.baseline, calendar_of(programme)
+        days = [calendar.day(datetime.date.fromisoformat(day.date)) for day in made.days if day.is_used]
+        until_s = (span.start_s - 60.0) // 60.0 * 60.0
+        before_s = until_s - max(rule.window_s, rule.adjust_from_s) // 60.0 * 60.0
+        stretches = [*((day.start_s, day.end_s) for day in days), (before_s, until_s)]
+        store = self._parts.store
+        return [
+            readings.as_told(*stretch, store.digests(*stretch, is_measured_only=False), is_measured_only=False)
+            for stretch in stretches
+        ]
 
     def _tell(self, span: _Span, made: Baseline, now_s: float) -> None:
         told = {
@@ -170,7 +212,8 @@ class MeterDesk:
         else:
             log.warning("baseline frozen by another rule than the programme's", extra=told)
             self._metrics.steps_down.labels(span.programme).inc()
-        self._parts.recorder.record(RECORD_KIND, now_s, {**told, "baseline": to_plain(made)})
+        made_of = self._made_of(span, made)
+        self._parts.recorder.record(RECORD_KIND, now_s, {**told, "baseline": to_plain(made), "readings": made_of})
 
 
 def _calls(events: tuple[GridEvent, ...]) -> list[_Span]:

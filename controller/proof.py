@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from controller.clock import Clock
 from controller.evidence.closing import accounted
-from controller.evidence.desk import MAX_WAITING, EvidenceDesk, EvidenceParts
+from controller.evidence.desk import MAX_WAITING, READINGS_KIND, EvidenceDesk, EvidenceParts
 from controller.heads_desk import HeadsDesk, HeadsParts
 from controller.model.fleet import Site
 from controller.model.programme import Programme
@@ -63,6 +63,12 @@ class Proof:
     heads: HeadsDesk
     lost: tuple[tuple[Gauge, PatientLedger], ...]
     waiting: Gauge = field(repr=False)
+
+    @property
+    def readings_told_s(self) -> float | None:
+        """Up to where digests of the meter's readings stand in the evidence; None where there are none."""
+        rows = self.lost[-1][1].records(READINGS_KIND, last=1)
+        return float(rows[0].payload["until_s"]) if rows else None
 
     def take(self, now_s: float, latency: Latency, service: ServiceSource) -> None:
         """Called at each look: remember what was served and how fast, show and tell the heads."""

@@ -33,10 +33,11 @@ from controller.store.plain import to_plain
 log = logging.getLogger(__name__)
 
 CALL_KIND, REFUSED_KIND, BASELINE_KIND, QUALITY_KIND = "call", "call_refused", "baseline", "quality"
+READINGS_KIND = "meter_day"
 SAMPLE_KIND, DECISION_KIND, ACTUATION_KIND = "sample", "decision", "actuation"
 SOFTWARE_KIND, TERMS_KIND, LIMITS_KIND, BEFORE_KIND = "software", "terms", "limits", "before"
 TICK_KIND, SERIES_KIND, SERVICE_KIND, ACCOUNT_KIND = "tick", "series", "service", "account"
-ALWAYS = frozenset((CALL_KIND, REFUSED_KIND, BASELINE_KIND))
+ALWAYS = frozenset((CALL_KIND, REFUSED_KIND, BASELINE_KIND, READINGS_KIND))
 WHILE_NEAR = frozenset((ACTUATION_KIND, QUALITY_KIND))
 MAX_WAITING = 2000
 SERIES_LEN = 30

@@ -17,7 +17,7 @@ from pathlib import Path
 from controller.errors import StoreError
 from controller.model.meter import Mean
 from controller.model.observation import Quality
-from controller.store import meter_file
+from controller.store import meter_file, readings
 from controller.store.meter_file import ImportOutcome, MeterWriter, Retention, Taken
 from controller.store.meter_reader import read_means
 from controller.store.sqlite_file import SharedTables, open_tables
@@ -87,6 +87,16 @@ class MeterStore:
             StoreError: the interval is none, too long for its step, or could not be read.
         """
         return self._tables.ask(lambda db: read_means(db, from_s, until_s, step_s))
+
+    def digests(self, from_s: float, until_s: float, *, is_measured_only: bool) -> tuple[str, ...]:
+        """A digest of each hour of [from_s, until_s), whole minutes; see `controller.store.readings`.
+
+        Raises:
+            StoreError: what was taken could not be written, or the file not be read.
+        """
+        if not self.flush():
+            raise StoreError(f"{self.path}: not all that was taken is written; no digest is told")
+        return self._tables.ask(lambda db: readings.digests(db, from_s, until_s, is_measured_only=is_measured_only))
 
     def span_s(self) -> tuple[float, float] | None:
         """First and last time of which there is a minute; None of an empty store.

@@ -5,12 +5,14 @@ from prometheus_client import CollectorRegistry
 
 from controller.clock import VirtualClock
 from controller.errors import StoreError
-from controller.meter_desk import MARK_S, RECORD_KIND, MeterDesk, MeterDeskParts
+from controller.meter_desk import DAY_KIND, DAY_S, MARK_S, RECORD_KIND, SETTLED_S, MeterDesk, MeterDeskParts
 from controller.model.grid import FOREVER_S, GridEvent
 from controller.model.observation import Missing, Quality
 from controller.model.programme import BaselineMethod, BaselineRule, Programme
 from controller.store.baselines import MeterBaselines
 from controller.store.meter import MeterStore
+from controller.store.readings import check_readings
+from controller.store.readings import told as readings_told
 from tests.fakes.controller_parts import observation, reading
 from tests.fakes.metered import T0
 
@@ -31,11 +33,11 @@ class Book:
 class Bench:
     """A desk that is shown one look after the other."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, told_until_s=None):
         self.clock, self.book, self.registry = VirtualClock(T0), Book(), CollectorRegistry()
         self.store = MeterStore(folder / "m.sqlite")
         self.baselines = MeterBaselines(self.store)
-        parts = MeterDeskParts(self.store, self.baselines, PROGRAMMES, self.book)
+        parts = MeterDeskParts(self.store, self.baselines, PROGRAMMES, self.book, told_until_s)
         self.desk = MeterDesk(parts, self.registry)
 
     def look(self, power_w=1000.0, *events, step_s=1.0):
@@ -147,3 +149,30 @@ def test_what_could_not_be_written_in_time_is_counted(bench):
     bench.store.dropped = 5
     bench.look()
     assert bench.metric("meter_looks_lost_total") == 5
+
+
+def test_digests_of_each_day_are_told_once_it_is_over_and_of_what_a_baseline_was_made_of(bench):
+    for _ in range(10):
+        bench.look(1000.0, step_s=60.0)
+    assert not [kind for kind, *_ in bench.book.records if kind == DAY_KIND]
+    begun = bench.clock.wall_s()
+    bench.look(1000.0, GridEvent("a", 500.0, begun, begun + 600.0, begun, programme="operator", source="x"))
+    (frozen,) = [payload for kind, _, payload in bench.book.records if kind == RECORD_KIND]
+    (before,) = frozen["readings"]
+    assert before["until_s"] <= begun - 60.0
+    assert any(before["hours"])
+    bench.clock.advance(DAY_S + SETTLED_S)
+    bench.look(step_s=60.0)
+    bench.look()
+    (told,) = [payload for kind, _, payload in bench.book.records if kind == DAY_KIND]
+    assert told["until_s"] - told["from_s"] == DAY_S
+    assert told["from_s"] <= begun < told["until_s"]
+    assert check_readings(bench.store.path, [readings_told(1, told), readings_told(2, before)], 430.0).hours > 24
+
+
+def test_days_that_a_former_process_has_told_are_not_told_again(tmp_path):
+    midnight_s = T0 // DAY_S * DAY_S
+    bench = Bench(tmp_path, told_until_s=midnight_s)
+    bench.look()
+    bench.close()
+    assert bench.book.records == []
