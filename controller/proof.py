@@ -96,9 +96,13 @@ def opened_proof(
         StoreError: a file cannot be opened.
     """
     with contextlib.ExitStack() as stack:
-        ledger = stack.enter_context(contextlib.closing(Ledger(folder / LEDGER_NAME, keep_records=keep_records)))
+        ledger = stack.enter_context(
+            contextlib.closing(Ledger(folder / LEDGER_NAME, keep_records=keep_records, key=options.key))
+        )
         retention = Retention(days=options.keep_days, size_bytes=options.keep_bytes)
-        file = stack.enter_context(contextlib.closing(Ledger(folder / EVIDENCE_NAME, retention=retention)))
+        file = stack.enter_context(
+            contextlib.closing(Ledger(folder / EVIDENCE_NAME, retention=retention, key=options.key))
+        )
         rolling, evidence = PatientLedger(ledger), PatientLedger(file, max_waiting=MAX_WAITING)
         heads = HeadsDesk(
             HeadsParts({LEDGER_NAME: ledger, EVIDENCE_NAME: file}, options.key, options.witness_file), registry

@@ -18,6 +18,7 @@ from controller.store import witness
 from controller.store.extract import check_extract, is_extract
 from controller.store.ledger_check import Checked, check_file
 from controller.store.meter import FILE_NAME as METER_NAME
+from controller.store.retention_check import Trim
 from controller.store.witness import Witness
 
 WHOLE, BROKEN, COMPARED_WITH_NONE = 0, 1, 3
@@ -160,6 +161,7 @@ def _plain(checked: Checked) -> dict[str, object]:
     return {
         "rows": head.checked,
         "trimmed": head.trimmed,
+        "retention": _retention(checked.retention),
         "head": f"{head.sequence}:{head.hash}",
         "first": utc(checked.first_time_s),
         "last": utc(checked.last_time_s),
@@ -171,6 +173,10 @@ def _plain(checked: Checked) -> dict[str, object]:
     }
 
 
+def _retention(trim: Trim | None) -> str | None:
+    return None if trim is None else f"row {trim.row}, {utc(trim.time_s)}: {trim.reason}"
+
+
 def _told(result: dict[str, object]) -> Iterable[str]:
     if not result["verified"]:
         yield f"DOES NOT VERIFY  {result['reason']}"
@@ -180,6 +186,8 @@ def _told(result: dict[str, object]) -> Iterable[str]:
         yield f"verified  {result['file']}: {result['hours']} hours of readings fit what the evidence tells{gone}"
         return
     removed = f", rows up to {result['trimmed']} removed by retention" if result["trimmed"] else ""
+    if result["retention"] and result["trimmed"]:
+        removed += f" ({result['retention']})"
     yield f"verified  {result['file']}: {result['rows']} rows, {result['first']} to {result['last']}{removed}"
     yield f"  head {result['head']}"
     compared = result["compared"]

@@ -96,12 +96,16 @@ class Checker:
         sequence: of the row before the first.
         previous_hash: of that row.
         file_format: by which rows were chained.
+
+    Attributes:
+        trims: records of retention that were taken.
     """
 
     def __init__(self, sequence: int, previous_hash: str, file_format: int = FORMAT) -> None:
         self._format = file_format
         self._trimmed = (sequence, previous_hash)
         self._told: int | None = None
+        self.trims: list[Row] = []
         self.sequence, self.hash, self.checked = sequence, previous_hash, 0
 
     def take(self, row: Row) -> None:
@@ -117,6 +121,7 @@ class Checker:
             raise StoreError(BROKEN.format(sequence=row.sequence, kind=row.kind))
         if row.kind == TRIM_KIND:
             self._told = _up_to(row.payload)
+            self.trims.append(row)
         self.sequence, self.hash, self.checked = row.sequence, row.hash, self.checked + 1
 
     def head(self) -> Head:

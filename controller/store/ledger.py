@@ -19,6 +19,7 @@ from typing import IO, Any, Protocol
 from controller.errors import StoreError
 from controller.store.chain import FORMAT, FORMATS, GENESIS, TRIM_KIND, Head, chain
 from controller.store.ledger_check import Verdict, check, head_of, verify_file
+from controller.store.retention_check import payload_of
 from controller.store.sqlite_file import transaction
 
 __all__ = ["Head", "Journal", "Ledger", "Record", "Retention", "chain", "verify_file"]
@@ -83,14 +84,21 @@ class Journal(Protocol):
 class Ledger:
     """Opens or creates a ledger for writing; a `Recorder`, safe to call from several threads."""
 
-    def __init__(self, path: Path, *, keep_records: int | None = None, retention: Retention | None = None) -> None:
-        """Open the file.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_records: int | None = None,
+        retention: Retention | None = None,
+        key: bytes | None = None,
+    ) -> None:
+        """Open the file; a key seals what is told of retention.
 
         Raises:
             StoreError: it cannot be opened, is not a ledger, or another process writes it.
         """
         self.path = path
-        self._retention = retention or Retention(records=keep_records)
+        self._retention, self._key = retention or Retention(records=keep_records), key
         self._guard = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,34 +182,35 @@ class Ledger:
 
     def _trim(self, now_s: float) -> None:
         """Remove the rows beyond what is kept, and tell so in a row, both or neither."""
-        up_to, reason = self._beyond(now_s)
+        up_to, rule = self._beyond(now_s)
         row = self._db.execute("SELECT hash FROM records WHERE sequence = ?", (up_to,)).fetchone()
         if row is None:
             return
         with transaction(self._db):
-            last = self._append(TRIM_KIND, now_s, canonical({"up_to": up_to, "hash": row[0], "reason": reason}, ""))
+            told = payload_of(self.path.name, up_to, row[0], rule, self._key)
+            last = self._append(TRIM_KIND, now_s, canonical(told, ""))
             self._db.execute("UPDATE trimmed SET sequence = ?, hash = ?", (up_to, row[0]))
             self._db.execute("DELETE FROM records WHERE sequence <= ?", (up_to,))
         self._last = last
 
-    def _beyond(self, now_s: float) -> tuple[int, str]:
-        """The last row that is not to be kept, and why; 0 where all are."""
+    def _beyond(self, now_s: float) -> tuple[int, tuple[str, float]]:
+        """The last row that is not to be kept, and by which rule; 0 where all are."""
         kept, oldest = self._retention, 0
-        reasons = [(0, "")]
+        reasons: list[tuple[int, tuple[str, float]]] = [(0, ("", 0.0))]
         if kept.records is not None:
-            reasons.append((self._last[0] - kept.records, f"the newest {kept.records} rows are kept"))
+            reasons.append((self._last[0] - kept.records, ("records", float(kept.records))))
         if kept.days is not None:
             rows = self._db.execute("SELECT sequence, time_s FROM records ORDER BY sequence LIMIT ?", (_SCAN_ROWS,))
             for sequence, time_s in rows:
                 if time_s >= now_s - kept.days * 86_400.0:
                     break
                 oldest = sequence
-            reasons.append((oldest, f"rows are kept for {kept.days:g} days"))
+            reasons.append((oldest, ("days", kept.days)))
         if kept.size_bytes is not None and (size_bytes := _size_bytes(self._db)) > kept.size_bytes:
             (first,) = self._db.execute("SELECT MIN(sequence) FROM records").fetchone()
             share_frac = min(0.9, 1.0 - kept.size_bytes / size_bytes + _SPARE_FRAC)
             share = int((self._last[0] - first) * share_frac)
-            reasons.append((first + share, f"the file is larger than {kept.size_bytes} bytes"))
+            reasons.append((first + share, ("size_bytes", float(kept.size_bytes))))
         return max(reasons)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from controller.errors import StoreError
 from controller.store.chain import FORMATS, Checker, Head, Row
+from controller.store.retention_check import Trim, check_trims
 from controller.store.witness import Witness, is_sealed
 
 _ROWS = "SELECT sequence, time_s, kind, payload, hash FROM records"
@@ -39,6 +40,7 @@ class Checked:
         compared: heads kept elsewhere that it fits.
         gone: heads whose rows retention has removed since.
         first_time_s, last_time_s: of its rows; None without any.
+        retention: the last record of it; None without one.
     """
 
     head: Head
@@ -46,6 +48,7 @@ class Checked:
     gone: tuple[Witness, ...] = ()
     first_time_s: float | None = None
     last_time_s: float | None = None
+    retention: Trim | None = None
 
 
 def verify_file(path: Path, witnesses: Sequence[Witness] = (), *, key: bytes | None = None) -> Head:
@@ -182,12 +185,12 @@ def check(
                 f"{witness.told_by}: the head {witness.sequence} of {witness.ledger} is not sealed by the key"
             )
     try:
-        return _checked(db, witnesses)
+        return _checked(db, witnesses, key)
     except (StoreError, sqlite3.Error, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: {error}") from error
 
 
-def _checked(db: sqlite3.Connection, witnesses: Sequence[Witness]) -> Checked:
+def _checked(db: sqlite3.Connection, witnesses: Sequence[Witness], key: bytes | None) -> Checked:
     began = _began(db)
     checker = Checker(*began, format_of(db))
     at: dict[int, list[Witness]] = {}
@@ -206,8 +209,9 @@ def _checked(db: sqlite3.Connection, witnesses: Sequence[Witness]) -> Checked:
             raise StoreError(
                 f"ends at row {head.sequence}, but {witness.told_by} knows {witness.sequence}: {_TAIL_HINT}"
             )
+    retention = check_trims(checker.trims, witnesses, key)
     _compare_index(db)
-    return Checked(head, tuple(fits), tuple(left), first_s, last_s)
+    return Checked(head, tuple(fits), tuple(left), first_s, last_s, retention)
 
 
 def _began(db: sqlite3.Connection) -> tuple[int, str]:
