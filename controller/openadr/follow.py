@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000
 """Events that are remembered; more are refused."""
+MAX_NAMELESS = 256
 
 
 class Calls(Protocol):
@@ -59,6 +60,7 @@ class EventDesk:
         self._draws = draws
         self._followed: dict[str, Followed] = {}
         self._gone: dict[str, float] = {}
+        self._nameless: set[bytes] = set()
         self.version = 0
         self.refused = 0
         self.ignored: Counter[str] = Counter()
@@ -80,13 +82,13 @@ class EventDesk:
         Returns:
             Its id; None where even that cannot be read, so that nobody knows what else the VTN lists.
         """
+        digest = hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).digest()
         try:
             event_id = Fields.of(content, "event").object_id("id")
         except MessageError as error:
-            self._refuse(None, str(error))
+            self._refuse_nameless(digest, str(error))
             return None
         known = self._followed.get(event_id)
-        digest = hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).digest()
         if known is not None and known.digest == digest and known.is_done and not moves_on(known, now_s):
             return event_id
         if known is None and len(self._followed) >= MAX_EVENTS:
@@ -230,6 +232,15 @@ class EventDesk:
                 is_done = False
                 log.error("call not cancelled", extra={"call_id": call_id, "reason": str(error)})
         return is_done
+
+    def _refuse_nameless(self, digest: bytes, reason: str) -> None:
+        """Tell once of what has no id by which it could be remembered."""
+        if digest in self._nameless:
+            return
+        if len(self._nameless) >= MAX_NAMELESS:
+            self._nameless.clear()
+        self._nameless.add(digest)
+        self._refuse(None, reason)
 
     def _refuse(self, event_id: str | None, reason: str) -> None:
         self.refused += 1

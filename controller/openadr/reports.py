@@ -115,7 +115,7 @@ def state_report(
         program_id=event.program_id,
         client_name=reporting.client_name,
         name="OPERATING_STATE-now",
-        resource=resource_of(ReportDescriptor("OPERATING_STATE", aggregate=True), reporting),
+        resource=resource_of(ReportDescriptor("OPERATING_STATE"), reporting),
         descriptors=(ReportPayloadDescriptor("OPERATING_STATE"), ReportPayloadDescriptor("DATA_QUALITY")),
         intervals=(_interval("OPERATING_STATE", stretch, state),),
     )

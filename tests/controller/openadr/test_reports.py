@@ -125,3 +125,9 @@ def test_the_qualities_of_a_report_are_counted_by_value() -> None:
     asks = Event("e1", "p1", report_descriptors=(ReportDescriptor("USAGE"),))
     inputs = replace(INPUTS, power=metered(40e3, None))
     assert qualities(report(asks, 0, DUE, inputs, WHO)) == ("OK", "MISSING")
+
+
+def test_the_state_of_one_load_bears_its_name() -> None:
+    assert state_report(Event("e1", "p1"), INPUTS, WHO, 300.0).resource == "hall-a"
+    several = replace(WHO, resources=("hall-a", "hall-b"))
+    assert state_report(Event("e1", "p1"), INPUTS, several, 300.0).resource == AGGREGATED

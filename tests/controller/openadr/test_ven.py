@@ -219,6 +219,9 @@ async def test_an_event_without_an_id_leaves_all_others_as_they_are(tmp_path):
         await site.poll(30)
         assert site.live() == {gone, kept}
         assert site.metric("failures_in_a_row") == 1
+        await site.poll(30)
+        assert site.metric("failures_in_a_row") == 2
+        assert site.metric("refused_events_total") == 1, "it is told once"
 
 
 async def test_what_a_vtn_deleted_while_nobody_listened_is_over(tmp_path):
