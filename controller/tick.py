@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from controller.lifecycle.capability import Facts, facts_of
 from controller.lifecycle.diagnostics import Diagnostics
+from controller.lifecycle.exchange import coming_up_w, with_room_for
 from controller.lifecycle.explain import Outcome, diagnose
 from controller.lifecycle.foresee import foresee
 from controller.lifecycle.knowledge import Known, account, find_out
@@ -99,11 +100,13 @@ def decide(
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
     rising_w = coming_w(site, views, targets)
+    serving = _serving(site, views)
+    reserved_w = steered.lacking_w + coming_up_w(site, views, learnt.doubts_w) if acts else 0.0
 
     def now_of(data: ProblemData) -> ProblemData:
-        return departing_higher(granted(known.presently(data), memory.plan, step), -rising_w)
+        present = departing_higher(granted(known.presently(data), memory.plan, step), -rising_w)
+        return with_room_for(present, reserved_w, serving)
 
-    serving = _serving(site, views)
     answer = answered(
         Asked(now_of(known.data), known.limits.order_at(known.now_s) is Precedence.CONTRACT),
         None if known.firm is None else now_of(known.firm),
@@ -170,7 +173,7 @@ def _plan(
     planned = replace(
         memory,
         plan=made.plan,
-        foreseen=foresee(made.plan, answer.data),
+        foreseen=foresee(made.plan, answer.data, [cls.priority for cls in site.classes]),
         planned_at_s=known.now_s,
         events_key=events,
         fleet_key=fleet,

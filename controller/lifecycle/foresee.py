@@ -11,21 +11,49 @@ from controller.optimizer.outcome import rates_of
 from controller.optimizer.promises import over_limit_w, over_quality, unserved
 
 
-def foresee(plan: Plan, data: ProblemData) -> tuple[Foreseen, ...]:
+def foresee(plan: Plan, data: ProblemData, priorities: Sequence[int]) -> tuple[Foreseen, ...]:
     """Promises to the classes, and limits, that the plan does not keep in its intervals under a limit.
 
     Args:
         plan: over the horizon, or the first intervals of it.
         data: the problem that it answers.
+        priorities: [r], as the routers have them: where one class is not served, those of its priority that use its
+            pools wait as well, whatever the plan has for them.
     """
     rates, found = rates_of(plan), []
+    lacks = shared(data, [unserved(data, rates, r) for r in range(len(data.classes))], priorities)
     for r, cls in enumerate(data.classes):
-        found.append(_broken(plan, "serve", cls.class_id, unserved(data, rates, r), "tokens/s"))
+        found.append(_broken(plan, "serve", cls.class_id, lacks[r], "tokens/s"))
         found.append(_broken(plan, "quality", cls.class_id, over_quality(data, rates, r), "loss·tokens/s"))
     for site, planned in zip(data.sites, plan.sites, strict=True):
         over_w = [over_limit_w(site, drawn_w, t) for t, drawn_w in enumerate(planned.import_w)]
         found.append(_broken(plan, "limit", site.site_id, over_w, "W"))
     return tuple(each for each in found if each is not None)
+
+
+def shared(
+    data: ProblemData, lacks: Sequence[Sequence[float]], priorities: Sequence[int]
+) -> tuple[tuple[float, ...], ...]:
+    """What of each class waits, [r][t] tokens/s: what the plan leaves undone, by demand over the classes that compete.
+
+    Args:
+        data: the problem.
+        lacks: [r][t], what the plan leaves undone.
+        priorities: [r], of the classes.
+    """
+    classes = range(len(data.classes))
+    out = [[0.0] * len(each) for each in lacks]
+    for r, lack in enumerate(lacks):
+        rivals = [q for q in classes if q == r or (priorities[q] == priorities[r] and _meet(data, q, r))]
+        for t, amount in enumerate(lack):
+            asked = [data.classes[q].demand_tokens_per_s[t] for q in rivals]
+            for q, demand in zip(rivals, asked, strict=True):
+                out[q][t] += amount * demand / sum(asked) if amount > 0 else 0.0
+    return tuple(tuple(each) for each in out)
+
+
+def _meet(data: ProblemData, q: int, r: int) -> bool:
+    return any(one and other for one, other in zip(data.allowed[q], data.allowed[r], strict=True))
 
 
 def _broken(plan: Plan, promise: str, subject: str, amounts: Sequence[float], unit: str) -> Foreseen | None:

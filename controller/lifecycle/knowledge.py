@@ -11,6 +11,7 @@ from controller.forecast.signals import SignalForecast, forecast
 from controller.forecast.state import ForecastState, learn_all
 from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
+from controller.lifecycle.exchange import exchange_of
 from controller.lifecycle.limits import Limits, follow, owed_w
 from controller.lifecycle.memory import Memory, TokenCount
 from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
@@ -175,6 +176,14 @@ def find_out(
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
     margin_frac = widened_frac(policy, policy.margin_of(measured.margin_rung), doubted_w, limit_w or charged_w)
     inputs = Inputs(
+        exchange=exchange_of(
+            site,
+            policy,
+            memory.plan,
+            now_s,
+            most_w=None if limit_w is None else limit_w * (1.0 - margin_frac),
+            drawn_w=max(charged_w, measured.value_w or 0.0),
+        ),
         now_s=now_s,
         views=views,
         demand=demand,

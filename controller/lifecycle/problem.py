@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from controller.forecast.demand import Demand
+from controller.lifecycle.exchange import NO_EXCHANGE, Exchange, exchange_usd
 from controller.lifecycle.limits import Limits, Return
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.policy import TickPolicy
@@ -39,6 +40,7 @@ class Inputs:
         over_limit: whether more is drawn than the limit in force allows.
         returns: from events that are over.
         owed_w: by how much less must be drawn now to make good what a settlement interval has had too much.
+        exchange: what it takes to exchange instances.
     """
 
     now_s: float
@@ -55,6 +57,7 @@ class Inputs:
     over_limit: bool = False
     returns: tuple[Return, ...] = ()
     owed_w: float = 0.0
+    exchange: Exchange = NO_EXCHANGE
 
     def limits(self, site: Site, policy: TickPolicy) -> Limits:
         """All limits that are known."""
@@ -82,12 +85,14 @@ def _problem(site: Site, policy: TickPolicy, first: Precedence, inputs: Inputs, 
     policy = replace(policy, precedence=first)
     called = tuple(limit is not None for limit in planned_limits_w(None, inputs.events, horizon))
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in inputs.demand)
-    pools = tuple(_pool(pool, k, inputs, horizon) for k, pool in enumerate(site.pools))
     dispatchable = power_map([Variant.of(pool) for pool in site.pools], site.classes, lengths)
     curves = [pool.curves for pool in site.pools]
     shares = largest_shares(curves, site.classes, lengths, dispatchable.batches, policy.utilisation_frac)
     allowed = tuple(allowed_pools(site, cls, dispatchable.batches[r], shares[r]) for r, cls in enumerate(site.classes))
     prices = promise_prices(site, policy, Costs(_dearest_usd_per_j(policy, inputs), lengths, inputs.ramps))
+    capacities = [max(1.0 / busy for busy in column) for column in zip(*dispatchable.busy_s_per_token, strict=True)]
+    moves_usd = exchange_usd(site, inputs.exchange, prices.serve, capacities)
+    pools = tuple(_pool(pool, k, inputs, horizon, moves_usd[k]) for k, pool in enumerate(site.pools))
     asked = [max(demand.planned(horizon.steps)) > 0 for demand in inputs.demand]
     counts = [[may and asks for may in row] for row, asks in zip(allowed, asked, strict=True)]
     return ProblemData(
@@ -186,7 +191,7 @@ def remaining_s(view: View, now_s: float, retry_s: float) -> float:
     return math.inf if waited_s > 2 * latency_s + retry_s else max(0.0, latency_s - waited_s)
 
 
-def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon) -> PoolData:
+def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, move_usd: float) -> PoolData:
     now_s = inputs.now_s
     freed_s = now_s if inputs.over_limit else released_s(inputs.events, now_s, horizon.start_of(horizon.steps))
     views = [view for view in inputs.views if view.pool_index == k]
@@ -221,9 +226,9 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon) -> PoolData:
         sleeping_w=pool.curves.sleeping_w,
         off_w=pool.curves.off_w,
         quality_loss_frac=pool.quality_loss_frac,
-        wake_s=pool.curves.wake_s,
+        wake_s=pool.curves.wake_s + inputs.exchange.waits_s,
         start_s=pool.curves.start_s,
-        start_usd=pool.start_usd,
+        start_usd=pool.start_usd + move_usd,
         min_up_steps=max(1, math.ceil(pool.min_up_s / horizon.dt_s)),
     )
 

@@ -70,11 +70,16 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Steered:
-    """Instances with their new intents, commands to give now, and what has been set going, for the operator."""
+    """Instances with their new intents, commands to give now, and what has been set going, for the operator.
+
+    Attributes:
+        lacking_w: power for want of which an instance stays down although none is to go; 0 where none does.
+    """
 
     views: tuple[View, ...]
     commands: tuple[InstanceCommand, ...]
     wanted: tuple[InstanceCommand, ...]
+    lacking_w: float = 0.0
 
 
 def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> Steered:
@@ -90,7 +95,7 @@ def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> St
     for k in sorted(pools, key=work.power_of, reverse=True):
         work.lower_pool(k, targets)
         work.stop_sleepers(k, targets)
-    return Steered(tuple(work.views), tuple(work.commands), tuple(work.wanted))
+    return Steered(tuple(work.views), tuple(work.commands), tuple(work.wanted), work.lacking_w)
 
 
 class _Work:
@@ -102,6 +107,7 @@ class _Work:
         self.headroom_w = situation.headroom_w
         # Nothing can come before something has gone: whoever is to go does not wait for whoever replaces it.
         self.lacks_headroom = False
+        self.lacking_w = 0.0
         self.commands: list[InstanceCommand] = []
         self.wanted: list[InstanceCommand] = []
 
@@ -191,6 +197,7 @@ class _Work:
                     return
                 if not (self.take_headroom(index) or self.replaces_last(k, targets)):
                     self.lacks_headroom = True
+                    self.lacking_w = 0.0 if self.anyone_goes(targets) else self.added_w(index)
                     break
                 self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
                 reason = f"the plan wants {target} serving"
@@ -198,20 +205,25 @@ class _Work:
                 self.want(verb, index, reason)
 
     def take_headroom(self, index: int) -> bool:
-        """Whether an instance may be added under the limit; if so its power is taken from what is left.
-
-        It counts at the upper end of the doubt of its curves.
-        """
+        """Whether an instance may be added under the limit; if so its power is taken from what is left."""
         if self.headroom_w is None:
             return True
-        view = self.views[index]
-        resting_w = view.pool.curves.sleeping_w if view.state is InstanceState.SLEEPING else view.pool.curves.off_w
-        doubt_w = self.at.doubts_w[view.pool_index] if self.at.doubts_w else 0.0
-        added_w = self.at.pue * (view.pool.curves.p0_w + doubt_w - resting_w)
+        added_w = self.added_w(index)
         if added_w > self.headroom_w:
             return False
         self.headroom_w -= added_w
         return True
+
+    def added_w(self, index: int) -> float:
+        """Power at the meter by which an instance draws more when it serves, at the upper end of its curves' doubt."""
+        view = self.views[index]
+        resting_w = view.pool.curves.sleeping_w if view.state is InstanceState.SLEEPING else view.pool.curves.off_w
+        doubt_w = self.at.doubts_w[view.pool_index] if self.at.doubts_w else 0.0
+        return self.at.pue * (view.pool.curves.p0_w + doubt_w - resting_w)
+
+    def anyone_goes(self, targets: Targets) -> bool:
+        """Whether some instance is to go, or is going."""
+        return any(self.of(k, Phase.DRAIN) or self.count_on(k) > on for k, on in enumerate(targets.on))
 
     def replaces_last(self, k: int, targets: Targets) -> bool:
         """Whether pool k must come up before a class's last pool may go, so that its requests have somewhere to go.

@@ -44,6 +44,7 @@ class EventFigures:
         over_frac: mean of what is above the limit, as a share of it.
         tracking_frac: mean distance from the limit, as a share of it, over the intervals in which work waited for
             power; None where there was none.
+        control_frac: mean distance from the draw that was set, as a share of the limit, over all intervals.
         performance_min, performance_mean: delivered over committed, of the settlement intervals; None where the limit
             was not below the baseline.
         below_commitment: settlement intervals with less than 1.
@@ -85,6 +86,7 @@ class EventFigures:
     instants_over: int
     over_frac: float
     tracking_frac: float | None
+    control_frac: float
     performance_min: float | None
     performance_mean: float | None
     below_commitment: int
@@ -134,6 +136,7 @@ class _Delivery:
     limits_w: np.ndarray
     lengths_s: np.ndarray
     waits: np.ndarray
+    set_w: np.ndarray
     instants: int
     instants_over: int
 
@@ -183,6 +186,7 @@ def figures_of(run: Run, settlement_interval_s: float) -> EventFigures:
         instants_over=delivery.instants_over,
         over_frac=float((over_w / delivery.limits_w).mean()),
         tracking_frac=float(tracked.mean()) if len(tracked) else None,
+        control_frac=float((np.abs(delivery.means_w - delivery.set_w) / delivery.limits_w).mean()),
         performance_min=float(performance.min()) if len(performance) else None,
         performance_mean=float(performance.mean()) if len(performance) else None,
         below_commitment=int((performance < 1.0 - _KEPT_FRAC).sum()),
@@ -221,8 +225,9 @@ def _baseline_w(run: Run) -> float:
 
 def _delivery(run: Run, interval_s: float, baseline_w: float) -> _Delivery:
     case, times_s, power_w = run.part.case, run.part.case.times_s, run.played.power_w
-    means, limits, lengths, waits = [], [], [], []
+    means, limits, lengths, waits, sets = [], [], [], [], []
     instants, instants_over = 0, 0
+    set_w = _set_w(run)
     for event in run.events:
         within = (times_s >= event.start_s) & (times_s < event.end_s)
         samples = tuple(zip(times_s[within].tolist(), power_w[within].tolist(), strict=True))
@@ -233,12 +238,30 @@ def _delivery(run: Run, interval_s: float, baseline_w: float) -> _Delivery:
             limits.append(event.limit_w)
             lengths.append(interval.end_s - interval.start_s)
             waits.append(_waits(run, interval.start_s, interval.end_s))
+            sets.append(set_w[(times_s >= interval.start_s) & (times_s < interval.end_s)].mean())
         after = within & (times_s >= event.start_s + event.ramp_s)
         instants += int(after.sum())
         instants_over += int((power_w[after] > event.limit_w * (1.0 + _KEPT_FRAC)).sum())
     if not means:
         raise ValueError(f"event {run.part.number}: no settlement interval; lengthen it beyond {case.tick_s:g} s")
-    return _Delivery(np.array(means), np.array(limits), np.array(lengths), np.array(waits), instants, instants_over)
+    return _Delivery(
+        np.array(means),
+        np.array(limits),
+        np.array(lengths),
+        np.array(waits),
+        np.array(sets),
+        instants,
+        instants_over,
+    )
+
+
+def _set_w(run: Run) -> np.ndarray:
+    """Draw that the table in force was made for, (intervals,); what was drawn where nothing was decided yet."""
+    out = run.played.power_w.copy()
+    for at_s, record in run.records:
+        if record.set_w is not None:
+            out[run.part.case.times_s >= at_s] = record.set_w
+    return out
 
 
 def _waits(run: Run, from_s: float, until_s: float) -> bool:

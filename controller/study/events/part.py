@@ -10,7 +10,7 @@ import numpy as np
 
 from controller.model.programme import Programme
 from controller.study.events.calls import Wanted, draw_call, programme_of
-from controller.study.events.fleets import FLEX, UTILISATION_FRAC, draw_fleet
+from controller.study.events.fleets import FLEX, PRIORITIES, UTILISATION_FRAC, draw_fleet
 from controller.study.events.floor import Floor, floor_of
 from controller.study.events.settings import EventsStudySettings
 from controller.study.events.traces import Recorded
@@ -88,7 +88,7 @@ def make_part(settings: EventsStudySettings, number: int, recorded: tuple[Record
     ticks = math.ceil((before_s + wanted.length_s + settings.after_s) / tick_s)
     fleet = draw_fleet(rng, recorded, settings.pools, ticks * tick_s / _HOUR_S, tick_s)
     case = make_site(fleet.settings)
-    ranked = tuple(dataclasses.replace(cls, priority=-int(cls.class_id == FLEX)) for cls in case.site.classes)
+    ranked = tuple(dataclasses.replace(cls, priority=PRIORITIES.get(cls.class_id, 0)) for cls in case.site.classes)
     above = frozenset(cls.class_id for cls in ranked if not cls.may_wait)
     case = dataclasses.replace(case, site=dataclasses.replace(case.site, classes=ranked), impatient=above)
     asked = np.stack([wish.asked_per_s(ticks, tick_s) for wish in fleet.wishes], axis=1)

@@ -20,6 +20,7 @@ class Group:
         worst_over_frac: highest over its limit.
         instants_over_frac: share of the ticks after the ramp that are above the limit.
         tracking_frac: mean over the events in which work waited, None without any.
+        control_frac: mean over the events.
         over_frac: mean of what is above the limit.
         performance_min, performance_mean: of settlement intervals, of events' means; None without any.
         below_commitment, events_below: settlement intervals with less than was committed; events with at least one.
@@ -44,6 +45,7 @@ class Group:
     worst_over_frac: float
     instants_over_frac: float
     tracking_frac: float | None
+    control_frac: float
     over_frac: float
     performance_min: float | None
     performance_mean: float | None
@@ -113,6 +115,7 @@ def _group(name: str, events: tuple[EventFigures, ...]) -> Group:
         worst_over_frac=max(each.worst_over_frac for each in events),
         instants_over_frac=sum(each.instants_over for each in events) / max(1, sum(each.instants for each in events)),
         tracking_frac=float(np.mean(tracked)) if tracked else None,
+        control_frac=float(np.mean([each.control_frac for each in events])),
         over_frac=float(np.mean([each.over_frac for each in events])),
         performance_min=min(lowest, default=None),
         performance_mean=float(np.mean(means)) if means else None,

@@ -47,7 +47,8 @@ class TickRecord:
         planned_by: how the plan made at this tick came about, None where none was made.
         solve_s: time its search took, None where none was made.
         broken: promises that the dispatch does not keep.
-        foreseen: those that the plan in force does not, as ``promise:subject``.
+        foreseen: those that are told to be broken under a limit, as ``promise:subject``.
+        set_w: power at the meter that the dispatch comes to; None without one.
     """
 
     pools: tuple[PoolState, ...]
@@ -57,6 +58,7 @@ class TickRecord:
     solve_s: float | None
     broken: frozenset[str]
     foreseen: frozenset[str] = frozenset()
+    set_w: float | None = None
 
 
 class Watcher(Protocol):
@@ -221,5 +223,6 @@ def _record(decision: tick.Decision, pool_of: Mapping[InstanceId, int]) -> TickR
         planned_by=None if made is None else made.origin,
         solve_s=None if made is None else made.solve_s,
         broken=frozenset(slack.promise for slack in seen.slack),
-        foreseen=frozenset() if plan is None else frozenset(f"{each.promise}:{each.subject}" for each in plan.slack),
+        foreseen=frozenset(f"{each.promise}:{each.subject}" for each in decision.memory.foreseen),
+        set_w=None if decision.dispatch is None else decision.dispatch.import_w[0],
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.lifecycle.foresee import foresee
+from controller.lifecycle.foresee import foresee, shared
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from tests.fakes.problems import at_site, problem
 
@@ -14,7 +14,7 @@ PLANNER = CvxpyPlanner(lambda: 0.0)
 def told(limits_w, **changes):
     data = at_site(replace(problem(), **changes), limit_w=limits_w)
     plan = PLANNER.plan(data, time_limit_s=5.0)
-    return {(each.promise, each.subject): each for each in foresee(plan, data)}, data, plan
+    return {(each.promise, each.subject): each for each in foresee(plan, data, [0] * len(data.classes))}, data, plan
 
 
 def test_a_limit_to_come_that_leaves_too_little_is_told_with_when_and_how_much():
@@ -34,3 +34,34 @@ def test_where_classes_come_first_it_is_the_limit_that_will_be_broken():
 def test_a_plan_that_keeps_everything_foresees_nothing():
     assert told((None, 9000.0, 9000.0))[0] == {}
     assert told((None,) * 3)[0] == {}
+
+
+def twice(problem):
+    """The problem with a second class like its first."""
+    [cls] = problem.classes
+    return replace(
+        problem,
+        classes=(cls, replace(cls, class_id="premium")),
+        allowed=problem.allowed * 2,
+        busy_s_per_token=problem.busy_s_per_token * 2,
+        j_per_token=problem.j_per_token * 2,
+        quality_loss_frac=problem.quality_loss_frac * 2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("priorities", "waits"),
+    [([0, 0], [30.0, 30.0]), ([0, 1], [60.0, 0.0])],
+    ids=["equals share", "the higher is spared"],
+)
+def test_who_has_the_same_priority_waits_too_whatever_the_plan_has_for_it(priorities, waits):
+    data = twice(problem())
+    found = shared(data, [[60.0, 0.0], [0.0, 0.0]], priorities)
+    assert [each[0] for each in found] == pytest.approx(waits)
+    assert [each[1] for each in found] == [0.0, 0.0]
+
+
+def test_who_uses_other_pools_does_not_wait():
+    data = twice(problem())
+    split = replace(data, allowed=((True, *[False] * (len(data.pools) - 1)), (False, *[True] * (len(data.pools) - 1))))
+    assert shared(split, [[60.0], [0.0]], [0, 0]) == ((60.0,), (0.0,))

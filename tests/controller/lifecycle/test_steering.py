@@ -261,3 +261,23 @@ class TestStopping:
         freed = steer(views(states), targets((1, 5, 5), loaded=(2, 5, 5)), situation())
         assert given(freed) == [(Verb.STOP, "bf16-1"), (Verb.STOP, "bf16-2")]
         assert phases(freed, "bf16-1", "bf16-3") == [Phase.OFF, Phase.SLEEP]
+
+
+class TestRoom:
+    """An instance that the limit has no room for."""
+
+    states = asleep("int4", 0, 1, 2, 3, 4)
+
+    def test_what_lacks_is_told_where_nothing_is_to_go(self):
+        done = steer(views(self.states), targets((4, 5, 1)), situation(called=True, headroom_w=10.0))
+        curves = site().pools[2].curves
+        assert given(done) == []
+        assert done.lacking_w == pytest.approx(1.1 * (curves.p0_w - curves.sleeping_w))
+
+    def test_whoever_is_to_go_makes_the_room(self):
+        done = steer(views(self.states), targets((3, 5, 1)), situation(called=True, headroom_w=10.0))
+        assert (done.lacking_w, draining(done)) == (0.0, ["bf16-0"])
+
+    def test_nothing_lacks_where_there_is_room(self):
+        done = steer(views(self.states), targets((4, 5, 1)), situation(called=True, headroom_w=9000.0))
+        assert (done.lacking_w, given(done)) == (0.0, [(Verb.WAKE, "int4-0")])

@@ -73,6 +73,14 @@ def test_the_limit_is_tracked_while_work_waits() -> None:
     assert figures(held).tracking_frac == pytest.approx(0.0125)
 
 
+def test_what_was_drawn_is_held_against_what_was_set() -> None:
+    held = run()
+    nothing = TickRecord((), (), (), None, None, frozenset())
+    records = ((held.part.start_s, dataclasses.replace(nothing, set_w=7_700.0)), (held.part.start_s + 20.0, nothing))
+    assert figures(dataclasses.replace(held, records=records)).control_frac == pytest.approx(200.0 / LIMIT_W)
+    assert figures(held).control_frac == 0.0
+
+
 def test_raises_are_told_by_when_they_were() -> None:
     raises = (Raise(0.0, True, 10.0, 10.0), Raise(0.0, False, 10.0, 10.0), Raise(0.0, False, 1.0, 1.0))
     found = figures(run(raises=raises))
