@@ -82,9 +82,7 @@ def test_secrets_come_from_a_file_or_the_environment(secret, tmp_path, monkeypat
     monkeypatch.setenv("VTN_SECRET", "from-env")
     assert Credentials("ven-1", None, "VTN_SECRET").secret() == "from-env"
     monkeypatch.delenv("VTN_SECRET")
-    with pytest.raises(
-        SignalError, match="of client ven-1: the environment has no secret in VTN_SECRET; set it"
-    ):
+    with pytest.raises(SignalError, match="of client ven-1: the environment has no secret in VTN_SECRET; set it"):
         Credentials("ven-1", None, "VTN_SECRET").secret()
     with pytest.raises(SignalError, match=r"client_secret_file .*absent: cannot be read"):
         Credentials("ven-1", tmp_path / "absent").secret()
