@@ -10,7 +10,8 @@ from typing import Any
 
 import typer
 
-from controller.event_command import Access, ask, clock_text
+from controller.controller_client import Access, ask
+from controller.event_command import clock_text
 
 
 def tell(access: Access, environment: Mapping[str, str], now: datetime, *, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def curtail(  # noqa: PLR0913 - each is an option of the command
     config: Config = None,
 ) -> None:
     """Have the site draw less: enter a call that the controller follows like one of the grid."""
-    options = load(_COMMAND).CurtailOptions(
+    options = load("controller.curtail_request").CurtailOptions(
         to, by, level, duration, at, ramp, programme, event_id, is_test, dry_run, as_json
     )
     load(_COMMAND).curtail(_access(controller, config, site), options, os.environ, _now())
@@ -105,7 +105,7 @@ def opt_in(
 
 
 def _access(url: str | None, config: Path | None, site: str | None) -> Any:
-    return load(_COMMAND).Access(url, config, site)
+    return load("controller.controller_client").Access(url, config, site)
 
 
 def _change(where: Any, method: str, event_id: str, verb: str, told: tuple[str | None, dict[str, str] | None]) -> None:

@@ -1,43 +1,24 @@
 import json
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from controller.capability_command import lines_of, tell
+from controller.controller_client import Access, RequestRefused
 from controller.dashboard.capability_json import capability_json
-from controller.event_command import Access, RequestRefused
 from controller.model.capability import Capability, QosCost
+from tests.fakes.answering import answering
 from tests.fakes.capabilities import offer, told
 
 NOW = datetime(2026, 7, 14, 16, 30, tzinfo=UTC)
 
 
 @contextmanager
-def answering(body):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            found = self.path == "/v1/capability"
-            raw = json.dumps(body if found else {"error": {"message": "no such page"}}).encode()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield Access(f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def telling(told):
+    with answering() as controller:
+        controller.answers["/v1/capability"] = (200, json.dumps(told).encode())
+        yield Access(controller.url)
 
 
 def test_a_line_for_each_offer_with_its_units():
@@ -62,7 +43,7 @@ def test_what_is_broken_anyway_is_told_once():
 
 
 def test_the_controller_is_asked(capsys):
-    with answering(capability_json(told())) as access:
+    with telling(capability_json(told())) as access:
         tell(access, {}, NOW, as_json=True)
         assert json.loads(capsys.readouterr().out) == capability_json(told())
         tell(access, {}, NOW, as_json=False)
@@ -70,7 +51,7 @@ def test_the_controller_is_asked(capsys):
 
 
 def test_a_reason_is_printed_where_it_is_not_known(capsys):
-    with answering(capability_json(None)) as access:
+    with telling(capability_json(None)) as access:
         tell(access, {}, NOW, as_json=False)
     assert capsys.readouterr().out.startswith("what can be shed is not known: it is not told yet")
 

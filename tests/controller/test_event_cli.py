@@ -3,15 +3,17 @@ import types
 import pytest
 from typer.testing import CliRunner
 
-from controller import event_cli, event_command
+from controller import event_cli
+from controller.controller_client import Access
+from controller.curtail_request import CurtailOptions
 
 
 @pytest.fixture
 def asked(monkeypatch):
     calls = []
     module = types.SimpleNamespace(
-        Access=event_command.Access,
-        CurtailOptions=event_command.CurtailOptions,
+        Access=Access,
+        CurtailOptions=CurtailOptions,
         curtail=lambda access, options, environment, now: calls.append((access, options)),
         events=lambda access, environment, now, as_json: calls.append((access, as_json)),
         change=lambda access, environment, now, request: calls.append((access, request)),
@@ -29,8 +31,8 @@ def asked(monkeypatch):
 def test_curtail_passes_on_what_was_written(asked):
     line = "curtail --site s --by 25% --for 30m --at 17:00 --ramp 5m --test --dry-run --id e --programme dr"
     access, options = asked(*line.split())
-    assert access == event_command.Access(None, None, "s")
-    assert options == event_command.CurtailOptions(
+    assert access == Access(None, None, "s")
+    assert options == CurtailOptions(
         None, "25%", None, "30m", "17:00", "5m", "dr", "e", is_test=True, dry_run=True, as_json=False
     )
 
