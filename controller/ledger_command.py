@@ -14,7 +14,7 @@ from controller.evidence.read import read_event
 from controller.model.grid import FOREVER_S
 from controller.proof import EVIDENCE_NAME
 from controller.settings.file import load
-from controller.store.extract import write_extract
+from controller.store.extract import as_ledger, write_extract
 from controller.utc_text import utc_text
 
 
@@ -38,7 +38,8 @@ def show_events(path: Path, *, as_json: bool) -> None:
     Raises:
         StoreError: the file cannot be read.
     """
-    listed = list_events(path)
+    with as_ledger(path) as ledger:
+        listed = list_events(ledger)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(each) for each in listed], indent=2))
         return

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from controller.errors import ConfigError, StoreError
+from controller.evidence.listing import recorded_sites
 from controller.evidence.readings import check_meter
 from controller.ledger_command import utc
 from controller.proof import EVIDENCE_NAME, LEDGER_NAME
@@ -56,6 +57,7 @@ class _Places:
     notes: tuple[str, ...]
     key: bytes | None
     meter: tuple[Path, float] | None = None
+    site: str | None = None
 
 
 def verify(options: VerifyOptions) -> int:
@@ -65,7 +67,7 @@ def verify(options: VerifyOptions) -> int:
         ConfigError: an option is wrong, or there is nothing to check.
     """
     places = _places(options)
-    results, code = [], WHOLE
+    results, code, notes = [], WHOLE, list(places.notes)
     for path in places.files:
         known = [each for each in places.witnesses if each.ledger == path.name or options.file is not None]
         try:
@@ -78,18 +80,30 @@ def verify(options: VerifyOptions) -> int:
         results.append({"file": str(path), "verified": True, **_plain(checked)})
         if not checked.compared and code == WHOLE:
             code = COMPARED_WITH_NONE
+        notes += _notes_of_sites(path, places.site)
         if places.meter is not None and path.name != LEDGER_NAME:
             fit = _checked_meter(path, *places.meter)
             results += [] if fit is None else [fit]
             code = code if fit is None or fit["verified"] else BROKEN
     if options.as_json:
-        typer.echo(json.dumps({"ledgers": results, "notes": places.notes}, indent=2))
+        typer.echo(json.dumps({"ledgers": results, "notes": notes}, indent=2))
     else:
         for result in results:
             typer.echo("\n".join(_told(result)))
-        for note in places.notes:
+        for note in notes:
             typer.echo(f"note: {note}")
     return code
+
+
+def _notes_of_sites(path: Path, site: str | None) -> list[str]:
+    """What to know of rows that were recorded under another name than the configured site's."""
+    if site is None or path.name == LEDGER_NAME:
+        return []
+    return [
+        f"{path}: from row {row} on it was recorded at site {other!r:.80}, and the configuration is of {site!r:.80}"
+        for other, row in recorded_sites(path).items()
+        if other != site
+    ]
 
 
 def _checked_meter(evidence: Path, meter: Path, keep_days: float) -> dict[str, object] | None:
@@ -106,7 +120,7 @@ def _checked_meter(evidence: Path, meter: Path, keep_days: float) -> dict[str, o
 def _places(options: VerifyOptions) -> _Places:
     if (options.config is None) == (options.file is None):
         raise ConfigError("what is to be checked? write --config CONFIGURATION, or --file LEDGER")
-    own = None
+    own = site = None
     if options.file is not None:
         if not options.file.is_file():
             raise ConfigError(f"--file {options.file}: there is no such file")
@@ -114,7 +128,8 @@ def _places(options: VerifyOptions) -> _Places:
         state, elsewhere, key_file = options.state_file, options.witness_file, options.key_file
         heads = [witness.parse(told, options.file.name) for told in options.heads]
     else:
-        own = load(options.config).controller  # type: ignore[arg-type]
+        settings = load(options.config)  # type: ignore[arg-type]
+        own, site = settings.controller, settings.site.name
         files = tuple(path for name in (LEDGER_NAME, EVIDENCE_NAME) if (path := own.data_dir / name).is_file())
         if not files:
             raise ConfigError(f"{own.data_dir}: there are no records; a controller that has run makes them")
@@ -127,7 +142,7 @@ def _places(options: VerifyOptions) -> _Places:
     meter = None if options.meter_file is None else (options.meter_file, 0.0)
     if own is not None:
         meter = (options.meter_file or own.data_dir / METER_NAME, float(own.keep_meter_minutes_days))
-    return _Places(files, (*heads, *kept), notes, witness.read_key(key_file), meter)
+    return _Places(files, (*heads, *kept), notes, witness.read_key(key_file), meter, site)
 
 
 def _named(told: str) -> Witness:

@@ -82,6 +82,21 @@ def _size_bytes(db: sqlite3.Connection, listed: Listed) -> int:
     return int(size_bytes)
 
 
+def recorded_sites(path: Path) -> dict[str, int]:
+    """The sites at which a file was recorded, with the first row that tells of each.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    found: dict[str, int] = {}
+    with opened(path) as db:
+        for row in rows_of_kinds(db, (desk.SOFTWARE_KIND,)):
+            told = json.loads(row.payload).get("site")
+            if isinstance(told, str) and len(found) < MAX_LISTED:
+                found.setdefault(told, row.sequence)
+    return found
+
+
 def find(path: Path, event: str) -> Listed:
     """The event of that id, or of that source and id (``SOURCE/ID``); the latest of several that are called the same.
 

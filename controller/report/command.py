@@ -20,6 +20,7 @@ from controller.proof import version
 from controller.report.class_service import LatencyFigures, ServiceRow
 from controller.report.document import report_of
 from controller.report.findings import Findings, IntervalRow, findings
+from controller.store.extract import as_ledger, check_extract, is_extract
 from controller.store.ledger_check import check_file
 from controller.study import drawing
 from controller.study.charts import Chart
@@ -33,7 +34,7 @@ class ReportOptions:
     """Options of `wattroute report`.
 
     Attributes:
-        config: whose records, or `file`, the file of evidence itself.
+        config: whose records, or `file`, the file of evidence itself or an extract of it.
         out: folder; ``report-EVENT`` where it is None.
     """
 
@@ -51,9 +52,10 @@ def run(options: ReportOptions) -> int:
         StoreError: the file does not verify, or there is no such event.
     """
     path = evidence_file(options.config, options.file)
-    checked = check_file(path)
-    evidence = read_event(path, options.event)
-    found = findings(evidence, Flow(path, evidence), checked.head, path.name, SystemClock().wall_s())
+    checked = check_extract(path) if is_extract(path) else check_file(path)
+    with as_ledger(path) as ledger:
+        evidence = read_event(ledger, options.event)
+        found = findings(evidence, Flow(ledger, evidence), checked.head, path.name, SystemClock().wall_s())
     folder = options.out or Path(f"report-{safe_name(found.evidence.event_id)}")
     report, name = report_of(found), safe_name(found.evidence.event_id)
     try:

@@ -12,7 +12,10 @@ rows he has are those that were written, without seeing the others.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -91,15 +94,40 @@ def check_extract(path: Path, witnesses: Sequence[Witness] = (), *, key: bytes |
         raise StoreError(f"{path}: is no extract, or was changed: {type(error).__name__}: {error}") from error
 
 
+@contextlib.contextmanager
+def as_ledger(path: Path) -> Iterator[Path]:
+    """A file that is read as a ledger is: of an extract one with the rows that it tells, which goes again afterwards.
+
+    Raises:
+        StoreError: it is no extract.
+    """
+    if not is_extract(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="wattroute-") as folder:
+        made = Path(folder) / "extract.sqlite"
+        with contextlib.closing(sqlite3.connect(made)) as db, db:
+            db.execute("CREATE TABLE records (sequence INTEGER PRIMARY KEY, time_s, kind, payload, hash)")
+            db.execute("CREATE INDEX records_by_kind ON records (kind, sequence)")
+            rows = ((row.sequence, row.time_s, row.kind, row.payload, row.hash) for row in read_extract(path))
+            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?)", rows)
+        yield made
+
+
 def read_extract(path: Path) -> Iterator[Row]:
-    """The rows of an extract that are told in full; not checked.
+    """The rows of an extract that are told in full, with the hashes that they make; `check_extract` checks those.
 
     Raises:
         StoreError: it is none.
     """
-    for line in _lines(path):
-        if "n" in line:
-            yield Row(line["n"], line["t"], line["k"], line["p"], "")
+    follower = _Follower(path, set())
+    try:
+        for line in _lines(path):
+            follower.take(line)
+            if "n" in line:
+                yield Row(line["n"], line["t"], line["k"], line["p"], follower.hash)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: is no extract, or was changed: {type(error).__name__}: {error}") from error
 
 
 def _checked(path: Path, witnesses: Sequence[Witness]) -> Checked:
@@ -132,6 +160,11 @@ class _Follower:
         self._end: dict[str, Any] | None = None
         self._sequence, self._hash, self._rows = 0, "", 0
         self.hashes: dict[int, str] = {}
+
+    @property
+    def hash(self) -> str:
+        """Of the last row."""
+        return self._hash
 
     def take(self, line: dict[str, Any]) -> None:
         """Take the next line."""

@@ -18,6 +18,7 @@ from controller.store.retention_check import Trim, check_trims
 from controller.store.witness import Witness, is_sealed
 
 _ROWS = "SELECT sequence, time_s, kind, payload, hash FROM records"
+_NEXT = "SELECT sequence, time_s FROM records WHERE sequence >= ? ORDER BY sequence LIMIT 1"
 _TAIL_HINT = "the tail was cut off, or the file was replaced by an older copy"
 
 
@@ -146,7 +147,7 @@ def rows_of_kinds(db: sqlite3.Connection, kinds: Iterable[str], between: tuple[i
 def between_times(db: sqlite3.Connection, from_s: float, until_s: float) -> tuple[int, int]:
     """Numbers of the first and the last row of a stretch of time; (1, 0) where there are none.
 
-    They are found by halving, since rows are in order of time but for seconds.
+    They are found by halving, since rows are in order of time but for seconds; numbers may be left out.
     """
     first, last = db.execute("SELECT min(sequence), max(sequence) FROM records").fetchone()
     if first is None:
@@ -156,8 +157,8 @@ def between_times(db: sqlite3.Connection, from_s: float, until_s: float) -> tupl
         low, high = first, last + 1
         while low < high:
             middle = (low + high) // 2
-            (at_s,) = db.execute("SELECT time_s FROM records WHERE sequence = ?", (middle,)).fetchone() or (time_s,)
-            low, high = (middle + 1, high) if at_s < time_s else (low, middle)
+            number, at_s = db.execute(_NEXT, (middle,)).fetchone()
+            low, high = (number + 1, high) if at_s < time_s else (low, middle)
         return int(low)
 
     return first_from(from_s), first_from(until_s) - 1

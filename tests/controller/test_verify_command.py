@@ -1,5 +1,7 @@
 import json
 import shutil
+import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -122,3 +124,72 @@ def test_readings_that_were_changed_after_the_evidence_told_of_them_are_named(fo
     alone = VerifyOptions(file=folder / "evidence.sqlite", meter_file=folder / "meter.sqlite")
     assert verify(alone) == 1
     assert "DOES NOT VERIFY" in capsys.readouterr().out
+
+
+def without_triggers(path, *statements):
+    with sqlite3.connect(path) as db:
+        for trigger in ("records_keep", "records_stay"):
+            db.execute(f"DROP TRIGGER {trigger}")
+        for statement in statements:
+            db.execute(statement)
+    db.close()
+
+
+SWAP = (
+    "UPDATE records SET sequence = -1 WHERE sequence = 2",
+    "UPDATE records SET sequence = 2 WHERE sequence = 3",
+    "UPDATE records SET sequence = 3 WHERE sequence = -1",
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "place"),
+    [
+        (("UPDATE records SET payload = '{\"n\":9}' WHERE sequence = 3",), "row 3 of kind 'sample' was changed"),
+        (("UPDATE records SET time_s = 9.5 WHERE sequence = 4",), "row 4 of kind 'sample' was changed"),
+        (("DELETE FROM records WHERE sequence = 3",), "row 3 is missing, 4 follows"),
+        (("DELETE FROM records WHERE sequence > 3",), "ends at row 3, but"),
+        (("DELETE FROM records",), "ends at row 0, but"),
+        (SWAP, "row 2 of kind 'sample' was changed"),
+        (("INSERT INTO records SELECT 6, time_s, kind, payload, hash FROM records WHERE sequence = 5",), "row 6 of"),
+        (("UPDATE trimmed SET sequence = 1, hash = (SELECT hash FROM records WHERE sequence = 1)",
+          "DELETE FROM records WHERE sequence = 1"), "rows up to 1 are gone"),
+    ],
+    ids=["edit", "time", "deletion", "truncation", "all", "order", "duplicate", "beginning"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["ledger.sqlite", "evidence.sqlite"])
+def test_whatever_is_done_to_a_file_is_found_and_its_place_named(folder, capsys, name, statements, place):
+    without_triggers(folder / name, *statements)
+    assert verify(config(folder)) == 1
+    told = {each["file"]: each for each in json.loads(capsys.readouterr().out)["ledgers"]}
+    assert place in told[str(folder / name)]["reason"]
+    assert sum(not each["verified"] for each in told.values()) == 1
+
+
+def test_heads_that_were_exchanged_or_forged_are_told(folder, capsys):
+    kept = StateFile(folder / "state.json").load(heads=Heads)["heads"].witnesses
+    one, other = kept
+    for heads, said in (
+        ((replace(one, ledger=other.ledger), replace(other, ledger=one.ledger)), "is not sealed by the key"),
+        ((replace(one, hash="0" * 64),), "is not sealed by the key"),
+        ((replace(one, hash="0" * 64, mac=None),), "the file was made anew from some row on"),
+        ((replace(one, sequence=9, mac=None),), "ends at row 5, but"),
+    ):
+        StateFile(folder / "state.json").save(heads=Heads(heads))
+        assert verify(config(folder)) == 1
+        assert said in capsys.readouterr().out
+
+
+def test_the_records_of_another_site_are_told(folder, tmp_path_factory, capsys):
+    other = Ledger(tmp_path_factory.mktemp("other") / "evidence.sqlite")
+    for n in range(9):
+        other.record("software", float(n), {"site": "elsewhere"})
+    other.close()
+    shutil.copy(other.path, folder / "evidence.sqlite")
+    assert verify(config(folder)) == 1
+    assert "the file was made anew from some row on" in capsys.readouterr().out
+    (folder / "state.json").unlink()
+    (folder / "heads").unlink()
+    assert verify(config(folder)) == 3
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert "evidence.sqlite: from row 1 on it was recorded at site 'elsewhere', and the configuration is of" in note

@@ -6,10 +6,11 @@ import sqlite3
 import pytest
 
 from controller.errors import ConfigError, StoreError
+from controller.ledger_command import export
 from controller.report.command import ReportOptions, html, run
 from controller.report.document import report_of
 from tests.controller.report.test_findings import found_in
-from tests.fakes.played_event import START_S, Player, event, played
+from tests.fakes.played_event import LENGTH_S, START_S, Player, event, played
 
 
 def test_the_files_that_are_written_say_the_same(tmp_path, capsys):
@@ -85,3 +86,23 @@ def test_names_that_others_chose_harm_nothing(tmp_path):
     (sheet,) = set((tmp_path / "out").glob("*.csv")) - set((tmp_path / "out").glob("*-service.csv"))
     assert "\n2026" in sheet.read_text()
     assert ",'=cmd()" in sheet.read_text()
+
+
+def test_who_has_an_extract_makes_the_same_report_of_it(tmp_path):
+    player = Player(tmp_path, from_s=START_S - 600.0)
+    player.play(START_S - 100.0, event(event_id="other", start_s=START_S - 500.0, end_s=START_S - 400.0))
+    player.play(START_S + LENGTH_S + 4000.0, event())
+    player.play(START_S + LENGTH_S + 9000.0, event(event_id="later", start_s=START_S + 6000.0, end_s=START_S + 6300.0))
+    player.close()
+    export(player.path, "evening", tmp_path / "evening.jsonl")
+    for path, out in ((player.path, "own"), (tmp_path / "evening.jsonl", "auditor")):
+        assert run(ReportOptions("evening", file=path, out=tmp_path / out)) == 0
+    assert (tmp_path / "own" / "evening.csv").read_text() == (tmp_path / "auditor" / "evening.csv").read_text()
+    own, auditor = (json.loads((tmp_path / out / "evening.json").read_text()) for out in ("own", "auditor"))
+    for name in ("intervals", "limits", "service", "phases", "calls", "software", "samples_by_quality"):
+        assert own[name] == auditor[name]
+    assert own["ledger"]["head"] == auditor["ledger"]["head"]
+    changed = (tmp_path / "evening.jsonl").read_text().replace('\\"requests\\":', '\\"requests\\": ', 1)
+    (tmp_path / "evening.jsonl").write_text(changed)
+    with pytest.raises(StoreError, match="the chain does not lead to its head"):
+        run(ReportOptions("evening", file=tmp_path / "evening.jsonl", out=tmp_path / "changed"))
