@@ -19,7 +19,7 @@ from controller.background import in_background
 from controller.capability_desk import opened_capability
 from controller.clock import Clock, SystemClock
 from controller.clock_desk import ClockParts, opened_clock
-from controller.continuity import Continuity
+from controller.continuity import Continuity, after_step
 from controller.custody import Custody, CustodyOptions, firm_limit_of
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
@@ -156,8 +156,14 @@ async def assemble(
         ramps = await stack.enter_async_context(
             opened_ramps(options.data_dir, site.name, clock, telemetry.registry, lambda: grid.status)
         )
-        metered = MeterDeskParts(store, baselines, options.programmes, proof.recorder, proof.readings_told_s)
-        meter = stack.enter_context(contextlib.closing(MeterDesk(metered, telemetry.registry)))
+        meter = stack.enter_context(
+            contextlib.closing(
+                MeterDesk(
+                    MeterDeskParts(store, baselines, options.programmes, proof.recorder, proof.readings_told_s),
+                    telemetry.registry,
+                )
+            )
+        )
         tasks = InstanceTasks(
             _drivers(_engine_driver(site, endpoints, options, clock), endpoints, supervisor=session), clock
         )
@@ -190,6 +196,7 @@ async def assemble(
             clock=clock,
             keep=links.keeping(continuity.keeper(lambda: routers.counted, proof.heads.heads)),
             desk=desk,
+            after_step=functools.partial(after_step, site),
             watchers=(
                 lambda status: hours.take(),
                 lambda status: meter.take(status.observation),
@@ -201,6 +208,7 @@ async def assemble(
             ),
         )
         runner = Runner(parts, inherited.memory, options.pace)
+        steps.tell(runner.clock_set)
         facility = Facility(site.name, site.import_limit_w, options.load_target_programme)
         told = ApiParts(allocation, rates, book, runner, telemetry, clock, quality, facility, ramps, shed.current)
         app = build_app(Api(told), board, options.token)

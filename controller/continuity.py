@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.errors import StoreError
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
-from controller.lifecycle.resume import Saved, is_clock_back, resumed, saved_of, unknown
+from controller.lifecycle.resume import CLOCK_TOLERANCE_S, Saved, is_clock_back, resumed, saved_of, unknown
 from controller.model.fleet import Site
 from controller.signals.routers import RouterCounts
 from controller.store.state import StateFile
@@ -35,6 +35,27 @@ class Inheritance:
     memory: Memory
     sleepers: tuple[Sleeper, ...] = ()
     counted: RouterCounts | None = None
+
+
+def after_step(site: Site, memory: Memory, sleepers: tuple[Sleeper, ...], step_s: float, now_s: float) -> Memory:
+    """The memory of a loop whose clock was set while it ran.
+
+    Set back, times of the past lie ahead, where nothing would be planned or commanded again until the clock has caught
+    up: it goes on as a new process would, with what outlasts one. The way back from an event moves with the clock.
+
+    Args:
+        site: the fleet.
+        memory: of the last tick.
+        sleepers: instances that sleep or are off by the controller's command.
+        step_s: by how much the clock was set ahead.
+        now_s: what it shows now.
+    """
+    returns = tuple(replace(back, since_s=back.since_s + step_s) for back in memory.followed.returns)
+    moved = replace(memory, followed=replace(memory.followed, returns=returns))
+    if step_s >= -CLOCK_TOLERANCE_S:
+        return moved
+    log.warning("the clock was set back: what is planned begins anew", extra={"step_s": round(step_s, 3)})
+    return resumed(site, saved_of(moved, sleepers, now_s), now_s)
 
 
 class Continuity:

@@ -22,6 +22,7 @@ from controller.energy_desk import RECORD_KIND as ENERGY_KIND
 from controller.energy_desk import EnergyDesk
 from controller.errors import ActuationError, StoreError
 from controller.faults import Fault, Faults
+from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.triggers import EventsKey, events_key
 from controller.model.observation import InstanceObservation, Missing, Observation, Reading
 from controller.ports import Actuator, ObservationSource, Recorder
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 SAMPLE_KIND = "sample"
 ACTUATION_KIND = "actuation"
 Decide = Callable[[Memory, Observation], Decision]
+AfterStep = Callable[[Memory, tuple[Sleeper, ...], float, float], Memory]
+"""The memory after the clock was set ahead by the third, s; the fourth is what it shows now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class RunnerParts:
         custody: knows which instances sleep by the controller's command.
         keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
         desk: keeps the account of requests' energy; None keeps none.
+        after_step: the memory after the clock was set; None leaves it.
         watchers: called with each status; one that fails is told and called again the next time.
     """
 
@@ -79,6 +83,7 @@ class RunnerParts:
     at_once: Decide | None = None
     keep: Keep | None = None
     desk: EnergyDesk | None = None
+    after_step: AfterStep | None = None
     watchers: tuple[Callable[[Status], None], ...] = ()
 
 
@@ -108,6 +113,7 @@ class Runner:
         self._stop, self._hurry, self._wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._is_hasty = False
         self._events: EventsKey = ()
+        self._step_s = 0.0
         self._announcer = Announcer()
         self.status: Status | None = None
 
@@ -127,6 +133,11 @@ class Runner:
         self._next_tick_s = self._parts.clock.monotonic_s()
         self._is_hasty = True
         self._wake.set()
+
+    def clock_set(self, step_s: float, now_s: float) -> None:
+        """The clock was set ahead by so much, s: the next decision is made at once, from a memory that knows it."""
+        self._step_s += step_s
+        self.hasten()
 
     async def run(self) -> None:
         """Run until `stop`, then wait for the decision that is being made, give back what sleeps, and end the tasks."""
@@ -246,6 +257,10 @@ class Runner:
         is_hasty = self._is_hasty or events != self._events
         if not is_hasty and clock.monotonic_s() + 0.5 * self._options.sample_s < self._next_tick_s:
             return  # a sample that comes a little early is nearer to the due time than the one after it
+        if self._step_s and self._parts.after_step is not None:
+            sleepers = self._parts.custody.sleepers
+            self._memory = self._parts.after_step(self._memory, sleepers, self._step_s, observation.now_s)
+        self._step_s = 0.0
         self._is_hasty, self._events = False, events
         self._tick_began_s = clock.monotonic_s()
         # What is told at once is followed by a decision that plans, with the next sample.

@@ -1,9 +1,12 @@
-"""How fast real processes follow a call to draw less: ``python -m tests.bench.curtail [EVENTS] [http|redis]``.
+"""How fast real processes follow a call to draw less: ``python -m tests.bench.curtail [EVENTS] [http|redis] [RATE]``.
 
 Starts the laptop example (emulated engines and GPUs, router, controller) on free ports, keeps it under chats, and calls
 for 30 % less, again and again: time to the first table at the router that was issued after the call, to 90 % of the cut
 and to all of it by the emulated GPUs' own readings, and what became of the requests. The GPUs, and so the power, are
 emulated; the processes are real.
+
+The limit is the one that the controller answers. Beside it stands the least that it said, just before, the site could
+be brought to within the ramp: a fleet that draws its least already has nothing to give, and no call can be met then.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import random
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -26,9 +30,13 @@ from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post, running
 
 CUT_FRAC = 0.3
-WARM_S, HOLD_S, REST_S = 40.0, 30.0, 25.0
-"""Chats before the first call; length of a call; time between two."""
+WARM_S, HOLD_S, REST_S = 75.0, 45.0, 75.0
+"""Chats before the first call, until no instance is held awake by the warm-up; length of a call; time between two."""
+RATE_PER_S = 8.0
+"""Chats: more than the least fleet serves."""
 LOOK_S = 0.02
+MEAN_S = 5.0
+"""Draw is a mean over the seconds before: an engine's power goes up and down with its batches."""
 _POWER = "DCGM_FI_DEV_POWER_USAGE"
 
 
@@ -44,34 +52,76 @@ def obeyed_s(system: System) -> float:
     return float(table["issued_at_s"] or 0.0)
 
 
+class Meter:
+    """The mean draw of the last seconds."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._looks: deque[tuple[float, float]] = deque()
+
+    def look(self) -> float:
+        """Read once; the mean since `MEAN_S` ago, W."""
+        now_s = monotonic()
+        self._looks.append((now_s, power_w(self._system)))
+        while self._looks[0][0] < now_s - MEAN_S:
+            self._looks.popleft()
+        return sum(watts for _, watts in self._looks) / len(self._looks)
+
+    def before(self) -> float:
+        """Look on for `MEAN_S`."""
+        end_s = monotonic() + MEAN_S
+        while monotonic() < end_s:
+            mean_w = self.look()
+            sleep(0.2)
+        return mean_w
+
+
+def ask(system: System, body: dict[str, Any], status: int) -> dict[str, Any]:
+    """What the controller answers to a call.
+
+    Raises:
+        RuntimeError: something else than that status.
+    """
+    found, answer = post(f"{system.api}/v1/events", body)
+    if found != status:
+        raise RuntimeError(f"the call was answered {found}: {answer.decode()[:300]}")
+    told: dict[str, Any] = json.loads(answer)
+    return told
+
+
 def follow(system: System, number: int) -> dict[str, Any]:
     """One call, from its posting to its end."""
-    before_w = power_w(system)
-    asked = {"below_present_w": CUT_FRAC * before_w, "duration_s": HOLD_S, "event_id": f"bench-{number}"}
+    meter = Meter(system)
+    before_w = meter.before()
+    asked = {"below_present_w": CUT_FRAC * before_w, "duration_s": HOLD_S}
+    least_w = ask(system, asked | {"dry_run": True}, 200)["achievable_w"]
     posted_s, began = time(), monotonic()
-    status, answer = post(f"{system.api}/v1/events", asked)
-    if status != 201:
-        raise RuntimeError(f"the call was answered {status}: {answer.decode()[:300]}")
-    found: dict[str, Any] = {"before_w": round(before_w), "limit_w": round((1 - CUT_FRAC) * before_w)}
-    goals = {"to_90_s": (1 - 0.9 * CUT_FRAC) * before_w, "to_full_s": (1 - CUT_FRAC) * before_w}
+    limit_w = float(ask(system, asked | {"event_id": f"bench-{number}"}, 201)["limit_w"])
+    found: dict[str, Any] = {
+        "before_w": round(before_w),
+        "limit_w": round(limit_w),
+        "least_w": None if least_w is None else round(least_w),
+        "within_reach": None if least_w is None else least_w <= limit_w,
+    }
+    goals = {"to_90_s": limit_w + 0.1 * max(0.0, before_w - limit_w), "to_full_s": limit_w}
     while (passed_s := monotonic() - began) < HOLD_S:
         if "table_s" not in found and obeyed_s(system) >= posted_s:
             found["table_s"] = round(monotonic() - began, 3)
-        drawn_w = power_w(system)
+        drawn_w = meter.look()
         for name, goal_w in goals.items():
             if name not in found and drawn_w <= goal_w:
                 found[name] = round(passed_s, 1)
         sleep(LOOK_S if "table_s" not in found else 0.2)
-    return found
+    return found | {"last_w": round(drawn_w)}
 
 
 @contextlib.contextmanager
-def chats(system: System, seconds: float) -> Iterator[Sum]:
+def chats(system: System, seconds: float, rate_per_s: float) -> Iterator[Sum]:
     """Chats in a thread of their own; their sum is whole afterwards."""
     total = Sum()
 
     def send() -> None:
-        done = asyncio.run(load(system.public, seconds, random.Random(1)))
+        done = asyncio.run(load(system.public, seconds, random.Random(1), rate_per_s))
         total.told, total.unknown, total.failed = done.told, done.unknown, done.failed
 
     thread = threading.Thread(target=send)
@@ -82,9 +132,9 @@ def chats(system: System, seconds: float) -> Iterator[Sum]:
         thread.join()
 
 
-def measure(system: System, events: int) -> dict[str, Any]:
+def measure(system: System, events: int, rate_per_s: float) -> dict[str, Any]:
     """The figures of one run."""
-    with chats(system, WARM_S + events * (HOLD_S + REST_S)) as total:
+    with chats(system, WARM_S + events * (MEAN_S + HOLD_S + REST_S), rate_per_s) as total:
         sleep(WARM_S)
         found = []
         for number in range(events):
@@ -93,7 +143,7 @@ def measure(system: System, events: int) -> dict[str, Any]:
     return {"events": found, "requests": {"answered": total.told + total.unknown, "failed": total.failed}}
 
 
-async def bench(events: int, way: str) -> dict[str, Any]:
+async def bench(events: int, way: str, rate_per_s: float = RATE_PER_S) -> dict[str, Any]:
     """Run over HTTP, or through a Redis of its own."""
     async with contextlib.AsyncExitStack() as stack:
         redis = await stack.enter_async_context(running_redis()) if way == "redis" else None
@@ -104,14 +154,16 @@ async def bench(events: int, way: str) -> dict[str, Any]:
                 document["table"] = {"redis_url": redis.url}
 
         system = stack.enter_context(running(Path(folder), "emulate", "controller", "router", change=change))
-        return await asyncio.to_thread(measure, system, events)
+        return await asyncio.to_thread(measure, system, events, rate_per_s)
 
 
 def main() -> None:
     """Run and show the figures."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     way = sys.argv[2] if len(sys.argv) > 2 else "http"
-    sys.stdout.write(json.dumps({"way": way, **asyncio.run(bench(events, way))}, indent=1) + "\n")
+    rate_per_s = float(sys.argv[3]) if len(sys.argv) > 3 else RATE_PER_S
+    figures = asyncio.run(bench(events, way, rate_per_s))
+    sys.stdout.write(json.dumps({"way": way, "chats_per_s": rate_per_s, **figures}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

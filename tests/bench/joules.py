@@ -74,7 +74,7 @@ async def ask(session: aiohttp.ClientSession, url: str, rng: random.Random, tota
         total.failed += 1
 
 
-async def load(url: str, seconds: float, rng: random.Random) -> Sum:
+async def load(url: str, seconds: float, rng: random.Random, rate_per_s: float = RATE_PER_S) -> Sum:
     """Chats at random times; returns when all have ended."""
     total = Sum()
     connector = aiohttp.TCPConnector(limit=0)
@@ -82,7 +82,7 @@ async def load(url: str, seconds: float, rng: random.Random) -> Sum:
         end_s = monotonic() + seconds
         while monotonic() < end_s:
             group.create_task(ask(session, url, rng, total))
-            await asyncio.sleep(rng.expovariate(RATE_PER_S))
+            await asyncio.sleep(rng.expovariate(rate_per_s))
     return total
 
 

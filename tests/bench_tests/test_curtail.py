@@ -35,8 +35,11 @@ class Played:
         return 200, f'DCGM_FI_DEV_POWER_USAGE{{UUID="a"}} {watts}\n'.encode()
 
     def post(self, url: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        limit_w = 1000.0 - body["below_present_w"]
+        if body.get("dry_run"):
+            return 200, json.dumps({"limit_w": limit_w, "achievable_w": 750.0}).encode()
         self.called_s = self.now_s
-        return 201, b"{}"
+        return 201, json.dumps({"limit_w": limit_w}).encode()
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -51,7 +54,8 @@ def test_the_times_are_those_of_the_call(monkeypatch: pytest.MonkeyPatch, tmp_pa
     found = curtail.follow(curtail.System(tmp_path, DOCUMENT), 0)
     assert (found["before_w"], found["limit_w"]) == (1000, 700)
     assert found["table_s"] == pytest.approx(1.0, abs=0.05)
-    assert found["to_90_s"] == found["to_full_s"] == pytest.approx(1.0, abs=0.3)
+    assert (found["least_w"], found["within_reach"], found["last_w"]) == (750, False, 600)
+    assert 1.0 < found["to_90_s"] < found["to_full_s"] < 1.3 + curtail.MEAN_S
 
 
 def test_a_call_that_is_refused_ends_the_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -3,15 +3,17 @@ from dataclasses import replace
 
 import pytest
 
-from controller.continuity import STATE_NAME, Continuity
+from controller.continuity import STATE_NAME, Continuity, after_step
 from controller.energy.refit import PoolFit, learn
 from controller.energy.refit_interval import Doing, Interval
 from controller.energy.refit_prior import prior_of
 from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.limits import Followed, Return
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.refit import relearn
 from controller.lifecycle.refit_state import KeptFit, RefitState
+from controller.model.grid import Precedence
 from controller.settlement.quality_budget import QualityBurn
 from controller.signals.routers import RouterCounts
 from router.contract import ClassId, InstanceId
@@ -83,3 +85,24 @@ async def test_what_was_learnt_of_a_pools_curves_is_known_to_the_next_process(tm
     assert taken.refit == state
     after = relearn(SITE, TickPolicy(refit=True), taken, observation(NOW_S + 60)).site
     assert after.pools[0].curves.idle_w == pytest.approx(1.3 * SITE.pools[0].curves.idle_w, rel=0.03)
+
+
+def test_a_loop_whose_clock_was_set_back_plans_anew_and_forgets_no_promise(caplog):
+    back = Return("e1", 3000.0, NOW_S - 60, 10.0, 9000.0, Precedence.CONTRACT)
+    burn = QualityBurn.empty(ClassId("standard"), 86_400.0).with_tokens(NOW_S, 1000.0, 8.0)
+    before = replace(
+        Memory.initial(SITE, NOW_S),
+        burns=(burn,),
+        planned_at_s=NOW_S,
+        sequence=7_000_000_000_000,
+        followed=Followed((), (back,)),
+    )
+    ahead = after_step(SITE, before, SLEEPERS, 7200.0, NOW_S + 7200)
+    assert ahead == replace(before, followed=Followed((), (replace(back, since_s=NOW_S + 7140),)))
+    behind = after_step(SITE, before, SLEEPERS, -7200.0, NOW_S - 7200)
+    assert behind.planned_at_s is None
+    assert behind.followed.returns[0].most_w(NOW_S - 7200) == back.most_w(NOW_S)
+    assert behind.burns[0].loss_tokens == 8.0
+    assert behind.sequence >= before.sequence
+    assert any("begins anew" in r.message for r in caplog.records)
+    assert after_step(SITE, before, SLEEPERS, -1.0, NOW_S - 1).planned_at_s == NOW_S

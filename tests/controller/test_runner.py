@@ -100,12 +100,18 @@ class Bench:
             telemetry=self.telemetry,
             clock=self.clock,
             watchers=(self.statuses.append,),
+            after_step=self.after_step,
         )
+        self.stepped = []
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S), RunnerOptions(**{"tick_s": 5.0, **options}))
 
     def decide(self, memory, seen):
         self.memories.append(memory.sequence)
         return decision(SITE, seen.now_s, numbered(memory), **self.more)
+
+    def after_step(self, memory, sleepers, step_s, now_s):
+        self.stepped.append((step_s, now_s))
+        return dataclasses.replace(memory, sequence=memory.sequence + 1000)
 
     def at_once(self, memory, seen):
         self.hasty.append(seen.now_s)
@@ -441,3 +447,19 @@ async def test_an_event_that_was_heard_of_is_decided_upon_before_the_tick_is_due
     heard_s, begun_s = bench.hasty[:2]
     assert heard_s <= NOW_S + 1.0
     assert event.start_s <= begun_s <= event.start_s + 1.0
+
+
+async def test_a_clock_that_was_set_is_known_to_the_next_decision_which_is_made_at_once():
+    bench = Bench(tick_s=3600.0, sample_s=3600.0, clock=SystemClock())
+    task = asyncio.create_task(bench.runner.run())
+    async with asyncio.timeout(20):
+        while len(bench.memories) < 1:
+            await asyncio.sleep(0.001)
+        bench.runner.clock_set(-7200.0, NOW_S)
+        bench.runner.clock_set(100.0, NOW_S)
+        while len(bench.memories) < 2:
+            await asyncio.sleep(0.001)
+    bench.runner.stop()
+    await task
+    assert [step_s for step_s, _ in bench.stepped] == [-7100.0]
+    assert bench.memories[1] - bench.memories[0] >= 1000

@@ -49,6 +49,21 @@ def test_a_clock_that_is_set_to_another_time_of_the_event_lifts_no_limit(tmp_pat
         assert site.load.lost() == {}
 
 
+def test_a_clock_that_is_set_while_the_controller_is_dead_lifts_no_limit(tmp_path: Path) -> None:
+    with site_in_event(tmp_path, oddly=True) as site:
+        site.until(lambda: (tmp_path / "grid.json").exists(), "what the clocks show is kept")
+        site.system.kill("controller")
+        site.vtn("fail", "/", 503)
+        (tmp_path / "odd.json").write_text(json.dumps({"clock_s": -7200.0}))
+        site.system.start("controller")
+        site.until(lambda: site.limit_w() == LIMIT_W, "the event is in force, though the clock shows a time before it")
+        state = site.state()["grid"]
+        assert (state["clock"]["state"], state["clock"]["calls_by_former_course"]) == ("unknown", 1)
+        site.until(lambda: table(site) == "fresh", "tables come again")
+        site.stays_met(6)
+        assert site.metric(STEPS) == 1
+
+
 def is_above(site: GridSite, steps: float) -> bool:
     return site.metric(STEPS) > steps
 
