@@ -1,9 +1,9 @@
 """How fast real processes follow a call to draw less: ``python -m tests.bench.curtail [EVENTS] [http|redis] [RATE]``.
 
-Starts the laptop example (emulated engines and GPUs, router, controller) on free ports, keeps it under chats, and calls
-for 30 % less, again and again: time to the first table at the router that was issued after the call, to 90 % of the cut
-and to all of it by the emulated GPUs' own readings, and what became of the requests. The GPUs, and so the power, are
-emulated; the processes are real.
+Starts the laptop example with smaller engines (emulated, as the GPUs are; router, controller) on free ports, keeps it
+under chats, and calls for 30 % less, again and again: time to the first table at the router that was issued after the
+call, to 90 % of the cut and to all of it by the emulated GPUs' own readings, and what became of the requests. The
+GPUs, and so the power, are emulated; the processes are real.
 
 The limit is the one that the controller answers. Beside it stands the least that it said, just before, the site could
 be brought to within the ramp: a fleet that draws its least already has nothing to give, and no call can be met then.
@@ -30,10 +30,32 @@ from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post, running
 
 CUT_FRAC = 0.3
-WARM_S, HOLD_S, REST_S = 75.0, 45.0, 75.0
+WARM_S, HOLD_S, REST_S = 75.0, 45.0, 60.0
 """Chats before the first call, until no instance is held awake by the warm-up; length of a call; time between two."""
-RATE_PER_S = 8.0
+RATE_PER_S = 6.0
 """Chats: more than the least fleet serves."""
+CURVES = {"bf16": 1.0, "fp8": 0.8, "int4": 0.55}
+"""Share of the power of `ENGINE` that an instance of each pool draws."""
+ENGINE = {
+    "step_base_s": 0.02,
+    "step_per_seq_s": 0.0012,
+    "step_base_j": 9.0,
+    "step_per_seq_j": 0.72,
+    "prefill_s_per_token": 2e-5,
+    "prefill_j_per_token": 0.012,
+    "kv_capacity_tokens": 200_000,
+    "max_num_seqs": 32,
+    "idle_w": 120.0,
+    "sleeping_w": 97.0,
+    "off_w": 73.0,
+    "wake_s": 3.0,
+    "sleep_s": 3.0,
+    "start_s": 60.0,
+    "evidence": "estimated",
+    "source": "the bench of curtailment: one GPU of an H100's order that serves some 450 tokens/s",
+}
+"""Small engines, so that several of them serve what two cores can ask for: the least that the large ones of the example
+draw is what a single one of them draws, and there would be nothing to shed."""
 LOOK_S = 0.02
 MEAN_S = 5.0
 """Draw is a mean over the seconds before: an engine's power goes up and down with its batches."""
@@ -143,6 +165,13 @@ def measure(system: System, events: int, rate_per_s: float) -> dict[str, Any]:
     return {"events": found, "requests": {"answered": total.told + total.unknown, "failed": total.failed}}
 
 
+def of_small_engines(document: dict[str, Any]) -> None:
+    """The example with a GPU to each instance."""
+    for pool, share in CURVES.items():
+        drawn = {key: share * float(ENGINE[key]) for key in ("step_base_j", "step_per_seq_j", "prefill_j_per_token")}
+        document["plan"]["pools"][pool] |= {"gpus_per_instance": 1, "curves": ENGINE | drawn}
+
+
 async def bench(events: int, way: str, rate_per_s: float = RATE_PER_S) -> dict[str, Any]:
     """Run over HTTP, or through a Redis of its own."""
     async with contextlib.AsyncExitStack() as stack:
@@ -150,6 +179,7 @@ async def bench(events: int, way: str, rate_per_s: float = RATE_PER_S) -> dict[s
         folder = stack.enter_context(tempfile.TemporaryDirectory())
 
         def change(document: dict[str, Any]) -> None:
+            of_small_engines(document)
             if redis is not None:
                 document["table"] = {"redis_url": redis.url}
 
