@@ -7,7 +7,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.errors import CallRefused, StoreError
 from controller.grid.admit import PACE_S
@@ -20,6 +20,8 @@ from controller.signals.gone import Gone
 from controller.store.plain import from_plain, to_plain
 
 log = logging.getLogger(__name__)
+
+Part = TypeVar("Part")
 
 RECORD_KIND = "call"
 REFUSED_KIND = "call_refused"
@@ -129,17 +131,17 @@ class CallLog:
 
 def read_gone(records: Iterable[Mapping[str, Any]]) -> Iterable[Gone]:
     """The calls that were taken back before they came, oldest first; what cannot be read is told and left out."""
-    for record in records:
-        try:
-            yield from_plain(Gone, record["gone"])
-        except (KeyError, TypeError, ValueError) as error:
-            log.error("cancellation not restored", extra={"reason": f"{type(error).__name__}: {error}"})
+    return _parts(Gone, "gone", records, "cancellation not restored")
 
 
 def read(records: Iterable[Mapping[str, Any]]) -> Iterable[KeptCall]:
     """The calls of recorded changes, oldest first; what cannot be read is told and left out."""
+    return _parts(KeptCall, "kept", records, "call not restored")
+
+
+def _parts(kind: type[Part], key: str, records: Iterable[Mapping[str, Any]], lost: str) -> Iterable[Part]:
     for record in records:
         try:
-            yield from_plain(KeptCall, record["kept"])
+            yield from_plain(kind, record[key])
         except (KeyError, TypeError, ValueError) as error:
-            log.error("call not restored", extra={"reason": f"{type(error).__name__}: {error}"})
+            log.error(lost, extra={"reason": f"{type(error).__name__}: {error}"})
