@@ -140,11 +140,7 @@ class GridSite:
     event: str = ""
 
     def state(self) -> dict[str, Any]:
-        status, body = get(f"{self.system.api}/api/state")
-        if status != 200:
-            raise ValueError(f"{status}: {body[:200]!r}")  # which `until` tries again
-        found: dict[str, Any] = json.loads(body)
-        return found
+        return self.system.state()
 
     def limit_w(self) -> float | None:
         limit = self.state()["grid"]["limit"]

@@ -79,6 +79,14 @@ class System:
     def emulator(self) -> str:
         return f"http://127.0.0.1:{self.document['emulator']['control_port']}"
 
+    def state(self) -> dict[str, Any]:
+        """What the controller's page shows."""
+        status, body = get(f"{self.api}/api/state")
+        if status != 200:
+            raise ValueError(f"{status}: {body[:200]!r}")  # which `until` tries again
+        found: dict[str, Any] = json.loads(body)
+        return found
+
     def start(self, name: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(

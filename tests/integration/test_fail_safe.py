@@ -130,9 +130,7 @@ def test_an_observing_controller_moves_nothing(tmp_path: Path) -> None:
         document["controller"]["mode"] = "observe"
 
     with running(tmp_path, "emulate", "router", "controller", change=observe) as system:
-        system.until(
-            lambda: json.loads(get(f"{system.api}/api/state")[1])["power"]["measured_w"] > 0, "power is measured"
-        )
+        system.until(lambda: system.state()["power"]["measured_w"] > 0, "power is measured")
         assert chat(system) == 200
         assert get(f"{system.api}/v1/allocation")[0] == 503
         assert table(system)["state"] == "static"

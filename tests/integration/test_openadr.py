@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -99,29 +97,15 @@ def is_emulated(report: Any) -> bool:
     return report["reportName"].startswith("OPERATING_STATE") or qualities <= {"BAD", "MISSING"}
 
 
-def state(system: System) -> Any:
-    with urllib.request.urlopen(f"{system.api}/api/state", timeout=5) as answer:
-        return json.load(answer)
-
-
 def price(system: System) -> Any:
-    return state(system)["price_usd_per_mwh"]
+    return system.state()["price_usd_per_mwh"]
 
 
 def limit_w(system: System) -> float | None:
     """The limit that holds for the VTN; None where there is none."""
-    limit = state(system)["grid"]["limit"]
+    limit = system.state()["grid"]["limit"]
     return limit["limit_w"] if limit is not None and limit["source"] == "openadr:utility" else None
 
 
 async def until(holds: Any, what: str, system: System) -> None:
-    end_s = asyncio.get_running_loop().time() + WAIT_S
-    while asyncio.get_running_loop().time() < end_s:
-        try:
-            if await asyncio.to_thread(holds):
-                return
-        except (OSError, KeyError, ValueError):
-            pass
-        await asyncio.sleep(0.2)
-    log = (system.folder / "controller.log").read_text()[-3000:]
-    raise AssertionError(f"never came true: {what}\n{json.dumps(state(system))[:1500]}\n{log}")
+    await asyncio.to_thread(system.until, holds, what, WAIT_S)

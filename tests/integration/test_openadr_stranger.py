@@ -38,7 +38,7 @@ class Site:
         self.vtn, self.system = vtn, system
 
     def state(self) -> Any:
-        return json.loads(get(f"{self.system.api}/api/state")[1])
+        return self.system.state()
 
     def limit_w(self) -> float | None:
         limit = self.state()["grid"]["limit"]

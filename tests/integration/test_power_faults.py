@@ -6,7 +6,6 @@ GPUs and the site's meter are emulated; agents, controller, emulator and prometh
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import subprocess
 import sys
@@ -22,25 +21,16 @@ from tests.fakes.nvml import stub as nvml
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 from tests.fakes.prometheus import running_prometheus
 from tests.fakes.site_meter import PUE, SiteMeter, served
-from tests.fakes.system import ROOT, System, free_ports, get, running
+from tests.fakes.system import ROOT, System, free_ports, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 
 RULES = ROOT / "deploy" / "prometheus" / "wattroute-controller.rules.yaml"
 
 
-def state(system: System) -> dict[str, Any]:
-    """What the page shows."""
-    status, body = get(f"{system.api}/api/state")
-    if status != 200:
-        raise ValueError(f"{status}: {body!r}")  # which `System.until` tries again
-    found: dict[str, Any] = json.loads(body)
-    return found
-
-
 async def until(system: System, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-    await asyncio.to_thread(system.until, lambda: holds(state(system)), what)
-    return state(system)
+    await asyncio.to_thread(system.until, lambda: holds(system.state()), what)
+    return system.state()
 
 
 async def shown_by_command(system: System) -> str:
