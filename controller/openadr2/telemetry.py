@@ -60,6 +60,15 @@ def reading(means: MeterReader, kind: str, quality: Quality) -> Callable[..., Aw
     return values
 
 
+class FilledReports(asyncio.Queue[Any]):
+    """The queue of a client's reports, without those that have no value: servers take those for malformed."""
+
+    async def put(self, item: Any) -> None:
+        """Let a report be sent, where there is something to tell."""
+        if item.intervals:
+            await super().put(item)
+
+
 def offer(client: Any, resource: str, means: MeterReader, objects: Any) -> None:
     """Add the series to what a client of `openleadr` offers.
 

@@ -22,7 +22,7 @@ from controller.openadr.pace import Chance, wait_s
 from controller.openadr2.events_desk import OPT_IN, OPT_OUT, EventDesk2
 from controller.openadr2.metrics import Ven2Metrics
 from controller.openadr2.specs import Ven2Spec
-from controller.openadr2.telemetry import offer
+from controller.openadr2.telemetry import FilledReports, offer
 from controller.signals.calls import CallBook
 
 log = logging.getLogger(__name__)
@@ -167,6 +167,7 @@ class Ven2:
         client.add_handler("on_event", self._on_event)
         client.add_handler("on_update_event", self._on_event)
         client.add_hook("after_parse_xml", self._on_message)
+        client.pending_reports = FilledReports()
         if spec.reports and self._parts.means is not None:
             for resource in spec.resources or (spec.ven_name,):
                 offer(client, resource, self._parts.means, openleadr.objects)

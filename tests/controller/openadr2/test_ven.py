@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from controller.clock import SystemClock
+from controller.model.observation import Quality
 from controller.model.programme import Programme
 from controller.openadr.feed import SpanFeed
 from controller.openadr2.metrics import PREFIX, Ven2Metrics
@@ -23,14 +24,14 @@ TERMS = Programme("dr", least_w=5000.0, most_w=1e6)
 
 
 class Site:
-    def __init__(self, url, **spec):
+    def __init__(self, url, means=None, **spec):
         self.clock = SystemClock()
         self.book = CallBook(ListRecorder(), {"dr": TERMS})
         self.registry = CollectorRegistry()
         self.changes = 0
         made = Ven2Spec("utility", url, "site-1", {"http://dr": "dr"}, resources=("hall",), **spec)
         parts = Ven2Parts(
-            self.book, self.clock, random.Random(1), Ven2Metrics(self.registry), steady(6000.0), self.on_change
+            self.book, self.clock, random.Random(1), Ven2Metrics(self.registry), means or steady(6000.0), self.on_change
         )
         self.ven = Ven2(made, parts)
 
@@ -114,6 +115,18 @@ async def test_telemetry_is_offered_by_quality_and_told():
             values = [value for found in vtn.told.values() for value in found]
             assert values
             assert all(value == 6000.0 or value == pytest.approx(6000.0 * 2 / 3600) for value in values)
+
+
+async def test_where_nothing_is_measured_no_empty_report_is_sent(caplog):
+    async with vtn2() as vtn:
+        site = Site(vtn.url, means=steady(6000.0, Quality.EMULATED))
+        sent = []
+        async with site.following():
+            await until(lambda: site.metric("registered") == 1)
+            site.ven._client.add_hook("before_send_xml", lambda text: sent.append("oadrUpdateReport" in text))
+            await until(lambda: len(vtn.offered) == 4 and len(sent) >= 4)
+        assert True not in sent
+        assert vtn.told == {}
 
 
 async def test_a_vtn_that_comes_late_is_found(monkeypatch):
