@@ -22,7 +22,7 @@ from controller.openadr.reports import Reporting, refusal, report
 from controller.openadr.schedule import Hearing
 
 NOW_S = 1_782_925_200.0
-TERMS = Terms("openadr:utility", "dr", alerts={"ALERT_GRID_EMERGENCY": 3})
+TERMS = Terms("openadr:utility", "dr", alerts={"ALERT_GRID_EMERGENCY": 3}, percent_levels={10: 1, 50: 2})
 PERIOD = {"start": "2026-07-01T17:00:00Z", "duration": "PT1H", "randomizeStart": "PT5M"}
 REPORTING = Reporting("ven-1")
 ROLLING = {
@@ -111,6 +111,7 @@ def openadr_seeds() -> list[bytes]:
         ("SIMPLE", [1]),
         ("IMPORT_CAPACITY_LIMIT", [10.5, 8]),
         ("DISPATCH_SETPOINT_RELATIVE", [-3]),
+        ("CONTROL_LEVEL_OFFSET_PERCENT", [0.25]),
         ("PRICE", [0.17]),
         ("ALERT_GRID_EMERGENCY", ["shed"]),
     )
