@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 SLOT_S = 10.0
 MAX_SLOTS = 1500
+MAX_LATEST = 100
 PRESENT_WITHIN_S = 60.0
 """A draw older than this is not the present one."""
 COVERED_FRAC = 0.5
@@ -33,13 +34,13 @@ class DrawHistory:
 
     def __init__(self) -> None:
         self._slots: deque[_Slot] = deque(maxlen=MAX_SLOTS)
-        self._last: tuple[float, float] | None = None
+        self._latest: deque[tuple[float, float]] = deque(maxlen=MAX_LATEST)
 
     def take(self, time_s: float, power_w: float) -> None:
         """Book a reading; one that is older than the last is left out."""
-        if self._last is not None and time_s <= self._last[0]:
+        if self._latest and time_s <= self._latest[-1][0]:
             return
-        self._last = (time_s, power_w)
+        self._latest.append((time_s, power_w))
         index = int(time_s // SLOT_S)
         if not self._slots or self._slots[-1].index != index:
             self._slots.append(_Slot(index))
@@ -50,13 +51,18 @@ class DrawHistory:
         """Move all of it with a clock that was set ahead by so much: what was drawn a minute ago stays a minute ago."""
         for slot in self._slots:
             slot.index += round(step_s / SLOT_S)
-        if self._last is not None:
-            self._last = (self._last[0] + step_s, self._last[1])
+        moved = [(time_s + step_s, power_w) for time_s, power_w in self._latest]
+        self._latest = deque(moved, maxlen=MAX_LATEST)
 
     def at(self, time_s: float) -> float | None:
-        """What was drawn at a time: the last reading, or the mean of the nearest ten seconds before; None if unseen."""
-        if self._last is not None and 0.0 <= time_s - self._last[0] <= PRESENT_WITHIN_S:
-            return self._last[1]
+        """What was drawn at a time: the mean of the last ten seconds that were seen before it; None if unseen.
+
+        A site's power goes up and down with its batches: a single reading may be a third off.
+        """
+        if self._latest and 0.0 <= time_s - self._latest[-1][0] <= PRESENT_WITHIN_S:
+            since_s = self._latest[-1][0] - SLOT_S
+            seen = [power_w for seen_s, power_w in self._latest if seen_s > since_s]
+            return sum(seen) / len(seen)
         before = [slot for slot in self._slots if slot.index * SLOT_S <= time_s]
         if not before or time_s - before[-1].index * SLOT_S > PRESENT_WITHIN_S:
             return None

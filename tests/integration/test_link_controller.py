@@ -59,7 +59,6 @@ def test_a_clock_that_is_set_while_the_controller_is_dead_lifts_no_limit(tmp_pat
         site.until(lambda: site.limit_w() == LIMIT_W, "the event is in force, though the clock shows a time before it")
         state = site.state()["grid"]
         assert (state["clock"]["state"], state["clock"]["calls_by_former_course"]) == ("unknown", 1)
-        site.until(lambda: table(site) == "fresh", "tables come again")
         site.stays_met(6)
         assert site.metric(STEPS) == 1
 
