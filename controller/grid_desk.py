@@ -154,7 +154,7 @@ class LinkFile:
         async def both(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> None:
             await keep(memory, sleepers, now_s)
             kept = self._book.links.kept(now_s)
-            mark = None if self._steps is None else self._steps.mark()
+            mark = None if self._steps is None else self._steps.seen
             kept = dataclasses.replace(kept, gone=self._book.kept.gone.kept(), clock=mark)
             await asyncio.to_thread(self._file.save, links=kept)
 

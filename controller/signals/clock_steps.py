@@ -58,6 +58,11 @@ class ClockSteps:
         self.count = 0
         self.last_s: float | None = None
 
+    @property
+    def seen(self) -> ClockMark:
+        """Both clocks at the last look: what was set since then is still to be told, by this process or the next."""
+        return self._before
+
     def tell(self, heard: Heard) -> None:
         """Have it told from now on of each step."""
         self._heard.append(heard)

@@ -6,7 +6,7 @@ call, to 90 % of the cut and to all of it by the emulated GPUs' own readings, an
 GPUs, and so the power, are emulated; the processes are real.
 
 The limit is the one that the controller answers. Beside it stands the least that it said, just before, the site could
-be brought to within the ramp: a fleet that draws its least already has nothing to give, and no call can be met then.
+be brought to within the ramp (`told_least_w`): where a call is not met, whether that was foreseen.
 """
 
 from __future__ import annotations
@@ -122,8 +122,7 @@ def follow(system: System, number: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "before_w": round(before_w),
         "limit_w": round(limit_w),
-        "least_w": None if least_w is None else round(least_w),
-        "within_reach": None if least_w is None else least_w <= limit_w,
+        "told_least_w": None if least_w is None else round(least_w),
     }
     goals = {"to_90_s": limit_w + 0.1 * max(0.0, before_w - limit_w), "to_full_s": limit_w}
     while (passed_s := monotonic() - began) < HOLD_S:

@@ -54,7 +54,7 @@ def test_the_times_are_those_of_the_call(monkeypatch: pytest.MonkeyPatch, tmp_pa
     found = curtail.follow(curtail.System(tmp_path, DOCUMENT), 0)
     assert (found["before_w"], found["limit_w"]) == (1000, 700)
     assert found["table_s"] == pytest.approx(1.0, abs=0.05)
-    assert (found["least_w"], found["within_reach"], found["last_w"]) == (750, False, 600)
+    assert (found["told_least_w"], found["last_w"]) == (750, 600)
     assert 1.0 < found["to_90_s"] < found["to_full_s"] < 1.3 + curtail.MEAN_S
 
 

@@ -59,6 +59,17 @@ def test_a_step_while_no_process_looked_is_found_by_the_next_one():
     assert steps.count == 1
 
 
+def test_a_step_after_the_last_look_is_left_to_the_next_process():
+    clocks = Clocks()
+    steps, _ = watched(clocks)
+    clocks.pass_(1.0)
+    steps.look()
+    clocks.wall -= 7200.0
+    fresh, told = watched(clocks)
+    fresh.resume(steps.seen)
+    assert told == [(-7200.0, clocks.wall)]
+
+
 def test_after_the_machine_was_started_anew_only_a_clock_that_went_back_was_surely_set():
     for shown_s, found in ((900.0, [(-100.0, 900.0)]), (5000.0, []), (999.9, [])):
         clocks = Clocks()
