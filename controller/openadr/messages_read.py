@@ -1,4 +1,4 @@
-"""Reads the objects of OpenADR 3 from decoded JSON; whatever is sent, nothing but `MessageError` is raised."""
+"""Reads programmes and events of OpenADR 3 from decoded JSON; whatever is sent, `MessageError` alone is raised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.errors import MessageError
 from controller.openadr import times
-from controller.openadr.fields import MAX_NAME, Fields, decode, entries, number, shown, text
+from controller.openadr.fields import MAX_NAME, Fields, entries, number, text
 from controller.openadr.messages import (
     MAX_DESCRIPTORS,
     MAX_INTERVALS,
@@ -18,23 +18,16 @@ from controller.openadr.messages import (
     EventDescriptor,
     Interval,
     IntervalPeriod,
-    Notification,
-    ObjectOperation,
-    Operation,
     Point,
     Program,
     ReportDescriptor,
-    Resource,
-    Subscription,
     Target,
     Value,
     ValuesMap,
-    Ven,
 )
 
 MAX_RANDOMIZE_S = 86_400.0
 """Largest shift of a start that is followed."""
-_BY_VERB = {"GET": Operation.READ, "POST": Operation.CREATE, "PUT": Operation.UPDATE, "DELETE": Operation.DELETE}
 
 
 def read_program(data: Any, place: str = "program") -> Program:
@@ -120,58 +113,6 @@ def read_report_descriptor(data: Any, place: str) -> ReportDescriptor:
     )
 
 
-def read_ven(data: Any, place: str = "ven") -> Ven:
-    """A VEN."""
-    fields = Fields.of(data, place)
-    return Ven(
-        ven_id=fields.object_id("id"),
-        name=fields.name("venName"),
-        client_id=fields.text("clientID"),
-        attributes=fields.each("attributes", MAX_DESCRIPTORS, read_values_map),
-        targets=read_targets(fields),
-    )
-
-
-def read_resource(data: Any, place: str = "resource") -> Resource:
-    """A resource."""
-    fields = Fields.of(data, place)
-    return Resource(
-        resource_id=fields.object_id("id"),
-        name=fields.name("resourceName"),
-        ven_id=fields.object_id("venID"),
-        attributes=fields.each("attributes", MAX_DESCRIPTORS, read_values_map),
-        targets=read_targets(fields),
-    )
-
-
-def read_subscription(data: Any, place: str = "subscription") -> Subscription:
-    """A subscription."""
-    fields = Fields.of(data, place)
-    fields.value("objectOperations")
-    return Subscription(
-        subscription_id=fields.optional_id("id"),
-        client_name=fields.name("clientName"),
-        operations=fields.each("objectOperations", MAX_DESCRIPTORS, _object_operation),
-        program_id=fields.optional_id("programID"),
-        targets=read_targets(fields),
-    )
-
-
-def read_notification(body: bytes | str) -> Notification:
-    """What a callback or a broker delivered, as it came.
-
-    The reference server writes ``object_type`` for ``objectType``; both are read.
-
-    Raises:
-        MessageError: it is not JSON, or a field is missing or wrong.
-    """
-    fields = Fields.of(decode(body, "notification"), "notification")
-    kind = fields.name("objectType" if fields.has("objectType") else "object_type")
-    content = Fields.of(fields.value("object"), "notification.object").data
-    event = read_event(content, "notification.object") if kind == "EVENT" else None
-    return Notification(kind, _operation(fields.value("operation"), fields.at("operation")), content, event)
-
-
 def _value(value: Any, place: str) -> Value:
     if isinstance(value, str):
         return text(value, place)
@@ -252,26 +193,13 @@ def _target(entry: Any, place: str) -> list[Target]:
         return [Target(text(entry, place, MAX_NAME, 1))]
     fields = Fields.of(entry, place)
     kind = fields.name("type")
-    return [Target(value, kind) for value in fields.each("values", MAX_TARGETS, _name)]
+    return [Target(value, kind) for value in fields.each("values", MAX_TARGETS, read_name)]
 
 
-def _name(value: Any, place: str) -> str:
+def read_name(value: Any, place: str) -> str:
+    """A name, such as one entry of a list of them.
+
+    Raises:
+        MessageError: it is none.
+    """
     return text(value, place, MAX_NAME, 1)
-
-
-def _object_operation(data: Any, place: str) -> ObjectOperation:
-    fields = Fields.of(data, place)
-    return ObjectOperation(
-        objects=fields.each("objects", MAX_PAYLOADS, _name),
-        operations=fields.each("operations", MAX_PAYLOADS, _operation),
-        callback_url=text(fields.value("callbackUrl"), fields.at("callbackUrl")),
-        bearer_token=fields.text("bearerToken"),
-    )
-
-
-def _operation(value: Any, place: str) -> Operation:
-    found = text(value, place, MAX_NAME, 1)
-    operation = _BY_VERB.get(found) or Operation.__members__.get(found)
-    if operation is None:
-        raise MessageError(place, f"{shown(found)} is none of {', '.join(Operation)}")
-    return operation

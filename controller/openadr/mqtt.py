@@ -20,10 +20,10 @@ import aiomqtt
 from controller.errors import MessageError, SignalError, VtnError
 from controller.openadr.client import VtnClient
 from controller.openadr.messages import Program
-from controller.openadr.messages_read import read_notification
 from controller.openadr.notified import Notified
 from controller.openadr.notifiers import Broker, Login, read_broker, read_topics
 from controller.openadr.pace import Chance, wait_s
+from controller.openadr.registration_read import read_notification
 
 log = logging.getLogger(__name__)
 

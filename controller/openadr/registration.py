@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from controller.errors import MessageError, SignalError, VtnError
 from controller.openadr.client import VtnClient
 from controller.openadr.messages import Resource, Ven, Version
-from controller.openadr.messages_read import read_resource, read_ven
 from controller.openadr.messages_write import write_resource_request, write_ven_request
+from controller.openadr.registration_read import read_resource, read_ven
 from controller.openadr.specs import VenSpec
 
 log = logging.getLogger(__name__)

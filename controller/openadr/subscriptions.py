@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from controller.errors import MessageError, SignalError, VtnError
 from controller.openadr.client import VtnClient
 from controller.openadr.messages import ObjectOperation, Operation, Program, Subscription, Version
-from controller.openadr.messages_read import read_subscription
 from controller.openadr.messages_write import write_subscription
 from controller.openadr.notified import Notified
 from controller.openadr.pace import Chance, wait_s
+from controller.openadr.registration_read import read_subscription
 
 log = logging.getLogger(__name__)
 

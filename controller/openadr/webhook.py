@@ -18,7 +18,7 @@ from aiohttp import web
 from controller.bearer_token import is_shown
 from controller.clock import Clock
 from controller.errors import ConfigError, ListenError, MessageError
-from controller.openadr.messages_read import read_notification
+from controller.openadr.registration_read import read_notification
 from controller.openadr.specs import CallbackSpec
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from controller.openadr.events import Terms
 from controller.openadr.fields import decode
 from controller.openadr.follow import EventDesk
 from controller.openadr.messages import Event
-from controller.openadr.messages_read import read_notification
 from controller.openadr.notifiers import read_broker, read_topics
+from controller.openadr.registration_read import read_notification
 from controller.openadr.report_inputs import ReportInputs
 from controller.openadr.report_messages import write_report
 from controller.openadr.reports import Reporting, refusal, report

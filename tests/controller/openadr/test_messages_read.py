@@ -1,12 +1,10 @@
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
 from controller.openadr import messages_read as read
-from controller.openadr.messages import MAX_INTERVALS, EventDescriptor, Operation, Point, Target
+from controller.openadr.messages import MAX_INTERVALS, EventDescriptor, Point, Target
 from controller.openadr.times import FOREVER, Duration
 
 EVENT = {
@@ -35,9 +33,6 @@ EVENT = {
 READERS = [
     read.read_event,
     read.read_program,
-    read.read_ven,
-    read.read_resource,
-    read.read_subscription,
 ]
 
 
@@ -111,19 +106,6 @@ def test_a_programme_tells_units_of_events_alone_and_its_zone():
     assert program.zone_s == -25_200.0
 
 
-@pytest.mark.parametrize(("told", "meant"), [("POST", Operation.CREATE), ("DELETE", Operation.DELETE)])
-def test_notifications_of_both_versions_and_of_the_reference_server_are_read(told, meant):
-    body = {"objectType": "EVENT", "operation": told, "object": EVENT}
-    assert read.read_notification(json.dumps(body)).operation is meant
-    snake = {"object_type": "EVENT", "operation": meant.value, "object": EVENT}
-    assert read.read_notification(json.dumps(snake)).event.event_id == "e-1"
-
-
-def test_a_notification_of_something_unheard_of_is_refused():
-    with pytest.raises(MessageError, match=r"notification\.operation: 'PATCH' is none of"):
-        read.read_notification(json.dumps({"objectType": "EVENT", "operation": "PATCH", "object": EVENT}))
-
-
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -152,10 +134,3 @@ def place_of(read_it):
 @given(st.sampled_from(sorted(EVENT)), anything)
 def test_any_json_in_place_of_a_field_raises_its_own_error_alone(field, value):
     assert place_of(lambda: read.read_event({**EVENT, field: value})).startswith((f"event.{field}", "sound"))
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=200))
-def test_any_bytes_in_place_of_a_notification_raise_its_own_error_alone(body):
-    with pytest.raises(MessageError):
-        read.read_notification(body)

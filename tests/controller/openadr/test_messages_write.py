@@ -19,7 +19,7 @@ from controller.openadr.messages import (
     ValuesMap,
     Version,
 )
-from controller.openadr.messages_read import read_event, read_notification, read_program, read_subscription
+from controller.openadr.messages_read import read_event, read_program
 from controller.openadr.messages_write import (
     write_event,
     write_notification,
@@ -28,6 +28,7 @@ from controller.openadr.messages_write import (
     write_subscription,
     write_ven_request,
 )
+from controller.openadr.registration_read import read_notification, read_subscription
 from controller.openadr.times import FOREVER, Duration
 from tests.fakes.vtn.tables import fault_of, known
 
