@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from controller.errors import CallRefused
 from controller.grid import admit
-from controller.grid.admit import Known, Refusal
+from controller.grid.admit import Refusal
 from controller.grid.freeze import ReferenceSource
 from controller.grid.kept import KeptCall
 from controller.grid.loss import LinkState
@@ -25,6 +25,7 @@ from controller.model.call import OPERATOR, Call, CallState
 from controller.model.grid import GridEvent
 from controller.model.programme import Programme
 from controller.ports import Recorder
+from controller.signals.admission import Admission
 from controller.signals.call_log import CallLog
 from controller.signals.call_views import CallView, CallViews
 from controller.signals.gone import Gone
@@ -75,8 +76,8 @@ class CallBook:
         self._views = CallViews(self.programmes, References() if references is None else references)
         self._draws = draws or random.Random()
         self.kept = KeptCalls(self._log)
-        self._changes: dict[str, deque[float]] = {}
         self._refusals = Refusals(self._log)
+        self._admission = Admission(self.programmes, self.kept, self._refusals)
         self._look = look
         self.links = Links()
 
@@ -110,10 +111,10 @@ class CallBook:
             reason = "ended by its sender"
             ended = self.cancel(call.source, call.call_id, now_s, modified_s=call.modified_s, reason=reason)
             return before.call if ended is None else ended
-        programme = self._admitted(call, now_s, raw)
+        programme = self._admission.admitted(call, now_s, raw)
         kept = taken(call, before, programme, self._draws, now_s)
         self.kept.keep(kept, "added" if before is None else "modified", now_s, raw=raw)
-        self._changes.setdefault(programme.name, deque(maxlen=max(1, programme.changes_per_min))).append(now_s)
+        self._admission.changed(programme, now_s)
         log.info(
             "call taken in",
             extra={
@@ -260,30 +261,7 @@ class CallBook:
             CallRefused: it would not be followed, and why.
         """
         self._look()
-        return self._views.preview(KeptCall(call), self._terms(call, now_s), now_s)
-
-    def _admitted(self, call: Call, now_s: float, raw: str) -> Programme:
-        try:
-            if len(raw) > admit.MAX_RAW_CHARS:
-                raise CallRefused(f"the message has {len(raw)} characters, more than {admit.MAX_RAW_CHARS}")
-            return self._terms(call, now_s)
-        except CallRefused as error:
-            self._refusals.take(call, error, now_s, raw)
-            raise
-
-    def _terms(self, call: Call, now_s: float) -> Programme:
-        """The terms on which a call is taken in; raises `CallRefused` where it is not."""
-        key = (call.source, call.call_id)
-        if self.kept.gone.bars(call):
-            raise CallRefused(f"call {call.call_id!r:.80} is over", is_conflict=True, cause=Refusal.REPLAYED.value)
-        others, before = self.kept.others(key, now_s), self.kept.get(*key)
-        known = Known(
-            calls=len(others),
-            intervals=sum(len(kept.call.intervals) for kept in others),
-            changes_s=tuple(self._changes.get(call.programme, ())),
-            courses_s=() if before is None or before.is_over(now_s) else before.courses_s,
-        )
-        return admit.check(call, self.programmes.get(call.programme), known, now_s)
+        return self._views.preview(KeptCall(call), self._admission.terms(call, now_s), now_s)
 
     @property
     def steps(self) -> Counter[str]:
