@@ -1,14 +1,15 @@
 """energy-charts.info (Fraunhofer ISE, no key): day-ahead prices of a bidding zone.
 
 `/price?bzn=&start=&end=` tells parallel lists of starts (UTC, seconds) and prices, always in EUR/MWh, also of zones
-with a currency of their own. `license_info` says zone by zone what may be done with them.
+with a currency of their own. Of days without any there is status 404. `license_info` says zone by zone what may be done
+with them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.errors import SignalError
+from controller.errors import FeedRefused, SignalError
 from controller.signals.feeds.body import json_of, listing, mapping, number, one_line, shown
 from controller.signals.feeds.outlook import Interval, Outlook, outlook, spans
 from controller.signals.feeds.provider import Ask, Web
@@ -39,7 +40,13 @@ class EnergyCharts:
         """
         days = {"start": utc_text(now_s - _DAY_S, "%Y-%m-%d"), "end": utc_text(now_s + 2 * _DAY_S, "%Y-%m-%d")}
         ask = Ask(f"{self.url}/price", {"bzn": self.zone, **days}, is_repeated=True)
-        return parse(await web.get(ask), now_s, self)
+        try:
+            return parse(await web.get(ask), now_s, self)
+        except FeedRefused as error:
+            if error.status != 404:
+                raise
+            reason = f"{error.reason}: nothing is published of {self.zone} for these days, or there is no such zone"
+            raise FeedRefused(self.source, reason, error.status, error.retry_after_s) from error
 
 
 def parse(body: bytes, now_s: float, feed: EnergyCharts) -> Outlook:

@@ -4,7 +4,8 @@ The answer is a `Publication_MarketDocument`: time series of periods, each with 
 PT60M) and points by position, counted from 1. On a curve of type A03 a position that is absent repeats the price before
 it; on one of type A01 it is a gap. A zone may have several auctions, told apart by
 `classificationSequence_AttributeInstanceComponent.position` alone and in any order: 1 is the coupled market, 2 e.g. the
-EXAA of Germany and Austria. Times are UTC; a local day has 23 or 25 hours where clocks change. Where nothing is
+EXAA of Germany and Austria. Intraday auctions (contract_MarketAgreement.type A07), which have come among them as well,
+are no day-ahead prices. Times are UTC; a local day has 23 or 25 hours where clocks change. Where nothing is
 published an `Acknowledgement_MarketDocument` comes instead.
 """
 
@@ -25,6 +26,8 @@ from controller.utc_text import utc_text
 _DAY_S = 86_400.0
 _RESOLUTION = re.compile(r"P(?:(?P<days>\d)D)?(?:T(?:(?P<hours>\d{1,2})H)?(?:(?P<minutes>\d{1,4})M)?)?")
 _AUCTION = "classificationSequence_AttributeInstanceComponent.position"
+_AGREEMENT = "contract_MarketAgreement.type"
+_DAY_AHEAD = "A01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class EntsoePrices:
         midnight_s = now_s - now_s % _DAY_S
         params = {
             "documentType": "A44",
-            "contract_MarketAgreement.type": "A01",
+            _AGREEMENT: _DAY_AHEAD,
             "in_Domain": self.zone,
             "out_Domain": self.zone,
             "periodStart": utc_text(midnight_s - _DAY_S, "%Y%m%d%H%M"),
@@ -91,8 +94,8 @@ def parse(body: bytes, now_s: float, feed: EntsoePrices) -> Outlook:
 
 
 def _of_auction(root: Element, feed: EntsoePrices) -> list[Element]:
-    """Time series of the chosen auction, or those that tell of none."""
-    series = list(root.all("TimeSeries"))
+    """Time series of the chosen day-ahead auction, or those that tell of none; intraday auctions are passed over."""
+    series = [one for one in root.all("TimeSeries") if one.text_at(_AGREEMENT) in (None, _DAY_AHEAD)]
     chosen = [one for one in series if one.text_at(_AUCTION) in (None, str(feed.auction))]
     if series and not chosen:
         there = sorted({one_line(str(one.text_at(_AUCTION)), 8) for one in series})[:8]

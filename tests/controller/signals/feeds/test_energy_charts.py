@@ -4,7 +4,7 @@ import json
 import pytest
 from hypothesis import given
 
-from controller.errors import SignalError
+from controller.errors import FeedRefused, SignalError
 from controller.signals.feeds.energy_charts import EnergyCharts, parse
 from controller.signals.feeds.units import Money
 from tests.fakes.feed_parts import NINE_S, CannedWeb, known, sample
@@ -38,6 +38,13 @@ async def test_it_is_asked_around_today_by_bidding_zone():
     web = CannedWeb({"https://": PRICES})
     await FEED.ask(web, NINE_S)
     assert web.asked[0].params == {"bzn": "DE-LU", "start": "2026-03-28", "end": "2026-03-31"}
+
+
+@pytest.mark.parametrize(("status", "says"), [(404, "or there is no such zone"), (429, "status 429")])
+async def test_days_without_prices_are_told_as_such_and_other_refusals_as_they_are(status, says):
+    with pytest.raises(FeedRefused, match=says) as refused:
+        await FEED.ask(CannedWeb({"https://": status}), NINE_S)
+    assert refused.value.status == status
 
 
 @pytest.mark.parametrize(

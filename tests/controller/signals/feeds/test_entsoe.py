@@ -43,6 +43,18 @@ def test_another_auction_can_be_chosen_and_one_that_is_not_there_is_told():
         parse(DAY, NINE_S, EntsoePrices(ZONE, Money("EUR", 1.0), auction=3))
 
 
+def test_an_intraday_auction_among_them_is_no_day_ahead_price():
+    whole = DAY.replace(b">2</classificationSequence", b">1</classificationSequence").replace(
+        b"999</price.amount></Point>",
+        b"999</price.amount></Point><Point><position>2</position><price.amount>998</price.amount></Point>",
+    )
+    assert 999.0 in known(parse(whole, NINE_S, FEED), START_S).values, "told apart by nothing else"
+    intraday = whole.replace(b"<contract_MarketAgreement.type>A01<", b"<contract_MarketAgreement.type>A07<", 1)
+    assert known(parse(intraday, NINE_S, FEED), START_S).values == (60.0, 0.0, -16.75, 80.5)
+    with pytest.raises(SignalError):
+        parse(DAY.replace(b"type>A01</contract", b"type>A07</contract"), NINE_S, FEED)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "quarters"),
     [
