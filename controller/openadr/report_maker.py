@@ -89,6 +89,7 @@ class ReportMaker:
         self._source = source
         self._metrics = metrics
         self._told: set[tuple[str, int]] = set()
+        self._refused: set[str] = set()
         self._at_present: ReportInputs | None = None
         metrics.show(spec.vtn)
 
@@ -100,9 +101,11 @@ class ReportMaker:
         """
         made = 0
         self._at_present = None
+        self._refused &= set(followed)
         present = replace(present, reservation_w=self._spec.reservation_w)
         for event_id, known in followed.items():
-            if self._spec.acknowledges and (known.meaning.calls or known.asker is not None):
+            is_told = known.meaning.calls or known.asker is not None or event_id in self._refused
+            if self._spec.acknowledges and is_told:
                 made += self._acknowledge(known, version, present)
             event = known.event
             if event is None or not (event.report_descriptors or known.meaning.calls):
@@ -158,11 +161,18 @@ class ReportMaker:
     def _acknowledge(self, known: Followed, version: Version, present: ReportInputs) -> int:
         """Tell what is done about an event, where that is news; not of one that was over when it was heard."""
         event, is_refused = known.asker or known.event, known.asker is not None
-        if event is None or (not is_refused and known.meaning.end_s <= known.heard_s):
+        if event is None:
+            return 0
+        is_news = is_refused or event.event_id in self._refused  # also that what was refused is mended, or taken back
+        if not is_news and known.meaning.end_s <= known.heard_s:
             return 0
         before = self._queue.body(self._spec.vtn, event.event_id, STATE_NAME)
-        if before is not None and not is_refused and present.now_s > known.meaning.end_s + STATE_S:
+        if before is not None and not is_news and present.now_s > known.meaning.end_s + STATE_S:
             return 0
+        if is_refused:
+            self._refused.add(event.event_id)
+        else:
+            self._refused.discard(event.event_id)
         if self._at_present is None:
             call = (self._spec.reporting.source, event.event_id, known.programme)
             self._at_present = self._source.measured(present, call, (present.now_s - STATE_S, present.now_s))

@@ -62,6 +62,12 @@ async def test_a_refused_event_is_answered_with_an_error_until_it_is_mended(tmp_
         assert site.limits_w() == [12_000.0]
         await step(site, sender, 10)
         assert told(vtn) == [("OPERATING_STATE-now", "ERROR")], "the change is not followed, and that is said"
+        nothing = interval(0, "IMPORT_CAPACITY_LIMIT", 12, start="0001-01-01", duration="PT0S")
+        vtn.change_event(event, intervals=[nothing])
+        await site.poll(30)
+        assert site.limits_w() == []
+        await step(site, sender, 10)
+        assert told(vtn) == [("OPERATING_STATE-now", "RUNNING_NORMAL")], "what was taken back is no error any more"
 
 
 async def test_a_refused_event_for_others_is_not_answered(tmp_path):
