@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-refit lint schema openapi images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit lint schema openapi images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -51,6 +51,9 @@ bench-path: $(STAMP)  ## the data path without the kernel
 
 bench-plan: $(STAMP)  ## how good plans are and how fast, beside plain HiGHS
 	$(BIN)/python -m tests.bench.planning $(ARGS)
+
+bench-records: $(STAMP)  ## what checking and reporting cost on a ledger of a year
+	$(BIN)/python -m tests.bench.records $(ARGS)
 
 bench-refit: $(STAMP)  ## what following the curves live changes where they are wrong
 	$(BIN)/python -m tests.bench.refit $(ARGS)

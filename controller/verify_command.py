@@ -19,6 +19,7 @@ from controller.store import witness
 from controller.store.extract import check_extract, is_extract
 from controller.store.ledger_check import Checked, check_file
 from controller.store.meter import FILE_NAME as METER_NAME
+from controller.store.meter_file import Retention
 from controller.store.retention_check import Trim
 from controller.store.witness import Witness
 
@@ -139,7 +140,7 @@ def _places(options: VerifyOptions) -> _Places:
     found, notes = _kept(state, elsewhere)
     names = {path.name for path in files}
     kept = [each for each in found if each.ledger in names]
-    meter = None if options.meter_file is None else (options.meter_file, 0.0)
+    meter = None if options.meter_file is None else (options.meter_file, float(Retention().minutes_days))
     if own is not None:
         meter = (options.meter_file or own.data_dir / METER_NAME, float(own.keep_meter_minutes_days))
     return _Places(files, (*heads, *kept), notes, witness.read_key(key_file), meter, site)
