@@ -31,6 +31,7 @@ class Flow:
     by a clock that was set back for hours, can no longer be put in its place.
 
     Attributes:
+        evidence: of the event.
         late: samples that were left out since they came too late.
 
     Raises:
@@ -38,7 +39,7 @@ class Flow:
     """
 
     def __init__(self, path: Path, evidence: EventEvidence, max_held: int = MAX_HELD) -> None:
-        self._path, self._evidence, self._max_held = path, evidence, max_held
+        self._path, self.evidence, self._max_held = path, evidence, max_held
         self._held: list[tuple[float, int, Sample]] = []
         self._taken = 0
         self._last_s: float | None = None
@@ -46,7 +47,7 @@ class Flow:
 
     def __iter__(self) -> Iterator[Flowing]:
         """From the first row to the last."""
-        evidence = self._evidence
+        evidence = self.evidence
         with opened(self._path) as db:
             for row in rows_of_kinds(db, (), (evidence.first, evidence.last)):
                 if row.kind in FLOWING and is_about(row, evidence.listed):

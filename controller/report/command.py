@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import typer
 
 from controller.clock import SystemClock
 from controller.errors import ConfigError
-from controller.evidence.flow import Flow
+from controller.evidence.flow import Flow, Flowing
 from controller.evidence.read import read_event
+from controller.evidence.series import Sample
 from controller.ledger_command import evidence_file, safe_name, utc
 from controller.proof import version
 from controller.report.class_service import LatencyFigures, ServiceRow
 from controller.report.document import report_of
 from controller.report.findings import Findings, IntervalRow, findings
+from controller.store.chain import Head
 from controller.store.extract import as_ledger, check_extract, is_extract
 from controller.store.ledger_check import check_file
 from controller.study import drawing
@@ -55,21 +59,31 @@ def run(options: ReportOptions) -> int:
     checked = check_extract(path) if is_extract(path) else check_file(path)
     with as_ledger(path) as ledger:
         evidence = read_event(ledger, options.event)
-        found = findings(evidence, Flow(ledger, evidence), checked.head, path.name, SystemClock().wall_s())
-    folder = options.out or Path(f"report-{safe_name(found.evidence.event_id)}")
-    report, name = report_of(found), safe_name(found.evidence.event_id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _put(folder / f"{name}.json", as_json(document(found)))
-        _put(folder / f"{name}.csv", intervals_csv(found.rows))
-        _put(folder / f"{name}-service.csv", service_csv(found.service_minutes))
-        _put(folder / f"{name}.html", html(report, found, drawing.svg))
-    except OSError as error:
-        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}; choose another folder") from error
-    for text in report.paragraphs:
+        place = (options.out or Path(f"report-{safe_name(evidence.event_id)}")) / safe_name(evidence.event_id)
+        try:
+            found = _write(place, Flow(ledger, evidence), checked.head, path.name)
+        except OSError as error:
+            raise ConfigError(
+                f"--out {place.parent}: cannot be written: {error.strerror}; choose another folder"
+            ) from error
+    for text in report_of(found).paragraphs:
         typer.echo(text)
-    typer.echo(f"{folder / name}.html, .csv, -service.csv, .json; ledger head {found.head.sequence}:{found.head.hash}")
+    head = f"{found.head.sequence}:{found.head.hash}"
+    typer.echo(f"{place}.html, .csv, -power.csv, -service.csv, .json; ledger head {head}")
     return 0
+
+
+def _write(place: Path, flow: Flow, head: Head, file: str) -> Findings:
+    """Write the files, whose names begin as `place` does; samples as they pass by."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _whole(Path(f"{place}-power.csv")) as out:
+        found = findings(flow.evidence, with_power(flow, out), head, file, SystemClock().wall_s())
+    found = dataclasses.replace(found, late=flow.late)
+    _put(Path(f"{place}.json"), as_json(document(found)))
+    _put(Path(f"{place}.csv"), intervals_csv(found.rows))
+    _put(Path(f"{place}-service.csv"), service_csv(found.service_minutes))
+    _put(Path(f"{place}.html"), html(report_of(found), found, drawing.svg))
+    return found
 
 
 def html(report: Report, found: Findings, draw: Callable[[Chart], str]) -> str:
@@ -94,6 +108,17 @@ def intervals_csv(rows: tuple[IntervalRow, ...]) -> str:
                  for name, cell in zip(names, cells, strict=True)]  # fmt: skip
         writer.writerow([utc(row.start_s), utc(row.end_s), *(_harmless(cell) for cell in plain)])
     return out.getvalue()
+
+
+def with_power(flow: Iterable[Flowing], out: IO[str]) -> Iterator[Flowing]:
+    """Passes all on and writes each sample as a line: blanks where nothing was measured, no limit in force."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["time_utc", "time_s", "power_w", "quality", "limit_w", "age_s"])
+    for each in flow:
+        if isinstance(each, Sample):
+            time_s = round(each.time_s, 2)
+            writer.writerow([utc(each.time_s), time_s, each.power_w, each.quality, each.limit_w, each.age_s])
+        yield each
 
 
 def service_csv(rows: tuple[ServiceRow, ...]) -> str:
@@ -166,7 +191,17 @@ def _harmless(cell: object) -> object:
 
 
 def _put(path: Path, text: str) -> None:
+    with _whole(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[IO[str]]:
     """Write a file as a whole, so that no reader sees half of it."""
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            yield file
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.evidence.account import Settled, SettledFold
-from controller.evidence.flow import Flow, Flowing
+from controller.evidence.flow import Flowing
 from controller.evidence.read import EventEvidence
 from controller.evidence.series import Sample
 from controller.evidence.service import ServiceMinute
@@ -141,7 +141,6 @@ def findings(evidence: EventEvidence, flow: Iterable[Flowing], head: Head, file:
         agrees=_agrees(parts, evidence.account),
         head=head,
         file=file,
-        late=flow.late if isinstance(flow, Flow) else 0,
     )
 
 

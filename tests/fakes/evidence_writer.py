@@ -18,6 +18,12 @@ from controller.store.witness import Heads, witnessed
 from tests.fakes.played_event import PROGRAMME, START_S, decision, event
 
 
+def tell(*words: object) -> None:
+    """A line in one write: one that is cut short by a kill would run into the next."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 def main(folder: Path, limit_bytes: int | None = None) -> None:
     """Record ticks of an event without an end; a line on standard output for each that is committed."""
     ledgers = {
@@ -44,8 +50,8 @@ def main(folder: Path, limit_bytes: int | None = None) -> None:
                 sample = {"power_w": 4000.0, "quality": "emulated", "limit_w": 4000.0, "observed_at_s": now_s}
                 desk.record("sample", now_s, sample)
         except StoreError as error:
-            print("failed", error, flush=True)  # noqa: T201
-        print("tick", now_s, *(ledger.head.sequence for ledger in ledgers.values()), evidence.lost, flush=True)  # noqa: T201
+            tell("failed", error)
+        tell("tick", now_s, *(ledger.head.sequence for ledger in ledgers.values()), evidence.lost)
 
 
 if __name__ == "__main__":

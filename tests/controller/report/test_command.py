@@ -36,6 +36,9 @@ def test_the_files_that_are_written_say_the_same(tmp_path, capsys):
     idle = next(row for row in minutes if row["phase"] == "during" and row["class_id"] == "batch")
     assert (idle["requests"], idle["ttft_mean_s"]) == ("0", "")
     assert document["service"]["promised"]["premium"]["ttft_s"] == 1.0
+    power = list(csv.DictReader((tmp_path / "out" / "evening-power.csv").read_text().splitlines()))
+    assert [float(power[60][name]) for name in ("time_s", "power_w", "age_s")] == [START_S, 5000.0, 0.3]
+    assert len(power) > 900
     assert document["is_emulated"] is True
     assert document["calls"][0]["raw"] == '{"eventName": "evening"}'
     assert document["ledger"]["head"] in capsys.readouterr().out
@@ -83,7 +86,7 @@ def test_names_that_others_chose_harm_nothing(tmp_path):
     assert {each.parent for each in (tmp_path / "out").iterdir()} == {tmp_path / "out"}
     (page,) = (tmp_path / "out").glob("*.html")
     assert "<script" not in page.read_text()
-    (sheet,) = set((tmp_path / "out").glob("*.csv")) - set((tmp_path / "out").glob("*-service.csv"))
+    (sheet,) = set((tmp_path / "out").glob("*.csv")) - set((tmp_path / "out").glob("*-*.csv"))
     assert "\n2026" in sheet.read_text()
     assert ",'=cmd()" in sheet.read_text()
 
