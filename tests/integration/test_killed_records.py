@@ -38,9 +38,11 @@ for folder in sys.stdin:
     if child == 0:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         main(Path(folder.strip()))
-    print("born", child, flush=True)
+    sys.stdout.write(f"born {child}\\n")
+    sys.stdout.flush()
     os.waitpid(child, 0)
-    print("died", flush=True)
+    sys.stdout.write("died\\n")
+    sys.stdout.flush()
 """
 
 
