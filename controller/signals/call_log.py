@@ -67,14 +67,15 @@ class CallLog:
         return self._tried(kept, "frozen", now_s, {"resolved": to_plain(told)})
 
     def clock_set(self, kept: KeptCall, step_s: float, now_s: float) -> None:
-        """Tell and record that a call holds by a former course of the clock as well."""
+        """Tell and record by which courses of the clock a call holds now."""
         extra = {
             "source": kept.call.source,
             "call_id": kept.call.call_id,
             "step_s": round(step_s, 3),
             "holds_s": spans(kept.call.start_s, kept.call.end_s, kept.courses_s),
         }
-        log.warning("the clock was set: a call is followed by its former course as well", extra=extra)
+        how = "its former course as well" if kept.courses_s else "what it shows alone"
+        log.warning("the clock was set: a call is followed by %s", how, extra=extra)
         self._tried(kept, "clock_set", now_s, {"step_s": step_s})
 
     def clock_trusted(self, kept: KeptCall, held_s: Span, now_s: float) -> None:

@@ -85,11 +85,15 @@ class KeptCalls:
         self.gone.add(gone)
 
     def step(self, step_s: float, now_s: float) -> None:
-        """The clock was set ahead by so much, s: calls that were not over hold by its former course as well (R10)."""
+        """The clock was set ahead by so much, s: calls that were not over hold by its former course as well (R10).
+
+        Of those that were over nothing is held over any more: nobody relies on it, and it would come at another time.
+        """
         for kept in self.all():
             if kept.is_over(now_s - step_s):
-                continue
-            followed = dataclasses.replace(kept, courses_s=stepped(kept.courses_s, step_s))
+                followed = dataclasses.replace(kept, restore_frac=0.0)
+            else:
+                followed = dataclasses.replace(kept, courses_s=stepped(kept.courses_s, step_s))
             if followed != kept:
                 self._kept[kept.key] = followed
                 self._log.clock_set(followed, step_s, now_s)

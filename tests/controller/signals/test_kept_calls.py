@@ -52,6 +52,17 @@ def test_a_step_of_the_clock_concerns_what_is_not_over_and_is_recorded():
     assert calls.by_former_course == 0
 
 
+def test_what_is_held_over_does_not_come_again_by_a_clock_that_was_set_back():
+    recorder = ListRecorder()
+    calls = KeptCalls(CallLog(recorder))
+    calls.keep(KeptCall(call("over"), cancelled_s=NOW_S + 60, restore_frac=0.5), "cancelled", NOW_S + 60)
+    calls.step(-7200.0, NOW_S + 70 - 7200)
+    assert calls.get("operator", "over").restore_frac == 0.0
+    again = KeptCalls(CallLog(ListRecorder()))
+    again.restore(recorder.of("call"))
+    assert again.get("operator", "over").restore_frac == 0.0
+
+
 def test_a_cancellation_of_what_is_not_known_is_recorded_once():
     recorder = ListRecorder()
     calls = KeptCalls(CallLog(recorder))
