@@ -120,6 +120,7 @@ def build_policy(settings: Settings) -> TickPolicy:
         table_ttl_s=controller.table_ttl_s,
         utilisation_frac=plan.utilisation_frac,
         margin_frac=plan.margin_frac,
+        meter_error_frac=plan.meter_error_frac,
         nvml_margin_frac=ladder.nvml_margin_frac,
         dcgm_margin_frac=ladder.dcgm_margin_frac,
         blind_margin_frac=ladder.model_margin_frac,

@@ -128,6 +128,7 @@ def decide(
         bias_w=known.data.sites[0].bias_w,
         bias_at_s=known.now_s,
         lacking=_lacks(dispatched.plan, memory.plan),
+        control=replace(memory.control, set_w=dispatched.plan.import_w[0]),
     )
     outcome = Outcome(known, present, views, targets, reasons, memory.plan, made, dispatched, learnt)
     return Decision(

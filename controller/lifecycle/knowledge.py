@@ -11,20 +11,21 @@ from controller.forecast.signals import SignalForecast, forecast
 from controller.forecast.state import ForecastState, learn_all
 from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
+from controller.lifecycle.control_error import spared_frac
 from controller.lifecycle.exchange import exchange_of
 from controller.lifecycle.limits import Limits, follow, owed_w
-from controller.lifecycle.memory import Memory, TokenCount
+from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
 from controller.lifecycle.policy import Mode, TickPolicy
-from controller.lifecycle.power_loop import Measured, measured_power, next_bias_w
+from controller.lifecycle.power_loop import Measured, measured_power, next_bias_w, ramp_is_over
 from controller.lifecycle.problem import Inputs, build, build_firm
 from controller.lifecycle.ramps import Ramps, departing_higher, ramps
 from controller.lifecycle.refit import Learnt, doubt_w, widened_frac
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
-from controller.model.grid import GridEvent, released_s
-from controller.model.observation import Missing, Observation
+from controller.model.grid import GridEvent, limit_at, released_s
+from controller.model.observation import Missing, Observation, Rung
 from controller.model.plan import Horizon
 from controller.optimizer.data import ProblemData
 
@@ -126,7 +127,19 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         history=history,
         baselines_w=baselines,
         followed=followed,
+        control=memory.control.after(
+            observation.now_s,
+            measured.value_w,
+            is_held=_is_held(site, observation),
+            is_settled=not any(intent.phase in (Phase.DRAIN, Phase.WAKE) for intent in memory.intents),
+        ),
     )
+
+
+def _is_held(site: Site, observation: Observation) -> bool:
+    """Whether a limit is in force that must be kept by now."""
+    limit_w = limit_at(observation.events, site.import_limit_w, observation.now_s)
+    return limit_w is not None and ramp_is_over(observation.events, limit_w, observation.now_s)
 
 
 def find_out(
@@ -176,7 +189,10 @@ def find_out(
     over_limit = limit_w is not None and max(modelled_w, measured.value_w or 0.0) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
-    margin_frac = widened_frac(policy, policy.margin_of(measured.margin_rung), doubted_w, limit_w or charged_w)
+    usual_frac = policy.margin_of(measured.margin_rung)
+    if measured.margin_rung is Rung.METER:
+        usual_frac -= spared_frac(policy, memory.control, now_s)
+    margin_frac = widened_frac(policy, usual_frac, doubted_w, limit_w or charged_w)
     inputs = Inputs(
         exchange=exchange_of(
             site,

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from controller.forecast.demand import DemandState
 from controller.forecast.state import ForecastState
+from controller.lifecycle.control_error import ControlError
 from controller.lifecycle.diagnostics import Foreseen
 from controller.lifecycle.limits import Followed
 from controller.lifecycle.refit_state import RefitState
@@ -93,6 +94,7 @@ class Memory:
         refit: what was learnt of the pools' curves.
         followed: the events in force, and the returns from those that are over.
         foreseen: promises that the plan in force will not keep.
+        control: how far the draw goes beyond what is set under a limit.
     """
 
     started_s: float
@@ -119,6 +121,7 @@ class Memory:
     refit: RefitState = field(default_factory=RefitState)
     followed: Followed = field(default_factory=Followed)
     foreseen: tuple[Foreseen, ...] = ()
+    control: ControlError = field(default_factory=ControlError)
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

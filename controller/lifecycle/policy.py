@@ -38,7 +38,8 @@ class TickPolicy:
         table_ttl_s: validity of a table from its issue; a table is renewed at half of it.
         utilisation_frac: η, share of an instance's capacity that is planned, against queueing tails.
         peak_frac: share that may be used before a promise to a class is broken.
-        margin_frac: share of a limit kept free while a fresh meter is at hand.
+        margin_frac: share of a limit kept free while a fresh meter is at hand, for its error and the forecast's.
+        meter_error_frac: the meter's part of it; the rest gives way to the forecast's error as far as that is seen.
         nvml_margin_frac: the same while the boards' own sensors tell the power, which are 5 % off (arXiv 2312.02741).
         dcgm_margin_frac: the same where these come exported and scraped, some ten seconds old in a ramp.
         blind_margin_frac: the same while power is only modelled.
@@ -76,6 +77,7 @@ class TickPolicy:
     utilisation_frac: float = 0.85
     peak_frac: float = 0.97
     margin_frac: float = 0.03
+    meter_error_frac: float = 0.01
     nvml_margin_frac: float = 0.05
     dcgm_margin_frac: float = 0.07
     blind_margin_frac: float = 0.10

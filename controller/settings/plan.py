@@ -128,6 +128,9 @@ class PlanSettings(Group):
     """Share of an instance's capacity that is planned for, the rest takes queueing."""
     margin_frac: Annotated[float, Field(ge=0, le=0.5)] = 0.03
     """Distance kept below a power limit, for meter and forecast error."""
+    meter_error_frac: Annotated[float, Field(ge=0, le=0.5)] = 0.01
+    """The meter's part of `margin_frac` (1 %: class 1). Under a limit that is kept the rest gives way to the largest
+    excess over what was set that was seen in ten minutes. As much as `margin_frac`: nothing gives way."""
     carbon_usd_per_kg: NotNegative = 0.0
     """Price set on emissions."""
     may_stop: bool = False
