@@ -55,6 +55,7 @@ __all__ = [
 CONTROLLER_SECTIONS = (
     "site",
     "plan",
+    "clock",
     "forecast",
     "signals",
     "controller",

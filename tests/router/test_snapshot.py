@@ -39,6 +39,8 @@ def test_counts_of_workers_are_summed() -> None:
     document = state_document(merge([one.state(NOW_S), two.state(NOW_S + 1)]))
     assert document["now_s"] == NOW_S + 1
     (standard,) = document["classes"]
+    for latency in (standard.pop("ttft_s"), standard.pop("itl_s")):
+        assert len(latency["counts"]) == len(latency["bounds"]) + 1
     assert standard == {
         "class_id": "standard",
         "requests": 13,
@@ -46,6 +48,7 @@ def test_counts_of_workers_are_summed() -> None:
         "input_tokens": 100,
         "output_tokens": 1000,
         "refused": 0,
+        "outcomes": {"ok": 10},
         "in_flight": 3,
         "queued": 0,
         "queued_bytes": 0,
