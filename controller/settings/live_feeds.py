@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -51,13 +52,13 @@ class LiveFeed(Group):
             raise ValueError(f"stale_s {self.stale_s:g} is less than refresh_s {self.refresh_s:g}; raise it")
         return self
 
+    @abstractmethod
     def provider(self) -> Provider:
         """The publisher."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bounds(self) -> tuple[float, float]:
         """Least and most believable value."""
-        raise NotImplementedError
 
     def spec(self) -> LiveSpec:
         """What the feed is opened from."""
