@@ -80,7 +80,9 @@ async def test_what_is_not_followed_is_opted_out_of():
             assert site.limits_w() == []
 
 
-async def test_an_operator_who_opts_out_is_told_to_the_vtn():
+@contextlib.asynccontextmanager
+async def opted_out():
+    """A VTN with an event that was taken up, and a site whose operator then opted out of it."""
     async with vtn2() as vtn:
         vtn.add("level", "SIMPLE", "level", 2.0)
         site = Site(vtn.url, reports=False)
@@ -88,9 +90,14 @@ async def test_an_operator_who_opts_out_is_told_to_the_vtn():
             await until(lambda: ("level", "optIn") in vtn.answers)
             site.book.opt_out("openadr:utility", "level", "maintenance", site.clock.wall_s())
             await until(lambda: vtn.answers[-1] == ("level", "optOut"))
-            assert site.metric("events_total", answer="optOut") == 1
-            site.book.opt_in("openadr:utility", "level", site.clock.wall_s())
-            await until(lambda: vtn.answers[-1] == ("level", "optIn"))
+            yield vtn, site
+
+
+async def test_an_operator_who_opts_out_is_told_to_the_vtn():
+    async with opted_out() as (vtn, site):
+        assert site.metric("events_total", answer="optOut") == 1
+        site.book.opt_in("openadr:utility", "level", site.clock.wall_s())
+        await until(lambda: vtn.answers[-1] == ("level", "optIn"))
 
 
 async def test_a_price_feeds_the_plan():
@@ -123,9 +130,9 @@ async def test_where_nothing_is_measured_no_empty_report_is_sent(caplog):
         sent = []
         async with site.following():
             await until(lambda: site.metric("registered") == 1)
-            site.ven._client.add_hook("before_send_xml", lambda text: sent.append("oadrUpdateReport" in text))
+            site.ven._client.add_hook("before_send_xml", sent.append)
             await until(lambda: len(vtn.offered) == 4 and len(sent) >= 4)
-        assert True not in sent
+        assert [text for text in sent if "oadrUpdateReport" in text] == []
         assert vtn.told == {}
 
 
@@ -183,16 +190,10 @@ async def test_a_change_that_was_lost_on_the_way_is_asked_for(monkeypatch):
 async def test_who_opted_out_is_not_opted_in_when_the_event_is_heard_again(monkeypatch):
     monkeypatch.setattr("controller.openadr2.ven.ASK_S", 0.3)
     monkeypatch.setattr("controller.openadr2.ven.LOOK_S", 0.1)
-    async with vtn2() as vtn:
-        vtn.add("level", "SIMPLE", "level", 2.0)
-        site = Site(vtn.url, reports=False)
-        async with site.following():
-            await until(lambda: ("level", "optIn") in vtn.answers)
-            site.book.opt_out("openadr:utility", "level", "maintenance", site.clock.wall_s())
-            await until(lambda: vtn.answers[-1] == ("level", "optOut"))
-            count = len(vtn.answers)
-            await until(lambda: len(vtn.answers) >= count + 2)
-            assert set(vtn.answers[count:]) == {("level", "optOut")}
+    async with opted_out() as (vtn, _):
+        count = len(vtn.answers)
+        await until(lambda: len(vtn.answers) >= count + 2)
+        assert set(vtn.answers[count:]) == {("level", "optOut")}
 
 
 async def test_a_vtn_that_answers_with_nothing_is_asked_again(monkeypatch, caplog):
