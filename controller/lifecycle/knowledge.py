@@ -17,14 +17,14 @@ from controller.lifecycle.limits import Limits, follow, owed_w
 from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
 from controller.lifecycle.policy import Mode, TickPolicy
-from controller.lifecycle.power_loop import Measured, measured_power, next_bias_w, ramp_is_over
+from controller.lifecycle.power_loop import Measured, due_limit_w, measured_power, next_bias_w
 from controller.lifecycle.problem import Inputs, build, build_firm
 from controller.lifecycle.ramps import Ramps, departing_higher, ramps
 from controller.lifecycle.refit import Learnt, doubt_w, widened_frac
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
-from controller.model.grid import GridEvent, limit_at, released_s
+from controller.model.grid import GridEvent, released_s
 from controller.model.observation import Missing, Observation, Rung
 from controller.model.plan import Horizon
 from controller.optimizer.data import ProblemData
@@ -130,16 +130,10 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         control=memory.control.after(
             observation.now_s,
             measured.value_w,
-            is_held=_is_held(site, observation),
+            is_held=due_limit_w(site, observation) is not None,
             is_settled=not any(intent.phase in (Phase.DRAIN, Phase.WAKE) for intent in memory.intents),
         ),
     )
-
-
-def _is_held(site: Site, observation: Observation) -> bool:
-    """Whether a limit is in force that must be kept by now."""
-    limit_w = limit_at(observation.events, site.import_limit_w, observation.now_s)
-    return limit_w is not None and ramp_is_over(observation.events, limit_w, observation.now_s)
 
 
 def find_out(

@@ -89,6 +89,13 @@ def ramp_is_over(events: tuple[GridEvent, ...], limit_w: float, now_s: float) ->
     return not binding or any(now_s >= event.start_s + event.ramp_s for event in binding)
 
 
+def due_limit_w(site: Site, observation: Observation) -> float | None:
+    """The limit in force that must be met by now; None without one, or while its ramp goes on."""
+    events, now_s = observation.events, observation.now_s
+    limit_w = limit_at(events, site.import_limit_w, now_s)
+    return limit_w if limit_w is not None and ramp_is_over(events, limit_w, now_s) else None
+
+
 def next_bias_w(
     policy: TickPolicy,
     site: Site,
@@ -121,7 +128,8 @@ def next_bias_w(
     share = 1.0 if at_s is None else 1.0 - math.exp(-max(0.0, now_s - at_s) / policy.bias_tau_s)
     error_w = 0.0 if measured_w is None else max(0.0, measured_w - charged_w)
     value_w += share * (error_w - value_w)
-    if measured_w is not None and limit_w is not None and ramp_is_over(observation.events, limit_w, now_s):
-        value_w += share * max(0.0, measured_w - leaving_w - limit_w)
+    due_w = due_limit_w(site, observation)
+    if measured_w is not None and due_w is not None:
+        value_w += share * max(0.0, measured_w - leaving_w - due_w)
     bound_w = policy.bias_max_frac * (charged_w if limit_w is None else limit_w)
     return min(value_w, max(0.0, bound_w))
