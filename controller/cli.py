@@ -14,12 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli_parts import command_group, load
+from controller.commands.cli_parts import command_group, load
+from controller.commands.event_cli import event_app
+from controller.commands.service_cli import service_app
+from controller.commands.site_cli import site_app
+from controller.commands.study_cli import quality_app, study_app
 from controller.errors import ControllerError
-from controller.event_cli import event_app
-from controller.service_cli import service_app
-from controller.site_cli import site_app
-from controller.study_cli import quality_app, study_app
 
 app = command_group(
     "wattroute", "Power-aware request routing for LLM pools that serve one model at several precisions."

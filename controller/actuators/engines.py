@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from controller.bounded_body import read_body
 from controller.clock import Clock
 from controller.errors import ActuationError
+from controller.http.bounded_body import read_body
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
 from controller.ports import EngineClient

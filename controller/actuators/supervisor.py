@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import aiohttp
 
-from controller.bounded_body import read_body
 from controller.errors import ActuationError
+from controller.http.bounded_body import read_body
 from controller.model.plan import InstanceCommand, Verb
 
 _MAX_ANSWER_BYTES = 1 << 16

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import ConfigError
-from controller.loopback import is_loopback
+from controller.http.backoff import backoff_s
+from controller.http.loopback import is_loopback
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from controller.agent.hub import Hub, TooManyFollowers
 from controller.agent.identity import Identity
 from controller.agent.metrics import exposition
 from controller.agent.samples import unready
-from controller.bearer_token import is_shown
 from controller.clock import Clock
-from controller.loopback import is_loopback
+from controller.http.bearer_token import is_shown
+from controller.http.loopback import is_loopback
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, encode
 from controller.signals.power.nvml_reader import NvmlSnapshot
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller import bearer_token
 from controller.errors import ConfigError
-from controller.loopback import is_loopback
+from controller.http import bearer_token
+from controller.http.loopback import is_loopback
 
 TOKEN_VARIABLE = "WATTROUTE_AGENT_TOKEN"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from controller import bearer_token
-from controller.loopback import is_loopback_address
+from controller.http import bearer_token
+from controller.http.loopback import is_loopback_address
 
 log = logging.getLogger(__name__)
 

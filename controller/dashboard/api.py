@@ -23,13 +23,13 @@ from controller.dashboard.events_api import EventsApi, EventsParts
 from controller.dashboard.load_target_api import LoadTargetApi, LoadTargetParts
 from controller.dashboard.webhooks_api import Registry, WebhooksApi
 from controller.errors import StoreError
+from controller.loop.runner import Runner
+from controller.metrics.telemetry import Telemetry
 from controller.model.call import OPERATOR
 from controller.model.capability import Capability
 from controller.model.observation import Reading
-from controller.runner import Runner
 from controller.signals.calls import CallBook
 from controller.signals.quality_book import BarRefused, QualityBook
-from controller.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 << 10

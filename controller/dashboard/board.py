@@ -16,11 +16,11 @@ from controller.dashboard.capability_json import capability_json
 from controller.dashboard.grid_state import grid_json
 from controller.dashboard.rates import Rates
 from controller.dashboard.snapshot import Derived, Json, SolverFigures, build
-from controller.grid_desk import GridStatus
+from controller.loop.grid_desk import GridStatus
+from controller.loop.runner import Status
 from controller.model.capability import Capability
 from controller.model.fleet import Site
 from controller.model.observation import Reading, RouterObservation
-from controller.runner import Status
 from controller.signals.latency import Latency
 from controller.tick import Decision
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.grid.loss import LinkState
 from controller.grid.site_limit import Stretch
-from controller.grid_desk import GridStatus
+from controller.loop.grid_desk import GridStatus
 from controller.model.call import CallState
 from controller.signals.call_views import CallView
 

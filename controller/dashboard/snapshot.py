@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.dashboard.rates import Window
+from controller.loop.runner import Status
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import Series
 from controller.model.observation import (
@@ -20,7 +21,6 @@ from controller.model.observation import (
     Reading,
     RouterObservation,
 )
-from controller.runner import Status
 from controller.signals.latency import Latency
 from controller.tick import Diagnostics
 from router.contract import InstanceId

@@ -17,7 +17,6 @@ import aiohttp
 import uvloop
 from rich.console import Console
 
-from controller import compose, feed_setup
 from controller.clock import Clock, SystemClock
 from controller.demo import compare, event, meter, processes, show, stage, summary, view
 from controller.demo.client import StreamClient
@@ -29,6 +28,7 @@ from controller.errors import ConfigError, ControllerError, SignalError
 from controller.lifecycle.policy import Mode
 from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.service import compose, feed_setup
 from controller.settings.signals import SignalSettings
 from controller.signals.feeds.feed import AbsentFeed, Feed
 from controller.simulation.replay import Timing

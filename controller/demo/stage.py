@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controller.compose import build_site
 from controller.demo import addresses, fleet
 from controller.demo.event import EventTimes, times
 from controller.demo.load import MIN_INPUT_TOKENS
@@ -18,6 +17,7 @@ from controller.demo.meter import Record
 from controller.demo.options import DemoOptions
 from controller.errors import ConfigError
 from controller.model.fleet import Site
+from controller.service.compose import build_site
 from controller.settings import file as settings_file
 from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes

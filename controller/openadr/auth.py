@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 from controller.clock import Clock
 from controller.errors import ConfigError, MessageError, SignalError, VtnError
-from controller.loopback import is_loopback
+from controller.http.loopback import is_loopback
+from controller.http.secret_file import find_secret
 from controller.openadr.answers_read import read_problem, read_token, read_token_url
 from controller.openadr.http import Request, VtnHttp
 from controller.openadr.messages import Token, Version
-from controller.secret_file import find_secret
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from controller.bounded_body import read_body
 from controller.errors import ConfigError, SignalError
+from controller.http.bounded_body import read_body
 from controller.signals.http_client import refuse_redirect, what_failed
 
 MAX_BODY_BYTES = 8 << 20

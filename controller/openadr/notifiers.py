@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.errors import MessageError
-from controller.loopback import is_loopback
+from controller.http.loopback import is_loopback
 from controller.openadr.fields import MAX_NAME, Fields, entries, shown, text
 
 MAX_TOPIC = 1024

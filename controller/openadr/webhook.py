@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from controller.bearer_token import is_shown
 from controller.clock import Clock
 from controller.errors import ConfigError, ListenError, MessageError
+from controller.http.bearer_token import is_shown
 from controller.openadr.registration_read import read_notification
 from controller.openadr.specs import CallbackSpec
 

@@ -9,12 +9,12 @@ from string import ascii_uppercase
 
 from rich.console import Console
 
-from controller import curves_file
 from controller.errors import ConfigError
 from controller.model.perf import Evidence
 from controller.optimizer.workload import Lengths
 from controller.profile.command import written
 from controller.profile.compare import Contender, LoadRow, compare
+from controller.settings import curves_file
 from controller.simulation.profiles import PROFILES, fit_profile, load_profile
 from controller.study import drawing
 from controller.study.charts import Series, XyChart

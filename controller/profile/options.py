@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.errors import ConfigError
+from controller.http.secret_file import read_line
 from controller.profile.design import LEAST_OUTPUT_TOKENS, Design
 from controller.profile.measure import Pace
 from controller.profile.steady import MAX_SPREAD_FRAC
-from controller.secret_file import read_line
 
 KEY_VARIABLE = "WATTROUTE_API_KEY"
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from controller.curves_file import (
-    CellSection,
-    CovarianceSection,
-    CurvesFile,
-    FitSection,
-    ProvenanceSection,
-)
 from controller.model.perf import FITTED
 from controller.profile import states
 from controller.profile.cells import MeasuredCell
 from controller.profile.options import ProfileOptions
 from controller.profile.run import Profiled
 from controller.profile.states import Given
+from controller.settings.curves_file import (
+    CellSection,
+    CovarianceSection,
+    CurvesFile,
+    FitSection,
+    ProvenanceSection,
+)
 from controller.settings.plan import CurveFigures
 from controller.study.charts import Series, Style, XyChart
 from controller.study.study import Report

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.curves_file import GroupSection
 from controller.model.perf import Evidence
 from controller.profile.cells import Rest
 from controller.profile.design import Limits
+from controller.settings.curves_file import GroupSection
 
 ASSUMED_CHANGE_S = 5.0
 ASSUMED_START_S = 120.0

@@ -14,15 +14,15 @@ from typing import IO
 import typer
 
 from controller.clock import SystemClock
+from controller.commands.ledger_command import evidence_file, safe_name, utc
 from controller.errors import ConfigError
 from controller.evidence.flow import Flow, Flowing
 from controller.evidence.read import read_event
 from controller.evidence.series import Sample
-from controller.ledger_command import evidence_file, safe_name, utc
-from controller.proof import version
 from controller.report.class_service import LatencyFigures, ServiceRow
 from controller.report.document import report_of
 from controller.report.findings import Findings, IntervalRow, findings
+from controller.service.proof import version
 from controller.store.chain import Head
 from controller.store.extract import as_ledger, check_extract, is_extract
 from controller.store.ledger_check import check_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from controller.ledger_command import utc
+from controller.commands.ledger_command import utc
 from controller.report.findings import Findings, Standing
 from controller.report.service_view import service_charts, service_tables
 from controller.study.charts import Chart, Series, Style, XyChart

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from controller.clock_judge import ClockWatch
+from controller.loop.clock_judge import ClockWatch
 from controller.signals.sntp import address_of
 from router.settings import Group
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from controller.loopback import is_loopback
+from controller.http.loopback import is_loopback
 from controller.model.capability import QosCost
 from controller.openadr.auth import Credentials
 from controller.openadr.messages import Version

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from controller.loopback import is_loopback
+from controller.http.loopback import is_loopback
 from controller.openadr2.specs import Ven2Spec
 from controller.settings.fields import Positive
 from controller.settings.openadr import Label, VtnUrl

@@ -12,8 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from controller.bounded_body import read_body
 from controller.errors import SignalError
+from controller.http.bounded_body import read_body
 from controller.ports import EngineClient
 
 MAX_BODY_BYTES = 16 << 20

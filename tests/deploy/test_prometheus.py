@@ -13,10 +13,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.clock_desk import ClockMetrics
-from controller.grid_metrics import GridMetrics
-from controller.telemetry import PREFIX as CONTROLLER_PREFIX
-from controller.telemetry import Telemetry
+from controller.loop.clock_desk import ClockMetrics
+from controller.metrics.grid import GridMetrics
+from controller.metrics.telemetry import PREFIX as CONTROLLER_PREFIX
+from controller.metrics.telemetry import Telemetry
 from router.metrics import PREFIX, expose
 from tests.fakes.controller_parts import site
 from tests.fakes.snapshots import full_snapshot

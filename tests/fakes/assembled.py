@@ -7,12 +7,12 @@ import contextlib
 
 import aiohttp
 
-from controller.app import assemble
 from controller.errors import SolverError
+from controller.loop.runner import RunnerOptions
 from controller.model.programme import Programme
-from controller.runner import RunnerOptions
-from controller.service_options import Endpoints, ServiceOptions
-from controller.serving import Service, serve
+from controller.service.app import assemble
+from controller.service.options import Endpoints, ServiceOptions
+from controller.service.serving import Service, serve
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.tick import Mode, TickPolicy

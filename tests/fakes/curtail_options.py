@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.curtail_request import CurtailOptions
+from controller.commands.curtail_request import CurtailOptions
 
 
 def curtail_options(**changes: Any) -> CurtailOptions:

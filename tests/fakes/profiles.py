@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from controller.curves_file import CurvesFile
 from controller.model.perf import PoolCurves
 from controller.profile.cells import MeasuredCell, Rest
 from controller.profile.design import Cell, Limits, coarse
@@ -19,6 +18,7 @@ from controller.profile.kernel import Kernel
 from controller.profile.options import ProfileOptions
 from controller.profile.result import curves_file
 from controller.profile.run import Profiled, Subject
+from controller.settings.curves_file import CurvesFile
 from tests.fakes.emulated import quick_curves
 
 LIMITS = Limits(max_model_len=8192, kv_capacity_tokens=200_000, max_num_seqs=128)

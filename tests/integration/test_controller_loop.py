@@ -14,17 +14,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from controller.app import assemble
 from controller.clock import SystemClock
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, TickPolicy
+from controller.loop.runner import RunnerOptions
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceState, Observation
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.proof import LEDGER_NAME
-from controller.runner import RunnerOptions
-from controller.service_options import Endpoints, ServiceOptions
-from controller.serving import Service, serve
+from controller.service.app import assemble
+from controller.service.options import Endpoints, ServiceOptions
+from controller.service.proof import LEDGER_NAME
+from controller.service.serving import Service, serve
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
 from controller.simulation.emulator import EmulatedInstance, Emulator, run_emulator

@@ -19,10 +19,10 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
-from controller.bounded_body import read_body
 from controller.clock import Clock
 from controller.errors import ConfigError, FeedRefused, SignalError
-from controller.secret_file import find_secret
+from controller.http.bounded_body import read_body
+from controller.http.secret_file import find_secret
 from controller.signals.feeds.provider import Ask
 from controller.signals.http_client import refuse_redirect, what_failed
 from controller.signals.power.http_access import HttpOptions, tls_context

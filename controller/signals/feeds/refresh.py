@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import FeedRefused, SignalError
+from controller.http.backoff import backoff_s
 from controller.signals.feeds.live import LiveFeed
 from controller.signals.feeds.provider import Provider, Web
 

@@ -11,9 +11,9 @@ from random import Random
 import aiohttp
 
 from controller.background import in_background
-from controller.backoff import backoff_s
 from controller.clock import Clock
 from controller.errors import SignalError
+from controller.http.backoff import backoff_s
 from controller.signals.http_client import refuse_redirect, what_failed
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.sse import SseReader

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.client import _RequestContextManager
 
 from controller.errors import ConfigError, SignalError
-from controller.secret_file import read_secret
+from controller.http.secret_file import read_secret
 from controller.signals.http_client import read
 
 

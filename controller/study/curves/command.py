@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from controller.compose import build_site
 from controller.errors import ConfigError
 from controller.optimizer.workload import Lengths
+from controller.service.compose import build_site
 from controller.settings.file import load
 from controller.simulation.profiles import PROFILES
 from controller.study.command import on_screen, standard_screen

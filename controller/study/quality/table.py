@@ -9,7 +9,7 @@ from rich.console import Console
 
 from controller.errors import ConfigError
 from controller.quality.table import BEST, Loss, Row, Task, look_up
-from controller.quality_losses import Losses, load_rows
+from controller.service.quality_losses import Losses, load_rows
 from controller.settings.file import Settings, load
 from controller.study.command import on_screen, standard_screen
 from controller.study.figures import as_json

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from controller.compose import build_site
 from controller.demo.load import MIN_INPUT_TOKENS
 from controller.model.fleet import Site
+from controller.service.compose import build_site
 from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes
 from controller.simulation.site import Request

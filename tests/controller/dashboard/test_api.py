@@ -7,15 +7,15 @@ from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.clock import VirtualClock
-from controller.custody import Custody
 from controller.dashboard.api import Api, ApiParts
 from controller.dashboard.board import Board
-from controller.runner import Runner, RunnerParts
-from controller.serving import build_app
+from controller.loop.custody import Custody
+from controller.loop.runner import Runner, RunnerParts
+from controller.metrics.telemetry import Telemetry
+from controller.service.serving import build_app
 from controller.signals.calls import CallBook
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.latency import Latency
-from controller.telemetry import Telemetry
 from controller.tick import Memory
 from router.contract import EnergyRate, EnergyRates, decode, decode_rates
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site

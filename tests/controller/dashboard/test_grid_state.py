@@ -2,7 +2,7 @@ import json
 
 from controller.dashboard.grid_state import MAX_CALLS, grid_json
 from controller.grid.site_limit import site_limit
-from controller.grid_desk import GridStatus
+from controller.loop.grid_desk import GridStatus
 from controller.model.call import Asked
 from controller.model.programme import Programme
 from controller.signals.calls import CallBook

@@ -18,8 +18,8 @@ from controller.dashboard.load_target_request import read_schedule, read_target
 from controller.dashboard.openapi import OPERATIONS, document
 from controller.errors import CallRefused
 from controller.grid.ramp_watch import Kind, RampEvent
+from controller.loop.ramp_desk import notice_of
 from controller.model.capability import Capability, Offer, QosCost
-from controller.ramp_desk import notice_of
 from tests.fakes.assembled import assembled, serving
 from tests.fakes.controller_parts import NOW_S, commands
 

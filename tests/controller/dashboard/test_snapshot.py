@@ -4,8 +4,9 @@ import pytest
 
 from controller.dashboard.rates import Window
 from controller.dashboard.snapshot import Derived, SolverFigures, build
-from controller.faults import Fault
 from controller.lifecycle.diagnostics import Fallback
+from controller.loop.faults import Fault
+from controller.loop.runner import Status
 from controller.model.observation import (
     InstanceState,
     Missing,
@@ -16,7 +17,6 @@ from controller.model.observation import (
     Rung,
 )
 from controller.model.plan import Slack
-from controller.runner import Status
 from controller.signals.latency import Latency
 from router.contract import InstanceId
 from tests.fakes.controller_parts import (

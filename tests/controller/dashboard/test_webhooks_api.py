@@ -10,7 +10,7 @@ from controller.actuators.webhooks import Webhooks
 from controller.clock import VirtualClock
 from controller.dashboard.api import errors_as_json
 from controller.dashboard.webhooks_api import URL, WebhooksApi
-from controller.ramp_desk import RampDesk
+from controller.loop.ramp_desk import RampDesk
 from tests.fakes.controller_parts import NOW_S
 
 GIVEN = {"url": "https://hooks.example/secret-path?key=k", "token": "s3cret-token"}

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from controller.compose import build_site
 from controller.demo import compare, fleet
 from controller.demo.addresses import Addresses
 from controller.demo.compare import Stopped
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.service.compose import build_site
 from controller.settings import file as settings_file
 from controller.simulation.trace import Slice, read_trace
 from tests.fakes import scenarios

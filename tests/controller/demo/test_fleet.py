@@ -3,9 +3,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller.compose import build_site
 from controller.demo import fleet
 from controller.demo.addresses import Addresses
+from controller.service.compose import build_site
 from controller.settings import file as settings_file
 from controller.simulation.trace import Slice, read_trace
 from router.contract import Precision

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from controller import curves_file
 from controller.errors import ConfigError
 from controller.profile import command
 from controller.profile.options import ProfileOptions
+from controller.settings import curves_file
 from controller.study.command import INTERRUPTED
 from tests.fakes.profiles import profiled
 

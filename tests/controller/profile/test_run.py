@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from controller import curves_file
 from controller.clock import SystemClock
 from controller.errors import ConfigError, FitRefused, ProfileError
 from controller.model.observation import InstanceState
@@ -22,6 +21,7 @@ from controller.profile.design import Cell
 from controller.profile.measure import Bench
 from controller.profile.options import QUICK, ProfileOptions
 from controller.profile.run import Profiled, profile
+from controller.settings import curves_file
 from controller.simulation.emulator import Emulator
 from tests.fakes.certificates import Authority
 from tests.fakes.cut_line import cut_off

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
+from controller.commands.ledger_command import export
 from controller.errors import ConfigError, StoreError
-from controller.ledger_command import export
 from controller.report.command import ReportOptions, html, run
 from controller.report.document import report_of
 from tests.controller.report.test_findings import found_in

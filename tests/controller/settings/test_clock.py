@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from controller.clock_judge import ClockWatch
+from controller.loop.clock_judge import ClockWatch
 from controller.settings.clock import ClockSettings
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from controller.errors import ConfigError
 from controller.quality.table import Task, look_up
-from controller.quality_losses import load_rows
+from controller.service.quality_losses import load_rows
 from controller.study.quality.run import RunOptions, command_of, run
 from router.contract import Precision
 from tests.fakes.emulated import MODEL, emulated, instance

@@ -1,0 +1,1 @@
+"""What asking and answering over HTTP needs, whoever asks: secrets, bounds, addresses, and when to try again."""

@@ -1,0 +1,384 @@
+"""The control loop: read, decide, publish, actuate, record, and tell.
+
+Signals are read every `sample_s`, so that metrics, page and records have measured power at that pace; every `tick_s`
+the latest observation is decided upon, in a thread, as a solver may take seconds. One decision runs at a time. No
+single failure ends the loop, and none is silent: each is logged, counted, and stands on the ladder until it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.clock import Clock
+from controller.errors import ActuationError, StoreError
+from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.triggers import EventsKey, events_key
+from controller.loop.announce import Announcer
+from controller.loop.continuity import Keep
+from controller.loop.custody import Custody
+from controller.loop.energy_desk import RECORD_KIND as ENERGY_KIND
+from controller.loop.energy_desk import EnergyDesk
+from controller.loop.faults import Fault, Faults
+from controller.metrics.telemetry import Telemetry
+from controller.model.observation import InstanceObservation, Missing, Observation, Reading
+from controller.ports import Actuator, ObservationSource, Recorder
+from controller.signals.energy_meter import EnergyMeter
+from controller.store import decisions
+from controller.tick import Decision, Memory
+
+log = logging.getLogger(__name__)
+
+SAMPLE_KIND = "sample"
+ACTUATION_KIND = "actuation"
+Decide = Callable[[Memory, Observation], Decision]
+AfterStep = Callable[[Memory, tuple[Sleeper, ...], float, float], Memory]
+"""The memory after the clock was set ahead by the third, s; the fourth is what it shows now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The latest of everything, for the page and the API.
+
+    Attributes:
+        decision: None before the first one.
+        energy_j: energy of the site since the controller began.
+        j_per_output_token: what requests bore of it in the last settlement, by pool and class.
+    """
+
+    observation: Observation
+    decision: Decision | None
+    faults: tuple[Fault, ...]
+    energy_j: float
+    j_per_output_token: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerParts:
+    """What the loop works with.
+
+    Attributes:
+        decide: pure; called in a thread.
+        at_once: the same without planning instances anew, for what has to be told at once; None where there is none.
+        publishers: each gets every table that is to be published.
+        custody: knows which instances sleep by the controller's command.
+        keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
+        desk: keeps the account of requests' energy; None keeps none.
+        after_step: the memory after the clock was set; None leaves it.
+        watchers: called with each status; one that fails is told and called again the next time.
+    """
+
+    source: ObservationSource
+    decide: Decide
+    publishers: tuple[Actuator, ...]
+    instances: InstanceTasks
+    custody: Custody
+    recorder: Recorder
+    telemetry: Telemetry
+    clock: Clock
+    at_once: Decide | None = None
+    keep: Keep | None = None
+    desk: EnergyDesk | None = None
+    after_step: AfterStep | None = None
+    watchers: tuple[Callable[[Status], None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """Paces and deadlines; a decision that takes longer than `late_after_s` is told as late, and waited for."""
+
+    tick_s: float = 5.0
+    sample_s: float = 1.0
+    publish_timeout_s: float = 3.0
+    late_after_s: float = 10.0
+
+
+class Runner:
+    """Runs the loop until it is told to stop."""
+
+    def __init__(self, parts: RunnerParts, memory: Memory, options: RunnerOptions | None = None) -> None:
+        self._parts = parts
+        self._options = options or RunnerOptions()
+        self._memory = memory
+        self._meter = EnergyMeter()
+        self._faults = Faults(parts.telemetry.take_fault, parts.clock.wall_s)
+        self._decision: Decision | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._tick_began_s = 0.0
+        self._next_tick_s = parts.clock.monotonic_s()
+        self._stop, self._hurry, self._wake = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._is_hasty = False
+        self._events: EventsKey = ()
+        self._step_s = 0.0
+        self._announcer = Announcer()
+        self.status: Status | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a decision has been made."""
+        return self._decision is not None
+
+    def stop(self) -> None:
+        """End the loop after its current step; told again, without waiting for instances that wake."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    def hasten(self) -> None:
+        """Read and decide now, because something has changed: first what routers are told, then the instances."""
+        self._next_tick_s = self._parts.clock.monotonic_s()
+        self._is_hasty = True
+        self._wake.set()
+
+    def clock_set(self, step_s: float, now_s: float) -> None:
+        """The clock was set ahead by so much, s: the next decision is made at once, from a memory that knows it."""
+        self._step_s += step_s
+        self.hasten()
+
+    async def run(self) -> None:
+        """Run until `stop`, then wait for the decision that is being made, give back what sleeps, and end the tasks."""
+        clock, options = self._parts.clock, self._options
+        next_sample_s = clock.monotonic_s()
+        try:
+            while not self._stop.is_set():
+                began_s = clock.monotonic_s()
+                await self._sample()
+                next_sample_s = max(min(next_sample_s, began_s) + options.sample_s, clock.monotonic_s())
+                await self._pause(next_sample_s - clock.monotonic_s())
+        finally:
+            if self._ticking is not None:
+                await asyncio.gather(self._ticking, return_exceptions=True)
+            if self._acts:
+                await self._parts.custody.leave(self._decision, self._look, self._hurry)
+            await self._parts.instances.close()
+            await self._take_outcomes(clock.wall_s())
+            await self._keep(clock.wall_s())
+            await self._close_energy()
+            self._parts.custody.tell_left()
+
+    @property
+    def _acts(self) -> bool:
+        """Whether the last decision was carried out."""
+        return self._decision is not None and self._decision.publish
+
+    async def _look(self) -> tuple[InstanceObservation, ...]:
+        observation = await self._parts.source.read(self._parts.clock.wall_s())
+        return self._parts.instances.overlay(observation.instances)
+
+    async def _pause(self, duration_s: float) -> None:
+        """Wait, but not beyond the order to stop or to hasten."""
+        ends = (self._parts.clock.sleep(duration_s), self._stop.wait(), self._wake.wait())
+        waits = [asyncio.ensure_future(end) for end in ends]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._wake.clear()
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _sample(self) -> None:
+        """Read once, tell what was read, and begin a decision if one is due."""
+        now_s = self._parts.clock.wall_s()
+        try:
+            observation = await self._parts.source.read(now_s)
+        except Exception as error:  # the source promises not to raise; if it does, the next sample tries again
+            self._faults.fail("read", error)
+            return
+        self._faults.recover("read")
+        observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
+        await self._take_outcomes(now_s)
+        self._parts.custody.see(observation.instances, now_s)
+        self._begin_tick(observation)
+        energy_j = self._meter.take(observation.site_power)
+        self._parts.telemetry.take_observation(observation, energy_j)
+        desk = self._parts.desk
+        per_token = {} if desk is None else desk.j_per_output_token
+        self.status = Status(observation, self._decision, self._faults.in_force, energy_j, per_token)
+        for watcher in self._parts.watchers:
+            try:
+                watcher(self.status)
+            except Exception as error:  # a fault of the page must not stop the control
+                self._faults.fail("watch", error)
+            else:
+                self._faults.recover("watch")
+        await self._record(SAMPLE_KIND, now_s, self._sample_record(observation, energy_j))
+        await self._book_energy(observation)
+
+    async def _book_energy(self, observation: Observation) -> None:
+        if self._parts.desk is None:
+            return
+        try:
+            site = None if self._decision is None else self._decision.site
+            record = self._parts.desk.take(observation, site)
+            if record is not None:
+                await self._record(ENERGY_KIND, observation.now_s, record)
+            await self._parts.desk.tell(observation.now_s)
+        except Exception as error:  # an account that fails must not stop the control; the next look books on
+            self._faults.fail("energy", error)
+        else:
+            self._faults.recover("energy")
+
+    async def _close_energy(self) -> None:
+        if self._parts.desk is None:
+            return
+        try:
+            record = await asyncio.to_thread(self._parts.desk.close)
+            if record is not None:
+                await self._record(ENERGY_KIND, self._parts.clock.wall_s(), record)
+        except Exception as error:  # what follows at the end must be done all the same
+            self._faults.fail("energy", error)
+
+    def _sample_record(self, observation: Observation, energy_j: float) -> dict[str, object]:
+        power = observation.site_power
+        limit_w = self._decision.diagnostics.limit_w if self._decision is not None else None
+        return {
+            "power_w": None if isinstance(power, Missing) else power.value_w,
+            "observed_at_s": None if isinstance(power, Missing) else power.observed_at_s,
+            "quality": power.quality.value if isinstance(power, Reading) else None,
+            "limit_w": limit_w,
+            "energy_j": energy_j,
+        }
+
+    def _begin_tick(self, observation: Observation) -> None:
+        clock = self._parts.clock
+        if self._ticking is not None:
+            running_s = clock.monotonic_s() - self._tick_began_s
+            if running_s > self._options.late_after_s and "late" not in self._faults:
+                self._faults.fail(
+                    "late", f"the decision has taken {running_s:.0f} s; the last table stays until it expires"
+                )
+            return
+        events = events_key(observation.events, observation.now_s)
+        is_hasty = self._is_hasty or events != self._events
+        if not is_hasty and clock.monotonic_s() + 0.5 * self._options.sample_s < self._next_tick_s:
+            return  # a sample that comes a little early is nearer to the due time than the one after it
+        if self._step_s and self._parts.after_step is not None:
+            sleepers = self._parts.custody.sleepers
+            self._memory = self._parts.after_step(self._memory, sleepers, self._step_s, observation.now_s)
+        self._step_s = 0.0
+        self._is_hasty, self._events = False, events
+        self._tick_began_s = clock.monotonic_s()
+        # What is told at once is followed by a decision that plans, with the next sample.
+        self._next_tick_s = self._tick_began_s + (0.0 if is_hasty else self._options.tick_s)
+        self._ticking = asyncio.create_task(self._tick(observation, is_hasty=is_hasty), name="tick")
+
+    async def _tick(self, observation: Observation, *, is_hasty: bool) -> None:
+        decide = self._parts.at_once if is_hasty and self._parts.at_once is not None else self._parts.decide
+        try:
+            decision = await asyncio.to_thread(decide, self._memory, observation)
+            self._memory, self._decision = decision.memory, decision
+            self._announcer.take(decision.diagnostics)
+            actions = await self._carry_out(decision, observation)
+            took_s = self._parts.clock.monotonic_s() - self._tick_began_s
+            self._parts.telemetry.take_decision(decision, took_s)
+            log.info("decided", extra=_summary(decision, took_s))
+            await self._record(
+                decisions.RECORD_KIND, observation.now_s, _decision_record(observation, decision, actions)
+            )
+        except Exception as error:  # the next tick decides anew from the same memory
+            self._faults.fail("tick", error)
+        else:
+            self._faults.recover("tick")
+        finally:
+            self._faults.recover("late")
+            self._ticking = None
+            if is_hasty or self._is_hasty:
+                self._wake.set()
+
+    async def _carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
+        """Act, having kept what a next process must know of it; or give back what a former process put to sleep."""
+        custody, now_s = self._parts.custody, observation.now_s
+        if decision.publish:
+            custody.command(decision.commands.instances, now_s)
+            await self._keep(now_s)
+            return await self._act(decision)
+        await self._keep(now_s)
+        return await custody.give_back(decision, observation.instances, "the controller does not act any more")
+
+    async def _keep(self, now_s: float) -> None:
+        if self._parts.keep is None:
+            return
+        try:
+            await self._parts.keep(self._memory, self._parts.custody.sleepers, now_s)
+        except StoreError as error:
+            self._faults.fail("state", error)
+        else:
+            self._faults.recover("state")
+
+    async def _act(self, decision: Decision) -> tuple[str, ...]:
+        lines: list[str] = []
+        reasons: list[str] = []
+        for publisher in self._parts.publishers:
+            try:
+                async with asyncio.timeout(self._options.publish_timeout_s):
+                    lines += await publisher.apply(decision.commands)
+            except TimeoutError:
+                reasons.append(f"{type(publisher).__name__}: not done within {self._options.publish_timeout_s:g} s")
+            except ActuationError as error:
+                reasons.append(str(error))
+        if reasons:
+            self._faults.fail("publish", "; ".join(reasons))
+        else:
+            self._faults.recover("publish")
+        lines += await self._parts.instances.apply(decision.commands)
+        return tuple(lines)
+
+    async def _take_outcomes(self, now_s: float) -> None:
+        """Tell how the background commands ended."""
+        for outcome in self._parts.instances.take_outcomes():
+            command = outcome.command
+            told = {
+                "verb": command.verb.value,
+                "instance_id": command.instance_id,
+                "is_done": outcome.is_done,
+                "detail": outcome.detail,
+                "took_s": outcome.took_s,
+            }
+            self._parts.telemetry.take_outcome(command.verb, is_done=outcome.is_done)
+            self._parts.custody.take_outcome(outcome)
+            step = f"actuate {command.instance_id}"
+            if outcome.is_done:
+                log.info("instance command done", extra=told)
+                self._faults.settle(step)
+            else:
+                log.warning("instance command failed", extra=told)
+                self._faults.stand(Fault(step, f"{command.verb.value}: {outcome.detail}", now_s))
+            await self._record(ACTUATION_KIND, now_s, {**told, "reason": command.reason})
+
+    async def _record(self, kind: str, now_s: float, payload: dict[str, object]) -> None:
+        try:
+            await asyncio.to_thread(self._parts.recorder.record, kind, now_s, payload)
+        except StoreError as error:
+            self._faults.fail("record", error)
+        else:
+            self._faults.recover("record")
+
+
+def _decision_record(observation: Observation, decision: Decision, actions: tuple[str, ...]) -> dict[str, object]:
+    decided = {
+        "plan": decision.plan,
+        "commands": decision.commands,
+        "recommended": decision.recommended,
+        "publish": decision.publish,
+        "diagnostics": decision.diagnostics,
+    }
+    return decisions.record_of(observation, decided, actions)
+
+
+def _summary(decision: Decision, took_s: float) -> dict[str, object]:
+    diagnostics = decision.diagnostics
+    return {
+        "origin": diagnostics.plan_origin.value if diagnostics.plan_origin else None,
+        "measured_w": diagnostics.measured_w,
+        "planned_w": diagnostics.planned_w,
+        "limit_w": diagnostics.limit_w,
+        "sequence": decision.commands.table.sequence,
+        "commands": [f"{c.verb.value} {c.instance_id}" for c in decision.commands.instances],
+        "fallbacks": [f"{f.ladder}:{f.step}" for f in diagnostics.fallbacks],
+        "took_s": round(took_s, 4),
+    }

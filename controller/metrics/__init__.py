@@ -1,0 +1,1 @@
+"""What the controller shows at `/metrics`, a module for each subject."""

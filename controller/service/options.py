@@ -1,0 +1,86 @@
+"""What the controller's service is put together from: where it reads and acts, and what an operator chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controller.lifecycle.handback import OnExit
+from controller.lifecycle.joules import JoulePolicy
+from controller.loop.clock_judge import ClockWatch
+from controller.loop.runner import RunnerOptions
+from controller.model.call import OPERATOR
+from controller.model.programme import Programme
+from controller.openadr.specs import VenSpec
+from controller.openadr2.specs import Ven2Spec
+from controller.ports import EngineClient
+from controller.service.proof import ProofOptions
+from controller.signals.canary_setup import CanarySetup
+from controller.signals.power.specs import PowerSpecs
+from controller.store.meter_file import Retention
+from controller.tick import Planner
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the controller reads and acts; None and empty mean that there is none.
+
+    Attributes:
+        engines: asks the engines of the pools.
+        power: sources of GPU power and of the site's meter.
+        redis_tls: what redis-py is told of TLS.
+    """
+
+    engines: EngineClient
+    power: PowerSpecs = field(default_factory=PowerSpecs)
+    router_urls: tuple[str, ...] = ()
+    supervisor_url: str | None = None
+    redis_url: str | None = None
+    redis_key: str = "wattroute:allocation"
+    redis_password: str | None = None
+    redis_tls: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """The rest of what an operator chooses.
+
+    Attributes:
+        timeout_s: longest wait for one signal.
+        token: what changing requests must carry; None lets only this machine make them.
+        keep_records: records kept in the ledger: one a second, and one of some 10 kB a decision.
+        on_exit: what becomes of the instances that sleep by the controller's command when it lets go of them.
+        exit_wait_s: longest wait for them at the end.
+        canary: how pools' answers are tested.
+        joules: how energy is told off to requests.
+        programmes: terms of calls, by name.
+        retention: how long the site's power is kept.
+        vens: OpenADR servers to follow.
+        proof: how long evidence of events is kept, and where the heads of the records are told.
+        load_target_programme: whose terms hold for load targets.
+        vens2: the same of OpenADR 2.0b.
+        clock: how the machine's clock is watched.
+        shed_planner: finds what can be shed, beside the loop's own planner; None tells nothing.
+    """
+
+    data_dir: Path
+    token: str | None = None
+    model: str | None = None
+    sleep_level: int = 1
+    timeout_s: float = 1.5
+    keep_records: int | None = 500_000
+    on_exit: OnExit = OnExit.WAKE
+    exit_wait_s: float = 20.0
+    canary: CanarySetup = field(default_factory=CanarySetup)
+    joules: JoulePolicy = field(default_factory=JoulePolicy)
+    programmes: Mapping[str, Programme] = field(default_factory=lambda: {OPERATOR: Programme(OPERATOR)})
+    retention: Retention = field(default_factory=Retention)
+    vens: tuple[VenSpec, ...] = ()
+    proof: ProofOptions = field(default_factory=ProofOptions)
+    load_target_programme: str = OPERATOR
+    vens2: tuple[Ven2Spec, ...] = ()
+    shed_planner: Planner | None = None
+    clock: ClockWatch = field(default_factory=ClockWatch)
+    pace: RunnerOptions = field(default_factory=RunnerOptions)

@@ -1,0 +1,183 @@
+"""The processes of the control plane, run from settings until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import uvloop
+
+from controller.background import in_background
+from controller.clock import Clock, SystemClock
+from controller.dashboard.access import load_token
+from controller.errors import ConfigError
+from controller.http.secret_file import find_secret
+from controller.lifecycle.joules import JoulePolicy
+from controller.loop.runner import RunnerOptions
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.optimizer.solving import SolverOptions
+from controller.service.app import assemble
+from controller.service.compose import build_canary, build_emulated, build_policy, build_site
+from controller.service.feed_setup import open_feeds
+from controller.service.options import Endpoints, ServiceOptions
+from controller.service.proof import ProofOptions
+from controller.service.serving import serve
+from controller.settings.file import Settings
+from controller.settings.programmes import programmes_of
+from controller.signals.canary_setup import CanarySetup
+from controller.simulation.emulator import run_emulator
+from controller.store.meter_file import Retention
+from controller.store.witness import read_key
+from router.contract import PoolId
+from router.errors import CertificateError, SettingsError
+from router.tenants.engine_keys import read_engine_keys
+from router.transport.asking import EngineSession
+from router.transport.keyring import Keyring
+from router.transport.redis_tls import redis_options
+
+log = logging.getLogger(__name__)
+
+
+def controller(settings: Settings) -> None:
+    """Run the controller until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the configuration or a data file is wrong.
+        ListenError: the port is taken.
+        StoreError: the ledger cannot be opened.
+    """
+    asyncio.run(_controller(settings))
+
+
+def emulator(settings: Settings) -> None:
+    """Run emulated engines at the addresses of the configured instances until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        ListenError: a port is taken.
+    """
+    uvloop.run(_emulator(settings))
+
+
+async def _controller(settings: Settings) -> None:
+    site = build_site(settings)
+    clock = SystemClock()
+    signals, own = settings.signals, settings.controller
+    started_at_s = clock.wall_s()
+    async with (
+        engines_of(settings, clock) as engines,
+        open_feeds(signals, clock, started_at_s, own.data_dir, settings.plan.steps * settings.plan.step_s) as feeds,
+        assemble(
+            site,
+            build_policy(settings),
+            CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
+            endpoints=Endpoints(
+                engines=engines,
+                power=signals.power_specs(),
+                router_urls=signals.router_urls,
+                supervisor_url=own.supervisor_url,
+                redis_url=settings.table.redis_url,
+                redis_key=settings.table.redis_key,
+                redis_password=os.environ.get("REDIS_PASSWORD"),
+                redis_tls=redis_options(settings.table.redis_url or "", settings.table.tls),
+            ),
+            price_usd_per_mwh=feeds.price_usd_per_mwh,
+            carbon_kg_per_mwh=feeds.carbon_kg_per_mwh,
+            options=ServiceOptions(
+                data_dir=own.data_dir,
+                token=load_token(own.token_file, dict(os.environ)),
+                model=settings.model,
+                sleep_level=own.sleep_level,
+                timeout_s=signals.timeout_s,
+                keep_records=own.keep_records,
+                on_exit=own.on_exit,
+                exit_wait_s=own.exit_wait_s,
+                canary=_canary(settings),
+                joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
+                programmes=programmes_of(settings.programmes, settings.plan.baseline_window_s),
+                retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
+                shed_planner=CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
+                load_target_programme=settings.load_target.programme,
+                vens=tuple(vtn.spec() for vtn in settings.openadr),
+                proof=proof_options(settings),
+                vens2=tuple(vtn.spec() for vtn in settings.openadr2),
+                clock=settings.clock.watch(),
+                pace=RunnerOptions(tick_s=own.tick_s),
+            ),
+            clock=clock,
+        ) as service,
+    ):
+        await serve(service, own.host, own.port)
+
+
+def proof_options(settings: Settings) -> ProofOptions:
+    """How evidence is kept, and its heads.
+
+    Raises:
+        ConfigError: the key cannot be read or is too short.
+    """
+    own = settings.controller
+    return ProofOptions(
+        keep_days=own.keep_evidence_days,
+        keep_bytes=own.keep_evidence_mb << 20,
+        key=read_key(own.ledger_key_file),
+        witness_file=own.witness_file,
+        configuration=hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
+    )
+
+
+def _canary(settings: Settings) -> CanarySetup:
+    """How canaries are sent, with the keys that engines and routers ask for.
+
+    Raises:
+        ConfigError: a file that holds one cannot be used.
+    """
+    canary = settings.quality.canary
+    if canary.per_s <= 0:
+        return build_canary(settings, {}, None)
+    try:
+        keys = read_engine_keys(settings.pools, os.environ)
+    except SettingsError as error:
+        raise ConfigError(str(error)) from error
+    token = find_secret(canary.router_token_file, None, os.environ, "quality.canary.router_token_file")
+    names = [PoolId(pool.name) for pool in settings.pools]
+    return build_canary(settings, {name: keys.headers(name) for name in names}, token)
+
+
+@contextlib.asynccontextmanager
+async def engines_of(settings: Settings, clock: Clock) -> AsyncIterator[EngineSession]:
+    """A client for the engines of the pools, which follows the files of their TLS.
+
+    Raises:
+        ConfigError: a file of TLS cannot be used.
+    """
+    try:
+        keyring = Keyring(settings, clock.wall_s)
+    except CertificateError as error:
+        raise ConfigError(str(error)) from error
+    async with in_background(keyring.watch(), "certificates"), EngineSession(keyring) as engines:
+        yield engines
+
+
+async def _emulator(settings: Settings) -> None:
+    site = build_site(settings)
+    instances, spare = build_emulated(settings, site)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    running = await run_emulator(
+        instances,
+        control_host=settings.emulator.control_host,
+        control_port=settings.emulator.control_port,
+        model=settings.model or "emulated",
+        seed=settings.emulator.seed,
+        spare=spare,
+    )
+    log.warning("emulating engines and GPUs", extra={"instances": len(instances), "control_port": running.control_port})
+    await ended.wait()
+    await running.close()

@@ -1,0 +1,61 @@
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.commands.capability_command import lines_of, tell
+from controller.commands.controller_client import Access, RequestRefused
+from controller.dashboard.capability_json import capability_json
+from controller.model.capability import Capability, QosCost
+from tests.fakes.answering import answering
+from tests.fakes.capabilities import offer, told
+
+NOW = datetime(2026, 7, 14, 16, 30, tzinfo=UTC)
+
+
+@contextmanager
+def telling(told):
+    with answering() as controller:
+        controller.answers["/v1/capability"] = (200, json.dumps(told).encode())
+        yield Access(controller.url)
+
+
+def test_a_line_for_each_offer_with_its_units():
+    lines = lines_of(capability_json(told(NOW.timestamp())), NOW)
+    assert lines[0] == "drawn 12.000 kW at 16:30:00; can be shed:"
+    assert len(lines) == 11
+    assert lines[2].split() == ["30s", "none", "1.000", "11.000", "open", "0s", "any"]
+    assert lines[6].split() == ["10m", "quality", "4.500", "7.500", "60m", "2.0h", "8.0"]
+    assert lines[7].split()[-2:] == ["unknown", "0.0"]
+
+
+def test_what_yields_is_told_once():
+    held = [offer(lead, QosCost.HELD, 9e3, yields=("serve:flex", "quality:chat")) for lead in (30.0, 600.0)]
+    lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(held))), NOW)
+    assert lines[-1] == "  yields at cost held: quality:chat, serve:flex"
+
+
+def test_what_is_broken_anyway_is_told_once():
+    broken = [offer(lead, QosCost.NONE, 9e3, broken=("serve:flex",)) for lead in (30.0, 600.0)]
+    lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(broken))), NOW)
+    assert [line for line in lines if "serve:flex" in line] == ["  not kept also without a reduction: serve:flex"]
+
+
+def test_the_controller_is_asked(capsys):
+    with telling(capability_json(told())) as access:
+        tell(access, {}, NOW, as_json=True)
+        assert json.loads(capsys.readouterr().out) == capability_json(told())
+        tell(access, {}, NOW, as_json=False)
+        assert "down to kW" in capsys.readouterr().out
+
+
+def test_a_reason_is_printed_where_it_is_not_known(capsys):
+    with telling(capability_json(None)) as access:
+        tell(access, {}, NOW, as_json=False)
+    assert capsys.readouterr().out.startswith("what can be shed is not known: it is not told yet")
+
+
+def test_who_does_not_answer_is_named():
+    with pytest.raises(RequestRefused, match="the controller does not answer"):
+        tell(Access("http://127.0.0.1:9"), {}, NOW, as_json=False)

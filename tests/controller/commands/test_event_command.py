@@ -1,0 +1,69 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.commands.controller_client import Access
+from controller.commands.event_command import change, curtail, events, lines_of
+from tests.fakes.answering import answering
+from tests.fakes.curtail_options import curtail_options
+
+NOW = datetime(2026, 7, 14, 16, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def controller():
+    with answering() as told:
+        yield told
+
+
+def event(**changes):
+    limit = {"limit_w": 4e4, "start_s": NOW.timestamp(), "end_s": 2.534e11, "ramp_s": 30.0}
+    return {
+        "event_id": "e", "state": "active", "source": "operator", "programme": "operator", "is_test": False,
+        "limits": [limit], "baseline_w": 5e4, "baseline_origin": "programme", "raised_to_least": [], "unresolved": [],
+        "opted_out": None, **changes,
+    }  # fmt: skip
+
+
+def test_what_is_shown_of_an_event():
+    assert lines_of(event(dry_run=True, present_w=4.8e4, is_test=True), NOW) == [
+        "e: would be active, operator, programme operator, a test",
+        "  at most 40.000 kW from 16:30:00 to further notice, met within 30 s",
+        "  baseline 50.000 kW (programme)",
+        "  drawn now 48.000 kW",
+    ]
+    amiss = event(
+        limits=[], baseline_w=None, opted_out="a launch", raised_to_least=["e#1"],
+        unresolved=[{"start_s": NOW.timestamp() + 86_400, "reason": "the baseline is not known"}],
+    )  # fmt: skip
+    assert lines_of(amiss, NOW)[1:] == [
+        "  raised to the least limit of the programme: e#1",
+        "  not followed from 2026-07-15 16:30:00: the baseline is not known",
+        "  not followed: a launch",
+    ]
+
+
+def test_a_call_is_sent_and_what_it_comes_to_is_shown(controller, capsys):
+    controller.answers = {"/v1/events": (201, json.dumps(event()).encode())}
+    curtail(Access(controller.url), curtail_options(to="40kW"), {}, NOW)
+    method, path, body, _ = controller.seen[-1]
+    assert (method, path, json.loads(body)["limit_w"]) == ("POST", "/v1/events", 4e4)
+    assert "at most 40.000 kW" in capsys.readouterr().out
+    curtail(Access(controller.url), curtail_options(to="40kW", as_json=True), {}, NOW)
+    assert json.loads(capsys.readouterr().out)["event_id"] == "e"
+
+
+def test_events_are_listed_and_changed(controller, capsys):
+    controller.answers = {"/v1/events": (200, b'{"events": []}'), "/v1/events/e": (200, json.dumps(event()).encode())}
+    access = Access(controller.url)
+    events(access, {}, NOW, as_json=False)
+    assert "no events are pending" in capsys.readouterr().out
+    change(access, {}, NOW, ("DELETE", "/v1/events/e", None))
+    assert controller.seen[-1][:2] == ("DELETE", "/v1/events/e")
+    assert "at most 40.000 kW" in capsys.readouterr().out
+    controller.answers["/v1/events"] = (200, json.dumps({"events": [event()]}).encode())
+    events(access, {}, NOW, as_json=True)
+    assert json.loads(capsys.readouterr().out)["events"][0]["event_id"] == "e"
+    events(access, {}, NOW, as_json=False)
+    assert "at most 40.000 kW" in capsys.readouterr().out

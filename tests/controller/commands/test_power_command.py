@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from controller.clock import VirtualClock
+from controller.commands.power_command import run, told, watch
+from controller.errors import ConfigError
+from controller.lifecycle.policy import TickPolicy
+from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
+from controller.settings.file import load
+from controller.signals.power.csv_replay import ReplayTimes
+from controller.signals.power.ladder import PowerView
+from controller.signals.power.specs import CsvSpec, PowerSpecs
+from tests.fakes.controller_parts import NOW_S, pool, reading, site
+
+SITE = site(pool("a", ("http://a:1",)))
+A, B = "GPU-a-0-0", "GPU-a-0-1"
+LAPTOP = Path(__file__).parents[3] / "deploy" / "examples" / "laptop.yaml"
+
+
+def recorded(folder: Path, *rows: str) -> Path:
+    file = folder / "gpus.csv"
+    file.write_text("\n".join(("time,uuid,power_w", *rows)) + "\n")
+    return file
+
+
+async def test_sources_are_read_for_a_while(tmp_path):
+    file = recorded(tmp_path, f"0,{A},300", f"0,{B},300", f"4,{A},500")
+    clock = VirtualClock(NOW_S)
+    specs = PowerSpecs((("old", CsvSpec(file, ReplayTimes())),))
+    view = await watch(SITE, specs, clock, seconds=5.0, timeout_s=1.0)
+    assert clock.wall_s() == NOW_S + 5
+    assert (view.gpu_power[A].value_w, view.gpu_power[B].value_w) == (500.0, 300.0)
+
+
+def test_what_is_known_and_who_disagrees_stands_in_a_few_lines():
+    ladder = PowerLadder(
+        Rung.DCGM,
+        Rung.NVML,
+        "agent is silent",
+        (PowerConflict(A, "agent", 500.0, "dcgm", 400.0, NOW_S),),
+        (
+            PowerSourceState("agent", Rung.NVML, 0, None, "silent for 5 s"),
+            PowerSourceState("dcgm", Rung.DCGM, 2, 1.5, None),
+        ),
+    )
+    view = PowerView({A: reading(500.0), B: reading(300.0)}, reading(800.0), ladder)
+    lines = told(SITE, TickPolicy(), view, NOW_S + 1.5)
+    assert lines[1:] == [
+        "agent   nvml   0/2      -        silent for 5 s",
+        "dcgm    dcgm   2/2      1.5 s    -",
+        "site: 800 W, 1.5 s old, direct, from a test; rung dcgm, margin 7 %",
+        "below nvml because: agent is silent",
+        f"{A}: agent says 500 W, dcgm 400 W",
+    ]
+
+
+def test_gpus_that_nobody_shows_are_named():
+    view = PowerView(
+        {A: reading(500.0), B: Missing("gpus", "not shown", NOW_S)},
+        Missing("sum of GPUs", "1 of 2 GPUs", NOW_S),
+        PowerLadder(Rung.MODEL, Rung.DCGM),
+    )
+    lines = told(SITE, TickPolicy(), view, NOW_S)
+    assert "site: power is not known: 1 of 2 GPUs; rung model, margin 10 %" in lines
+    assert f"no source shows {B}" in lines
+
+
+def configured(folder: Path, signals: str) -> Path:
+    text = LAPTOP.read_text()
+    file = folder / "wattroute.yaml"
+    file.write_text(text.replace("  dcgm_urls: [http://127.0.0.1:9400/metrics]\n", signals))
+    return file
+
+
+def test_a_configuration_without_a_source_is_told_what_to_add(tmp_path):
+    with pytest.raises(ConfigError, match=r"add signals\.power or signals\.meter"):
+        run(load(configured(tmp_path, "")), seconds=0.0, as_json=False)
+
+
+def test_a_meter_alone_is_enough(tmp_path, capsys):
+    meter = tmp_path / "meter.csv"
+    meter.write_text("time,power_w\n0,5000\n")
+    settings = load(configured(tmp_path, f"  meter: [{{kind: csv, path: {meter}}}]\n"))
+    assert run(settings, seconds=0.0, as_json=False) == 0
+    assert "5000 W" in capsys.readouterr().out
+    assert run(settings, seconds=0.0, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["ladder"]["rung"] == "meter"

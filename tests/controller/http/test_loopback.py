@@ -1,0 +1,27 @@
+import pytest
+
+from controller.http.loopback import is_loopback, is_loopback_address
+
+OWN = ("127.0.0.1", "127.8.9.1", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::ffff:7f00:1")
+OTHERS = (
+    "", None, "0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "::ffff:0.0.0.0", "fe80::1", "fe80::1%eth0", "2130706433",
+    "127.1", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1:80", "[::1]", " 127.0.0.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", OWN)
+def test_own_addresses_are_known_however_they_are_written(address):
+    assert is_loopback_address(address)
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize("address", OTHERS)
+def test_others_and_what_is_no_address_are_not(address):
+    assert not is_loopback_address(address)
+    assert not is_loopback(address)
+
+
+def test_of_names_only_the_one_that_every_machine_has_is_its_own():
+    assert is_loopback("localhost")
+    assert not is_loopback_address("localhost")
+    assert not is_loopback("localhost.example")

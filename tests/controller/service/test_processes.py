@@ -1,0 +1,172 @@
+"""The controller's and the emulator's processes, started from a configuration file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from controller.actuators.engines import EngineDriver
+from controller.clock import SystemClock
+from controller.errors import ConfigError
+from controller.lifecycle.handback import OnExit
+from controller.model.observation import InstanceState
+from controller.model.plan import InstanceCommand, Verb
+from controller.service import processes
+from controller.service.options import ServiceOptions
+from controller.service.processes import engines_of
+from controller.settings.file import Settings
+from controller.signals.engines import EngineSource
+from router.contract import InstanceId
+from tests.fakes.certificates import Authority
+from tests.fakes.controller_parts import NOW_S, pool, site
+from tests.fakes.fake_engine import FakeEngine, Request, Wire
+from tests.fakes.system import ROOT, get, post, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
+
+
+def test_the_emulator_serves_the_configured_instances_and_says_that_it_emulates(tmp_path: Path) -> None:
+    with running(tmp_path, "emulate") as system:
+        listed = json.loads(get(f"{system.emulator}/instances")[1])
+        assert {item["instance_id"]: item["state"] for item in listed} == {
+            "bf16-0": "serving",
+            "bf16-1": "serving",
+            "fp8-0": "serving",
+            "fp8-1": "sleeping",
+            "int4-0": "sleeping",
+        }
+        assert b"emulated" in get(f"{system.emulator}/metrics")[1]
+
+
+def test_the_controller_reports_what_it_measures_and_keeps_its_records(tmp_path: Path) -> None:
+    with running(tmp_path, "emulate", "router", "controller") as system:
+
+        def measured() -> dict[str, Any]:
+            return json.loads(get(f"{system.api}/api/state")[1])
+
+        system.until(lambda: measured()["power"]["measured_w"] > 1_000, "the site's power is measured")
+        state = measured()
+        assert state["emulated"] is True
+        assert state["price_usd_per_mwh"] == pytest.approx(488.06)
+        assert state["carbon_kg_per_mwh"] == pytest.approx(319.852)
+        system.until(lambda: get(f"{system.api}/readyz")[0] == 200, "the first decision is made")
+        assert system.stop("controller") == 0
+        assert (tmp_path / "ledger.sqlite").stat().st_size > 0
+
+
+def test_a_controller_that_is_killed_forgets_no_burnt_quality(tmp_path: Path) -> None:
+    def burnt_frac() -> float:
+        text = get(f"{system.api}/metrics")[1].decode()
+        name = 'wattroute_controller_quality_burnt_frac{class="standard"} '
+        line = next((line for line in text.splitlines() if line.startswith(name)), f"{name}nan")
+        return float(line.removeprefix(name))
+
+    def ask() -> int:
+        model = f"{system.document['model']}@fp8"
+        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20}
+        status, answer = post(f"{system.public}/v1/chat/completions", body)
+        assert status == 200
+        return int(json.loads(answer)["usage"]["completion_tokens"])
+
+    with running(tmp_path, "emulate", "router", "controller") as system:
+        system.until(lambda: burnt_frac() == 0.0, "a first decision is made")
+        served = ask()
+        system.until(lambda: burnt_frac() == pytest.approx(0.006), "tokens of FP8 are counted")
+        for _ in range(2):
+            system.kill("controller")
+            served += ask()
+            system.start("controller")
+            system.until(lambda: burnt_frac() > 0.0, "a first decision is made")
+            assert burnt_frac() == pytest.approx(0.006)
+        system.until(lambda: b"state restored" in (tmp_path / "controller.log").read_bytes(), "it is told")
+        assert system.stop("controller") == 0
+        state = json.loads((tmp_path / "state.json").read_text())["state"]
+        (slots,) = [burn["slots"] for burn in state["memory"]["burns"] if burn["class_id"] == "standard"]
+        assert sum(tokens for _, tokens, _ in slots) == served  # those served while it was dead, too
+
+
+def test_operators_requests_need_the_token_where_one_is_configured(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-token-that-is-long-enough\n")
+
+    def guarded(document: dict[str, Any]) -> None:
+        document["controller"]["token_file"] = str(token)
+
+    with running(tmp_path, "emulate", "controller", change=guarded) as system:
+        event = {"limit_w": 20_000, "duration_s": 60}
+        assert post(f"{system.api}/v1/events", event)[0] == 401
+        assert b"a-token" not in (tmp_path / "controller.log").read_bytes()
+
+
+def test_a_token_file_that_is_absent_is_named(tmp_path: Path) -> None:
+    def guarded(document: dict[str, Any]) -> None:
+        document["controller"]["token_file"] = str(tmp_path / "no-token")
+
+    with pytest.raises(AssertionError, match="no-token"), running(tmp_path, "controller", change=guarded) as system:
+        pytest.fail(f"started all the same: {system.api}")
+
+
+def settings_with(*instances: str, **tls: str) -> Settings:
+    pool = {"name": "bf16", "precision": "bf16", "instances": list(instances), **({"tls": tls} if tls else {})}
+    return Settings.model_validate({"pools": [pool]})
+
+
+async def test_engines_behind_tls_and_at_unix_sockets_are_observed_and_put_to_sleep(tmp_path: Path) -> None:
+    async def obey(request: Request, wire: Wire) -> None:
+        path = request.target.partition("?")[0]
+        if path == "/is_sleeping":
+            await wire.answer(200, b'{"is_sleeping": true}')
+        else:
+            await wire.answer(200, b"vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n")
+
+    authority = Authority(tmp_path)
+    async with (
+        FakeEngine(obey, tls=authority.issue("engine").server()) as secured,
+        FakeEngine(obey, path=str(tmp_path / "engine.sock")) as local,
+        aiohttp.ClientSession() as session,
+        engines_of(settings_with(secured.url, local.url, ca_file=str(authority.file)), SystemClock()) as engines,
+    ):
+        fleet = site(pool("bf16", (secured.url, local.url)))
+        seen = await EngineSource(session, fleet, engines=engines).read(NOW_S)
+        assert [one.state for one in seen] == [InstanceState.SLEEPING] * 2
+        driver = EngineDriver(engines, fleet, SystemClock())
+        for name in ("bf16-0", "bf16-1"):
+            told = await driver.carry_out(InstanceCommand(Verb.SLEEP, InstanceId(name), "a test"))
+            assert told == "already asleep"
+
+
+async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        engines_of(settings_with("http://127.0.0.1:1"), SystemClock()) as engines,
+    ):
+        (seen,) = await EngineSource(session, site(pool("a", ("http://127.0.0.1:2",))), engines=engines).read(NOW_S)
+    assert seen.state is InstanceState.UNREACHABLE
+
+
+async def test_a_file_of_tls_that_is_absent_is_named(tmp_path: Path) -> None:
+    settings = settings_with("https://127.0.0.1:1", ca_file=str(tmp_path / "no-ca.pem"))
+    with pytest.raises(ConfigError, match=r"pools\.bf16\.tls\.ca_file: .*no-ca\.pem: there is no such file"):
+        async with engines_of(settings, SystemClock()):
+            pass
+
+
+async def test_what_the_file_says_of_the_end_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reached(Exception):
+        pass
+
+    def assemble(*_: Any, options: ServiceOptions, **__: Any) -> None:
+        assert (options.keep_records, options.on_exit, options.exit_wait_s) == (20_000, OnExit.LEAVE, 5.0)
+        raise Reached
+
+    monkeypatch.setattr(processes, "assemble", assemble)
+    document = yaml.safe_load((ROOT / "deploy" / "examples" / "laptop.yaml").read_text())
+    document["controller"] |= {"keep_records": 20_000, "on_exit": "leave", "exit_wait_s": 5}
+    with pytest.raises(Reached):
+        await asyncio.to_thread(processes.controller, Settings.model_validate(document))

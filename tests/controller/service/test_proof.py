@@ -1,0 +1,38 @@
+from prometheus_client import CollectorRegistry
+
+from controller.clock import VirtualClock
+from controller.model.fleet import Site
+from controller.service.proof import EVIDENCE_NAME, LEDGER_NAME, ProofOptions, opened_proof, software_of
+from controller.signals.latency import Latency
+from controller.store import witness
+from controller.store.ledger_check import check_file
+from controller.store.state import StateFile
+from tests.fakes.played_event import Served
+
+SITE = Site("test", 8, (), ())
+
+
+def opened(folder, registry, **options):
+    return opened_proof(
+        folder, SITE, {}, ProofOptions(**options), keep_records=None, clock=VirtualClock(100.0), registry=registry
+    )
+
+
+def test_both_files_are_written_and_their_heads_are_told(tmp_path):
+    registry = CollectorRegistry()
+    with opened(tmp_path, registry, witness_file=tmp_path / "heads.jsonl") as proof:
+        proof.recorder.record("call_refused", 100.0, {"raw": "x"})
+        proof.take(100.0, Latency(ttft_p99_s=0.5), Served())
+        StateFile(tmp_path / "state.json").save(heads=proof.heads.heads(100.0))
+    for name in (LEDGER_NAME, EVIDENCE_NAME):
+        kept = [each for each in witness.of_state(tmp_path / "state.json") if each.ledger == name]
+        told = [each for each in witness.of_file(tmp_path / "heads.jsonl").witnesses if each.ledger == name]
+        assert len(check_file(tmp_path / name, [*kept, *told]).compared) == len(kept) + len(told) > 1
+    assert registry.get_sample_value("wattroute_controller_records_lost", {"ledger": EVIDENCE_NAME}) == 0
+    assert registry.get_sample_value("wattroute_controller_evidence_waiting") == 0
+
+
+def test_the_software_and_the_fleet_are_told():
+    told = software_of(SITE, "abc")
+    assert (told["site"], told["configuration_sha256"], told["gpus"]) == ("test", "abc", 8)
+    assert told["wattroute"]
