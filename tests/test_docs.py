@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +55,10 @@ def cases(kind: str) -> list[pytest.param]:
         for where, command in shown_commands()
         if kind_of(command) == kind
     ]
+
+
+def pages(kind: str) -> list[str]:
+    return list(dict.fromkeys(where for where, command in shown_commands() if kind_of(command) == kind))
 
 
 BEGINNINGS = {
@@ -176,12 +181,21 @@ def test_server_starts_and_stops(command: str, tmp_path: Path) -> None:
         process.wait(5)
 
 
-@pytest.mark.timeout(480)
-def test_client_commands_succeed_against_the_running_system(tmp_path: Path) -> None:
-    with running(tmp_path, "emulate", "router", "controller") as system:
-        for case in cases("client"):
-            (command,) = case.values
-            result = run(substituted(str(command), system), tmp_path)
+class TestClientCommands:
+    """One running system for the commands of all pages; a page's own follow one another, as its reader types them."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def system(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+        with running(tmp_path_factory.mktemp("client"), "emulate", "router", "controller") as system:
+            yield system
+
+    @pytest.mark.parametrize("page", pages("client"))
+    def test_the_commands_of_a_page_succeed(self, page: str, system: System) -> None:
+        for where, command in shown_commands():
+            if where != page or kind_of(command) != "client":
+                continue
+            result = run(substituted(command, system), system.folder)
             assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
             if command.startswith("curl"):
                 assert '"error"' not in result.stdout, f"{command}\n{result.stdout}"
