@@ -35,7 +35,12 @@ MAX_RAYS = 4000
 NEAR = 2
 """Instances above the rounded-down total that a neighbourhood holds; one below it belongs to it, too."""
 TOLERANCE = 1e-7
+MAX_WEIGHT = 1000
+"""Largest whole weight of an inequality. The facets of a hull of whole totals have whole weights, mostly small ones; a
+larger one is left as a fraction."""
 _FAR = 1000.0
+_SAME = 1e-6
+_SCALES = np.arange(1, MAX_WEIGHT + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,11 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """weights·N >= least, N the instances by kind; weights (Q,), nonnegative."""
+    """weights·N >= least, N the instances by kind; weights (Q,), nonnegative, whole where they can be.
+
+    Whole weights hold without rounding: HiGHS has taken a weight of 0.571428571 with a bound of 7.2857142857 for a
+    contradiction in whole numbers.
+    """
 
     weights: np.ndarray
     least: float
@@ -159,10 +168,16 @@ def _hull(worth: np.ndarray, cost: np.ndarray, base: np.ndarray, sides: np.ndarr
         weights, bound = -facet[:-1], facet[-1]
         if weights.min() < -TOLERANCE or bound < TOLERANCE:
             continue
-        scale = weights.max()
-        weights = np.round(np.clip(weights, 0.0, None) / scale, 9)
-        facets[tuple(weights)] = Cover(weights, float(bound / scale + weights @ base))
+        weights = _whole(np.clip(weights, 0.0, None) / weights.max())
+        facets[tuple(weights)] = Cover(weights, float(((least + base) @ weights).min()))
     return tuple(facets.values())
+
+
+def _whole(weights: np.ndarray) -> np.ndarray:
+    """The smallest whole multiple of weights of at most 1; as they are where that takes one above `MAX_WEIGHT`."""
+    multiples = _SCALES[:, None] * weights
+    whole = np.flatnonzero((np.abs(multiples - np.rint(multiples)) <= _SAME).all(axis=1))
+    return np.round(weights, 9) if len(whole) == 0 else np.rint(multiples[whole[0]])
 
 
 def _minimal(enough: np.ndarray) -> np.ndarray:

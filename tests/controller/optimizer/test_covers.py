@@ -86,6 +86,17 @@ def test_covers_are_met_by_every_whole_total_that_carries_the_demand_and_touch_o
         assert (enough @ cover.weights).min() == pytest.approx(cover.least, abs=1e-6)
 
 
+def test_weights_are_whole_so_that_no_rounding_forbids_a_total_that_carries_the_demand():
+    worth = np.array([[0.35, 0.35, 0.3], [0.4, 0.3, 0.3], [0.2, 0.5, 0.3]])
+    found, _ = covers(Requirement(worth, np.array([2.32, 2.21, 2.05])))
+    totals = np.array(list(itertools.product(range(13), repeat=3)))
+    enough = totals[(totals @ worth.T >= np.array([2.32, 2.21, 2.05])).all(axis=1)]
+    assert any(cover.weights.max() > 1 for cover in found)
+    for cover in found:
+        assert cover.weights.tolist() == np.rint(cover.weights).tolist()
+        assert (enough @ cover.weights).min() == cover.least
+
+
 def test_a_large_total_is_covered_near_where_it_is_looked_at():
     busy = np.array([[1.0, 0.8, 0.7], [1.0, 0.8, 0.7]])
     demand, budget = np.array([300.4, 250.3]), np.array([0.0, 0.01])
