@@ -15,13 +15,15 @@ from controller.grid.courses import Courses, spans
 from controller.model.call import Asked, Call, CallInterval
 from controller.model.grid import FOREVER_S
 from controller.model.programme import Programme
+from controller.utc_text import utc_text
 
 MAX_CALLS = 256
 MAX_INTERVALS_HELD = 8192
 """Intervals of all calls that are not over."""
 MAX_SKEW_S = 300.0
 """How far a sender's clock may run ahead of this machine's."""
-MAX_AHEAD_S = 400 * 86_400.0
+DAY_S = 86_400.0
+MAX_AHEAD_S = 400 * DAY_S
 MAX_RAMP_S = 86_400.0
 MAX_RANDOM_S = 86_400.0
 MAX_NAME = 128
@@ -146,17 +148,19 @@ def _check_times(call: Call, courses_s: Courses, now_s: float) -> None:
         raise _refused(
             call,
             Refusal.FUTURE,
-            f"it was changed {call.modified_s - now_s:.0f} s from now, more than {MAX_SKEW_S:.0f} s; "
+            f"it was changed at {_moment(call.modified_s)}, more than {MAX_SKEW_S:.0f} s ahead of this clock; "
             "set the clocks of both sides",
         )
     if spans(call.start_s, call.end_s, courses_s)[-1][1] <= now_s:
-        raise _refused(call, Refusal.OVER, f"it ended {now_s - call.end_s:.0f} s ago", is_conflict=True)
+        raise _refused(call, Refusal.OVER, f"it ended at {_moment(call.end_s)}", is_conflict=True)
     for key, value, most in (("ramp_s", call.ramp_s, MAX_RAMP_S), ("randomize_s", call.randomize_s, MAX_RANDOM_S)):
         if value is not None and not 0.0 <= value <= most:
             raise _refused(call, Refusal.BOUNDS, f"{key} is {value!r}, outside 0 to {most:g}")
     if call.start_s + call.randomize_s - now_s > MAX_AHEAD_S:
         raise _refused(
-            call, Refusal.FAR, f"it begins {call.start_s - now_s:.0f} s from now, more than {MAX_AHEAD_S:.0f} s"
+            call,
+            Refusal.FAR,
+            f"it begins at {_moment(call.start_s)}, more than {MAX_AHEAD_S / DAY_S:.0f} days ahead; send it later",
         )
 
 
@@ -176,6 +180,11 @@ def _check_bounds(call: Call, interval: CallInterval, programme: Programme) -> N
             f"a reduction of {value:g} W is more than {programme.most_w:g} W; "
             f"check its unit, or most_w of programme {programme.name}",
         )
+
+
+def _moment(time_s: float) -> str:
+    """A time, or the nearest one that can be written. A reason tells no distance from now: it would never repeat."""
+    return utc_text(min(max(0.0, time_s), FOREVER_S - 1.0))
 
 
 def _refused(call: Call, cause: Refusal, reason: str, *, is_conflict: bool = False) -> CallRefused:

@@ -64,6 +64,19 @@ def test_what_is_not_is_refused_with_its_cause(asked, cause):
     assert cause_of(asked) == cause.value
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [call("c", modified_s=NOW_S + MAX_SKEW_S + 60), call("c", interval(-700.0, 60.0)), call("c", interval(4e7))],
+)
+def test_a_reason_is_the_same_whenever_the_message_comes_again(asked):
+    reasons = set()
+    for later_s in (0.0, 1.0, 7.0):
+        with pytest.raises(CallRefused) as caught:
+            check(asked, SANE, Known(), NOW_S + later_s)
+        reasons.add(str(caught.value))
+    assert len(reasons) == 1
+
+
 def test_a_programme_that_nobody_configured():
     assert cause_of(call("c", programme="typo"), programme=None) == "unknown_programme"
 

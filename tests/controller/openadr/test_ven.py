@@ -166,9 +166,12 @@ async def test_a_malformed_change_leaves_what_was_followed(tmp_path):
         assert site.limits_w() == [10_000.0]
 
 
-async def test_a_limit_out_of_bounds_is_refused_and_told_once(tmp_path):
+@pytest.mark.parametrize(
+    "refused", [limit(5e6), limit(12, start="9000-01-01T00:00:00Z", duration="PT1H")], ids=["bounds", "too far ahead"]
+)
+async def test_what_the_book_refuses_is_told_once(tmp_path, refused):
     async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
-        vtn.add_event(vtn.add_program(), limit(5e6))
+        vtn.add_event(vtn.add_program(), refused)
         for _ in range(3):
             await site.poll(30)
         assert site.live() == set()
