@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from controller.model.grid import FOREVER_S
 from controller.openadr.messages import Event, ReportDescriptor
-from controller.openadr.schedule import Hearing, schedule
+from controller.openadr.schedule import Hearing, in_force, is_cancelled, schedule
 
 SUB_INTERVALS, OPEN_INTERVALS = "SUB_INTERVALS", "OPEN_INTERVALS"
 MAX_COVERED = 1024
@@ -88,7 +88,7 @@ class _Line:
 
 
 def due(asker: Asker, descriptor: ReportDescriptor) -> tuple[Due, ...]:
-    """Reports of a descriptor that are due by now, oldest first.
+    """Reports of a descriptor that are due by now, oldest first; none of an event that was cancelled.
 
     Of those that were due before the event was heard of, only the latest is among them (7.5, "do it now").
 
@@ -100,6 +100,8 @@ def due(asker: Asker, descriptor: ReportDescriptor) -> tuple[Due, ...]:
         MessageError: the event's times cannot be followed.
     """
     heard_s = asker.hearing.heard_s
+    if is_cancelled(asker.event):
+        return ()
     if _is_ad_hoc(asker.event, descriptor):
         return _ad_hoc(asker)
     found = _planned(asker, descriptor)
@@ -120,8 +122,10 @@ def _ad_hoc(asker: Asker) -> tuple[Due, ...]:
     event, now_s = asker.event, asker.hearing.now_s
     start_s, end_s = asker.hearing.heard_s, FOREVER_S
     if event.intervals:
-        slots = schedule(event, asker.hearing).slots
-        start_s, end_s = max(start_s, slots[0].start_s), max(slot.end_s for slot in slots)
+        lasts = in_force(event, asker.hearing)
+        if lasts is None:
+            return ()
+        start_s, end_s = max(start_s, lasts[0]), lasts[1]
     number = math.floor((min(now_s, end_s) - start_s) / AD_HOC_S)
     if number < 0:
         return ()

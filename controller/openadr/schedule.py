@@ -66,13 +66,23 @@ class Schedule:
     day: int = 0
 
 
+def is_cancelled(event: Event) -> bool:
+    """Whether the VTN gave the event as a whole no length, whatever its intervals say of themselves (User Guide 7.9).
+
+    That is a duration of nothing, or a period of nothing that begins at the word for "now".
+    """
+    period = event.period or _NO_PERIOD
+    lengths = (event.duration, period.duration if period.is_now else None)
+    return any(length is not None and length.is_zero for length in lengths)
+
+
 def schedule(event: Event, hearing: Hearing) -> Schedule:
-    """The intervals of an event as slots on the wall clock.
+    """The intervals of an event as slots on the wall clock; none of one that was cancelled.
 
     Raises:
         MessageError: an interval does not say when it begins, or a loop has too many.
     """
-    slots = _once(event, hearing)
+    slots = () if is_cancelled(event) else _once(event, hearing)
     if event.duration is None or not slots:
         return Schedule(slots)
     begin_s, end_s = slots[0].start_s, max(slot.end_s for slot in slots)
@@ -81,6 +91,21 @@ def schedule(event: Event, hearing: Hearing) -> Schedule:
     if until_s <= end_s or round_s <= 0.0:
         return Schedule(_cut(slots, until_s))
     return _looped(slots, round_s, until_s, hearing.now_s)
+
+
+def in_force(event: Event, hearing: Hearing) -> tuple[float, float] | None:
+    """From when until when the event lasts, all rounds of a loop included; None where it has no intervals, or no more.
+
+    Raises:
+        MessageError: an interval does not say when it begins.
+    """
+    slots = () if is_cancelled(event) else _once(event, hearing)
+    if not slots:
+        return None
+    begin_s = slots[0].start_s
+    if event.duration is not None:
+        return begin_s, event.duration.after(begin_s)
+    return begin_s, FOREVER_S if any(slot.is_open for slot in slots) else max(slot.end_s for slot in slots)
 
 
 def _once(event: Event, hearing: Hearing) -> tuple[Slot, ...]:

@@ -34,6 +34,7 @@ ROLLING = {
     "repeat": -1,
     "reportIntervals": "SUB_INTERVALS",
 }
+AT_ANY_TIME = {"payloadType": "OPERATING_STATE", "frequency": 0}
 USD = {"payloadType": "PRICE", "units": "KWH", "currency": "USD"}
 
 
@@ -126,11 +127,13 @@ def openadr_seeds() -> list[bytes]:
             "payloadDescriptors": [USD],
             "intervalPeriod": PERIOD,
             "intervals": [{"id": 0, "payloads": [{"type": kind, "values": values}]}],
-            "reportDescriptors": [ROLLING, {"payloadType": "USAGE"}] if kind == "PRICE" else None,
+            "reportDescriptors": [ROLLING, AT_ANY_TIME, {"payloadType": "USAGE"}] if kind == "PRICE" else None,
         }
         for kind, values in payloads
     ]
+    cancelled = dict(events[4], duration="PT0S")
     others = [
+        cancelled,
         {"objectType": "EVENT", "operation": "UPDATE", "object": events[0]},
         {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600},
         {"tokenURL": "https://auth.example/token"},

@@ -48,6 +48,25 @@ def test_repeats_without_end_stop_with_the_event() -> None:
     assert [covered for _, _, covered in found] == [[0], [1], [2]]
 
 
+@pytest.mark.parametrize("count", [0, 2])
+@pytest.mark.parametrize("frequency", [-1, 0, 1])
+@pytest.mark.parametrize(
+    "over",
+    [{"duration": Duration()}, {"period": IntervalPeriod(is_now=True, duration=Duration())}],
+)
+def test_nothing_is_due_of_an_event_that_was_cancelled(count: int, frequency: int, over: dict[str, object]) -> None:
+    assert reports(event(count, **over), T0 + 10 * HOUR, frequency=frequency) == []
+
+
+def test_reports_at_any_time_of_a_loop_are_numbered_on_from_day_to_day_and_end_with_it() -> None:
+    endless, day = event(2, duration=FOREVER), 24 * HOUR
+    numbers = [reports(endless, T0 + days * day + HOUR, frequency=0)[0][0] for days in range(6)]
+    assert numbers == [round((days * day + HOUR) / AD_HOC_S) for days in range(6)]
+    over = event(2, duration=Duration(5 * HOUR))
+    last = (round(5 * HOUR / AD_HOC_S), 5.0, [-10])
+    assert [reports(over, T0 + days * day + 6 * HOUR, frequency=0) for days in (0, 2, 20)] == [[last]] * 3
+
+
 def test_implied_intervals_roll_on_without_end() -> None:
     asks = event(0)
     asked = {"start_interval": 0, "num_intervals": 3, "historical": False, "frequency": 1, "repeat": -1}

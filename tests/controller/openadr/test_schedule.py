@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from controller.errors import MessageError
 from controller.model.grid import FOREVER_S
 from controller.openadr.messages_read import read_event
-from controller.openadr.schedule import DAY_S, MAX_SLOTS, Hearing, schedule
+from controller.openadr.schedule import DAY_S, MAX_SLOTS, Hearing, in_force, schedule
 from tests.fakes.vtn.server import interval
 
 FIVE = 1_782_925_200.0
@@ -63,6 +63,37 @@ def test_without_a_length_an_interval_is_open_and_with_none_it_is_empty():
     (slot,) = schedule(read_event(event), HEARD).slots
     assert not slot.is_open
     assert slot.start_s == slot.end_s
+
+
+@pytest.mark.parametrize(
+    "over", [{"intervalPeriod": {"start": "0001-01-01", "duration": "PT0S"}}, {"duration": "PT0S"}]
+)
+def test_an_event_of_no_length_is_cancelled_whatever_its_intervals_say_of_themselves(over):
+    event = {"intervalPeriod": {"start": AT_FIVE, "duration": "PT1H"}} | over
+    assert slots(plain(0, start=AT_FIVE, duration="PT1H"), plain(1, duration="PT2H"), **event) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "begins_s", "ends_s"),
+    [
+        ({}, 0, 7200),
+        ({"duration": "PT90M"}, 0, 5400),
+        ({"duration": "PT5H"}, 0, 18_000),
+        ({"duration": "P9999Y"}, 0, FOREVER_S - FIVE),
+        ({"intervalPeriod": {"start": AT_FIVE}}, 0, FOREVER_S - FIVE),
+    ],
+)
+def test_an_event_is_in_force_as_long_as_its_intervals_and_its_loop(fields, begins_s, ends_s):
+    event = {"intervalPeriod": {"start": AT_FIVE, "duration": "PT1H"}} | fields
+    read = read_event({"id": "e", "programID": "p", "intervals": [plain(0), plain(1)], **event})
+    for now_s in (FIVE - 600, FIVE + 600, FIVE + 20 * DAY_S):
+        assert in_force(read, Hearing(FIVE - 600, now_s)) == (FIVE + begins_s, FIVE + ends_s)
+
+
+def test_an_event_that_was_cancelled_or_has_no_intervals_is_never_in_force():
+    for fields in ({"duration": "PT0S", "intervals": [plain(0)]}, {}):
+        event = {"id": "e", "programID": "p", "intervalPeriod": {"start": AT_FIVE, "duration": "PT1H"}, **fields}
+        assert in_force(read_event(event), HEARD) is None
 
 
 def test_a_shorter_event_duration_cuts():
