@@ -51,7 +51,11 @@ class VerifyOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """What is to be checked, where heads of it were kept, and the meter store with the days for which it is kept."""
+    """What is to be checked, where heads of it were kept, and the meter store with the days for which it is kept.
+
+    Attributes:
+        gone: files that are not there, each with the latest head that was kept of it.
+    """
 
     files: tuple[Path, ...]
     witnesses: tuple[Witness, ...]
@@ -59,6 +63,7 @@ class _Places:
     key: bytes | None
     meter: tuple[Path, float] | None = None
     site: str | None = None
+    gone: tuple[tuple[Path, Witness], ...] = ()
 
 
 def verify(options: VerifyOptions) -> int:
@@ -68,7 +73,8 @@ def verify(options: VerifyOptions) -> int:
         ConfigError: an option is wrong, or there is nothing to check.
     """
     places = _places(options)
-    results, code, notes = [], WHOLE, list(places.notes)
+    results, notes = [_gone(*each) for each in places.gone], list(places.notes)
+    code = BROKEN if places.gone else WHOLE
     for path in places.files:
         known = [each for each in places.witnesses if each.ledger == path.name or options.file is not None]
         try:
@@ -79,9 +85,10 @@ def verify(options: VerifyOptions) -> int:
             code = BROKEN
             continue
         results.append({"file": str(path), "verified": True, **_plain(checked)})
-        if not checked.compared and code == WHOLE:
+        unsealed = [each for each in checked.compared if places.key is not None and not _is_sure(each)]
+        if len(unsealed) == len(checked.compared) and code == WHOLE:
             code = COMPARED_WITH_NONE
-        notes += _notes_of_sites(path, places.site)
+        notes += [*_notes_of_seals(path, unsealed), *_notes_of_sites(path, places.site)]
         if places.meter is not None and path.name != LEDGER_NAME:
             fit = _checked_meter(path, *places.meter)
             results += [] if fit is None else [fit]
@@ -94,6 +101,21 @@ def verify(options: VerifyOptions) -> int:
         for note in notes:
             typer.echo(f"note: {note}")
     return code
+
+
+def _gone(path: Path, known: Witness) -> dict[str, object]:
+    reason = f"{path}: is gone, but {known.told_by} knows its row {known.sequence}"
+    return {"file": str(path), "verified": False, "reason": reason}
+
+
+def _is_sure(head: Witness) -> bool:
+    """Whether a head is from one who has the key, or from him who asks."""
+    return head.mac is not None or head.told_by == witness.BY_HAND
+
+
+def _notes_of_seals(path: Path, unsealed: list[Witness]) -> list[str]:
+    told = f"{path}: {len(unsealed)} heads that it fits are not sealed by the key: who writes that file makes them"
+    return [told] if unsealed else []
 
 
 def _notes_of_sites(path: Path, site: str | None) -> list[str]:
@@ -132,18 +154,29 @@ def _places(options: VerifyOptions) -> _Places:
         settings = load(options.config)  # type: ignore[arg-type]
         own, site = settings.controller, settings.site.name
         files = tuple(path for name in (LEDGER_NAME, EVIDENCE_NAME) if (path := own.data_dir / name).is_file())
-        if not files:
-            raise ConfigError(f"{own.data_dir}: there are no records; a controller that has run makes them")
         state = options.state_file or own.data_dir / "state.json"
         elsewhere, key_file = options.witness_file or own.witness_file, options.key_file or own.ledger_key_file
         heads = [_named(told) for told in options.heads]
     found, notes = _kept(state, elsewhere)
+    gone = () if own is None else _missed(own.data_dir, found)
+    if not files and not gone and own is not None:
+        raise ConfigError(f"{own.data_dir}: there are no records; a controller that has run makes them")
     names = {path.name for path in files}
     kept = [each for each in found if each.ledger in names]
     meter = None if options.meter_file is None else (options.meter_file, float(Retention().minutes_days))
     if own is not None:
         meter = (options.meter_file or own.data_dir / METER_NAME, float(own.keep_meter_minutes_days))
-    return _Places(files, (*heads, *kept), notes, witness.read_key(key_file), meter, site)
+    return _Places(files, (*heads, *kept), notes, witness.read_key(key_file), meter, site, gone)
+
+
+def _missed(folder: Path, found: list[Witness]) -> tuple[tuple[Path, Witness], ...]:
+    """The files of a folder that are not there although rows of them were told."""
+    missed = []
+    for name in (LEDGER_NAME, EVIDENCE_NAME):
+        known = [each for each in found if each.ledger == name and each.sequence > 0]
+        if known and not (folder / name).is_file():
+            missed.append((folder / name, max(known, key=lambda each: each.sequence)))
+    return tuple(missed)
 
 
 def _named(told: str) -> Witness:

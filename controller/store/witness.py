@@ -26,6 +26,8 @@ LEAST_DIGITS = 12
 METRIC_DIGITS = 13
 """As many as a 64-bit floating-point number holds without loss (52 bits)."""
 LEAST_KEY_BYTES = 16
+BY_HAND = "--head"
+"""By whom a head was told that stands on the command line."""
 MAX_FILE_BYTES = 64 << 20
 _TOLD = re.compile(rf"(\d{{1,18}}):([0-9a-fA-F]{{{LEAST_DIGITS},64}})")
 
@@ -95,7 +97,7 @@ def parse(told: str, ledger: str) -> Witness:
             f"--head {told!r:.100} is no head; write SEQUENCE:HASH with at least {LEAST_DIGITS} digits of the hash, as "
             "the log event `ledger head` tells it"
         )
-    return Witness(ledger, int(match[1]), match[2].lower(), told_by="--head")
+    return Witness(ledger, int(match[1]), match[2].lower(), told_by=BY_HAND)
 
 
 def read_key(path: Path | None) -> bytes | None:

@@ -99,11 +99,59 @@ def test_wrong_use_is_told_with_the_remedy(folder, options, told):
         verify(VerifyOptions(**paths))
 
 
-def test_a_folder_without_records(folder):
+@pytest.mark.parametrize("name", ["ledger.sqlite", "evidence.sqlite"])
+def test_a_file_that_is_gone_is_told_by_the_head_that_was_kept_of_it(folder, capsys, name):
+    (folder / name).unlink()
+    assert verify(config(folder)) == 1
+    (gone,) = [each for each in json.loads(capsys.readouterr().out)["ledgers"] if not each["verified"]]
+    assert gone["reason"] == f"{folder / name}: is gone, but {folder / 'state.json'} knows its row 5"
+
+
+def test_a_file_of_which_no_head_was_kept_is_not_missed(folder, capsys):
+    (folder / "evidence.sqlite").unlink()
+    (folder / "state.json").unlink()  # the file of witnesses knows the other one alone
+    assert verify(config(folder)) == 0
+    assert len(json.loads(capsys.readouterr().out)["ledgers"]) == 1
+
+
+def test_all_files_that_are_gone_are_told(folder, capsys):
     for name in ("ledger.sqlite", "evidence.sqlite"):
+        (folder / name).unlink()
+    assert verify(config(folder)) == 1
+    assert capsys.readouterr().out.count("is gone, but") == 2
+
+
+def test_a_folder_without_records(folder):
+    for name in ("ledger.sqlite", "evidence.sqlite", "state.json", "heads"):
         (folder / name).unlink()
     with pytest.raises(ConfigError, match="there are no records"):
         verify(config(folder))
+
+
+def test_heads_that_lost_their_seal_prove_nothing_where_there_is_a_key(folder, capsys):
+    (folder / "evidence.sqlite").unlink()
+    forged = Ledger(folder / "evidence.sqlite")
+    for n in range(5):
+        forged.record("sample", float(n), {"n": n + 1})
+    head = witnessed("evidence.sqlite", forged.head, 5.0, None)
+    forged.close()
+    StateFile(folder / "state.json").save(heads=Heads((head,)))
+    assert verify(config(folder)) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert [each["sealed"] for each in told["ledgers"][1]["compared"]] == [False]
+    assert told["notes"] == [
+        f"{folder / 'evidence.sqlite'}: 1 heads that it fits are not sealed by the key: who writes that file makes them"
+    ]
+    assert verify(replace(config(folder, f"evidence.sqlite=5:{head.hash}"))) == 0
+
+
+def test_heads_of_before_the_key_are_compared_beside_those_that_it_sealed(folder, capsys):
+    (row,) = StateFile(folder / "state.json").load(heads=Heads)["heads"].witnesses[1:]
+    WitnessFile(folder / "heads").append(replace(row, mac=None))
+    assert verify(config(folder)) == 0
+    WitnessFile(folder / "heads").append(replace(row, sequence=3, mac=None))
+    assert verify(config(folder)) == 1
+    assert "row 3 has the hash" in capsys.readouterr().out
 
 
 def test_readings_that_were_changed_after_the_evidence_told_of_them_are_named(folder, capsys):
