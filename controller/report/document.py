@@ -61,6 +61,8 @@ def _told(event_id: str, found: Findings) -> str:
     if part.account is None:
         return f"{event_id}: what was delivered is not known: {part.reason}; {where}: {kept}."
     account = part.account.performance
+    if account.factor is None and rows and account.missing < len(rows):
+        return f"{event_id}: nothing was committed: the limit is not below the baseline; {where}: {kept}."
     factor = "an unknown share" if account.factor is None else f"{100 * account.factor:.1f} %"
     return f"{event_id}: delivered {factor} of what was committed {where}; {kept}, {account.short} short."
 

@@ -33,9 +33,10 @@ class PowerLine:
         """Times in s and power in kW; None where nothing was measured for longer than a sample stands."""
         times_s: list[float] = []
         powers_kw: list[float | None] = []
-        for number in sorted(self._bins):
+        numbers = sorted(self._bins)
+        for before, number in zip([*numbers[:1], *numbers], numbers, strict=False):
             time_s = self._from_s + number * self._step_s
-            if times_s and time_s - times_s[-1] > max(HOLD_S, self._step_s):
+            if number - before > max(1.0, HOLD_S / self._step_s):
                 times_s.append(0.5 * (times_s[-1] + time_s))
                 powers_kw.append(None)
             total_kw, count = self._bins[number]

@@ -22,7 +22,7 @@ class Response:
 
     Attributes:
         time_to_50pct_s, time_to_90pct_s, time_to_100pct_s: from the start until the draw has first fallen by that share
-            of baseline less limit; None if never.
+            of baseline less limit; None if never, or where the limit is not below the baseline.
         overshoot_w: how far below the limit the draw went after the ramp, at most; what was given up unasked.
         over_w: how far above the limit it went after the ramp, at most; 0 where it never did.
         tracking_error_frac: mean of |draw - limit| / limit after the ramp; None for a limit of 0.
@@ -61,8 +61,8 @@ class ResponseFold:
 
     def __init__(self, event: GridEvent, baseline_w: float) -> None:
         self._event, self._baseline_w = event, baseline_w
-        asked_w = max(0.0, baseline_w - event.limit_w)
-        self._goals_w = {share_frac: baseline_w - share_frac * asked_w for share_frac in SHARES}
+        asked_w = baseline_w - event.limit_w
+        self._goals_w = {share: baseline_w - share * asked_w for share in SHARES} if asked_w > 0.0 else {}
         self._reached_s: dict[float, float] = {}
         self._held = _Held()
         self._rebound: dict[int, tuple[float, int]] = {}

@@ -1,7 +1,7 @@
 from controller.report.document import report_of
 from controller.report.power_line import MAX_POINTS
 from tests.controller.report.test_findings import found_in
-from tests.fakes.played_event import LENGTH_S, START_S, Player, event, played
+from tests.fakes.played_event import BASELINE_W, LENGTH_S, START_S, Player, event, played
 
 
 def test_it_says_what_counts_first_and_how_to_check_it(tmp_path):
@@ -46,6 +46,17 @@ def test_one_that_was_never_measured_and_one_without_limits_are_reported_too(tmp
     report = report_of(found_in(early.path))
     assert any("No limit was in force" in text for text in report.paragraphs)
     assert report.paragraphs[0].startswith("Status: cancelled")
+
+
+def test_a_limit_that_is_not_below_the_baseline_commits_to_nothing(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + LENGTH_S + 10, event(limit_w=BASELINE_W + 500.0))
+    player.close()
+    report = report_of(found_in(player.path))
+    assert "evening: nothing was committed: the limit is not below the baseline; over" in report.paragraphs[2]
+    [account] = [table for table in report.tables if table.title == "Account"]
+    reached = [row for row in account.rows if str(row[1]).startswith("time to")]
+    assert [value for *_, value in reached] == [None, None, None]
 
 
 def test_gaps_are_told(tmp_path):

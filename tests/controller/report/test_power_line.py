@@ -1,3 +1,5 @@
+import pytest
+
 from controller.evidence.series import Sample
 from controller.report.power_line import MAX_POINTS, PowerLine
 
@@ -21,6 +23,22 @@ def test_it_breaks_where_nothing_was_measured_and_where_nothing_was_recorded():
 
 def test_it_breaks_not_where_looks_are_a_few_seconds_apart():
     assert None not in line([(5.0 * n, 1000.0) for n in range(100)], 700.0)[1]
+
+
+@pytest.mark.parametrize("until_s", [1200.0, 4860.0, 5463.7, 12_345.6, 90_061.0])
+def test_what_was_measured_each_second_is_one_line_over_any_length(until_s):
+    start_s = 1_795_324_669.25
+    made = PowerLine(start_s, start_s + until_s)
+    for second in range(int(until_s)):
+        made.take(Sample(start_s + second, 1000.0, "direct", None))
+    times, powers = made.points()
+    assert None not in powers
+    assert len(times) > MAX_POINTS // 4
+
+
+def test_it_breaks_where_longer_bins_have_no_sample():
+    samples = [(6.0 * n, 1000.0) for n in range(800) if not 300 <= n < 310]
+    assert line(samples, 4860.0)[1].count(None) == 1
 
 
 def test_a_year_becomes_a_picture():

@@ -19,6 +19,11 @@ def test_times_are_counted_from_the_start():
     assert time_to_share_s(FOLLOWED[:15], EVENT, 1000.0, 0.9) is None
 
 
+def test_a_limit_that_is_not_below_the_baseline_asks_for_nothing_that_could_be_reached():
+    got = respond(FOLLOWED, EVENT, 600.0)
+    assert (got.time_to_50pct_s, got.time_to_90pct_s, got.time_to_100pct_s) == (None, None, None)
+
+
 def test_overshoot_and_errors_are_those_after_the_ramp():
     samples = [(t, 660.0 if t == 150 else w) for t, w in FOLLOWED]
     got = respond(samples, EVENT, 1000.0)
