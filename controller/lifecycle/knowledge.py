@@ -109,14 +109,13 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         window_s=window_s,
         prepare_s=policy.prepare_s,
     )
-    # Of the bound on the way back the margin is taken as of any limit: what is drawn at the end may be drawn on.
-    planned_w = None if measured.value_w is None else measured.value_w / (1.0 - policy.margin_of(measured.rung))
     followed = follow(
         memory.followed,
         observation,
-        planned_w,
+        measured.value_w,
         baselines_w=(*memory.baselines_w, *baselines),
         order=policy.precedence,
+        margin_frac=policy.margin_of(measured.rung),
     )
     if measured.value_w is not None:
         history = history.with_sample(observation.now_s, measured.value_w, window_s + policy.prepare_s)

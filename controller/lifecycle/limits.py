@@ -31,7 +31,7 @@ class Return:
         from_w: power at its beginning.
         since_s: when the event ended, or was cancelled.
         rate_w_per_s: fastest rise, None for no bound.
-        top_w: the baseline, None where it is not known.
+        top_w: the baseline with the plan's margin, None where it is not known.
         precedence: the event's.
     """
 
@@ -171,10 +171,13 @@ def follow(
     *,
     baselines_w: tuple[tuple[str, float], ...],
     order: Precedence,
+    margin_frac: float = 0.0,
 ) -> Followed:
     """What is remembered after another look: an event that is over, or no longer told of, begins its return.
 
     Returns to a baseline or at a bounded rate are kept until they are over; an event in force again ends its own.
+    The margin that the plan keeps free of any limit comes on top of what was drawn: with it, what is drawn at the end
+    may be drawn on, and what the baseline tells may be drawn again.
     """
     now_s = observation.now_s
     known = dict(baselines_w)
@@ -185,23 +188,26 @@ def follow(
     )
     on = {event.event_id for event in active}
     ended = [event for event in followed.active if event.event_id not in on]
-    begun = tuple(_return_of(event, min(event.end_s, now_s), measured_w, order) for event in ended)
+    begun = tuple(_return_of(event, min(event.end_s, now_s), measured_w, order, 1.0 - margin_frac) for event in ended)
     router = observation.router
     waits = not isinstance(router, Missing) and any(cls.queued > 0 for cls in router.demand)
     kept = (back for back in (*followed.returns, *begun) if back.event_id not in on)
     return Followed(active, tuple(back for back in kept if not back.is_over(now_s, anyone_waits=waits)))
 
 
-def _return_of(event: GridEvent, since_s: float, measured_w: float | None, order: Precedence) -> Return:
-    from_w = event.limit_w if measured_w is None else min(event.limit_w, measured_w)
-    if event.baseline_w is not None:
-        from_w = min(from_w, event.baseline_w)
+def _return_of(
+    event: GridEvent, since_s: float, measured_w: float | None, order: Precedence, used_frac: float
+) -> Return:
+    top_w = None if event.baseline_w is None else event.baseline_w / used_frac
+    from_w = event.limit_w if measured_w is None else min(event.limit_w, measured_w / used_frac)
+    if top_w is not None:
+        from_w = min(from_w, top_w)
     return Return(
         event_id=event.event_id,
         from_w=from_w,
         since_s=since_s,
         rate_w_per_s=event.restore_w_per_s,
-        top_w=event.baseline_w,
+        top_w=top_w,
         precedence=order if event.precedence is None else event.precedence,
     )
 

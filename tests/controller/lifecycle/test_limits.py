@@ -62,6 +62,15 @@ def test_the_site_returns_from_what_it_drew_at_the_agreed_rate_to_its_baseline()
     assert not limits.is_rising(NOW_S + 206.0)
 
 
+@pytest.mark.parametrize(("measured_w", "first_w"), [(5700.0, 5700.0), (5900.0, 0.97 * 6000.0), (None, 0.97 * 6000.0)])
+def test_what_was_drawn_may_be_drawn_on_and_the_baseline_again_beside_what_the_plan_keeps_free(measured_w, first_w):
+    seen = replace(observation(), events=(), router=waiting(3))
+    told = {"baselines_w": (), "order": Precedence.CONTRACT, "margin_frac": 0.03}
+    limits = Limits(None, returns=follow(Followed(active=(EVENT,)), seen, measured_w, **told).returns)
+    planned_w = [0.97 * limits.at(NOW_S + s) for s in (0.0, 300.0, HOLD_S)]
+    assert planned_w == pytest.approx([first_w, 10_000.0, 10_000.0])
+
+
 def test_a_cancelled_event_returns_from_the_moment_it_is_no_longer_told():
     (back,) = ended(at_s=NOW_S - 300.0).returns
     assert back.since_s == NOW_S - 300.0
