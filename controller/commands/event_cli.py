@@ -28,7 +28,7 @@ def curtail(  # noqa: PLR0913 - each is an option of the command
     duration: Annotated[str, typer.Option("--for", help="How long: 30m, 1h30m, 90s.", show_default=False)],
     to: Annotated[str | None, typer.Option(help="Draw at most this: 40kW.")] = None,
     by: Annotated[str | None, typer.Option(help="Less than the baseline: 25% or 10kW.")] = None,
-    level: Annotated[int | None, typer.Option(help="A level of the programme.", min=-10, max=100)] = None,
+    level: Annotated[int | None, typer.Option(help="A level of the programme.", min=-100, max=100)] = None,
     at: Annotated[str | None, typer.Option(help="Start: 17:00, or an ISO 8601 time.  [default: now]")] = None,
     ramp: Annotated[str | None, typer.Option(help="Met within: 5m.  [default: the programme's]")] = None,
     programme: Annotated[str, typer.Option(help="Whose terms hold.")] = "operator",

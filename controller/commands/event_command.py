@@ -91,7 +91,8 @@ def _within(event: Mapping[str, Any]) -> list[str]:
         return [f"  can be kept; cost to those served: {event['qos_cost']}"]
     if event["achievable_w"] is None:
         return ["  can NOT be promised as soon as that"]
-    return [f"  can NOT be promised for as long; at most {event['achievable_w'] / 1e3:.3f} kW can be kept by then"]
+    least_kw = event["achievable_w"] / 1e3
+    return [f"  can NOT be promised for as long; the least limit that can be kept by then is {least_kw:.3f} kW"]
 
 
 def clock_text(time_s: float, now: datetime) -> str:

@@ -10,21 +10,23 @@ from typing import Any
 
 from controller.errors import CallRefused
 from controller.model.call import MAX_INTERVALS, OPERATOR, Asked, Call, CallInterval, Commitment
+from controller.model.programme import Programme
 from controller.signals.call_views import CallView
 
 MAX_LIMIT_W = 1e9
 MAX_START_IN_S = 30 * 86_400.0
 MAX_DURATION_S = 7 * 86_400.0
 MAX_RAMP_S = 3600.0
-MAX_LEVEL = 100.0
+MOST_LEVEL = 100
+"""Levels are whole numbers from its negative to it."""
 FORMS = {
-    "limit_w": (Asked.AT_MOST_W, MAX_LIMIT_W),
-    "below_baseline_w": (Asked.BELOW_BASELINE_W, MAX_LIMIT_W),
-    "below_baseline_frac": (Asked.BELOW_BASELINE_FRAC, 1.0),
-    "below_present_w": (Asked.BELOW_PRESENT_W, MAX_LIMIT_W),
-    "level": (Asked.LEVEL, MAX_LEVEL),
+    "limit_w": (Asked.AT_MOST_W, 0.0, MAX_LIMIT_W),
+    "below_baseline_w": (Asked.BELOW_BASELINE_W, 0.0, MAX_LIMIT_W),
+    "below_baseline_frac": (Asked.BELOW_BASELINE_FRAC, 0.0, 1.0),
+    "below_present_w": (Asked.BELOW_PRESENT_W, 0.0, MAX_LIMIT_W),
+    "level": (Asked.LEVEL, -MOST_LEVEL, MOST_LEVEL),
 }
-"""Keys that say what is asked for, with the largest value of each; a request or an interval has one of them."""
+"""Keys that say what is asked for, with least and largest value of each; a request or an interval has one of them."""
 _INTERVAL_KEYS = frozenset((*FORMS, "duration_s"))
 _REQUEST_KEYS = frozenset(
     (
@@ -114,6 +116,22 @@ def read_request(data: Any) -> EventRequest:
     )
 
 
+def refuse_unknown_levels(call: Call, programme: Programme | None) -> None:
+    """Refuse levels that the programme does not know, if there is such a programme: nothing could be followed.
+
+    Raises:
+        CallRefused: naming the level, and those that are known.
+    """
+    known = {} if programme is None else dict(programme.levels)
+    for each in call.intervals:
+        level = each.commitment.value
+        if programme is not None and each.commitment.asked is Asked.LEVEL and level not in known:
+            has = f"which has {', '.join(map(str, sorted(known)))}" if known else "which are empty"
+            raise CallRefused(
+                f"programme {programme.name} does not say what level {level:g} asks for; add it to levels, {has}"
+            )
+
+
 def read_time_s(value: Any, key: str) -> float:
     """Wall clock of an ISO 8601 time with its offset.
 
@@ -174,8 +192,10 @@ def _stretch(data: dict[str, Any], where: str) -> tuple[Commitment, float]:
         raise CallRefused(f"{where}limit_w is missing; write one of {', '.join(FORMS)}")
     if len(forms) > 1:
         raise CallRefused(f"{where}{forms[0]} and {forms[1]} both say what is asked for; leave one out")
-    asked, most = FORMS[forms[0]]
-    value = read_number(data, forms[0], 0.0, most, where)
+    asked, least, most = FORMS[forms[0]]
+    value = read_number(data, forms[0], least, most, where)
+    if asked is Asked.LEVEL and not value.is_integer():
+        raise CallRefused(f"{where}level is {value:g}; write a whole number from {least} to {most}")
     return Commitment(asked, value), read_number(data, "duration_s", 1.0, MAX_DURATION_S, where)
 
 

@@ -32,7 +32,8 @@ WALL_S = told(NUMBER, "wall clock, seconds since 1970-01-01T00:00:00Z")
 _TIME = told(TEXT, "ISO 8601 with its offset, e.g. 2026-07-14T17:00:00Z")
 _STATE = one_of("pending", "active", "opted_out", "ended")
 _MAYBE_W = nullable(NUMBER)
-_FORMS = {name: number(0.0, most) for name, (_, most) in FORMS.items()}
+_FORMS = {name: number(least, most) for name, (_, least, most) in FORMS.items()}
+_FORMS["level"]["type"] = "integer"
 _INTERVAL = {**_FORMS, "duration_s": number(1.0, MAX_DURATION_S)}
 _EVENT_ID = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 

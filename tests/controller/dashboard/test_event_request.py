@@ -23,6 +23,7 @@ def test_the_json_form_with_its_defaults():
         ("below_baseline_frac", 0.25, Asked.BELOW_BASELINE_FRAC),
         ("below_present_w", 5.0, Asked.BELOW_PRESENT_W),
         ("level", 2, Asked.LEVEL),
+        ("level", -10, Asked.LEVEL),
     ],
 )
 def test_every_form_of_commitment(key, value, asked):
@@ -55,6 +56,8 @@ def test_a_start_on_the_wall_clock():
         ({"limit_w": float("nan"), "duration_s": 1}, "limit_w is nan"),
         ({"limit_w": -1, "duration_s": 1}, "limit_w is -1, outside 0 to 1e"),
         ({"limit_w": 1, "level": 2, "duration_s": 1}, "limit_w and level both say"),
+        ({"level": 1.5, "duration_s": 1}, "level is 1.5; write a whole number from -100 to 100"),
+        ({"level": -101, "duration_s": 1}, "level is -101, outside -100 to 100"),
         ({"below_baseline_frac": 25, "duration_s": 1}, "below_baseline_frac is 25, outside 0 to 1"),
         ({"limit_w": 1, "duration_s": 0}, "duration_s is 0, outside 1 to 604800"),
         ({"limit_w": 1, "duration_s": 1, "ramp_s": 1e9}, "ramp_s is 1000000000.0, outside"),

@@ -69,6 +69,20 @@ async def test_a_level_is_resolved_by_its_programme(served):
     assert (stranger.status, "programme 'nobodys' is not configured" in await error_of(stranger)) == (400, True)
 
 
+@pytest.mark.parametrize("is_dry", [False, True])
+async def test_a_level_that_the_programme_does_not_know_is_refused(served, is_dry):
+    client, bench = served
+    body = {"intervals": [{"level": level, "duration_s": 60} for level in (2, 3)], "programme": "dr", "dry_run": is_dry}
+    told = await client.post("/v1/events", json=body)
+    assert told.status == 400
+    assert "programme dr does not say what level 3 asks for; add it to levels, which has 2" in await error_of(told)
+    bare = await client.post("/v1/events", json={"level": 1, "duration_s": 60, "dry_run": is_dry})
+    assert "programme operator does not say what level 1 asks for; add it to levels, which are empty" in (
+        await error_of(bare)
+    )
+    assert (bench.book.calls(NOW_S), bench.changes) == ((), 0)
+
+
 async def test_a_dry_run_tells_and_keeps_nothing(served):
     client, bench = served
     told = await client.post("/v1/events", json={**CAP, "dry_run": True})
