@@ -12,7 +12,8 @@ from itertools import accumulate
 import msgspec
 
 from controller.clock import Clock
-from controller.demo.client import Answer, StreamClient, fault_of
+from controller.demo.answers import Answer, fault_of
+from controller.demo.client import StreamClient
 from controller.simulation import tokenizer
 from controller.simulation.latency import Latencies
 from controller.simulation.site import Request

@@ -16,11 +16,12 @@ from controller.profile.design import Cell, Design, Limits
 from controller.profile.estimate import LEAST_ROWS, Estimate, estimate
 from controller.profile.facts import EngineFacts
 from controller.profile.kernel import Kernel
-from controller.profile.measure import Bench, is_at_rest
+from controller.profile.measure import Bench
 from controller.profile.options import ProfileOptions
 from controller.profile.patience import with_power
 from controller.profile.power import GpuMeter
 from controller.profile.target import Address, Target
+from controller.profile.window import is_at_rest
 from controller.signals.power.http_access import HttpOptions, tls_context
 from controller.signals.power.open_source import open_source
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from controller.clock import SystemClock
-from controller.demo.client import Answer, StreamClient
+from controller.demo.answers import Answer
+from controller.demo.client import StreamClient
 from controller.demo.load import MAX_ATTEMPTS, MIN_INPUT_TOKENS, Account, Load, PromptText
 from controller.simulation import tokenizer
 from controller.simulation.site import Request

@@ -11,7 +11,7 @@ import pytest
 from controller.clock import SystemClock
 from controller.errors import ProfileError
 from controller.profile.design import Cell
-from controller.profile.measure import Bench, Pace, is_at_rest
+from controller.profile.measure import Bench, Pace
 from controller.profile.power import GpuMeter
 from controller.profile.target import Address, Target
 from controller.signals.power.open_source import open_source
@@ -133,12 +133,6 @@ async def test_a_cell_at_idle_power_is_left_out_with_the_reason() -> None:
     async with bench() as (at, _):
         found = await at.measure(Cell(2, 32, 32), 5000.0)
     assert "hardly above the idle 5000 W" in found.fault
-
-
-def test_other_gpus_without_work_vary_by_less_than_work_adds() -> None:
-    assert is_at_rest(900.3, 900.0)
-    assert is_at_rest(890.0, 900.0)
-    assert not is_at_rest(960.0, 900.0)
 
 
 async def test_one_gpu_of_another_engine_that_works_steadily_is_named() -> None:
