@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from controller.model.grid import GridEvent
-from controller.settlement.delivered import settle
 from controller.settlement.response import time_to_share_s
+from controller.study.events.delivery import KEPT_FRAC, delivery_of
 from controller.study.events.fleets import MARGIN_FRAC
 from controller.study.events.floor import Verdict
-from controller.study.events.part import Part
-from controller.study.events.raises import Raise
-from controller.study.site.play import Played, TickRecord
+from controller.study.events.part import Run
+from controller.study.events.promises import SETTLED_S, promises_of
 from controller.units import J_PER_KWH
-
-_SETTLED_S = 1200.0
-"""What an event leaves behind is looked for within this time after it."""
-_QUALITY_EPS = 1e-4
-_KEPT_FRAC = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,37 +102,6 @@ class EventFigures:
     late_plans: int
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A played event.
-
-    Attributes:
-        events: limits that the call came to.
-        records: decisions with their times.
-        raises: actions that raised the power; `actions` were looked at.
-    """
-
-    part: Part
-    played: Played
-    events: tuple[GridEvent, ...]
-    records: Sequence[tuple[float, TickRecord]]
-    raises: Sequence[Raise]
-    actions: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """Settlement of all stretches; see `EventFigures`. Arrays are (intervals,)."""
-
-    means_w: np.ndarray
-    limits_w: np.ndarray
-    lengths_s: np.ndarray
-    waits: np.ndarray
-    set_w: np.ndarray
-    instants: int
-    instants_over: int
-
-
 def figures_of(run: Run, settlement_interval_s: float) -> EventFigures:
     """The account of a played event.
 
@@ -151,18 +112,10 @@ def figures_of(run: Run, settlement_interval_s: float) -> EventFigures:
     if not run.events:
         raise ValueError(f"event {part.number} came to no limit")
     baseline_w = _baseline_w(run)
-    delivery = _delivery(run, settlement_interval_s, baseline_w)
-    over_w = np.maximum(0.0, delivery.means_w - delivery.limits_w)
-    over = over_w > _KEPT_FRAC * delivery.limits_w
-    committed_w = np.maximum(0.0, baseline_w - delivery.limits_w)
-    delivered_w = baseline_w - delivery.means_w
-    commits = committed_w > 0
-    performance = delivered_w[commits] / committed_w[commits]
-    bound = delivery.waits & (delivery.lengths_s > 0)
-    tracked = np.abs(delivery.means_w - delivery.limits_w)[bound] / delivery.limits_w[bound]
+    delivery = delivery_of(run, settlement_interval_s, baseline_w)
+    over, performance, tracking = delivery.is_over, delivery.performance, delivery.tracking
     verdict, floor_kw, idle_kw = _verdict(run, settlement_interval_s)
-    promises = _promises(run)
-    missing_j = np.maximum(0.0, committed_w - delivered_w) * delivery.lengths_s
+    promises = promises_of(run)
     return EventFigures(
         number=part.number,
         profiles=tuple(f"{len(pool.instances)} x {pool.pool_id}" for pool in part.case.site.pools),
@@ -181,17 +134,17 @@ def figures_of(run: Run, settlement_interval_s: float) -> EventFigures:
         verdict=verdict.value,
         intervals=len(over),
         over=int(over.sum()),
-        worst_over_frac=float((over_w / delivery.limits_w)[over].max(initial=0.0)),
+        worst_over_frac=float(delivery.over_frac[over].max(initial=0.0)),
         instants=delivery.instants,
         instants_over=delivery.instants_over,
-        over_frac=float((over_w / delivery.limits_w).mean()),
-        tracking_frac=float(tracked.mean()) if len(tracked) else None,
+        over_frac=float(delivery.over_frac.mean()),
+        tracking_frac=float(tracking.mean()) if len(tracking) else None,
         control_frac=float((np.abs(delivery.means_w - delivery.set_w) / delivery.limits_w).mean()),
         performance_min=float(performance.min()) if len(performance) else None,
         performance_mean=float(performance.mean()) if len(performance) else None,
-        below_commitment=int((performance < 1.0 - _KEPT_FRAC).sum()),
-        missing_kwh=float(missing_j.sum()) / J_PER_KWH,
-        committed_kwh=float((committed_w * delivery.lengths_s).sum()) / J_PER_KWH,
+        below_commitment=int((performance < 1.0 - KEPT_FRAC).sum()),
+        missing_kwh=float((delivery.missing_w * delivery.lengths_s).sum()) / J_PER_KWH,
+        committed_kwh=float((delivery.committed_w * delivery.lengths_s).sum()) / J_PER_KWH,
         to_90_s=_reached_s(run, baseline_w, 0.9),
         to_full_s=_reached_s(run, baseline_w, 1.0),
         raises_in_ramp=sum(each.in_ramp for each in run.raises),
@@ -223,55 +176,6 @@ def _baseline_w(run: Run) -> float:
     )
 
 
-def _delivery(run: Run, interval_s: float, baseline_w: float) -> _Delivery:
-    case, times_s, power_w = run.part.case, run.part.case.times_s, run.played.power_w
-    means, limits, lengths, waits, sets = [], [], [], [], []
-    instants, instants_over = 0, 0
-    set_w = _set_w(run)
-    for event in run.events:
-        within = (times_s >= event.start_s) & (times_s < event.end_s)
-        samples = tuple(zip(times_s[within].tolist(), power_w[within].tolist(), strict=True))
-        for interval in settle(samples, event, baseline_w=baseline_w, interval_s=interval_s).intervals:
-            if interval.mean_w is None:
-                continue
-            means.append(interval.mean_w)
-            limits.append(event.limit_w)
-            lengths.append(interval.end_s - interval.start_s)
-            waits.append(_waits(run, interval.start_s, interval.end_s))
-            sets.append(set_w[(times_s >= interval.start_s) & (times_s < interval.end_s)].mean())
-        after = within & (times_s >= event.start_s + event.ramp_s)
-        instants += int(after.sum())
-        instants_over += int((power_w[after] > event.limit_w * (1.0 + _KEPT_FRAC)).sum())
-    if not means:
-        raise ValueError(f"event {run.part.number}: no settlement interval; lengthen it beyond {case.tick_s:g} s")
-    return _Delivery(
-        np.array(means),
-        np.array(limits),
-        np.array(lengths),
-        np.array(waits),
-        np.array(sets),
-        instants,
-        instants_over,
-    )
-
-
-def _set_w(run: Run) -> np.ndarray:
-    """Draw that the table in force was made for, (intervals,); what was drawn where nothing was decided yet."""
-    out = run.played.power_w.copy()
-    for at_s, record in run.records:
-        if record.set_w is not None:
-            out[run.part.case.times_s >= at_s] = record.set_w
-    return out
-
-
-def _waits(run: Run, from_s: float, until_s: float) -> bool:
-    """Whether work waited for power all through an interval: more than is asked for in a tick."""
-    case = run.part.case
-    within = (case.times_s >= from_s) & (case.times_s < until_s)
-    least = case.tick_s * float(case.asked_per_s[:, :, 2].sum(axis=1).mean())
-    return bool(within.any() and run.played.queued[within].sum(axis=1).min() > least)
-
-
 def _verdict(run: Run, interval_s: float) -> tuple[Verdict, float | None, float]:
     """The verdict of the hardest stretch, with the highest floor, kW."""
     order = tuple(Verdict)
@@ -293,64 +197,5 @@ def _reached_s(run: Run, baseline_w: float, share: float) -> float | None:
 
 def _rebound_w(run: Run) -> float:
     times_s, end_s = run.part.case.times_s, run.part.end_s
-    after = (times_s >= end_s) & (times_s < end_s + _SETTLED_S)
+    after = (times_s >= end_s) & (times_s < end_s + SETTLED_S)
     return float(run.played.power_w[after].max())
-
-
-@dataclass(frozen=True, slots=True)
-class _Promises:
-    """What the classes got; see `EventFigures`."""
-
-    asked: float
-    lost: float
-    dropped: float
-    dropped_before: float
-    asked_before: float
-    flex_waiting: float
-    overdrawn: tuple[str, ...]
-    foreseen: tuple[str, ...]
-    undeclared: tuple[str, ...]
-
-
-def _promises(run: Run) -> _Promises:
-    part, played = run.part, run.played
-    case, flex = part.case, np.array(part.flex)
-    times_s = case.times_s
-    during = (times_s >= part.start_s) & (times_s < part.end_s + _SETTLED_S)
-    before = times_s < part.notice_s
-    late = np.diff(np.vstack([np.zeros((1, len(flex))), played.late_by]), axis=0)
-    asked = case.asked_per_s[:, :, 2] * case.tick_s
-    dropped = late[during].sum(axis=0)
-    at_end = int(np.flatnonzero(times_s < part.end_s)[-1])
-    losses = np.array(case.site.losses)
-    burnt = (played.by_pool * losses).sum(axis=1) / np.maximum(1.0, played.by_pool.sum(axis=1))
-    budgets = np.array([cls.quality_budget_frac for cls in case.site.classes])
-    names = [str(cls.class_id) for cls in case.site.classes]
-    overdrawn = tuple(name for name, over in zip(names, burnt > budgets + _QUALITY_EPS, strict=True) if over)
-    unserved = tuple(
-        name
-        for name, tokens, yields in zip(names, dropped.tolist(), flex.tolist(), strict=True)
-        if not yields and tokens > 0
-    )
-    broken = {f"quality:{name}" for name in overdrawn} | {f"serve:{name}" for name in unserved}
-    foreseen = _foreseen(
-        run, float(times_s[during][np.flatnonzero(late[during][:, ~flex].sum(axis=1))[0]]) if unserved else part.start_s
-    )
-    return _Promises(
-        asked=float(asked[during][:, ~flex].sum()),
-        lost=float(played.lost[~flex, 2].sum()),
-        dropped=float(dropped[~flex].sum()),
-        dropped_before=float(late[before][:, ~flex].sum()),
-        asked_before=float(asked[before][:, ~flex].sum()),
-        flex_waiting=float(played.queued[at_end, flex].sum()),
-        overdrawn=overdrawn,
-        foreseen=foreseen,
-        undeclared=tuple(sorted(broken - set(foreseen))),
-    )
-
-
-def _foreseen(run: Run, broken_s: float) -> tuple[str, ...]:
-    """Promises that a plan told to be broken before they were, from the notice on; at least two decisions are heard."""
-    since = [(at_s, record) for at_s, record in run.records if at_s >= run.part.notice_s]
-    heard = [record for place, (at_s, record) in enumerate(since) if at_s < broken_s or place < 2]
-    return tuple(sorted({name for record in heard for name in record.foreseen}))

@@ -1,20 +1,24 @@
-"""One event of the study: fleet, call and load, all drawn from the seed and the event's number. Pure."""
+"""One event of the study: fleet, call and load, all drawn from the seed and the event's number, and its run. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from controller.model.grid import GridEvent
 from controller.model.programme import Programme
 from controller.study.events.calls import Wanted, draw_call, programme_of
 from controller.study.events.fleets import FLEX, PRIORITIES, UTILISATION_FRAC, draw_fleet
 from controller.study.events.floor import Floor, floor_of
+from controller.study.events.raises import Raise
 from controller.study.events.settings import EventsStudySettings
 from controller.study.events.traces import Recorded
 from controller.study.site.make_site import SiteCase, make_site
+from controller.study.site.play import Played, TickRecord
 
 LEAST_LOAD, MOST_LOAD = 0.45, 0.8
 """Busiest settlement interval of the run, as a share of the most that the fleet serves as promised."""
@@ -73,6 +77,24 @@ class Part:
         """The floor of the busiest settlement interval of [from_s, until_s)."""
         busiest = _busiest(self.case, from_s, until_s, interval_s)
         return floor_of(self.case.site, busiest, self.flex, UTILISATION_FRAC)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A played event.
+
+    Attributes:
+        events: limits that the call came to.
+        records: decisions with their times.
+        raises: actions that raised the power; `actions` were looked at.
+    """
+
+    part: Part
+    played: Played
+    events: tuple[GridEvent, ...]
+    records: Sequence[tuple[float, TickRecord]]
+    raises: Sequence[Raise]
+    actions: int
 
 
 def make_part(settings: EventsStudySettings, number: int, recorded: tuple[Recorded, Recorded]) -> Part:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from controller.clock import SystemClock
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
-from controller.study.events.account import EventFigures, Run, figures_of
+from controller.study.events.account import EventFigures, figures_of
 from controller.study.events.caller import CalledDecider
-from controller.study.events.part import make_part
+from controller.study.events.part import Run, make_part
 from controller.study.events.raises import RaiseWatch
 from controller.study.events.settings import EventsStudySettings
 from controller.study.events.traces import recorded
