@@ -6,31 +6,25 @@ interval; a stream that runs on tells its tenant's at its end, so what is due to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from controller.energy.attribution import Attributed, IdlePolicy, Interval, Signals, Stock, Tokens, attribute
+from controller.energy.attribution import Attributed, IdlePolicy, Interval, Stock, Tokens, attribute
 from controller.energy.joule_share import NOTHING, Share
 from controller.lifecycle.instance_meter import LEAST_S, InstanceMeter, Metered, modelled_power_w
 from controller.lifecycle.joule_accounts import NO_TOTALS, Accounts, PoolClass, Settlement, Totals
+from controller.lifecycle.joule_looks import Look, Seen, grown, signals_of, steps_since, told_since
 from controller.lifecycle.joule_resume import InstanceAccount, KeptAccount
 from controller.lifecycle.token_rate import TokenRate
 from controller.model.fleet import Instance, Pool, Site
-from controller.model.grid import Series
 from controller.model.observation import (
     InstanceObservation,
     InstanceState,
     Missing,
     Observation,
     Quality,
-    Reading,
     TenantTokens,
 )
-from controller.units import J_PER_MWH
 from router.contract import InstanceId
-
-OTHER = "other"
-"""Label of classes that are not the site's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,55 +69,6 @@ class Booked:
     settlement: Settlement | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What an observation says of instances, by their names.
-
-    Attributes:
-        told: tokens by class, those of classes that are not the site's as ``other``; None where no router is heard.
-        silent: requests under way that have told no tokens yet.
-    """
-
-    now_s: float
-    readings: Mapping[str, Reading | Missing]
-    told: Mapping[str, Mapping[str, Tokens]] | None
-    silent: Mapping[InstanceId, int]
-
-    @classmethod
-    def of(cls, observation: Observation, classes: Collection[str]) -> _Look:
-        """Sort what was observed."""
-        router, readings = observation.router, dict(observation.gpu_power)
-        if isinstance(router, Missing):
-            return cls(observation.now_s, readings, None, {})
-        told: dict[str, dict[str, Tokens]] = {}
-        for each in router.spent:
-            by_class = told.setdefault(each.instance_id, {})
-            label = each.class_id if each.class_id in classes else OTHER
-            had = by_class.get(label, Tokens())
-            by_class[label] = Tokens(had.prefill + each.input_tokens, had.decode + each.output_tokens)
-        streams = dict(router.streams)
-        silent = {name: max(0, count - streams.get(name, 0)) for name, count in router.in_flight}
-        return cls(observation.now_s, readings, told, silent)
-
-    def silent_on(self, name: InstanceId) -> int:
-        """Requests that have told nothing; routers that are not heard may have some."""
-        return 1 if self.told is None else self.silent.get(name, 0)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """Counters of an instance at the end of its last interval; the engine's None until it was heard.
-
-    Attributes:
-        steps: of the engine; None where it counts none, and where a former process looked last.
-    """
-
-    engine: Tokens | None
-    told: Mapping[str, Tokens]
-    running: int
-    steps: float | None
-
-
 class JouleBook:
     """Keeps the account; `totals` is what outlasts the process."""
 
@@ -134,7 +79,7 @@ class JouleBook:
         self._places = {each.instance_id: (pool, each) for pool in site.pools for each in pool.instances}
         self._meters = {name: InstanceMeter(each, policy.stale_s) for name, (_, each) in self._places.items()}
         self._classes = {cls.class_id for cls in site.classes}
-        self._seen: dict[InstanceId, _Seen] = {}
+        self._seen: dict[InstanceId, Seen] = {}
         self._stocks: dict[InstanceId, Stock] = {}
         self._courses = {name: TokenRate() for name in self._places}
         self._rates: dict[InstanceId, InstanceRate] = {}
@@ -172,7 +117,7 @@ class JouleBook:
             name = InstanceId(each.instance_id)
             if name in self._places:
                 self._meters[name].resume(each.meter)
-                self._seen[name] = _Seen(each.engine, dict(each.told), each.running, None)
+                self._seen[name] = Seen(each.engine, dict(each.told), each.running, None)
                 self._stocks[name] = each.stock
                 self._catching_up.add(name)
         self.accounts.resume(kept.kept_at_s, self.in_flight, kept.due, tenants)
@@ -195,7 +140,7 @@ class JouleBook:
         now_s, router = observation.now_s, observation.router
         if not isinstance(router, Missing):
             self.accounts.begin(now_s, self.in_flight, router.tenants)
-        look = _Look.of(observation, self._classes)
+        look = Look.of(observation, self._classes)
         closed: list[tuple[Interval, Metered]] = []
         for seen in observation.instances:
             place = self._places.get(seen.instance_id)
@@ -204,7 +149,7 @@ class JouleBook:
                 if found is not None:
                     closed.append(found)
         intervals = tuple(interval for interval, _ in closed)
-        results = attribute(intervals, self._stocks, self._policy.idle, _signals(self._site, observation))
+        results = attribute(intervals, self._stocks, self._policy.idle, signals_of(self._site, observation))
         for result, (_, metered) in zip(results, closed, strict=True):
             self._book(result, metered)
         settlement = None
@@ -220,7 +165,7 @@ class JouleBook:
         return self.accounts.settle(observation.now_s, self.in_flight, router.tenants)
 
     def _close(
-        self, place: tuple[Pool, Instance], seen: InstanceObservation, look: _Look
+        self, place: tuple[Pool, Instance], seen: InstanceObservation, look: Look
     ) -> tuple[Interval, Metered] | None:
         """The interval that ends with this observation, if one does."""
         pool, instance = place
@@ -230,18 +175,18 @@ class JouleBook:
             engine = None if before is None else before.engine  # it was not heard, which is not that it counted nothing
         told = look.told.get(name, {}) if look.told is not None else before.told if before is not None else {}
         if before is None:
-            before = self._seen[name] = _Seen(engine, told, seen.running, seen.steps)
-        made = Tokens() if engine is None or before.engine is None else _grown(before.engine, engine)
+            before = self._seen[name] = Seen(engine, told, seen.running, seen.steps)
+        made = Tokens() if engine is None or before.engine is None else grown(before.engine, engine)
         meter = self._meters[name]
         span_s, modelled_w = meter.span_s(look.now_s), 0.0
         if span_s > self._policy.stale_s:  # only then is it asked for
-            steps = _steps_since(before.steps, seen.steps)
+            steps = steps_since(before.steps, seen.steps)
             modelled_w = modelled_power_w(self._curves[pool.pool_id], seen.state, made, span_s, steps)
         metered = meter.read(look.now_s, look.readings, modelled_w)
         if metered is None:
             return None
         self._catching_up.discard(name)
-        self._seen[name] = _Seen(engine, told, seen.running, seen.steps)
+        self._seen[name] = Seen(engine, told, seen.running, seen.steps)
         serves = seen.state is InstanceState.SERVING
         interval = Interval(
             instance_id=name,
@@ -251,7 +196,7 @@ class JouleBook:
             energy_j=metered.energy_j,
             batch=0.5 * (before.running + seen.running),
             engine=made if serves or made else None,
-            told=_told_since(before.told, told),
+            told=told_since(before.told, told),
             silent=look.silent_on(name) if serves else 0,
             is_running=seen.running + seen.waiting > 0,
         )
@@ -287,30 +232,3 @@ class JouleBook:
         curves = self._curves[self._places[name][0].pool_id]
         prefill_j = curves.p0_w * curves.prefill_s_per_token + curves.prefill_j_per_token
         return InstanceRate(name, prefill_j, curves.step_base_j + curves.step_per_seq_j, Quality.ESTIMATED)
-
-
-def _grown(before: Tokens, now: Tokens) -> Tokens:
-    """What an engine counted since; one that restarted counts from zero."""
-    if now.prefill < before.prefill or now.decode < before.decode:
-        return now
-    return Tokens(now.prefill - before.prefill, now.decode - before.decode)
-
-
-def _steps_since(before: float | None, now: float | None) -> float | None:
-    """Steps since; None where they are not counted, or the engine has restarted."""
-    return None if before is None or now is None or now < before else now - before
-
-
-def _told_since(before: Mapping[str, Tokens], now: Mapping[str, Tokens]) -> tuple[tuple[str, Tokens], ...]:
-    grown = ((label, _grown(before.get(label, Tokens()), tokens)) for label, tokens in sorted(now.items()))
-    return tuple((label, tokens) for label, tokens in grown if tokens)
-
-
-def _signals(site: Site, observation: Observation) -> Signals:
-    """What a joule at the GPUs costs at the meter, by the price and emission rate in force."""
-
-    def at_gpus(feed: Series | Missing) -> float | None:
-        value = feed.at(observation.now_s) if isinstance(feed, Series) else None
-        return None if value is None else value * site.pue / J_PER_MWH
-
-    return Signals(at_gpus(observation.price_usd_per_mwh), at_gpus(observation.carbon_kg_per_mwh))
