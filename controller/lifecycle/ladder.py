@@ -124,26 +124,57 @@ class _Search:
         return retold(self._data, self._planner.plan(replace(self._data, pools=pools), time_limit_s=self._left_s))
 
 
-def fast(planner: Planner, data: ProblemData, serving: tuple[int, ...], *, limit_first: bool = True) -> Made:
+def fast(
+    planner: Planner,
+    data: ProblemData,
+    serving: tuple[int, ...],
+    *,
+    limit_first: bool = True,
+    until_planned: bool = False,
+) -> Made:
     """Token rates now over the serving instances: the linear program, else filled greedily.
 
     Where the instances alone draw more than the limit, or than the ramp up lets them, no token left undone can keep it.
     The plan then tells by how much it is broken. Where the limit outranks the classes, those that may wait are held,
     and the others served where a token takes the least energy; else tokens are dispatched as if there were no limit.
+
+    So it is `until_planned`, too, where a class that may not wait would have to be shed: instances that are about to go
+    draw most of what is over the limit, and what is under way is served to its end anyhow.
+
+    Args:
+        planner: the solver.
+        data: the problem.
+        serving: instances that serve now, a pool.
+        limit_first: whether limits outrank the classes.
+        until_planned: whether the instances are those of a plan that knows nothing of the limit, and another follows.
     """
     now = first_interval(data, serving)
     least = least_power_w(now)
     over = any(site.limit_w[0] is not None and w > site.limit_w[0] for site, w in zip(now.sites, least, strict=True))
-    solvable = _frugal(now) if over and limit_first else now
-    sites = tuple(
-        _solvable(site, least_w, frugal=over and limit_first) for site, least_w in zip(now.sites, least, strict=True)
-    )
+    made = _dispatched(planner, now, serving, least, frugal=over and limit_first)
+    if until_planned and limit_first and not over and _sheds_firm(made.plan, now):
+        made = _dispatched(planner, now, serving, least, frugal=True)
+    return made
+
+
+def _sheds_firm(plan: Plan, now: ProblemData) -> bool:
+    """Whether a class that may not wait is not served."""
+    firm = {cls.class_id for cls in now.classes if not cls.may_wait}
+    return any(slack.promise == "serve" and slack.subject in firm for slack in plan.slack)
+
+
+def _dispatched(
+    planner: Planner, now: ProblemData, serving: tuple[int, ...], least: tuple[float, ...], *, frugal: bool
+) -> Made:
+    """The first sound dispatch, told by the problem as it is."""
+    solvable = _frugal(now) if frugal else now
+    sites = tuple(_solvable(site, least_w, frugal=frugal) for site, least_w in zip(now.sites, least, strict=True))
     solvable = replace(solvable, sites=sites)
     rungs = [
         Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
         Rung("greedy", lambda: filled(solvable), solvable),
     ]
-    made = _climb_down("dispatch", rungs, _unguarded(data))
+    made = _climb_down("dispatch", rungs, _unguarded(now))
     return made if solvable == now else replace(made, plan=retold(now, made.plan))
 
 

@@ -148,6 +148,16 @@ def test_no_action_raises_the_power_while_it_is_over_the_limit(curtailed):
             assert all(command.verb is Verb.SLEEP for command in decision.commands.instances)
 
 
+def test_at_the_notice_nobody_who_may_not_wait_is_held_until_the_instances_are_planned(settled):
+    *firm, flex = settled.fleet.site.classes
+    of, seen = replace(settled.fleet.site, classes=(*firm, replace(flex, priority=-1))), settled.fleet.observe()
+    limit_w = 0.96 * settled.last.dispatch.import_w[0]
+    called = replace(seen, events=(GridEvent("e", limit_w, seen.now_s, seen.now_s + 120.0, seen.now_s, ramp_s=30.0),))
+    told = decide(of, ACT, PLANNER, settled.memory, called, plans=False)
+    assert {slack.subject for slack in told.dispatch.slack if slack.promise == "serve"} == {"flex"}
+    assert told.plan == settled.memory.plan, "the instances are planned at the next tick"
+
+
 def test_the_routers_are_told_of_the_event(curtailed):
     loop, event = curtailed
     told = [d.commands.table.event for d in loop.decisions if d.commands.table.event is not None]

@@ -8,7 +8,7 @@ from controller.model.plan import PlanOrigin
 from controller.optimizer.check import violations
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
-from controller.optimizer.outcome import retold
+from controller.optimizer.outcome import least_power_w, retold
 from tests.fakes.problems import class_data, pool_data, problem
 
 REAL = CvxpyPlanner(lambda: 0.0)
@@ -254,3 +254,34 @@ def test_over_such_a_limit_tokens_go_where_they_take_least():
     dear, cheap = (pool.output_tokens_per_s[0][1][0] for pool in plan.pools)
     assert cheap == pytest.approx(250.0), "as much as its quality budget carries"
     assert dear == pytest.approx(250.0)
+
+
+def barely_idle():
+    """Two instances whose idle power leaves hardly any room below the limit; one class of the two may wait."""
+    return replace(exceeded(), sites=tuple(replace(s, limit_w=(least_w() + 20.0,) * 3) for s in exceeded().sites))
+
+
+def least_w():
+    return least_power_w(first_interval(exceeded(), (1, 1)))[0]
+
+
+def test_until_the_instances_are_planned_for_a_limit_only_those_who_may_wait_are_held():
+    shed = {slack.subject for slack in fast(REAL, barely_idle(), (1, 1)).plan.slack if slack.promise == "serve"}
+    assert shed == {"standard", "flex"}, "with these instances the limit leaves room for neither"
+    plan = fast(REAL, barely_idle(), (1, 1), until_planned=True).plan
+    told = {(slack.promise, slack.subject): slack.amount for slack in plan.slack}
+    assert ("serve", "standard") not in told
+    assert told["serve", "flex"] == pytest.approx(500.0)
+    assert told["limit", "site"] == pytest.approx(plan.import_w[0] - least_w() - 20.0)
+
+
+def test_until_then_nobody_is_held_where_the_limit_leaves_room_for_all():
+    roomy = replace(exceeded(), sites=tuple(replace(s, limit_w=(9000.0,) * 3) for s in exceeded().sites))
+    assert fast(REAL, roomy, (1, 1), until_planned=True).plan.slack == ()
+
+
+def test_a_limit_that_yields_to_the_classes_is_dispatched_as_ever_until_then():
+    usual, until_planned = (
+        fast(REAL, barely_idle(), (1, 1), limit_first=False, until_planned=until).plan.slack for until in (False, True)
+    )
+    assert until_planned == usual
