@@ -1,12 +1,14 @@
-"""How fast real processes follow a call to draw less: ``python -m tests.bench.curtail [EVENTS] [http|redis] [RATE]``.
+"""How real processes follow a call to draw less: ``python -m tests.bench.curtail [EVENTS] [http|redis] [RATE] [CUT]``.
 
 Starts the laptop example with smaller engines (emulated, as the GPUs are; router, controller) on free ports, keeps it
-under chats, and calls for 30 % less, again and again: time to the first table at the router that was issued after the
-call, to 90 % of the cut and to all of it by the emulated GPUs' own readings, and what became of the requests. The
-GPUs, and so the power, are emulated; the processes are real.
+under chats, and calls for CUT % less (30 unless told) without notice, again and again: time to the first table at the
+router that was issued after the call, to 90 % of the cut and to all of it by the emulated GPUs' own readings, and what
+became of each chat, by class, phase of the call, cause and verdict (`tests.bench.chats`). The GPUs, and so the power,
+are emulated; the processes are real.
 
 The limit is the one that the controller answers. Beside it stands the least that it said, just before, the site could
-be brought to within the ramp (`told_least_w`): where a call is not met, whether that was foreseen.
+be brought to within the ramp (`told_least_w`), and the least that serves all above `flex` in the time of the call, by
+a formula that uses nothing of the controller's (`floor_w`).
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import Any
 
+from controller.model.fleet import Site
+from controller.service.compose import build_site
+from controller.settings.file import load
 from controller.signals.prometheus_text import parse
-from tests.bench.joules import Sum, load
+from controller.study.events.floor import Verdict
+from tests.bench import chats, reach
 from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post, running
 
@@ -111,11 +117,11 @@ def ask(system: System, body: dict[str, Any], status: int) -> dict[str, Any]:
     return told
 
 
-def follow(system: System, number: int) -> dict[str, Any]:
+def follow(system: System, number: int, cut_frac: float = CUT_FRAC) -> dict[str, Any]:
     """One call, from its posting to its end."""
     meter = Meter(system)
     before_w = meter.before()
-    asked = {"below_present_w": CUT_FRAC * before_w, "duration_s": HOLD_S}
+    asked = {"below_present_w": cut_frac * before_w, "duration_s": HOLD_S}
     least_w = ask(system, asked | {"dry_run": True}, 200)["achievable_w"]
     posted_s, began = time(), monotonic()
     limit_w = float(ask(system, asked | {"event_id": f"bench-{number}"}, 201)["limit_w"])
@@ -133,35 +139,68 @@ def follow(system: System, number: int) -> dict[str, Any]:
             if name not in found and drawn_w <= goal_w:
                 found[name] = round(passed_s, 1)
         sleep(LOOK_S if "table_s" not in found else 0.2)
-    return found | {"last_w": round(drawn_w)}
+    return found | {"last_w": round(drawn_w), "posted_s": posted_s}
 
 
 @contextlib.contextmanager
-def chats(system: System, seconds: float, rate_per_s: float) -> Iterator[Sum]:
-    """Chats in a thread of their own; their sum is whole afterwards."""
-    total = Sum()
+def under_chats(system: System, seconds: float, rate_per_s: float) -> Iterator[list[chats.Ended]]:
+    """Chats in a thread of their own; what became of them is whole afterwards."""
+    ended: list[chats.Ended] = []
 
     def send() -> None:
-        done = asyncio.run(load(system.public, seconds, random.Random(1), rate_per_s))
-        total.told, total.unknown, total.failed = done.told, done.unknown, done.failed
+        ended.extend(asyncio.run(chats.send(system.public, seconds, random.Random(1), rate_per_s)))
 
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        yield total
+        yield ended
     finally:
         thread.join()
 
 
-def measure(system: System, events: int, rate_per_s: float) -> dict[str, Any]:
+def measure(system: System, events: int, rate_per_s: float, cut_frac: float) -> dict[str, Any]:
     """The figures of one run."""
-    with chats(system, WARM_S + events * (MEAN_S + HOLD_S + REST_S), rate_per_s) as total:
+    found = []
+    with under_chats(system, WARM_S + events * (MEAN_S + HOLD_S + REST_S), rate_per_s) as ended:
         sleep(WARM_S)
-        found = []
         for number in range(events):
-            found.append(follow(system, number))
+            found.append(follow(system, number, cut_frac))
             sleep(REST_S)
-    return {"events": found, "requests": {"answered": total.told + total.unknown, "failed": total.failed}}
+    return judged(build_site(load(system.folder / "wattroute.yaml")), found, ended)
+
+
+def judged(site: Site, events: Sequence[dict[str, Any]], ended: Sequence[chats.Ended]) -> dict[str, Any]:
+    """The figures with what became of the chats, by whether each call could be met without refusing them."""
+    told, spans = [], []
+    for event in events:
+        from_s, to_s = event["posted_s"], event["posted_s"] + HOLD_S
+        least = reach.floor(site, [each for each in ended if from_s <= each.sent_s < to_s], HOLD_S)
+        can_be_met = least.verdict(event["limit_w"], reach.MARGIN_FRAC) is Verdict.WITHIN
+        spans.append(chats.Span(from_s, to_s, can_be_met))
+        floor_w = None if least.promises_w is None else round(least.promises_w)
+        told.append(event | {"floor_w": floor_w, "can_be_met": can_be_met})
+    return {"events": told, "requests": chats.told(ended, spans)}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """What became of the chats, a row for each class and phase."""
+    lines = [
+        "| class | sent | chats | whole | first token p50, s | p99, s | failed |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        failed = "; ".join(f"{count} x {why}" for why, count in row["failed"].items())
+        first = row["first_token_s"]
+        lines.append(
+            f"| {row['class']} | {row['sent']} | {row['chats']} | {row['whole']} | {shown(first['p50'])} |"
+            f" {shown(first['p99'])} | {failed} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def shown(seconds: float | None) -> str:
+    """A time for people."""
+    return "–" if seconds is None else f"{seconds:g}"
 
 
 def of_small_engines(document: dict[str, Any]) -> None:
@@ -171,7 +210,7 @@ def of_small_engines(document: dict[str, Any]) -> None:
         document["plan"]["pools"][pool] |= {"gpus_per_instance": 1, "curves": ENGINE | drawn}
 
 
-async def bench(events: int, way: str, rate_per_s: float = RATE_PER_S) -> dict[str, Any]:
+async def bench(events: int, way: str, rate_per_s: float = RATE_PER_S, cut_frac: float = CUT_FRAC) -> dict[str, Any]:
     """Run over HTTP, or through a Redis of its own."""
     async with contextlib.AsyncExitStack() as stack:
         redis = await stack.enter_async_context(running_redis()) if way == "redis" else None
@@ -183,7 +222,7 @@ async def bench(events: int, way: str, rate_per_s: float = RATE_PER_S) -> dict[s
                 document["table"] = {"redis_url": redis.url}
 
         system = stack.enter_context(running(Path(folder), "emulate", "controller", "router", change=change))
-        return await asyncio.to_thread(measure, system, events, rate_per_s)
+        return await asyncio.to_thread(measure, system, events, rate_per_s, cut_frac)
 
 
 def main() -> None:
@@ -191,8 +230,10 @@ def main() -> None:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     way = sys.argv[2] if len(sys.argv) > 2 else "http"
     rate_per_s = float(sys.argv[3]) if len(sys.argv) > 3 else RATE_PER_S
-    figures = asyncio.run(bench(events, way, rate_per_s))
-    sys.stdout.write(json.dumps({"way": way, "chats_per_s": rate_per_s, **figures}, indent=1) + "\n")
+    cut_frac = float(sys.argv[4]) / 100 if len(sys.argv) > 4 else CUT_FRAC
+    figures = asyncio.run(bench(events, way, rate_per_s, cut_frac))
+    whole = {"way": way, "chats_per_s": rate_per_s, "cut_frac": cut_frac, **figures}
+    sys.stdout.write(json.dumps(whole, indent=1) + "\n" + table(figures["requests"]["rows"]))
 
 
 if __name__ == "__main__":

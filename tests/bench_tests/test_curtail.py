@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench import curtail
+from tests.bench import chats, curtail
+from tests.fakes.fake_fleet import site
 
 DOCUMENT: dict[str, Any] = {
     "site": {"pue": 1.5},
@@ -64,3 +65,25 @@ def test_a_call_that_is_refused_ends_the_bench(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(curtail, "post", lambda *_: (409, b"full"))
     with pytest.raises(RuntimeError, match="409: full"):
         curtail.follow(curtail.System(tmp_path, DOCUMENT), 0)
+
+
+def test_a_row_of_the_table_tells_what_failed_and_why() -> None:
+    row = {
+        "class": "flex",
+        "sent": "after",
+        "chats": 3,
+        "whole": 1,
+        "first_token_s": {"p50": 0.1, "p99": None},
+        "failed": {"503 wait_too_long, held": 2},
+    }
+    assert curtail.table([row]).splitlines()[2:] == ["| flex | after | 3 | 1 | 0.1 | – | 2 x 503 wait_too_long, held |"]
+
+
+def test_each_call_is_judged_by_the_chats_of_its_time() -> None:
+    chat = chats.Chat("standard", 100, 200, stream=True)
+    refused = chats.Ended(chat, 110.0, 140.0, None, 503, "wait_too_long", 1.0)
+    events = [{"posted_s": 100.0, "limit_w": limit_w} for limit_w in (1.0, 1e6)]
+    deep, mild = (curtail.judged(site(), [event], [refused]) for event in events)
+    assert [told["events"][0]["can_be_met"] for told in (deep, mild)] == [False, True]
+    assert [told["requests"]["defects"] for told in (deep, mild)] == [0, 1]
+    assert deep["events"][0]["floor_w"] > 1.0
