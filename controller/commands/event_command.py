@@ -13,6 +13,9 @@ import typer
 from controller.commands.controller_client import Access, ask
 from controller.commands.curtail_request import CurtailOptions, request_of
 
+MOST_LIMITS = 12
+"""Limits of one event that are shown."""
+
 
 def curtail(access: Access, options: CurtailOptions, environment: Mapping[str, str], now: datetime) -> None:
     """Enter a call, or tell what it would come to.
@@ -64,9 +67,7 @@ def lines_of(event: Mapping[str, Any], now: datetime) -> list[str]:
     mode = "would be " if event.get("dry_run") else ""
     test = ", a test" if event["is_test"] else ""
     lines = [f"{event['event_id']}: {mode}{event['state']}, {event['source']}, programme {event['programme']}{test}"]
-    for limit in event["limits"]:
-        span = f"{clock_text(limit['start_s'], now)} to {clock_text(limit['end_s'], now)}"
-        lines.append(f"  at most {limit['limit_w'] / 1e3:.3f} kW from {span}, met within {limit['ramp_s']:.0f} s")
+    lines += _limits(event, now)
     if event["baseline_w"] is not None:
         lines.append(f"  baseline {event['baseline_w'] / 1e3:.3f} kW ({event['baseline_origin']})")
     if event.get("present_w") is not None:
@@ -78,6 +79,19 @@ def lines_of(event: Mapping[str, Any], now: datetime) -> list[str]:
     ]
     if event["opted_out"] is not None:
         lines.append(f"  not followed: {event['opted_out']}")
+    return lines
+
+
+def _limits(event: Mapping[str, Any], now: datetime) -> list[str]:
+    """What holds when; what was cancelled before it began, and rounds of a loop beyond the first ones, are left out."""
+    told = [limit for limit in event["limits"] if limit["end_s"] > limit["start_s"]]
+    lines = []
+    for limit in told[:MOST_LIMITS]:
+        span = f"{clock_text(limit['start_s'], now)} to {clock_text(limit['end_s'], now)}"
+        lines.append(f"  at most {limit['limit_w'] / 1e3:.3f} kW from {span}, met within {limit['ramp_s']:.0f} s")
+    if len(told) > MOST_LIMITS:
+        until = clock_text(told[-1]["end_s"], now)
+        lines.append(f"  and {len(told) - MOST_LIMITS} more until {until}; wattroute events --json tells them")
     return lines
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from controller.commands.controller_client import Access
-from controller.commands.event_command import change, curtail, events, lines_of
+from controller.commands.event_command import MOST_LIMITS, change, curtail, events, lines_of
 from tests.fakes.answering import answering
 from tests.fakes.curtail_options import curtail_options
 
@@ -42,6 +42,16 @@ def test_what_is_shown_of_an_event():
         "  not followed from 2026-07-15 16:30:00: the baseline is not known",
         "  not followed: a launch",
     ]
+
+
+def test_of_many_limits_the_first_are_shown_and_none_without_length():
+    hours = [NOW.timestamp() + n * 3600 for n in range(30)]
+    told = [{"limit_w": 4e4, "start_s": at_s, "end_s": at_s + 60, "ramp_s": 30.0} for at_s in hours]
+    cut = {"limit_w": 4e4, "start_s": hours[0], "end_s": hours[0], "ramp_s": 30.0}
+    shown = [line for line in lines_of(event(limits=[cut, *told, cut]), NOW) if "kW from" in line or "more" in line]
+    assert len(shown) == MOST_LIMITS + 1
+    assert shown[0] == "  at most 40.000 kW from 16:30:00 to 16:31:00, met within 30 s"
+    assert shown[-1] == f"  and {30 - MOST_LIMITS} more until 2026-07-15 21:31:00; wattroute events --json tells them"
 
 
 def test_a_call_is_sent_and_what_it_comes_to_is_shown(controller, capsys):
