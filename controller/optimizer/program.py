@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from controller.errors import SolverError, TimedOut
+from controller.optimizer.highs_options import opened
 
 FEASIBLE = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kObjectiveBound)
 STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kInterrupt)
@@ -135,7 +136,7 @@ def solve(
         TimedOut: the time limit passed without a feasible answer.
         SolverError: there is none, or HiGHS failed.
     """
-    highs = _highs(search)
+    highs = _highs(search, int(program.whole.sum()) if whole else 0)
     highs.passModel(_model(program, whole=whole))
     if start is not None:
         known = highspy.HighsSolution()
@@ -227,21 +228,14 @@ def _extended(basis: highspy.HighsBasis, rows: int) -> highspy.HighsBasis:
     return extended
 
 
-def _highs(search: Search) -> highspy.Highs:
-    highs = highspy.Highs()
-    options = {
-        "output_flag": False,
+def _highs(search: Search, whole_numbers: int = 0) -> highspy.Highs:
+    options: dict[str, bool | int | float] = {
         "threads": search.threads,
-        "random_seed": 0,
         "time_limit": float(search.time_limit_s),
         "mip_rel_gap": search.rel_gap_frac,
         "mip_abs_gap": search.abs_gap,
-        # It may search a part of the problem for many times the time limit without a look at the clock.
-        "mip_heuristic_run_root_reduced_cost": False,
     }
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
-    return highs
+    return opened(options, whole_numbers)
 
 
 def _model(program: Program, *, whole: bool) -> highspy.HighsLp:
