@@ -99,30 +99,27 @@ def rays(busy_mixes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     planes = list(np.eye(kinds))
     for rows in busy_mixes:
         planes += [a - b for a, b in itertools.combinations(rows, 2)]
-    chosen = itertools.islice(itertools.combinations(range(len(planes)), kinds - 1), MAX_RAYS)
-    found: dict[tuple[float, ...], np.ndarray] = {}
-    for rows in chosen:
-        ray = _ray(np.array([planes[row] for row in rows]).reshape(-1, kinds))
-        if ray is not None:
-            found[tuple(np.round(ray, 9))] = ray
+    chosen = list(itertools.islice(itertools.combinations(range(len(planes)), kinds - 1), MAX_RAYS))
+    found = {tuple(np.round(ray, 9)): ray for ray in _on_all(np.array(planes)[np.array(chosen, dtype=int)])}
     prices = np.array(list(found.values())).reshape(-1, kinds)
     token_prices = np.stack([(prices @ rows.T).min(axis=1) for rows in busy_mixes], axis=1)
     return prices, token_prices
 
 
-def _ray(planes: np.ndarray) -> np.ndarray | None:
-    """The nonnegative vector on all planes, summing to 1; None where there is none or more than one."""
-    kinds = planes.shape[1]
+def _on_all(planes: np.ndarray) -> np.ndarray:
+    """The nonnegative vectors, summing to 1, each on all planes of its set, (V, Q); none of a set that has several.
+
+    Args:
+        planes: (N, Q - 1, Q), N sets.
+    """
+    kinds = planes.shape[2]
     if kinds == 1:
-        return np.ones(1)
+        return np.ones((1, 1))
     _, sizes, directions = np.linalg.svd(planes)
-    if np.sum(sizes > TOLERANCE * max(1e-300, sizes[0])) < kinds - 1:
-        return None
-    ray = directions[-1] if directions[-1].sum() > 0 else -directions[-1]
-    if ray.min() < -TOLERANCE:
-        return None
-    ray = np.clip(ray, 0.0, None)
-    return np.asarray(ray / ray.sum())
+    is_one = (sizes > TOLERANCE * np.maximum(1e-300, sizes[:, :1])).all(axis=1)
+    found = directions[:, -1] * np.where(directions[:, -1].sum(axis=1) > 0, 1.0, -1.0)[:, None]
+    found = np.clip(found[is_one & (found.min(axis=1) >= -TOLERANCE)], 0.0, None)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def covers(requirement: Requirement, near: np.ndarray | None = None) -> tuple[tuple[Cover, ...], bool]:
@@ -163,21 +160,24 @@ def _hull(worth: np.ndarray, cost: np.ndarray, base: np.ndarray, sides: np.ndarr
     if kinds == 1:
         return (Cover(np.ones(1), float(least[0, 0] + base[0])),)
     far = np.concatenate([least, *(least + _FAR * axis for axis in np.eye(kinds))])
-    facets: dict[tuple[float, ...], Cover] = {}
-    for facet in ConvexHull(np.unique(far, axis=0)).equations:
-        weights, bound = -facet[:-1], facet[-1]
-        if weights.min() < -TOLERANCE or bound < TOLERANCE:
-            continue
-        weights = _whole(np.clip(weights, 0.0, None) / weights.max())
-        facets[tuple(weights)] = Cover(weights, float(((least + base) @ weights).min()))
-    return tuple(facets.values())
+    equations = ConvexHull(np.unique(far, axis=0)).equations
+    weights = -equations[:, :-1][(equations[:, :-1].max(axis=1) <= TOLERANCE) & (equations[:, -1] >= TOLERANCE)]
+    facets = np.unique(_whole(np.clip(weights, 0.0, None) / weights.max(axis=1, keepdims=True)), axis=0)
+    return tuple(Cover(facet, float(((least + base) @ facet).min())) for facet in facets)
 
 
 def _whole(weights: np.ndarray) -> np.ndarray:
-    """The smallest whole multiple of weights of at most 1; as they are where that takes one above `MAX_WEIGHT`."""
-    multiples = _SCALES[:, None] * weights
-    whole = np.flatnonzero((np.abs(multiples - np.rint(multiples)) <= _SAME).all(axis=1))
-    return np.round(weights, 9) if len(whole) == 0 else np.rint(multiples[whole[0]])
+    """The smallest whole multiple of each row of weights of at most 1; as it is where that is above `MAX_WEIGHT`.
+
+    Args:
+        weights: (F, Q), rows may occur more than once.
+    """
+    weights = np.unique(np.round(weights, 9), axis=0)
+    multiples = _SCALES[:, None, None] * weights
+    is_whole = (np.abs(multiples - np.rint(multiples)) <= _SAME).all(axis=2)
+    return np.where(
+        is_whole.any(axis=0)[:, None], np.rint(_SCALES[is_whole.argmax(axis=0)][:, None] * weights), weights
+    )
 
 
 def _minimal(enough: np.ndarray) -> np.ndarray:
