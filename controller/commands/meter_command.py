@@ -22,7 +22,7 @@ from controller.model.meter import Mean
 from controller.model.observation import Quality
 from controller.settings.file import Settings
 from controller.settings.programmes import programmes_of
-from controller.settlement.baseline_profile import Baseline
+from controller.settlement.baseline_profile import Adjustment, Baseline
 from controller.settlement.like_days import Calendar
 from controller.store.baselines import MeterBaselines
 from controller.store.interval_csv import IntervalLayout, MeterUnit, parse
@@ -191,10 +191,19 @@ def told(made: Baseline) -> list[str]:
         power = f"{'-':>12}" if day.mean_w is None else f"{day.mean_w / 1000:9.3f} kW"
         lines.append(f"{day.date}  {power}  {'used' if day.is_used else day.reason}")
     if made.adjustment is not None:
-        uncapped = made.adjustment.uncapped
-        told_as = made.adjustment.reason or f"{uncapped or 0.0:.4f} without the cap"
-        lines.append(f"same-day adjustment {made.adjustment.factor:.4f}: {told_as}")
+        lines.append(_adjustment_told(made.adjustment))
+    if made.fit is not None:
+        lines.append(f"regression of {made.fit.hours} hours, RRMSE {made.fit.rrmse_frac:.1%}")
+        lines.append(f"  {'constant':<24}{made.fit.constant_w:12.3f} W")
+        lines += [f"  {f'{each.term.value} {each.level}':<24}{each.value:12.3f} W" for each in made.fit.coefficients]
     return lines
+
+
+def _adjustment_told(made: Adjustment) -> str:
+    if made.uncapped_w is not None:
+        return f"same-day adjustment {made.added_w:+.3f} W: {made.uncapped_w:+.3f} W without a cap"
+    told_as = made.reason or f"{made.uncapped or 0.0:.4f} without the cap"
+    return f"same-day adjustment {made.factor:.4f}: {told_as}"
 
 
 def row_of(mean: Mean) -> tuple[str, ...]:

@@ -183,10 +183,10 @@ class MeterDesk:
             self._told_until_s = from_s = until_s
 
     def _made_of(self, span: _Span, made: Baseline) -> list[dict[str, Any]]:
-        """Digests of the readings that a baseline was made of: its days, and the hours before the start."""
+        """Digests of what a baseline was made of: the days compared for it, and the hours before the start."""
         programme = self._parts.programmes[span.programme]
         rule, calendar = programme.baseline, calendar_of(programme)
-        days = [calendar.day(datetime.date.fromisoformat(day.date)) for day in made.days if day.is_used]
+        days = [calendar.day(datetime.date.fromisoformat(day.date)) for day in made.days if day.mean_w is not None]
         until_s = (span.start_s - 60.0) // 60.0 * 60.0
         before_s = until_s - max(rule.window_s, rule.adjust_from_s) // 60.0 * 60.0
         stretches = [*((day.start_s, day.end_s) for day in days), (before_s, until_s)]

@@ -22,15 +22,57 @@ class BaselineMethod(StrEnum):
     """How the draw that would have been is told (R6)."""
 
     HOUR_BEFORE = "hour_before"
-    """Mean of the hour before the event's preparation (meter before, meter after)."""
+    """Mean of the hour before the event's preparation (NAESB: meter before, meter after)."""
     TEN_OF_TEN = "10_of_10"
     """Mean of the ten most recent like days (CAISO)."""
     FIVE_OF_TEN = "5_of_10"
     """Mean of the five highest of the ten most recent like days."""
+    HIGH_FOUR_OF_FIVE = "high_4_of_5"
+    """Mean of the four highest of the five most recent weekdays; of Saturdays, and of Sundays and holidays, the two
+    highest of three (PJM)."""
     MIDDLE_EIGHT_OF_TEN = "middle_8_of_10"
     """Mean of ten like days without the highest and the lowest (P376 BL01)."""
     MAXIMUM_BASE_LOAD = "maximum_base_load"
     """A constant: the largest draw that the site is contracted for."""
+    REGRESSION = "regression"
+    """Least squares over the hours of past days, by what the calendar and a column of the operator's tell."""
+
+
+class AdjustForm(StrEnum):
+    """How a same-day adjustment is made of the draw before the event, and of the baseline for the same time."""
+
+    RATIO = "ratio"
+    """The profile is multiplied by their ratio (CAISO)."""
+    ADDITIVE = "additive"
+    """Their difference is added to the profile (PJM: symmetric additive adjustment)."""
+
+
+class RegressionTerm(StrEnum):
+    """What a regression's baseline depends on; terms add up."""
+
+    HOUR_OF_DAY = "hour_of_day"
+    DAY_OF_WEEK = "day_of_week"
+    """Holidays count as Sundays."""
+    COLUMN = "column"
+    """Proportional to a column of a file of the operator's, such as the temperature outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionRule:
+    """How a regression is made.
+
+    Attributes:
+        terms: none of them twice.
+        column_file: CSV of the term `COLUMN`, with times.
+        time_column, value_column: names in its heading line.
+        most_rrmse_frac: greatest relative root mean squared error over the hours that it was fitted to.
+    """
+
+    terms: tuple[RegressionTerm, ...] = (RegressionTerm.HOUR_OF_DAY, RegressionTerm.DAY_OF_WEEK)
+    column_file: str | None = None
+    time_column: str = "time"
+    value_column: str = "value"
+    most_rrmse_frac: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +81,23 @@ class BaselineRule:
 
     Attributes:
         method: the rule.
-        adjust_frac: largest same-day adjustment either way, as a share; 0 for none (CAISO: 0.2).
+        adjust_form: ratio or difference.
+        adjust_frac: largest same-day adjustment either way, as a share of the baseline (CAISO: 0.2). 0 is no adjustment
+            by a ratio, and no bound of an additive one (PJM).
         adjust_from_s, adjust_until_s: window of the same-day adjustment, seconds before the event's start.
         window_s: length of the window of `HOUR_BEFORE`.
         maximum_w: of `MAXIMUM_BASE_LOAD`.
         reach_days: how far back like days are looked for.
-        of_days: like days that are taken, the most recent ones.
+        of_days: like days that are taken, the most recent ones; `HIGH_FOUR_OF_FIVE` has its own.
         of_off_days: those taken for a weekend or a holiday; None for as many.
-        least_days: fewest that still make a baseline; None for all of them.
+        least_days: fewest that still make a baseline; None for all of them, of `HIGH_FOUR_OF_FIVE` for all but one.
         least_covered_frac: share of a day that must be measured for it to be a like day.
         clips_at_zero: whether a draw above the baseline counts as nothing delivered rather than as negative.
+        regression: of `REGRESSION`.
     """
 
     method: BaselineMethod = BaselineMethod.HOUR_BEFORE
+    adjust_form: AdjustForm = AdjustForm.RATIO
     adjust_frac: float = 0.0
     adjust_from_s: float = 4 * 3600.0
     adjust_until_s: float = 3600.0
@@ -63,6 +109,7 @@ class BaselineRule:
     least_days: int | None = None
     least_covered_frac: float = 0.9
     clips_at_zero: bool = False
+    regression: RegressionRule = field(default_factory=RegressionRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +144,7 @@ class Programme:
         on_loss: what holds then, once the known schedule is exhausted.
         settlement_interval_s: over which delivery is averaged.
         settles_instantaneous: whether every reading counts, rather than the interval's mean.
+        settles_on_clock: whether intervals begin at multiples of their length in UTC, as those of meters do.
         committed_w: reduction sold; None where each call says what it asks for.
         baseline: how it is made.
         rates: what delivery is worth.
@@ -119,6 +167,7 @@ class Programme:
     on_loss: OnLoss = OnLoss.CURTAILED
     settlement_interval_s: float = 300.0
     settles_instantaneous: bool = False
+    settles_on_clock: bool = False
     committed_w: float | None = None
     baseline: BaselineRule = field(default_factory=BaselineRule)
     rates: Rates = field(default_factory=Rates)

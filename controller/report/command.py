@@ -19,6 +19,7 @@ from controller.errors import ConfigError
 from controller.evidence.flow import Flow, Flowing
 from controller.evidence.read import read_event
 from controller.evidence.series import Sample
+from controller.report.baseline_view import baseline_csv
 from controller.report.class_service import LatencyFigures, ServiceRow
 from controller.report.document import report_of
 from controller.report.findings import Findings, IntervalRow, findings
@@ -69,7 +70,7 @@ def run(options: ReportOptions) -> int:
     for text in report_of(found).paragraphs:
         typer.echo(text)
     head = f"{found.head.sequence}:{found.head.hash}"
-    typer.echo(f"{place}.html, .csv, -power.csv, -service.csv, .json; ledger head {head}")
+    typer.echo(f"{place}.html, .csv, -baseline.csv, -power.csv, -service.csv, .json; ledger head {head}")
     return 0
 
 
@@ -81,6 +82,7 @@ def _write(place: Path, flow: Flow, head: Head, file: str) -> Findings:
     found = dataclasses.replace(found, late=flow.late)
     _put(Path(f"{place}.json"), as_json(document(found)))
     _put(Path(f"{place}.csv"), intervals_csv(found.rows))
+    _put(Path(f"{place}-baseline.csv"), baseline_csv(found.evidence.baseline))
     _put(Path(f"{place}-service.csv"), service_csv(found.service_minutes))
     _put(Path(f"{place}.html"), html(report_of(found), found, drawing.svg))
     return found
@@ -104,7 +106,7 @@ def intervals_csv(rows: tuple[IntervalRow, ...]) -> str:
     writer.writerow(["start_utc", "end_utc", *names])
     for row in rows:
         cells = [getattr(row, name) for name in names]
-        plain = [f"{cell:.6g}" if isinstance(cell, float) and name.endswith(("_kw", "_frac")) else cell
+        plain = [f"{cell:.9g}" if isinstance(cell, float) and name.endswith(("_kw", "_frac")) else cell
                  for name, cell in zip(names, cells, strict=True)]  # fmt: skip
         writer.writerow([utc(row.start_s), utc(row.end_s), *(_harmless(cell) for cell in plain)])
     return out.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.commands.ledger_command import utc
+from controller.report.baseline_view import adjustment_told, baseline_tables
 from controller.report.findings import Findings, Standing
 from controller.report.service_view import service_charts, service_tables
 from controller.study.charts import Chart, Series, Style, XyChart
@@ -99,6 +100,7 @@ def _tables(found: Findings) -> Iterable[Table]:
             ),
             "Times are UTC. Means over the interval. A dash is a value that is not known; it is never zero.",
         )
+    yield from baseline_tables(found.evidence.baseline)
     yield from service_tables(found)
 
 
@@ -179,8 +181,10 @@ def _how_to_read(found: Findings) -> Iterable[str]:
         yield (
             f"Baseline: {method} (asked for: {baseline.asked.value}), frozen at the start"
             + (f"; {baseline.reason}" if baseline.reason else "")
-            + "."
+            + ". What it was computed of stands in the file -baseline.csv, its rule and profile in the JSON."
         )
+        if baseline.adjustment is not None:
+            yield adjustment_told(baseline.adjustment)
     else:
         yield "Baseline: the value that the limit was counted from; no profile was frozen."
     yield (

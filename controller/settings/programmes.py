@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from controller.model.call import Asked, Commitment
 from controller.model.grid import Precedence
-from controller.model.programme import BaselineMethod, BaselineRule, OnLoss, Programme, Rates
+from controller.model.programme import BaselineRule, OnLoss, Programme, Rates
+from controller.settings.baselines import BaselineSettings
 from controller.settings.fields import Frac, NotNegative, Positive, Watts
 from router.settings import Group, Name, Seconds
 
@@ -49,48 +50,6 @@ class LevelSettings(Group):
     def commitment(self) -> Commitment:
         """The same as a commitment."""
         return self._told()[0]
-
-
-class BaselineSettings(Group):
-    """How the draw that would have been is told."""
-
-    method: BaselineMethod = BaselineMethod.HOUR_BEFORE
-    """hour_before: mean of `window_s` before the preparation. 10_of_10, 5_of_10, middle_8_of_10: means of like days.
-    maximum_base_load: the constant `maximum_w`."""
-    adjust_frac: Frac = 0.0
-    """Largest same-day adjustment either way; 0 is none, CAISO's is 0.2."""
-    adjust_from_s: NotNegative = 4 * 3600.0
-    """Begin of the window of the same-day adjustment, before the event's start."""
-    adjust_until_s: NotNegative = 3600.0
-    """End of that window, before the event's start."""
-    window_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
-    """Length of the window of hour_before."""
-    maximum_w: Watts | None = None
-    """The base load of maximum_base_load."""
-    reach_days: Annotated[int, Field(ge=10, le=400)] = 45
-    """How far back like days are looked for."""
-    of_days: Annotated[int, Field(ge=1, le=60)] = 10
-    """Like days that are taken, the most recent ones. 5_of_10 uses the half of them, rounded up."""
-    of_off_days: Annotated[int, Field(ge=1, le=60)] | None = None
-    """Like days that are taken for weekends and holidays. Absent: as many as for working days."""
-    least_days: Annotated[int, Field(ge=1, le=60)] | None = None
-    """Fewest like days that still make a baseline; with fewer, hour_before takes its place. Absent: all of them."""
-    least_covered_frac: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of a day, and of its hours of the event, that must be measured for it to be a like day; also of a
-    settlement interval for it to be settled."""
-    clips_at_zero: bool = False
-    """Whether a draw above the baseline counts as nothing delivered, rather than as less than nothing."""
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> BaselineSettings:
-        if self.method is BaselineMethod.MAXIMUM_BASE_LOAD and self.maximum_w is None:
-            raise ValueError("method maximum_base_load needs maximum_w, the contracted base load in W")
-        if self.adjust_frac > 0 and self.adjust_until_s >= self.adjust_from_s:
-            raise ValueError(
-                f"adjust_until_s is {self.adjust_until_s:g}, not less than adjust_from_s {self.adjust_from_s:g}: both "
-                "count back from the event's start"
-            )
-        return self
 
 
 class RateSettings(Group):
@@ -138,6 +97,9 @@ class ProgrammeSettings(Group):
     """Over which delivery is averaged."""
     settles_instantaneous: bool = False
     """Whether every reading counts, rather than the interval's mean."""
+    settles_on_clock: bool = False
+    """Whether settlement intervals begin at multiples of their length on the clock in UTC, as those of meters do: the
+    first one at or after the end of the ramp. Otherwise the first begins at the end of the ramp."""
     committed_w: Watts | None = None
     """Reduction sold. Absent: each call says what it asks for."""
     baseline: BaselineSettings = BaselineSettings()
@@ -176,7 +138,7 @@ class ProgrammeSettings(Group):
         plain = {field: getattr(self, field) for field in type(self).model_fields}
         plain |= {
             "levels": tuple(sorted((number, level.commitment()) for number, level in self.levels.items())),
-            "baseline": BaselineRule(**self.baseline.model_dump()),
+            "baseline": self.baseline.rule(),
             "rates": Rates(**self.rates.model_dump()),
             "holidays": tuple(day.isoformat() for day in self.holidays),
         }

@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from dataclasses import dataclass
+from enum import StrEnum
 
 from controller.model.observation import Quality
-from controller.model.programme import BaselineMethod, BaselineRule
+from controller.model.programme import BaselineMethod, BaselineRule, RegressionTerm
 from controller.settlement.like_days import Calendar
 
 MAX_INTERVALS = 4096
 """Most intervals of a profile; a longer event has a baseline for as many from its start."""
+
+
+MAX_READINGS = 10_000
+"""Most readings that are kept with a baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,12 @@ class Adjustment:
 
     Attributes:
         factor: by which the profile was multiplied.
-        uncapped: what it would be without the cap; None where it could not be told.
+        uncapped: what it would be without the cap; None where it could not be told, or the adjustment is additive.
         from_s, until_s: window on the event's day.
         reason: why there is none; empty where there is one.
+        added_w: what was added to the profile.
+        uncapped_w: what that would be without the cap; None where it could not be told, or the adjustment is a ratio.
+        actual_w, expected_w: means over the window, measured and by the baseline; None where they are not known.
     """
 
     factor: float
@@ -56,6 +64,83 @@ class Adjustment:
     from_s: float
     until_s: float
     reason: str = ""
+    added_w: float = 0.0
+    uncapped_w: float | None = None
+    actual_w: float | None = None
+    expected_w: float | None = None
+
+
+class ReadFor(StrEnum):
+    """What a reading is in a baseline for."""
+
+    EVENT = "event"
+    """Of a day that was looked at, for an interval of the event."""
+    WINDOW = "window"
+    """Of such a day, for the window of the same-day adjustment."""
+    SAME_DAY = "same_day"
+    """That window on the event's own day."""
+    BEFORE = "before"
+    """The window of `hour_before`."""
+    FIT = "fit"
+    """An hour that a regression was fitted to."""
+    PREDICTION = "prediction"
+    """An hour that a regression was asked for; what was measured in it is in no baseline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a baseline was computed of, on one day; all tuples are of one length.
+
+    Attributes:
+        date: ISO, local.
+        stands_for_s: start of the interval or of the window of the event that each stands for, or of its own hour.
+        starts_s, ends_s: what was read.
+        means_w: None where nothing was measured; rounded to 1 mW.
+        covered_fracs: how much of each was measured.
+        hours, weekday: the levels of a regression's terms; empty of other methods.
+        column: values of a regression's column; None where there is none.
+        is_used: whether they are in the baseline, or only decided which days are.
+    """
+
+    read_for: ReadFor
+    date: str
+    stands_for_s: tuple[float, ...]
+    starts_s: tuple[float, ...]
+    ends_s: tuple[float, ...]
+    means_w: tuple[float | None, ...]
+    covered_fracs: tuple[float, ...]
+    hours: tuple[int, ...] = ()
+    weekday: str = ""
+    column: tuple[float | None, ...] = ()
+    is_used: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """What one level of a term adds; 0 of the level that the others are counted from.
+
+    Attributes:
+        level: an hour 0 to 23, a day of the week, or empty of a column, whose `value` is W for each unit.
+    """
+
+    term: RegressionTerm
+    level: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted regression: the draw in an hour is `constant_w` and what its levels add, at least 0.
+
+    Attributes:
+        hours: that it was fitted to.
+        rrmse_frac: root mean squared error over those, by hours less coefficients, relative to their mean.
+    """
+
+    constant_w: float
+    coefficients: tuple[Coefficient, ...]
+    hours: int
+    rrmse_frac: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +155,9 @@ class Baseline:
         intervals: the profile.
         mean_w: over the intervals that are known; None where none is.
         quality: of the least trusted measurement in it; None where nothing measured is in it.
+        readings: what it was computed of, so that anybody can compute it again; empty where there are more than
+            `MAX_READINGS`, which the reason tells.
+        fit: of a regression.
     """
 
     asked: BaselineMethod
@@ -80,6 +168,8 @@ class Baseline:
     quality: Quality | None
     days: tuple[DayTaken, ...] = ()
     adjustment: Adjustment | None = None
+    readings: tuple[Readings, ...] = ()
+    fit: Fit | None = None
 
     def at(self, time_s: float) -> float | None:
         """The baseline at a time; None outside of the profile or where it is not known."""
@@ -109,6 +199,8 @@ class BaselineQuestion:
         prepared_s: when what is done for the event could first show in the power, at most `start_s`: measurements from
             then on are not used.
         event_spans: (start, end) of all events, this one and others; a day with one is no like day.
+        column: (time, value) of the regression's column, in order of time.
+        column_fault: why there is no column; empty where there is one, or none is asked for.
     """
 
     start_s: float
@@ -118,6 +210,12 @@ class BaselineQuestion:
     calendar: Calendar
     prepared_s: float
     event_spans: tuple[tuple[float, float], ...] = ()
+    column: tuple[tuple[float, float], ...] = ()
+    column_fault: str = ""
+
+    def has_event(self, start_s: float, end_s: float) -> bool:
+        """Whether an event was in force at any time of [start_s, end_s)."""
+        return any(from_s < end_s and until_s > start_s for from_s, until_s in self.event_spans)
 
 
 def grid_of(start_s: float, end_s: float, interval_s: float) -> tuple[tuple[float, float], ...]:

@@ -1,53 +1,89 @@
 """Baselines from like days: so many of the most recent ones, with a same-day adjustment.
 
-    profile_w[i] = factor · mean over the days used of their mean power in the same interval on the clock
-    factor = clip(actual / profile, 1 - adjust_frac, 1 + adjust_frac), both means over the adjustment window
+    profile_w[i] = mean over the days used of their mean power in the same interval on the clock, adjusted
 
 Days are looked at from the most recent one back. A day with an event, or of which too little was measured, is passed
-over. Of the days taken, `10_of_10` uses all, `5_of_10` the half with the highest draw in the event's hours, rounded up,
-and `middle_8_of_10` all but the highest and the lowest. Sources: docs/reference/settlement.md.
+over. Which of those that were found are used says `controller.settlement.day_selection`, how the profile is adjusted
+`controller.settlement.same_day`. Sources: docs/reference/settlement.md.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controller.model.meter import Mean, MeterReader, least_trusted
 from controller.model.programme import BaselineMethod
 from controller.settlement.baseline_profile import (
-    Adjustment,
     Baseline,
     BaselineInterval,
     BaselineQuestion,
     DayTaken,
+    ReadFor,
+    Readings,
     flat,
     grid_of,
     mean_of,
 )
-from controller.settlement.like_days import DayKind, LocalDay
-
-ADJUSTED_S = 86_400.0
-"""The adjustment is a same-day one: what comes later after the start than this is not adjusted."""
+from controller.settlement.computed_of import readings_of, with_readings
+from controller.settlement.day_selection import LOW_USE_FRAC, asked_days, low_use_days, needed_days, selected_days
+from controller.settlement.like_days import LocalDay
+from controller.settlement.same_day import adjusted, adjustment, same_day_readings
 
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """A like day: means of the intervals asked for, in their order, and their mean."""
+    """A like day: what was read of the intervals asked for, in their order, and the mean of what can be used of it.
+
+    Attributes:
+        read: None of an interval that its clock skipped.
+    """
 
     day: LocalDay
-    means: tuple[Mean | None, ...]
+    read: tuple[Mean | None, ...]
+    least_covered_frac: float
     mean_w: float
+
+    def mean(self, number: int) -> Mean | None:
+        """Of an interval; None where too little of it was measured."""
+        mean = self.read[number]
+        return None if mean is None or not _is_measured(mean, self.least_covered_frac) else mean
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A local day of the event, its intervals, and the like days used for them."""
+    """A local day of the event, its intervals, and the like days found and used for them."""
 
     grid: tuple[tuple[float, float], ...]
+    found: tuple[_Day, ...]
     used: tuple[_Day, ...]
+
+
+class _Window:
+    """What the like days drew in the window of the adjustment."""
+
+    def __init__(self, question: BaselineQuestion, read: MeterReader, days: Sequence[_Day]) -> None:
+        self._question, self._read, self._days = question, read, days
+        self.means: list[tuple[LocalDay, float, Mean]] = []
+
+    def expected_w(self, from_s: float, until_s: float) -> float | None:
+        """Mean of the days of which enough was measured; None of none."""
+        for day in self._days:
+            begin_s = self._question.calendar.same_clock_s(from_s, _shifted(self._question, day.day, from_s))
+            if begin_s is not None:
+                (mean,) = self._read(begin_s, begin_s + until_s - from_s, until_s - from_s)
+                self.means.append((day.day, from_s, mean))
+        least_frac = self._question.rule.least_covered_frac
+        known = [mean.mean_w or 0.0 for _, _, mean in self.means if _is_measured(mean, least_frac)]
+        return sum(known) / len(known) if known else None
+
+    def readings(self) -> list[Readings]:
+        """The same as it is kept with the baseline."""
+        return [
+            readings_of(ReadFor.WINDOW, day.date.isoformat(), ((from_s, mean),)) for day, from_s, mean in self.means
+        ]
 
 
 def from_like_days(question: BaselineQuestion, read: MeterReader) -> Baseline:
@@ -55,28 +91,41 @@ def from_like_days(question: BaselineQuestion, read: MeterReader) -> Baseline:
 
     An event that goes past midnight has like days of each of its days, all of them before its first one.
     """
+    rule = question.rule
+    if rule.method is BaselineMethod.HIGH_FOUR_OF_FIVE:
+        question = dataclasses.replace(question, calendar=dataclasses.replace(question.calendar, splits_weekend=True))
     taken: list[DayTaken] = []
     segments: list[_Segment] = []
     first_day = question.calendar.day_of(question.start_s)
     for day, from_s, until_s in question.calendar.segments(question.start_s, _last_s(question)):
         grid = grid_of(from_s, until_s, question.interval_s)
         found, seen = _like_days(question, read, LocalDay(first_day.date, 0.0, 0.0, day.kind), grid)
-        needed = _needed(question, day.kind)
-        used = _selected(question.rule.method, found)
+        used = selected_days(rule, day.kind, found, lambda each: (each.mean_w, each.day.start_s))
         taken += [entry for entry in _told(found, used, seen) if entry not in taken]
-        if len(found) < needed:
+        if len(found) < needed_days(rule, day.kind):
             reason = (
-                f"{len(found)} like days ({day.kind.value}) of {needed} within {question.rule.reach_days} days before "
-                f"{first_day.date.isoformat()}"
+                f"{len(found)} like days ({day.kind.value}) of {needed_days(rule, day.kind)} within {rule.reach_days} "
+                f"days before {first_day.date.isoformat()}"
             )
-            return Baseline(question.rule.method, None, reason, flat(question, None), None, None, tuple(taken))
-        segments.append(_Segment(grid, used))
+            return Baseline(rule.method, None, reason, flat(question, None), None, None, tuple(taken))
+        segments.append(_Segment(grid, tuple(found), used))
+    return _made(question, read, segments, tuple(taken))
+
+
+def _made(
+    question: BaselineQuestion, read: MeterReader, segments: Sequence[_Segment], taken: tuple[DayTaken, ...]
+) -> Baseline:
+    window = _Window(question, read, segments[0].used)
+    change, actual = adjustment(question, read, window.expected_w)
     intervals = [interval for segment in segments for interval in _profile(segment)]
-    adjustment = _adjustment(question, read, segments[0].used)
-    adjusted = tuple(_adjusted(interval, adjustment, question.start_s) for interval in intervals)
-    qualities = [mean.quality for s in segments for day in s.used for mean in day.means if mean and mean.quality]
+    profile = tuple(adjusted(interval, change, question.start_s) for interval in intervals)
+    means = [day.mean(number) for s in segments for day in s.used for number in range(len(s.grid))]
+    means += [mean for _, _, mean in window.means] + [actual]
+    quality = least_trusted(mean.quality for mean in means if mean is not None and mean.quality is not None)
     method = question.rule.method
-    return Baseline(method, method, "", adjusted, mean_of(adjusted), least_trusted(qualities), tuple(taken), adjustment)
+    made = Baseline(method, method, "", profile, mean_of(profile), quality, taken, change)
+    days = [_readings(segment, day) for segment in segments for day in segment.found]
+    return with_readings(made, [*days, *window.readings(), *same_day_readings(question, actual)])
 
 
 def _last_s(question: BaselineQuestion) -> float:
@@ -84,38 +133,39 @@ def _last_s(question: BaselineQuestion) -> float:
     return grid[-1][1]
 
 
-def _needed(question: BaselineQuestion, kind: DayKind) -> int:
-    asked = _asked(question, kind)
-    return asked if question.rule.least_days is None else min(asked, question.rule.least_days)
-
-
-def _asked(question: BaselineQuestion, kind: DayKind) -> int:
-    rule = question.rule
-    return rule.of_days if kind is DayKind.WORKING or rule.of_off_days is None else rule.of_off_days
-
-
 def _like_days(
     question: BaselineQuestion, read: MeterReader, day: LocalDay, grid: Sequence[tuple[float, float]]
 ) -> tuple[list[_Day], list[DayTaken]]:
     """The like days, most recent first, and those that were passed over with the reason."""
+    asked = asked_days(question.rule, day.kind)
     found: list[_Day] = []
     passed: list[DayTaken] = []
     for candidate in question.calendar.like_days(day, question.rule.reach_days):
-        if len(found) == _asked(question, day.kind):
-            break
+        if len(found) == asked:
+            passed += _without_low_use(question, found)
+            if len(found) == asked:
+                break
         matched = _matched(question, read, candidate, grid)
         if isinstance(matched, str):
             passed.append(DayTaken(candidate.date.isoformat(), None, is_used=False, reason=matched))
         else:
             found.append(matched)
-    return found, passed
+    return found, passed + _without_low_use(question, found)
+
+
+def _without_low_use(question: BaselineQuestion, found: list[_Day]) -> list[DayTaken]:
+    """Takes the days of low use out of those that were found, and tells them."""
+    low = low_use_days(question.rule, found, lambda day: day.mean_w)
+    found[:] = [day for day in found if day not in low]
+    reason = f"drew less than {LOW_USE_FRAC:.0%} of the mean of the days"
+    return [DayTaken(day.day.date.isoformat(), day.mean_w, is_used=False, reason=reason) for day in low]
 
 
 def _matched(
     question: BaselineQuestion, read: MeterReader, day: LocalDay, grid: Sequence[tuple[float, float]]
 ) -> _Day | str:
     """The day's means of the intervals, or why it is no like day."""
-    if any(start_s < day.end_s and end_s > day.start_s for start_s, end_s in question.event_spans):
+    if question.has_event(day.start_s, day.end_s):
         return "an event"
     least_frac = question.rule.least_covered_frac
     (whole,) = read(day.start_s, day.end_s, day.length_s)
@@ -123,13 +173,17 @@ def _matched(
         return f"{whole.covered_frac:.0%} of the day measured, {least_frac:.0%} needed"
     means = _same_clock(question, read, day, grid)
     asked_s = sum(end_s - start_s for start_s, end_s in grid)
-    known = [mean for mean in means if mean is not None and mean.mean_w is not None]
-    covered_s = sum(mean.covered_frac * mean.length_s for mean in known)
+    known = [mean for mean in means if mean is not None and _is_measured(mean, least_frac)]
+    covered_s = sum(mean.covered_frac * mean.length_s for mean in means if mean is not None)
     # An hour that the clock skipped on that day is not measured, and not missing either.
     skipped_s = sum(end_s - start_s for (start_s, end_s), mean in zip(grid, means, strict=True) if mean is None)
     if not known or covered_s < least_frac * (asked_s - skipped_s):
         return f"{covered_s / asked_s:.0%} of the event's hours measured, {least_frac:.0%} needed"
-    return _Day(day, means, _mean_w(known))
+    return _Day(day, means, least_frac, _mean_w(known))
+
+
+def _is_measured(mean: Mean, least_covered_frac: float) -> bool:
+    return mean.mean_w is not None and mean.covered_frac >= least_covered_frac
 
 
 def _same_clock(
@@ -153,16 +207,6 @@ def _mean_w(means: Sequence[Mean]) -> float:
     return sum(watts * each_s for watts, each_s in weights) / sum(each_s for _, each_s in weights)
 
 
-def _selected(method: BaselineMethod, found: Sequence[_Day]) -> tuple[_Day, ...]:
-    """The days that the mean is made of; among equal ones the more recent counts as the higher."""
-    ranked = sorted(found, key=lambda day: (day.mean_w, day.day.start_s), reverse=True)
-    if method is BaselineMethod.FIVE_OF_TEN:
-        return tuple(ranked[: math.ceil(len(ranked) / 2)])
-    if method is BaselineMethod.MIDDLE_EIGHT_OF_TEN and len(ranked) > 2:
-        return tuple(ranked[1:-1])
-    return tuple(ranked)
-
-
 def _told(found: Sequence[_Day], used: Sequence[_Day], passed: Sequence[DayTaken]) -> list[DayTaken]:
     told = [
         DayTaken(
@@ -176,45 +220,18 @@ def _told(found: Sequence[_Day], used: Sequence[_Day], passed: Sequence[DayTaken
 def _profile(segment: _Segment) -> list[BaselineInterval]:
     profile = []
     for number, (start_s, end_s) in enumerate(segment.grid):
-        means = [mean for day in segment.used if (mean := day.means[number]) is not None]
-        known = [mean.mean_w for mean in means if mean.mean_w is not None]
+        known = [mean.mean_w or 0.0 for day in segment.used if (mean := day.mean(number)) is not None]
         profile.append(BaselineInterval(start_s, end_s, sum(known) / len(known) if known else None))
     return profile
 
 
-def _adjustment(question: BaselineQuestion, read: MeterReader, days: Sequence[_Day]) -> Adjustment | None:
-    """The same-day adjustment; None where the rule has none."""
-    rule = question.rule
-    if rule.adjust_frac <= 0.0:
-        return None
-    from_s = question.start_s - rule.adjust_from_s
-    until_s = min(question.start_s - rule.adjust_until_s, question.prepared_s)
-    if until_s <= from_s:
-        return Adjustment(1.0, None, from_s, until_s, "what is done for the event began before the window")
-    (actual,) = read(from_s, until_s, until_s - from_s)
-    if actual.mean_w is None or actual.covered_frac < rule.least_covered_frac:
-        return Adjustment(1.0, None, from_s, until_s, f"{actual.covered_frac:.0%} of the window measured")
-    expected = []
-    for day in days:
-        begin_s = question.calendar.same_clock_s(from_s, _shifted(question, day.day, from_s))
-        if begin_s is not None:
-            (mean,) = read(begin_s, begin_s + until_s - from_s, until_s - from_s)
-            if mean.mean_w is not None and mean.covered_frac >= rule.least_covered_frac:
-                expected.append(mean.mean_w)
-    if not expected or sum(expected) <= 0.0:
-        return Adjustment(1.0, None, from_s, until_s, "the like days draw nothing in the window, or were not measured")
-    uncapped = actual.mean_w * len(expected) / sum(expected)
-    factor = min(1.0 + rule.adjust_frac, max(1.0 - rule.adjust_frac, uncapped))
-    return Adjustment(factor, uncapped, from_s, until_s)
+def _readings(segment: _Segment, day: _Day) -> Readings:
+    read = [(start_s, mean) for (start_s, _), mean in zip(segment.grid, day.read, strict=True) if mean is not None]
+    readings = readings_of(ReadFor.EVENT, day.day.date.isoformat(), read)
+    return dataclasses.replace(readings, is_used=day in segment.used)
 
 
 def _shifted(question: BaselineQuestion, day: LocalDay, time_s: float) -> datetime.date:
     """The date that lies to `day` as that of `time_s` lies to the event's own."""
     first = question.calendar.day_of(question.start_s).date
     return day.date + (question.calendar.local(time_s).date() - first)
-
-
-def _adjusted(interval: BaselineInterval, adjustment: Adjustment | None, start_s: float) -> BaselineInterval:
-    if adjustment is None or interval.baseline_w is None or interval.start_s >= start_s + ADJUSTED_S:
-        return interval
-    return BaselineInterval(interval.start_s, interval.end_s, interval.baseline_w * adjustment.factor)

@@ -23,6 +23,8 @@ class DayKind(StrEnum):
     WORKING = "working"
     OFF = "off"
     """Saturday, Sunday or a holiday."""
+    SATURDAY = "Saturday"
+    SUNDAY = "Sunday or holiday"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +44,20 @@ class LocalDay:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """A time zone with its holidays."""
+    """A time zone with its holidays.
+
+    Attributes:
+        splits_weekend: whether Saturdays are a kind of their own, and Sundays with holidays another.
+    """
 
     zone: ZoneInfo
     holidays: frozenset[datetime.date] = frozenset()
+    splits_weekend: bool = False
 
     def day(self, date: datetime.date) -> LocalDay:
         """The day of a date."""
-        is_off = date.weekday() >= _SATURDAY or date in self.holidays
-        return LocalDay(
-            date,
-            self._midnight_s(date),
-            self._midnight_s(date + datetime.timedelta(days=1)),
-            DayKind.OFF if is_off else DayKind.WORKING,
-        )
+        end_s = self._midnight_s(date + datetime.timedelta(days=1))
+        return LocalDay(date, self._midnight_s(date), end_s, self._kind(date))
 
     def day_of(self, time_s: float) -> LocalDay:
         """The day in which a time falls."""
@@ -78,10 +80,12 @@ class Calendar:
 
     def like_days(self, day: LocalDay, reach_days: int) -> Iterator[LocalDay]:
         """Days of the same kind before a day, the most recent first, no more than `reach_days` back."""
+        return (candidate for candidate in self.days_before(day, reach_days) if candidate.kind is day.kind)
+
+    def days_before(self, day: LocalDay, reach_days: int) -> Iterator[LocalDay]:
+        """All days before a day, the most recent first, no more than `reach_days` back."""
         for back in range(1, reach_days + 1):
-            candidate = self.day(day.date - datetime.timedelta(days=back))
-            if candidate.kind is day.kind:
-                yield candidate
+            yield self.day(day.date - datetime.timedelta(days=back))
 
     def segments(self, start_s: float, end_s: float) -> Iterator[tuple[LocalDay, float, float]]:
         """A stretch of time cut at the local midnights: (day, from, until)."""
@@ -89,6 +93,13 @@ class Calendar:
             day = self.day_of(start_s)
             yield day, start_s, min(end_s, day.end_s)
             start_s = day.end_s
+
+    def _kind(self, date: datetime.date) -> DayKind:
+        if date.weekday() < _SATURDAY and date not in self.holidays:
+            return DayKind.WORKING
+        if not self.splits_weekend:
+            return DayKind.OFF
+        return DayKind.SATURDAY if date.weekday() == _SATURDAY and date not in self.holidays else DayKind.SUNDAY
 
     def _midnight_s(self, date: datetime.date) -> float:
         return datetime.datetime.combine(date, datetime.time(), self.zone).timestamp()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from zoneinfo import ZoneInfo
 
 from controller.errors import StoreError
 from controller.model.meter import Mean, MeterReader
-from controller.model.programme import Programme
+from controller.model.programme import BaselineMethod, BaselineRule, Programme, RegressionTerm
 from controller.settlement.baseline_profile import Baseline, BaselineQuestion
 from controller.settlement.baseline_rule import make_baseline
+from controller.settlement.computed_of import prolonged
 from controller.settlement.like_days import calendar_of
+from controller.store.column_file import ColumnFiles
 from controller.store.meter import MeterStore
 from controller.store.plain import from_plain, to_plain
 
@@ -18,7 +20,7 @@ GUESSED_S = 3600.0
 """Length of the profile of an event whose end is not told."""
 LONGEST_S = 86_400.0
 """Longest time over which the mean of a baseline is taken."""
-_DAY_S = 20 * 3600.0
+_DAY_S, _REMEMBERED_STEP_S = 20 * 3600.0, 3600.0
 _REMEMBERED_S = 600.0
 _MAX_REMEMBERED = 1024
 
@@ -29,25 +31,25 @@ def call_key(source: str, event_id: str) -> str:
 
 
 class _Days:
-    """Remembers for ten minutes how whole days were measured: calls that wait ask for the same ones again and again."""
+    """Remembers for ten minutes how days were measured: calls that wait ask for the same ones again and again."""
 
     def __init__(self, store: MeterStore) -> None:
         self._store = store
-        self._known: dict[tuple[float, float], tuple[float, tuple[Mean, ...]]] = {}
+        self._known: dict[tuple[float, float, float], tuple[float, tuple[Mean, ...]]] = {}
 
     def reader(self, now_s: float) -> MeterReader:
         """Reads the store as of a time."""
 
         def read(from_s: float, until_s: float, step_s: float) -> tuple[Mean, ...]:
-            if step_s < _DAY_S or until_s - from_s > step_s:
+            if step_s < _REMEMBERED_STEP_S or until_s - from_s < _DAY_S:
                 return self._store.means(from_s, until_s, step_s)
-            known = self._known.get((from_s, until_s))
+            known = self._known.get((from_s, until_s, step_s))
             if known is not None and abs(now_s - known[0]) < _REMEMBERED_S:
                 return known[1]
             if len(self._known) >= _MAX_REMEMBERED:
                 self._known.clear()
             means = self._store.means(from_s, until_s, step_s)
-            self._known[from_s, until_s] = (now_s, means)
+            self._known[from_s, until_s, step_s] = (now_s, means)
             return means
 
         return read
@@ -66,6 +68,7 @@ class MeterBaselines:
         self._store = store
         self._prepare_s = prepare_s
         self._days = _Days(store)
+        self._columns = ColumnFiles()
 
     def baseline_w(
         self, programme: Programme, start_s: float, now_s: float, end_s: float | None = None
@@ -118,8 +121,7 @@ class MeterBaselines:
         from_s = start_s if kept is None else kept.intervals[0].start_s
         made = self.baseline(programme, from_s, end_s, now_s)
         if kept is not None:
-            longer = [interval for interval in made.intervals if interval.start_s >= kept.intervals[-1].end_s]
-            made = dataclasses.replace(kept, intervals=(*kept.intervals, *longer))
+            made = prolonged(kept, made)
         self._store.freeze(call, from_s, json.dumps(to_plain(made)))
         return made
 
@@ -144,6 +146,7 @@ class MeterBaselines:
             calendar = calendar_of(programme)
         except ValueError as error:
             raise StoreError(str(error)) from error
+        column, fault = self._column(programme.baseline, calendar.zone)
         return BaselineQuestion(
             start_s=start_s,
             end_s=end_s,
@@ -152,4 +155,15 @@ class MeterBaselines:
             calendar=calendar,
             prepared_s=min(start_s, *known_s),
             event_spans=self._store.event_spans(),
+            column=column,
+            column_fault=fault,
         )
+
+    def _column(self, rule: BaselineRule, zone: ZoneInfo) -> tuple[tuple[tuple[float, float], ...], str]:
+        """The regression's column, and why there is none: then the rule has no baseline, which is told."""
+        if rule.method is not BaselineMethod.REGRESSION or RegressionTerm.COLUMN not in rule.regression.terms:
+            return (), ""
+        try:
+            return self._columns.read(rule.regression, zone), ""
+        except StoreError as error:
+            return (), str(error)

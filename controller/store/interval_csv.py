@@ -106,6 +106,16 @@ def parse(lines: Iterable[str], layout: IntervalLayout, now_s: float) -> Interva
     return IntervalData(tuple(intervals), interval_s, blank, ambiguous, repeated)
 
 
+def parse_values(lines: Iterable[str], layout: IntervalLayout) -> tuple[tuple[float, float], ...]:
+    """Read (time, value) in order of time, of a file whose values are of any kind and may lie in the future.
+
+    Raises:
+        ConfigError: line, value and remedy of what cannot be read.
+    """
+    timed, _ = _timed(_rows(lines, layout)[0], layout)
+    return tuple((time_s, value) for time_s, value, _ in _unique(timed)[0])
+
+
 def _rows(lines: Iterable[str], layout: IntervalLayout) -> tuple[list[tuple[datetime.datetime, float, int]], int]:
     reader = csv.DictReader(lines)
     try:

@@ -60,10 +60,16 @@ def _rebuild(kind: Any, value: Any) -> Any:
 
 
 def _rebuild_union(members: tuple[Any, ...], value: Any) -> Any:
-    """The member whose fields are those of the value; plain members are tried in turn."""
+    """The member whose fields are those of the value; plain members are tried in turn.
+
+    Of one member alone, as of any dataclass, fields that have a default may be missing: it was kept before they were.
+    """
     if value is None and type(None) in members:
         return None
     if isinstance(value, dict):
+        classes = [member for member in members if dataclasses.is_dataclass(member)]
+        if len(classes) == 1 and set(value) <= {field.name for field in dataclasses.fields(classes[0])}:
+            return _rebuild(classes[0], value)
         for member in members:
             names = {field.name for field in dataclasses.fields(member)} if dataclasses.is_dataclass(member) else set()
             if names == set(value):

@@ -7,14 +7,14 @@ from controller.model.programme import BaselineMethod, BaselineRule
 from controller.settlement.baseline_profile import BaselineQuestion
 from controller.settlement.baseline_rule import exactly, hour_before, make_baseline
 from controller.settlement.like_days import Calendar
-from tests.fakes.metered import LOS_ANGELES, at, meter
+from tests.fakes.metered import LOS_ANGELES, at, local, meter
 
 START_S = at("2026-08-14T17:00")
 
 
-def question(method, prepared_s=START_S, **rule):
+def question(method, prepared_s=START_S, spans=(), **rule):
     return BaselineQuestion(
-        START_S, START_S + 1800.0, 900.0, BaselineRule(method, **rule), Calendar(LOS_ANGELES), prepared_s
+        START_S, START_S + 1800.0, 900.0, BaselineRule(method, **rule), Calendar(LOS_ANGELES), prepared_s, spans
     )
 
 
@@ -31,6 +31,37 @@ def test_half_an_hour_that_was_measured_serves_and_is_told():
     made = make_baseline(question(BaselineMethod.HOUR_BEFORE), read)
     assert made.mean_w == 1000.0
     assert made.reason == "50% of the 3600 s before the event were measured"
+
+
+def test_the_hour_before_is_that_before_another_event_which_it_would_reach_into():
+    """Two events in a row: what was drawn in the first one is no baseline of the second."""
+    first_s = START_S - 5400.0
+    spans = ((first_s, START_S - 1800.0), (START_S, START_S + 1800.0))
+    read = meter(lambda time_s: 400.0 if first_s <= time_s < START_S - 1800.0 else 1000.0)
+    made = hour_before(question(BaselineMethod.HOUR_BEFORE, spans=spans), read)
+    assert made.mean_w == 1000.0
+    assert made.reason == "the window ends at 2026-08-14T15:30:00-07:00, as another event began"
+    assert made.readings[0].ends_s == (first_s,)
+
+
+def test_an_event_that_is_over_before_the_window_changes_nothing():
+    spans = ((START_S - 7200.0, START_S - 3600.0),)
+    made = hour_before(question(BaselineMethod.HOUR_BEFORE, spans=spans), meter(lambda _: 1000.0))
+    assert (made.mean_w, made.reason, made.readings[0].ends_s) == (1000.0, "", (START_S,))
+
+
+def test_a_day_full_of_events_has_no_hour_before():
+    spans = tuple((START_S - 3600.0 * (n + 1), START_S - 3600.0 * n) for n in range(26))
+    made = hour_before(question(BaselineMethod.HOUR_BEFORE, spans=spans), meter(lambda _: 400.0))
+    assert (made.mean_w, made.reason) == (None, "other events were in force all day before the event")
+
+
+def test_a_regression_that_cannot_be_fitted_is_told_with_what_is_used_instead():
+    made = make_baseline(question(BaselineMethod.REGRESSION), meter(lambda t: 100.0 if local(t).day % 2 else 900.0))
+    assert (made.asked, made.method) == (BaselineMethod.REGRESSION, BaselineMethod.HOUR_BEFORE)
+    assert (made.mean_w, made.fit) == (900.0, None)
+    assert "the regression is off by" in made.reason
+    assert made.reason.endswith("hour_before is used instead")
 
 
 def test_too_few_like_days_are_told_with_what_is_used_instead():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.model.observation import Quality
-from controller.model.programme import BaselineMethod, BaselineRule
-from controller.settlement.baseline_profile import BaselineQuestion
+from controller.model.programme import AdjustForm, BaselineMethod, BaselineRule
+from controller.settlement.baseline_profile import BaselineQuestion, ReadFor
 from controller.settlement.day_matching import from_like_days
 from controller.settlement.like_days import Calendar
 from tests.fakes.metered import LOS_ANGELES, at, local, meter
@@ -202,8 +202,116 @@ def test_clock_times_are_compared_across_a_change_of_clocks():
     assert made.mean_w == pytest.approx(1700.0)
 
 
+PJM = BaselineRule(BaselineMethod.HIGH_FOUR_OF_FIVE, AdjustForm.ADDITIVE)
+"""PJM's standard customer baseline with its symmetric additive adjustment."""
+
+
+def test_high_four_of_five_leaves_out_the_lowest_of_the_five_most_recent():
+    """1000, 1010, 1020, 1030 and 1040 on 13, 12, 11, 10 and 7 August: 1025 without the lowest."""
+    made = from_like_days(question(dataclasses.replace(PJM, adjust_form=AdjustForm.RATIO)), meter(loads(LOADS)))
+    assert made.mean_w == pytest.approx(1025.0)
+    assert [(day.date, day.is_used) for day in made.days] == [
+        ("2026-08-13", False),
+        ("2026-08-12", True),
+        ("2026-08-11", True),
+        ("2026-08-10", True),
+        ("2026-08-07", True),
+    ]
+
+
+def test_the_symmetric_additive_adjustment_adds_the_difference_of_the_window():
+    """All days draw 1025 on the mean; 1145 were drawn on the day from 13 to 16 h: 120 more."""
+    made = from_like_days(question(PJM), meter(loads(LOADS, 1145.0)))
+    assert (made.adjustment.added_w, made.adjustment.uncapped) == (pytest.approx(120.0), None)
+    assert made.mean_w == pytest.approx(1145.0)
+
+
+def test_a_day_of_low_use_is_replaced_by_the_next_one_and_told():
+    """Mean of 1000, 200, 1020, 1030, 1040 is 858; 200 is under a quarter of it, 214.5. 6 August, 1050, comes."""
+    low = LOADS | {datetime.date(2026, 8, 12): 200.0}
+    made = from_like_days(question(dataclasses.replace(PJM, adjust_form=AdjustForm.RATIO)), meter(loads(low)))
+    told = next(day for day in made.days if day.date == "2026-08-12")
+    assert (told.mean_w, told.is_used, told.reason) == (200.0, False, "drew less than 25% of the mean of the days")
+    assert made.mean_w == pytest.approx((1020 + 1030 + 1040 + 1050) / 4)
+
+
+def test_of_four_days_all_are_used_and_three_are_too_few():
+    rule = dataclasses.replace(PJM, adjust_form=AdjustForm.RATIO, reach_days=4)
+    assert from_like_days(question(rule), meter(loads(LOADS))).mean_w == pytest.approx((1000 + 1010 + 1020 + 1030) / 4)
+    fewer = from_like_days(question(dataclasses.replace(rule, reach_days=3)), meter(loads(LOADS)))
+    assert (fewer.mean_w, fewer.reason) == (None, "3 like days (working) of 4 within 3 days before 2026-08-14")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "mean_w"),
+    [
+        ("2026-08-15T17:00", "2026-08-15T18:00", (900 + 700) / 2),  # Saturdays 8, 1 August and 25 July
+        ("2026-08-16T17:00", "2026-08-16T18:00", (333 + 222) / 2),  # Sundays 9, 2 August and 26 July
+    ],
+)
+def test_saturdays_and_sundays_are_the_two_highest_of_three_of_their_own_kind(start, end, mean_w):
+    weekend = dict(
+        zip(
+            [datetime.date(2026, 8, 8), datetime.date(2026, 8, 1), datetime.date(2026, 7, 25)],
+            (900.0, 600.0, 700.0),
+            strict=True,
+        )
+    )
+    weekend |= dict(
+        zip(
+            [datetime.date(2026, 8, 9), datetime.date(2026, 8, 2), datetime.date(2026, 7, 26)],
+            (111.0, 222.0, 333.0),
+            strict=True,
+        )
+    )
+    rule = dataclasses.replace(PJM, adjust_form=AdjustForm.RATIO)
+    assert from_like_days(question(rule, start, end), meter(loads(weekend))).mean_w == pytest.approx(mean_w)
+
+
+def test_a_holiday_is_a_sunday_to_high_four_of_five():
+    calendar = Calendar(LOS_ANGELES, frozenset({EVENT_DATE, datetime.date(2026, 8, 13)}))
+    rule = dataclasses.replace(PJM, adjust_form=AdjustForm.RATIO)
+    made = from_like_days(question(rule, calendar=calendar), meter(loads(LOADS)))
+    assert [day.date for day in made.days] == ["2026-08-13", "2026-08-09", "2026-08-02"]
+    assert made.mean_w == pytest.approx((1000 + 400) / 2)
+
+
+def test_an_interval_of_which_too_little_was_measured_is_not_known_of_that_day():
+    """On 13 August 17:00 to 17:12 is a gap and then 9000: three minutes of a quarter of an hour are not that day's."""
+
+    def power_w(time_s):
+        if local(time_s).date() == datetime.date(2026, 8, 13) and at("2026-08-13T17:00") <= time_s:
+            return None if time_s < at("2026-08-13T17:12") else 9000.0
+        return 1000.0
+
+    made = from_like_days(question(dataclasses.replace(CAISO, adjust_frac=0.0)), meter(power_w))
+    assert made.intervals[0].baseline_w == pytest.approx(1000.0)
+    assert made.intervals[1].baseline_w == pytest.approx((9 * 1000 + 9000) / 10)
+
+
+def test_quality_is_that_of_the_least_trusted_in_the_adjustment_too():
+    def read(from_s, until_s, step_s):
+        quality = Quality.EMULATED if from_s >= at("2026-08-14T00:00") else Quality.DIRECT
+        return meter(loads(LOADS), quality)(from_s, until_s, step_s)
+
+    assert from_like_days(question(), read).quality is Quality.EMULATED
+    assert from_like_days(question(dataclasses.replace(CAISO, adjust_frac=0.0)), read).quality is Quality.DIRECT
+
+
+def test_what_it_was_computed_of_is_kept_with_days_that_only_decided():
+    made = from_like_days(question(PJM), meter(loads(LOADS)))
+    event = [each for each in made.readings if each.read_for is ReadFor.EVENT]
+    assert [(each.date, each.is_used) for each in event] == [(day.date, day.is_used) for day in made.days]
+    assert all(len(each.means_w) == 8 for each in event)
+    window = [each for each in made.readings if each.read_for is ReadFor.WINDOW]
+    assert {each.date for each in window} == {day.date for day in made.days if day.is_used}
+    (same,) = [each for each in made.readings if each.read_for is ReadFor.SAME_DAY]
+    assert same.means_w == (1045.0,)
+
+
 PROFILES = st.lists(st.floats(1.0, 1e6), min_size=10, max_size=10)
 METHODS = st.sampled_from([BaselineMethod.TEN_OF_TEN, BaselineMethod.FIVE_OF_TEN, BaselineMethod.MIDDLE_EIGHT_OF_TEN])
+METHODS_AND_PJM = st.one_of(METHODS, st.just(BaselineMethod.HIGH_FOUR_OF_FIVE))
 
 
 def made_of(method, values, today=1000.0, adjust_frac=0.2):
@@ -213,7 +321,7 @@ def made_of(method, values, today=1000.0, adjust_frac=0.2):
 
 
 @settings(max_examples=15, deadline=None)
-@given(METHODS, PROFILES, st.floats(1.0, 1e6), st.floats(0.01, 100.0))
+@given(METHODS_AND_PJM, PROFILES, st.floats(1.0, 1e6), st.floats(0.01, 100.0))
 def test_a_meter_in_another_unit_scales_the_baseline(method, values, today, scale):
     one = made_of(method, values, today)
     other = made_of(method, [value * scale for value in values], today * scale)
@@ -229,14 +337,14 @@ def test_the_order_of_the_like_days_does_not_matter(method, values, seed):
 
 
 @settings(max_examples=15, deadline=None)
-@given(METHODS, PROFILES, st.floats(1.0, 1e7), st.floats(0.0, 0.5))
+@given(METHODS_AND_PJM, PROFILES, st.floats(1.0, 1e7), st.floats(0.0, 0.5))
 def test_an_adjustment_never_goes_beyond_its_cap(method, values, today, cap):
     plain, adjusted = made_of(method, values, today, 0.0).mean_w, made_of(method, values, today, cap).mean_w
     assert plain * (1 - cap) * (1 - 1e-9) <= adjusted <= plain * (1 + cap) * (1 + 1e-9)
 
 
 @settings(max_examples=10, deadline=None)
-@given(METHODS, PROFILES, st.integers(1, 8))
+@given(METHODS_AND_PJM, PROFILES, st.integers(1, 8))
 def test_a_shift_of_all_by_whole_weeks_changes_nothing(method, values, weeks):
     by_date = dict(zip(DAYS, values, strict=True))
     shift_s = weeks * 7 * 86_400.0

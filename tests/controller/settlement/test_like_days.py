@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 from zoneinfo import ZoneInfo
 
@@ -66,3 +67,18 @@ def test_the_clock_shows_what_it_showed(quarter, days):
     then_s = CALENDAR.same_clock_s(time_s, date)
     if then_s is not None:
         assert (local(then_s).date(), local(then_s).time()) == (date, local(time_s).time())
+
+
+def test_saturdays_and_sundays_are_kinds_of_their_own_where_the_rule_says_so():
+    calendar = dataclasses.replace(CALENDAR, splits_weekend=True)
+    kinds = [calendar.day(datetime.date(2026, 9, day)).kind for day in (4, 5, 6, 7)]
+    assert kinds == [DayKind.WORKING, DayKind.SATURDAY, DayKind.SUNDAY, DayKind.SUNDAY]
+    on_saturday = dataclasses.replace(calendar, holidays=frozenset({datetime.date(2026, 9, 5)}))
+    assert on_saturday.day(datetime.date(2026, 9, 5)).kind is DayKind.SUNDAY
+    like = [day.date.isoformat() for day in calendar.like_days(calendar.day(datetime.date(2026, 9, 7)), 14)]
+    assert like == ["2026-09-06", "2026-08-30"]
+
+
+def test_all_days_before_one_are_counted_back_to_the_reach():
+    days = [day.date.isoformat() for day in CALENDAR.days_before(CALENDAR.day(datetime.date(2026, 9, 7)), 3)]
+    assert days == ["2026-09-06", "2026-09-05", "2026-09-04"]

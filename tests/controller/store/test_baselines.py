@@ -6,7 +6,7 @@ import pytest
 
 from controller.errors import StoreError
 from controller.model.observation import Quality
-from controller.model.programme import BaselineMethod, BaselineRule, Programme
+from controller.model.programme import BaselineMethod, BaselineRule, Programme, RegressionRule, RegressionTerm
 from controller.store.baselines import MeterBaselines, call_key
 from controller.store.meter import MeterStore
 from tests.fakes.metered import at, local
@@ -120,6 +120,7 @@ def test_a_call_that_grew_keeps_what_was_frozen_and_gets_what_it_lacks(store):
     assert longer.intervals[: len(first.intervals)] == first.intervals
     assert longer.intervals[-1].end_s == END_S + 3600.0
     assert longer.mean_w == first.mean_w
+    assert longer.reason.endswith("by which the call grew, it is made by 10_of_10")
     assert baselines.frozen("vtn 1") == longer
 
 
@@ -137,3 +138,55 @@ def test_a_time_zone_that_is_none_is_told(store):
 def test_intervals_of_one_call_share_their_baseline():
     assert call_key("openadr:vtn", "a#0") == call_key("openadr:vtn", "a#7") == "openadr:vtn a"
     assert call_key("operator", "a") != call_key("openadr:vtn", "a")
+
+
+def by_temperature(path):
+    rule = RegressionRule((RegressionTerm.HOUR_OF_DAY, RegressionTerm.COLUMN), str(path), "time", "degc")
+    return dataclasses.replace(TEN, baseline=BaselineRule(BaselineMethod.REGRESSION, regression=rule))
+
+
+def weather(path, until_s, rows=24 * 50):
+    """0 to 10 degrees, hour by hour, in the site's local time without a zone."""
+    times = [until_s - 3600.0 * (n + 1) for n in range(rows)]
+    lines = [f"{local(time_s):%Y-%m-%dT%H:%M},{(time_s // 3600) % 11}" for time_s in reversed(times)]
+    path.write_text("\n".join(["time,degc", *lines, ""]))
+
+
+def metered_by_weather(store):
+    hours = [START_S - 3600.0 * (n + 1) for n in range(24 * 46)]
+    store.import_means(((s, s + 3600.0, 1000.0 + 50.0 * ((s // 3600) % 11)) for s in hours), Quality.DIRECT)
+
+
+def test_a_regression_by_the_operators_weather_file(store, tmp_path):
+    metered_by_weather(store)
+    weather(tmp_path / "w.csv", END_S)
+    made = MeterBaselines(store).baseline(by_temperature(tmp_path / "w.csv"), START_S, END_S, START_S)
+    assert (made.method, made.reason) == (BaselineMethod.REGRESSION, "")
+    expected = [1000.0 + 50.0 * ((START_S // 3600 + n) % 11) for n in range(2)]
+    assert made.mean_w == pytest.approx(sum(expected) / 2)
+
+
+def test_a_weather_file_that_is_gone_or_ends_too_early_is_told_and_the_hour_before_is_used(store, tmp_path):
+    metered_by_weather(store)
+    path = tmp_path / "w.csv"
+    baselines = MeterBaselines(store)
+    gone = baselines.baseline(by_temperature(path), START_S, END_S, START_S)
+    assert gone.method is BaselineMethod.HOUR_BEFORE
+    assert "w.csv: cannot be read: No such file" in gone.reason
+    weather(path, START_S)
+    short = baselines.baseline(by_temperature(path), START_S, END_S, START_S)
+    assert short.method is BaselineMethod.HOUR_BEFORE
+    assert "the column has no value" in short.reason
+    weather(path, END_S)
+    assert baselines.baseline(by_temperature(path), START_S, END_S, START_S).method is BaselineMethod.REGRESSION
+
+
+def test_a_frozen_regression_stays_as_it_was_though_the_forecast_changes(store, tmp_path):
+    metered_by_weather(store)
+    path = tmp_path / "w.csv"
+    weather(path, END_S)
+    baselines = MeterBaselines(store)
+    first = baselines.freeze("vtn 1", by_temperature(path), START_S, END_S, START_S)
+    path.unlink()
+    assert baselines.freeze("vtn 1", by_temperature(path), START_S, END_S, START_S + 60.0) == first
+    assert baselines.frozen("vtn 1") == first
