@@ -90,8 +90,10 @@ class _Part:
         if self._until_s <= event.start_s:
             return
         terms = terms_of(programme)
-        known = baseline if baseline is not None and baseline.over(event.start_s, self._until_s) is not None else None
-        known = known or _flat(event, programme, self._until_s)
+        if baseline is not None and _is_known(baseline, event.start_s, self._until_s):
+            known: Baseline | None = baseline
+        else:
+            known = _flat(event, programme, self._until_s, baseline)
         if known is None:
             unknown = Baseline(programme.baseline.method, None, "", (), None, None)
             self._bare = IntervalFold(event, unknown, terms, self._until_s)
@@ -118,13 +120,21 @@ class _Part:
         return Settled(self.event, made, self._until_s, intervals=made.settlement.intervals if made else ())
 
 
-def _flat(event: GridEvent, programme: Programme, until_s: float) -> Baseline | None:
-    """The value that the limit was counted from, where no profile was frozen."""
+def _is_known(baseline: Baseline, start_s: float, until_s: float) -> bool:
+    """Whether any of it is: what is not stays missing, rather than being taken from elsewhere."""
+    return any(
+        each.baseline_w is not None and each.start_s < until_s and each.end_s > start_s for each in baseline.intervals
+    )
+
+
+def _flat(event: GridEvent, programme: Programme, until_s: float, frozen: Baseline | None) -> Baseline | None:
+    """The value that the limit was counted from, where no profile was frozen, or none that tells of this time."""
     if event.baseline_w is None:
         return None
     asked: BaselineMethod = programme.baseline.method
     interval = BaselineInterval(event.start_s, min(max(until_s, event.start_s + 1.0), FOREVER_S), event.baseline_w)
-    reason = "no profile was frozen: the value that the limit was counted from"
+    why = "no profile was frozen" if frozen is None else "the profile that was frozen tells nothing of it"
+    reason = f"{why}: the value that the limit was counted from"
     return Baseline(asked, None, reason, (interval,), event.baseline_w, None)
 
 

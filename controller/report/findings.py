@@ -17,6 +17,7 @@ from controller.evidence.spans import AFTER_S, BEFORE_S
 from controller.report.class_service import Promise, ServiceRow, minute_rows, phase_rows, promises
 from controller.report.power_line import PowerLine
 from controller.report.service_quality import Phase, PhaseFold
+from controller.settlement.intervals import Interval
 from controller.store.chain import Head
 
 _TOLERANCE_W = 0.5
@@ -172,18 +173,18 @@ def _rows(part: Settled) -> tuple[IntervalRow, ...]:
             performance_frac=each.performance_frac,
             quality=None if each.quality is None else each.quality.value,
             covered_frac=each.covered_frac,
-            verdict=_verdict(each.is_missing, each.over_limit, each.performance_frac),
+            verdict=_verdict(each),
         )
         for each in part.intervals
     )
 
 
-def _verdict(is_missing: bool, over_limit: bool, performance_frac: float | None) -> str:
-    if is_missing:
+def _verdict(interval: Interval) -> str:
+    if interval.is_missing:
         return "MISSING"
-    if over_limit:
+    if interval.over_limit:
         return "over the limit"
-    return "short" if performance_frac is not None and performance_frac < 1.0 else "kept"
+    return "short" if interval.is_short else "kept"
 
 
 def _kw(watts: float | None) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import fmean
 
 from controller.model.grid import GridEvent
 from controller.model.meter import Mean
@@ -23,7 +22,7 @@ class Settlement:
     Attributes:
         baseline_w: mean of the profile over the event.
         time_to_90pct_s: from the start until the draw has first fallen by 90 % of baseline less limit; None if never.
-        delivered_w: mean over the intervals after the ramp, None where none was measured.
+        delivered_w: mean over the intervals after the ramp, by their length; None where none was measured.
         intervals_over_limit: of those after the ramp.
         intervals_missing: of those after the ramp, not measured, or too little of them.
         intervals: those after the ramp.
@@ -80,13 +79,14 @@ def settlement_of(
     event: GridEvent, baseline_w: float, intervals: tuple[Interval, ...], time_to_90pct_s: float | None
 ) -> Settlement:
     """The account of intervals that are settled."""
-    delivered = [interval.delivered_w for interval in intervals if interval.delivered_w is not None]
+    delivered = [(each.delivered_w, each.length_s) for each in intervals if each.delivered_w is not None]
+    delivered_s = sum(length_s for _, length_s in delivered)
     return Settlement(
         event_id=event.event_id,
         baseline_w=baseline_w,
         limit_w=event.limit_w,
         time_to_90pct_s=time_to_90pct_s,
-        delivered_w=fmean(delivered) if delivered else None,
+        delivered_w=sum(watts * each_s for watts, each_s in delivered) / delivered_s if delivered else None,
         intervals_over_limit=sum(interval.over_limit for interval in intervals),
         intervals_missing=sum(interval.is_missing for interval in intervals),
         intervals=intervals,

@@ -14,6 +14,9 @@ from controller.settlement.baseline_profile import Baseline
 Measured = Sequence[tuple[float, float] | Mean]
 """Samples as (time in s, W), of which each counts the same, or means of a meter, by what they cover."""
 
+TOLERANCE_W = 1e-3
+"""By less than that nothing is over a limit or short: sums of many readings are not exact, and no meter is as fine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -47,7 +50,7 @@ class Interval:
         mean_w: mean measured power, None without a measurement.
         delivered_w: baseline less power, the highest one where every reading counts; negative where more was drawn,
             unless the terms clip it. None where the interval is missing.
-        over_limit: the power that counts exceeds the limit.
+        over_limit: the power that counts exceeds the limit by more than `TOLERANCE_W`.
         baseline_w: of the interval, None where it is not known.
         committed_w: None where the baseline that it follows from is not known.
         highest_w: highest measurement.
@@ -80,15 +83,22 @@ class Interval:
             return None
         return self.delivered_w / self.committed_w
 
+    @property
+    def is_short(self) -> bool:
+        """Whether less than what was committed was delivered; False where either is not known."""
+        if self.delivered_w is None or self.committed_w is None:
+            return False
+        return self.delivered_w < self.committed_w - TOLERANCE_W
 
-def terms_of(programme: Programme, *, is_clock_aligned: bool = False) -> Terms:
+
+def terms_of(programme: Programme) -> Terms:
     """The terms of settlement of a programme."""
     return Terms(
         interval_s=programme.settlement_interval_s,
         committed_w=programme.committed_w,
         is_instantaneous=programme.settles_instantaneous,
         clips_at_zero=programme.baseline.clips_at_zero,
-        is_clock_aligned=is_clock_aligned,
+        is_clock_aligned=programme.settles_on_clock,
         least_covered_frac=programme.baseline.least_covered_frac,
         rates=programme.rates,
     )
@@ -211,7 +221,7 @@ def _interval(
         end_s=end_s,
         mean_w=mean_w,
         delivered_w=delivered_w,
-        over_limit=not is_missing and counted_w > limit_w,
+        over_limit=not is_missing and counted_w > limit_w + TOLERANCE_W,
         baseline_w=baseline_w,
         committed_w=committed_w,
         highest_w=highest_w,

@@ -78,7 +78,7 @@ def performance(intervals: Sequence[Interval], rates: Rates) -> Performance:
         factor=delivered_mwh / committed_mwh if committed_mwh > 0.0 else None,
         capped_factor=capped_mwh / committed_mwh if committed_mwh > 0.0 else None,
         least_factor=min(factors, default=None),
-        short=sum(delivered_w < committed_w for delivered_w, committed_w, _ in known),
+        short=sum(each.is_short for each in intervals),
         revenue_usd=revenue_usd,
         penalty_usd=penalty_usd,
         net_usd=(revenue_usd or 0.0) - (penalty_usd or 0.0) if has_rate else None,

@@ -4,6 +4,8 @@ from controller.evidence.account import SettledFold, mean_of
 from controller.evidence.read import read_event
 from controller.evidence.series import Sample
 from controller.model.observation import Quality
+from controller.model.programme import BaselineMethod
+from controller.settlement.baseline_profile import Baseline, BaselineInterval
 from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, PROGRAMME, START_S, Player, event, flowing, played
 
 
@@ -76,3 +78,27 @@ def test_intervals_that_follow_each_other_and_overlap_are_settled_each_by_itself
     apart = [settled((part,), samples, PROGRAMME, None, START_S + 9000)[0] for part in parts]
     assert list(together) == apart
     assert all(each.account is not None for each in apart)
+
+
+def test_what_a_frozen_profile_does_not_know_is_missing_and_not_taken_from_elsewhere():
+    """The third minute has no baseline: it is not settled by the value that the limit was counted from."""
+    starts = [START_S + 60.0 * n for n in range(10)]
+    values = [None if n == 2 else 5000.0 for n in range(10)]
+    profile = tuple(BaselineInterval(s, s + 60.0, v) for s, v in zip(starts, values, strict=True))
+    method = BaselineMethod.TEN_OF_TEN
+    frozen = Baseline(method, method, "", profile, 5000.0, Quality.DIRECT)
+    samples = [Sample(START_S + n, LIMIT_W, "direct", None) for n in range(600)]
+    (part,) = settled((event(ramp_s=0.0, baseline_w=7777.0),), samples, PROGRAMME, frozen, START_S + 600)
+    told = [each.delivered_w for each in part.account.settlement.intervals]
+    assert (told[1], told[2], told[3]) == (1000.0, None, 1000.0)
+    assert part.account.performance.missing == 1
+    assert part.account.baseline is frozen
+
+
+def test_a_frozen_profile_of_another_time_is_not_said_to_be_none():
+    method = BaselineMethod.TEN_OF_TEN
+    early = Baseline(method, method, "", (BaselineInterval(0.0, 60.0, 1.0),), 1.0, Quality.DIRECT)
+    samples = [Sample(START_S + n, LIMIT_W, "direct", None) for n in range(600)]
+    (part,) = settled((event(),), samples, PROGRAMME, early, START_S + 600)
+    assert part.account.baseline.mean_w == BASELINE_W
+    assert "the profile that was frozen tells nothing of it" in part.account.baseline.reason

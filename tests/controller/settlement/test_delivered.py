@@ -152,3 +152,11 @@ def test_terms_are_those_of_the_programme():
         rates=Rates(1.0, 2.0),
     )
     assert terms_of(programme) == Terms(900.0, 5.0, True, True, False, 0.5, Rates(1.0, 2.0))
+
+
+def test_a_short_last_interval_counts_by_its_length():
+    """900 s at 500 W delivered and 30 s at 0 W: 483.9 W over the event, not 250."""
+    whole = GridEvent("e", 600.0, 0.0, 930.0, 0.0, ramp_s=0.0)
+    measured = seconds((0, 900, 500.0), (900, 930, 1000.0))
+    account = settle(measured, whole, baseline_w=1000.0, terms=Terms(900.0))
+    assert account.delivered_w == pytest.approx(500.0 * 900 / 930)

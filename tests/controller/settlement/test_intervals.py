@@ -1,13 +1,15 @@
 import math
 from statistics import fmean
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.model.grid import GridEvent
 from controller.model.meter import Mean
 from controller.model.observation import Quality
-from controller.settlement.intervals import IntervalFold, Terms, intervals_after_ramp
+from controller.model.programme import Programme
+from controller.settlement.intervals import Interval, IntervalFold, Terms, intervals_after_ramp, terms_of
 
 EVENT = GridEvent("e", 3000.0, 1000.0, 2000.0, 900.0, ramp_s=100.0)
 
@@ -72,3 +74,25 @@ def test_plain_samples_count_where_they_lie(samples):
         if within:
             assert math.isclose(interval.mean_w, fmean(within), rel_tol=1e-9)
             assert interval.highest_w == max(within)
+
+
+@pytest.mark.parametrize("limit_w", [499.9, 4000.1, 12345.67])
+@pytest.mark.parametrize("step_s", [0.7, 1.0, 1.3])
+def test_a_draw_of_exactly_the_limit_keeps_it_and_delivers_all(limit_w, step_s):
+    """Sums of a thousand equal readings are off by 1e-11 W; that is no watt over a limit."""
+    event = GridEvent("e", limit_w, 0.0, 900.0, 0.0, ramp_s=0.0)
+    count = int(900 / step_s)
+    means = [Mean(n * step_s, (n + 1) * step_s, limit_w, Quality.DIRECT, 1.0) for n in range(count)]
+    (made,) = intervals_after_ramp(means, event, limit_w + 1000.0, Terms(900.0, committed_w=1000.0), 900.0)
+    assert (made.over_limit, made.is_short, made.is_missing) == (False, False, False)
+
+
+@pytest.mark.parametrize(("delivered_w", "committed_w"), [(None, 5.0), (5.0, None), (4.9995, 5.0), (6.0, 5.0)])
+def test_what_is_not_known_or_as_good_as_delivered_is_not_short(delivered_w, committed_w):
+    assert not Interval(0.0, 1.0, None, delivered_w, False, committed_w=committed_w).is_short
+    assert Interval(0.0, 1.0, None, 4.9, False, committed_w=5.0).is_short
+
+
+def test_a_programme_settled_on_the_clock_begins_at_the_clocks_first_interval():
+    assert terms_of(Programme("p", settles_on_clock=True)).is_clock_aligned
+    assert not terms_of(Programme("p")).is_clock_aligned
