@@ -40,8 +40,10 @@ def usd_per_mwh(descriptor: EventDescriptor, usd_per_unit: Mapping[str, float], 
     per_mwh = _factor(descriptor, _ENERGY_MWH, "KWH", place, "an energy that is priced")
     currency = (descriptor.currency or "").upper()
     if currency not in usd_per_unit:
-        told = f"prices come in {shown(currency)}" if currency else "prices name no currency"
-        raise MessageError(f"{place}.currency", f"{told}; configure usd_per_unit for it")
+        told = f"prices come in {shown(currency)}; configure usd_per_unit for it"
+        if not currency:
+            told = "prices name no currency; configure currency, the one that they are in"
+        raise MessageError(f"{place}.currency", told)
     return usd_per_unit[currency] / per_mwh
 
 

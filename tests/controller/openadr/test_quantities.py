@@ -29,7 +29,7 @@ def test_prices_are_turned_to_usd_per_mwh():
 def test_a_currency_without_a_rate_is_refused():
     with pytest.raises(MessageError, match=r"d\.currency: prices come in 'GBP'; configure usd_per_unit"):
         usd_per_mwh(EventDescriptor("PRICE", "KWH", "GBP"), {"USD": 1.0}, "d")
-    with pytest.raises(MessageError, match="prices name no currency"):
+    with pytest.raises(MessageError, match="prices name no currency; configure currency, the one that they are in"):
         usd_per_mwh(EventDescriptor("PRICE", "KWH"), {"USD": 1.0}, "d")
     assert usd_per_mwh(EventDescriptor("PRICE", "KWH"), {"": 1.0}, "d") == 1000.0
 
