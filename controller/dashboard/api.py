@@ -191,7 +191,7 @@ class Api:
         return power.value_w if isinstance(power, Reading) else None
 
     def _changed(self) -> None:
-        self._parts.telemetry.take_quality(self._parts.quality.report())
+        self._parts.telemetry.canaries.take(self._parts.quality.report())
         self._parts.runner.hasten()
 
     async def healthz(self, request: web.Request) -> web.Response:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter
 
 from controller.energy.joule_share import NOTHING, Share
 from controller.lifecycle.joule_accounts import Settlement, Totals
+from controller.metrics.naming import NamedMetrics
 
-PREFIX = "wattroute_controller_"
 _ROUNDING = 1e-9
 _PHASES = ("prefill", "decode", "idle")
 
@@ -39,45 +39,35 @@ class EnergyMetrics:
     """Holds the metrics; every method only sets values."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        make = NamedMetrics(registry)
+        gauge, counter = make.gauge, make.counter
         pool_class = ("pool", "class")
-        self._energy = _Grower(
-            _counter(registry, "attributed_energy_joules", "Energy at the GPUs borne.", (*pool_class, "phase"))
-        )
+        self._energy = _Grower(counter("attributed_energy_joules", "Energy at the GPUs borne.", (*pool_class, "phase")))
         self._accounts = _Grower(
-            _counter(
-                registry, "unborne_energy_joules", "Energy at the GPUs that no request bears.", ("pool", "account")
-            )
+            counter("unborne_energy_joules", "Energy at the GPUs that no request bears.", ("pool", "account"))
         )
         self._unpriced = _Grower(
-            _counter(
-                registry, "unpriced_energy_joules", "Energy borne while a signal was missing.", (*pool_class, "signal")
-            )
+            counter("unpriced_energy_joules", "Energy borne while a signal was missing.", (*pool_class, "signal"))
         )
         self._tenant_energy = _Grower(
-            _counter(registry, "tenant_energy_joules", "Energy at the GPUs borne, settled.", ("tenant",))
+            counter("tenant_energy_joules", "Energy at the GPUs borne, settled.", ("tenant",))
         )
         self._tenant_unpriced = _Grower(
-            _counter(
-                registry,
+            counter(
                 "tenant_unpriced_energy_joules",
                 "Energy borne while a signal was missing, settled.",
                 ("tenant", "signal"),
             )
         )
         # Negative prices, and marginal emission rates, make them go back, which no counter may.
-        self._cost = _gauge(registry, "attributed_cost_usd", "Cost of the energy borne, at the meter.", pool_class)
-        self._carbon = _gauge(
-            registry, "attributed_carbon_grams", "Emissions of the energy borne, at the meter.", pool_class
+        self._cost = gauge("attributed_cost_usd", "Cost of the energy borne, at the meter.", pool_class)
+        self._carbon = gauge("attributed_carbon_grams", "Emissions of the energy borne, at the meter.", pool_class)
+        self._tenant_cost = gauge("tenant_cost_usd", "Cost of the energy borne, settled.", ("tenant",))
+        self._tenant_carbon = gauge("tenant_carbon_grams", "Emissions of the energy borne, settled.", ("tenant",))
+        self._in_flight = gauge(
+            "in_flight_energy_joules", "Energy of requests that have told no tokens yet.", ("pool",)
         )
-        self._tenant_cost = _gauge(registry, "tenant_cost_usd", "Cost of the energy borne, settled.", ("tenant",))
-        self._tenant_carbon = _gauge(
-            registry, "tenant_carbon_grams", "Emissions of the energy borne, settled.", ("tenant",)
-        )
-        self._in_flight = _gauge(
-            registry, "in_flight_energy_joules", "Energy of requests that have told no tokens yet.", ("pool",)
-        )
-        self._per_token = _gauge(
-            registry,
+        self._per_token = gauge(
             "joules_per_output_token",
             "Energy borne over output tokens of the last settlement; NaN without tokens.",
             pool_class,
@@ -135,11 +125,3 @@ def _carbon_g(share: Share) -> float:
 def _is_told(share: Share, untold_j: float) -> bool:
     """Whether more than rounding of the energy was not untold."""
     return share.energy_j - untold_j > _ROUNDING * share.energy_j
-
-
-def _counter(registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-    return Counter(PREFIX + name, text, labels, registry=registry)
-
-
-def _gauge(registry: CollectorRegistry, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-    return Gauge(PREFIX + name, text, labels, registry=registry)

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from controller.clock import Clock
-from controller.metrics.telemetry import PREFIX
+from controller.metrics.naming import PREFIX
 from controller.model.grid import Series
 from controller.signals.feeds.feed import Feed
 from controller.signals.feeds.live import Condition, LiveFeed

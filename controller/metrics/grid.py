@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter
 
 from controller.grid.admit import Refusal
 from controller.grid.kept import Origin
 from controller.grid.loss import LinkState
 from controller.grid.site_limit import SiteLimit
+from controller.metrics.naming import NamedMetrics
 from controller.model.call import CallState
 from controller.signals.call_views import CallView
 
-PREFIX = "wattroute_controller_"
 MAX_SOURCES = 32
 
 
@@ -22,12 +22,8 @@ class GridMetrics:
     """Holds the metrics; every method only sets values."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-            made = Gauge(PREFIX + name, text, labels, registry=registry)
-            if not labels:
-                made.set(math.nan)
-            return made
-
+        make = NamedMetrics(registry)
+        gauge, counter = make.gauge, make.counter
         self._silent_s = gauge("grid_source_silent_seconds", "Time since a source of calls was heard.", ("source",))
         self._lost = gauge("grid_source_lost", "1 while a source of calls is lost.", ("source",))
         self._default = gauge("grid_default_limit", "1 while the default limit of a lost source holds.", ("source",))
@@ -38,11 +34,10 @@ class GridMetrics:
         self._next_s = gauge("grid_next_limit_start_seconds", "When it begins, Unix time; NaN where none is to come.")
         self._baseline_w = gauge("grid_baseline_watts", "Frozen baseline of the call whose limit holds.")
         self._refused = _Counts(
-            Counter(PREFIX + "grid_calls_refused", "Messages refused, by cause.", ("cause",), registry=registry),
-            [cause.value for cause in Refusal],
+            counter("grid_calls_refused", "Messages refused, by cause.", ("cause",)), [cause.value for cause in Refusal]
         )
         self._steps = _Counts(
-            Counter(PREFIX + "grid_references", "References frozen, by where from.", ("origin",), registry=registry),
+            counter("grid_references", "References frozen, by where from.", ("origin",)),
             [origin.value for origin in Origin],
         )
 

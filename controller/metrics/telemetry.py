@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter as Tally
-from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from controller.energy.refit_drift import FIGURES
 from controller.lifecycle.latency import LATENCIES, POOL
+from controller.metrics.canaries import CanaryMetrics
+from controller.metrics.naming import PREFIX, NamedMetrics, known, number
+from controller.metrics.refits import RefitMetrics
 from controller.model.fleet import Site
 from controller.model.grid import Precedence, Series
 from controller.model.observation import (
@@ -27,50 +28,44 @@ from controller.model.observation import (
 )
 from controller.model.plan import PlanOrigin, Verb
 from controller.optimizer.check import PROMISES
-from controller.signals.quality_book import QualityReport
 from controller.tick import Decision, Diagnostics
-from router.contract import EventState, PoolId
+from router.contract import EventState
 
-PREFIX = "wattroute_controller_"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LADDERS = frozenset(
     ("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "curves", "instances")
 )
 _STEPS_MAX = 32
-CANARY_OUTCOMES = ("agreed", "differed", "kept", "failed")
-CANARY_PAUSES = ("off", "budget", "no_target", "no_reference")
 _SIGNALS = ("site_power", "router", "price", "carbon")
 _FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state", "energy"))
 
 
 class Telemetry:
-    """Holds the metrics; every method only sets values."""
+    """Holds the metrics; every method only sets values.
+
+    Attributes:
+        registry: of all metrics of the controller.
+        canaries: those of the quality of pools' answers.
+    """
 
     def __init__(self, site: Site, precedence: Precedence = Precedence.CONTRACT) -> None:
         self.registry = CollectorRegistry()
         self._site = site
         self._steps: set[str] = set()
         self._energy_j = 0.0
-        self._define_loop()
-        self._define_power(precedence)
-        self._define_fleet()
-        self._define_quality()
-        self._define_refit()
+        make = NamedMetrics(self.registry)
+        self._define_loop(make)
+        self._define_power(make, precedence)
+        self._define_fleet(make)
+        self.canaries = CanaryMetrics(self.registry, site)
+        self._refits = RefitMetrics(self.registry, site)
 
     def exposition(self) -> bytes:
         """Prometheus text."""
         return generate_latest(self.registry)
 
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
-        gauge = Gauge(PREFIX + name, text, labels, registry=self.registry)
-        if not labels:
-            gauge.set(math.nan)
-        return gauge
-
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(PREFIX + name, text, labels, registry=self.registry)
-
-    def _define_loop(self) -> None:
+    def _define_loop(self, make: NamedMetrics) -> None:
+        gauge, counter = make.gauge, make.counter
         self._tick_s = Histogram(
             f"{PREFIX}tick_seconds", "Time from reading to acting.", buckets=_SECONDS, registry=self.registry
         )
@@ -83,107 +78,64 @@ class Telemetry:
         )
         for kind in ("slow", "fast"):
             self._solver_s.labels(kind)
-        self._fallbacks = self._counter("fallbacks", "Ticks on which a ladder stood below its top.", ("ladder", "step"))
-        self._origin = self._gauge("plan_origin", "1 for the rung that made the plan in force.", ("origin",))
-        self._faults = self._counter("faults", "Faults of the loop's own steps.", ("step",))
+        self._fallbacks = counter("fallbacks", "Ticks on which a ladder stood below its top.", ("ladder", "step"))
+        self._origin = gauge("plan_origin", "1 for the rung that made the plan in force.", ("origin",))
+        self._faults = counter("faults", "Faults of the loop's own steps.", ("step",))
         for step in sorted(_FAULTS):
             self._faults.labels(step)
-        self._actuations = self._counter("actuations", "Commands to instances, by how they ended.", ("verb", "outcome"))
+        self._actuations = counter("actuations", "Commands to instances, by how they ended.", ("verb", "outcome"))
         for verb in Verb:
             for outcome in ("done", "failed"):
                 self._actuations.labels(verb.value, outcome)
-        self._sequence = self._gauge("table_sequence", "Sequence of the last table.")
-        self._acknowledged = self._gauge("acknowledged_sequence", "Smallest table sequence that a router obeys.")
-        self._age_s = self._gauge("reading_age_seconds", "Age of a signal; NaN while it is missing.", ("signal",))
+        self._sequence = gauge("table_sequence", "Sequence of the last table.")
+        self._acknowledged = gauge("acknowledged_sequence", "Smallest table sequence that a router obeys.")
+        self._age_s = gauge("reading_age_seconds", "Age of a signal; NaN while it is missing.", ("signal",))
 
-    def _define_power(self, precedence: Precedence) -> None:
-        self._power_w = self._gauge("power_watts", "Measured power at the metering point.")
-        self._predicted_w = self._gauge("predicted_power_watts", "Power that the plan predicts for now.")
-        self._modelled_w = self._gauge("modelled_power_watts", "Power by the model for the observed state.")
-        self._limit_w = self._gauge("limit_watts", "Limit in force at the metering point; NaN without one.")
-        self._effective_limit_w = self._gauge("effective_limit_watts", "The limit after its margin.")
-        self._rung = self._gauge("power_rung", "1 for where the site's power is known from.", ("rung",))
-        self._margin = self._gauge("power_margin_frac", "Share of the limits kept free on that rung.")
-        self._conflicts = self._gauge("power_conflicts", "GPUs, and the site, on whose power two sources disagree.")
-        self._source_gpus = self._gauge(
+    def _define_power(self, make: NamedMetrics, precedence: Precedence) -> None:
+        gauge, counter = make.gauge, make.counter
+        self._power_w = gauge("power_watts", "Measured power at the metering point.")
+        self._predicted_w = gauge("predicted_power_watts", "Power that the plan predicts for now.")
+        self._modelled_w = gauge("modelled_power_watts", "Power by the model for the observed state.")
+        self._limit_w = gauge("limit_watts", "Limit in force at the metering point; NaN without one.")
+        self._effective_limit_w = gauge("effective_limit_watts", "The limit after its margin.")
+        self._rung = gauge("power_rung", "1 for where the site's power is known from.", ("rung",))
+        self._margin = gauge("power_margin_frac", "Share of the limits kept free on that rung.")
+        self._conflicts = gauge("power_conflicts", "GPUs, and the site, on whose power two sources disagree.")
+        self._source_gpus = gauge(
             "power_source_gpus", "GPUs of the site of which a source has a fresh reading; 1 for a meter.", ("source",)
         )
-        self._source_age_s = self._gauge(
+        self._source_age_s = gauge(
             "power_source_age_seconds", "Age of a source's oldest reading; NaN without one.", ("source",)
         )
-        self._energy = self._counter("energy_joules", "Energy of the site since the controller began.")
-        self._price = self._gauge("price_usd_per_mwh", "Electricity price in force.")
-        self._carbon = self._gauge("carbon_kg_per_mwh", "Marginal emission rate in force.")
-        self._event = self._gauge("event_state", "1 for the state of the grid event that binds now.", ("state",))
-        self._over_limit = self._gauge("event_over_limit", "1 while power exceeds the limit after the ramp.")
-        self._delivered_w = self._gauge("event_delivered_watts", "Baseline less measured power during an event.")
-        self._order = self._gauge("precedence", "1 for the order in which promises yield now.", ("order",))
+        self._energy = counter("energy_joules", "Energy of the site since the controller began.")
+        self._price = gauge("price_usd_per_mwh", "Electricity price in force.")
+        self._carbon = gauge("carbon_kg_per_mwh", "Marginal emission rate in force.")
+        self._event = gauge("event_state", "1 for the state of the grid event that binds now.", ("state",))
+        self._over_limit = gauge("event_over_limit", "1 while power exceeds the limit after the ramp.")
+        self._delivered_w = gauge("event_delivered_watts", "Baseline less measured power during an event.")
+        self._order = gauge("precedence", "1 for the order in which promises yield now.", ("order",))
         for each in Precedence:
             self._order.labels(each.value).set(each is precedence)
-        self._foreseen = self._gauge(
+        self._foreseen = gauge(
             "foreseen_slack", "What the plan will lack under a limit to keep a promise, in its own unit.", ("promise",)
         )
-        self._slack = self._gauge("slack", "What the plan lacks to keep a promise, in its own unit.", ("promise",))
+        self._slack = gauge("slack", "What the plan lacks to keep a promise, in its own unit.", ("promise",))
 
-    def _define_fleet(self) -> None:
-        self._instances = self._gauge("instances", "Instances of a pool by observed state.", ("pool", "state"))
-        self._sleepers = self._gauge("sleepers", "Instances that sleep or are off by the controller's command.")
-        self._given_back = self._counter("given_back", "Wakes and starts begun because the controller lets go.")
-        self._target_on = self._gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
-        self._demand = self._gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
-        self._quality = self._gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
-        self._quality_left = self._gauge(
+    def _define_fleet(self, make: NamedMetrics) -> None:
+        gauge, counter = make.gauge, make.counter
+        self._instances = gauge("instances", "Instances of a pool by observed state.", ("pool", "state"))
+        self._sleepers = gauge("sleepers", "Instances that sleep or are off by the controller's command.")
+        self._given_back = counter("given_back", "Wakes and starts begun because the controller lets go.")
+        self._target_on = gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
+        self._demand = gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
+        self._quality = gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
+        self._quality_left = gauge(
             "quality_left_frac",
             "Share of the window's quality budget that is not burnt, negative if overdrawn; NaN without a budget.",
             ("class",),
         )
-        self._latency = self._gauge(
+        self._latency = gauge(
             "latency_kept", "1 where a pool keeps the class's latency target, 0 where none does.", ("class", "promise")
-        )
-
-    def _define_quality(self) -> None:
-        self._agreement = self._gauge(
-            "canary_agreement_frac",
-            "Share of a pool's latest canaries whose answer was the reference's, with its interval of 95 %.",
-            ("pool", "bound"),
-        )
-        self._suspicion = self._gauge(
-            "canary_suspicion_frac", "How near a pool is to an alarm, 1 is one, on a logarithmic scale.", ("pool",)
-        )
-        self._barred = self._gauge("barred", "1 for a pool or an instance that may not serve.", ("subject",))
-        self._canaries = self._gauge("canaries", "Canaries since the start, by what came of them.", ("outcome",))
-        self._canary_j = self._gauge("canary_energy_joules", "Energy estimated for all canaries since the start.")
-        self._doubted = self._gauge(
-            "canary_reference_doubted", "1 while all differ from a reference nobody agreed with."
-        )
-        self._canary_paused = self._gauge("canary_paused", "1 for the reason why no canary is sent.", ("reason",))
-
-    def _define_refit(self) -> None:
-        self._refit_value = self._gauge(
-            "refit_estimate",
-            "Figure of a pool by what was observed: W, engine_time as a share of the time.",
-            ("pool", "figure"),
-        )
-        self._refit_ratio = self._gauge(
-            "refit_ratio", "Figure of a pool by what was observed over that of its curves.", ("pool", "figure")
-        )
-        self._refit_sd = self._gauge("refit_sd", "Standard deviation of refit_estimate.", ("pool", "figure"))
-        self._refit_bias = self._gauge(
-            "refit_bias_frac", "Smoothed error of a pool's predicted power, positive where more is drawn.", ("pool",)
-        )
-        self._refit_computed = self._gauge(
-            "refit_prompts_computed_frac",
-            "Share of a pool's prompt tokens that no prefix cache held; NaN where its engines do not tell.",
-            ("pool",),
-        )
-        self._refit_drift = self._gauge("refit_drift", "1 while a pool has left its curves.", ("pool",))
-        self._refit_seen = self._gauge(
-            "refit_observations",
-            "Observations of a pool, by what became of them.",
-            (
-                "pool",
-                "outcome",
-            ),
         )
 
     def take_observation(self, observation: Observation, energy_j: float) -> None:
@@ -200,7 +152,7 @@ class Telemetry:
         for signal, value in zip(_SIGNALS, (power, router, *feeds), strict=True):
             self._age_s.labels(signal).set(_age_s(value, observation.now_s))
         for gauge, feed in zip((self._price, self._carbon), feeds, strict=True):
-            gauge.set(_number(feed.at(observation.now_s) if isinstance(feed, Series) else None))
+            gauge.set(number(feed.at(observation.now_s) if isinstance(feed, Series) else None))
         states = Tally((instance.pool_id, instance.state) for instance in observation.instances)
         for pool in self._site.pools:
             for state in InstanceState:
@@ -213,7 +165,7 @@ class Telemetry:
         self._conflicts.set(len(ladder.conflicts))
         for state in ladder.sources:
             self._source_gpus.labels(state.name).set(state.gpus)
-            self._source_age_s.labels(state.name).set(_number(state.age_s))
+            self._source_age_s.labels(state.name).set(number(state.age_s))
 
     def take_decision(self, decision: Decision, took_s: float) -> None:
         """Set what was decided."""
@@ -231,39 +183,20 @@ class Telemetry:
         self._take_power(diagnostics)
         known_pools = {pool.pool_id for pool in self._site.pools}
         for entry in diagnostics.pools:
-            self._target_on.labels(_known(entry.pool_id, known_pools)).set(entry.target_on)
-        self._take_refits(diagnostics, known_pools)
+            self._target_on.labels(known(entry.pool_id, known_pools)).set(entry.target_on)
+        self._refits.take(diagnostics.refits)
         known_classes = {cls.class_id for cls in self._site.classes}
         for item in diagnostics.classes:
-            name = _known(item.class_id, known_classes)
+            name = known(item.class_id, known_classes)
             self._demand.labels(name).set(item.demand_tokens_per_s)
             self._quality.labels(name).set(item.quality_burnt_frac)
-            self._quality_left.labels(name).set(_number(item.quality_left_frac))
+            self._quality_left.labels(name).set(number(item.quality_left_frac))
             for promise in LATENCIES:
                 self._latency.labels(name, promise).set(promise not in item.unkept and POOL not in item.unkept)
 
-    def take_quality(self, report: QualityReport) -> None:
-        """Set what canaries tell."""
-        for told in report.pools:
-            share = told.agreement
-            for bound, value in (("mean", share.frac), ("low", share.low_frac), ("high", share.high_frac)):
-                self._agreement.labels(told.pool_id, bound).set(_number(value))
-            self._suspicion.labels(told.pool_id).set(told.suspicion_frac)
-        names = {bar.name for bar in report.barred}
-        for pool in self._site.pools:
-            for name in (pool.pool_id, *(instance.instance_id for instance in pool.instances)):
-                self._barred.labels(name).set(name in names)
-        counts = report.counts
-        for outcome in CANARY_OUTCOMES:
-            self._canaries.labels(outcome).set(getattr(counts, outcome))
-        self._canary_j.set(counts.spent_j)
-        self._doubted.set(report.is_reference_doubted)
-        for reason in CANARY_PAUSES:
-            self._canary_paused.labels(reason).set(counts.paused == reason)
-
     def take_fault(self, step: str) -> None:
         """Count a fault of the loop's own steps: read, tick, late, publish, record, watch, state or energy."""
-        self._faults.labels(_known(step, _FAULTS)).inc()
+        self._faults.labels(known(step, _FAULTS)).inc()
 
     def take_outcome(self, verb: Verb, *, is_done: bool) -> None:
         """Count a command that ended."""
@@ -280,8 +213,8 @@ class Telemetry:
     def _take_power(self, diagnostics: Diagnostics) -> None:
         self._predicted_w.set(diagnostics.planned_w)
         self._modelled_w.set(diagnostics.modelled_w)
-        self._limit_w.set(_number(diagnostics.limit_w))
-        self._effective_limit_w.set(_number(diagnostics.effective_limit_w))
+        self._limit_w.set(number(diagnostics.limit_w))
+        self._effective_limit_w.set(number(diagnostics.effective_limit_w))
         for rung in Rung:
             self._rung.labels(rung.value).set(rung is diagnostics.power_rung)
         self._margin.set(diagnostics.margin_frac)
@@ -289,30 +222,14 @@ class Telemetry:
         for state in EventState:
             self._event.labels(state.value).set(event is not None and event.state is state)
         self._over_limit.set(event is not None and event.over_limit)
-        self._delivered_w.set(_number(event.delivered_w if event is not None else None))
+        self._delivered_w.set(number(event.delivered_w if event is not None else None))
         for promise in (*PROMISES, "other"):
-            amounts = [item.amount for item in diagnostics.slack if _known(item.promise, PROMISES) == promise]
+            amounts = [item.amount for item in diagnostics.slack if known(item.promise, PROMISES) == promise]
             self._slack.labels(promise).set(sum(amounts))
-            coming = [item.amount for item in diagnostics.foreseen if _known(item.promise, PROMISES) == promise]
+            coming = [item.amount for item in diagnostics.foreseen if known(item.promise, PROMISES) == promise]
             self._foreseen.labels(promise).set(sum(coming))
         for order in Precedence:
             self._order.labels(order.value).set(order is diagnostics.precedence)
-
-    def _take_refits(self, diagnostics: Diagnostics, pools: set[PoolId]) -> None:
-        for refit in diagnostics.refits:
-            name = _known(refit.pool_id, pools)
-            self._refit_bias.labels(name).set(refit.bias_frac)
-            self._refit_drift.labels(name).set(bool(refit.alarms))
-            self._refit_computed.labels(name).set(_number(refit.computed_frac))
-            self._refit_seen.labels(name, "taken").set(refit.observations)
-            self._refit_seen.labels(name, "rejected").set(refit.rejected)
-            for figure in refit.figures:
-                known = _known(figure.name, FIGURES)
-                self._refit_value.labels(name, known).set(figure.estimate)
-                self._refit_sd.labels(name, known).set(figure.sd)
-                self._refit_ratio.labels(name, known).set(
-                    figure.estimate / figure.profile if figure.profile else math.nan
-                )
 
     def _bounded_step(self, step: str) -> str:
         if step not in self._steps:
@@ -320,14 +237,6 @@ class Telemetry:
                 return "other"
             self._steps.add(step)
         return step
-
-
-def _known(name: str, names: Iterable[str]) -> str:
-    return name if name in names else "other"
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _age_s(signal: Reading | RouterObservation | Series | Missing, now_s: float) -> float:

@@ -218,10 +218,10 @@ async def assemble(
             session=session,
             clock=clock,
             look=lambda: () if runner.status is None else runner.status.observation.instances,
-            on_report=lambda: telemetry.take_quality(quality.report()),
+            on_report=lambda: telemetry.canaries.take(quality.report()),
             on_change=runner.hasten,
         )
-        telemetry.take_quality(quality.report())
+        telemetry.canaries.take(quality.report())
         sending = CanaryTask(site, canary, options.canary.options).run()
         await stack.enter_async_context(in_background(sending, "canaries"))
         feeds = (price_usd_per_mwh, carbon_kg_per_mwh)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controller.loop.clock_desk import ClockMetrics
 from controller.metrics.grid import GridMetrics
-from controller.metrics.telemetry import PREFIX as CONTROLLER_PREFIX
+from controller.metrics.naming import PREFIX as CONTROLLER_PREFIX
 from controller.metrics.telemetry import Telemetry
 from router.metrics import PREFIX, expose
 from tests.fakes.controller_parts import site

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.lifecycle.diagnostics import Fallback, Foreseen, PoolRefit, RefitAlarm, RefitFigure
+from controller.lifecycle.diagnostics import Fallback, Foreseen, PoolRefit
 from controller.metrics.energy import EnergyMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.grid import Precedence
@@ -15,16 +15,13 @@ from controller.model.plan import Slack, Verb
 from controller.optimizer.check import PROMISES
 from router.contract import EventState, PoolId
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, site
+from tests.fakes.shown_metrics import shown
 
 SITE = site()
 
 
 def values(telemetry: Telemetry) -> dict[tuple, float]:
-    samples = {}
-    for family in text_string_to_metric_families(telemetry.exposition().decode()):
-        for sample in family.samples:
-            samples[(sample.name.removeprefix("wattroute_controller_"), *sorted(sample.labels.values()))] = sample.value
-    return samples
+    return shown(telemetry.registry)
 
 
 def decided(**changes):
@@ -205,33 +202,11 @@ def test_every_ladder_has_its_own_series(ladder):
     assert values(telemetry)["fallbacks_total", *sorted((ladder, "lower"))] == 1
 
 
-def test_what_the_refit_says_of_a_pool():
-    figure = RefitFigure("loaded_w", 1400.0, 1000.0, 12.0)
-    alarm = RefitAlarm("loaded_w", "pool bf16: loaded_w is 1400 W")
-    refit = PoolRefit(PoolId("bf16"), (figure,), 40, 2, 1, 0.01, (alarm,))
-    refit = replace(refit, computed_frac=0.25)
-    stranger = replace(
-        refit, computed_frac=None, pool_id="stranger", figures=(replace(figure, name="strange"),), alarms=()
-    )
-    telemetry = Telemetry(SITE)
-    telemetry.take_decision(decided(refits=(refit, stranger)), took_s=0.1)
-    seen = values(telemetry)
-    assert seen["refit_estimate", "bf16", "loaded_w"] == 1400
-    assert seen["refit_ratio", "bf16", "loaded_w"] == pytest.approx(1.4)
-    assert seen["refit_sd", "bf16", "loaded_w"] == 12
-    assert seen["refit_bias_frac", "bf16"] == pytest.approx(0.01)
-    assert seen["refit_prompts_computed_frac", "bf16"] == 0.25
-    assert math.isnan(seen["refit_prompts_computed_frac", "other"])
-    assert (seen["refit_drift", "bf16"], seen["refit_drift", "other"]) == (1, 0)
-    assert (seen["refit_observations", "bf16", "taken"], seen["refit_observations", "bf16", "rejected"]) == (40, 2)
-    assert not any("strange" in label for name in seen for label in name)
-
-
-def test_a_ratio_to_nothing_is_not_known():
-    refit = PoolRefit(PoolId("bf16"), (RefitFigure("idle_w", 5.0, 0.0, 1.0),), 1, 0, 0, 0.0, ())
+def test_what_the_refit_says_is_told_with_the_decision():
+    refit = PoolRefit(PoolId("bf16"), (), 40, 2, 1, 0.01, ())
     telemetry = Telemetry(SITE)
     telemetry.take_decision(decided(refits=(refit,)), took_s=0.1)
-    assert math.isnan(values(telemetry)["refit_ratio", "bf16", "idle_w"])
+    assert values(telemetry)["refit_observations", "bf16", "taken"] == 40
 
 
 def test_the_reference_lists_every_metric_and_no_other():
