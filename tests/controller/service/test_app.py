@@ -158,14 +158,21 @@ async def burning(folder, router_url, clock=None):
         serving(service) as (url, _),
     ):
         await eventually(session, f"{url}/readyz")
-        while service.runner.status is None or service.runner.status.decision is None:
-            await asyncio.sleep(0.05)
+        name = 'wattroute_controller_quality_left_frac{class="standard"} '
+
+        async def lines():
+            text = (await eventually(session, f"{url}/metrics")).decode()
+            return [line for line in text.splitlines() if line.startswith(name)]
 
         async def left_frac():
-            text = (await eventually(session, f"{url}/metrics")).decode()
-            name = 'wattroute_controller_quality_left_frac{class="standard"} '
-            return float(next(line for line in text.splitlines() if line.startswith(name)).removeprefix(name))
+            (line,) = await lines()
+            return float(line.removeprefix(name))
 
+        async def is_told():
+            status = service.runner.status
+            return status is not None and status.decision is not None and await lines()
+
+        await until(is_told)
         yield service, left_frac
 
 
