@@ -144,13 +144,12 @@ def _fitted(question: BaselineQuestion, taken: Sequence[DayTaken], hours: Sequen
         columns.append([hour.column or 0.0 for hour in hours])
     matrix = np.array([[1.0] * len(hours), *columns]).T
     measured_w = np.array([hour.mean.mean_w or 0.0 for hour in hours])
-    rank = int(np.linalg.matrix_rank(matrix))
+    solved, _, rank, _ = np.linalg.lstsq(matrix, measured_w, rcond=None)
     if rank < matrix.shape[1] or len(hours) <= matrix.shape[1]:
         return (
             f"{len(hours)} hours cannot tell {matrix.shape[1]} coefficients apart (rank {rank}); leave out a term that "
             "never changes by itself, or measure for longer"
         )
-    solved = np.linalg.lstsq(matrix, measured_w, rcond=None)[0]
     rrmse_frac = _rrmse_frac(measured_w, matrix @ solved, len(hours) - matrix.shape[1])
     if not rrmse_frac <= rule.regression.most_rrmse_frac:
         return f"the regression is off by {rrmse_frac:.1%} (RRMSE), {rule.regression.most_rrmse_frac:.1%} are allowed"

@@ -13,6 +13,7 @@ from controller.commands.meter_command import BaselineOptions, ExportOptions, Im
 from controller.errors import ConfigError
 from controller.model.meter import Mean
 from controller.model.observation import Quality
+from controller.settings.baselines import BaselineSettings
 from controller.settings.file import load
 from controller.store.interval_csv import MeterUnit
 from controller.store.meter import FILE_NAME, MeterStore
@@ -57,6 +58,43 @@ def test_an_import_makes_ten_of_ten_work_on_the_first_day(settings, capsys):
     before = sum(rows[f"2024-08-{day:02}T{hour}:00"] for day in days for hour in (13, 14, 15)) / 30
     today = sum(rows[f"2024-08-20T{hour}:00"] for hour in (13, 14, 15)) / 3
     assert float(lines[0].split()[1]) == pytest.approx(mean * today / before, abs=1e-3)
+
+
+def with_rule(settings, **rule):
+    entry = settings.programmes["utility"]
+    changed = entry.model_copy(update={"baseline": BaselineSettings.model_validate(rule)})
+    return settings.model_copy(update={"programmes": {"utility": changed}})
+
+
+def test_high_four_of_five_of_a_utilitys_file_by_hand(settings, capsys):
+    """Hours 17 and 18 of the four highest of five days, and what the 20th drew more from 13 to 15 h than those."""
+    meter_command.import_file(settings, options(event_days=("2024-08-13",)))
+    capsys.readouterr()
+    asked = BaselineOptions("utility", datetime.datetime(2024, 8, 20, 17), 2.0, as_json=False)
+    meter_command.baseline(with_rule(settings, method="high_4_of_5", adjust_form="additive"), asked)
+    lines = capsys.readouterr().out.splitlines()
+    rows = {row["start"]: float(row["kWh"]) for row in csv.DictReader(io.StringIO(HOURS.read_text()))}
+
+    def mean(day, hours):
+        return sum(rows[f"2024-08-{day:02}T{hour}:00"] for hour in hours) / len(hours)
+
+    used = sorted((19, 16, 15, 14, 12), key=lambda day: mean(day, (17, 18)))[1:]
+    more = mean(20, (13, 14, 15)) - sum(mean(day, (13, 14, 15)) for day in used) / 4
+    expected = sum(mean(day, (17, 18)) for day in used) / 4 + more
+    assert float(lines[0].split()[1]) == pytest.approx(expected, abs=1e-3)
+    assert lines[-1] == f"same-day adjustment {more * 1e3:+.3f} W: {more * 1e3:+.3f} W without a cap"
+
+
+def test_a_regression_is_told_with_its_coefficients(settings, capsys):
+    meter_command.import_file(settings, options())
+    capsys.readouterr()
+    asked = BaselineOptions("utility", datetime.datetime(2024, 8, 20, 17), 2.0, as_json=False)
+    meter_command.baseline(with_rule(settings, method="regression"), asked)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("kW, regression, direct")
+    assert any(line.startswith("regression of 456 hours, RRMSE") for line in lines)
+    assert any(line.split()[:2] == ["hour_of_day", "17"] for line in lines)
+    assert any(line.split()[:2] == ["day_of_week", "Tuesday"] for line in lines)
 
 
 def test_a_dry_run_writes_nothing(settings, capsys):

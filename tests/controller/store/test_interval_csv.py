@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.errors import ConfigError
-from controller.store.interval_csv import IntervalLayout, MeterUnit, parse
+from controller.store.interval_csv import IntervalLayout, MeterUnit, parse, parse_values
 from tests.fakes.metered import LOS_ANGELES, at
 
 NOW_S = at("2026-12-01T00:00")
@@ -142,3 +142,10 @@ def test_nonsense_is_refused_or_read_and_never_more(rows, is_end, interval_s, un
 def test_a_line_that_is_no_csv_is_refused(lines):
     with pytest.raises(ConfigError, match="line"):
         parse(lines, layout(), NOW_S)
+
+
+def test_values_of_any_kind_may_lie_in_the_future_and_below_zero():
+    lines = ["time,use\n", "2030-08-14T18:00,-3.5\n", "2030-08-14T17:00,2\n", "2030-08-14T19:00,n/a\n"]
+    assert parse_values(lines, layout()) == ((at("2030-08-14T17:00"), 2.0), (at("2030-08-14T18:00"), -3.5))
+    with pytest.raises(ConfigError, match="no column is called 'degc'"):
+        parse_values(lines, IntervalLayout("time", "degc", MeterUnit.W, LOS_ANGELES))
