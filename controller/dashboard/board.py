@@ -17,7 +17,7 @@ from controller.dashboard.grid_state import grid_json
 from controller.dashboard.rates import Rates
 from controller.dashboard.snapshot import Derived, Json, SolverFigures, build
 from controller.loop.grid_desk import GridStatus
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.capability import Capability
 from controller.model.fleet import Site
 from controller.model.observation import Reading, RouterObservation

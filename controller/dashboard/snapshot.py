@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.dashboard.rates import Window
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import Series
 from controller.model.observation import (

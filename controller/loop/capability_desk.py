@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from controller.clock import Clock
 from controller.lifecycle.capability import LATER_S, NOW_S, SOON_S, Facts, capability
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.capability import Capability, Offer, QosCost
 from controller.openadr.report_inputs import Shed
 from controller.optimizer.planner import Planner

@@ -21,7 +21,7 @@ from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Memory
 from controller.loop.clock_judge import ClockView
 from controller.loop.continuity import Keep
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.metrics.grid import GridMetrics
 from controller.model.observation import Reading
 from controller.model.programme import Programme

@@ -18,7 +18,7 @@ from controller.clock import Clock
 from controller.errors import CallRefused, ConfigError, StoreError
 from controller.grid.ramp_watch import Look, RampEvent, Watch, watch
 from controller.loop.grid_desk import GridStatus
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.observation import Reading
 from controller.store.state import StateFile
 

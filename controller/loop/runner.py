@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import Clock
@@ -24,8 +24,9 @@ from controller.loop.custody import Custody
 from controller.loop.energy_desk import RECORD_KIND as ENERGY_KIND
 from controller.loop.energy_desk import EnergyDesk
 from controller.loop.faults import Fault, Faults
+from controller.loop.status import Status, decision_record, sample_record, summary_of
 from controller.metrics.telemetry import Telemetry
-from controller.model.observation import InstanceObservation, Missing, Observation, Reading
+from controller.model.observation import InstanceObservation, Observation
 from controller.ports import Actuator, ObservationSource, Recorder
 from controller.signals.energy_meter import EnergyMeter
 from controller.store import decisions
@@ -38,23 +39,6 @@ ACTUATION_KIND = "actuation"
 Decide = Callable[[Memory, Observation], Decision]
 AfterStep = Callable[[Memory, tuple[Sleeper, ...], float, float], Memory]
 """The memory after the clock was set ahead by the third, s; the fourth is what it shows now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The latest of everything, for the page and the API.
-
-    Attributes:
-        decision: None before the first one.
-        energy_j: energy of the site since the controller began.
-        j_per_output_token: what requests bore of it in the last settlement, by pool and class.
-    """
-
-    observation: Observation
-    decision: Decision | None
-    faults: tuple[Fault, ...]
-    energy_j: float
-    j_per_output_token: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +190,7 @@ class Runner:
                 self._faults.fail("watch", error)
             else:
                 self._faults.recover("watch")
-        await self._record(SAMPLE_KIND, now_s, self._sample_record(observation, energy_j))
+        await self._record(SAMPLE_KIND, now_s, sample_record(observation, self._decision, energy_j))
         await self._book_energy(observation)
 
     async def _book_energy(self, observation: Observation) -> None:
@@ -232,17 +216,6 @@ class Runner:
                 await self._record(ENERGY_KIND, self._parts.clock.wall_s(), record)
         except Exception as error:  # what follows at the end must be done all the same
             self._faults.fail("energy", error)
-
-    def _sample_record(self, observation: Observation, energy_j: float) -> dict[str, object]:
-        power = observation.site_power
-        limit_w = self._decision.diagnostics.limit_w if self._decision is not None else None
-        return {
-            "power_w": None if isinstance(power, Missing) else power.value_w,
-            "observed_at_s": None if isinstance(power, Missing) else power.observed_at_s,
-            "quality": power.quality.value if isinstance(power, Reading) else None,
-            "limit_w": limit_w,
-            "energy_j": energy_j,
-        }
 
     def _begin_tick(self, observation: Observation) -> None:
         clock = self._parts.clock
@@ -276,9 +249,9 @@ class Runner:
             actions = await self._carry_out(decision, observation)
             took_s = self._parts.clock.monotonic_s() - self._tick_began_s
             self._parts.telemetry.take_decision(decision, took_s)
-            log.info("decided", extra=_summary(decision, took_s))
+            log.info("decided", extra=summary_of(decision, took_s))
             await self._record(
-                decisions.RECORD_KIND, observation.now_s, _decision_record(observation, decision, actions)
+                decisions.RECORD_KIND, observation.now_s, decision_record(observation, decision, actions)
             )
         except Exception as error:  # the next tick decides anew from the same memory
             self._faults.fail("tick", error)
@@ -357,28 +330,3 @@ class Runner:
             self._faults.fail("record", error)
         else:
             self._faults.recover("record")
-
-
-def _decision_record(observation: Observation, decision: Decision, actions: tuple[str, ...]) -> dict[str, object]:
-    decided = {
-        "plan": decision.plan,
-        "commands": decision.commands,
-        "recommended": decision.recommended,
-        "publish": decision.publish,
-        "diagnostics": decision.diagnostics,
-    }
-    return decisions.record_of(observation, decided, actions)
-
-
-def _summary(decision: Decision, took_s: float) -> dict[str, object]:
-    diagnostics = decision.diagnostics
-    return {
-        "origin": diagnostics.plan_origin.value if diagnostics.plan_origin else None,
-        "measured_w": diagnostics.measured_w,
-        "planned_w": diagnostics.planned_w,
-        "limit_w": diagnostics.limit_w,
-        "sequence": decision.commands.table.sequence,
-        "commands": [f"{c.verb.value} {c.instance_id}" for c in decision.commands.instances],
-        "fallbacks": [f"{f.ladder}:{f.step}" for f in diagnostics.fallbacks],
-        "took_s": round(took_s, 4),
-    }

@@ -6,7 +6,7 @@ import pytest
 from controller.dashboard import board as board_module
 from controller.dashboard.board import Board, TooManySubscribers
 from controller.lifecycle.diagnostics import Fallback
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.observation import Missing
 from controller.signals.latency import Latency
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, instance, observation, site

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from controller.dashboard import board as board_module
 from controller.dashboard.board import Board
 from controller.dashboard.pages import STATIC, Pages
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.signals.latency import Latency
 from tests.fakes.controller_parts import NOW_S, observation, site
 

@@ -6,7 +6,7 @@ from controller.dashboard.rates import Window
 from controller.dashboard.snapshot import Derived, SolverFigures, build
 from controller.lifecycle.diagnostics import Fallback
 from controller.loop.faults import Fault
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.observation import (
     InstanceState,
     Missing,

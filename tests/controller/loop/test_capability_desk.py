@@ -8,7 +8,7 @@ from controller.clock import VirtualClock
 from controller.lifecycle.capability import Facts
 from controller.loop import capability_desk
 from controller.loop.capability_desk import STALE_S, CapabilityDesk, CapabilityMetrics, opened_capability
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from tests.fakes.capabilities import told
 from tests.fakes.controller_parts import NOW_S, decision, observation, pool, site
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from controller.clock import VirtualClock, boot_name
 from controller.errors import CallRefused, StoreError
 from controller.loop.grid_desk import LINKS_NAME, GridDesk, LinkFile, open_calls
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.metrics.grid import GridMetrics
 from controller.model.call import Asked
 from controller.model.observation import Missing

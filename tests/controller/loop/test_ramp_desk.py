@@ -11,7 +11,7 @@ from controller.errors import CallRefused
 from controller.grid.site_limit import site_limit
 from controller.loop.grid_desk import GridStatus
 from controller.loop.ramp_desk import FILE_NAME, RampDesk
-from controller.loop.runner import Status
+from controller.loop.status import Status
 from controller.model.grid import GridEvent
 from tests.fakes.controller_parts import NOW_S, observation
 
