@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.commands.ledger_command import utc
+from controller.evidence.read import Kept
 from controller.report.baseline_view import adjustment_told, baseline_tables
 from controller.report.findings import Findings, Standing
 from controller.report.service_view import service_charts, service_tables
 from controller.study.charts import Chart, Series, Style, XyChart
 from controller.study.study import Report
 from controller.study.tables import Column, Table
+
+_ACTS = "act"
+"""Mode of a controller that acts, as it is recorded; it acted too where none is, by a version that told none."""
 
 
 def report_of(found: Findings) -> Report:
@@ -36,6 +40,7 @@ def _paragraphs(found: Findings) -> Iterable[str]:
     )
     if evidence.call is not None and evidence.call.call.is_test:
         yield "This was a test event."
+    yield from _watched(evidence.software)
     if found.standing is Standing.OPTED_OUT and evidence.call is not None:
         yield f"Reason of the opt-out: {evidence.call.call.opted_out}."
     if not found.parts:
@@ -49,6 +54,16 @@ def _paragraphs(found: Findings) -> Iterable[str]:
         yield f"GAP: {lost} from {utc(gap['from_s'])} to {utc(gap['until_s'])} is missing: {gap['reason']}."
     if found.late:
         yield f"WARNING: {found.late} samples are left out: the clock was set back, and they came hours too late."
+
+
+def _watched(software: Iterable[Kept]) -> Iterable[str]:
+    """From when on the controller changed nothing."""
+    for each in software:
+        if (mode := each.payload.get("mode", _ACTS)) != _ACTS:
+            yield (
+                f"NOT ACTED ON: from {utc(each.time_s)} the controller ran in mode {mode}. It decided and changed "
+                "nothing; what is told is what the site did without it."
+            )
 
 
 def _told(event_id: str, found: Findings) -> str:

@@ -92,6 +92,7 @@ async def assemble(
                 site,
                 options.programmes,
                 options.proof,
+                mode=policy.mode,
                 keep_records=options.keep_records,
                 clock=clock,
                 registry=telemetry.registry,

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from controller.clock import Clock
 from controller.evidence.closing import accounted
 from controller.evidence.desk import MAX_WAITING, READINGS_KIND, EvidenceDesk, EvidenceParts
+from controller.lifecycle.policy import Mode
 from controller.loop.heads_desk import HeadsDesk, HeadsParts
 from controller.model.fleet import Site
 from controller.model.programme import Programme
@@ -86,6 +87,7 @@ def opened_proof(
     programmes: Mapping[str, Programme],
     options: ProofOptions,
     *,
+    mode: Mode,
     keep_records: int | None,
     clock: Clock,
     registry: CollectorRegistry,
@@ -112,7 +114,7 @@ def opened_proof(
             rolling,
             evidence,
             programmes,
-            software_of(site, options.configuration),
+            software_of(site, options.configuration, mode),
             functools.partial(accounted, file.path),
         )
         desk = EvidenceDesk(parts)
@@ -131,12 +133,13 @@ def version() -> str:
     return importlib.metadata.version("wattroute")
 
 
-def software_of(site: Site, configuration: str | None) -> dict[str, Any]:
-    """Who records, by what settings and of which fleet."""
+def software_of(site: Site, configuration: str | None, mode: Mode) -> dict[str, Any]:
+    """Who records, by what settings and of which fleet, and whether it acts."""
     return {
         "wattroute": version(),
         "python": platform.python_version(),
         "configuration_sha256": configuration,
+        "mode": mode.value,
         "site": site.name,
         "pue": site.pue,
         "aux_w": site.aux_w,

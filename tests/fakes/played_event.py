@@ -140,13 +140,14 @@ class Player:
         from_s: float = START_S - 60.0,
         close: Any = lambda span: None,
         programme: Programme = PROGRAMME,
+        mode: str = "act",
     ) -> None:
         self.path = folder / "evidence.sqlite"
         self.ledger = Ledger(self.path)
         self.file = PatientLedger(self.ledger, max_waiting=100)
         promised = {"quality_budget_frac": 0.02, "itl_slo_s": 0.06, "ttft_slo_s": 1.0}
         classes = {"premium": promised, "batch": {**promised, "ttft_slo_s": 60.0}}
-        software = {"wattroute": "1.2.3", "site": "test", "pools": {}, "classes": classes}
+        software = {"wattroute": "1.2.3", "mode": mode, "site": "test", "pools": {}, "classes": classes}
         self.desk = EvidenceDesk(EvidenceParts(NoLedger(), self.file, {"utility": programme}, software, close))
         self.desk.resume(from_s)
         self.served = Served()

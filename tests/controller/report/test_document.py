@@ -1,3 +1,5 @@
+import pytest
+
 from controller.report.document import report_of
 from controller.report.power_line import MAX_POINTS
 from tests.controller.report.test_findings import found_in
@@ -57,6 +59,18 @@ def test_a_limit_that_is_not_below_the_baseline_commits_to_nothing(tmp_path):
     [account] = [table for table in report.tables if table.title == "Account"]
     reached = [row for row in account.rows if str(row[1]).startswith("time to")]
     assert [value for *_, value in reached] == [None, None, None]
+
+
+@pytest.mark.parametrize(("mode", "told"), [("act", 0), ("recommend", 1)])
+def test_a_controller_that_changed_nothing_is_told(tmp_path, mode, told):
+    player = Player(tmp_path, mode=mode)
+    player.play(START_S + LENGTH_S + 10, event())
+    player.close()
+    lines = [
+        text for text in report_of(found_in(player.path)).paragraphs if text.startswith("NOT ACTED ON: from 2026-")
+    ]
+    assert len(lines) == told
+    assert all(f"the controller ran in mode {mode}" in line for line in lines)
 
 
 def test_gaps_are_told(tmp_path):

@@ -1,6 +1,7 @@
 from prometheus_client import CollectorRegistry
 
 from controller.clock import VirtualClock
+from controller.lifecycle.policy import Mode
 from controller.model.fleet import Site
 from controller.service.proof import EVIDENCE_NAME, LEDGER_NAME, ProofOptions, opened_proof, software_of
 from controller.signals.latency import Latency
@@ -13,9 +14,9 @@ SITE = Site("test", 8, (), ())
 
 
 def opened(folder, registry, **options):
-    return opened_proof(
-        folder, SITE, {}, ProofOptions(**options), keep_records=None, clock=VirtualClock(100.0), registry=registry
-    )
+    told = ProofOptions(**options)
+    clock = VirtualClock(100.0)
+    return opened_proof(folder, SITE, {}, told, mode=Mode.ACT, keep_records=None, clock=clock, registry=registry)
 
 
 def test_both_files_are_written_and_their_heads_are_told(tmp_path):
@@ -33,6 +34,7 @@ def test_both_files_are_written_and_their_heads_are_told(tmp_path):
 
 
 def test_the_software_and_the_fleet_are_told():
-    told = software_of(SITE, "abc")
+    told = software_of(SITE, "abc", Mode.RECOMMEND)
     assert (told["site"], told["configuration_sha256"], told["gpus"]) == ("test", "abc", 8)
+    assert told["mode"] == "recommend"
     assert told["wattroute"]
