@@ -58,7 +58,7 @@ class EvidenceParts:
         ledger: the rolling one; a failure of it is passed on.
         evidence: the file of evidence.
         programmes: terms by name.
-        software: version, configuration and fleet, told once for each stretch that is recorded.
+        software: version, configuration and fleet, told once for each event that is recorded.
         close: makes the account of an event that is over; None where there is none.
     """
 
@@ -79,6 +79,7 @@ class EvidenceDesk:
         self._samples: deque[Sample] = deque(maxlen=4 * MAX_WAITING)
         self._past: deque[Sample] = deque(maxlen=int(BEFORE_S))
         self._told: dict[str, Any] = {}
+        self._near: set[str] = set()
         self._terms: set[str] = set()
         self._limits: Any = None
         self._is_recording = False
@@ -160,9 +161,10 @@ class EvidenceDesk:
         before, self._spans = self._spans, seen(self._spans, events, now_s)
         for span in closed(before, self._spans):
             self._worker.submit(self._account, span, now_s)
-        if not any(span.is_near(now_s) for span in self._spans.values()):
+        known, self._near = self._near, {subject for subject, span in self._spans.items() if span.is_near(now_s)}
+        if not self._near:
             return self._rest(now_s)
-        errors = [] if self._is_recording else self._begin(now_s)
+        errors = self._begin_anew(now_s) if self._near - known else []
         limits = {"events": events, "spans": to_plain(tuple(self._spans.values()))}
         errors += self._tell_terms(now_s)
         if limits != self._limits:
@@ -175,13 +177,20 @@ class EvidenceDesk:
         errors.append(self._tell_service(now_s))
         return next((error for error in errors if error is not None), None)
 
-    def _begin(self, now_s: float) -> list[StoreError | None]:
-        """A stretch begins: who records, what was before it, and what is missing of an event that is under way."""
-        self._is_recording, self._told, self._limits = True, {}, None
+    def _begin_anew(self, now_s: float) -> list[StoreError | None]:
+        """An event is near: what was told before, while others were recorded, is no part of its evidence."""
+        self._told, self._limits = {}, None
+        self._terms.clear()
+        last_s = self._last_s or 0.0
+        error = self._tried(SOFTWARE_KIND, now_s, dict(self._parts.software))
+        return [error] if self._is_recording else [error, *self._begin(now_s, last_s)]
+
+    def _begin(self, now_s: float, last_s: float) -> list[StoreError | None]:
+        """A stretch begins: what was before it, and what of an event under way is missing since the last row."""
+        self._is_recording = True
         while self._minutes and self._minutes[0].until_s < now_s - BEFORE_S:
             self._minutes.popleft()
-        last_s = self._last_s or 0.0
-        errors = [self._tried(SOFTWARE_KIND, now_s, dict(self._parts.software))]
+        errors: list[StoreError | None] = []
         under_way = [span.start_s for span in self._spans.values() if span.start_s < now_s]
         if under_way:
             known_s = self._past[0].time_s if self._past else now_s
@@ -196,7 +205,6 @@ class EvidenceDesk:
         if not self._is_recording:
             return None
         self._is_recording = False
-        self._terms.clear()
         self._tell_service(now_s)
         return self._tried(SERIES_KIND, now_s, {"samples": self._taken()})
 

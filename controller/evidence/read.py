@@ -133,11 +133,18 @@ def _assembled(listed: Listed, kept: list[Kept], first: int, last: int, counts: 
         events=_events(by_kind.get(desk.LIMITS_KIND, []), listed, _cut_s(call)),
         baseline=from_plain(Baseline, baselines[-1].payload["baseline"]) if baselines else None,
         gaps=tuple(each.payload for each in by_kind.get(GAP_KIND, [])),
-        software=tuple(by_kind.get(desk.SOFTWARE_KIND, [])),
+        software=_changes(by_kind.get(desk.SOFTWARE_KIND, [])),
         account=accounts[-1].payload if accounts else None,
         first=first,
         last=last,
         rows=counts,
+    )
+
+
+def _changes(told: list[Kept]) -> tuple[Kept, ...]:
+    """Without those that say the same as the one before, which were told for another event."""
+    return tuple(
+        each for before, each in zip([None, *told], told, strict=False) if not before or before.payload != each.payload
     )
 
 

@@ -2,11 +2,24 @@ import pytest
 
 from controller.errors import StoreError
 from controller.evidence.desk import EvidenceDesk, EvidenceParts
+from controller.evidence.read import Kept, read_event
 from controller.evidence.series import unpack
 from controller.store.ledger import Ledger
 from controller.store.ledger_check import check_file
 from controller.store.patient import PatientLedger
-from tests.fakes.played_event import LENGTH_S, START_S, NoLedger, Player, call_record, event, played, span
+from tests.fakes.played_event import (
+    LENGTH_S,
+    LIMIT_W,
+    PROGRAMME,
+    START_S,
+    NoLedger,
+    Player,
+    call_record,
+    event,
+    flowing,
+    played,
+    span,
+)
 
 
 @pytest.fixture
@@ -70,6 +83,23 @@ def test_a_day_of_a_standing_limit_is_recorded_more_thinly(tmp_path):
     assert 10 <= kinds(player).count("tick") <= 22
     assert len(set(times(player))) >= 560
     player.close()
+
+
+def test_an_event_that_is_recorded_while_another_one_is_has_evidence_of_its_own(tmp_path):
+    """What was told as the first began lies before what belongs to the second: it is told once more."""
+    start_s = START_S + LENGTH_S + 1800.0
+    later = event(event_id="later", start_s=start_s, end_s=start_s + LENGTH_S, notice_s=START_S - 60.0)
+    player = Player(tmp_path)
+    player.play(start_s + 60.0, event(), later)
+    player.close()
+    evidence = read_event(player.path, "later")
+    assert evidence.first > 1
+    assert evidence.programme == PROGRAMME
+    assert [each.limit_w for each in evidence.events] == [LIMIT_W]
+    assert [each.payload["wattroute"] for each in evidence.software] == ["1.2.3"]
+    first = next(each.payload for each in flowing(player.path, "later", Kept))
+    assert {"plan", "table"} <= first.keys()
+    assert len(read_event(player.path, "evening").software) == 1, "the same is read once"
 
 
 def test_an_event_that_is_over_is_accounted_for(tmp_path):
