@@ -15,16 +15,18 @@ from typing import Any, Protocol
 import msgspec
 
 from controller.errors import ControllerError, MessageError, StoreError
+from controller.grid.admit import MAX_SKEW_S
 from controller.model.call import Call
 from controller.openadr.draws import Draws
 from controller.openadr.events import Meaning, Notice, Span, Terms, is_ours, meaning
 from controller.openadr.fields import Fields
-from controller.openadr.followed import Followed, asker_of, event_of, is_overtaken, lasts, moves_on
+from controller.openadr.followed import Followed, asker_of, early_s, event_of, is_overtaken, lasts, moves_on
 from controller.openadr.messages import Event
 from controller.openadr.messages_read import read_event
 from controller.openadr.payload_types import EVENT_PAYLOADS, OTHER
 from controller.openadr.schedule import Hearing
 from controller.openadr.series import Ranked, held, rank
+from controller.openadr.times import write_moment
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,10 @@ class EventDesk:
             if is_overtaken(event, known):
                 self._pass_over(event_id, known, digest)
                 return event_id
+            changed_s = early_s(event, now_s)
+            if changed_s is not None:
+                self._put_off(event, changed_s, (known, terms, content), now_s)
+                return event_id
             modified_s = self._modified_s(event, known, digest, now_s)
             found = self._understood(event, terms, replace(known, modified_s=modified_s), now_s)
         except MessageError as error:
@@ -150,6 +156,23 @@ class EventDesk:
         """Alerts that are in force or to come."""
         notices = (notice for known in self._followed.values() for notice in known.meaning.notices)
         return tuple(sorted((n for n in notices if n.end_s > now_s), key=lambda n: (n.start_s, n.kind)))
+
+    def _put_off(self, event: Event, changed_s: float, come: tuple[Followed, Terms, Any], now_s: float) -> None:
+        """A message from the future changes nothing, so that none of its successors counts as overtaken by it.
+
+        The book refuses and records its calls. It is judged anew at each listing.
+        """
+        known, terms, content = come
+        if not is_ours(event.targets, terms.own):
+            return
+        found = self._understood(event, terms, replace(known, modified_s=changed_s), now_s)
+        raw = msgspec.json.encode(content).decode()
+        for call in found.calls:
+            self._submitted(call, raw, now_s)
+        reason = f"it was changed at {write_moment(changed_s)}, more than {MAX_SKEW_S:.0f} s ahead of this clock"
+        if known.refused != reason:
+            self._refuse(event.event_id, f"{reason}; set the clocks of both sides")
+        self._followed[event.event_id] = replace(known, refused=reason, is_done=False, looked_s=now_s, asker=event)
 
     def _pass_over(self, event_id: str, known: Followed, digest: bytes) -> None:
         """A message that was overtaken by a later change changes nothing; it is told once."""

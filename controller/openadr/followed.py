@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.errors import CallRefused, ControllerError, MessageError
-from controller.grid.admit import Refusal
+from controller.grid.admit import MAX_SKEW_S, Refusal
 from controller.openadr.events import Meaning, is_ours
 from controller.openadr.fields import Fields
 from controller.openadr.messages import Event
@@ -58,6 +58,12 @@ def is_overtaken(event: Event, known: Followed) -> bool:
     if known.event is None or event.modified_s is None or known.event.modified_s is None:
         return False
     return event.modified_s < known.event.modified_s
+
+
+def early_s(event: Event, now_s: float) -> float | None:
+    """When a message says that the event was changed, where that is further ahead than clocks may differ."""
+    told_s = event.created_s if event.modified_s is None else event.modified_s
+    return told_s if told_s is not None and told_s > now_s + MAX_SKEW_S else None
 
 
 def moves_on(known: Followed, now_s: float) -> bool:

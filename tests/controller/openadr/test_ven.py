@@ -166,6 +166,48 @@ async def test_a_malformed_change_leaves_what_was_followed(tmp_path):
         assert site.limits_w() == [10_000.0]
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_message_from_the_future_is_not_followed_and_keeps_no_later_one_from_it(tmp_path, is_known):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        program = vtn.add_program()
+        event = vtn.add_event(program, limit(12))
+        kept = vtn.store.kinds["events"]
+        if is_known:
+            await site.poll()
+        early = {"intervals": [limit(7)], "modificationDateTime": "2099-01-01T00:00:00Z"}
+        kept[event] |= early
+        for _ in range(3):
+            await site.poll(1)
+        assert site.limits_w() == ([12_000.0] if is_known else [])
+        assert site.metric("refused_events_total") == 1
+        assert "2099-01-01T00:00:00Z, more than 300 s ahead" in site.ven.desk.followed[event].refused
+        assert site.book.refused["from_the_future"] == 1
+        vtn.change_event(event, intervals=[limit(8)])
+        await site.poll(1)
+        assert site.limits_w() == [8000.0]
+        assert site.ven.desk.followed[event].refused is None
+        kept[event] |= early | {"intervals": [], "intervalPeriod": {"start": "0001-01-01", "duration": "PT0S"}}
+        await site.poll(1)
+        assert site.limits_w() == [8000.0]
+        vtn.change_event(event)
+        await site.poll(1)
+        assert site.limits_w() == []
+
+
+async def test_a_message_from_the_future_is_taken_once_its_time_has_come(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path) as site:
+        long = {"start": "0001-01-01", "duration": "PT5H"}
+        event = vtn.add_event(vtn.add_program(), limit(12, **long))
+        await site.poll()
+        told = write_moment(site.clock.wall_s() + 3600)
+        vtn.store.kinds["events"][event] |= {"intervals": [limit(8, **long)], "modificationDateTime": told}
+        await site.poll(1)
+        assert site.limits_w() == [12_000.0]
+        await site.poll(3600)
+        assert site.limits_w() == [8000.0]
+        assert site.ven.desk.followed[event].refused is None
+
+
 @pytest.mark.parametrize(
     "refused", [limit(5e6), limit(12, start="9000-01-01T00:00:00Z", duration="PT1H")], ids=["bounds", "too far ahead"]
 )
