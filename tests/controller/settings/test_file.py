@@ -68,6 +68,15 @@ def test_a_missing_file_says_where_examples_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["laptop.yaml", "production.yaml"])
+def test_in_the_examples_the_plan_leaves_unserved_first_whom_the_routers_let_wait_first(name: str) -> None:
+    settings = load(Path(__file__).parents[3] / "deploy" / "examples" / name)
+    by_priority = [cls.name for cls in sorted(settings.classes, key=lambda cls: cls.priority)]
+    worth = {name: cls.serve_usd_per_mtoken for name, cls in settings.plan.classes.items()}
+    assert by_priority == sorted(worth, key=lambda name: worth[name])
+    assert len(set(worth.values())) == len(worth)
+
+
+@pytest.mark.parametrize("name", ["laptop.yaml", "production.yaml"])
 def test_the_examples_are_valid(name: str) -> None:
     path = Path(__file__).parents[3] / "deploy" / "examples" / name
     load(path).require_plan()
