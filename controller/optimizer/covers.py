@@ -100,8 +100,10 @@ def rays(busy_mixes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     for rows in busy_mixes:
         planes += [a - b for a, b in itertools.combinations(rows, 2)]
     chosen = list(itertools.islice(itertools.combinations(range(len(planes)), kinds - 1), MAX_RAYS))
-    found = {tuple(np.round(ray, 9)): ray for ray in _on_all(np.array(planes)[np.array(chosen, dtype=int)])}
-    prices = np.array(list(found.values())).reshape(-1, kinds)
+    found = _on_all(np.array(planes)[np.array(chosen, dtype=int)])
+    # Many sets of planes meet in the same ray.
+    once = {tuple(rounded): ray for rounded, ray in zip(np.round(found, 9).tolist(), found, strict=True)}
+    prices = np.array(list(once.values())).reshape(-1, kinds)
     token_prices = np.stack([(prices @ rows.T).min(axis=1) for rows in busy_mixes], axis=1)
     return prices, token_prices
 
