@@ -52,6 +52,8 @@ def _shared(wanted: np.ndarray, weights: np.ndarray, room: np.ndarray) -> np.nda
         given += part
         free = np.maximum(0.0, free - part.sum(axis=0))
         left = np.maximum(0.0, left - part.sum(axis=1))
+        if left.sum() <= 0.5 * _NOTHING:
+            break
     return given
 
 
