@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import and_, mul
 
 from controller.lifecycle.ladder import step_of
 from controller.lifecycle.memory import Phase
@@ -23,12 +26,14 @@ class Exchange:
 
     Attributes:
         waits_s: how long what comes waits for what goes.
-        served: [r], whether the plan in force serves a class now; None where it has not come true yet, as a site that
-            is over its limit must move anyhow.
+        served_tokens_per_s: [r], output tokens that the plan in force serves of a class now; None where it has not come
+            true yet, as a site that is over its limit must move anyhow.
+        on: [k], instances that it has serving now.
     """
 
     waits_s: float
-    served: tuple[bool, ...] | None = None
+    served_tokens_per_s: tuple[float, ...] | None = None
+    on: tuple[int, ...] = ()
 
 
 NO_EXCHANGE = Exchange(0.0)
@@ -52,7 +57,8 @@ def exchange_of(
     if plan is None or drawn_w > most_w:
         return Exchange(policy.drain_expected_s)
     step = step_of(plan, now_s)
-    return Exchange(policy.drain_expected_s, tuple(any(cell[step] > 0 for cell in row) for row in rates_of(plan)))
+    served = tuple(sum(cell[step] for cell in row) for row in rates_of(plan))
+    return Exchange(policy.drain_expected_s, served, tuple(pool.on[step] for pool in plan.pools))
 
 
 def exchange_usd(
@@ -60,8 +66,9 @@ def exchange_usd(
 ) -> tuple[float, ...]:
     """Price of bringing up an instance of each pool: what the tokens are worth that nobody serves until it does.
 
-    That they are not served is in the plan already. The price asks as much once more of what an exchange gains, which
-    rests on a demand that is foreseen. A token is worth what the cheapest of the classes is worth that are served.
+    That they are not served is in the plan already, on the mean of an interval. The price asks as much once more of
+    what an exchange gains, which rests on a demand that is foreseen. The classes of least worth lose their tokens
+    first: as many as the instance could serve, or all that those serve that must go to make room, if that is more.
 
     Args:
         site: the fleet.
@@ -69,13 +76,56 @@ def exchange_usd(
         serve_usd_per_token: [r], worth of a served token.
         capacities: [k], output tokens/s of an instance.
     """
-    if exchange.served is None:
+    served = exchange.served_tokens_per_s
+    if served is None:
         return (0.0,) * len(site.pools)
-    worth = [usd for usd, is_served in zip(serve_usd_per_token, exchange.served, strict=True) if is_served]
+    by_worth = sorted(zip(serve_usd_per_token, served, strict=True))
+    unused = max(0.0, sum(map(mul, exchange.on, capacities)) - sum(served))
+    prices = []
+    for k, pool in enumerate(site.pools):
+        gone = max(capacities[k], _going_tokens_per_s(site, exchange, k, capacities) - unused)
+        prices.append((exchange.waits_s + pool.curves.wake_s) * _lost_usd_per_s(by_worth, gone))
+    return tuple(prices)
+
+
+def while_full(limits_w: Sequence[float | None]) -> tuple[bool, ...]:
+    """[t], whether a site that its first limit leaves no room has none yet: no interval until then has had more.
+
+    Args:
+        limits_w: an interval each, None where there is none.
+    """
+    at_most_w = limits_w[0]
     return tuple(
-        (exchange.waits_s + pool.curves.wake_s) * capacity * min(worth, default=0.0)
-        for pool, capacity in zip(site.pools, capacities, strict=True)
+        accumulate(
+            (limit_w is not None and at_most_w is not None and limit_w <= at_most_w for limit_w in limits_w), and_
+        )
     )
+
+
+def _going_tokens_per_s(site: Site, exchange: Exchange, k: int, capacities: Sequence[float]) -> float:
+    """Output tokens/s of the fewest instances of another pool that free the power of one of pool k.
+
+    Where no pool has enough of them, those of all the others.
+    """
+    needed_w = site.pools[k].curves.p0_w
+    others = [(j, pool) for j, pool in enumerate(site.pools) if j != k and exchange.on[j] > 0]
+    needed = [(j, math.ceil(needed_w / pool.curves.p0_w)) for j, pool in others]
+    going = [count * capacities[j] for j, count in needed if count <= exchange.on[j]]
+    return min(going, default=sum(exchange.on[j] * capacities[j] for j, _ in others))
+
+
+def _lost_usd_per_s(by_worth: Sequence[tuple[float, float]], tokens_per_s: float) -> float:
+    """Worth of tokens that are not served, of (worth in USD/token, served tokens/s) from the least worth on.
+
+    Beyond all that is served they count as the least, as nobody loses them.
+    """
+    least = next((usd for usd, served in by_worth if served > 0.0), 0.0)
+    lost_usd = 0.0
+    for usd, served in by_worth:
+        taken = min(served, tokens_per_s)
+        lost_usd += usd * taken
+        tokens_per_s -= taken
+    return lost_usd + least * tokens_per_s
 
 
 def coming_up_w(site: Site, views: tuple[View, ...], doubts_w: Sequence[float]) -> float:

@@ -18,6 +18,12 @@ RAMPED = 2.0
 """The same of a ramp, for each interval over which a step beyond it is felt."""
 LIMITED = 2.0
 """How far a watt over a limit for one interval is dearer than one beyond a ramp."""
+WAITING = 1e-3
+"""Most worth of a class that may wait over that of the least that may not: it waits before any loses quality."""
+DEGRADED = 0.1
+"""Price of a token at the largest loss over that of not serving one: a few served may cost the quality of many."""
+ROOM = 0.004
+"""Price of room in an engine for a token over that of not serving the least worth."""
 LEAST_USD_PER_J = 1e-9
 """Least price of energy, USD/J, for that of a ramp."""
 
@@ -52,32 +58,44 @@ def promise_prices(site: Site, policy: TickPolicy, costs: Costs) -> Prices:
     """Prices far above the energy that breaking a promise could save, and in the declared order.
 
     Serving is worth more than the energy of an instance kept for a trickle. Quality beyond the budget costs less than
-    not serving, headroom less than either. A joule over the limit costs more than the tokens it decodes where the
-    contract comes first, and less than the trickle's tokens where the classes do.
+    not serving a class that may not wait, and more than letting one wait; headroom less than either. A joule over the
+    limit costs more than the tokens it decodes where the contract comes first, and less than the trickle's tokens where
+    the classes do.
     """
     contract = policy.precedence is Precedence.CONTRACT
     trickle_j = site.pue * max(pool.curves.p0_w for pool in site.pools) / TRICKLE_TOKENS_PER_S
     serve = _serve(site, policy, costs, trickle_j)
+    firm = [usd for cls, usd in zip(site.classes, serve, strict=True) if not cls.may_wait]
+    firm_usd = min(firm, default=max(serve) / WAITING)
     loss = max((each for row in site.losses for each in row), default=0.0)
     lengths = costs.lengths
     least_j = site.pue * min(max(0.01, j_per_token(pool.curves, length)) for pool in site.pools for length in lengths)
     fastest = max(1.0 / (pool.curves.step_per_seq_s or 1.0) for pool in site.pools)
-    limit_usd_per_j = 2.0 * max(serve) / least_j if contract else min(serve) / trickle_j / 2.0
-    ramp_usd_per_j = _ramp_usd_per_j(site, policy, costs, max(serve) / least_j)
+    dearest_usd = max(*serve, firm_usd)
+    limit_usd_per_j = 2.0 * dearest_usd / least_j if contract else min(serve) / trickle_j / 2.0
+    ramp_usd_per_j = _ramp_usd_per_j(site, policy, costs, dearest_usd / least_j)
     if contract and costs.ramps.bind:
         limit_usd_per_j = max(limit_usd_per_j, LIMITED * ramp_usd_per_j)
     return Prices(
         serve=serve,
         limit_usd_per_j=limit_usd_per_j,
-        quality_usd_per_token=0.5 * min(serve) / max(loss, 1e-3),
-        headroom_usd_per_s=0.02 * min(serve) * fastest,
+        quality_usd_per_token=DEGRADED * firm_usd / max(loss, 1e-3),
+        headroom_usd_per_s=ROOM * min(serve) * fastest,
         ramp_usd_per_w=ramp_usd_per_j * policy.step_s,
     )
 
 
 def _serve(site: Site, policy: TickPolicy, costs: Costs, trickle_j: float) -> tuple[float, ...]:
-    """Prices of a token that is not served, by class: its worth, or more where that would not outbid energy."""
+    """Prices of a token that is not served, by class: its worth, or more where that would not outbid energy.
+
+    Classes that may wait keep their order among each other, all below `WAITING` of those that may not.
+    """
     worth = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
+    waiting = [usd for cls, usd in zip(site.classes, worth, strict=True) if cls.may_wait]
+    firm = [usd for cls, usd in zip(site.classes, worth, strict=True) if not cls.may_wait]
+    if waiting and firm:
+        cut = min(1.0, WAITING * min(firm) / max(waiting))
+        worth = [usd * cut if cls.may_wait else usd for cls, usd in zip(site.classes, worth, strict=True)]
     least = PRICE_DISTANCE * costs.dearest_usd_per_j * trickle_j
     if costs.ramps.bind and policy.precedence is Precedence.QOS:
         least = max(least, 2.0 * LIMITED * _ramp_usd_per_j(site, policy, costs, 0.0) * trickle_j)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from controller.forecast.demand import Demand
-from controller.lifecycle.exchange import NO_EXCHANGE, Exchange, exchange_usd
+from controller.lifecycle.exchange import NO_EXCHANGE, Exchange, exchange_usd, while_full
 from controller.lifecycle.limits import Limits, Return
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.policy import TickPolicy
@@ -92,7 +92,11 @@ def _problem(site: Site, policy: TickPolicy, first: Precedence, inputs: Inputs, 
     prices = promise_prices(site, policy, Costs(_dearest_usd_per_j(policy, inputs), lengths, inputs.ramps))
     capacities = [max(1.0 / busy for busy in column) for column in zip(*dispatchable.busy_s_per_token, strict=True)]
     moves_usd = exchange_usd(site, inputs.exchange, prices.serve, capacities)
-    pools = tuple(_pool(pool, k, inputs, horizon, moves_usd[k]) for k, pool in enumerate(site.pools))
+    full = while_full(raw_limit_w)
+    pools = tuple(
+        _pool(pool, k, inputs, horizon, tuple(usd * now for now in full))
+        for k, (pool, usd) in enumerate(zip(site.pools, moves_usd, strict=True))
+    )
     asked = [max(demand.planned(horizon.steps)) > 0 for demand in inputs.demand]
     counts = [[may and asks for may in row] for row, asks in zip(allowed, asked, strict=True)]
     return ProblemData(
@@ -191,7 +195,7 @@ def remaining_s(view: View, now_s: float, retry_s: float) -> float:
     return math.inf if waited_s > 2 * latency_s + retry_s else max(0.0, latency_s - waited_s)
 
 
-def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, move_usd: float) -> PoolData:
+def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple[float, ...]) -> PoolData:
     now_s = inputs.now_s
     freed_s = now_s if inputs.over_limit else released_s(inputs.events, now_s, horizon.start_of(horizon.steps))
     views = [view for view in inputs.views if view.pool_index == k]
@@ -228,8 +232,9 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, move_usd: float)
         quality_loss_frac=pool.quality_loss_frac,
         wake_s=pool.curves.wake_s + inputs.exchange.waits_s,
         start_s=pool.curves.start_s,
-        start_usd=pool.start_usd + move_usd,
+        start_usd=pool.start_usd,
         min_up_steps=max(1, math.ceil(pool.min_up_s / horizon.dt_s)),
+        exchange_usd=moves_usd,
     )
 
 

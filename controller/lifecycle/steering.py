@@ -225,6 +225,10 @@ class _Work:
         """Whether some instance is to go, or is going."""
         return any(self.of(k, Phase.DRAIN) or self.count_on(k) > on for k, on in enumerate(targets.on))
 
+    def anyone_comes(self) -> bool:
+        """Whether some instance is on its way up: it serves before another goes for want of room."""
+        return any(view.intent.phase is Phase.WAKE for view in self.views)
+
     def replaces_last(self, k: int, targets: Targets) -> bool:
         """Whether pool k must come up before a class's last pool may go, so that its requests have somewhere to go.
 
@@ -256,7 +260,7 @@ class _Work:
             return
         serving = [i for i in self.of(k, Phase.SERVE) if self.views[i].state is InstanceState.SERVING]
         for index in sorted(serving, key=lambda i: (self.views[i].busy, i))[:surplus]:
-            goes_first = self.at.break_first or self.lacks_headroom
+            goes_first = self.at.break_first or (self.lacks_headroom and not self.anyone_comes())
             if not goes_first and self.falls_short_without(k, targets):
                 return
             if self.may_drain(index, targets):

@@ -29,6 +29,7 @@ class PoolData:
         quality_loss_frac: mean score lost against the best precision, unless the problem tells it by class.
         wake_s, start_s: from asleep, and from off, to serving.
         start_usd: cost set on a wake or start.
+        exchange_usd: price of a wake or start that others must make room for, an interval each; () for none.
         min_up_steps: least intervals between a planned wake and the next sleep.
         site: index of the site it is at.
         stop_usd: cost set on a stop; None for that of the cold start it makes necessary later.
@@ -55,6 +56,7 @@ class PoolData:
     site: int = 0
     stop_usd: float | None = None
     may_sleep: bool = True
+    exchange_usd: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

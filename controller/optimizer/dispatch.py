@@ -74,6 +74,7 @@ def first_interval(data: ProblemData, on: tuple[int, ...]) -> ProblemData:
             min_on=0,
             max_on=pool.instances,
             min_up_steps=1,
+            exchange_usd=(),
         )
         for pool, count in zip(data.pools, on, strict=True)
     )

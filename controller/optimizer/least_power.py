@@ -116,6 +116,7 @@ def _settled(pool: PoolData) -> PoolData:
         start_usd=0.0,
         stop_usd=0.0,
         min_up_steps=1,
+        exchange_usd=(),
     )
 
 

@@ -162,7 +162,8 @@ class Parameters:
         energy_price: (C, T) objective per watt.
         token_price: (1, P) objective of an output token/s over one interval: quality, and the move to the
             pool's site.
-        wake_price, stop_price: (1, K) objective of a wake or start; of a stop.
+        wake_price: (K, T) objective of a wake or start.
+        stop_price: (1, K) objective of a stop.
         unserved_price: (1, R) objective of an unserved token/s over one interval.
         over_limit_price, over_quality_price, over_ramp_price, over_busy_price: scalars, objective of one unit over one
             interval.
@@ -259,7 +260,7 @@ class Parameters:
             budget=given(classes, steps),
             energy_price=cp.Parameter((sites, steps)),
             token_price=given(1, pairs),
-            wake_price=given(1, pools),
+            wake_price=given(pools, steps),
             stop_price=given(1, pools),
             unserved_price=given(1, classes),
             over_limit_price=cp.Parameter(nonneg=True),

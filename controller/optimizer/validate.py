@@ -104,6 +104,8 @@ def _pool(pool: PoolData, data: ProblemData) -> None:
     _number("quality_loss_frac", place, pool.quality_loss_frac, most=1.0)
     _series("late", place, pool.late, steps, least=0.0)
     _series("locked", place, pool.locked, steps, least=0.0)
+    if pool.exchange_usd:
+        _series("exchange_usd", place, pool.exchange_usd, steps, least=0.0)
     held, gpus = pool.gpus_per_instance * max(pool.min_on, *pool.locked), data.sites[pool.site].gpus
     if held > gpus:
         raise ProblemError(f"{place} must keep {held} GPUs, its site has {gpus}; lower min_on or add GPUs")

@@ -206,7 +206,8 @@ def _set_prices(p: Parameters, data: ProblemData, shape: Shape) -> None:
     moved = np.array(data.move_usd_per_token)[of_class, of_pool] if data.move_usd_per_token else 0.0
     put(p.token_price, [OBJECTIVE_PER_USD * dt_s * (lost + moved)])
     # One millionth of a USD a move at least, so that no instance is moved for nothing.
-    put(p.wake_price, [[max(1.0, OBJECTIVE_PER_USD * pool.start_usd) for pool in data.pools]])
+    woken = [[pool.start_usd + usd for usd in pool.exchange_usd or (0.0,) * shape.steps] for pool in data.pools]
+    put(p.wake_price, np.maximum(1.0, OBJECTIVE_PER_USD * np.array(woken)))
     cold = [
         pool.start_usd + energy[pool.site] / dt_s * data.sites[pool.site].pue * pool.p0_w * pool.start_s
         if pool.stop_usd is None

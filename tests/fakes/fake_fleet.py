@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from controller.model.fleet import Instance, Pool, RequestClass, Site
@@ -165,11 +166,15 @@ class FakeEngine:
 
 
 class FakeFleet:
-    """Engines and a router that obey; requests arrive evenly and have equal lengths."""
+    """Engines and a router that obey; requests arrive evenly and have equal lengths.
+
+    A request goes to its class's pools by their weights, and waits while none has room; higher priority goes first.
+    """
 
     def __init__(self, of: Site, rps: dict[str, float], start_s: float = 1000.0) -> None:
         self.site = of
         self.rps = rps
+        self.priority = {str(cls.class_id): cls.priority for cls in of.classes}
         self.now_s = start_s
         self.events: tuple[GridEvent, ...] = ()
         self.table: AllocationTable | None = None
@@ -180,6 +185,7 @@ class FakeFleet:
         self.requests = dict.fromkeys(rps, 0.0)
         self.by_pool = {(name, p.pool_id): 0.0 for name in rps for p in of.pools}
         self.sent = {(name, p.pool_id): 0.0 for name in rps for p in of.pools}
+        self.waiting: list[tuple[int, float, str]] = []
         self.unrouted = 0
         self.misrouted = 0
         self.watts: list[tuple[float, float]] = []
@@ -208,34 +214,52 @@ class FakeFleet:
                 self.due[name] += rps * dt_s
                 while self.due[name] >= 1.0:
                     self.due[name] -= 1.0
-                    self._route(name)
+                    self.requests[name] += 1
+                    self.waiting.append((-self.priority[name], self.now_s, name))
+            self._route()
             for engine in self.engines:
                 engine.run(self.now_s, dt_s)
             self.now_s += dt_s
             self.watts.append((self.now_s, self.power_w * self.meter_gain))
 
-    def _route(self, name: str) -> None:
-        self.requests[name] += 1
+    def _route(self) -> None:
+        """Send what waits, as far as there is room."""
+        left, full = [], set[str]()
+        for request in sorted(self.waiting):
+            name = request[2]
+            if name in full or not self._sent(name):
+                full.add(name)
+                left.append(request)
+        self.waiting = left
+
+    def _sent(self, name: str) -> bool:
+        """Whether a request is off: sent, or counted as one that could not be."""
         weights = {p.pool_id: 1.0 for p in self.site.pools}
         draining: tuple[InstanceId, ...] = ()
+        caps: dict[InstanceId, int] = {}
         if self.table is not None:
             entry = next(e for e in self.table.weights if e.class_id == name)
             weights = {w.pool_id: w.weight for w in entry.pools}
             draining = self.table.draining
+            caps = {cap.instance_id: cap.max_in_flight for cap in self.table.caps}
         total = sum(weights.values())
         sent = sum(self.sent[name, pool_id] for pool_id in weights)
-        pool_id = max(weights, key=lambda p: (weights[p] / total) * (sent + OUTPUT_TOKENS) - self.sent[name, p])
-        open_to = [e for e in self.engines if e.pool.pool_id == pool_id and e.instance_id not in draining]
+        open_to = [e for e in self.engines if e.pool.pool_id in weights and e.instance_id not in draining]
         if not open_to:
             self.unrouted += 1
-            return
-        engine = min(open_to, key=lambda e: len(e.left))
+            return True
+        free = [e for e in open_to if len(e.left) < caps.get(e.instance_id, math.inf)]
+        if not free:
+            return False
+        behind = {p: (weights[p] / total) * (sent + OUTPUT_TOKENS) - self.sent[name, p] for p in weights}
+        engine = min(free, key=lambda e: (-behind[e.pool.pool_id], len(e.left)))
         if engine.state is not InstanceState.SERVING:
             self.misrouted += 1
-            return
+            return True
         engine.left.append(OUTPUT_TOKENS)
-        self.sent[name, pool_id] += OUTPUT_TOKENS
-        self.by_pool[name, pool_id] += OUTPUT_TOKENS
+        self.sent[name, engine.pool.pool_id] += OUTPUT_TOKENS
+        self.by_pool[name, engine.pool.pool_id] += OUTPUT_TOKENS
+        return True
 
     def observe(self) -> Observation:
         """What a controller would see now."""

@@ -36,15 +36,24 @@ from tests.fakes.problems import STEPS, battery_data, response_data
 NOW_S = 1000.0
 PLANNER = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0))
 ORDER = {
-    Precedence.CONTRACT: ("over_limit_w", "over_ramp_w", "unserved", "over_quality", "over_spare", "over_busy"),
-    Precedence.QOS: ("unserved", "over_quality", "over_spare", "over_busy", "over_limit_w", "over_ramp_w"),
+    Precedence.CONTRACT: (
+        "over_limit_w",
+        "over_ramp_w",
+        "unserved",
+        "over_quality",
+        "waiting",
+        "over_spare",
+        "over_busy",
+    ),
+    Precedence.QOS: ("unserved", "over_quality", "waiting", "over_spare", "over_busy", "over_limit_w", "over_ramp_w"),
 }
-"""Slacks from what yields last to what yields first."""
+"""Slacks from what yields last to what yields first; `waiting` is what is unserved of classes that may wait."""
 NUMERIC = {
     "over_limit_w": 1.0,
     "over_ramp_w": 1.0,
     "unserved": 5.0,
     "over_quality": 0.05,
+    "waiting": 5.0,
     "over_spare": 5.0,
     "over_busy": 5e-3,
 }
@@ -66,7 +75,12 @@ def fleets(draw: st.DrawFn) -> Site:
         for pool in whole.pools[draw(st.integers(0, 1)) :]
     )
     classes = tuple(
-        replace(cls, survives_loss=draw(st.booleans()), quality_may_overdraw=draw(st.booleans()))
+        replace(
+            cls,
+            survives_loss=draw(st.booleans()),
+            quality_may_overdraw=draw(st.booleans()),
+            priority=draw(st.sampled_from([0, 0, -1])),
+        )
         for cls in whole.classes[draw(st.integers(0, 1)) :][:2]
     )
     gpus = sum(pool.gpus_per_instance * len(pool.instances) for pool in pools)
@@ -122,11 +136,13 @@ def asked(draw: st.DrawFn, precedence: Precedence) -> ProblemData:
 def amounts(data: ProblemData, program: Program, slack: str) -> np.ndarray:
     """Coefficients of the sum of a slack in a program's variables, all zero where the program does not have it."""
     of = np.zeros(len(program.cost))
-    if slack in program.columns:
+    if slack in ("unserved", "waiting"):
+        waits = slack == "waiting"
+        worth = np.array([cls.serve_usd_per_token if cls.may_wait is waits else 0.0 for cls in data.classes])
+        if worth.any():
+            of[program.columns["unserved"]] = (worth / worth[worth > 0.0].min())[:, None]
+    elif slack in program.columns:
         of[program.columns[slack].ravel()] = 1.0
-    if slack == "unserved":
-        worth = np.array([cls.serve_usd_per_token for cls in data.classes])
-        of[program.columns[slack]] = (worth / worth.min())[:, None]
     return of
 
 

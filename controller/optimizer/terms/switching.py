@@ -58,12 +58,12 @@ def decision_times(v: Variables, p: Parameters, shape: Shape) -> list[Expression
 
 
 def switching_cost(v: Variables, p: Parameters, shape: Shape) -> Expression:
-    """Cost of moves: Σ_k,t wake_price[k] · (wakes + starts)[k, t] + stop_price[k] · stops[k, t].
+    """Cost of moves: Σ_k,t wake_price[k, t] · (wakes + starts)[k, t] + stop_price[k] · stops[k, t].
 
     A stop is charged with the cold start that it makes necessary later, beyond the horizon's end.
-    Shapes: moves (K, T); wake_price, stop_price (1, K). Unit: millionths of a USD.
+    Shapes: moves, wake_price (K, T); stop_price (1, K). Unit: millionths of a USD.
     Source: arXiv 2606.18851, stage 1, switching cost.
     """
     first = int(shape.from_scratch)
     begun = (v.wakes + v.starts)[:, first:]
-    return cp.sum(p.wake_price @ begun) + cp.sum(p.stop_price @ v.stops[:, first:])
+    return cp.sum(cp.multiply(p.wake_price[:, first:], begun)) + cp.sum(p.stop_price @ v.stops[:, first:])

@@ -14,7 +14,7 @@ from controller.settlement.quality_budget import QualityBurn
 from controller.tick import Memory, Mode, TickPolicy, decide
 from tests.fakes.fake_fleet import FakeFleet, site
 
-ACT = TickPolicy(mode=Mode.ACT, slow_time_limit_s=0.5)
+ACT = TickPolicy(mode=Mode.ACT, slow_time_limit_s=10.0)
 PLANNER = CvxpyPlanner(lambda: 0.0)
 BUSY = {"premium": 4.0, "standard": 14.0, "flex": 8.0}
 SETTLED_S = 120.0
@@ -249,11 +249,11 @@ def test_where_limits_yield_to_the_classes_nobody_is_told_to_be_held(idle):
     assert known.keeping(known.at(SOON_S, QosCost.QUALITY).achievable_w - 1.0, SOON_S, 60.0) is None
 
 
-def test_who_may_wait_but_is_worth_as_much_as_others_is_not_told_to_be_held():
+def test_who_may_wait_is_told_to_be_held_even_if_worth_as_much_as_others():
     whole = waiting_flex(site())
     alike = replace(whole, classes=tuple(replace(cls, serve_usd_per_mtoken=1000.0) for cls in whole.classes))
-    held = told(facts(60, of=alike)).at(SOON_S, QosCost.HELD)
-    assert not any(each.startswith("serve:") for each in held.yields)
+    yields = told(facts(60, of=alike)).at(SOON_S, QosCost.HELD).yields
+    assert [each for each in yields if each.startswith("serve:")] == ["serve:flex"]
 
 
 def test_what_yields_is_told_by_name(idle):

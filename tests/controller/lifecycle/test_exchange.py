@@ -2,14 +2,22 @@
 
 import pytest
 
-from controller.lifecycle.exchange import NO_EXCHANGE, Exchange, coming_up_w, exchange_of, exchange_usd, with_room_for
+from controller.lifecycle.exchange import (
+    NO_EXCHANGE,
+    Exchange,
+    coming_up_w,
+    exchange_of,
+    exchange_usd,
+    while_full,
+    with_room_for,
+)
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.views import look
 from controller.model.observation import InstanceState
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
-from controller.optimizer.outcome import least_power_w
+from controller.optimizer.outcome import least_power_w, rates_of
 from tests.fakes.fake_fleet import FakeFleet, site
 from tests.fakes.problems import at_site, problem
 
@@ -28,18 +36,45 @@ def test_where_both_fit_nothing_waits(most_w, drawn_w):
 
 def test_what_comes_waits_for_what_goes_and_only_a_site_within_its_limit_pays_for_moves():
     settled = exchange_of(site(), POLICY, planned(), 0.0, most_w=9e3, drawn_w=8.9e3)
-    assert (settled.waits_s, settled.served) == (20.0, (True,))
+    served = sum(rate[0] for rate in rates_of(planned())[0])
+    assert settled == Exchange(20.0, (pytest.approx(served),), tuple(pool.on[0] for pool in planned().pools))
     assert exchange_of(site(), POLICY, planned(), 0.0, most_w=9e3, drawn_w=9.1e3) == Exchange(20.0)
     assert exchange_of(site(), POLICY, None, 0.0, most_w=9e3, drawn_w=8.9e3) == Exchange(20.0)
 
 
-def test_a_move_costs_what_the_cheapest_class_that_is_served_would_lose():
-    pools = site().pools
-    capacities = [1000.0] * len(pools)
-    paid = exchange_usd(site(), Exchange(20.0, (True, False, True)), (5e-6, 1e-6, 2e-6), capacities)
-    assert paid == pytest.approx([(20.0 + pool.curves.wake_s) * 1000.0 * 2e-6 for pool in pools])
-    assert set(exchange_usd(site(), Exchange(20.0), (5e-6,) * 3, capacities)) == {0.0}
-    assert set(exchange_usd(site(), Exchange(20.0, (False,) * 3), (5e-6,) * 3, capacities)) == {0.0}
+WORTH = (5e-6, 1e-6, 2e-6)
+"""USD/token."""
+CAPACITIES = (2000.0, 1500.0, 1000.0)
+
+
+def paid(*args, on=(1, 1, 2)):
+    """By how many USD/s of waiting each pool's instance comes dearer."""
+    usd = exchange_usd(site(), Exchange(20.0, *args, on), WORTH, CAPACITIES)
+    return [each / (20.0 + pool.curves.wake_s) for each, pool in zip(usd, site().pools, strict=True)]
+
+
+def test_a_move_costs_what_the_cheapest_classes_that_are_served_lose():
+    """For a BF16 instance no other pool has enough that can go: an FP8 one and both INT4 ones must."""
+    assert paid((1e4, 0.0, 1e4)) == pytest.approx([3500.0 * 2e-6, 2000.0 * 2e-6, 1500.0 * 2e-6])
+    assert paid((0.0, 0.0, 0.0)) == [0.0] * 3
+
+
+def test_what_those_serve_that_must_go_is_lost_from_the_least_worth_on():
+    """For an INT4 instance an FP8 one goes, of which 500 tokens/s are the class of least worth."""
+    [_, _, int4] = paid((5000.0, 500.0, 0.0))
+    assert int4 == pytest.approx(500.0 * 1e-6 + 1000.0 * 5e-6)
+    [_, _, spared] = paid((4500.0, 500.0, 0.0), on=(1, 1, 2))
+    assert spared == pytest.approx(500.0 * 1e-6 + 500.0 * 5e-6), "500 tokens/s more fit into those that stay"
+
+
+def test_a_site_over_its_limit_moves_for_nothing():
+    assert exchange_usd(site(), Exchange(20.0), WORTH, CAPACITIES) == (0.0,) * 3
+
+
+def test_the_price_lasts_while_no_interval_leaves_more_room():
+    assert while_full((9e3, 9e3, 8e3, 9.5e3, 9e3)) == (True, True, True, False, False)
+    assert while_full((9e3, None, 9e3)) == (True, False, False)
+    assert while_full((None, 9e3)) == (False, False)
 
 
 def test_what_is_on_its_way_up_is_kept_its_power_at_the_upper_end_of_its_doubt():

@@ -56,13 +56,41 @@ def test_with_the_classes_first_a_ramp_outbids_energy_and_moves_and_yields_to_th
     assert told.limit_usd_per_j * HUNGRIEST_W < min(told.serve)
 
 
+def waiting(*names):
+    whole = site()
+    return replace(
+        whole,
+        classes=tuple(replace(cls, priority=-1) if cls.class_id in names else cls for cls in whole.classes),
+    )
+
+
 @pytest.mark.parametrize("policy", [POLICY, QOS])
-def test_headroom_yields_before_quality_and_quality_before_tokens(policy):
-    told = prices(policy)
-    losses = [each for row in site().losses for each in row]
-    assert told.quality_usd_per_token * max(losses) < min(told.serve)
-    fastest = max(1.0 / pool.curves.step_per_seq_s for pool in site().pools)
-    assert told.headroom_usd_per_s / fastest < told.quality_usd_per_token * max(losses)
+@pytest.mark.parametrize(
+    "of", [site(), waiting("flex"), waiting("flex", "premium"), waiting("premium", "standard", "flex")]
+)
+def test_headroom_yields_before_any_token_and_quality_before_those_that_may_not_wait(policy, of):
+    told = promise_prices(of, policy, Costs(PRICES[1], LENGTHS, CALM))
+    worst = told.quality_usd_per_token * max(each for row in of.losses for each in row)
+    for usd, cls in zip(told.serve, of.classes, strict=True):
+        assert usd < worst / 50.0 if cls.may_wait else usd > worst * 5.0
+    fastest = max(1.0 / pool.curves.step_per_seq_s for pool in of.pools)
+    assert told.headroom_usd_per_s / fastest < min(worst, *told.serve) / 5.0
+    if policy is POLICY:
+        assert told.limit_usd_per_j * LEAST_J > max(worst, *told.serve)
+
+
+def test_those_that_may_wait_keep_their_order_below_all_others_whatever_they_are_worth():
+    told = promise_prices(waiting("flex", "premium"), POLICY, Costs(PRICES[1], LENGTHS, CALM))
+    premium, standard, flex = told.serve
+    assert premium / flex == pytest.approx(5000.0 / 200.0)
+    assert premium == pytest.approx(1e-3 * standard)
+
+
+def test_one_that_may_wait_and_is_worth_little_is_worth_no_more():
+    of = waiting("flex")
+    little = replace(of, classes=(*of.classes[:2], replace(of.classes[2], serve_usd_per_mtoken=0.5)))
+    told = promise_prices(little, POLICY, Costs(PRICES[1], LENGTHS, CALM))
+    assert told.serve[2] / told.serve[1] == pytest.approx(0.5 / 1000.0)
 
 
 def test_a_class_is_worth_what_it_is_said_to_be_beside_the_others():
