@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from controller.lifecycle.ladder import fast, slow
 from controller.lifecycle.shed_facts import Facts
 from controller.lifecycle.shed_terms import ClassTerms
-from controller.lifecycle.shed_yields import called, names_of, refused, waiting, yielding
+from controller.lifecycle.shed_yields import called, names_of, refused, yielding
 from controller.model.capability import QosCost
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
@@ -109,6 +109,11 @@ class Search:
         return refused_at_once or found
 
     @property
+    def _waits(self) -> tuple[bool, ...]:
+        """[r], whether a class may wait."""
+        return tuple(cls.may_wait for cls in self.facts.classes)
+
+    @property
     def _most(self) -> tuple[float, ...]:
         """[r], output tokens/s: the most that is planned for, or the present where that is more."""
         return tuple(
@@ -134,8 +139,7 @@ class Search:
     def _least(self, data: ProblemData, cost: QosCost, tokens_per_s: tuple[float, ...]) -> ProblemData:
         """The problem of least power at a cost."""
         if cost is QosCost.HELD:
-            waits = waiting(self.facts.classes, data)
-            asked = tuple(0.0 if may else each for each, may in zip(tokens_per_s, waits, strict=True))
+            asked = tuple(0.0 if may else each for each, may in zip(tokens_per_s, self._waits, strict=True))
             return yielding(least_power_problem(data, asked, (1.0,) * len(asked)))
         budgets = tuple(each.plain_frac if cost is QosCost.NONE else each.spending_frac for each in self.terms)
         return least_power_problem(data, tokens_per_s, budgets)
@@ -150,5 +154,4 @@ class Search:
         return made.plan
 
     def _broken(self, data: ProblemData, plan: Plan, cost: QosCost) -> tuple[str, ...]:
-        waits = waiting(self.facts.classes, self.facts.data)
-        return names_of(refused(plan.slack, data, waits, gives_way=cost is QosCost.HELD))
+        return names_of(refused(plan.slack, data, self._waits, gives_way=cost is QosCost.HELD))

@@ -6,22 +6,13 @@ tick's problem. So it is asked under just that limit what it breaks: who calls g
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
-from controller.model.fleet import RequestClass
 from controller.model.plan import Slack
 from controller.optimizer.data import ProblemData
 
 YIELDING = ("headroom", "redundancy", "quality")
 """Promises that yield before a token of any class: room for queueing tails, for the loss of an instance, quality."""
-
-
-def waiting(classes: tuple[RequestClass, ...], data: ProblemData) -> tuple[bool, ...]:
-    """[r], whether a class may wait and is worth less than all that may not: only then the plan has it yield first."""
-    worth = [cls.serve_usd_per_token for cls in data.classes]
-    least = min((usd for cls, usd in zip(classes, worth, strict=True) if not cls.may_wait), default=math.inf)
-    return tuple(cls.may_wait and usd < least for cls, usd in zip(classes, worth, strict=True))
 
 
 def yielding(least: ProblemData) -> ProblemData:

@@ -1,8 +1,7 @@
-from dataclasses import replace
 
 import pytest
 
-from controller.lifecycle.shed_yields import called, names_of, refused, waiting, yielding
+from controller.lifecycle.shed_yields import called, names_of, refused, yielding
 from controller.model.plan import Slack
 from controller.optimizer.least_power import least_power_problem
 from tests.controller.lifecycle.test_capability import facts
@@ -19,12 +18,6 @@ BROKEN = (
 @pytest.fixture(scope="module")
 def known():
     return facts(34)
-
-
-def test_only_who_may_wait_and_is_worth_least_waits(known):
-    assert waiting(known.classes, known.data) == (False, False, True)
-    alike = tuple(replace(cls, serve_usd_per_token=1.0) for cls in known.data.classes)
-    assert waiting(known.classes, replace(known.data, classes=alike)) == (False, False, False)
 
 
 @pytest.mark.parametrize(
