@@ -83,8 +83,9 @@ def lines_of(event: Mapping[str, Any], now: datetime) -> list[str]:
 
 
 def _limits(event: Mapping[str, Any], now: datetime) -> list[str]:
-    """What holds when; what was cancelled before it began, and rounds of a loop beyond the first ones, are left out."""
+    """What holds when: what is not over, or all of what is; the first ones, and nothing that had no length."""
     told = [limit for limit in event["limits"] if limit["end_s"] > limit["start_s"]]
+    told = [limit for limit in told if limit["end_s"] > now.timestamp()] or told
     lines = []
     for limit in told[:MOST_LIMITS]:
         span = f"{clock_text(limit['start_s'], now)} to {clock_text(limit['end_s'], now)}"
