@@ -50,7 +50,8 @@ def test_of_many_limits_the_first_are_shown_and_none_without_length():
     cut = {"limit_w": 4e4, "start_s": hours[0], "end_s": hours[0], "ramp_s": 30.0}
     past = {"limit_w": 9e4, "start_s": hours[0] - 60, "end_s": hours[0] - 30, "ramp_s": 30.0}
     assert "90.000 kW" in lines_of(event(limits=[past], state="ended"), NOW)[1]
-    shown = [line for line in lines_of(event(limits=[past, cut, *told, cut]), NOW) if "kW from" in line or "more" in line]
+    lines = lines_of(event(limits=[past, cut, *told, cut]), NOW)
+    shown = [line for line in lines if "kW from" in line or "more" in line]
     assert len(shown) == MOST_LIMITS + 1
     assert shown[0] == "  at most 40.000 kW from 16:30:00 to 16:31:00, met within 30 s"
     assert shown[-1] == f"  and {30 - MOST_LIMITS} more until 2026-07-15 21:31:00; wattroute events --json tells them"
