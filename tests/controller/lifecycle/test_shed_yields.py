@@ -1,4 +1,3 @@
-
 import pytest
 
 from controller.lifecycle.shed_yields import called, names_of, refused, yielding
