@@ -49,7 +49,8 @@ def show_events(path: Path, *, as_json: bool) -> None:
     width = max(5, *(len(each.event_id) for each in listed))
     typer.echo(f"{'event':{width}}  {'source':16}  {'programme':12}  {'start':20}  {'end':20}  {'last':10}  {'kB':>7}")
     for each in listed:
-        times = f"{utc(each.start_s):20}  {utc(each.end_s):20}"
+        end = utc(each.end_s) if each.end_s > each.start_s else "never in force"
+        times = f"{utc(each.start_s):20}  {end:20}"
         size = f"{each.size_bytes / 1e3:7.0f}"
         state = each.state or "limit"
         typer.echo(f"{each.event_id:{width}}  {each.source:16}  {each.programme:12}  {times}  {state:10}  {size}")

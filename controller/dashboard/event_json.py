@@ -10,16 +10,17 @@ from controller.model.grid import GridEvent
 from controller.signals.call_views import CallView
 
 Json = dict[str, Any]
-_TOLD = {CallState.CANCELLED: "ended", CallState.OPTED_OUT: "opted_out", CallState.ENDED: "ended"}
+_SETTLED = (CallState.CANCELLED, CallState.OPTED_OUT, CallState.ENDED)
+"""States of a call in which all of its limits are."""
 
 
 def limits_json(view: CallView, now_s: float) -> list[Json]:
     """The limits that a call comes to, each as an event."""
-    over = _TOLD.get(view.state)
+    settled = view.state.value if view.state in _SETTLED else None
     told = []
     for event in view.events:
         state = event.state(now_s)
-        named = over or (state.value if state is not None else "ended")
+        named = settled or (state.value if state is not None else "ended")
         plain = dataclasses.asdict(event)
         del plain["is_held_over"]  # none of these is
         told.append({**plain, "state": named})
@@ -35,7 +36,7 @@ def call_json(view: CallView, now_s: float) -> Json:
     shown = _shown(view.events, now_s)
     return {
         "event_id": call.call_id,
-        "state": _TOLD.get(view.state, view.state.value),
+        "state": view.state.value,
         "source": call.source,
         "programme": call.programme,
         "start_s": view.events[0].start_s if view.events else call.start_s,

@@ -30,7 +30,7 @@ from controller.model.grid import Precedence
 
 WALL_S = told(NUMBER, "wall clock, seconds since 1970-01-01T00:00:00Z")
 _TIME = told(TEXT, "ISO 8601 with its offset, e.g. 2026-07-14T17:00:00Z")
-_STATE = one_of("pending", "active", "opted_out", "ended")
+_STATE = one_of("pending", "active", "opted_out", "ended", "cancelled")
 _MAYBE_W = nullable(NUMBER)
 _FORMS = {name: number(least, most) for name, (_, least, most) in FORMS.items()}
 _FORMS["level"]["type"] = "integer"

@@ -31,6 +31,7 @@ class Listed:
 
     Attributes:
         event_id: of the call.
+        end_s: of what it came to: of one that was cancelled or opted out of before it began, its start.
         state: as it was last recorded.
         rows: that are about it alone: calls, baselines, accounts.
         size_bytes: of everything recorded while it was near.
@@ -136,13 +137,14 @@ def mentioned(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
     elif row.kind == desk.CALL_KIND:
         call = payload["kept"]["call"]
         cuts_s = [payload["kept"][name] for name in ("cancelled_s", "opted_out_s")]
+        start_s = call["intervals"][0]["start_s"]
         end_s = min([call["intervals"][-1]["end_s"], *(cut_s for cut_s in cuts_s if cut_s is not None)])
         yield (
             subject_of(call["source"], call["call_id"]),
             {
                 "programme": call["programme"],
-                "start_s": call["intervals"][0]["start_s"],
-                "end_s": end_s,
+                "start_s": start_s,
+                "end_s": max(start_s, end_s),
                 "state": payload["action"],
             },
         )

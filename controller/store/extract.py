@@ -147,11 +147,16 @@ def _checked(path: Path, witnesses: Sequence[Witness]) -> Checked:
             )
         else:
             fits.append(witness)
-    return Checked(head, tuple(fits), tuple(left))
+    return Checked(head, tuple(fits), tuple(left), follower.first_time_s, follower.last_time_s)
 
 
 class _Follower:
-    """Follows the chain of an extract line by line."""
+    """Follows the chain of an extract line by line.
+
+    Attributes:
+        hashes: of the rows that are wanted.
+        first_time_s, last_time_s: of the rows that are told in full; None without any.
+    """
 
     def __init__(self, path: Path, wanted: set[int]) -> None:
         self._path = path
@@ -159,6 +164,8 @@ class _Follower:
         self._format: int | None = None
         self._end: dict[str, Any] | None = None
         self._sequence, self._hash, self._rows = 0, "", 0
+        self.first_time_s: float | None = None
+        self.last_time_s: float | None = None
         self.hashes: dict[int, str] = {}
 
     @property
@@ -183,6 +190,8 @@ class _Follower:
                 raise StoreError(f"{self._path}: row {number} is missing, {line['n']} follows")
             self._follow(chain(self._hash, number, line["t"], line["k"], line["p"], file_format=self._format))
             self._rows += 1
+            self.first_time_s = line["t"] if self.first_time_s is None else self.first_time_s
+            self.last_time_s = line["t"]
 
     def head(self) -> Head:
         """The end, once all lines were taken."""

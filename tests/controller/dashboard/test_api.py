@@ -114,7 +114,7 @@ async def test_an_event_from_entry_to_cancellation(served):
     assert (listed["event_id"], listed["limit_w"], listed["ramp_s"]) == ("e1", 9000.0, 30.0)
     assert bench.recorder.of("call")[0]["action"] == "added"
     cancelled = await client.delete("/v1/events/e1")
-    assert (cancelled.status, (await cancelled.json())["state"]) == (200, "ended")
+    assert (cancelled.status, (await cancelled.json())["state"]) == (200, "cancelled")
     assert (await client.delete("/v1/events/e1")).status == 404
 
 

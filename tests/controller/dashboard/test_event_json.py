@@ -17,7 +17,7 @@ def test_what_is_told_of_a_call_that_was_cancelled_or_opted_out_of():
     book.cancel("operator", "a", NOW_S + 5)
     book.opt_out("operator", "b", "a customer's launch", NOW_S + 6)
     told = [limits_json(view, NOW_S + 10)[0] for view in book.calls(NOW_S + 10)]
-    assert [(t["state"], t["end_s"]) for t in told] == [("ended", NOW_S + 5), ("opted_out", NOW_S + 6)]
+    assert [(t["state"], t["end_s"]) for t in told] == [("cancelled", NOW_S + 5), ("opted_out", NOW_S + 6)]
     assert call_json(book.calls(NOW_S + 10)[1], NOW_S + 10)["opted_out"] == "a customer's launch"
 
 

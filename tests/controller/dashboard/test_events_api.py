@@ -57,7 +57,7 @@ async def test_a_call_is_entered_shown_and_ended(served):
     assert (added.status, added.headers["Location"], bench.changes) == (201, "/v1/events/e1", 1)
     assert [(await added.json())[key] for key in ("state", "limit_w", "ramp_s")] == ["active", 9000.0, 30.0]
     assert (await (await client.get("/v1/events/e1")).json())["event_id"] == "e1"
-    assert (await (await client.delete("/v1/events/e1")).json())["state"] == "ended"
+    assert (await (await client.delete("/v1/events/e1")).json())["state"] == "cancelled"
     assert (await client.delete("/v1/events/e1")).status == 404
 
 

@@ -38,3 +38,11 @@ def test_a_file_of_more_events_than_are_listed_says_so(tmp_path, monkeypatch):
     player.close()
     with pytest.raises(StoreError, match="more than 1 events"):
         list_events(player.path)
+
+
+def test_an_event_that_was_cancelled_before_it_began_ends_no_earlier_than_it_would_have_begun(tmp_path):
+    player = Player(tmp_path)
+    player.call("cancelled", cancelled_s=START_S - 50)
+    player.close()
+    (listed,) = list_events(player.path)
+    assert (listed.start_s, listed.end_s, listed.state) == (START_S, START_S, "cancelled")

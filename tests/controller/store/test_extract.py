@@ -31,6 +31,7 @@ def test_it_checks_itself_without_the_rows_that_are_left_out(made):
     checked = check_extract(path, [Witness("evidence.sqlite", n, hashes[n]) for n in (2, 5, 8)])
     assert (checked.head.sequence, checked.head.hash, checked.head.checked) == (8, hashes[8], 2)
     assert [each.sequence for each in checked.compared] == [2, 5, 8]
+    assert (checked.first_time_s, checked.last_time_s) == (103.0, 106.0), "of the rows that it tells"
     assert [json.loads(row.payload)["n"] for row in read_extract(path)] == [3, 6]
     assert '{"n":4}' not in path.read_text()
 
