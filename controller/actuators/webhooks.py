@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.http.backoff import backoff_s
-from controller.http.loopback import is_loopback
+from controller.http.loopback import is_private
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def check_address(url: str, token: str | None) -> None:
         raise ConfigError(f"url is not 1 to {MAX_URL} printable ASCII characters without spaces")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ConfigError("url has credentials or a fragment in it; give the credentials as token")
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+    if not host or parts.scheme not in ("http", "https") or not is_private(url):
         raise ConfigError("url must be https://HOST..., or http:// to this machine (127.0.0.1, ::1 or localhost)")
     if token is not None and not (0 < len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()):
         raise ConfigError(f"token is not 1 to {MAX_TOKEN} printable ASCII characters")

@@ -1,8 +1,10 @@
-"""Which addresses reach this machine only; pure."""
+"""Which addresses reach this machine only, and to which a secret may be sent; pure."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 
 def is_loopback(host: str | None) -> bool:
@@ -18,3 +20,26 @@ def is_loopback_address(address: str | None) -> bool:
         return False
     mapped = number.ipv4_mapped if isinstance(number, ipaddress.IPv6Address) else None
     return (mapped or number).is_loopback
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody reads along on the way to an address: over TLS, or within this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+
+
+def refuse_readable(urls: Iterable[str], secret: str) -> None:
+    """Refuse to send a secret where others could read it.
+
+    Args:
+        urls: that it would be sent to; a socket of this machine is ``unix:/PATH``.
+        secret: where it is named, such as ``token_file``.
+
+    Raises:
+        ValueError: one of them is plain http to another machine.
+    """
+    for url in urls:
+        if not (is_private(url) or url.startswith("unix:/")):
+            raise ValueError(
+                f"{url!r:.200}: {secret} would go there unencrypted; write https://, or give an address of this machine"
+            )

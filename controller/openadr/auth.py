@@ -11,11 +11,10 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from controller.clock import Clock
 from controller.errors import ConfigError, MessageError, SignalError, VtnError
-from controller.http.loopback import is_loopback
+from controller.http.loopback import is_private
 from controller.http.secret_file import find_secret
 from controller.openadr.answers_read import read_problem, read_token, read_token_url
 from controller.openadr.http import Request, VtnHttp
@@ -145,10 +144,8 @@ def refuse_plain(url: str) -> None:
     Raises:
         SignalError: the address is neither.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
-        return
-    raise SignalError(url[:200], "credentials are sent over https:// alone; set token_url to such an address")
+    if not is_private(url):
+        raise SignalError(url[:200], "credentials are sent over https:// alone; set token_url to such an address")
 
 
 def _life_s(token: Token) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from controller.errors import ConfigError
+from controller.http.loopback import refuse_readable
 from controller.settings.clock import ClockSettings
 from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
@@ -59,6 +60,8 @@ class Settings(RouterFile):
         reference, offered = self.quality.canary.reference, {pool.precision for pool in self.pools}
         if reference is not None and reference not in offered:
             raise ValueError(f"quality.canary.reference: no pool is of precision {reference.value}")
+        if self.quality.canary.router_token_file is not None:
+            refuse_readable(self.signals.router_urls, "quality.canary.router_token_file")
         for pool in self.pools:
             plan = self.plan.pools.get(pool.name)
             uuids = plan.gpu_uuids if plan else None

@@ -8,7 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from controller.http.loopback import refuse_readable
 from controller.settings.fields import Positive
+from controller.settings.power.source import Url
 from controller.signals.feeds.fetch import WebOptions
 from controller.signals.feeds.live import FeedRules
 from controller.signals.feeds.provider import Provider
@@ -26,6 +28,8 @@ Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 class LiveFeed(Group):
     """What all live feeds have."""
 
+    url: Url | None = None
+    """Address of the API."""
     refresh_s: Seconds = 900.0
     """Time between two questions."""
     stale_s: Seconds | None = None
@@ -48,6 +52,9 @@ class LiveFeed(Group):
             raise ValueError("token_file and token_env: one of them is enough")
         if self.needs_token and self.token_file is None and self.token_env is None:
             raise ValueError("the publisher wants a token: write token_file, or token_env")
+        secret = "token_file" if self.token_file is not None else self.token_env
+        if secret is not None and self.url is not None:
+            refuse_readable((self.url,), secret)
         if self.stale_s is not None and self.stale_s < self.refresh_s:
             raise ValueError(f"stale_s {self.stale_s:g} is less than refresh_s {self.refresh_s:g}; raise it")
         return self

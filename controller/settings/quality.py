@@ -39,7 +39,8 @@ class CanarySettings(Group):
     sample_s: Seconds = 10.0
     """Time between two looks for requests that the routers keep (router.canary_samples)."""
     router_token_file: Path | None = None
-    """File with the routers' admin token, which they ask for where they have one."""
+    """File with the routers' admin token, which they ask for where they have one. Routers on other machines then need
+    https:// in `signals.router_urls`, by a proxy before their admin ports."""
     seed: int = 0
     """Seed of the order of prompts and turns."""
 

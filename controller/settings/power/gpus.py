@@ -36,6 +36,10 @@ class DcgmSettings(HttpSource):
     uuid_labels: Annotated[tuple[Text, ...], Field(min_length=1)] = UUID_LABELS
     """Labels that may hold the UUID; the first one present counts."""
 
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked."""
+        return self.urls
+
     def spec(self, timeout_s: float) -> GpuSpec:
         """What it is opened from."""
         names = DcgmNames(self.power_metric, self.energy_metric, self.uuid_labels)
@@ -66,6 +70,10 @@ class PromqlSettings(HttpSource):
         refuse_lost_times(queries, self.time_query)
         return self
 
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked."""
+        return (self.url,)
+
     def spec(self, timeout_s: float) -> GpuSpec:
         """What it is opened from."""
         queries = GpuQueries(self.power_query, self.energy_query, self.time_query, self.uuid_labels)
@@ -91,6 +99,10 @@ class AgentSettings(HttpSource):
     urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=4096)]
     """Addresses of the agents."""
 
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked."""
+        return self.urls
+
     def spec(self, timeout_s: float) -> GpuSpec:
         """What it is opened from."""
         return AgentSpec(self.urls, self.http(timeout_s))
@@ -104,6 +116,10 @@ class ZeusdSettings(HttpSource):
     """http://HOST:4938, or unix:/PATH of its socket."""
     gpu_uuids: Annotated[tuple[Text, ...], Field(min_length=1)]
     """UUIDs of its GPUs in the order of their indices, as nvidia-smi -L prints them: zeusd knows only the index."""
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked."""
+        return (self.url,)
 
     def spec(self, timeout_s: float) -> GpuSpec:
         """What it is opened from."""

@@ -42,6 +42,10 @@ class PromqlMeterSettings(HttpSource):
         refuse_lost_times([self.power_query], self.time_query)
         return self
 
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked."""
+        return (self.url,)
+
     def spec(self, timeout_s: float) -> MeterSpec:
         """What it is opened from."""
         queries = MeterQueries(

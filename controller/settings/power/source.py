@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from controller.http.loopback import refuse_readable
 from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.http_access import HttpOptions
 from controller.signals.power.prometheus import has_sample_times
@@ -57,7 +59,13 @@ class HttpSource(Source):
             raise ValueError("certificate_file and key_file go together; write both or neither")
         if self.user is not None and self.token_file is None:
             raise ValueError("user needs token_file, the file with its password")
+        if self.token_file is not None:
+            refuse_readable(self.addresses(), "token_file")
         return self
+
+    @abstractmethod
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is asked."""
 
     def http(self, timeout_s: float) -> HttpOptions:
         """How it is reached."""

@@ -14,6 +14,7 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import ConfigError
+from controller.http.loopback import refuse_readable
 from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.csv_replay import CsvGpuSource, CsvMeter, ReplayTimes
 from controller.signals.power.dcgm import DcgmNames, DcgmSource
@@ -180,7 +181,7 @@ def _dcgm(text: str, address: str, timeout_s: float) -> GpuSpec:
     if "label" in options:
         names = replace(names, uuid_labels=(options["label"],))
     names = replace(names, power=options.get("power", names.power), energy=options.get("energy", names.energy))
-    return DcgmSpec((url,), names, _http(options, timeout_s))
+    return DcgmSpec((url,), names, _http(text, url, options, timeout_s))
 
 
 def _promql(text: str, address: str, timeout_s: float) -> GpuSpec:
@@ -190,7 +191,7 @@ def _promql(text: str, address: str, timeout_s: float) -> GpuSpec:
         queries = replace(queries, uuid_labels=(options["label"],))
     if "power" in options or "energy" in options:
         queries = replace(queries, power=options.get("power"), energy=options.get("energy"), time=options.get("time"))
-    return PromqlSpec(url, queries, _http(options, timeout_s))
+    return PromqlSpec(url, queries, _http(text, url, options, timeout_s))
 
 
 def _csv(_: str, address: str, __: float) -> GpuSpec:
@@ -199,7 +200,7 @@ def _csv(_: str, address: str, __: float) -> GpuSpec:
 
 def _agent(text: str, address: str, timeout_s: float) -> GpuSpec:
     url, options = _url(text, address, _HTTP_KEYS)
-    return AgentSpec((url,), _http(options, timeout_s))
+    return AgentSpec((url,), _http(text, url, options, timeout_s))
 
 
 def _zeusd_spec(text: str, address: str, timeout_s: float) -> GpuSpec:
@@ -215,7 +216,7 @@ def _zeusd_spec(text: str, address: str, timeout_s: float) -> GpuSpec:
             f"power source {text!r}: zeusd knows GPUs by index alone; add ?gpu_uuids=GPU-A,GPU-B, in the order of "
             "nvidia-smi -L"
         )
-    return ZeusdSpec(url, uuids, _http(options, timeout_s))
+    return ZeusdSpec(url, uuids, _http(text, url, options, timeout_s))
 
 
 _BUILDERS: Mapping[str, Callable[[str, str, float], GpuSpec]] = {
@@ -240,6 +241,11 @@ def _url(text: str, address: str, keys: tuple[str, ...]) -> tuple[str, dict[str,
     return urlunsplit((parts.scheme, parts.netloc, parts.path, rest, "")), own
 
 
-def _http(options: Mapping[str, str], timeout_s: float) -> HttpOptions:
+def _http(text: str, url: str, options: Mapping[str, str], timeout_s: float) -> HttpOptions:
+    if "token_file" in options:
+        try:
+            refuse_readable((url,), "token_file")
+        except ValueError as error:
+            raise ConfigError(f"power source {text!r}: {error}") from error
     files = {key: Path(options[key]) for key in _HTTP_KEYS if key != "user" and key in options}
     return HttpOptions(**files, user=options.get("user"), timeout_s=timeout_s)

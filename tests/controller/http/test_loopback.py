@@ -1,6 +1,6 @@
 import pytest
 
-from controller.http.loopback import is_loopback, is_loopback_address
+from controller.http.loopback import is_loopback, is_loopback_address, is_private, refuse_readable
 
 OWN = ("127.0.0.1", "127.8.9.1", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::ffff:7f00:1")
 OTHERS = (
@@ -25,3 +25,17 @@ def test_of_names_only_the_one_that_every_machine_has_is_its_own():
     assert is_loopback("localhost")
     assert not is_loopback_address("localhost")
     assert not is_loopback("localhost.example")
+
+
+@pytest.mark.parametrize("url", ["https://grid.example", "http://127.0.0.1:9090/x", "http://[::1]:1"])
+def test_a_secret_may_be_sent_where_nobody_reads_along(url):
+    assert is_private(url)
+    refuse_readable([url, "unix:/run/zeusd.sock"], "token_file")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://grid.example", "http://10.0.0.7:9090", "http://localhost.evil.example", "ftp://x", ""]
+)
+def test_a_secret_that_others_could_read_is_refused_with_the_remedy(url):
+    with pytest.raises(ValueError, match="token_file would go there unencrypted; write https://, or give an address"):
+        refuse_readable(["https://first.example", url], "token_file")

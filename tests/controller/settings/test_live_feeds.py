@@ -33,6 +33,16 @@ def test_staleness_follows_the_time_between_questions_and_never_outlasts_the_age
         (CARBON, "kind: uk_carbon_intensity, least: 5, most: 5", "not below most"),
         (CARBON, "kind: uk_carbon_intensity, stale_s: 5", "less than refresh_s"),
         (CARBON, "kind: uk_carbon_intensity, token_file: p, token_env: T", "one of them is enough"),
+        (
+            CARBON,
+            "kind: watttime, region: X, user: me, token_file: p, url: 'http://w.example'",
+            "token_file would go there",
+        ),
+        (
+            PRICE,
+            "kind: mapped, url: 'http://p', format: json, time: t, value: v, unit: $/kWh, currency: USD, token_env: T",
+            "'http://p': T would go there unencrypted; write https://",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_remedy(tmp_path, signal, text, says):

@@ -33,3 +33,11 @@ def test_a_reference_that_no_pool_serves_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"quality\.canary\.reference"):
         Settings.model_validate({"pools": POOLS, "quality": {"canary": {"reference": "int8"}}})
     Settings.model_validate({"pools": POOLS, "quality": {"canary": {"reference": "bf16"}}})
+
+
+def test_the_routers_token_is_not_sent_where_others_could_read_it() -> None:
+    file: dict[str, Any] = {"pools": POOLS, "quality": {"canary": {"router_token_file": "t"}}}
+    with pytest.raises(ValidationError, match=r"quality\.canary\.router_token_file would go there unencrypted"):
+        Settings.model_validate(file | {"signals": {"router_urls": ["http://10.0.0.7:8081"]}})
+    for own in ("http://127.0.0.1:8081", "https://10.0.0.7:8081"):
+        Settings.model_validate(file | {"signals": {"router_urls": [own]}})

@@ -26,7 +26,7 @@ def test_every_kind_of_gpu_source():
               - {kind: agent, urls: ["https://n1:9410"], token_file: /run/t, ca_file: /ca.pem}
               - {kind: zeusd, url: "unix:/run/zeusd/zeusd.sock", gpu_uuids: [GPU-a]}
               - {kind: dcgm, urls: ["http://n1:9400/metrics"], uuid_labels: [exported_UUID], power_metric: w}
-              - {kind: promql, url: "http://p:9090", user: op, token_file: /run/p}
+              - {kind: promql, url: "https://p:9090", user: op, token_file: /run/p}
               - {kind: csv, name: old, path: a.csv, data_start: 2026-03-01T00:00:00Z, speed: 2}
             """
         )

@@ -52,6 +52,13 @@ def test_an_address_that_is_none_or_carries_a_password_is_refused_without_tellin
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_token_is_not_sent_where_others_could_read_it():
+    with pytest.raises(ConfigError, match=r"'http://n1:9410': token_file would go there unencrypted; write https://"):
+        parse_source("agent=http://n1:9410?token_file=/run/t")
+    parse_source("zeusd=unix:/run/zeusd.sock?gpu_uuids=A&token_file=/run/t")
+    parse_source("agent=http://127.0.0.1:9410?token_file=/run/t")
+
+
 async def test_a_file_that_cannot_be_used_ends_the_opening():
     with pytest.raises(ConfigError, match="no such file"):
         async with open_source("csv=/absent.csv", SystemClock()):
