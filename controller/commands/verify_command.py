@@ -11,6 +11,7 @@ import typer
 
 from controller.commands.ledger_command import utc
 from controller.errors import ConfigError, StoreError
+from controller.evidence.frozen_baselines import check_frozen
 from controller.evidence.listing import recorded_sites
 from controller.evidence.readings import check_meter
 from controller.service.proof import EVIDENCE_NAME, LEDGER_NAME
@@ -130,14 +131,15 @@ def _notes_of_sites(path: Path, site: str | None) -> list[str]:
 
 
 def _checked_meter(evidence: Path, meter: Path, keep_days: float) -> dict[str, object] | None:
-    """None where the evidence tells of no readings."""
+    """None where the evidence tells of no readings and of no baseline."""
     try:
-        fit = check_meter(evidence, meter, keep_days)
+        fit, frozen = check_meter(evidence, meter, keep_days), check_frozen(evidence, meter, keep_days)
     except StoreError as error:
         return {"file": str(meter), "verified": False, "reason": str(error)}
-    if fit.hours + fit.gone == 0:
+    if fit.hours + fit.gone + frozen.baselines + frozen.gone == 0:
         return None
-    return {"file": str(meter), "verified": True, "hours": fit.hours, "gone": fit.gone}
+    told = {"hours": fit.hours, "gone": fit.gone, "baselines": frozen.baselines, "baselines_gone": frozen.gone}
+    return {"file": str(meter), "verified": True, **told}
 
 
 def _places(options: VerifyOptions) -> _Places:
@@ -231,8 +233,10 @@ def _told(result: dict[str, object]) -> Iterable[str]:
         yield f"DOES NOT VERIFY  {result['reason']}"
         return
     if "hours" in result:
-        gone = f", {result['gone']} more are past their time" if result["gone"] else ""
-        yield f"verified  {result['file']}: {result['hours']} hours of readings fit what the evidence tells{gone}"
+        fits = f"{result['hours']} hours of readings and {result['baselines']} frozen baselines"
+        past = [f"{result[key]} {what}" for key, what in (("gone", "hours"), ("baselines_gone", "baselines"))]
+        gone = f", {' and '.join(past)} are past their time" if result["gone"] or result["baselines_gone"] else ""
+        yield f"verified  {result['file']}: {fits} fit what the evidence tells{gone}"
         return
     removed = f", rows up to {result['trimmed']} removed by retention" if result["trimmed"] else ""
     if result["retention"] and result["trimmed"]:

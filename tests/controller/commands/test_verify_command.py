@@ -8,8 +8,11 @@ import pytest
 from controller.commands.verify_command import VerifyOptions, verify
 from controller.errors import ConfigError
 from controller.model.observation import Quality
+from controller.model.programme import BaselineMethod
+from controller.settlement.baseline_profile import Baseline
 from controller.store.ledger import Ledger
 from controller.store.meter import MeterStore
+from controller.store.plain import to_plain
 from controller.store.readings import as_told
 from controller.store.state import StateFile
 from controller.store.witness import Heads, WitnessFile, witnessed
@@ -172,6 +175,22 @@ def test_readings_that_were_changed_after_the_evidence_told_of_them_are_named(fo
     alone = VerifyOptions(file=folder / "evidence.sqlite", meter_file=folder / "meter.sqlite")
     assert verify(alone) == 1
     assert "DOES NOT VERIFY" in capsys.readouterr().out
+
+
+def test_a_frozen_baseline_that_was_changed_after_the_evidence_told_of_it_is_named(folder, capsys):
+    made = Baseline(BaselineMethod.HOUR_BEFORE, BaselineMethod.HOUR_BEFORE, "", (), 1000.0, Quality.DIRECT)
+    store = MeterStore(folder / "meter.sqlite")
+    store.freeze("operator a", 3600.0, json.dumps(to_plain(made)))
+    ledger = Ledger(folder / "evidence.sqlite")
+    ledger.record("baseline", 3600.0, {"call": "operator a", "start_s": 3600.0, "baseline": to_plain(made)})
+    ledger.close()
+    assert verify(replace(config(folder), as_json=False)) == 0
+    assert "0 hours of readings and 1 frozen baselines fit what the evidence tells" in capsys.readouterr().out
+    store.freeze("operator a", 3600.0, json.dumps(to_plain(replace(made, mean_w=1900.0))))
+    store.close()
+    assert verify(config(folder)) == 1
+    told = json.loads(capsys.readouterr().out)["ledgers"][-1]
+    assert "meter.sqlite: the baseline of 'operator a' was changed after row 6" in told["reason"]
 
 
 def without_triggers(path, *statements):
