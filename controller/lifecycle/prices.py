@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.ramps import Ramps, step_w, steps_to_cross
@@ -20,6 +22,8 @@ LIMITED = 2.0
 """How far a watt over a limit for one interval is dearer than one beyond a ramp."""
 WAITING = 1e-3
 """Most worth of a class that may wait over that of the least that may not: it waits before any loses quality."""
+DEARER = 3.0
+"""Least worth of a class over that of one of lower priority."""
 DEGRADED = 0.1
 """Price of a token at the largest loss over that of not serving one: a few served may cost the quality of many."""
 ROOM = 0.004
@@ -88,19 +92,29 @@ def promise_prices(site: Site, policy: TickPolicy, costs: Costs) -> Prices:
 def _serve(site: Site, policy: TickPolicy, costs: Costs, trickle_j: float) -> tuple[float, ...]:
     """Prices of a token that is not served, by class: its worth, or more where that would not outbid energy.
 
-    Classes that may wait keep their order among each other, all below `WAITING` of those that may not.
+    Routers serve a class of higher priority first, whatever others are worth, so it is worth at least `DEARER` times
+    any of lower priority; those that may wait are worth at most `WAITING` of any that may not.
     """
-    worth = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
-    waiting = [usd for cls, usd in zip(site.classes, worth, strict=True) if cls.may_wait]
-    firm = [usd for cls, usd in zip(site.classes, worth, strict=True) if not cls.may_wait]
-    if waiting and firm:
-        cut = min(1.0, WAITING * min(firm) / max(waiting))
-        worth = [usd * cut if cls.may_wait else usd for cls, usd in zip(site.classes, worth, strict=True)]
+    worth = _by_priority(site)
     least = PRICE_DISTANCE * costs.dearest_usd_per_j * trickle_j
     if costs.ramps.bind and policy.precedence is Precedence.QOS:
         least = max(least, 2.0 * LIMITED * _ramp_usd_per_j(site, policy, costs, 0.0) * trickle_j)
     scale = max(1.0, least / min(worth))
     return tuple(usd * scale for usd in worth)
+
+
+def _by_priority(site: Site) -> list[float]:
+    """Worth of a token of each class, USD: what it is said to be, as far as the order of priorities leaves it that."""
+    said = [max(1e-9, cls.serve_usd_per_mtoken * 1e-6) for cls in site.classes]
+    priorities = sorted({cls.priority for cls in site.classes})
+    times, below_usd = dict.fromkeys(priorities, 1.0), 0.0
+    for priority, next_priority in pairwise([*priorities, math.inf]):
+        usd = [each for cls, each in zip(site.classes, said, strict=True) if cls.priority == priority]
+        times[int(priority)] = max(1.0, below_usd / min(usd))
+        apart = 1.0 / WAITING if priority < 0 <= next_priority else DEARER
+        below_usd = times[int(priority)] * max(usd) * apart
+    as_said = min((priority for priority in priorities if priority >= 0), default=priorities[0])
+    return [usd * times[cls.priority] / times[as_said] for cls, usd in zip(site.classes, said, strict=True)]
 
 
 def _ramp_usd_per_j(site: Site, policy: TickPolicy, costs: Costs, token_usd_per_j: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,8 @@ from controller.errors import SolverError, TimedOut
 from controller.optimizer.highs_options import opened
 
 FEASIBLE = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kObjectiveBound)
+LARGEST_COST = 1e6
+"""Of a variable, as HiGHS is told it; it warns of larger ones."""
 STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kInterrupt)
 
 
@@ -136,8 +139,9 @@ def solve(
         TimedOut: the time limit passed without a feasible answer.
         SolverError: there is none, or HiGHS failed.
     """
-    highs = _highs(search, int(program.whole.sum()) if whole else 0)
-    highs.passModel(_model(program, whole=whole))
+    scale = _cost_scale(program)
+    highs = _highs(search, scale, int(program.whole.sum()) if whole else 0)
+    highs.passModel(_model(program, scale, whole=whole))
     if start is not None:
         known = highspy.HighsSolution()
         known.col_value = start
@@ -150,7 +154,7 @@ def solve(
     if status in FEASIBLE or (status in STOPPED and has_answer and whole):
         bound = info.mip_dual_bound if whole and program.whole.any() else info.objective_function_value
         found = np.array(highs.getSolution().col_value)
-        return Answer(found, info.objective_function_value, bound, None if whole else highs.getBasis())
+        return Answer(found, info.objective_function_value / scale, bound / scale, None if whole else highs.getBasis())
     raise _without_answer(highs, status, search.time_limit_s)
 
 
@@ -170,9 +174,10 @@ class Held:
     """
 
     def __init__(self, program: Program, search: Search) -> None:
-        self._highs = _highs(search)
+        self._scale = _cost_scale(program)
+        self._highs = _highs(search, self._scale)
         self._highs.setOptionValue("presolve", "off")
-        self._highs.passModel(_model(program, whole=False))
+        self._highs.passModel(_model(program, self._scale, whole=False))
 
     def relaxed(self, time_limit_s: float) -> Answer:
         """The relaxation's answer in the present box.
@@ -187,7 +192,8 @@ class Held:
         status = highs.getModelStatus()
         if status not in FEASIBLE:
             raise _without_answer(highs, status, time_limit_s)
-        found, objective = np.array(highs.getSolution().col_value), highs.getInfo().objective_function_value
+        found = np.array(highs.getSolution().col_value)
+        objective = highs.getInfo().objective_function_value / self._scale
         return Answer(found, objective, objective, highs.getBasis())
 
     def fix(self, columns: np.ndarray, values: np.ndarray) -> None:
@@ -228,20 +234,30 @@ def _extended(basis: highspy.HighsBasis, rows: int) -> highspy.HighsBasis:
     return extended
 
 
-def _highs(search: Search, whole_numbers: int = 0) -> highspy.Highs:
+def _cost_scale(program: Program) -> float:
+    """Power of two by which the costs are multiplied, so that none is above `LARGEST_COST`.
+
+    Where promises of very different worth are broken, costs range over ten orders of magnitude, and HiGHS gives up on
+    the largest of them ("excessive dual values").
+    """
+    largest = float(np.abs(program.cost).max(initial=0.0))
+    return 2.0 ** -max(0, math.ceil(math.log2(largest / LARGEST_COST))) if largest > 0.0 else 1.0
+
+
+def _highs(search: Search, scale: float, whole_numbers: int = 0) -> highspy.Highs:
     options: dict[str, bool | int | float] = {
         "threads": search.threads,
         "time_limit": float(search.time_limit_s),
         "mip_rel_gap": search.rel_gap_frac,
-        "mip_abs_gap": search.abs_gap,
+        "mip_abs_gap": search.abs_gap * scale,
     }
     return opened(options, whole_numbers)
 
 
-def _model(program: Program, *, whole: bool) -> highspy.HighsLp:
+def _model(program: Program, scale: float, *, whole: bool) -> highspy.HighsLp:
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = len(program.cost), len(program.row_lower)
-    model.col_cost_, model.col_lower_, model.col_upper_ = program.cost, program.lower, program.upper
+    model.col_cost_, model.col_lower_, model.col_upper_ = scale * program.cost, program.lower, program.upper
     model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
     model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     model.a_matrix_.start_ = program.matrix.indptr

@@ -5,9 +5,9 @@
 2. The relaxation is made tight by cover inequalities.
 3. Every number is rounded down or up, whichever costs least together: a small program, since most are whole already.
    Numbers of an earlier plan, where one is given, are open to choice as well.
-4. Where the inequalities hold everywhere, branch and bound goes on from that plan until the gap is closed. Where
-   totals are too large for that, the plan is within a fraction of an instance of the relaxation already; where time
-   was too short for it, the relaxation rounded up stands beside it.
+4. Branch and bound goes on from that plan until the gap is closed: with the inequalities where they hold everywhere,
+   without where totals are too large for that but the whole numbers are few. Where these are many, the plan is within
+   a fraction of an instance of the relaxation already, and the relaxation rounded up stands beside it.
 
 A gap is no leave to break a promise: where an answer breaks one that the relaxation keeps, one within the gap that
 keeps it goes first.
@@ -22,6 +22,7 @@ import numpy as np
 
 from controller.errors import SolverError, TimedOut
 from controller.optimizer.groups import Covering
+from controller.optimizer.highs_options import FEW
 from controller.optimizer.kept import Promises, broken_steps
 from controller.optimizer.program import Answer, Held, Program, Row, Search, solve
 from controller.optimizer.whole_fleet import WholeFleet
@@ -116,9 +117,9 @@ def search_whole(
     if not promises.are_kept(near.x):
         keeper = _near(promises.bound(program).with_rows(rows), box, search, clock, NEAR_SHARE) or near
         near = _promises_first(near, keeper, bound, aim)
-    if _is_close(near.objective, bound, search) or not hold_everywhere:
+    if _is_close(near.objective, bound, search) or not (hold_everywhere or int(program.whole.sum()) <= FEW):
         return replace(near, bound=bound)
-    found = _proved(replace(near, bound=bound), rows, aim)
+    found = _proved(replace(near, bound=bound), rows if hold_everywhere else [], aim)
     return _promises_first(found, keeper, found.bound, aim)
 
 

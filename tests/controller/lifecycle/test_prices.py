@@ -86,6 +86,31 @@ def test_those_that_may_wait_keep_their_order_below_all_others_whatever_they_are
     assert premium == pytest.approx(1e-3 * standard)
 
 
+def classes(*of):
+    """Classes with these priorities and worths, USD per million tokens."""
+    first = site().classes[0]
+    return replace(
+        site(),
+        classes=tuple(replace(first, priority=p, serve_usd_per_mtoken=usd) for p, usd in of),
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "relative"),
+    [
+        ([(1, 1000.0), (0, 1000.0)], [3.0, 1.0]),
+        ([(2, 1.0), (1, 9000.0), (0, 1000.0)], [27.0, 9.0, 1.0]),
+        ([(1, 9000.0), (0, 1000.0), (0, 2000.0)], [9.0, 1.0, 2.0]),
+        ([(0, 1000.0), (-1, 1000.0), (-2, 1000.0)], [1.0, 1e-3, 1e-3 / 3.0]),
+        ([(-1, 500.0), (-2, 1000.0)], [6.0, 2.0]),
+    ],
+)
+def test_a_class_of_higher_priority_yields_after_those_of_lower_whatever_they_are_worth(of, relative):
+    told = promise_prices(classes(*of), POLICY, Costs(PRICES[1], LENGTHS, CALM)).serve
+    least = told[len(of) - 1] / relative[-1]
+    assert [usd / least for usd in told] == pytest.approx(relative)
+
+
 def test_one_that_may_wait_and_is_worth_little_is_worth_no_more():
     of = waiting("flex")
     little = replace(of, classes=(*of.classes[:2], replace(of.classes[2], serve_usd_per_mtoken=0.5)))

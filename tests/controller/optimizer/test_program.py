@@ -121,3 +121,19 @@ def test_further_inequalities_hold_for_one_answer_only():
     with pytest.raises(SolverError):
         held.relaxed_under([impossible], 5.0)
     assert held.relaxed(5.0).x == pytest.approx([1.0, 1.5])
+
+
+@pytest.mark.parametrize("times", [1.0, 1e6, 1e10, 1e14])
+def test_costs_of_any_size_are_answered_and_told_as_they_are(times):
+    program = knapsack(cost=times * np.array([1.0, 3.0]))
+    whole, held = solve(program, SEARCH, whole=True), Held(program, SEARCH).relaxed(5.0)
+    assert whole.objective == pytest.approx(times * 7.0)
+    assert whole.bound == pytest.approx(times * 7.0)
+    assert held.objective == pytest.approx(times * 5.5)
+    assert solve(program, SEARCH, whole=False).bound == pytest.approx(times * 5.5)
+
+
+def test_a_search_ends_as_near_to_the_best_as_asked_whatever_the_size_of_its_costs():
+    program = knapsack(cost=1e9 * np.array([1.0, 3.0]))
+    worst = solve(program, Search(5.0, abs_gap=1e10), whole=True, start=np.array([0.0, 3.0]))
+    assert worst.objective <= worst.bound + 1e10

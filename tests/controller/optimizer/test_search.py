@@ -5,15 +5,24 @@ import numpy as np
 import pytest
 
 from controller.errors import TimedOut
+from controller.forecast.demand import Demand
+from controller.lifecycle.policy import TickPolicy
+from controller.lifecycle.problem import Inputs, build
+from controller.lifecycle.ramps import Ramps
+from controller.lifecycle.views import look
+from controller.model.grid import GridEvent
 from controller.optimizer import search as search_module
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.groups import Covering
 from controller.optimizer.milp import compile_milp
 from controller.optimizer.program import Answer, Search, solve
 from controller.optimizer.search import search_whole
 from controller.optimizer.solving import program_of
 from controller.optimizer.values import set_values, shape_of
+from controller.settlement.quality_budget import QualityBurn
 from tests.bench.plan_core import problem_of
 from tests.bench.plan_instances import make
+from tests.fakes.fake_fleet import FakeFleet, pool, site
 from tests.fakes.problems import class_data, pool_data, problem
 
 SEARCH = Search(time_limit_s=20.0)
@@ -152,3 +161,34 @@ def test_a_good_plan_beyond_the_rounded_relaxation_is_found_if_told_where(monkey
     ]
     assert costs[1] < costs[0] * (1 - 1e-5)
     assert costs[1] == pytest.approx(best.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("limit_w", [20_000.0, 28_000.0, 36_000.0])
+def test_where_totals_are_too_many_to_enumerate_a_plan_that_breaks_promises_is_proven_too(limit_w):
+    """Near the relaxation alone `premium` would go unserved, though by other instances it need not."""
+    whole = site(gpus=400)
+    pools = tuple(
+        pool(each.pool_id, each.precision, each.gpus_per_instance, 9, each.curves, each.quality_loss_frac)
+        for each in whole.pools
+    )
+    of = replace(whole, pools=pools)
+    data = build(
+        of,
+        TickPolicy(steps=12),
+        Inputs(
+            now_s=1000.0,
+            views=look(of, (), FakeFleet(of, {}).observe(), stale_s=15.0, retry_s=30.0),
+            demand=tuple(Demand(asked, 1155.0, 211.0) for asked in (5000.0, 16_000.0, 12_000.0)),
+            burns=tuple(QualityBurn.empty(cls.class_id, 86_400.0) for cls in of.classes),
+            events=(GridEvent("e", limit_w, 900.0, 1400.0, 0.0),),
+            price_usd_per_mwh=(50.0,) * 12,
+            carbon_kg_per_mwh=(400.0,) * 12,
+            bias_w=0.0,
+            margin_frac=0.03,
+            retry_s=30.0,
+            ramps=Ramps(),
+        ),
+    )
+    plan = CvxpyPlanner(lambda: 0.0).plan(data, time_limit_s=30.0)
+    assert plan.gap_frac < 1e-4
+    assert "premium" not in {slack.subject for slack in plan.slack if slack.promise == "serve"}
