@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from controller.background import Failing
 from controller.dashboard.capability_json import capability_json
 from controller.dashboard.grid_state import grid_json
 from controller.dashboard.rates import Rates
@@ -44,6 +45,7 @@ class Board:
         stale_s: age beyond which a power reading counts as missing.
         grid: the state of calls and limits.
         capability: what can be shed.
+        background: work that has failed and not recovered yet.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Board:
         grid: Callable[[], GridStatus | None] = lambda: None,
         *,
         capability: Callable[[], Capability | None] = lambda: None,
+        background: Callable[[], tuple[Failing, ...]] = lambda: (),
     ) -> None:
         self._site = site
         self._mode = mode
@@ -62,6 +65,7 @@ class Board:
         self._stale_s = stale_s
         self._grid = grid
         self._capability = capability
+        self._background = background
         self._rates = Rates()
         self._history: deque[Json] = deque(maxlen=HISTORY_POINTS)
         self._subscribers: set[asyncio.Queue[bytes | None]] = set()
@@ -82,6 +86,7 @@ class Board:
         self._take_decision(status.decision)
         derived = Derived(window, self._latency(), self._solver, self._served_tokens, self._refused_requests)
         self.snapshot = build(self._site, status, derived, self._mode, self._stale_s)
+        self.snapshot["ladder"] += [_step_of(failing) for failing in self._background()]
         self.snapshot["grid"] = grid_json(self._grid())
         self.snapshot["capability"] = capability_json(self._capability())
         self._history.append(point_of(self.snapshot))
@@ -140,6 +145,15 @@ class Board:
             fast_ms=before.fast_ms if told.fast_solve_s is None else told.fast_solve_s * 1000,
             fallbacks=before.fallbacks + fell_back,
         )
+
+
+def _step_of(failing: Failing) -> Json:
+    return {
+        "ladder": "background",
+        "step": failing.work.value,
+        "reason": f"{failing.reason}; begun again after {failing.failures} failures in a row",
+        "subject": failing.subject,
+    }
 
 
 def point_of(snapshot: Json) -> Json:

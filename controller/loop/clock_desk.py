@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.loop.clock_judge import ClockState, ClockView, ClockWatch, judge
@@ -181,5 +181,5 @@ async def opened_clock(parts: ClockParts, registry: CollectorRegistry) -> AsyncI
     if not parts.watch.servers:
         yield desk
         return
-    async with in_background(desk.run(), "time servers"):
+    async with in_background(desk.run, Work.TIME_SERVERS):
         yield desk

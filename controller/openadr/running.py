@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock
 from controller.openadr.client import VtnClient
 from controller.openadr.draws import Draws
@@ -72,7 +72,7 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
                     feed.bind(ven.desk)
             if world.teller is not None:
                 await stack.enter_async_context(world.teller.beside(ven, _tls(spec)))
-            await stack.enter_async_context(in_background(ven.run(), f"VEN {spec.name}"))
+            await stack.enter_async_context(in_background(ven.run, Work.OPENADR, spec.name))
             vens.append(ven)
         yield tuple(vens)
 

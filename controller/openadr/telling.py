@@ -7,14 +7,14 @@ import contextlib
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.openadr.draws import Draws
@@ -90,9 +90,9 @@ class Teller:
             if ven.spec.callback is not None:
                 await self._listen(stack, ven)
             if ven.spec.has_mqtt:
-                await stack.enter_async_context(in_background(self._mqtt(ven, tls), f"MQTT of {ven.spec.name}"))
+                await stack.enter_async_context(in_background(self._mqtt(ven, tls), Work.OPENADR_MQTT, ven.spec.name))
             if ven.spec.reports:
-                reporting = in_background(self.reporter(ven).run(), f"reports to {ven.spec.name}")
+                reporting = in_background(self.reporter(ven).run, Work.OPENADR_REPORTS, ven.spec.name)
                 await stack.enter_async_context(reporting)
             yield
 
@@ -138,9 +138,9 @@ class Teller:
         )
         subscriber = Subscriber(parts)
         stack.push_async_callback(_unsubscribe, subscriber)
-        await stack.enter_async_context(in_background(subscriber.run(), f"subscriptions at {ven.spec.name}"))
+        await stack.enter_async_context(in_background(subscriber.run, Work.OPENADR_SUBSCRIPTIONS, ven.spec.name))
 
-    def _mqtt(self, ven: Ven, tls: ssl.SSLContext) -> Coroutine[Any, Any, None]:
+    def _mqtt(self, ven: Ven, tls: ssl.SSLContext) -> Callable[[], Coroutine[Any, Any, None]]:
         try:
             from controller.openadr.mqtt import MqttListener, MqttParts
         except ImportError as error:
@@ -158,7 +158,7 @@ class Teller:
             notified=Notified(self._notified, ven.spec.name, "mqtt"),
             on_change=ven.hasten,
         )
-        return MqttListener(parts).run()
+        return MqttListener(parts).run
 
 
 def client_name(ven: Ven) -> str:

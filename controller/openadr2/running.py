@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.model.meter import MeterReader
@@ -63,7 +63,7 @@ async def following2(specs: tuple[Ven2Spec, ...], world: Following2) -> AsyncIte
             for feed in world.feeds:
                 if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
                     feed.bind(ven.desk)
-            await stack.enter_async_context(in_background(ven.run(), f"VEN {spec.name} of 2.0b"))
+            await stack.enter_async_context(in_background(ven.run, Work.OPENADR2, spec.name))
         yield
 
 

@@ -15,7 +15,7 @@ from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
-from controller.background import in_background
+from controller.background import WORKS, Work, in_background
 from controller.clock import Clock, SystemClock
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
@@ -184,6 +184,7 @@ async def assemble(
             policy.reading_stale_s,
             lambda: grid.status,
             capability=shed.current,
+            background=lambda: WORKS.failing,
         )
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
@@ -223,8 +224,8 @@ async def assemble(
             on_change=runner.hasten,
         )
         telemetry.canaries.take(quality.report())
-        sending = CanaryTask(site, canary, options.canary.options).run()
-        await stack.enter_async_context(in_background(sending, "canaries"))
+        sending = CanaryTask(site, canary, options.canary.options).run
+        await stack.enter_async_context(in_background(sending, Work.CANARIES))
         feeds = (price_usd_per_mwh, carbon_kg_per_mwh)
         known = Known(
             book,

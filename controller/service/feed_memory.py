@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock
 from controller.errors import StoreError
 from controller.signals.feeds.live import LiveFeed
@@ -60,7 +61,7 @@ class FeedMemory:
             return
         self.take_up(clock.wall_s())
         try:
-            async with in_background(self._run(clock), "feeds kept"):
+            async with in_background(functools.partial(self._run, clock), Work.FEED_MEMORY):
                 yield
         finally:
             self.save()

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 import uvloop
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock, SystemClock
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
@@ -160,7 +160,7 @@ async def engines_of(settings: Settings, clock: Clock) -> AsyncIterator[EngineSe
         keyring = Keyring(settings, clock.wall_s)
     except CertificateError as error:
         raise ConfigError(str(error)) from error
-    async with in_background(keyring.watch(), "certificates"), EngineSession(keyring) as engines:
+    async with in_background(keyring.watch, Work.CERTIFICATES), EngineSession(keyring) as engines:
         yield engines
 
 

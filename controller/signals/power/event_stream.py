@@ -10,7 +10,7 @@ from random import Random
 
 import aiohttp
 
-from controller.background import in_background
+from controller.background import Work, in_background
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.http.backoff import backoff_s
@@ -95,7 +95,7 @@ class EventStream:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[EventStream]:
         """Keep the stream open until the end."""
-        async with in_background(self._run(), f"stream {self._url}"):
+        async with in_background(self._run, Work.POWER_STREAM, self._url):
             yield self
 
     async def _run(self) -> None:

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from controller.background import Failing, Work
 from controller.dashboard import board as board_module
 from controller.dashboard.board import Board, TooManySubscribers
 from controller.lifecycle.diagnostics import Fallback
@@ -114,3 +115,18 @@ async def test_the_number_of_pages_is_bounded_and_a_closed_one_makes_room(monkey
     second = board.subscribe()
     await next_of(second)
     await second.aclose()
+
+
+def test_background_work_that_fails_stands_on_the_ladder_until_it_has_recovered():
+    failing = [Failing(Work.FEED, "price", "KeyError: 'x'", 3)]
+    board = Board(SITE, "act", Latency, 15.0, background=lambda: tuple(failing))
+    board.take(status())
+    assert board.snapshot["ladder"][-1] == {
+        "ladder": "background",
+        "step": "feed",
+        "reason": "KeyError: 'x'; begun again after 3 failures in a row",
+        "subject": "price",
+    }
+    failing.clear()
+    board.take(status(1))
+    assert all(step["ladder"] != "background" for step in board.snapshot["ladder"])
