@@ -14,6 +14,7 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import SignalError
+from controller.settlement.trailing import Trailing
 
 ENERGY_METRIC = b"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{"
 TIMEOUT_S = 2.0
@@ -112,17 +113,11 @@ class Record:
         span_s = sum(power.end_s - power.start_s for power in within)
         return sum(power.energy_j for power in within) / span_s if span_s > 0 else None
 
-    def trailing_w(self, span_s: float) -> list[tuple[float, float]]:
-        """Mean power over the `span_s` before each reading, as (time of the reading, W)."""
-        out: list[tuple[float, float]] = []
-        first = 0
-        for last, power in enumerate(self.powers):
-            # Half an interval of tolerance: the readings are about a second apart, not exactly.
-            while power.end_s - self.powers[first].start_s > span_s + 0.5 and first < last:
-                first += 1
-            energy_j = sum(item.energy_j for item in self.powers[first : last + 1])
-            out.append((power.end_s, energy_j / (power.end_s - self.powers[first].start_s)))
-        return out
+    def trailing_w(self) -> list[tuple[float, float]]:
+        """Mean power of the last seconds (`Trailing`) at each reading, as (time of the reading, W)."""
+        trailing = Trailing()
+        means = ((power.end_s, trailing.take(power.start_s, power.end_s, power.power_w)) for power in self.powers)
+        return [(time_s, mean_w) for time_s, mean_w in means if mean_w is not None]
 
 
 def _note(values: list[float], value: float | None) -> None:

@@ -182,7 +182,7 @@ def _event(result: Result) -> Json | None:
         return None
     until_s = min(event.end_s, record.readings[-1].time_s)
     settled = settle(samples, event, baseline_w=before_w, interval_s=INTERVAL_S, until_s=until_s)
-    reached_s = time_to_share_s(record.trailing_w(INTERVAL_S), event, before_w, 0.9)
+    reached_s = time_to_share_s(record.trailing_w(), event, before_w, 0.9)
     means = [interval.mean_w for interval in settled.intervals if interval.mean_w is not None]
     return {
         "event_id": event.event_id,

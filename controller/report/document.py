@@ -135,7 +135,11 @@ def _summary(found: Findings) -> Table:
             (part.event.event_id, "time to 50 % of the cut, s", response.time_to_50pct_s),
             (part.event.event_id, "time to 90 %, s", response.time_to_90pct_s),
             (part.event.event_id, "time to 100 %, s", response.time_to_100pct_s),
-            (part.event.event_id, "highest above the limit after the ramp, kW", _times(response.over_w, 1e-3)),
+            (
+                part.event.event_id,
+                "highest mean of 5 s above the limit after the ramp, kW",
+                _times(response.over_w, 1e-3),
+            ),
             (part.event.event_id, "rebound above the baseline within an hour, kW", _times(response.rebound_w, 1e-3)),
         ]
     note = "Revenue and penalty are estimates by the configured rates; a dash: no such rate, or not known."

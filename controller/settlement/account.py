@@ -51,8 +51,7 @@ class AccountFold:
     def take(self, mean: Mean) -> None:
         """Take the next mean, from the start to an hour after the end, of a second or as short as there are."""
         self._intervals.take(mean)
-        if mean.mean_w is not None:
-            self._response.take(mean.start_s, mean.mean_w)
+        self._response.take(mean)
 
     def account(self) -> EventAccount:
         """The account, once all means were taken."""

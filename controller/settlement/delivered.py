@@ -21,7 +21,8 @@ class Settlement:
 
     Attributes:
         baseline_w: mean of the profile over the event.
-        time_to_90pct_s: from the start until the draw has first fallen by 90 % of baseline less limit; None if never.
+        time_to_90pct_s: from the start until the draw has first fallen by 90 % of baseline less limit, by single
+            measurements where it was settled by `settle`; None if never.
         delivered_w: mean over the intervals after the ramp, by their length; None where none was measured.
         intervals_over_limit: of those after the ramp.
         intervals_missing: of those after the ramp, not measured, or too little of them.

@@ -31,7 +31,7 @@ def test_an_event_is_settled_by_its_own_terms(tmp_path):
     assert settlement.intervals[3].quality is Quality.EMULATED
     assert part.account.performance.factor > 1.0
     assert part.account.performance.revenue_usd == pytest.approx(500.0 * 1e-3 * 570 / 3600, rel=0.01)
-    assert response.time_to_100pct_s == 19.0
+    assert response.time_to_100pct_s == 22.0
     assert response.rebound_w == pytest.approx(400.0)
 
 
