@@ -6,45 +6,28 @@ No I/O but the book's records. An event that cannot be read changes nothing: wha
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from controller.errors import ControllerError, MessageError, StoreError
+from controller.errors import MessageError
 from controller.grid.admit import MAX_SKEW_S
-from controller.model.call import Call
 from controller.openadr.draws import Draws
+from controller.openadr.event_log import EventLog
 from controller.openadr.events import Meaning, Notice, Span, Terms, is_ours, meaning
 from controller.openadr.fields import Fields
 from controller.openadr.followed import Followed, asker_of, early_s, event_of, is_overtaken, lasts, moves_on
 from controller.openadr.messages import Event
 from controller.openadr.messages_read import read_event
-from controller.openadr.payload_types import EVENT_PAYLOADS, OTHER
 from controller.openadr.schedule import Hearing
 from controller.openadr.series import Ranked, held, rank
+from controller.openadr.source_calls import Calls, SourceCalls
 from controller.openadr.times import write_moment
-
-log = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000
 """Events that are remembered; more are refused."""
-MAX_NAMELESS = 256
-
-
-class Calls(Protocol):
-    """The book of calls, as far as it is written to."""
-
-    def submit(self, call: Call, now_s: float, *, raw: str = "") -> Call:
-        """Take in a call, or a change of one."""
-
-    def cancel(
-        self, source: str, call_id: str, now_s: float, *, modified_s: float | None = None, reason: str = ""
-    ) -> Call | None:
-        """End a call."""
 
 
 class EventDesk:
@@ -52,20 +35,16 @@ class EventDesk:
 
     Attributes:
         version: grows with every change of what is followed.
-        refused: how many messages were not followed.
-        ignored: how often payloads of each type were passed over; those of no standard are `OTHER`.
+        told: what was refused and passed over.
     """
 
     def __init__(self, source: str, book: Calls, draws: Draws) -> None:
-        self._source = source
-        self._book = book
+        self._calls = SourceCalls(source, book)
         self._draws = draws
         self._followed: dict[str, Followed] = {}
         self._gone: dict[str, float] = {}
-        self._nameless: set[bytes] = set()
         self.version = 0
-        self.refused = 0
-        self.ignored: Counter[str] = Counter()
+        self.told = EventLog(source)
 
     @property
     def followed(self) -> dict[str, Followed]:
@@ -88,13 +67,13 @@ class EventDesk:
         try:
             event_id = Fields.of(content, "event").object_id("id")
         except MessageError as error:
-            self._refuse_nameless(digest, str(error))
+            self.told.refuse_nameless(digest, str(error))
             return None
         known = self._followed.get(event_id)
         if known is not None and known.digest == digest and known.is_done and not moves_on(known, now_s):
             return event_id
         if known is None and len(self._followed) >= MAX_EVENTS:
-            self._refuse(event_id, f"{MAX_EVENTS} events are known already")
+            self.told.refuse(event_id, f"{MAX_EVENTS} events are known already")
             return event_id
         if known is None:
             known = Followed(b"", now_s, now_s, self._draws.of(event_id), terms.programme)
@@ -111,7 +90,7 @@ class EventDesk:
             found = self._understood(event, terms, replace(known, modified_s=modified_s), now_s)
         except MessageError as error:
             if known.digest != digest:
-                self._refuse(event_id, str(error))
+                self.told.refuse(event_id, str(error))
             self._followed[event_id] = replace(
                 known,
                 digest=digest,
@@ -136,7 +115,7 @@ class EventDesk:
         calls = {call_id for call_id in held if event_of(call_id) == event_id}
         known = self._followed.get(event_id)
         calls |= set() if known is None else {call.call_id for call in known.meaning.calls}
-        if self._cancelled(sorted(calls), now_s, None, "the VTN deleted the event"):
+        if self._calls.cancel(sorted(calls), now_s, None, "the VTN deleted the event"):
             self._followed.pop(event_id, None)
             self.version += 1
             if calls:
@@ -168,19 +147,16 @@ class EventDesk:
         found = self._understood(event, terms, replace(known, modified_s=changed_s), now_s)
         raw = msgspec.json.encode(content).decode()
         for call in found.calls:
-            self._submitted(call, raw, now_s)
+            self._calls.submit(call, raw, now_s)
         reason = f"it was changed at {write_moment(changed_s)}, more than {MAX_SKEW_S:.0f} s ahead of this clock"
         if known.refused != reason:
-            self._refuse(event.event_id, f"{reason}; set the clocks of both sides")
+            self.told.refuse(event.event_id, f"{reason}; set the clocks of both sides")
         self._followed[event.event_id] = replace(known, refused=reason, is_done=False, looked_s=now_s, asker=event)
 
     def _pass_over(self, event_id: str, known: Followed, digest: bytes) -> None:
         """A message that was overtaken by a later change changes nothing; it is told once."""
         if known.overtaken != digest:
-            log.warning(
-                "event is older than what is followed of it, so it is passed over",
-                extra={"source": self._source, "event_id": event_id},
-            )
+            self.told.warn("event is older than what is followed of it, so it is passed over", event_id)
         self._followed[event_id] = replace(known, overtaken=digest)
 
     def _modified_s(self, event: Event, known: Followed, digest: bytes, now_s: float) -> float:
@@ -192,10 +168,7 @@ class EventDesk:
             has_reappeared = self._gone.pop(event.event_id, None) is not None
             return now_s if told_s is None or has_reappeared else told_s
         if told_s is None or told_s <= known.modified_s:
-            log.warning(
-                "event changed without a later modificationDateTime",
-                extra={"source": self._source, "event_id": event.event_id},
-            )
+            self.told.warn("event changed without a later modificationDateTime", event.event_id)
             return max(now_s, known.modified_s + 1e-3)
         return told_s
 
@@ -208,25 +181,15 @@ class EventDesk:
         """Carry out what an event comes to; what fails is tried again at the next listing."""
         content, held = come
         event_id = known.event.event_id if known.event is not None else ""
-        for kind in set(found.ignored) - set(known.meaning.ignored):
-            named = kind.partition(" ")[0]
-            self.ignored[named if named in EVENT_PAYLOADS else OTHER] += 1
-            log.info(
-                "payload type passed over", extra={"source": self._source, "event_id": event_id, "payload_type": kind}
-            )
-        for notice in set(found.notices) - set(known.meaning.notices):
-            log.warning(
-                "alert of the grid",
-                extra={"source": self._source, "event_id": event_id, "alert": notice.kind, "said": notice.text},
-            )
+        self.told.tell_new(event_id, found, known.meaning)
         coming = tuple(call for call in found.calls if call.end_s > now_s)
         raw = msgspec.json.encode(content).decode()
-        refusals = [error for call in coming if (error := self._submitted(call, raw, now_s)) is not None]
+        refusals = [error for call in coming if (error := self._calls.submit(call, raw, now_s)) is not None]
         former = (held | {call.call_id for call in known.meaning.calls}) - {call.call_id for call in coming}
-        is_ended = self._cancelled(sorted(former), now_s, known.modified_s, "the VTN ended it")
+        is_ended = self._calls.cancel(sorted(former), now_s, known.modified_s, "the VTN ended it")
         refused = "; ".join(map(str, refusals)) or None
         if refused is not None and refused != known.refused:
-            self._refuse(event_id, refused)
+            self.told.refuse(event_id, refused)
         self.version += 1
         self._followed[event_id] = replace(
             known,
@@ -236,35 +199,3 @@ class EventDesk:
             looked_s=now_s,
             asker=known.event if any(map(lasts, refusals)) else None,
         )
-
-    def _submitted(self, call: Call, raw: str, now_s: float) -> ControllerError | None:
-        """Hand a call to the book; why it was not taken."""
-        try:
-            self._book.submit(call, now_s, raw=raw)
-        except ControllerError as error:
-            return error
-        return None
-
-    def _cancelled(self, call_ids: Iterable[str], now_s: float, modified_s: float | None, reason: str) -> bool:
-        """End calls; whether all could be recorded."""
-        is_done = True
-        for call_id in call_ids:
-            try:
-                self._book.cancel(self._source, call_id, now_s, modified_s=modified_s, reason=reason)
-            except StoreError as error:
-                is_done = False
-                log.error("call not cancelled", extra={"call_id": call_id, "reason": str(error)})
-        return is_done
-
-    def _refuse_nameless(self, digest: bytes, reason: str) -> None:
-        """Tell once of what has no id by which it could be remembered."""
-        if digest in self._nameless:
-            return
-        if len(self._nameless) >= MAX_NAMELESS:
-            self._nameless.clear()
-        self._nameless.add(digest)
-        self._refuse(None, reason)
-
-    def _refuse(self, event_id: str | None, reason: str) -> None:
-        self.refused += 1
-        log.warning("event refused", extra={"source": self._source, "event_id": event_id, "reason": reason})

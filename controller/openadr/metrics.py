@@ -26,9 +26,9 @@ class VenMetrics:
     def show(self, desk: EventDesk, skew_s: float | None, failures: int, now_s: float) -> None:
         """What a poll came to."""
         self._polls["failed" if failures else "answered"].inc()
-        self._refused.inc(desk.refused - self._counted)
-        self._counted = desk.refused
-        for kind, count in desk.ignored.items():
+        self._refused.inc(desk.told.refused - self._counted)
+        self._counted = desk.told.refused
+        for kind, count in desk.told.ignored.items():
             self._registry.ignored.labels(self._vtn, kind).inc(count - self._ignored.get(kind, 0))
             self._ignored[kind] = count
         self._events.set(len(desk.followed))

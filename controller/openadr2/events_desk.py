@@ -9,8 +9,8 @@ import msgspec
 
 from controller.errors import ControllerError, MessageError
 from controller.openadr.events import Span
-from controller.openadr.follow import Calls
 from controller.openadr.series import Ranked, held, rank
+from controller.openadr.source_calls import Calls
 from controller.openadr2.events import Meaning, meaning
 from controller.openadr2.specs import Ven2Spec
 

@@ -100,7 +100,7 @@ def test_prices_of_the_higher_priority_count():
 def test_any_json_in_place_of_an_event_is_refused_without_harm(value):
     own, notes = desk()
     assert own.take(value, TERMS, NONE, FIVE) is None
-    assert own.refused == 1
+    assert own.told.refused == 1
     assert notes.submitted == []
 
 

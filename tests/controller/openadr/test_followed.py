@@ -86,5 +86,5 @@ def test_types_of_no_standard_are_counted_together():
     kinds = ("X-1", "X-2", "CURVE", "CONTROL_LEVEL_OFFSET")
     payloads = [{"type": kind, "values": [-1]} for kind in kinds]
     own.take(event({"id": 0, "payloads": payloads}), Terms("openadr:utility", "dr"), NONE, FIVE)
-    assert own.ignored == {"other": 2, "CURVE": 1, "CONTROL_LEVEL_OFFSET": 1}
+    assert own.told.ignored == {"other": 2, "CURVE": 1, "CONTROL_LEVEL_OFFSET": 1}
     assert Draws(1).of("e-1") == own.followed["e-1"].chance

@@ -9,8 +9,8 @@ def test_each_poll_is_counted_by_its_outcome():
     registry = CollectorRegistry()
     metrics = VenMetrics(OpenAdrMetrics(registry), "utility")
     desk = EventDesk("openadr:utility", None, Draws(1))
-    desk.refused = 2
-    desk.ignored.update({"CURVE": 1, "other": 2})
+    desk.told.refused = 2
+    desk.told.ignored.update({"CURVE": 1, "other": 2})
     metrics.show(desk, None, 1, 70.0)
     metrics.show(desk, None, 1, 100.0)
     metrics.show(desk, 3.0, 0, 130.0)
