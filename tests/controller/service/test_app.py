@@ -16,6 +16,7 @@ from controller.model.programme import Programme
 from controller.service.app import assemble
 from controller.service.options import Endpoints, ServiceOptions
 from controller.service.proof import LEDGER_NAME
+from controller.signals.canary import CanaryTask
 from controller.signals.feeds import ConstantFeed
 from controller.store.ledger import Ledger, verify_file
 from controller.store.meter import FILE_NAME as METER_NAME
@@ -50,6 +51,25 @@ async def test_a_controller_that_reaches_nothing_still_decides_shows_and_records
     ledger = Ledger(tmp_path / LEDGER_NAME)  # given back
     assert ledger.records("decision")
     ledger.close()
+
+
+async def test_background_work_that_fails_is_shown_and_counted(tmp_path, monkeypatch):
+    async def fail(task):
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(CanaryTask, "run", fail)
+    async with (
+        assembled(tmp_path) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+    ):
+        await eventually(session, f"{url}/readyz")
+        async with session.get(f"{url}/api/state") as answer:
+            ladder = (await answer.json())["ladder"]
+        (step,) = [step for step in ladder if step["ladder"] == "background"]
+        assert (step["step"], step["reason"].partition(";")[0]) == ("canaries", "ValueError: a fault")
+        told = await eventually(session, f"{url}/metrics")
+        assert b'wattroute_controller_background_failures_total{work="canaries"} 0.0' not in told
 
 
 async def test_a_second_controller_on_the_same_records_is_refused(tmp_path):
