@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controller.errors import SignalError
 from controller.model.grid import SeriesQuality
-from controller.settings.live_feeds import CarbonFeed, PriceFeed
+from controller.settings.live_feeds import CarbonFeed, LiveFeed, PriceFeed
 from controller.settings.power.source import Text, Url, refuse_lost_times
 from controller.signals.feeds.mapped import MappedFeed, Mapping
 from controller.signals.feeds.promql import PromqlFeed
@@ -26,7 +26,7 @@ def _check_timezone(value: str) -> str:
     return value
 
 
-class PromqlFeedSettings(Group):
+class PromqlFeedSettings(LiveFeed):
     """What a price and a rate from a Prometheus have in common."""
 
     kind: Literal["promql"]
