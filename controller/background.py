@@ -52,7 +52,7 @@ class Failing:
 
 
 class Works:
-    """How the background work of a process fares; used on one event loop.
+    """How background work fares; used on one event loop.
 
     Attributes:
         failures: by kind, ever.
@@ -122,13 +122,9 @@ class Works:
             log.info("background work goes on again", extra={"work": work.value, "subject": subject})
 
 
-WORKS = Works(Random())
-"""The work of this process."""
-
-
 @contextlib.asynccontextmanager
 async def in_background(
-    begin: Callable[[], Awaitable[None]], work: Work, subject: str = "", *, works: Works = WORKS
+    begin: Callable[[], Awaitable[None]], work: Work, subject: str = "", *, works: Works
 ) -> AsyncIterator[None]:
     """Run the work meanwhile; it is cancelled at the end, and waited for.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from random import Random
 
 import aiohttp
 import typer
 
+from controller.background import Works
 from controller.clock import Clock, SystemClock
 from controller.errors import ConfigError
 from controller.lifecycle.policy import TickPolicy
@@ -51,7 +53,8 @@ async def watch(site: Site, specs: PowerSpecs, clock: Clock, *, seconds: float, 
     Raises:
         ConfigError: a source cannot be opened.
     """
-    async with aiohttp.ClientSession() as session, open_power(specs, session, clock) as sources:
+    works = Works(Random())
+    async with aiohttp.ClientSession() as session, open_power(specs, session, clock, works) as sources:
         reader = PowerReader(site, sources, 2 * timeout_s)
         end_s = clock.monotonic_s() + seconds
         while True:

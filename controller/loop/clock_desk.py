@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.loop.clock_judge import ClockState, ClockView, ClockWatch, judge
@@ -87,6 +87,7 @@ class ClockParts:
         book: of the calls that go by the clock.
         steps: finds out that it was set.
         clock: itself.
+        works: where asking the time servers is counted and shown.
         watch: who is asked about it.
         read: asks the kernel.
     """
@@ -94,6 +95,7 @@ class ClockParts:
     book: CallBook
     steps: ClockSteps
     clock: Clock
+    works: Works
     watch: ClockWatch = field(default_factory=ClockWatch)
     read: Callable[[], KernelClock | None] = read_kernel_clock
 
@@ -181,5 +183,5 @@ async def opened_clock(parts: ClockParts, registry: CollectorRegistry) -> AsyncI
     if not parts.watch.servers:
         yield desk
         return
-    async with in_background(desk.run, Work.TIME_SERVERS):
+    async with in_background(desk.run, Work.TIME_SERVERS, works=parts.works):
         yield desk

@@ -11,9 +11,7 @@ from collections import Counter as Tally
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from controller.background import WORKS
 from controller.lifecycle.latency import LATENCIES, POOL
-from controller.metrics.background import BackgroundMetrics
 from controller.metrics.canaries import CanaryMetrics
 from controller.metrics.naming import PREFIX, NamedMetrics, known, number
 from controller.metrics.refits import RefitMetrics
@@ -61,7 +59,6 @@ class Telemetry:
         self._define_fleet(make)
         self.canaries = CanaryMetrics(self.registry, site)
         self._refits = RefitMetrics(self.registry, site)
-        BackgroundMetrics(self.registry, WORKS)
 
     def exposition(self) -> bytes:
         """Prometheus text."""

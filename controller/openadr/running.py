@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.openadr.client import VtnClient
 from controller.openadr.draws import Draws
@@ -35,6 +35,7 @@ class Following:
 
     Attributes:
         on_change: told when a poll changed what is followed.
+        works: where the VENs' runs are counted and shown.
         feeds: of the service; those that events tell are bound to their VTN.
         teller: sets up what runs beside the VENs; None for nothing.
     """
@@ -43,6 +44,7 @@ class Following:
     clock: Clock
     registry: CollectorRegistry
     on_change: Callable[[], None]
+    works: Works
     feeds: tuple[object, ...] = ()
     teller: Teller | None = None
 
@@ -72,7 +74,7 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
                     feed.bind(ven.desk)
             if world.teller is not None:
                 await stack.enter_async_context(world.teller.beside(ven, _tls(spec)))
-            await stack.enter_async_context(in_background(ven.run, Work.OPENADR, spec.name))
+            await stack.enter_async_context(in_background(ven.run, Work.OPENADR, spec.name, works=world.works))
             vens.append(ven)
         yield tuple(vens)
 

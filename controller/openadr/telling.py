@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.openadr.draws import Draws
@@ -43,12 +43,14 @@ class Telling:
     Attributes:
         data_dir: where reports wait to be sent.
         known: what reports are made from.
+        works: where what runs beside the VENs is counted and shown.
     """
 
     data_dir: Path
     known: Known
     clock: Clock
     registry: CollectorRegistry
+    works: Works
 
 
 class Teller:
@@ -86,13 +88,15 @@ class Teller:
             ConfigError: a certificate cannot be used, or MQTT is asked for and not installed.
             ListenError: the port of the callback cannot be had.
         """
+        name, works = ven.spec.name, self._world.works
         async with contextlib.AsyncExitStack() as stack:
             if ven.spec.callback is not None:
                 await self._listen(stack, ven)
             if ven.spec.has_mqtt:
-                await stack.enter_async_context(in_background(self._mqtt(ven, tls), Work.OPENADR_MQTT, ven.spec.name))
+                listening = in_background(self._mqtt(ven, tls), Work.OPENADR_MQTT, name, works=works)
+                await stack.enter_async_context(listening)
             if ven.spec.reports:
-                reporting = in_background(self.reporter(ven).run, Work.OPENADR_REPORTS, ven.spec.name)
+                reporting = in_background(self.reporter(ven).run, Work.OPENADR_REPORTS, name, works=works)
                 await stack.enter_async_context(reporting)
             yield
 
@@ -138,7 +142,9 @@ class Teller:
         )
         subscriber = Subscriber(parts)
         stack.push_async_callback(_unsubscribe, subscriber)
-        await stack.enter_async_context(in_background(subscriber.run, Work.OPENADR_SUBSCRIPTIONS, ven.spec.name))
+        name, works = ven.spec.name, self._world.works
+        subscribing = in_background(subscriber.run, Work.OPENADR_SUBSCRIPTIONS, name, works=works)
+        await stack.enter_async_context(subscribing)
 
     def _mqtt(self, ven: Ven, tls: ssl.SSLContext) -> Callable[[], Coroutine[Any, Any, None]]:
         try:

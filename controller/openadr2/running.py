@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.model.meter import MeterReader
@@ -27,6 +27,7 @@ class Following2:
     """What all VENs share.
 
     Attributes:
+        works: where the VENs' runs are counted and shown.
         means: of the meter store.
         feeds: of the service; those that events tell are bound to their VTN.
     """
@@ -35,6 +36,7 @@ class Following2:
     clock: Clock
     registry: CollectorRegistry
     on_change: Callable[[], None]
+    works: Works
     means: MeterReader | None = None
     feeds: tuple[object, ...] = ()
 
@@ -63,7 +65,7 @@ async def following2(specs: tuple[Ven2Spec, ...], world: Following2) -> AsyncIte
             for feed in world.feeds:
                 if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
                     feed.bind(ven.desk)
-            await stack.enter_async_context(in_background(ven.run, Work.OPENADR2, spec.name))
+            await stack.enter_async_context(in_background(ven.run, Work.OPENADR2, spec.name, works=world.works))
         yield
 
 

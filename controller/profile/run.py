@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from random import Random
 from typing import Any, Protocol
 
 import aiohttp
 
+from controller.background import Works
 from controller.clock import Clock
 from controller.errors import ConfigError, FitRefused, ProfileError
 from controller.profile import design, kernel
@@ -98,7 +100,7 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=KEEP_S), trust_env=False
         ) as session,
-        open_source(options.power, clock, timeout_s=POWER_TIMEOUT_S) as source,
+        open_source(options.power, clock, Works(Random()), timeout_s=POWER_TIMEOUT_S) as source,
     ):
         target = Target(session, address)
         meter = GpuMeter(source, options.power, options.gpu_uuids)

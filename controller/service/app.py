@@ -15,7 +15,7 @@ from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.rates_board import RatesBoard
 from controller.actuators.supervisor import SupervisorDriver
-from controller.background import WORKS, Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock, SystemClock
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
@@ -29,6 +29,7 @@ from controller.loop.grid_desk import GridDesk, open_calls
 from controller.loop.meter_desk import MeterDesk, MeterDeskParts
 from controller.loop.ramp_desk import opened_ramps
 from controller.loop.runner import Runner, RunnerParts
+from controller.metrics.background import BackgroundMetrics
 from controller.metrics.energy import EnergyMetrics
 from controller.metrics.feeds import FeedMetrics
 from controller.metrics.grid import GridMetrics
@@ -40,7 +41,7 @@ from controller.openadr.report_source import Known
 from controller.openadr.running import Following, following
 from controller.openadr.telling import Teller, Telling
 from controller.openadr2.running import Following2, following2
-from controller.service.options import Endpoints, ServiceOptions
+from controller.service.options import Endpoints, Feeds, ServiceOptions
 from controller.service.proof import opened_proof
 from controller.service.serving import Service, build_app
 from controller.signals import quality_book
@@ -48,7 +49,6 @@ from controller.signals.canary import CanaryParts, CanaryTask
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.collect import Collector, Sources
 from controller.signals.engines import EngineSource
-from controller.signals.feeds import Feed
 from controller.signals.power.open_source import open_power
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
@@ -73,12 +73,14 @@ async def assemble(
     planner: Planner,
     *,
     endpoints: Endpoints,
-    price_usd_per_mwh: Feed,
-    carbon_kg_per_mwh: Feed,
+    feeds: Feeds,
     options: ServiceOptions,
+    works: Works,
     clock: Clock | None = None,
 ) -> AsyncIterator[Service]:
     """Build the service; sessions, ledger and connections are closed at the end.
+
+    `works` is where background work is counted; what it says is told by the metrics and the page.
 
     Raises:
         StoreError: the ledger or the meter store cannot be opened.
@@ -86,6 +88,7 @@ async def assemble(
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         telemetry = Telemetry(site, policy.precedence)
+        BackgroundMetrics(telemetry.registry, works)
         proof = stack.enter_context(
             opened_proof(
                 options.data_dir,
@@ -118,11 +121,11 @@ async def assemble(
         account = open_book(options.data_dir, site, options.joules, clock.wall_s())
         routers = RouterSource(session, endpoints.router_urls, options.timeout_s, inherited.counted, account.tokens)
         sources = Sources(
-            power=await stack.enter_async_context(_opened_power(endpoints.power, clock)),
+            power=await stack.enter_async_context(_opened_power(endpoints.power, clock, works)),
             engines=observed,
             routers=routers,
-            price_usd_per_mwh=price_usd_per_mwh,
-            carbon_kg_per_mwh=carbon_kg_per_mwh,
+            price_usd_per_mwh=feeds.price_usd_per_mwh,
+            carbon_kg_per_mwh=feeds.carbon_kg_per_mwh,
             calls=book,
             barred=quality.barred,
         )
@@ -130,7 +133,7 @@ async def assemble(
         redis = _redis(endpoints, clock)
         if redis is not None:
             stack.push_async_callback(redis.close)
-        telemetry.registry.register(FeedMetrics((price_usd_per_mwh, carbon_kg_per_mwh), clock))
+        telemetry.registry.register(FeedMetrics(feeds.both, clock))
         rates = RatesBoard()
         metrics = EnergyMetrics(telemetry.registry)
         desk = EnergyDesk(
@@ -145,7 +148,7 @@ async def assemble(
             )
         )
         hours = await stack.enter_async_context(
-            opened_clock(ClockParts(book, steps, clock, options.clock), telemetry.registry)
+            opened_clock(ClockParts(book, steps, clock, works, options.clock), telemetry.registry)
         )
         grid = GridDesk(
             book,
@@ -184,7 +187,7 @@ async def assemble(
             policy.reading_stale_s,
             lambda: grid.status,
             capability=shed.current,
-            background=lambda: WORKS.failing,
+            background=lambda: works.failing,
         )
         parts = RunnerParts(
             source=Collector(site, sources, deadline_s=2 * options.timeout_s),
@@ -225,8 +228,7 @@ async def assemble(
         )
         telemetry.canaries.take(quality.report())
         sending = CanaryTask(site, canary, options.canary.options).run
-        await stack.enter_async_context(in_background(sending, Work.CANARIES))
-        feeds = (price_usd_per_mwh, carbon_kg_per_mwh)
+        await stack.enter_async_context(in_background(sending, Work.CANARIES, works=works))
         known = Known(
             book,
             store.means,
@@ -237,15 +239,17 @@ async def assemble(
             forecast=lambda now_s: planned_draw(
                 runner.status.decision.plan if runner.status and runner.status.decision else None
             ),
-            carbon=carbon_kg_per_mwh.read,
+            carbon=feeds.carbon_kg_per_mwh.read,
             idle_w=idle_w(site),
             error=lambda: None if runner.status and runner.status.decision else "nothing is decided yet",
             disabled=None if policy.mode is Mode.ACT else f"mode is {policy.mode.value}",
         )
-        teller = _opened_teller(stack, options, Telling(options.data_dir, known, clock, telemetry.registry))
-        followed2 = Following2(book, clock, telemetry.registry, runner.hasten, store.means, feeds)
+        teller = _opened_teller(stack, options, Telling(options.data_dir, known, clock, telemetry.registry, works))
+        followed2 = Following2(book, clock, telemetry.registry, runner.hasten, works, store.means, feeds.both)
         await stack.enter_async_context(following2(options.vens2, followed2))
-        followed = following(options.vens, Following(book, clock, telemetry.registry, runner.hasten, feeds, teller))
+        followed = following(
+            options.vens, Following(book, clock, telemetry.registry, runner.hasten, works, feeds.both, teller)
+        )
         yield Service(app, runner, board, proof.ledger, book, await stack.enter_async_context(followed))
 
 
@@ -281,11 +285,11 @@ def _opened_quality(canary: CanarySetup, site: Site, ledger: Journal) -> Quality
 
 
 @contextlib.asynccontextmanager
-async def _opened_power(specs: PowerSpecs, clock: Clock) -> AsyncIterator[PowerSources]:
+async def _opened_power(specs: PowerSpecs, clock: Clock, works: Works) -> AsyncIterator[PowerSources]:
     """The sources of power with connections of their own: streams stay open, and take no place of what is asked."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-        open_power(specs, session, clock) as sources,
+        open_power(specs, session, clock, works) as sources,
     ):
         yield sources
 

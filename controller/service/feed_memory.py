@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import StoreError
 from controller.signals.feeds.live import LiveFeed
@@ -54,14 +54,14 @@ class FeedMemory:
         self._saved = AllTold(())
 
     @contextlib.asynccontextmanager
-    async def kept(self, clock: Clock) -> AsyncIterator[None]:
+    async def kept(self, clock: Clock, works: Works) -> AsyncIterator[None]:
         """Take up what was kept, and keep what is told until the end; without a live feed, nothing."""
         if not self._feeds:
             yield
             return
         self.take_up(clock.wall_s())
         try:
-            async with in_background(functools.partial(self._run, clock), Work.FEED_MEMORY):
+            async with in_background(functools.partial(self._run, clock), Work.FEED_MEMORY, works=works):
                 yield
         finally:
             self.save()

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from controller.background import Works
 from controller.clock import Clock
 from controller.service.compose import build_feed
 from controller.service.feed_memory import FeedMemory
+from controller.service.options import Feeds
 from controller.settings.live_feeds import LiveFeed as LiveSettings
 from controller.settings.signals import SignalSettings
 from controller.signals.feeds.feed import Feed
@@ -23,14 +24,6 @@ NAMES = ("price_usd_per_mwh", "carbon_kg_per_mwh")
 """The signals that feeds tell; each is also its unit."""
 LEAST_LOOKAHEAD_S = 7200.0
 """How far ahead recorded feeds hand out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Feeds:
-    """One feed a signal."""
-
-    price_usd_per_mwh: Feed
-    carbon_kg_per_mwh: Feed
 
 
 def live_specs(signals: SignalSettings) -> dict[str, LiveSpec]:
@@ -51,7 +44,13 @@ def still_feed(signals: SignalSettings, name: str, started_at_s: float) -> Feed 
 
 @contextlib.asynccontextmanager
 async def open_feeds(
-    signals: SignalSettings, clock: Clock, started_at_s: float, folder: Path, lookahead_s: float = LEAST_LOOKAHEAD_S
+    signals: SignalSettings,
+    clock: Clock,
+    started_at_s: float,
+    folder: Path,
+    works: Works,
+    *,
+    lookahead_s: float = LEAST_LOOKAHEAD_S,
 ) -> AsyncIterator[Feeds]:
     """The feeds as configured; the live ones are asked in the background until the end.
 
@@ -63,8 +62,10 @@ async def open_feeds(
     """
     still = {name: still_feed(signals, name, started_at_s) for name in NAMES}
     async with (
-        running(live_specs(signals), clock, Random(), max(lookahead_s, LEAST_LOOKAHEAD_S)) as live,
-        FeedMemory(folder, {name: (feed, _fingerprint(signals, name)) for name, feed in live.items()}).kept(clock),
+        running(live_specs(signals), clock, Random(), works, max(lookahead_s, LEAST_LOOKAHEAD_S)) as live,
+        FeedMemory(folder, {name: (feed, _fingerprint(signals, name)) for name, feed in live.items()}).kept(
+            clock, works
+        ),
     ):
         for name, feed in live.items():
             log.info("feed opened", extra={"feed": name, "source": feed.source})

@@ -18,6 +18,7 @@ from controller.openadr2.specs import Ven2Spec
 from controller.ports import EngineClient
 from controller.service.proof import ProofOptions
 from controller.signals.canary_setup import CanarySetup
+from controller.signals.feeds import Feed
 from controller.signals.power.specs import PowerSpecs
 from controller.store.meter_file import Retention
 from controller.tick import Planner
@@ -41,6 +42,19 @@ class Endpoints:
     redis_key: str = "wattroute:allocation"
     redis_password: str | None = None
     redis_tls: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """One feed a signal."""
+
+    price_usd_per_mwh: Feed
+    carbon_kg_per_mwh: Feed
+
+    @property
+    def both(self) -> tuple[Feed, Feed]:
+        """That of the price, then that of carbon."""
+        return self.price_usd_per_mwh, self.carbon_kg_per_mwh
 
 
 @dataclass(frozen=True, slots=True)

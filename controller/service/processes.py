@@ -9,10 +9,11 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
+from random import Random
 
 import uvloop
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock, SystemClock
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
@@ -66,12 +67,12 @@ def emulator(settings: Settings) -> None:
 
 async def _controller(settings: Settings) -> None:
     site = build_site(settings)
-    clock = SystemClock()
+    clock, works = SystemClock(), Works(Random())
     signals, own = settings.signals, settings.controller
-    started_at_s = clock.wall_s()
+    started_at_s, lookahead_s = clock.wall_s(), settings.plan.steps * settings.plan.step_s
     async with (
-        engines_of(settings, clock) as engines,
-        open_feeds(signals, clock, started_at_s, own.data_dir, settings.plan.steps * settings.plan.step_s) as feeds,
+        engines_of(settings, clock, works) as engines,
+        open_feeds(signals, clock, started_at_s, own.data_dir, works, lookahead_s=lookahead_s) as feeds,
         assemble(
             site,
             build_policy(settings),
@@ -86,8 +87,7 @@ async def _controller(settings: Settings) -> None:
                 redis_password=os.environ.get("REDIS_PASSWORD"),
                 redis_tls=redis_options(settings.table.redis_url or "", settings.table.tls),
             ),
-            price_usd_per_mwh=feeds.price_usd_per_mwh,
-            carbon_kg_per_mwh=feeds.carbon_kg_per_mwh,
+            feeds=feeds,
             options=ServiceOptions(
                 data_dir=own.data_dir,
                 token=load_token(own.token_file, dict(os.environ)),
@@ -109,6 +109,7 @@ async def _controller(settings: Settings) -> None:
                 clock=settings.clock.watch(),
                 pace=RunnerOptions(tick_s=own.tick_s),
             ),
+            works=works,
             clock=clock,
         ) as service,
     ):
@@ -150,7 +151,7 @@ def _canary(settings: Settings) -> CanarySetup:
 
 
 @contextlib.asynccontextmanager
-async def engines_of(settings: Settings, clock: Clock) -> AsyncIterator[EngineSession]:
+async def engines_of(settings: Settings, clock: Clock, works: Works) -> AsyncIterator[EngineSession]:
     """A client for the engines of the pools, which follows the files of their TLS.
 
     Raises:
@@ -160,7 +161,7 @@ async def engines_of(settings: Settings, clock: Clock) -> AsyncIterator[EngineSe
         keyring = Keyring(settings, clock.wall_s)
     except CertificateError as error:
         raise ConfigError(str(error)) from error
-    async with in_background(keyring.watch, Work.CERTIFICATES), EngineSession(keyring) as engines:
+    async with in_background(keyring.watch, Work.CERTIFICATES, works=works), EngineSession(keyring) as engines:
         yield engines
 
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import SignalError
 from controller.model.grid import Series
@@ -17,6 +18,7 @@ from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Repla
 from controller.signals.power.agent_sample import STREAM_PATH
 from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.dcgm import DcgmSource
+from controller.signals.power.event_stream import StreamParts
 from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.power.prometheus import Prometheus
 from controller.signals.power.promql import PromqlSource
@@ -40,12 +42,16 @@ def promql(session, url):
     return PromqlSource(Prometheus(HttpAccess(session, HttpOptions(timeout_s=0.3)), url), url)
 
 
+def streaming():
+    return StreamParts(SystemClock(), Random(1), Works(Random(0)))
+
+
 def zeusd(session, url):
-    return ZeusdSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), url, ("GPU-a",), SystemClock(), Random(1))
+    return ZeusdSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), url, ("GPU-a",), streaming())
 
 
 def agent(session, url):
-    return AgentSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), (url,), SystemClock(), Random(1))
+    return AgentSource(HttpAccess(session, HttpOptions(timeout_s=0.3)), (url,), streaming())
 
 
 def engines(session, url):

@@ -25,7 +25,7 @@ async def test_work_goes_on_beside_and_ends_with_what_it_is_beside():
             await asyncio.sleep(0.01)
             ended.append("tidied up")
 
-    async with in_background(work, FEED):
+    async with in_background(work, FEED, works=at_once()):
         await begun.wait()
         assert not ended
     assert ended == ["tidied up"], "its end is waited for"
@@ -124,7 +124,7 @@ async def test_a_failure_of_what_it_is_beside_ends_the_work():
         await asyncio.sleep(3600)
 
     async def beside():
-        async with in_background(work, FEED):
+        async with in_background(work, FEED, works=at_once()):
             await asyncio.sleep(0)
             raise KeyError("beside")
 

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.background import Works
 from controller.loop.clock_desk import ClockMetrics
+from controller.metrics.background import BackgroundMetrics
 from controller.metrics.grid import GridMetrics
 from controller.metrics.naming import PREFIX as CONTROLLER_PREFIX
 from controller.metrics.telemetry import Telemetry
@@ -50,6 +53,7 @@ def exposed() -> set[str]:
 def told_by_the_controller() -> set[str]:
     """Every sample's name that a controller may show, whether it has a value yet or not."""
     registry = Telemetry(site()).registry
+    BackgroundMetrics(registry, Works(Random(0)))
     GridMetrics(registry)
     ClockMetrics(registry)
     families = registry.collect()

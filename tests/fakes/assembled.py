@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from random import Random
 
 import aiohttp
 
+from controller.background import Works
 from controller.errors import SolverError
 from controller.loop.runner import RunnerOptions
 from controller.model.programme import Programme
 from controller.service.app import assemble
-from controller.service.options import Endpoints, ServiceOptions
+from controller.service.options import Endpoints, Feeds, ServiceOptions
 from controller.service.serving import Service, serve
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
@@ -49,14 +51,14 @@ async def assembled(folder, programmes=BUILT_IN, **more):
                 supervisor_url=dead,
                 **more,
             ),
-            price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
-            carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+            feeds=Feeds(ConstantFeed(50.0, "usd_per_mwh"), ConstantFeed(300.0, "kg_per_mwh")),
             options=ServiceOptions(
                 data_dir=folder,
                 timeout_s=0.5,
                 pace=RunnerOptions(tick_s=0.2, sample_s=0.1),
                 programmes=programmes,
             ),
+            works=Works(Random(0)),
         ) as service,
     ):
         yield service

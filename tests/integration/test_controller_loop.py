@@ -8,12 +8,14 @@ import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, TickPolicy
@@ -22,7 +24,7 @@ from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceState, Observation
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.service.app import assemble
-from controller.service.options import Endpoints, ServiceOptions
+from controller.service.options import Endpoints, Feeds, ServiceOptions
 from controller.service.proof import LEDGER_NAME
 from controller.service.serving import Service, serve
 from controller.signals.feeds import ConstantFeed
@@ -139,9 +141,9 @@ async def controlling(
             (plant.router_url,),
             control,
         ),
-        price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
-        carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+        feeds=Feeds(ConstantFeed(50.0, "usd_per_mwh"), ConstantFeed(300.0, "kg_per_mwh")),
         options=ServiceOptions(data_dir=folder, on_exit=on_exit, pace=pace),
+        works=Works(Random(0)),
         clock=clock,
     ) as plant.service:
         listening = asyncio.get_running_loop().create_future()

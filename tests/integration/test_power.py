@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.signals.power.open_source import open_source
 from tests.fakes.agent_process import agent_process
@@ -72,7 +74,8 @@ async def test_power_from_a_real_agent_is_two_seconds_old_at_most_and_ages_when_
     token.write_text("t" * 24)
     clock = SystemClock()
     with agent_process(tmp_path, stub, "--token-file", str(token)) as agent:
-        async with open_source(f"agent={agent.url}?token_file={token}", clock, timeout_s=10.0) as source:
+        text = f"agent={agent.url}?token_file={token}"
+        async with open_source(text, clock, Works(Random(0)), timeout_s=10.0) as source:
             async with asyncio.timeout(60):
                 while not (readings := (await source.read(clock.wall_s()))[0]) or readings["GPU-a"].energy_j is None:
                     await asyncio.sleep(0.1)

@@ -9,7 +9,7 @@ from random import Random
 
 import aiohttp
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.signals.feeds.fetch import FileWeb, HttpWeb, Pacer, WebOptions
 from controller.signals.feeds.live import FeedRules, LiveFeed
@@ -52,7 +52,7 @@ async def refreshers(
 
 @contextlib.asynccontextmanager
 async def running(
-    specs: Mapping[str, LiveSpec], clock: Clock, chance: Random, lookahead_s: float = LOOKAHEAD_S
+    specs: Mapping[str, LiveSpec], clock: Clock, chance: Random, works: Works, lookahead_s: float = LOOKAHEAD_S
 ) -> AsyncIterator[dict[str, LiveFeed]]:
     """The feeds of the signals, kept up to date until the end.
 
@@ -61,5 +61,5 @@ async def running(
     """
     async with refreshers(specs, clock, chance, lookahead_s) as found, contextlib.AsyncExitStack() as stack:
         for name, one in found.items():
-            await stack.enter_async_context(in_background(one.run, Work.FEED, name))
+            await stack.enter_async_context(in_background(one.run, Work.FEED, name, works=works))
         yield {name: one.feed for name, one in found.items()}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from random import Random
 
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.model.observation import Missing, Reading
 from controller.signals.power.agent_sample import STREAM_PATH, ClockDifference, decode
-from controller.signals.power.event_stream import EventStream
+from controller.signals.power.event_stream import EventStream, StreamParts
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.source import Board, GpuReadings
 
@@ -47,17 +46,16 @@ class _Node:
 class AgentSource:
     """Readings of the GPUs of several nodes, by UUID."""
 
-    def __init__(self, access: HttpAccess, urls: tuple[str, ...], clock: Clock, chance: Random) -> None:
+    def __init__(self, access: HttpAccess, urls: tuple[str, ...], parts: StreamParts) -> None:
         self._timeout_s = access.timeout_s
-        self._nodes = {url: _Node(clock) for url in urls}
+        self._nodes = {url: _Node(parts.clock) for url in urls}
         self._streams = {
             url: EventStream(
                 access,
                 url.rstrip("/") + STREAM_PATH,
                 node.take,
+                parts,
                 begin=node.begin,
-                clock=clock,
-                chance=chance,
                 silence_s=SILENCE_S,
             )
             for url, node in self._nodes.items()

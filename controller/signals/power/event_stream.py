@@ -6,11 +6,12 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from random import Random
 
 import aiohttp
 
-from controller.background import Work, in_background
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import SignalError
 from controller.http.backoff import backoff_s
@@ -53,6 +54,21 @@ class _Flow:
             raise ValueError(f"more than {MAX_BYTES_PER_S} bytes within a second; this is no stream of power")
 
 
+@dataclass(frozen=True, slots=True)
+class StreamParts:
+    """What streams work with.
+
+    Attributes:
+        clock: for the waits.
+        chance: for their jitter.
+        works: where a stream's run is counted and shown.
+    """
+
+    clock: Clock
+    chance: Random
+    works: Works
+
+
 class EventStream:
     """One stream, and what became of it."""
 
@@ -61,9 +77,8 @@ class EventStream:
         access: HttpAccess,
         url: str,
         take: Callable[[str], None],
+        parts: StreamParts,
         *,
-        clock: Clock,
-        chance: Random,
         silence_s: float,
         begin: Callable[[], None] | None = None,
     ) -> None:
@@ -73,16 +88,14 @@ class EventStream:
             access: how it is reached.
             url: where.
             take: called with the data of each event; a ValueError means that the event is malformed.
-            clock: for the waits.
-            chance: for their jitter.
+            parts: what it works with.
             silence_s: time without a byte after which the connection counts as broken.
             begin: called when a connection begins.
         """
         self._access = access
         self._url = url
         self._take = take
-        self._clock = clock
-        self._chance = chance
+        self._clock, self._chance, self._works = parts.clock, parts.chance, parts.works
         self._silence_s = silence_s
         self._begin = begin
         self._failures = 0
@@ -95,7 +108,7 @@ class EventStream:
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[EventStream]:
         """Keep the stream open until the end."""
-        async with in_background(self._run, Work.POWER_STREAM, self._url):
+        async with in_background(self._run, Work.POWER_STREAM, self._url, works=self._works):
             yield self
 
     async def _run(self) -> None:

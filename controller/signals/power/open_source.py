@@ -12,12 +12,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import aiohttp
 
+from controller.background import Works
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.http.loopback import refuse_readable
 from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.csv_replay import CsvGpuSource, CsvMeter, ReplayTimes
 from controller.signals.power.dcgm import DcgmNames, DcgmSource
+from controller.signals.power.event_stream import StreamParts
 from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.power.modbus_meter import ModbusMap, open_modbus
 from controller.signals.power.nvml_source import NvmlSource
@@ -55,7 +57,7 @@ _HTTP_KEYS = ("token_file", "user", "ca_file", "certificate_file", "key_file")
 
 
 @contextlib.asynccontextmanager
-async def open_source(text: str, clock: Clock, *, timeout_s: float = 1.5) -> AsyncIterator[GpuSource]:
+async def open_source(text: str, clock: Clock, works: Works, *, timeout_s: float = 1.5) -> AsyncIterator[GpuSource]:
     """Open the source that a short text names; it is closed at the end.
 
     Options follow the address as in a URL: ``dcgm=https://HOST:9400/metrics?token_file=/run/token``.
@@ -66,13 +68,15 @@ async def open_source(text: str, clock: Clock, *, timeout_s: float = 1.5) -> Asy
     spec = parse_source(text, timeout_s=timeout_s)
     async with (
         aiohttp.ClientSession() as session,
-        open_spec(spec, session, clock) as source,
+        open_spec(spec, session, clock, works) as source,
     ):
         yield source
 
 
 @contextlib.asynccontextmanager
-async def open_spec(spec: GpuSpec, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[GpuSource]:
+async def open_spec(
+    spec: GpuSpec, session: aiohttp.ClientSession, clock: Clock, works: Works
+) -> AsyncIterator[GpuSource]:
     """Open the source of a specification; it is closed at the end.
 
     Raises:
@@ -89,11 +93,11 @@ async def open_spec(spec: GpuSpec, session: aiohttp.ClientSession, clock: Clock)
             with _nvml(spec, clock) as nvml:
                 yield nvml
         case AgentSpec():
-            agents = AgentSource(HttpAccess(session, spec.http), spec.urls, clock, Random())
+            agents = AgentSource(HttpAccess(session, spec.http), spec.urls, StreamParts(clock, Random(), works))
             async with agents.open() as source:
                 yield source
         case ZeusdSpec():
-            async with _zeusd(spec, session, clock) as source:
+            async with _zeusd(spec, session, StreamParts(clock, Random(), works)) as source:
                 yield source
         case _:
             assert_never(spec)
@@ -119,7 +123,9 @@ async def open_meter(spec: MeterSpec, session: aiohttp.ClientSession, clock: Clo
 
 
 @contextlib.asynccontextmanager
-async def open_power(specs: PowerSpecs, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[PowerSources]:
+async def open_power(
+    specs: PowerSpecs, session: aiohttp.ClientSession, clock: Clock, works: Works
+) -> AsyncIterator[PowerSources]:
     """Open all sources of a site; they are closed at the end.
 
     Raises:
@@ -127,7 +133,7 @@ async def open_power(specs: PowerSpecs, session: aiohttp.ClientSession, clock: C
     """
     async with contextlib.AsyncExitStack() as stack:
         gpus = [
-            NamedGpus(name, rung_of(spec), await stack.enter_async_context(open_spec(spec, session, clock)))
+            NamedGpus(name, rung_of(spec), await stack.enter_async_context(open_spec(spec, session, clock, works)))
             for name, spec in specs.gpus
         ]
         meters = [
@@ -148,7 +154,7 @@ def _nvml(spec: NvmlSpec, clock: Clock) -> Iterator[NvmlSource]:
 
 
 @contextlib.asynccontextmanager
-async def _zeusd(spec: ZeusdSpec, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[ZeusdSource]:
+async def _zeusd(spec: ZeusdSpec, session: aiohttp.ClientSession, parts: StreamParts) -> AsyncIterator[ZeusdSource]:
     """A zeusd on TCP by the common session, one on a socket by its own."""
     async with contextlib.AsyncExitStack() as stack:
         url = spec.url
@@ -156,7 +162,7 @@ async def _zeusd(spec: ZeusdSpec, session: aiohttp.ClientSession, clock: Clock) 
             connector = aiohttp.UnixConnector(path=url.removeprefix("unix:"))
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
             url = "http://localhost"
-        zeusd = ZeusdSource(HttpAccess(session, spec.http), url, spec.gpu_uuids, clock, Random())
+        zeusd = ZeusdSource(HttpAccess(session, spec.http), url, spec.gpu_uuids, parts)
         yield await stack.enter_async_context(zeusd.open())
 
 

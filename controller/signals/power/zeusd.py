@@ -12,13 +12,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from random import Random
 from typing import Any
 
-from controller.clock import Clock
 from controller.errors import SignalError
 from controller.model.observation import Missing, Reading
-from controller.signals.power.event_stream import EventStream
+from controller.signals.power.event_stream import EventStream, StreamParts
 from controller.signals.power.gpu_counters import GpuCounters, Shown, is_energy_mj, is_power_w
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.source import GpuReadings
@@ -35,17 +33,15 @@ _REFUSED = (401, 403, 404)
 class ZeusdSource:
     """Readings of the GPUs of one node."""
 
-    def __init__(self, access: HttpAccess, url: str, gpu_uuids: tuple[str, ...], clock: Clock, chance: Random) -> None:
+    def __init__(self, access: HttpAccess, url: str, gpu_uuids: tuple[str, ...], parts: StreamParts) -> None:
         self._access = access
         self._url = url.rstrip("/")
         self._uuids = gpu_uuids
-        self._clock = clock
+        self._clock = parts.clock
         self._counters = GpuCounters()
         self._streamed: dict[int, tuple[float, float]] = {}
         """(time of arrival, W) by index."""
-        self._stream = EventStream(
-            access, f"{self._url}/gpu/stream_power", self._take, clock=clock, chance=chance, silence_s=SILENCE_S
-        )
+        self._stream = EventStream(access, f"{self._url}/gpu/stream_power", self._take, parts, silence_s=SILENCE_S)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[ZeusdSource]:

@@ -7,11 +7,13 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import pytest
 import trustme
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, decode
 from controller.signals.power.open_source import open_source
@@ -77,7 +79,7 @@ async def test_the_controller_s_own_source_reads_it(tmp_path):
     arguments = ("--token-file", str(tmp_path / "token"))
     with agent_process(tmp_path, stub, *arguments) as agent:
         text = f"agent={agent.url}?token_file={tmp_path / 'token'}"
-        async with open_source(text, SystemClock(), timeout_s=STOP_S) as source:
+        async with open_source(text, SystemClock(), Works(Random(0)), timeout_s=STOP_S) as source:
             readings, errors = await source.read(0.0)
             while "GPU-a" not in readings:
                 await asyncio.sleep(0.05)
@@ -190,7 +192,7 @@ async def test_token_and_certificate_are_renewed_while_a_controller_reads(tmp_pa
     with agent_process(tmp_path, stub, *arguments) as agent:
         url = agent.url.replace("http:", "https:")
         text = f"agent={url}?token_file={token}&ca_file={authority.file}"
-        async with open_source(text, SystemClock(), timeout_s=STOP_S) as source, asyncio.timeout(60):
+        async with open_source(text, SystemClock(), Works(Random(0)), timeout_s=STOP_S) as source, asyncio.timeout(60):
             trust = ssl.create_default_context(cafile=authority.file)
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust, force_close=True)) as session:
                 bearer = {"Authorization": f"Bearer {TOKEN}"}

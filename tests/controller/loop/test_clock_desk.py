@@ -2,9 +2,11 @@ import asyncio
 import contextlib
 import logging
 import math
+from random import Random
 
 from prometheus_client import CollectorRegistry
 
+from controller.background import Works
 from controller.clock import VirtualClock
 from controller.errors import SignalError
 from controller.loop.clock_desk import FRESH_POLLS, ClockDesk, ClockParts, opened_clock
@@ -36,7 +38,8 @@ class Bench:
         self.recorder = ListRecorder()
         self.book = CallBook(self.recorder, look=self.steps.look)
         self.steps.tell(self.book.step)
-        self.parts = ClockParts(self.book, self.steps, self.clock, ClockWatch(**watch), lambda: self.kernel)
+        self.works = Works(Random(0))
+        self.parts = ClockParts(self.book, self.steps, self.clock, self.works, ClockWatch(**watch), lambda: self.kernel)
         self.desk = ClockDesk(self.parts, self.registry)
 
     @property
@@ -178,7 +181,7 @@ def test_the_next_process_follows_the_former_course_too():
     fresh.clock.set_s = -7200.0
     fresh.steps = ClockSteps(fresh.clock, "a life")
     fresh.steps.resume(former)
-    fresh.desk = ClockDesk(ClockParts(fresh.book, fresh.steps, fresh.clock), CollectorRegistry())
+    fresh.desk = ClockDesk(ClockParts(fresh.book, fresh.steps, fresh.clock, fresh.works), CollectorRegistry())
     assert fresh.steps.count == 1
 
 

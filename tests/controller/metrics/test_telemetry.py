@@ -2,11 +2,14 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.background import Works
 from controller.lifecycle.diagnostics import Fallback, Foreseen, PoolRefit
+from controller.metrics.background import BackgroundMetrics
 from controller.metrics.energy import EnergyMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.grid import Precedence
@@ -216,6 +219,7 @@ def test_the_reference_lists_every_metric_and_no_other():
     listed = {name.removesuffix("_total") for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
     registry = Telemetry(SITE).registry
     EnergyMetrics(registry)
+    BackgroundMetrics(registry, Works(Random(0)))
     names = {family.name.removeprefix("wattroute_controller_") for family in registry.collect()}
     assert names <= listed
     root = Path(__file__).parents[3] / "controller"

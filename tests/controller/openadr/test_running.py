@@ -1,8 +1,10 @@
 import asyncio
+from random import Random
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.openadr.auth import Credentials
@@ -20,7 +22,8 @@ from tests.fakes.vtn.server import fake_vtn, interval
 def world(*feeds):
     book = CallBook(ListRecorder(), {"dr": TERMS})
     changes = []
-    return Following(book, SystemClock(), CollectorRegistry(), lambda: changes.append(1), feeds), changes
+    works = Works(Random(0))
+    return Following(book, SystemClock(), CollectorRegistry(), lambda: changes.append(1), works, feeds), changes
 
 
 async def test_two_vtns_are_followed_over_tls_and_feed_the_price(tmp_path):

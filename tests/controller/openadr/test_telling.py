@@ -5,10 +5,12 @@ import json
 import socket
 import ssl
 import sys
+from random import Random
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError, ListenError
 from controller.openadr.auth import Credentials
@@ -37,6 +39,7 @@ class Site:
         self.book = CallBook(ListRecorder(), {"dr": TERMS})
         self.registry = CollectorRegistry()
         self.clock = SystemClock()
+        self.works = Works(Random(0))
 
     @contextlib.asynccontextmanager
     async def follows(self, vtn, **options):
@@ -44,8 +47,8 @@ class Site:
         credentials = Credentials("ven-1", self.folder / "secret")
         spec = VenSpec("utility", vtn.url, {"shed": "dr"}, credentials=credentials, poll_s=3600.0, **options)
         known = Known(self.book, means=steady(5000.0), programmes={"dr": TERMS})
-        teller = Teller(Telling(self.folder, known, self.clock, self.registry))
-        world = Following(self.book, self.clock, self.registry, lambda: None, (), teller)
+        teller = Teller(Telling(self.folder, known, self.clock, self.registry, self.works))
+        world = Following(self.book, self.clock, self.registry, lambda: None, self.works, (), teller)
         try:
             async with following((spec,), world) as vens:
                 yield vens[0]
@@ -121,7 +124,7 @@ async def test_the_settlement_interval_of_a_programme_divides_its_reports(tmp_pa
         async with site.follows(vtn, reports=False) as ven:
             terms = dataclasses.replace(TERMS, settlement_interval_s=900.0)
             known = Known(site.book, programmes={"dr": terms})
-            teller = Teller(Telling(tmp_path / "other", known, site.clock, CollectorRegistry()))
+            teller = Teller(Telling(tmp_path / "other", known, site.clock, CollectorRegistry(), site.works))
             assert teller.reporter(ven)._parts.maker._spec.step_s == {"dr": 900.0}
             teller.close()
 

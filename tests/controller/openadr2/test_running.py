@@ -1,9 +1,11 @@
 import builtins
 import sys
+from random import Random
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.openadr2.running import Following2, following2
@@ -17,7 +19,7 @@ from tests.fakes.vtn2 import vtn2
 
 def world():
     book = CallBook(ListRecorder(), {"dr": TERMS})
-    return Following2(book, SystemClock(), CollectorRegistry(), lambda: None)
+    return Following2(book, SystemClock(), CollectorRegistry(), lambda: None, Works(Random(0)))
 
 
 async def test_a_vtn_is_followed_until_the_end():

@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ProfileError
 from controller.profile.design import Cell
@@ -34,7 +36,7 @@ async def bench(**changes: Any) -> AsyncIterator[tuple[Bench, Emulator]]:
     clock = SystemClock()
     async with emulated(instance(**{**CURVES, **changes})) as emulator, aiohttp.ClientSession() as session:
         spec = f"dcgm=http://127.0.0.1:{emulator.control_port}/metrics"
-        async with open_source(spec, clock) as source:
+        async with open_source(spec, clock, Works(Random(0))) as source:
             target = Target(session, Address(f"http://127.0.0.1:{emulator.ports['bf16-0']}"))
             meter = GpuMeter(source, spec, ())
             await meter.find(clock.wall_s(), 2)
@@ -51,7 +53,7 @@ async def mixed(*uuids: str, counters: bool = True) -> AsyncIterator[tuple[Bench
         aiohttp.ClientSession() as session,
     ):
         spec = f"dcgm=http://127.0.0.1:{emulator.control_port}/metrics{option}"
-        async with open_source(spec, clock) as source:
+        async with open_source(spec, clock, Works(Random(0))) as source:
             target = Target(session, Address(f"http://127.0.0.1:{emulator.ports['bf16-0']}"))
             meter = GpuMeter(source, spec, uuids)
             await meter.find(clock.wall_s(), 2)

@@ -2,11 +2,13 @@ import asyncio
 import contextlib
 import math
 import time
+from random import Random
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import StoreError
 from controller.loop.continuity import STATE_NAME
@@ -14,7 +16,7 @@ from controller.loop.runner import RunnerOptions
 from controller.model.fleet import RequestClass
 from controller.model.programme import Programme
 from controller.service.app import assemble
-from controller.service.options import Endpoints, ServiceOptions
+from controller.service.options import Endpoints, Feeds, ServiceOptions
 from controller.service.proof import LEDGER_NAME
 from controller.signals.canary import CanaryTask
 from controller.signals.feeds import ConstantFeed
@@ -70,6 +72,14 @@ async def test_background_work_that_fails_is_shown_and_counted(tmp_path, monkeyp
         assert (step["step"], step["reason"].partition(";")[0]) == ("canaries", "ValueError: a fault")
         told = await eventually(session, f"{url}/metrics")
         assert b'wattroute_controller_background_failures_total{work="canaries"} 0.0' not in told
+    monkeypatch.undo()
+    async with (
+        assembled(tmp_path) as service,
+        aiohttp.ClientSession() as session,
+        serving(service) as (url, _),
+    ):
+        told = await eventually(session, f"{url}/metrics")
+        assert b'wattroute_controller_background_failures_total{work="canaries"} 0.0' in told, "another service's"
 
 
 async def test_a_second_controller_on_the_same_records_is_refused(tmp_path):
@@ -170,9 +180,9 @@ async def burning(folder, router_url, clock=None):
             TickPolicy(mode=Mode.ACT),
             NoPlanner(),
             endpoints=Endpoints(PlainEngines(session), router_urls=(router_url,)),
-            price_usd_per_mwh=ConstantFeed(50.0, "usd_per_mwh"),
-            carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
+            feeds=Feeds(ConstantFeed(50.0, "usd_per_mwh"), ConstantFeed(300.0, "kg_per_mwh")),
             options=ServiceOptions(data_dir=folder, timeout_s=0.5, pace=pace),
+            works=Works(Random(0)),
             clock=clock,
         ) as service,
         serving(service) as (url, _),

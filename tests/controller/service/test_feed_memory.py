@@ -1,5 +1,8 @@
+from random import Random
+
 import pytest
 
+from controller.background import Works
 from controller.clock import VirtualClock
 from controller.model.grid import SeriesQuality
 from controller.service.feed_memory import FILE_NAME, FeedMemory
@@ -23,11 +26,11 @@ def told():
 
 async def test_a_restart_goes_on_from_what_was_told_at_its_age(tmp_path):
     first = feed()
-    async with FeedMemory(tmp_path / "data", {PRICE: (first, "one")}).kept(VirtualClock(NINE_S)):
+    async with FeedMemory(tmp_path / "data", {PRICE: (first, "one")}).kept(VirtualClock(NINE_S), Works(Random(0))):
         first.take(told(), NINE_S)
     later_s = NINE_S + 2 * 3600
     second = feed()
-    async with FeedMemory(tmp_path / "data", {PRICE: (second, "one")}).kept(VirtualClock(later_s)):
+    async with FeedMemory(tmp_path / "data", {PRICE: (second, "one")}).kept(VirtualClock(later_s), Works(Random(0))):
         series = second.read(later_s)
         assert (series.at(later_s), series.quality, series.issued_at_s) == (15.0, SeriesQuality.PUBLISHED, NINE_S - 60)
         assert (second.state(later_s).age_s, second.state(later_s).condition) == (7200.0, Condition.STALE)
@@ -79,6 +82,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, caplog):
 
 
 async def test_without_a_live_feed_nothing_is_written(tmp_path):
-    async with FeedMemory(tmp_path, {}).kept(VirtualClock(NINE_S)):
+    async with FeedMemory(tmp_path, {}).kept(VirtualClock(NINE_S), Works(Random(0))):
         pass
     assert not list(tmp_path.iterdir())

@@ -1,8 +1,10 @@
 import asyncio
 import logging
+from random import Random
 
 import pytest
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.model.grid import Series
@@ -28,7 +30,7 @@ async def test_live_and_still_feeds_stand_side_by_side(caplog, tmp_path):
             carbon_kg_per_mwh=mapped(f"{stub.url}/rates", unit="kg/kWh", basis="average"),
         )
         assert list(live_specs(signals)) == ["carbon_kg_per_mwh"]
-        async with open_feeds(signals, clock, start_s, tmp_path) as feeds:
+        async with open_feeds(signals, clock, start_s, tmp_path, Works(Random(0))) as feeds:
             assert isinstance(feeds.price_usd_per_mwh, ConstantFeed)
             assert isinstance(feeds.carbon_kg_per_mwh.read(start_s + 60), Missing)
             while not isinstance(series := feeds.carbon_kg_per_mwh.read(start_s + 60), Series):
@@ -59,7 +61,7 @@ async def test_what_was_kept_is_taken_up_by_the_same_configuration_alone(tmp_pat
 
     async def read(until: type, **change) -> Series | Missing:
         signals = SignalSettings(price_usd_per_mwh=mapping | change)
-        async with open_feeds(signals, clock, now_s, tmp_path) as feeds:
+        async with open_feeds(signals, clock, now_s, tmp_path, Works(Random(0))) as feeds:
             while not isinstance(known := feeds.price_usd_per_mwh.read(now_s), until):
                 await asyncio.sleep(0.01)
         return known

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
 import yaml
+from aiohttp.test_utils import TestClient, TestServer
 
 from controller.actuators.engines import EngineDriver
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.lifecycle.handback import OnExit
@@ -20,9 +23,12 @@ from controller.model.plan import InstanceCommand, Verb
 from controller.service import processes
 from controller.service.options import ServiceOptions
 from controller.service.processes import engines_of
+from controller.service.serving import Service
 from controller.settings.file import Settings
 from controller.signals.engines import EngineSource
+from controller.signals.feeds.refresh import Refresher
 from router.contract import InstanceId
+from router.transport.keyring import Keyring
 from tests.fakes.certificates import Authority
 from tests.fakes.controller_parts import NOW_S, pool, site
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
@@ -130,7 +136,9 @@ async def test_engines_behind_tls_and_at_unix_sockets_are_observed_and_put_to_sl
         FakeEngine(obey, tls=authority.issue("engine").server()) as secured,
         FakeEngine(obey, path=str(tmp_path / "engine.sock")) as local,
         aiohttp.ClientSession() as session,
-        engines_of(settings_with(secured.url, local.url, ca_file=str(authority.file)), SystemClock()) as engines,
+        engines_of(
+            settings_with(secured.url, local.url, ca_file=str(authority.file)), SystemClock(), Works(Random(0))
+        ) as engines,
     ):
         fleet = site(pool("bf16", (secured.url, local.url)))
         seen = await EngineSource(session, fleet, engines=engines).read(NOW_S)
@@ -144,7 +152,7 @@ async def test_engines_behind_tls_and_at_unix_sockets_are_observed_and_put_to_sl
 async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
     async with (
         aiohttp.ClientSession() as session,
-        engines_of(settings_with("http://127.0.0.1:1"), SystemClock()) as engines,
+        engines_of(settings_with("http://127.0.0.1:1"), SystemClock(), Works(Random(0))) as engines,
     ):
         (seen,) = await EngineSource(session, site(pool("a", ("http://127.0.0.1:2",))), engines=engines).read(NOW_S)
     assert seen.state is InstanceState.UNREACHABLE
@@ -153,8 +161,32 @@ async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
 async def test_a_file_of_tls_that_is_absent_is_named(tmp_path: Path) -> None:
     settings = settings_with("https://127.0.0.1:1", ca_file=str(tmp_path / "no-ca.pem"))
     with pytest.raises(ConfigError, match=r"pools\.bf16\.tls\.ca_file: .*no-ca\.pem: there is no such file"):
-        async with engines_of(settings, SystemClock()):
+        async with engines_of(settings, SystemClock(), Works(Random(0))):
             pass
+
+
+def test_what_fails_beside_the_service_is_counted_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Any) -> None:
+        raise ValueError("a fault")
+
+    async def until_told(service: Service, *_: Any) -> None:
+        none = [f'background_failures_total{{work="{work}"}} 0.0' for work in ("certificates", "feed")]
+        async with TestClient(TestServer(service.app)) as client, asyncio.timeout(60):
+            while True:
+                text = await (await client.get("/metrics")).text()
+                if "background_failures_total" in text and not any(line in text for line in none):
+                    return
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(Keyring, "watch", fail)
+    monkeypatch.setattr(Refresher, "run", fail)
+    monkeypatch.setattr(processes, "serve", until_told)
+    document = yaml.safe_load((ROOT / "deploy" / "examples" / "laptop.yaml").read_text())
+    document["controller"]["data_dir"] = str(tmp_path)
+    feed = {"kind": "mapped", "path": str(tmp_path / "rates.json"), "unit": "kg/kWh", "basis": "average"}
+    feed |= {"format": "json", "time": "0", "value": "1", "times": "unix_s"}
+    document["signals"]["carbon_kg_per_mwh"] = feed
+    processes.controller(Settings.model_validate(document))
 
 
 async def test_what_the_file_says_of_the_end_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:

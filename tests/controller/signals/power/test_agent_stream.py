@@ -8,11 +8,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.model.observation import Missing, Quality, Reading
 from controller.signals.power import event_stream
 from controller.signals.power.agent_sample import STREAM_PATH, GpuSample, Sample, encode_event
 from controller.signals.power.agent_stream import AgentSource
+from controller.signals.power.event_stream import StreamParts
 from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.power.source import Board
 from tests.fakes.fake_sse import FakeSse, until
@@ -34,7 +36,8 @@ def sample(power_w: float = 412.5, age_s: float = 0.5, **more) -> Sample:
 async def reading(*urls, options=None):
     async with aiohttp.ClientSession() as session:
         access = HttpAccess(session, options or HttpOptions(timeout_s=0.5))
-        async with AgentSource(access, urls, SystemClock(), Random(1)).open() as source:
+        parts = StreamParts(SystemClock(), Random(1), Works(Random(0)))
+        async with AgentSource(access, urls, parts).open() as source:
             yield source
 
 

@@ -4,9 +4,10 @@ from random import Random
 import aiohttp
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.signals.power import event_stream
-from controller.signals.power.event_stream import MAX_BYTES_PER_S, EventStream
+from controller.signals.power.event_stream import MAX_BYTES_PER_S, EventStream, StreamParts
 from controller.signals.power.http_access import HttpAccess
 from tests.fakes.fake_sse import FakeSse, until
 from tests.fakes.http_stub import closed_url, http_stub
@@ -20,8 +21,7 @@ async def streaming(url, *, silence_s=5.0, take=None):
             HttpAccess(session),
             url,
             take or taken.append,
-            clock=SystemClock(),
-            chance=Random(1),
+            StreamParts(SystemClock(), Random(1), Works(Random(0))),
             silence_s=silence_s,
             begin=lambda: taken.append("begin"),
         )

@@ -1,9 +1,11 @@
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.model.observation import Rung
@@ -19,13 +21,13 @@ async def test_a_short_text_opens_a_source(tmp_path):
     async with http_stub() as stub:
         stub.set("/metrics", 'my_watts{id="A"} 300\n')
         text = f"dcgm={stub.url}/metrics?power=my_watts&label=id&collect=gpu"
-        async with open_source(text, SystemClock()) as source:
+        async with open_source(text, SystemClock(), Works(Random(0))) as source:
             readings, errors = await source.read(1000.0)
     assert (readings["A"].value_w, errors) == (300.0, ())
     assert stub.requests == ["GET /metrics?collect=gpu"]
     file = tmp_path / "power.csv"
     file.write_text("time,uuid,power_w\n0,A,100\n")
-    async with open_source(f"csv={file}", clock := SystemClock()) as source:
+    async with open_source(f"csv={file}", clock := SystemClock(), Works(Random(0))) as source:
         assert (await source.read(clock.wall_s()))[0]["A"].value_w == 100.0
 
 
@@ -61,7 +63,7 @@ def test_a_token_is_not_sent_where_others_could_read_it():
 
 async def test_a_file_that_cannot_be_used_ends_the_opening():
     with pytest.raises(ConfigError, match="no such file"):
-        async with open_source("csv=/absent.csv", SystemClock()):
+        async with open_source("csv=/absent.csv", SystemClock(), Works(Random(0))):
             raise AssertionError("nothing is opened")
 
 
@@ -69,7 +71,7 @@ async def test_every_kind_opens_and_tells_what_it_cannot_reach(tmp_path):
     dead = closed_url()
     texts = (f"agent={dead}", f"zeusd={dead}?gpu_uuids=GPU-a", f"promql={dead}", f"dcgm={dead}")
     for text in texts:
-        async with open_source(text, SystemClock(), timeout_s=0.3) as source:
+        async with open_source(text, SystemClock(), Works(Random(0)), timeout_s=0.3) as source:
             readings, errors = await source.read(1000.0)
         assert readings == {}
         assert all(error.source.startswith(dead) for error in errors), text
@@ -81,7 +83,7 @@ async def test_zeusd_by_its_socket(tmp_path):
     await runner.setup()
     path = tmp_path / "zeusd.sock"
     await web.UnixSite(runner, str(path)).start()
-    async with open_source(f"zeusd=unix:{path}?gpu_uuids=GPU-a", SystemClock()) as source:
+    async with open_source(f"zeusd=unix:{path}?gpu_uuids=GPU-a", SystemClock(), Works(Random(0))) as source:
         readings, _ = await source.read(1000.0)
     await runner.cleanup()
     assert readings["GPU-a"].value_w == 250.0
@@ -94,7 +96,7 @@ def test_zeusd_needs_the_uuids_of_its_indices():
 
 
 async def test_nvml_where_there_is_none_is_a_state():
-    async with open_source("nvml", SystemClock()) as source:
+    async with open_source("nvml", SystemClock(), Works(Random(0))) as source:
         readings, errors = await source.read(1000.0)
     assert not readings or not errors
 
@@ -111,7 +113,8 @@ async def test_all_sources_of_a_site_open_with_their_names_and_rungs(tmp_path):
         ),
     )
     clock = SystemClock()
-    async with aiohttp.ClientSession() as session, open_power(specs, session, clock) as sources:
+    works = Works(Random(0))
+    async with aiohttp.ClientSession() as session, open_power(specs, session, clock, works) as sources:
         assert [(one.name, one.rung) for one in sources.gpus] == [("node", Rung.NVML), ("dcgm", Rung.DCGM)]
         assert [one.name for one in sources.meters] == ["main", "prom", "spare"]
         assert (await sources.meters[2].source.read(clock.wall_s())).value_w == 5000.0

@@ -6,7 +6,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from controller.background import Works
 from controller.clock import VirtualClock
+from controller.signals.power.event_stream import StreamParts
 from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.power.zeusd import ZeusdSource
 from tests.fakes.fake_sse import until
@@ -33,7 +35,8 @@ async def zeusd(fake, *, uuids=UUIDS, options=None, path=None):
     connector = aiohttp.UnixConnector(path=path) if path else None
     try:
         async with aiohttp.ClientSession(connector=connector) as session:
-            source = ZeusdSource(HttpAccess(session, options), url, uuids, clock, Random(1))
+            parts = StreamParts(clock, Random(1), Works(Random(0)))
+            source = ZeusdSource(HttpAccess(session, options), url, uuids, parts)
             async with source.open():
                 yield source, clock
     finally:
