@@ -210,13 +210,20 @@ def _prepared_step(plan: Plan, step: int) -> int:
 
 
 def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, known: Known) -> Situation:
-    """What bears on the steps; within an event's ramp its limit does not yet keep replacements from serving first."""
+    """What bears on the steps.
+
+    Within an event's ramp its limit does not yet have instances go at once; but while more is drawn than it allows,
+    nothing comes up before as much has gone.
+    """
     site = learnt.site
     ramped_by_s = known.now_s + policy.drain_expected_s
     firm_w = known.limits.at(known.now_s, Precedence.CONTRACT, ramped_by_s=ramped_by_s)
     effective_w = None if firm_w is None else firm_w * (1.0 - known.margin_frac)
     drawn_w = max(known.charged_w, known.measured.value_w or 0.0)
-    rooms_w = [most_w - drawn_w for most_w in (effective_w, _prepared_up_to_w(policy, known)) if most_w is not None]
+    called_w = known.limits.at(known.now_s, Precedence.CONTRACT) if known.is_called else None
+    must_fall = called_w is not None and max(known.modelled_w, known.measured.value_w or 0.0) > called_w
+    bounds_w = (effective_w, _prepared_up_to_w(policy, known), drawn_w if must_fall else None)
+    rooms_w = [most_w - drawn_w for most_w in bounds_w if most_w is not None]
     return Situation(
         now_s=observation.now_s,
         router=observation.router,
@@ -224,6 +231,7 @@ def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, kno
         holding=known.holding,
         break_first=effective_w is not None and max(known.modelled_w, known.measured.value_w or 0.0) > effective_w,
         called=known.is_called,
+        must_fall=must_fall,
         released_s=known.released_s,
         headroom_w=min(rooms_w, default=None),
         pue=site.pue,

@@ -42,6 +42,7 @@ class Situation:
         allowed: [r][k], pools each class may use.
         holding: why no instance may be drained now; None where they may.
         break_first: over a limit that outranks the classes: drain at once, before replacements serve.
+        must_fall: more is drawn than called limits that outrank the classes allow, ramps left aside.
         headroom_w: power that may still be added at the meter, None without a limit that forbids more.
         pue: facility power over IT power.
         grace_s: an engine must be seen empty this long after the routers obey the drain.
@@ -66,6 +67,7 @@ class Situation:
     retry_s: float
     capacity_tokens_per_s: tuple[float, ...]
     doubts_w: tuple[float, ...] = ()
+    must_fall: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,7 @@ class _Work:
         return any(self.of(k, Phase.DRAIN) or self.count_on(k) > on for k, on in enumerate(targets.on))
 
     def anyone_comes(self) -> bool:
-        """Whether some instance is on its way up: it serves before another goes for want of room."""
+        """Whether some instance is on its way up: within the limit it serves before another goes for want of room."""
         return any(view.intent.phase is Phase.WAKE for view in self.views)
 
     def replaces_last(self, k: int, targets: Targets) -> bool:
@@ -260,7 +262,8 @@ class _Work:
             return
         serving = [i for i in self.of(k, Phase.SERVE) if self.views[i].state is InstanceState.SERVING]
         for index in sorted(serving, key=lambda i: (self.views[i].busy, i))[:surplus]:
-            goes_first = self.at.break_first or (self.lacks_headroom and not self.anyone_comes())
+            may_wait = self.anyone_comes() and not self.at.must_fall
+            goes_first = self.at.break_first or (self.lacks_headroom and not may_wait)
             if not goes_first and self.falls_short_without(k, targets):
                 return
             if self.may_drain(index, targets):

@@ -46,9 +46,9 @@ class Case:
     tightened_w: float | None = None
 
 
-HUNGRY, TIGHTENED = Case(1.4, 11_400.0), Case(1.4, 11_400.0, 11_300.0)
+HUNGRY, SWAPPED, TIGHTENED = Case(1.4, 11_600.0), Case(1.4, 11_500.0), Case(1.4, 11_400.0, 11_300.0)
 FRUGAL = Case(1 / 1.4, 6200.0, 6150.0)
-CASES = pytest.mark.parametrize("case", [HUNGRY, TIGHTENED, FRUGAL])
+CASES = pytest.mark.parametrize("case", [HUNGRY, SWAPPED, TIGHTENED, FRUGAL])
 
 
 @dataclass(frozen=True)

@@ -281,3 +281,15 @@ class TestRoom:
     def test_nothing_lacks_where_there_is_room(self):
         done = steer(views(self.states), targets((4, 5, 1)), situation(called=True, headroom_w=9000.0))
         assert (done.lacking_w, given(done)) == (0.0, [(Verb.WAKE, "int4-0")])
+
+    def test_what_is_on_its_way_up_serves_before_the_next_goes_for_want_of_room(self):
+        up = {"int4-0": intent(Phase.WAKE, commanded_s=NOW_S - 1.0)}
+        tight = situation(called=True, headroom_w=10.0)
+        assert draining(steer(views(self.states, up), targets((3, 5, 2)), tight)) == []
+        served = {name: state for name, state in self.states.items() if name != "int4-0"}
+        assert draining(steer(views(served), targets((3, 5, 2)), tight)) == ["bf16-0"]
+
+    def test_while_the_draw_must_fall_nobody_waits_for_what_is_on_its_way_up(self):
+        up = {"int4-0": intent(Phase.WAKE, commanded_s=NOW_S - 1.0)}
+        falling = situation(called=True, headroom_w=0.0, must_fall=True)
+        assert draining(steer(views(self.states, up), targets((3, 5, 2)), falling)) == ["bf16-0"]
