@@ -52,8 +52,8 @@ class Delivery:
 
     @property
     def missing_w(self) -> np.ndarray:
-        """What was committed and not delivered, (intervals,)."""
-        return np.maximum(0.0, self.committed_w - (self.baseline_w - self.means_w))
+        """What was committed and not delivered, (intervals,); at most what was committed."""
+        return np.clip(self.committed_w - (self.baseline_w - self.means_w), 0.0, self.committed_w)
 
     @property
     def performance(self) -> np.ndarray:

@@ -32,9 +32,10 @@ def test_a_cut_that_is_missed_lacks_what_it_is_above_its_limit() -> None:
 
 
 def test_a_limit_above_the_baseline_commits_to_nothing() -> None:
-    found = delivery_of(run(), 300.0, LIMIT_W)
+    found = delivery_of(run(during_w=LIMIT_W - 100.0), 300.0, LIMIT_W - 500.0)
     assert not found.committed_w.any()
     assert len(found.performance) == 0
+    assert not found.missing_w.any()
 
 
 def test_only_intervals_in_which_work_waited_are_tracked() -> None:
