@@ -121,6 +121,8 @@ def _prices(period: Element, curve: str, source: str) -> Iterator[tuple[float, f
         prices[int(place)] = number(point.text_at("price.amount"), source, "price.amount")
     if curve not in ("A01", "A03"):
         raise SignalError(source, f"curveType {shown(curve)}, A01 or A03 is expected")
+    if not prices:
+        raise SignalError(source, f"a period of {end_s - start_s:.0f} s without a Point")
     places = sorted(prices)
     for place, following in zip(places, (*places[1:], count + 1), strict=True):
         last = following if curve == "A03" else place + 1

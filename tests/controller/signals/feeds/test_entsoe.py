@@ -88,6 +88,11 @@ def test_before_the_first_position_nothing_is_known():
     assert known(told, NINE_S + 3600).end_s == NINE_S + 4 * 3600
 
 
+def test_a_period_without_prices_is_told():
+    with pytest.raises(SignalError, match="a period of 82800 s without a Point"):
+        parse(document("2026-03-28T23:00Z", "2026-03-29T22:00Z", "PT15M", {}), NINE_S, FEED)
+
+
 def test_of_two_resolutions_for_one_time_the_finer_holds():
     hours = document("2026-03-29T09:00Z", "2026-03-29T11:00Z", "PT60M", {1: 100.0, 2: 200.0}).decode()
     quarters = document("2026-03-29T09:00Z", "2026-03-29T10:00Z", "PT15M", {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}).decode()
