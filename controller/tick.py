@@ -168,7 +168,7 @@ def _plan(
             serving=serving,
             limit_first=asked.limit_first,
             doubts_w=learnt.doubts_w,
-            drawn_w=(max(known.modelled_w, known.measured.value_w or 0.0),),
+            drawn_w=(known.measured.at_least(known.modelled_w),),
         ),
     )
     made = answer.made
@@ -219,9 +219,9 @@ def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, kno
     ramped_by_s = known.now_s + policy.drain_expected_s
     firm_w = known.limits.at(known.now_s, Precedence.CONTRACT, ramped_by_s=ramped_by_s)
     effective_w = None if firm_w is None else firm_w * (1.0 - known.margin_frac)
-    drawn_w = max(known.charged_w, known.measured.value_w or 0.0)
+    drawn_w, seen_w = (known.measured.at_least(each) for each in (known.charged_w, known.modelled_w))
     called_w = known.limits.at(known.now_s, Precedence.CONTRACT) if known.is_called else None
-    must_fall = called_w is not None and max(known.modelled_w, known.measured.value_w or 0.0) > called_w
+    must_fall = called_w is not None and seen_w > called_w
     bounds_w = (effective_w, _prepared_up_to_w(policy, known), drawn_w if must_fall else None)
     rooms_w = [most_w - drawn_w for most_w in bounds_w if most_w is not None]
     return Situation(
@@ -229,7 +229,7 @@ def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, kno
         router=observation.router,
         allowed=known.data.allowed,
         holding=known.holding,
-        break_first=effective_w is not None and max(known.modelled_w, known.measured.value_w or 0.0) > effective_w,
+        break_first=effective_w is not None and seen_w > effective_w,
         called=known.is_called,
         must_fall=must_fall,
         released_s=known.released_s,

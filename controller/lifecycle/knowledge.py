@@ -179,7 +179,7 @@ def find_out(
     known = (site.import_limit_w, observation.events, memory.followed.returns, policy.precedence)
     limits = Limits(*known, owed_w(memory.history, observation.events, now_s, most_frac=policy.bias_max_frac))
     limit_w = limits.at(now_s)
-    over_limit = limit_w is not None and max(modelled_w, measured.value_w or 0.0) > limit_w
+    over_limit = limit_w is not None and measured.at_least(modelled_w) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
     usual_frac = policy.margin_of(measured.margin_rung)
@@ -193,7 +193,7 @@ def find_out(
             memory.plan,
             now_s,
             most_w=None if limit_w is None else limit_w * (1.0 - margin_frac),
-            drawn_w=max(charged_w, measured.value_w or 0.0),
+            drawn_w=measured.at_least(charged_w),
         ),
         now_s=now_s,
         views=views,

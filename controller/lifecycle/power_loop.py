@@ -35,6 +35,10 @@ class Measured:
     rung: Rung = Rung.METER
     margin_rung: Rung = Rung.METER
 
+    def at_least(self, modelled_w: float) -> float:
+        """The higher of what the curves say and what is measured: what a limit is held against."""
+        return max(modelled_w, self.value_w or 0.0)
+
 
 def measured_power(site: Site, observation: Observation, stale_s: float) -> Measured:
     """The site's power as its ladder knows it; else the sum over GPUs where all report; else nothing."""

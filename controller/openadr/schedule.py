@@ -82,7 +82,7 @@ def schedule(event: Event, hearing: Hearing) -> Schedule:
     Raises:
         MessageError: an interval does not say when it begins, or a loop has too many.
     """
-    slots = () if is_cancelled(event) else _once(event, hearing)
+    slots = _once(event, hearing)
     if event.duration is None or not slots:
         return Schedule(slots)
     begin_s, end_s = slots[0].start_s, max(slot.end_s for slot in slots)
@@ -99,7 +99,7 @@ def in_force(event: Event, hearing: Hearing) -> tuple[float, float] | None:
     Raises:
         MessageError: an interval does not say when it begins.
     """
-    slots = () if is_cancelled(event) else _once(event, hearing)
+    slots = _once(event, hearing)
     if not slots:
         return None
     begin_s = slots[0].start_s
@@ -109,6 +109,8 @@ def in_force(event: Event, hearing: Hearing) -> tuple[float, float] | None:
 
 
 def _once(event: Event, hearing: Hearing) -> tuple[Slot, ...]:
+    if is_cancelled(event):
+        return ()
     base = event.period or _NO_PERIOD
     shift_s = hearing.chance * base.randomize_s
     found: list[Slot] = []

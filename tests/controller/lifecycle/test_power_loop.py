@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.power_loop import at_meter_w, measured_power, next_bias_w, ramp_is_over, spare_w
+from controller.lifecycle.power_loop import Measured, at_meter_w, measured_power, next_bias_w, ramp_is_over, spare_w
 from controller.model.grid import GridEvent
 from controller.model.observation import Missing, Quality, Reading
 from tests.fakes.fake_fleet import FakeFleet, site
@@ -100,3 +100,9 @@ def test_a_standing_limit_has_no_ramp():
     assert ramp_is_over((), 5000.0, NOW_S)
     assert not ramp_is_over((replace(EVENT, start_s=NOW_S),), 10_000.0, NOW_S)
     assert ramp_is_over((EVENT,), 10_000.0, NOW_S)
+
+
+def test_a_limit_is_held_against_the_higher_of_curves_and_meter_and_the_curves_alone_where_none_is_heard():
+    assert Measured(900.0, 1.0).at_least(800.0) == 900.0
+    assert Measured(900.0, 1.0).at_least(1000.0) == 1000.0
+    assert Measured(None, None).at_least(800.0) == 800.0
