@@ -18,7 +18,7 @@ import aiohttp
 
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from router.contract import ClassId
 
 NOTICE_FRAC, MAX_NOTICE_S = 0.27, 60.0

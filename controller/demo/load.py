@@ -16,7 +16,7 @@ from controller.demo.answers import Answer, fault_of
 from controller.demo.client import StreamClient
 from controller.simulation import tokenizer
 from controller.simulation.latency import Latencies
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 
 MAX_ATTEMPTS = 8
 MAX_RETRY_AFTER_S = 15.0

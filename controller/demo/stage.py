@@ -21,7 +21,7 @@ from controller.service.compose import build_site
 from controller.settings import file as settings_file
 from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from controller.simulation.trace import DEFAULT_TRACE, Slice, read_trace, replayed
 
 CONFIG_NAME = "wattroute.yaml"

@@ -28,7 +28,8 @@ from controller.model.plan import Commands, Verb
 from controller.simulation.fluid_engine import FluidEngines, Pace
 from controller.simulation.fluid_queue import FluidQueue
 from controller.simulation.fluid_router import over_instances, over_pools
-from controller.simulation.site import DEFAULT_CAP, SOURCE, Signals
+from controller.simulation.site import SOURCE, Signals
+from controller.simulation.site_router import DEFAULT_CAP
 from router.contract import AllocationTable, ClassId, InstanceId
 
 STEP_S = 5.0

@@ -15,7 +15,8 @@ from typing import Protocol
 from controller.model.observation import Observation
 from controller.model.plan import Commands
 from controller.simulation.latency import Latencies
-from controller.simulation.site import Request, Signals, SimulatedSite
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
 from controller.simulation.trace import Arrival
 from router.contract import ClassId, PoolId
 

@@ -20,7 +20,8 @@ from controller.model.observation import Observation
 from controller.model.plan import Commands
 from controller.optimizer.planner import Planner
 from controller.simulation.replay import Outcome, Timing, replay
-from controller.simulation.site import Request, Signals, SimulatedSite
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
 from router.contract import InstanceId, Precision
 
 

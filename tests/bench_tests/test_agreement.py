@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.fleet import Site
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from controller.simulation.trace import read_trace
 from tests.bench.agreement import __main__ as command
 from tests.bench.agreement.case import CLASS, Means, Reading, Window, edges, means, requests_at, set_of, site_of

@@ -12,7 +12,8 @@ from controller.model.grid import GridEvent, Series
 from controller.model.perf import Evidence, PoolCurves, Provenance
 from controller.simulation.replay import Timing
 from controller.simulation.scenario import Scenario
-from controller.simulation.site import Request, Signals
+from controller.simulation.site import Signals
+from controller.simulation.site_router import Request
 from router.contract import ClassId, InstanceId, PoolId, Precision
 
 START_S = 1_700_000_000.0

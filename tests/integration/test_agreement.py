@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from tests.bench.agreement.case import CLASS, Window, set_of, site_of
 from tests.bench.agreement.emulated import play
 from tests.bench.agreement.models import discrete, fluid

@@ -23,7 +23,8 @@ from controller.model.observation import Observation
 from controller.model.plan import Commands
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.simulation.replay import Outcome, Timing, replay
-from controller.simulation.site import Request, SimulatedSite
+from controller.simulation.site import SimulatedSite
+from controller.simulation.site_router import Request
 from tests.bench.refit.cases import true_site
 from tests.fakes import scenarios
 

@@ -15,7 +15,8 @@ from controller.model.observation import Observation
 from controller.model.plan import Commands
 from controller.simulation.fluid import FluidSite
 from controller.simulation.latency import Latencies
-from controller.simulation.site import Request, Signals, SimulatedSite
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
 from controller.study.site.make_site import SiteCase
 from router.contract import ClassId, InstanceId
 

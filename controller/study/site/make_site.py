@@ -14,7 +14,8 @@ from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.grid import GridEvent
 from controller.optimizer.workload import Lengths, busy_s_per_token, slo_batch
 from controller.simulation.profiles import load_profile
-from controller.simulation.site import Request, Signals
+from controller.simulation.site import Signals
+from controller.simulation.site_router import Request
 from controller.study.fleet.signals import demand_tokens_per_s, starts_of
 from controller.study.site.grid_settings import EventSettings
 from controller.study.site.requests import LONGEST, draw

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from controller.model.fleet import RequestClass
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 
 LONGEST = 8.0
 """No prompt and no answer is longer than this many times its class's mean."""

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from controller.simulation.trace import read_trace
 from tests.bench.about import host
 from tests.bench.agreement.case import TOLERANCE_FRAC, Window, requests_at, set_of, site_of

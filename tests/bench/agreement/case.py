@@ -13,7 +13,7 @@ from controller.model.fleet import Site
 from controller.service.compose import build_site
 from controller.settings.file import Settings
 from controller.simulation.replay import assign_classes
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from controller.simulation.trace import Slice, Trace, replayed
 from router.contract import ClassId
 from tests.fakes.system import free_ports

@@ -17,7 +17,7 @@ import msgspec
 from controller.model.fleet import Instance, Site
 from controller.signals import prometheus_text
 from controller.simulation import tokenizer
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from tests.bench.agreement.case import Means, Reading, Window, means
 
 TOKENS = "vllm:generation_tokens_total"

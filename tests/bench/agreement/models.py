@@ -10,7 +10,8 @@ from controller.model.fleet import Site
 from controller.model.grid import Series
 from controller.model.observation import Observation
 from controller.simulation.fluid import FluidSite
-from controller.simulation.site import Request, Signals, SimulatedSite
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
 from tests.bench.agreement.case import Means, Reading, Window, edges, means
 
 BIN_S = 10.0

@@ -21,7 +21,8 @@ from controller.model.observation import Observation
 from controller.model.plan import Commands
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.simulation.replay import Outcome, Timing, replay
-from controller.simulation.site import Request, Signals, SimulatedSite
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
 from tests.fakes import scenarios
 from tests.fakes.refit_pool import scaled_power
 

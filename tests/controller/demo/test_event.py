@@ -10,7 +10,7 @@ from controller.demo import event
 from controller.demo.event import ClassLoad
 from controller.model.fleet import RequestClass
 from controller.model.grid import GridEvent
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from router.contract import ClassId, Precision
 from tests.fakes import controller_parts as parts
 

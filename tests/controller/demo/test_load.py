@@ -12,7 +12,7 @@ from controller.demo.answers import Answer
 from controller.demo.client import StreamClient
 from controller.demo.load import MAX_ATTEMPTS, MIN_INPUT_TOKENS, Account, Load, PromptText
 from controller.simulation import tokenizer
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from router.contract import ClassId
 from tests.fakes.emulated import MODEL, emulated
 

@@ -10,7 +10,8 @@ from controller.model.observation import Observation
 from controller.model.perf import Evidence, PoolCurves, Provenance
 from controller.model.plan import Commands
 from controller.simulation.replay import Outcome, Timing, assign_classes, replay
-from controller.simulation.site import Request, Signals, SimulatedSite
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
 from controller.simulation.trace import Arrival
 from router.contract import AllocationTable, ClassId, ClassWeights, InstanceId, PoolId, PoolWeight, Precision
 

@@ -9,7 +9,7 @@ from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.simulation import scenario
 from controller.simulation.scenario import instances_needed, with_bf16_alone
-from controller.simulation.site import Request
+from controller.simulation.site_router import Request
 from router.contract import Precision
 from tests.fakes import scenarios
 

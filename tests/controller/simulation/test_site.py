@@ -4,91 +4,18 @@ import dataclasses
 
 import pytest
 
-from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.grid import GridEvent, Series
 from controller.model.observation import InstanceState, Reading, RouterObservation
-from controller.model.perf import Evidence, PoolCurves, Provenance
 from controller.model.plan import Commands, InstanceCommand, Verb
 from controller.simulation.latency import Latencies
-from controller.simulation.site import Request, Signals, SimulatedSite
-from router.contract import (
-    AllocationTable,
-    ClassId,
-    ClassWeights,
-    InstanceCap,
-    InstanceId,
-    PoolId,
-    PoolWeight,
-    Precision,
-)
+from controller.simulation.site import Signals, SimulatedSite
+from controller.simulation.site_router import Request
+from router.contract import InstanceId, Precision
+from tests.fakes.two_pools import ANY, CURVES, ONLY_A, SITE, A, B, pool, request, table
 
-CURVES = PoolCurves(
-    step_base_s=0.02,
-    step_per_seq_s=0.0002,
-    step_base_j=50.0,
-    step_per_seq_j=0.6,
-    prefill_s_per_token=1e-5,
-    prefill_j_per_token=0.03,
-    kv_capacity_tokens=100_000,
-    max_num_seqs=64,
-    idle_w=900.0,
-    sleeping_w=700.0,
-    off_w=500.0,
-    wake_s=3.0,
-    sleep_s=2.0,
-    start_s=60.0,
-    provenance=Provenance(Evidence.ESTIMATED, "test"),
-)
-A, B = PoolId("a"), PoolId("b")
-ANY = ClassId("any")
-ONLY_A = ClassId("only-a")
 PRICE = Series((0.0,), (100.0,), 1e6, "usd_per_mwh", "test")
 CARBON = Series((0.0,), (400.0,), 1e6, "kg_per_mwh", "test")
 CALM = Signals(PRICE, CARBON)
-
-
-def pool(pool_id: PoolId, precision: Precision, instances: int) -> Pool:
-    return Pool(
-        pool_id=pool_id,
-        precision=precision,
-        gpu="H100",
-        gpus_per_instance=2,
-        instances=tuple(
-            Instance(InstanceId(f"{pool_id}-{n}"), f"http://x:{n + 1}", (f"{pool_id}{n}x", f"{pool_id}{n}y"))
-            for n in range(instances)
-        ),
-        curves=CURVES,
-    )
-
-
-SITE = Site(
-    name="s",
-    gpus=9,
-    pools=(pool(A, Precision.BF16, 2), pool(B, Precision.FP8, 2)),
-    classes=(RequestClass(ANY), RequestClass(ONLY_A, precisions=(Precision.BF16,))),
-    pue=1.5,
-    aux_w=100.0,
-    spare_gpu_w=80.0,
-)
-
-
-def table(
-    sequence: int = 1, a: float = 1.0, b: float = 1.0, draining: tuple[str, ...] = (), cap: int | None = None
-) -> AllocationTable:
-    pools = tuple(PoolWeight(p, w) for p, w in ((A, a), (B, b)))
-    return AllocationTable(
-        sequence=sequence,
-        issued_at_s=0.0,
-        expires_at_s=1e9,
-        issuer="test",
-        weights=(ClassWeights(ANY, pools), ClassWeights(ONLY_A, (PoolWeight(A, 1.0),))),
-        caps=() if cap is None else tuple(InstanceCap(i.instance_id, cap) for p in SITE.pools for i in p.instances),
-        draining=tuple(InstanceId(name) for name in draining),
-    )
-
-
-def request(index: int, time_s: float = 0.0, class_id: ClassId = ANY, output_tokens: int = 10) -> Request:
-    return Request(index, time_s, class_id, 100, output_tokens)
 
 
 def router_of(site: SimulatedSite) -> RouterObservation:
@@ -136,41 +63,6 @@ def test_time_to_first_token_counts_from_the_arrival() -> None:
     assert site.ttft.quantile_s(1.0) == pytest.approx(4.5, rel=0.05)
 
 
-def test_the_shares_of_the_table_are_kept_in_tokens() -> None:
-    site = SimulatedSite(SITE, 0.0)
-    site.apply(Commands(table(a=3.0, b=1.0)), 0.0)
-    for n in range(400):
-        site.submit(request(n, output_tokens=5 + n % 37), 0.0)
-    site.advance(120.0)
-    served = site.tokens_by_pool
-    assert served[A] / (served[A] + served[B]) == pytest.approx(0.75, abs=0.01)
-
-
-def test_a_class_keeps_to_its_precisions() -> None:
-    site = SimulatedSite(SITE, 0.0)
-    site.apply(Commands(table(a=0.01, b=1.0)), 0.0)
-    for n in range(10):
-        site.submit(request(n, class_id=ONLY_A), 0.0)
-    site.advance(10.0)
-    assert site.tokens_by_pool == {A: 100.0, B: 0.0}
-
-
-def test_a_draining_instance_gets_nothing_new_and_finishes_what_it_has() -> None:
-    site = SimulatedSite(SITE, 0.0)
-    site.apply(Commands(table(a=1.0, b=0.0)), 0.0)
-    site.submit(request(0, output_tokens=500), 0.0)
-    site.submit(request(1, output_tokens=500), 0.0)
-    site.apply(Commands(table(2, a=1.0, b=0.0, draining=("a-0",))), 0.0)
-    site.advance(1.0)
-    for n in range(2, 6):
-        site.submit(request(n), 1.0)
-    running = {i.instance_id: i.running + i.waiting for i in site.observe(CALM).instances}
-    assert running[InstanceId("a-0")] == 1
-    assert running[InstanceId("a-1")] == 5
-    site.advance(60.0)
-    assert site.finished == 6
-
-
 def test_a_table_is_obeyed_and_acknowledged_after_its_delay() -> None:
     site = SimulatedSite(SITE, 0.0, table_delay_s=0.5)
     assert router_of(site).acknowledged_sequence == -1
@@ -181,40 +73,6 @@ def test_a_table_is_obeyed_and_acknowledged_after_its_delay() -> None:
     assert router_of(site).acknowledged_sequence == 7
     site.advance(2.6)
     assert router_of(site).acknowledged_sequence == 8
-
-
-def test_caps_hold_requests_back_until_a_place_is_free() -> None:
-    site = SimulatedSite(SITE, 0.0)
-    site.apply(Commands(table(cap=1)), 0.0)
-    for n in range(10):
-        site.submit(request(n), 0.0)
-    any_class = router_of(site).demand[0]
-    assert (any_class.in_flight, any_class.queued) == (4, 6)
-    site.advance(5.0)
-    assert site.finished == 10
-    assert router_of(site).demand[0].queued == 0
-
-
-def test_a_class_without_a_place_does_not_hold_up_another() -> None:
-    site = SimulatedSite(SITE, 0.0)
-    site.apply(Commands(table(draining=("a-0", "a-1"))), 0.0)
-    site.submit(request(0, class_id=ONLY_A), 0.0)
-    site.submit(request(1), 0.0)
-    site.advance(3.0)
-    assert site.finished == 1
-    assert router_of(site).demand[1].queued == 1
-
-
-def test_a_class_of_higher_priority_gets_the_places_that_become_free() -> None:
-    classes = (RequestClass(ANY, priority=-1), RequestClass(ONLY_A))
-    site = SimulatedSite(dataclasses.replace(SITE, classes=classes), 0.0)
-    site.apply(Commands(table(cap=1, draining=("a-1", "b-0", "b-1"))), 0.0)
-    for n in range(4):
-        site.submit(request(n, class_id=ANY if n < 3 else ONLY_A), 0.0)
-    times = [0.05 * n for n in range(1, 1000)]
-    while site.finished < 2:
-        site.advance(times.pop(0))
-    assert [demand.finished for demand in router_of(site).demand] == [1.0, 1.0]
 
 
 def test_sleep_and_wake_change_state_and_power() -> None:
