@@ -1,6 +1,7 @@
-"""Physics of one vLLM instance with continuous batching: time, tokens, key-value cache and energy. Pure.
+"""Physics of one vLLM instance with continuous batching: time, tokens and energy. Pure.
 
-It has no clock: whoever drives it says what time it is. A step serves every sequence in the batch at once:
+It has no clock: whoever drives it says what time it is. A step serves every sequence in the batch (`simulation.batch`)
+at once:
 
     duration  =  a + b·B + prefill_s_per_token·K                                  [s]
     energy    =  A + C·B + (p0_w·prefill_s_per_token + prefill_j_per_token)·K     [J]
@@ -22,63 +23,18 @@ An instance counts as SLEEPING from the moment it is told to sleep; it draws idl
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves
-
-MAX_BATCHED_TOKENS = 8192
-"""Tokens computed in one step at most; vLLM's default max_num_batched_tokens for serving on H100."""
-
-
-@dataclass(slots=True, eq=False)
-class Sequence:
-    """One answer being generated.
-
-    Attributes:
-        output_tokens: tokens after which it ends.
-        generated: tokens emitted so far.
-        computed: tokens of prompt (and, after a preemption, of the answer so far) in the key-value cache.
-        scheduled_s: when it first entered the batch.
-        first_token_s: when its first token was emitted.
-    """
-
-    seq_id: int
-    input_tokens: int
-    output_tokens: int
-    arrived_s: float
-    generated: int = 0
-    computed: int = 0
-    chunk: int = 0
-    held_tokens: int = 0
-    scheduled_s: float | None = None
-    first_token_s: float | None = None
-
-
-class StepEvent(NamedTuple):
-    """Tokens that a sequence got at the end of a step."""
-
-    seq: Sequence
-    n_tokens: int
-    finished: bool
-    at_s: float
+from controller.simulation.batch import MAX_BATCHED_TOKENS, Batch, Sequence, StepEvent
 
 
 class EnginePhysics:
     """One instance. Callers pass times that never go back and call `advance` before anything else at a new time.
 
-    The key-value cache holds, for each sequence in the batch, its prompt (reserved whole on admission) and its tokens.
-    A waiting sequence is admitted, first come first served, when its prompt fits; when the batch outgrows the cache,
-    the newest sequence loses its place and is computed again later, as vLLM does.
-
     Attributes:
-        prompt_tokens, generation_tokens: counters; a prompt counts once, when it is complete.
         energy_j: whole instance, up to the latest time told; it only grows.
         busy_s: time spent in steps, up to the latest time told.
         steps: steps finished.
-        preemptions: counter.
         since_s: when the present state began.
     """
 
@@ -95,20 +51,12 @@ class EnginePhysics:
         self.curves = curves
         self.state: InstanceState = state
         self.since_s = now_s
-        self.prompt_tokens = 0
-        self.generation_tokens = 0
-        self.preemptions = 0
         self.energy_j = 0.0
         self.busy_s = 0.0
         self.steps = 0
         self.paused = False
-        self._max_batched_tokens = max_batched_tokens
         self._at_s = now_s
-        self._decoding: list[Sequence] = []
-        self._prefilling: list[Sequence] = []
-        self._waiting: deque[Sequence] = deque()
-        self._by_id: dict[int, Sequence] = {}
-        self._held_tokens = 0
+        self._batch = Batch(curves.kv_capacity_tokens, curves.max_num_seqs, max_batched_tokens)
         self._step_end_s: float | None = None
         self._step_w = 0.0
         self._transition_end_s: float | None = None
@@ -116,12 +64,27 @@ class EnginePhysics:
     @property
     def running(self) -> int:
         """Sequences in the batch."""
-        return len(self._decoding) + len(self._prefilling)
+        return self._batch.running
 
     @property
     def waiting(self) -> int:
         """Sequences not yet, or no longer, in the batch."""
-        return len(self._waiting)
+        return self._batch.waiting
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Counter; a prompt counts once, when it is complete."""
+        return self._batch.prompt_tokens
+
+    @property
+    def generation_tokens(self) -> int:
+        """Counter."""
+        return self._batch.generation_tokens
+
+    @property
+    def preemptions(self) -> int:
+        """Counter."""
+        return self._batch.preemptions
 
     @property
     def is_changing(self) -> bool:
@@ -131,7 +94,7 @@ class EnginePhysics:
     @property
     def kv_cache_usage_frac(self) -> float:
         """Share of the key-value cache in use."""
-        return self._held_tokens / self.curves.kv_capacity_tokens
+        return self._batch.held_tokens / self.curves.kv_capacity_tokens
 
     def power_w(self, now_s: float) -> float:
         """Power at a time up to which the instance has been advanced."""
@@ -151,27 +114,15 @@ class EnginePhysics:
         """
         if self.state in (InstanceState.OFF, InstanceState.STARTING):
             raise ValueError(f"sequence {seq.seq_id}: the instance is {self.state} and takes no requests")
-        if seq.input_tokens + seq.output_tokens > self.curves.kv_capacity_tokens:
-            raise ValueError(
-                f"sequence {seq.seq_id}: {seq.input_tokens} + {seq.output_tokens} tokens are more than the key-value "
-                f"cache holds ({self.curves.kv_capacity_tokens})"
-            )
+        self._batch.check_fits(seq)
         self._settle(seq.arrived_s)
-        self._by_id[seq.seq_id] = seq
-        self._waiting.append(seq)
+        self._batch.add(seq)
         if self._step_end_s is None:
             self._begin_step()
 
     def cancel(self, seq_id: int) -> None:
         """Drop a sequence and free its room at once; one that has ended or is not known is left alone."""
-        seq = self._by_id.pop(seq_id, None)
-        if seq is None:
-            return
-        self._release(seq)
-        for place in (self._decoding, self._prefilling, self._waiting):
-            if seq in place:
-                place.remove(seq)
-                return
+        self._batch.drop(seq_id)
 
     def next_step_at(self) -> float | None:
         """When the running step or transition ends and `advance` has something to do; None while nothing goes on."""
@@ -186,7 +137,8 @@ class EnginePhysics:
                 self._end_transition()
             else:
                 self._step_end_s = None
-                self._finish_step(due_s, events)
+                self.steps += 1
+                self._batch.finish_step(due_s, events)
             self._begin_step()
         self._accrue(max(now_s, self._at_s))
         return events
@@ -208,8 +160,7 @@ class EnginePhysics:
             return
         self._settle(now_s)
         self._step_end_s = None
-        for seq in [*reversed(self._prefilling), *reversed(self._decoding)]:
-            self._preempt(seq)
+        self._batch.preempt_all()
         self._enter(InstanceState.SLEEPING, self.curves.sleep_s)
 
     def wake(self, now_s: float) -> None:
@@ -230,10 +181,7 @@ class EnginePhysics:
     def stop(self, now_s: float) -> tuple[Sequence, ...]:
         """End the process at once; returns the sequences that are lost with it. Counters stay."""
         self._settle(now_s)
-        lost = tuple(self._by_id.values())
-        for place in (self._decoding, self._prefilling, self._waiting, self._by_id):
-            place.clear()
-        self._held_tokens = 0
+        lost = self._batch.clear()
         self._step_end_s = None
         self.paused = False
         self._enter(InstanceState.OFF, None)
@@ -263,57 +211,10 @@ class EnginePhysics:
             self.busy_s += passed_s
         self._at_s = until_s
 
-    def _release(self, seq: Sequence) -> None:
-        self._held_tokens -= seq.held_tokens
-        seq.held_tokens = 0
-        seq.computed = 0
-
-    def _preempt(self, seq: Sequence) -> None:
-        (self._prefilling if seq in self._prefilling else self._decoding).remove(seq)
-        self._release(seq)
-        self._waiting.appendleft(seq)
-        self.preemptions += 1
-
-    def _make_room(self) -> None:
-        """Preempt the newest until each decoding sequence has room for its next token."""
-        room = self.curves.kv_capacity_tokens - self._held_tokens
-        while room < len(self._decoding) and self.running > 1:
-            newest = self._prefilling[-1] if self._prefilling else self._decoding[-1]
-            room += newest.held_tokens
-            self._preempt(newest)
-
-    def _admit(self, budget: int) -> None:
-        """Move waiting sequences into the batch while there is room and budget for their prompts."""
-        room = self.curves.kv_capacity_tokens - self._held_tokens - self.running
-        places = self.curves.max_num_seqs - self.running
-        while self._waiting and places > 0 and budget > 0:
-            seq = self._waiting[0]
-            needed = seq.input_tokens + seq.generated
-            if needed + 1 > room:
-                return
-            self._waiting.popleft()
-            self._prefilling.append(seq)
-            seq.held_tokens = needed
-            self._held_tokens += needed
-            if seq.scheduled_s is None:
-                seq.scheduled_s = self._at_s
-            room -= needed + 1
-            places -= 1
-            budget -= needed
-
     def _begin_step(self) -> None:
-        if self.paused or self.state is not InstanceState.SERVING or not self._by_id:
+        if self.paused or self.state is not InstanceState.SERVING or self._batch.is_empty:
             return
-        self._make_room()
-        batch = len(self._decoding)
-        budget = self._max_batched_tokens - batch
-        begun = sum(seq.input_tokens + seq.generated - seq.computed for seq in self._prefilling)
-        self._admit(budget - begun)
-        left = budget
-        for seq in self._prefilling:
-            seq.chunk = max(0, min(left, seq.input_tokens + seq.generated - seq.computed))
-            left -= seq.chunk
-        prefilled = budget - left
+        batch, prefilled = self._batch.begin_step(self._at_s)
         curves = self.curves
         prefill_s = curves.prefill_s_per_token * prefilled
         duration_s = curves.step_base_s + curves.step_per_seq_s * batch + prefill_s
@@ -321,46 +222,3 @@ class EnginePhysics:
         energy_j += curves.p0_w * prefill_s + curves.prefill_j_per_token * prefilled
         self._step_w = energy_j / duration_s
         self._step_end_s = self._at_s + duration_s
-
-    def _finish_step(self, at_s: float, events: list[StepEvent]) -> None:
-        ended = False
-        self.steps += 1
-        self._held_tokens += len(self._decoding)
-        self.generation_tokens += len(self._decoding)
-        for seq in self._decoding:
-            seq.generated += 1
-            seq.held_tokens += 1
-            finished = seq.generated >= seq.output_tokens
-            ended = ended or finished
-            events.append(StepEvent(seq, 1, finished, at_s))
-        if ended:
-            self._decoding = [seq for seq in self._decoding if not self._end(seq)]
-        if self._prefilling:
-            self._finish_chunks(at_s, events)
-
-    def _finish_chunks(self, at_s: float, events: list[StepEvent]) -> None:
-        unfinished: list[Sequence] = []
-        for seq in self._prefilling:
-            seq.computed += seq.chunk
-            if seq.computed < seq.input_tokens + seq.generated:
-                unfinished.append(seq)
-                continue
-            if seq.first_token_s is None:
-                self.prompt_tokens += seq.input_tokens
-                seq.first_token_s = at_s
-            seq.generated += 1
-            seq.held_tokens += 1
-            self._held_tokens += 1
-            self.generation_tokens += 1
-            events.append(StepEvent(seq, 1, seq.generated >= seq.output_tokens, at_s))
-            if not self._end(seq):
-                self._decoding.append(seq)
-        self._prefilling = unfinished
-
-    def _end(self, seq: Sequence) -> bool:
-        """Let go of a sequence that has all its tokens."""
-        if seq.generated < seq.output_tokens:
-            return False
-        self._release(seq)
-        del self._by_id[seq.seq_id]
-        return True

@@ -24,8 +24,9 @@ from controller.model.observation import (
     Reading,
 )
 from controller.model.plan import Commands, Verb
+from controller.simulation.batch import Sequence, StepEvent
 from controller.simulation.class_counters import Amount, ClassCounters
-from controller.simulation.engine import EnginePhysics, Sequence, StepEvent
+from controller.simulation.engine import EnginePhysics
 from controller.simulation.latency import Latencies
 from controller.simulation.site_router import Request, RoutedEngine, SiteRouter
 from router.contract import AllocationTable, InstanceId, PoolId

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from controller.model.fleet import Pool, RequestClass
 from controller.model.observation import ClassDemand, InstanceState, RouterObservation
+from controller.simulation.batch import Sequence
 from controller.simulation.class_counters import ClassCounters
-from controller.simulation.engine import EnginePhysics, Sequence
+from controller.simulation.engine import EnginePhysics
 from router.contract import AllocationTable, ClassId, InstanceId, PoolId
 
 DEFAULT_CAP = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controller.simulation import vllm_wire
-from controller.simulation.engine import Sequence
+from controller.simulation.batch import Sequence
 from controller.simulation.vllm_http import Exchange
 from controller.simulation.vllm_request import GenerationRequest
 from controller.simulation.vllm_wire import NO_TURN, WORDS, Choice, Identity, StreamTemplate, word_at

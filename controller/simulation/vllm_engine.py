@@ -16,7 +16,8 @@ from random import Random
 from controller.clock import Clock
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves
-from controller.simulation.engine import EnginePhysics, Sequence, StepEvent
+from controller.simulation.batch import Sequence, StepEvent
+from controller.simulation.engine import EnginePhysics
 from controller.simulation.vllm_answer import Answer, Stream
 from controller.simulation.vllm_metrics import EngineGauges, EngineMetrics, RequestRecord
 from controller.simulation.vllm_request import ServedModel, answer_tokens

@@ -6,8 +6,8 @@ only those are there that an emulated engine has a value for.
 
 from __future__ import annotations
 
+from controller.simulation.batch import MAX_BATCHED_TOKENS
 from controller.simulation.dcgm import MODEL_NAME
-from controller.simulation.engine import MAX_BATCHED_TOKENS
 from controller.simulation.vllm_engine import EngineSpec
 
 _METHODS = {"bf16": None, "fp16": None, "fp8": "fp8", "int8": "compressed-tensors", "int4": "awq_marlin"}

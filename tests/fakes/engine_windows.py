@@ -7,7 +7,8 @@ from random import Random
 
 from controller.energy.window import Window
 from controller.model.perf import PoolCurves
-from controller.simulation.engine import EnginePhysics, Sequence
+from controller.simulation.batch import Sequence
+from controller.simulation.engine import EnginePhysics
 
 
 class Driven:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 from controller.energy.refit_interval import Doing, Interval
 from controller.model.perf import PoolCurves
-from controller.simulation.engine import EnginePhysics, Sequence
+from controller.simulation.batch import Sequence
+from controller.simulation.engine import EnginePhysics
 
 TICK_S = 5.0
 

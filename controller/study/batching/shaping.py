@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves
-from controller.simulation import engine
+from controller.simulation import batch
+from controller.simulation.engine import EnginePhysics
 from controller.simulation.latency import Latencies
 from controller.study.batching.arrivals import Job
 
@@ -96,10 +97,10 @@ class _Instance:
     def __init__(self, curves: PoolCurves, policy: Policy) -> None:
         self._curves = curves
         self._policy = policy
-        self._engine = engine.EnginePhysics(curves, 0.0)
+        self._engine = EnginePhysics(curves, 0.0)
         self._held: list[Job] = []
         self._held_s: list[float] = []
-        self._running: list[tuple[Job, engine.Sequence]] = []
+        self._running: list[tuple[Job, batch.Sequence]] = []
         self._now_s = 0.0
 
     def run(self, jobs: deque[Job], until_s: float) -> Served:
@@ -160,7 +161,7 @@ class _Instance:
 
     def _submit(self, job: Job) -> None:
         number = len(self._running)
-        seq = engine.Sequence(number, job.input_tokens, job.output_tokens, self._now_s)
+        seq = batch.Sequence(number, job.input_tokens, job.output_tokens, self._now_s)
         if job.is_flex:
             self._held_s.append(self._now_s - job.time_s)
         self._running.append((job, seq))

@@ -12,7 +12,8 @@ from controller.model.fleet import RequestClass
 from controller.model.perf import PoolCurves
 from controller.optimizer.first_token import STEP_TOKENS, charged, largest_share_frac, mean_ttft_s
 from controller.optimizer.workload import Lengths, busy_s_per_token, slo_batch
-from controller.simulation.engine import MAX_BATCHED_TOKENS, EnginePhysics, Sequence
+from controller.simulation.batch import MAX_BATCHED_TOKENS, Sequence
+from controller.simulation.engine import EnginePhysics
 from controller.simulation.profiles import load_profile
 from router.contract import ClassId
 from tests.fakes.fake_fleet import BF16

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from controller.model.observation import InstanceState
-from controller.simulation.engine import EnginePhysics, Sequence, StepEvent
+from controller.simulation.batch import Sequence, StepEvent
+from controller.simulation.engine import EnginePhysics
 from tests.fakes.emulated import quick_curves
 
 CURVES = quick_curves(

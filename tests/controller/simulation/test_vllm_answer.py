@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from controller.simulation.engine import Sequence
+from controller.simulation.batch import Sequence
 from controller.simulation.vllm_answer import Answer
 from controller.simulation.vllm_request import ServedModel, parse_chat
 from controller.simulation.vllm_wire import Identity

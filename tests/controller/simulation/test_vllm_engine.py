@@ -11,7 +11,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.model.observation import InstanceState
-from controller.simulation.engine import MAX_BATCHED_TOKENS
+from controller.simulation.batch import MAX_BATCHED_TOKENS
 from controller.simulation.vllm_answer import Answer
 from controller.simulation.vllm_engine import EmulatedEngine, EngineSpec, InFlight
 from controller.simulation.vllm_request import ServedModel, parse_completion
