@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
 from router.snapshot import Snapshot
 from router.sources import report_end
+from router.transport.in_clear import refuse_in_clear, told_in_clear
 from router.transport.listening import BACKLOG, bind
 from router.worker import Worker
 from router.worker_report import resident_memory
@@ -57,10 +59,12 @@ class Router:
         source: where they come from and may be read again; None for settings that do not change.
 
     Raises:
-        SettingsError: a key of engines or tenants cannot be read, or what tracing needs is not installed.
+        SettingsError: a key of engines or tenants cannot be read, what tracing needs is not installed, or a secret of
+            the environment would go to another machine unencrypted.
     """
 
     def __init__(self, settings: RouterFile, source: ConfigSource | None = None) -> None:
+        refuse_in_clear(settings, os.environ)
         self._settings = settings
         self._admin: web.AppRunner | None = None
         self._is_alone = settings.router.workers == 1
@@ -79,6 +83,7 @@ class Router:
         await self.data_path.reload(settings)
         if self._settings.tenants is not None:
             _tell_if_open(settings)
+        _tell_in_clear(told_in_clear(settings), known=told_in_clear(self._settings))
         self._settings = settings
 
     async def snapshot(self) -> Snapshot:
@@ -87,6 +92,7 @@ class Router:
         view, config = self._reloader.view(), whole.config
         config.loaded_at_s, config.reloads = view.loaded_at_s, dict(view.reloads)
         config.error, config.needs_restart = view.error, view.needs_restart
+        config.in_clear = told_in_clear(self._settings)
         if not self._is_alone:
             for name, value in resident_memory().items():
                 whole.sums[name] = whole.sums.get(name, 0.0) + value
@@ -134,6 +140,7 @@ class Router:
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
         _tell_if_open(self._settings)
+        _tell_in_clear(told_in_clear(self._settings))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -152,6 +159,15 @@ def _tell_if_open(settings: RouterFile) -> None:
         log.warning(
             "router is open: whoever can reach its port may use it", extra={"remedy": "write a section tenants"}
         )
+
+
+def _tell_in_clear(keys: tuple[str, ...], known: tuple[str, ...] = ()) -> None:
+    for key in keys:
+        if key not in known:
+            log.warning(
+                "unencrypted to another machine: whoever is on the way may read and change it",
+                extra={"setting": key, "remedy": "write https:// or rediss://, or keep that network to yourself"},
+            )
 
 
 def _workers(settings: RouterFile) -> DataPath:

@@ -20,6 +20,7 @@ from router.settings import CONTROLLER_SECTIONS, RouterFile
 from router.tenants import hash_key
 from router.tenants.engine_keys import read_engine_keys
 from router.tenants.source import read_tenants
+from router.transport.in_clear import refuse_in_clear
 from router.transport.keyring import Keyring
 from router.version import VERSION
 
@@ -64,6 +65,7 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
         read_tenants(settings)
         read_engine_keys(settings.pools, os.environ)
     if check:
+        refuse_in_clear(settings, os.environ)
         Keyring(settings, clock.wall_s)
         if settings.router.admin_token_file is not None:
             admin.read_token(settings.router.admin_token_file)

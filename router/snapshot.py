@@ -69,6 +69,7 @@ class ConfigView(msgspec.Struct):
         reloads: attempts to take a changed one, by result.
         error: why the last attempt failed, None if it did not.
         needs_restart: keys that were changed in the file but hold only from the next start on.
+        in_clear: settings by which the table, or an engine's key, goes unencrypted between machines.
     """
 
     workers_by_hash: dict[str, int] = {}
@@ -76,6 +77,7 @@ class ConfigView(msgspec.Struct):
     reloads: dict[str, int] = {}
     error: str | None = None
     needs_restart: tuple[str, ...] = ()
+    in_clear: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct):

@@ -58,6 +58,7 @@ def _config_document(config: ConfigView, now_s: float) -> dict[str, Any]:
         "reloads": dict(config.reloads),
         "last_error": config.error,
         "needs_restart": list(config.needs_restart),
+        "in_clear": list(config.in_clear),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -16,6 +15,7 @@ from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
 from router.table_source import TableReporter, TableSink
+from router.transport.redis_address import without_credentials, without_password
 from router.transport.redis_tls import redis_options
 
 TIMEOUT_S = 3.0
@@ -48,8 +48,8 @@ class RedisTableSource:
         rates: RateSink | None = None,
     ) -> None:
         self._name = without_credentials(url)
-        self._url = url
-        self._password = password or urlsplit(url).password
+        self._url = without_password(url) if password else url
+        self._password = password
         self._tls = redis_options(url, settings.tls)
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
@@ -116,9 +116,3 @@ class RedisTableSource:
         except TableSourceError as error:
             # The connection is sound, only the table is not.
             self._reporter.failed(error)
-
-
-def without_credentials(url: str) -> str:
-    """The address without user and password, fit for logs."""
-    netloc = urlsplit(url).netloc
-    return url.replace(netloc, netloc.rpartition("@")[2], 1) if "@" in netloc else url

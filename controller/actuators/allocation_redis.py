@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -16,8 +14,7 @@ from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
 from router.contract import RATES_SUFFIX, encode
-
-_PASSWORD = re.compile(r"(?<=://)[^@/]*@")
+from router.transport.redis_address import without_credentials, without_password
 
 
 class RedisPublisher:
@@ -37,13 +34,13 @@ class RedisPublisher:
         tls: Mapping[str, Any] = MappingProxyType({}),
         timeout_s: float = 2.0,
     ) -> None:
-        self._target = _PASSWORD.sub("", url)
+        self._target = without_credentials(url)
         self._clock = clock
         self._key = key
         self._timeout_s = timeout_s
         self._client = redis.asyncio.Redis.from_url(
-            url,
-            password=password or urlsplit(url).password,
+            without_password(url) if password else url,
+            password=password,
             socket_connect_timeout=timeout_s,
             # The deadline is in `apply`: redis-py's own goes through asyncio.wait_for, which loses cancellations
             # on Python 3.11.

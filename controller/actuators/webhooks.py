@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.http.backoff import backoff_s
-from controller.http.loopback import is_private
+from router.transport.loopback import is_private
 
 log = logging.getLogger(__name__)
 

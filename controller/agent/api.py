@@ -16,9 +16,9 @@ from controller.agent.metrics import exposition
 from controller.agent.samples import unready
 from controller.clock import Clock
 from controller.http.bearer_token import is_shown
-from controller.http.loopback import is_loopback
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, encode
 from controller.signals.power.nvml_reader import NvmlSnapshot
+from router.transport.loopback import is_loopback
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.errors import ConfigError
 from controller.http import bearer_token
-from controller.http.loopback import is_loopback
+from router.transport.loopback import is_loopback
 
 TOKEN_VARIABLE = "WATTROUTE_AGENT_TOKEN"
 

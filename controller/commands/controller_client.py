@@ -15,6 +15,7 @@ from controller.errors import ConfigError, ControllerError
 from controller.http import bearer_token
 from controller.http.bounded_body import read_body
 from controller.settings.file import load
+from router.transport.loopback import refuse_readable
 
 URL_VARIABLE = "WATTROUTE_CONTROLLER_URL"
 DEFAULT_URL = "http://127.0.0.1:8090"
@@ -94,4 +95,13 @@ def _address(access: Access, environment: Mapping[str, str]) -> tuple[str, str |
         host = settings.controller.host
         named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         url = f"http://{named}:{settings.controller.port}"
-    return (url or DEFAULT_URL).rstrip("/"), token
+    url = (url or DEFAULT_URL).rstrip("/")
+    if token is not None:
+        try:
+            refuse_readable([url], "the token of controller.token_file" if file is not None else TOKEN_VARIABLE)
+        except ValueError as error:
+            raise ConfigError(
+                f"{error}, such as a tunnel's: ssh -L 8090:127.0.0.1:8090 HOST; the address is that of --controller, "
+                f"{URL_VARIABLE} or controller.host"
+            ) from error
+    return url, token

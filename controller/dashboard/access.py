@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from controller.http import bearer_token
-from controller.http.loopback import is_loopback_address
+from router.transport.loopback import is_loopback_address
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import ConfigError, MessageError, SignalError, VtnError
-from controller.http.loopback import is_private
 from controller.http.secret_file import find_secret
 from controller.openadr.answers_read import read_problem, read_token, read_token_url
 from controller.openadr.http import Request, VtnHttp
 from controller.openadr.messages import Token, Version
+from router.transport.loopback import is_private
 
 log = logging.getLogger(__name__)
 

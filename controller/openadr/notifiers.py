@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.errors import MessageError
-from controller.http.loopback import is_loopback
 from controller.openadr.fields import MAX_NAME, Fields, entries, shown, text
+from router.transport.loopback import is_loopback
 
 MAX_TOPIC = 1024
 MAX_URIS = 16

@@ -39,6 +39,7 @@ from router.errors import CertificateError, SettingsError
 from router.tenants.engine_keys import read_engine_keys
 from router.transport.asking import EngineSession
 from router.transport.keyring import Keyring
+from router.transport.redis_address import is_private_redis, refuse_readable_password
 from router.transport.redis_tls import redis_options
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def emulator(settings: Settings) -> None:
 
 
 async def _controller(settings: Settings) -> None:
+    redis_password = _redis_password(settings.table.redis_url)
     site = build_site(settings)
     clock, works = SystemClock(), Works(Random())
     signals, own = settings.signals, settings.controller
@@ -84,7 +86,7 @@ async def _controller(settings: Settings) -> None:
                 supervisor_url=own.supervisor_url,
                 redis_url=settings.table.redis_url,
                 redis_key=settings.table.redis_key,
-                redis_password=os.environ.get("REDIS_PASSWORD"),
+                redis_password=redis_password,
                 redis_tls=redis_options(settings.table.redis_url or "", settings.table.tls),
             ),
             feeds=feeds,
@@ -114,6 +116,27 @@ async def _controller(settings: Settings) -> None:
         ) as service,
     ):
         await serve(service, own.host, own.port)
+
+
+def _redis_password(url: str | None) -> str | None:
+    """REDIS_PASSWORD; that tables go through Redis unencrypted is told.
+
+    Raises:
+        ConfigError: the password would go to another machine unencrypted.
+    """
+    password = os.environ.get("REDIS_PASSWORD")
+    if url is None:
+        return password
+    try:
+        refuse_readable_password(url, password)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if not is_private_redis(url):
+        log.warning(
+            "unencrypted to another machine: whoever is on the way may read and change it",
+            extra={"setting": "table.redis_url", "remedy": "write rediss://, or keep that network to yourself"},
+        )
+    return password
 
 
 def proof_options(settings: Settings) -> ProofOptions:

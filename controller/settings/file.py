@@ -7,7 +7,6 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from controller.errors import ConfigError
-from controller.http.loopback import refuse_readable
 from controller.settings.clock import ClockSettings
 from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
@@ -26,6 +25,7 @@ from controller.settings.site import SiteSettings
 from router import config_file
 from router.errors import SettingsError
 from router.settings import RouterFile
+from router.transport.loopback import refuse_readable
 
 
 class Settings(RouterFile):

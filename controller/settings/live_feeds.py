@@ -8,7 +8,6 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from controller.http.loopback import refuse_readable
 from controller.settings.fields import Positive
 from controller.settings.power.source import Url
 from controller.signals.feeds.fetch import WebOptions
@@ -17,6 +16,7 @@ from controller.signals.feeds.provider import Provider
 from controller.signals.feeds.running import LiveSpec
 from controller.signals.feeds.units import Money
 from router.settings import Group, Seconds
+from router.transport.loopback import refuse_readable
 
 _STALE_AFTER = 3.0
 """Questions in a row that may fail before a feed counts as stale."""

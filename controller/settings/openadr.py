@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from controller.http.loopback import is_loopback
 from controller.model.capability import QosCost
 from controller.openadr.auth import Credentials
 from controller.openadr.messages import Version
@@ -17,6 +16,7 @@ from controller.openadr.specs import CallbackSpec, VenSpec
 from controller.settings.fields import Positive
 from controller.settings.programmes import OPERATOR
 from router.settings import Group, Name, Seconds
+from router.transport.loopback import is_loopback
 
 _VERSIONS = {"3.0": Version.V3_0, "3.0.1": Version.V3_0, "3.1": Version.V3_1, "3.1.0": Version.V3_1}
 

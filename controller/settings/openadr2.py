@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from controller.http.loopback import is_loopback
 from controller.openadr2.specs import Ven2Spec
 from controller.settings.fields import Positive
 from controller.settings.openadr import Label, VtnUrl
 from router.settings import Group, Name
+from router.transport.loopback import is_loopback
 
 _UNITS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -49,16 +49,6 @@ def check_table_url(value: str) -> str:
     """The address of a table over HTTP, or ValueError."""
     if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
         raise ValueError(f"{value!r} is not the address of a table; write http://HOST:PORT/v1/allocation")
-    return value
-
-
-def check_redis_url(value: str) -> str:
-    """The address of a Redis, or ValueError without the value, which may hold a password."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("this is not the address of a Redis; write redis://HOST:PORT/DB")
-    if any(name.startswith("ssl") for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ValueError("TLS is not set up in the address; write rediss://HOST:PORT/DB and the files under tls")
     return value
 
 

@@ -42,7 +42,8 @@ class TracingSettings(Group):
 
     endpoint: Annotated[str, AfterValidator(_check_endpoint)]
     """The collector's OTLP/HTTP address, e.g. http://127.0.0.1:4318; /v1/traces is added to one without a path. Further
-    header fields, such as a key, are taken from the environment variable OTEL_EXPORTER_OTLP_HEADERS."""
+    header fields, such as a key, are taken from the environment variable OTEL_EXPORTER_OTLP_HEADERS; to another machine
+    they go over https:// alone."""
     sample_frac: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of the requests without a caller's trace that are recorded; others are recorded where the caller's are."""
     service_name: Annotated[str, Field(min_length=1, max_length=128)] = "wattroute-router"

@@ -6,17 +6,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, model_validator
 
-from router.settings.fields import Group, Seconds, check_redis_url, check_table_url
+from router.settings.fields import Group, Seconds, check_table_url
 from router.settings.tls import ClientTlsSettings
+from router.transport.redis_address import check_redis_url
 
 
 class TableSettings(Group):
     """Where the allocation table comes from. With neither set the static weights are used."""
 
     url: Annotated[str, AfterValidator(check_table_url)] | None = None
-    """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation."""
+    """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation. Over http:// from another machine it can be
+    read and changed on its way; the log and /state tell of that."""
     redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = None
-    """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here."""
+    """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here. To
+    another machine a user or a password goes over rediss:// alone; redis:// without either can be read and changed on
+    its way, and the log and /state tell of that."""
     tls: ClientTlsSettings | None = None
     """How the source is verified where its address is https:// or rediss://, and who the router is to it. Absent: by
     the system's authorities, and without a certificate of its own."""

@@ -181,3 +181,22 @@ async def test_memory_of_all_processes_is_told() -> None:
         settings = settings_for([engine.url], port=0, admin_port=0, workers=2)
         async with Router(settings) as router:
             assert (await router.snapshot()).sums["resident_memory_bytes"] > 3 * 20e6
+
+
+def test_a_secret_that_would_go_unencrypted_is_told_before_anything_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "hunter2")
+    settings = settings_for(["http://127.0.0.1:1"], port=0, admin_port=0)
+    table = settings.table.model_copy(update={"redis_url": "redis://redis.example:6379/0"})
+    with pytest.raises(SettingsError, match="REDIS_PASSWORD would go there unencrypted; write rediss://"):
+        Router(settings.model_copy(update={"table": table}))
+
+
+async def test_a_table_that_others_could_read_is_told_in_log_and_state(caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeEngine() as engine:
+        settings = settings_for([engine.url], port=0, admin_port=0)
+        table = settings.table.model_copy(update={"url": "http://controller.invalid:8090/v1/allocation"})
+        async with Router(settings.model_copy(update={"table": table})) as router:
+            state = json.loads((await fetch(router.admin_port, "/state"))[1])
+    assert state["config"]["in_clear"] == ["table.url"]
+    (told,) = (record for record in caplog.records if record.message.startswith("unencrypted to another machine"))
+    assert (vars(told)["setting"], "rediss://" in vars(told)["remedy"]) == ("table.url", True)

@@ -222,3 +222,12 @@ def test_a_digest_is_printed_for_a_key_on_standard_input() -> None:
         check=False,
     )
     assert (short.returncode, short.stdout) == (2, "")
+
+
+def test_checking_covers_secrets_that_would_go_unencrypted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=hunter2")
+    file.write_text(FILE.replace("router: {", "router: {tracing: {endpoint: 'http://collector.example:4318'}, "))
+    done = run("--config", str(file), "--check")
+    assert done.returncode == 2
+    assert "router.tracing.endpoint: OTEL_EXPORTER_OTLP_HEADERS would go there unencrypted" in done.stderr
+    assert "hunter2" not in done.stderr

@@ -59,6 +59,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
         "reloads": {},
         "last_error": None,
         "needs_restart": [],
+        "in_clear": [],
     }
 
 

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from controller.http.loopback import refuse_readable
 from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.http_access import HttpOptions
 from controller.signals.power.prometheus import has_sample_times
 from router.settings import Group, Name
+from router.transport.loopback import refuse_readable
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 

@@ -15,7 +15,6 @@ import aiohttp
 from controller.background import Works
 from controller.clock import Clock
 from controller.errors import ConfigError
-from controller.http.loopback import refuse_readable
 from controller.signals.power.agent_stream import AgentSource
 from controller.signals.power.csv_replay import CsvGpuSource, CsvMeter, ReplayTimes
 from controller.signals.power.dcgm import DcgmNames, DcgmSource
@@ -43,6 +42,7 @@ from controller.signals.power.specs import (
     rung_of,
 )
 from controller.signals.power.zeusd import ZeusdSource
+from router.transport.loopback import refuse_readable
 
 FORMS = (
     "nvml",

@@ -82,3 +82,26 @@ async def test_address_and_token_come_from_the_configuration(controller, tmp_pat
     )
     await listed(Access(config=tmp_path / "c.yaml"))
     assert controller.seen[-1][3] == "Bearer a-token-of-an-operator"
+
+
+@pytest.mark.parametrize("url", ["http://other-host:8090", "http://10.0.0.6:8090/", "http://localhost.evil.example"])
+async def test_the_token_goes_to_no_other_machine_unencrypted(url, tmp_path):
+    environment = {TOKEN_VARIABLE: "0123456789abcdef"}
+    with pytest.raises(ConfigError, match=f"{TOKEN_VARIABLE} would go there unencrypted; write https://.*--controller"):
+        await listed(Access(url), environment)
+    with pytest.raises(ConfigError, match="would go there unencrypted"):
+        await listed(Access(), {**environment, URL_VARIABLE: url})
+    (tmp_path / "token").write_text("fedcba9876543210")
+    config = tmp_path / "w.yaml"
+    config.write_text(
+        "pools: [{name: bf16, precision: bf16, instances: ['http://127.0.0.1:1']}]\n"
+        f"controller: {{token_file: {tmp_path / 'token'}, host: 10.0.0.6}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.6.*the token of controller\.token_file .*ssh -L") as caught:
+        await listed(Access(config=config))
+    assert "fedcba" not in str(caught.value)
+
+
+async def test_without_a_token_any_address_is_asked():
+    with pytest.raises(RequestRefused, match="does not answer"):
+        await listed(Access("http://controller.invalid:8090"))

@@ -158,6 +158,18 @@ async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
     assert seen.state is InstanceState.UNREACHABLE
 
 
+def test_a_password_goes_to_no_other_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "hunter2")
+    settings = Settings.model_validate(
+        {
+            "pools": [{"name": "a", "precision": "bf16", "instances": ["http://127.0.0.1:1"]}],
+            "table": {"redis_url": "redis://redis.example:6379/0"},
+        }
+    )
+    with pytest.raises(ConfigError, match=r"table\.redis_url: redis\.example: REDIS_PASSWORD .* write rediss://"):
+        processes.controller(settings)
+
+
 async def test_a_file_of_tls_that_is_absent_is_named(tmp_path: Path) -> None:
     settings = settings_with("https://127.0.0.1:1", ca_file=str(tmp_path / "no-ca.pem"))
     with pytest.raises(ConfigError, match=r"pools\.bf16\.tls\.ca_file: .*no-ca\.pem: there is no such file"):

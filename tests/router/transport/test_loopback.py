@@ -1,6 +1,6 @@
 import pytest
 
-from controller.http.loopback import is_loopback, is_loopback_address, is_private, refuse_readable
+from router.transport.loopback import is_loopback, is_loopback_address, is_private, refuse_readable
 
 OWN = ("127.0.0.1", "127.8.9.1", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::ffff:7f00:1")
 OTHERS = (

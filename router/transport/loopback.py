@@ -40,6 +40,9 @@ def refuse_readable(urls: Iterable[str], secret: str) -> None:
     """
     for url in urls:
         if not (is_private(url) or url.startswith("unix:/")):
-            raise ValueError(
-                f"{url!r:.200}: {secret} would go there unencrypted; write https://, or give an address of this machine"
-            )
+            raise ValueError(f"{url!r:.200}: {readable(secret)}")
+
+
+def readable(secret: str, scheme: str = "https") -> str:
+    """What is said of a secret that would be sent where others could read it, and the remedy's scheme."""
+    return f"{secret} would go there unencrypted; write {scheme}://, or give an address of this machine"
