@@ -24,7 +24,8 @@ from controller.settings.plan import CurveSettings
 from controller.signals.canary import CanaryOptions
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Feed, Replay, ReplayFeed
-from controller.simulation.emulator import EmulatedInstance, SpareGpus
+from controller.simulation.emulated_instance import EmulatedInstance
+from controller.simulation.emulator import SpareGpus
 from controller.simulation.profiles import load_profile
 from router.contract import ClassId, InstanceId, PoolId
 from router.settings import ClassSettings, PoolSettings

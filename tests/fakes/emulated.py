@@ -9,7 +9,8 @@ from typing import Any
 
 from controller.model.observation import InstanceState
 from controller.model.perf import Evidence, PoolCurves, Provenance
-from controller.simulation.emulator import EmulatedInstance, Emulator, SpareGpus, run_emulator
+from controller.simulation.emulated_instance import EmulatedInstance
+from controller.simulation.emulator import Emulator, SpareGpus, run_emulator
 from controller.simulation.vllm_api import ApiOptions
 
 MODEL = "emulated/model"

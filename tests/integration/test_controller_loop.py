@@ -29,7 +29,8 @@ from controller.service.proof import LEDGER_NAME
 from controller.service.serving import Service, serve
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.specs import DcgmSpec, PowerSpecs
-from controller.simulation.emulator import EmulatedInstance, Emulator, run_emulator
+from controller.simulation.emulated_instance import EmulatedInstance
+from controller.simulation.emulator import Emulator, run_emulator
 from controller.store.ledger import Ledger, verify_file
 from controller.store.plain import from_plain
 from router.contract import InstanceId, PoolId, Precision, decode

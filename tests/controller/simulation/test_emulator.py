@@ -129,14 +129,3 @@ async def test_a_taken_port_is_named_and_nothing_stays_open(which: str) -> None:
             one = type(one)(one.instance_id, one.host, port, one.curves, one.precision, one.gpu_uuids)
         with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
             await run_emulator((one,), control_host="127.0.0.1", control_port=port, model=MODEL)
-
-
-async def test_a_port_taken_while_the_instance_was_off_stops_it_again() -> None:
-    async with emulated() as emulator:
-        await control(emulator, "POST", "/instances/bf16-0/stop")
-        with socket.socket() as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", emulator.ports["bf16-0"]))
-            taken.listen()
-            await control(emulator, "POST", "/instances/bf16-0/start")
-            await until_state(emulator, "bf16-0", "off")
