@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from router.contract import ClassId, InstanceId, Precision
 from router.exchange import Ask, Choice, Refusal
 from router.settings import MOST_PRIORITY, ClassSettings
+from router.turnover import Turnover, retry_after_s
 
 Grant = Callable[[Choice | Refusal], None]
 _PRIORITY_S = 1e6
@@ -64,6 +65,7 @@ class Admission:
         self._settings = {ClassId(cls.name): cls for cls in classes}
         self._queued = dict.fromkeys(self._settings, 0)
         self._bytes = dict.fromkeys(self._settings, 0)
+        self._turnovers = {name: Turnover() for name in self._settings}
         self._lines: dict[_Line, OrderedDict[int, Ticket]] = {}
         self._serial = 0
         self.waiting = 0
@@ -74,6 +76,7 @@ class Admission:
         self._lines = old._lines
         self._queued.update(old._queued)
         self._bytes.update(old._bytes)
+        self._turnovers.update((name, known) for name, known in old._turnovers.items() if name in self._settings)
         self.waiting = old.waiting
 
     def queued(self, class_id: ClassId) -> int:
@@ -111,6 +114,27 @@ class Admission:
         self._bytes[ticket.ask.class_id] -= ticket.ask.facts.body_bytes
         self.waiting -= 1
         return True
+
+    def give_place(self, ticket: Ticket) -> None:
+        """Take a ticket that is given a place out of its queue."""
+        self.remove(ticket)
+        self._turnovers[ticket.ask.class_id].given += 1
+
+    def look(self, now_s: float) -> None:
+        """See how fast the queues go on. Call it several times a second."""
+        for class_id, turnover in self._turnovers.items():
+            turnover.look(now_s, self._queued[class_id])
+
+    def retry_after_s(self, class_id: ClassId, limit_left_s: float | None) -> float:
+        """When a refused request of this class may come again; see `turnover.retry_after_s`."""
+        settings = self._settings[class_id]
+        return retry_after_s(
+            self._queued[class_id],
+            self._turnovers[class_id].rate_per_s(),
+            limit_left_s,
+            min_s=settings.min_retry_after_s,
+            max_s=settings.max_retry_after_s,
+        )
 
     def heads(self) -> list[Ticket]:
         """First of each line, by priority and then longest waiting first."""

@@ -40,8 +40,6 @@ from router.waiting_room import WaitingRoom
 
 __all__ = ["Ask", "Choice", "Dispatcher", "Outcome", "Refusal"]
 
-QUEUE_FULL_RETRY_S = 1.0
-"""Retry-After of a refusal where no event's end is known: a queue moves within seconds."""
 UNUSABLE_RETRY_S = 5.0
 """Retry-After where no instance can serve: a few probes' time."""
 
@@ -161,7 +159,7 @@ class Dispatcher:
         if ticket is not None:
             return ticket
         message = f"{self._admission.queued(ask.class_id)} requests of class '{ask.class_id}' wait already; retry later"
-        retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
+        retry_after_s = self._admission.retry_after_s(ask.class_id, self._ladder.limit_left_s(now_s))
         return self._intake.turn_away(ask, Refusal(429, "queue_full", message, retry_after_s))
 
     def cancel(self, ticket: object) -> None:
@@ -180,9 +178,11 @@ class Dispatcher:
             self._fleet.forget_old_loads(now_s)
             self._shared.look()
             self._room.serve(now_s)
+        self._admission.look(now_s)
         for ticket in self._room.late(now_s):
-            message = f"no slot became free for class '{ticket.ask.class_id}' in time; retry later"
-            retry_after_s = self._ladder.retry_after_s(now_s, QUEUE_FULL_RETRY_S)
+            class_id = ticket.ask.class_id
+            message = f"no slot became free for class '{class_id}' in time; retry later"
+            retry_after_s = self._admission.retry_after_s(class_id, self._ladder.limit_left_s(now_s))
             ticket.grant(self._intake.turn_away(ticket.ask, Refusal(503, "wait_too_long", message, retry_after_s)))
 
     def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:

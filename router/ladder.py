@@ -92,10 +92,14 @@ class Ladder:
 
     def retry_after_s(self, now_s: float, default_s: float) -> float:
         """When a refused client may try again: at the end of the event in force, within bounds, else `default_s`."""
+        return max(default_s, self.limit_left_s(now_s) or 0.0)
+
+    def limit_left_s(self, now_s: float) -> float | None:
+        """Time until the end of the event in force, at most `MAX_RETRY_AFTER_S`; None without one."""
         event = self.table.event if self.table is not None else None
         if event is None or event.state is not EventState.ACTIVE or event.ends_at_s <= now_s:
-            return default_s
-        return min(max(default_s, event.ends_at_s - now_s), MAX_RETRY_AFTER_S)
+            return None
+        return min(event.ends_at_s - now_s, MAX_RETRY_AFTER_S)
 
     def _confirm(self, table: AllocationTable, now_s: float) -> None:
         self._confirmed_at_s = now_s

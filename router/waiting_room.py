@@ -128,7 +128,7 @@ class WaitingRoom:
                 while type(found) is Slot and not self._shared.take(found, yields=False):
                     found = policy.pick(ticket.ask, ticket.tried)
             if type(found) is Slot:
-                self._admission.remove(ticket)
+                self._admission.give_place(ticket)
                 choice = self._reserve(ticket.ask, policy, found)
                 tally = policy.lane_of[found.pool.number].tally
                 tally.traffic.queue_wait.observe(max(0.0, self._now_s - ticket.since_s))

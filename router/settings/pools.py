@@ -73,6 +73,20 @@ class ClassSettings(Group):
     """Most bytes that the bodies of these waiting requests may have together; further ones are refused with 429."""
     max_wait_s: Seconds = 30.0
     """Longest such wait; then 503 with Retry-After."""
+    min_retry_after_s: Seconds = 1.0
+    """Least Retry-After of both refusals, and what is told while it is not known how fast the queue goes on."""
+    max_retry_after_s: Seconds = 60.0
+    """Longest Retry-After by how fast the queue goes on. While a grid event's limit holds, its end takes the place of
+    this bound, up to 600 s."""
     priority: Annotated[int, Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] = 0
     """Where requests wait, those of classes with a higher number go before those with a lower one. A class below 0 may
     wait: where a grid event's limit leaves too little for all, it is held first."""
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> ClassSettings:
+        if self.min_retry_after_s > self.max_retry_after_s:
+            raise ValueError(
+                f"class {self.name!r}: min_retry_after_s {self.min_retry_after_s:g} is above max_retry_after_s "
+                f"{self.max_retry_after_s:g}; lower the one or raise the other"
+            )
+        return self

@@ -320,6 +320,66 @@ def test_during_an_event_refused_clients_are_told_when_it_ends() -> None:
     assert waiting.refusal.retry_after_s == 80.0
 
 
+def turn_over(dispatcher: Dispatcher, request: Ask, seconds: int) -> float:
+    """One of three places in the queue is given and taken again each second; the time at the end."""
+    held = fill(dispatcher, request)
+    clients = [wait(dispatcher, request)[0] for _ in range(3)]
+    for second in range(1, seconds + 1):
+        for tenth in range(10):
+            dispatcher.expire(NOW_S + second - 1 + tenth / 10)
+        finish(dispatcher, held.pop(), request, now_s=NOW_S + second)
+        held.append(clients.pop(0).choice)
+        clients.append(wait(dispatcher, request, NOW_S + second)[0])
+    return NOW_S + seconds
+
+
+def test_a_refused_client_is_told_when_those_who_wait_will_have_been_served() -> None:
+    dispatcher = build({"bf16": 1}, cap=1)
+    request = ask(dispatcher)
+    now_s = turn_over(dispatcher, request, 40)
+    full = dispatcher.enqueue(request, now_s, Waiting())
+    assert isinstance(full, Refusal)
+    assert (full.reason, full.retry_after_s) == ("queue_full", pytest.approx(4.0, rel=0.1))
+
+
+def test_during_an_event_a_class_that_is_served_is_not_sent_away_until_its_end() -> None:
+    dispatcher = build({"bf16": 1}, cap=1)
+    dispatcher.apply_table(table(event=EventNotice("e1", EventState.ACTIVE, NOW_S + 500), ttl_s=600), NOW_S)
+    request = ask(dispatcher)
+    now_s = turn_over(dispatcher, request, 40)
+    full = dispatcher.enqueue(request, now_s, Waiting())
+    assert isinstance(full, Refusal)
+    assert full.retry_after_s == pytest.approx(4.0, rel=0.1)
+
+
+def test_a_class_that_is_given_no_place_is_told_the_bound_and_in_an_event_its_end() -> None:
+    for event, told_s in ((None, 60.0), (EventNotice("e1", EventState.ACTIVE, NOW_S + 500), 490.0)):
+        dispatcher = build({"bf16": 1}, cap=1)
+        dispatcher.apply_table(table(event=event, ttl_s=600), NOW_S)
+        request = ask(dispatcher)
+        fill(dispatcher, request)
+        waiting, _ = wait(dispatcher, request)
+        for tenth in range(101):
+            dispatcher.expire(NOW_S + tenth / 10)
+        assert (waiting.refusal.reason, waiting.refusal.retry_after_s) == ("wait_too_long", told_s)
+
+
+def test_how_fast_a_queue_goes_on_is_known_after_a_reload() -> None:
+    dispatcher = build({"bf16": 1}, cap=1)
+    request = ask(dispatcher)
+    now_s = turn_over(dispatcher, request, 40)
+    classes = [{**CLASSES[0], "min_retry_after_s": 7}, *CLASSES[1:]]
+    dispatcher.reconfigure(router_file({"bf16": 1}, classes=classes, cap=1))
+    request = ask(dispatcher)
+    full = dispatcher.enqueue(request, now_s, Waiting())
+    assert isinstance(full, Refusal)
+    assert full.retry_after_s == 7.0
+    dispatcher.reconfigure(router_file({"bf16": 1}, classes=CLASSES, cap=1))
+    full = dispatcher.enqueue(ask(dispatcher), now_s, Waiting())
+    assert isinstance(full, Refusal)
+    assert full.retry_after_s == pytest.approx(4.0, rel=0.1)
+
+
 def test_a_request_waiting_for_a_full_pool_does_not_hold_up_others() -> None:
     dispatcher = build({"bf16": 1, "fp8": 1}, cap=1)
     anywhere, pinned = ask(dispatcher), ask(dispatcher, x_wattroute_precision="bf16")

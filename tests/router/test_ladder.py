@@ -128,6 +128,9 @@ def test_refused_clients_are_told_the_events_end(event: EventNotice | None, expe
     some = ladder()
     some.offer(table(WEIGHTS, event=event), NOW_S)
     assert some.retry_after_s(NOW_S, 5.0) == expected
+    left_s = some.limit_left_s(NOW_S)
+    assert (left_s is None) is (event is None or event.state is EventState.PENDING or event.ends_at_s < NOW_S)
+    assert left_s is None or left_s == min(event.ends_at_s - NOW_S, MAX_RETRY_AFTER_S)  # type: ignore[union-attr]
 
 
 def test_without_a_table_the_default_is_told() -> None:
