@@ -183,7 +183,7 @@ class ObservedRelay(Relay):
             self._first_bytes = len(data)
 
     def _note(self, data: bytes) -> None:
-        super()._note(data)
+        Relay._note(self, data)
         if self._record is not None:
             self._record.bytes_out += len(data)
 

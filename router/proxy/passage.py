@@ -1,27 +1,26 @@
-"""The way of one answer: from the first byte of the engine's head to the last byte of the body at the client."""
+"""The way of one answer: what is kept of it, the point from which it is the client's, and its end.
+
+How its body is passed on is told in `answer_body`, how its head is taken in `answer_head`.
+"""
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from router.accounting import tokens_of
 from router.exchange import Ask, Choice, Outcome
-from router.http1.chunked import ChunkDecoder, ChunkError, ChunkWatcher
+from router.http1.chunked import ChunkDecoder, ChunkWatcher
 from router.http1.request_head import RequestHead
 from router.http1.response_head import (
     CHUNKED,
     LENGTH,
     UNTIL_CLOSE,
-    AnswerError,
     Framing,
     ResponseHead,
     client_head,
 )
-from router.openai import Usage, usage_in_tail
+from router.openai import usage_in_tail
 from router.proxy.energy_teller import EnergyTeller
 from router.proxy.errors import error_chunk
 from router.proxy.outcomes import ENGINE_ERROR, outcome_of
@@ -37,21 +36,7 @@ TAIL_PIECES = 6
 """Pieces of a stream that are kept: vLLM sends usage, ``[DONE]`` and the last chunk one by one."""
 JOINED_BYTES = 65_536
 """Head and body up to this size go out together: copying costs less than a second system call."""
-MAX_INTERIM = 16
-"""Interim answers (1xx) before the final one; engines send at most one."""
-MAX_PROLOGUE_BYTES = 16_384
-MAX_GATHERED_BYTES = 1 << 20
-"""Plain answers up to this size are gathered whole where the client asks for its energy; larger ones tell none."""
 OK = Outcome.OK
-_OPENING_EVENT = rb"(?:[0-9a-fA-F]{1,8}\r\nevent: response\.(?:created|in_progress)\ndata: [^\r\n]*+\n\n\r\n)"
-_PROLOGUE = re.compile(_OPENING_EVENT + rb"{1,2}")
-"""Events that vLLM sends on /v1/responses as soon as it has read the request, while that waits in its queue."""
-_FAILED_EVENT = re.compile(
-    _OPENING_EVENT + rb'{0,2}[0-9a-fA-F]{1,8}\r\n(?:data: \{"error":[^\n]{0,2000}"code": ?5[0-9][0-9]\b'
-    rb'|event: error\ndata: \{"type":"error","error":\{"type":"(?:internal_error|api_error|overloaded_error)")'
-)
-"""First event of a stream that an engine opened while the request was in its queue, and then could not serve: vLLM
-says so in an event, after ``200``, and ends the stream in good order."""
 
 
 class Passage(ABC):
@@ -113,99 +98,6 @@ class Passage(ABC):
         self._close = False
         self._teller = EnergyTeller(gateway.dispatcher.energy) if ask.wants_energy else None
 
-    # Before the first byte of the answer's body.
-
-    def receive_head(self, data: bytes) -> None:
-        """Take bytes of the answer's head."""
-        if self._held:
-            data = self._held + data
-        for _ in range(1 + MAX_INTERIM):
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4 or end > self._gateway.limits.max_head_bytes:
-                self._hold(data)
-                return
-            try:
-                response, length = self._gateway.answers.read(data[:end])
-            except AnswerError as error:
-                self._misunderstand(str(error))
-                return
-            data = data[end:]
-            if response.status >= 200:
-                self._take_answer(response, length, data)
-                return
-            self._held = b""
-            if response.status == 101:
-                self._misunderstand("it switched protocols unasked")
-                return
-            self._pass_interim(response)
-        self._misunderstand("too many interim answers")
-
-    def _misunderstand(self, reason: str) -> None:
-        self._drop_engine()
-        self._fail(ENGINE_ERROR, reason)
-
-    def _take_answer(self, response: ResponseHead, length: int | None, rest: bytes) -> None:
-        status = response.status
-        if status == 200 and len(rest) == length and not self._head.is_head:
-            self._pass_whole(response, rest)
-        elif status < 429 or not self._try_elsewhere(outcome_of(status), may_wait=False):
-            self._response = response
-            self._begin_body(response, length, rest)
-
-    def _pass_whole(self, response: ResponseHead, body: bytes) -> None:
-        """Pass an answer on that came in one piece, as most plain ones do."""
-        self._response = response
-        self._framing = LENGTH
-        self._keeps_engine = response.keep_alive
-        self._tail = (body[-TAIL_BYTES:],)
-        self._commit(body, len(body))
-        self._complete()
-
-    def _hold(self, data: bytes) -> None:
-        self._held = data
-        if len(data) > self._gateway.limits.max_head_bytes:
-            self._misunderstand("its head is too large")
-
-    def _pass_interim(self, response: ResponseHead) -> None:
-        # The router itself answered Expect, so the engine's own 100 is nothing to the client.
-        if response.status != 100 and not self._head.is_http10:
-            self._gateway.post(self._client.transport, client_head(response, None))
-        if self._engine is not None:
-            # It has read the request, so a loss from now on is no harmless race for an idle connection.
-            self._engine.is_reused = False
-
-    def _begin_body(self, response: ResponseHead, length: int | None, rest: bytes) -> None:
-        engine = self._engine
-        if engine is None:
-            return
-        self._held = b""
-        self._keeps_engine = response.keep_alive
-        framing = self._framing = response.framing(length, to_head=self._head.is_head)
-        if framing is LENGTH and length:
-            self._left = length
-            engine.receive = self._pass_length if self._teller is None else self._receiver_of_length(response, length)
-        elif framing is CHUNKED:
-            self._begin_chunks(engine)
-        elif framing is UNTIL_CLOSE:
-            self._keeps_engine = False
-            engine.receive = self._pass_until_close
-        else:
-            self._commit(b"", length)
-            if rest:
-                self._keeps_engine = False
-            self._complete()
-            return
-        if rest and engine.receive is not None:
-            engine.receive(rest)
-
-    def _begin_chunks(self, engine: EngineConnection) -> None:
-        if self._head.is_http10:
-            self._decoder = ChunkDecoder()
-            engine.receive = self._pass_decoded
-        else:
-            self._watcher = engine.begin_chunked()
-            engine.receive = self._pass_telling if self._tells_in_stream() else self._pass_chunks
-
     def _commit(self, data: bytes, length: int | None = None) -> None:
         """Send the head, and with it the first bytes of the body: the point of no return."""
         response, choice, client = self._response, self._choice, self._client
@@ -239,58 +131,6 @@ class Passage(ABC):
         client.patience_s = gateway.timeouts.inter_chunk_s
         client.has_moved = True
 
-    # The body. Each form passes the engine's bytes on as they came, and knows where they end.
-
-    def _pass_chunks(self, data: bytes) -> None:
-        watcher = self._watcher
-        if watcher is None:
-            return
-        try:
-            watcher.feed(data)
-        except ChunkError as error:
-            self._drop_engine()
-            self._break_off(ENGINE_ERROR, str(error))
-            return
-        if self._is_committed:
-            client = self._client
-            self._gateway.post(client.transport, data)
-            client.has_moved = True
-        elif self._response is not None and self._response.is_event_stream:
-            if not self._begin_events(data):
-                return
-        else:
-            self._commit(data)
-        self._note(data)
-        if watcher.is_complete:
-            self._complete()
-
-    def _begin_events(self, data: bytes) -> bool:
-        """Commit to a stream at the first event that shows that the engine works on it; True if committed."""
-        held = self._held = self._held + data
-        if len(held) < MAX_PROLOGUE_BYTES and _PROLOGUE.fullmatch(held):
-            return False
-        if _FAILED_EVENT.match(held):
-            self._has_failed = True
-            if self._try_elsewhere(ENGINE_ERROR, may_wait=False):
-                return False
-        self._held = b""
-        self._commit(held)
-        return True
-
-    def _pass_length(self, data: bytes) -> None:
-        left = self._left - len(data)
-        if left < 0:
-            data = data[: self._left]
-            left = 0
-            self._keeps_engine = False
-        self._pass_on(data, self._left)
-        self._left = left
-        self._note(data)
-        if left == 0:
-            self._complete()
-
-    # What only the answers pass whose clients ask for their energy.
-
     def _tells_in_stream(self) -> bool:
         """Whether the energy is told within the answer's body: an event stream whose end can be seen."""
         response = self._response
@@ -306,68 +146,6 @@ class Passage(ABC):
         is_known = len(data) == length and b"content-encoding" not in response.fields
         usage = usage_in_tail(data[-TAIL_BYTES:]) if is_known else None
         return teller.field(None if usage is None else (usage, True), self._gateway.wall_s())
-
-    def _receiver_of_length(self, response: ResponseHead, length: int) -> Callable[[bytes], None]:
-        is_plain = response.status == 200 and not response.is_event_stream and length <= MAX_GATHERED_BYTES
-        return self._gather if is_plain else self._pass_length
-
-    def _gather(self, data: bytes) -> None:
-        """Wait for the whole of a plain answer: its head tells what stands at its end."""
-        held = self._held = self._held + data
-        self._client.has_moved = True
-        if len(held) < self._left:
-            return
-        if len(held) > self._left:
-            self._keeps_engine = False
-        whole, self._held = held[: self._left], b""
-        self._tail = (whole[-TAIL_BYTES:],)
-        self._commit(whole, self._left)
-        self._complete()
-
-    def _pass_telling(self, data: bytes) -> None:
-        """Pass chunks on, with the comment among them."""
-        if self._teller is not None:
-            data = self._teller.weave(data, self._tokens_with, self._gateway.wall_s())
-        self._pass_chunks(data)
-
-    def _tokens_with(self, data: bytes) -> tuple[Usage, bool]:
-        """Tokens of a stream up to these bytes, which are its next, and whether the engine told them."""
-        usage = usage_in_tail(b"".join((*self._tail, self._held, data)))
-        events = self._chunks + self._held.count(b"data: ") + data.count(b"data: ")
-        return tokens_of(self._ask, OK, usage=usage, chunks=events), usage is not None
-
-    def _pass_until_close(self, data: bytes) -> None:
-        self._pass_on(data)
-        self._note(data)
-
-    def _pass_on(self, data: bytes, length: int | None = None) -> None:
-        if self._is_committed:
-            client = self._client
-            self._gateway.post(client.transport, data)
-            client.has_moved = True
-        else:
-            self._commit(data, length)
-
-    def _pass_decoded(self, data: bytes) -> None:
-        decoder = self._decoder
-        if decoder is None:
-            return
-        try:
-            payload = b"".join(decoder.feed(data))
-        except ChunkError as error:
-            self._drop_engine()
-            self._break_off(ENGINE_ERROR, str(error))
-            return
-        if payload and self._tells_in_stream() and self._teller is not None:
-            payload = self._teller.weave_payload(payload, self._tokens_with, self._gateway.wall_s())
-        if payload:
-            self._pass_until_close(payload)
-        if decoder.is_complete:
-            if decoder.rest:
-                self._keeps_engine = False
-            if not self._is_committed:
-                self._commit(b"")
-            self._complete()
 
     def _note(self, data: bytes) -> None:
         """Count the events and keep the end, where the usage stands."""

@@ -11,8 +11,9 @@ from router.exchange import Ask, Choice, Outcome, Refusal
 from router.http1.request_head import RequestHead, engine_head, engine_message
 from router.http1.response_head import UNTIL_CLOSE
 from router.openai import Usage, usage_in_tail
+from router.proxy.answer_head import HeadPassage
 from router.proxy.outcomes import FAILURES
-from router.proxy.passage import JOINED_BYTES, OK, Passage
+from router.proxy.passage import JOINED_BYTES, OK
 
 if TYPE_CHECKING:
     from router.proxy.client_side import ClientConnection
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
 
 
-class Relay(Passage):
+class Relay(HeadPassage):
     """Serves one request: finds an engine, sends it the request, and tries another where that may be done.
 
     Args:
@@ -46,7 +47,7 @@ class Relay(Passage):
         ask: Ask,
         received_s: float,
     ) -> None:
-        Passage.__init__(self, gateway, client, head, ask, received_s)
+        HeadPassage.__init__(self, gateway, client, head, ask, received_s)
         self._body = body
         self._ticket: object = None
         self._tried: tuple[InstanceId, ...] = ()
@@ -185,7 +186,7 @@ class Relay(Passage):
         self._chunks = 0
 
     def _commit(self, data: bytes, length: int | None = None) -> None:
-        super()._commit(data, length)
+        HeadPassage._commit(self, data, length)
         # Nothing is tried again from here on, and a long stream must not hold a large prompt to its end.
         self._body = None
         self._client.let_body_go()
