@@ -17,14 +17,17 @@ def foresee(plan: Plan, data: ProblemData, priorities: Sequence[int]) -> tuple[F
     Args:
         plan: over the horizon, or the first intervals of it.
         data: the problem that it answers.
-        priorities: [r], as the routers have them: where one class is not served, those of its priority that use its
-            pools wait as well, whatever the plan has for them.
+        priorities: [r], as the routers have them: where one class is not served, or loses more quality than its budget,
+            those of its priority that use its pools do as well, whatever the plan has for them: demand that comes
+            otherwise than foreseen decides between equals.
     """
-    rates, found = rates_of(plan), []
-    lacks = shared(data, [unserved(data, rates, r) for r in range(len(data.classes))], priorities)
+    rates, found, classes = rates_of(plan), [], range(len(data.classes))
+    lossy = [[may and loss > 0 for may, loss in zip(data.allowed[r], data.losses(r), strict=True)] for r in classes]
+    lacks = shared(data, [unserved(data, rates, r) for r in classes], priorities, data.allowed)
+    excesses = shared(data, [over_quality(data, rates, r) for r in classes], priorities, lossy)
     for r, cls in enumerate(data.classes):
         found.append(_broken(plan, "serve", cls.class_id, lacks[r], "tokens/s"))
-        found.append(_broken(plan, "quality", cls.class_id, over_quality(data, rates, r), "loss·tokens/s"))
+        found.append(_broken(plan, "quality", cls.class_id, excesses[r], "loss·tokens/s"))
     for site, planned in zip(data.sites, plan.sites, strict=True):
         over_w = [over_limit_w(site, drawn_w, t) for t, drawn_w in enumerate(planned.import_w)]
         found.append(_broken(plan, "limit", site.site_id, over_w, "W"))
@@ -32,19 +35,23 @@ def foresee(plan: Plan, data: ProblemData, priorities: Sequence[int]) -> tuple[F
 
 
 def shared(
-    data: ProblemData, lacks: Sequence[Sequence[float]], priorities: Sequence[int]
+    data: ProblemData,
+    lacks: Sequence[Sequence[float]],
+    priorities: Sequence[int],
+    pools: Sequence[Sequence[bool]],
 ) -> tuple[tuple[float, ...], ...]:
-    """What of each class waits, [r][t] tokens/s: what the plan leaves undone, by demand over the classes that compete.
+    """What each class lacks, [r][t]: what the plan leaves undone, by demand over the classes that compete.
 
     Args:
         data: the problem.
         lacks: [r][t], what the plan leaves undone.
         priorities: [r], of the classes.
+        pools: [r][k], those that classes compete for.
     """
     classes = range(len(data.classes))
     out = [[0.0] * len(each) for each in lacks]
     for r, lack in enumerate(lacks):
-        rivals = [q for q in classes if q == r or (priorities[q] == priorities[r] and _meet(data, q, r))]
+        rivals = [q for q in classes if q == r or (priorities[q] == priorities[r] and _meet(pools[q], pools[r]))]
         for t, amount in enumerate(lack):
             asked = [data.classes[q].demand_tokens_per_s[t] for q in rivals]
             for q, demand in zip(rivals, asked, strict=True):
@@ -52,8 +59,8 @@ def shared(
     return tuple(tuple(each) for each in out)
 
 
-def _meet(data: ProblemData, q: int, r: int) -> bool:
-    return any(one and other for one, other in zip(data.allowed[q], data.allowed[r], strict=True))
+def _meet(pools: Sequence[bool], others: Sequence[bool]) -> bool:
+    return any(one and other for one, other in zip(pools, others, strict=True))
 
 
 def _broken(plan: Plan, promise: str, subject: str, amounts: Sequence[float], unit: str) -> Foreseen | None:

@@ -49,9 +49,9 @@ class EventFigures:
         dropped_before_tokens, asked_before_tokens: the same before the notice.
         flex_late_tokens: output tokens of `flex` that wait at the end of the call.
         overdrawn: classes whose mean quality loss over the run is above their budget.
-        foreseen: promises that the plan told to be broken, before the first interval they were broken in or within two
-            decisions of the notice.
-        undeclared: promises broken without having been foreseen.
+        foreseen: promises that the plan told to be broken before the first of them was, or within two decisions of the
+            notice.
+        undeclared: promises broken that no plan had told before, or within two decisions of the notice.
         rebound_frac: highest tick of the twenty minutes after the end over the baseline, less 1.
         late_plans: searches that were ended by the clock.
     """

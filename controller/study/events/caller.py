@@ -35,6 +35,8 @@ class Unkept:
 class CalledDecider:
     """Hears the call at its time, and lets another decide; in calm times only every few ticks.
 
+    Times are calm where neither a call nor its end is near and no instance changes what it does.
+
     Attributes:
         records: one a decision, with its time.
         decided: whether the last commands were decided at this tick rather than left standing.
@@ -48,6 +50,7 @@ class CalledDecider:
         self._draws = DrawHistory()
         self._sent = False
         self._ticks = 0
+        self._is_moving = False
         self._commands: Commands | None = None
         self.records: list[tuple[float, TickRecord]] = []
         self.decided = False
@@ -65,13 +68,15 @@ class CalledDecider:
             self.events = views[0].events
         self._ticks += 1
         every = self._calm_ticks if self._part.start_s <= now_s < self._part.end_s else _AWAY * self._calm_ticks
-        self.decided = is_news or self._commands is None or self._is_busy(now_s) or self._ticks % every == 0
+        is_due = self._ticks % every == 0 or self._is_moving
+        self.decided = is_news or self._commands is None or self._is_busy(now_s) or is_due
         if not self.decided and self._commands is not None:
             return Commands(self._commands.table), None
         commands, record = self._decider.decide(dataclasses.replace(observation, events=current))
         self._commands = commands
         if record is not None:
             self.records.append((now_s, record))
+            self._is_moving = record.is_moving
         return commands, record
 
     def _send(self, now_s: float) -> bool:

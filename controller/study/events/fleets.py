@@ -13,9 +13,9 @@ from controller.study.events.traces import Recorded, Wish
 from controller.study.site.settings import SiteStudySettings
 
 FLEX = "flex"
+"""The class that yields first and may wait; all others are above it."""
 PRIORITIES = {"premium": 1, FLEX: -1}
 """Who yields last and first, in the order of what a served token is worth; 0 for the others."""
-"""The class that yields first and may wait; all others are above it."""
 FIRST = datetime(2022, 1, 3, tzinfo=UTC)
 DAYS = 350
 """Calls begin within so many days of the first: the recorded prices are of 2022."""

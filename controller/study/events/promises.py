@@ -22,8 +22,9 @@ class Promises:
         dropped_before, asked_before: the same before the notice.
         flex_waiting: tokens of `flex` that wait at the end of the call.
         overdrawn: classes whose mean quality loss over the run is above their budget.
-        foreseen: promises that the plan told to be broken.
-        undeclared: promises broken without having been foreseen.
+        foreseen: promises that the plan told to be broken before the first of them was.
+        undeclared: promises broken that no plan had told before; a quality budget is broken when the mean loss since
+            the run began is above it.
     """
 
     asked: float
@@ -53,15 +54,9 @@ def promises_of(run: Run) -> Promises:
     budgets = np.array([cls.quality_budget_frac for cls in case.site.classes])
     names = [str(cls.class_id) for cls in case.site.classes]
     overdrawn = tuple(name for name, over in zip(names, burnt > budgets + _QUALITY_EPS, strict=True) if over)
-    unserved = tuple(
-        name
-        for name, tokens, yields in zip(names, dropped.tolist(), flex.tolist(), strict=True)
-        if not yields and tokens > 0
-    )
-    broken = {f"quality:{name}" for name in overdrawn} | {f"serve:{name}" for name in unserved}
-    foreseen = _foreseen(
-        run, float(times_s[during][np.flatnonzero(late[during][:, ~flex].sum(axis=1))[0]]) if unserved else part.start_s
-    )
+    broken = {f"quality:{name}": _overdrawn_s(run, names.index(name)) for name in overdrawn}
+    for place in np.flatnonzero(~flex & (dropped > 0)).tolist():
+        broken[f"serve:{names[place]}"] = float(times_s[during][np.flatnonzero(late[during][:, place])[0]])
     return Promises(
         asked=float(asked[during][:, ~flex].sum()),
         lost=float(played.lost[~flex, 2].sum()),
@@ -70,13 +65,22 @@ def promises_of(run: Run) -> Promises:
         asked_before=float(asked[before][:, ~flex].sum()),
         flex_waiting=float(played.queued[at_end, flex].sum()),
         overdrawn=overdrawn,
-        foreseen=foreseen,
-        undeclared=tuple(sorted(broken - set(foreseen))),
+        foreseen=tuple(sorted(_told(run, min(broken.values(), default=part.start_s)))),
+        undeclared=tuple(sorted(name for name, broken_s in broken.items() if name not in _told(run, broken_s))),
     )
 
 
-def _foreseen(run: Run, broken_s: float) -> tuple[str, ...]:
-    """Promises that a plan told to be broken before they were, from the notice on; at least two decisions are heard."""
+def _overdrawn_s(run: Run, place: int) -> float:
+    """When a class had first lost more than its budget since the run began, from the call's start on."""
+    part = run.part
+    over = (
+        at_s for at_s, record in run.records if at_s >= part.start_s and (record.quality_left_frac[place] or 0.0) < 0.0
+    )
+    return next(over, part.start_s)
+
+
+def _told(run: Run, broken_s: float) -> frozenset[str]:
+    """Promises that a plan told to be broken before `broken_s`, from the notice on; two decisions are always heard."""
     since = [(at_s, record) for at_s, record in run.records if at_s >= run.part.notice_s]
     heard = [record for place, (at_s, record) in enumerate(since) if at_s < broken_s or place < 2]
-    return tuple(sorted({name for record in heard for name in record.foreseen}))
+    return frozenset(name for record in heard for name in record.foreseen)

@@ -49,6 +49,7 @@ class TickRecord:
         broken: promises that the dispatch does not keep.
         foreseen: those that are told to be broken under a limit, as ``promise:subject``.
         set_w: power at the meter that the dispatch comes to; None without one.
+        is_moving: whether instances drain, wake or start, or were commanded to.
     """
 
     pools: tuple[PoolState, ...]
@@ -59,6 +60,7 @@ class TickRecord:
     broken: frozenset[str]
     foreseen: frozenset[str] = frozenset()
     set_w: float | None = None
+    is_moving: bool = False
 
 
 class Watcher(Protocol):
@@ -225,4 +227,5 @@ def _record(decision: tick.Decision, pool_of: Mapping[InstanceId, int]) -> TickR
         broken=frozenset(slack.promise for slack in seen.slack),
         foreseen=frozenset(f"{each.promise}:{each.subject}" for each in decision.memory.foreseen),
         set_w=None if decision.dispatch is None else decision.dispatch.import_w[0],
+        is_moving=bool(decision.commands.instances) or any(pool.draining + pool.waking for pool in seen.pools),
     )

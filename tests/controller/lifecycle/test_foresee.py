@@ -56,7 +56,7 @@ def twice(problem):
 )
 def test_who_has_the_same_priority_waits_too_whatever_the_plan_has_for_it(priorities, waits):
     data = twice(problem())
-    found = shared(data, [[60.0, 0.0], [0.0, 0.0]], priorities)
+    found = shared(data, [[60.0, 0.0], [0.0, 0.0]], priorities, data.allowed)
     assert [each[0] for each in found] == pytest.approx(waits)
     assert [each[1] for each in found] == [0.0, 0.0]
 
@@ -64,4 +64,26 @@ def test_who_has_the_same_priority_waits_too_whatever_the_plan_has_for_it(priori
 def test_who_uses_other_pools_does_not_wait():
     data = twice(problem())
     split = replace(data, allowed=((True, *[False] * (len(data.pools) - 1)), (False, *[True] * (len(data.pools) - 1))))
-    assert shared(split, [[60.0], [0.0]], [0, 0]) == ((60.0,), (0.0,))
+    assert shared(split, [[60.0], [0.0]], [0, 0], split.allowed) == ((60.0,), (0.0,))
+
+
+@pytest.mark.parametrize(
+    ("priorities", "subjects"),
+    [([0, 0], {"standard", "premium"}), ([0, 1], {"standard"})],
+    ids=["equals share", "the higher is spared"],
+)
+def test_where_one_of_two_equals_exceeds_its_quality_budget_it_is_told_of_both(priorities, subjects):
+    both = twice(problem(quality_usd_per_token=1e-4))
+    strict, lenient = (replace(cls, demand_tokens_per_s=(300.0,) * 3) for cls in both.classes)
+    lenient = replace(lenient, quality_budget_frac=(0.02,) * 3)
+    data = at_site(replace(both, classes=(strict, lenient)), limit_w=(None, 2600.0, 2600.0))
+    found = foresee(PLANNER.plan(data, time_limit_s=5.0), data, priorities)
+    assert {each.subject for each in found if each.promise == "quality"} == subjects
+
+
+def test_who_cannot_lose_quality_is_not_told_to():
+    both = twice(problem(quality_usd_per_token=1e-4))
+    data = replace(both, classes=tuple(replace(cls, demand_tokens_per_s=(300.0,) * 3) for cls in both.classes))
+    data = at_site(replace(data, allowed=((True, True), (True, False))), limit_w=(None, 2600.0, 2600.0))
+    found = foresee(PLANNER.plan(data, time_limit_s=5.0), data, [0, 0])
+    assert {each.subject for each in found if each.promise == "quality"} == {"standard"}

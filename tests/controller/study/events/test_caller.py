@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+import pytest
+
 from controller.model.observation import Observation
 from controller.model.plan import Commands
 from controller.simulation.fluid import FluidSite
@@ -23,8 +26,8 @@ class Notes:
         return Commands(table, ()), TickRecord((), (), (), None, None, frozenset())
 
 
-def played() -> tuple[CalledDecider, Notes]:
-    one, notes = part(), Notes()
+def played(notes: Notes | None = None) -> tuple[CalledDecider, Notes]:
+    one, notes = part(), notes or Notes()
     decider = CalledDecider(one, notes, calm_ticks=3)
     site = FluidSite(one.case.site, one.case.start_s)
     for n in range(len(one.case.asked_per_s)):
@@ -53,6 +56,20 @@ def test_every_tick_of_a_ramp_is_decided_and_few_in_calm_times() -> None:
     calm = [at for at in times if at < one.notice_s - 100.0]
     assert len(calm) * 5 < (one.notice_s - 100.0 - one.case.start_s) / one.case.tick_s
     assert [at for at, _ in decider.records] == times
+
+
+def test_every_tick_is_decided_while_instances_change_what_they_do() -> None:
+    class Moves(Notes):
+        def decide(self, observation: Observation) -> tuple[Commands, TickRecord | None]:
+            commands, record = super().decide(observation)
+            assert record is not None
+            return commands, dataclasses.replace(record, is_moving=1 < len(self.seen) < 5)
+
+    one = part()
+    _, notes = played(Moves())
+    assert one.notice_s - one.case.start_s > 200.0
+    gaps = np.diff([observation.now_s for observation in notes.seen[:7]]) / one.case.tick_s
+    assert gaps.tolist() == pytest.approx([5.0, 1.0, 1.0, 1.0, 3.0, 6.0])
 
 
 def test_a_table_that_stands_gives_no_command_twice() -> None:

@@ -46,3 +46,20 @@ def test_an_exceeded_quality_budget_is_told_by_class() -> None:
     found = promises_of(held)
     assert found.overdrawn == ("standard",)
     assert found.undeclared == ("quality:standard",)
+
+
+@pytest.mark.parametrize(("told_after_s", "is_told"), [(300.0, True), (400.0, False)])
+def test_a_budget_is_declared_where_it_was_told_before_it_was_exceeded(told_after_s: float, is_told: bool) -> None:
+    held = run()
+    worst = max(range(len(held.part.case.site.pools)), key=lambda k: held.part.case.site.losses[1][k])
+    held.played.by_pool[1, worst] = 1e6
+    start_s, since_s = held.part.start_s, held.part.notice_s
+    calm = TickRecord((), (None, 0.5, None, None), (), None, None, frozenset())
+    told = dataclasses.replace(calm, foreseen=frozenset({"quality:standard"}))
+    over = dataclasses.replace(calm, quality_left_frac=(None, -0.1, None, None))
+    records = sorted(
+        [(since_s, calm), (since_s + 10.0, calm), (start_s + told_after_s, told), (start_s + 350.0, over)],
+        key=lambda each: each[0],
+    )
+    found = promises_of(dataclasses.replace(held, records=records))
+    assert (found.undeclared == ()) is is_told
