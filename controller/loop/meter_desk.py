@@ -153,7 +153,7 @@ class MeterDesk:
     def _work(self, due: tuple[GridEvent, ...], begun: tuple[_Span, ...], now_s: float) -> None:
         try:
             for event in due:
-                self._parts.store.mark_event(event.event_id, event.start_s, min(event.end_s, now_s + MARK_S))
+                self._parts.store.mark_event(_mark_of(event), event.start_s, min(event.end_s, now_s + MARK_S))
             for span in begun:
                 programme = self._parts.programmes[span.programme]
                 made = self._parts.baselines.freeze(span.call, programme, span.start_s, span.end_s, now_s)
@@ -214,6 +214,11 @@ class MeterDesk:
             self._metrics.steps_down.labels(span.programme).inc()
         made_of = self._made_of(span, made)
         self._parts.recorder.record(RECORD_KIND, now_s, {**told, "baseline": to_plain(made), "readings": made_of})
+
+
+def _mark_of(event: GridEvent) -> str:
+    """By which it is marked: an id may come again once its event is long over, and both were in force."""
+    return f"{event.event_id} {event.start_s:.0f}"
 
 
 def _calls(events: tuple[GridEvent, ...]) -> list[_Span]:

@@ -105,6 +105,8 @@ class MeterBaselines:
     def freeze(self, call: str, programme: Programme, start_s: float, end_s: float, now_s: float) -> Baseline:
         """Keep a call's baseline for good, as it is at the first time of asking; a call that grew gets what it lacks.
 
+        One that was kept of another call of the same name, which was over before this one begins, is let go of.
+
         Args:
             call: by which it is found again, see `call_key`.
             programme: whose rule holds.
@@ -116,6 +118,8 @@ class MeterBaselines:
             StoreError: the readings could not be had, or it could not be kept.
         """
         kept = self.frozen(call)
+        if kept is not None and kept.intervals and kept.intervals[-1].end_s <= start_s:
+            kept = None
         if kept is not None and (not kept.intervals or kept.intervals[-1].end_s >= end_s):
             return kept
         from_s = start_s if kept is None else kept.intervals[0].start_s

@@ -120,6 +120,12 @@ def test_the_time_in_force_is_marked_so_that_the_day_is_no_like_day(bench):
     assert bench.store.event_spans() == ((T0 + 2.0, T0 + 100.0),)
 
 
+def test_an_event_of_a_name_that_was_used_before_leaves_the_days_of_both_marked(bench):
+    bench.look(1000.0, GridEvent("spring", 500.0, T0, T0 + 60.0, T0), step_s=DAY_S)
+    bench.look(1000.0, GridEvent("spring", 500.0, T0 + DAY_S, T0 + DAY_S + 60.0, T0 + DAY_S))
+    assert bench.store.event_spans() == ((T0, T0 + 60.0), (T0 + DAY_S, T0 + DAY_S + 60.0))
+
+
 def test_an_event_that_is_broken_off_is_marked_until_then(bench):
     event = GridEvent("a", 500.0, T0, T0 + 36_000.0, T0)
     for second in range(100):

@@ -124,6 +124,17 @@ def test_a_call_that_grew_keeps_what_was_frozen_and_gets_what_it_lacks(store):
     assert baselines.frozen("vtn 1") == longer
 
 
+def test_another_call_of_the_same_name_gets_a_baseline_of_its_own(store):
+    history(store, days=1)
+    store.import_means([(START_S + 86_400.0 - 3660.0, START_S + 86_400.0, 3000.0)], Quality.DIRECT)
+    baselines, before = MeterBaselines(store), Programme("before")
+    first = baselines.freeze("operator spring", before, START_S, END_S, START_S)
+    again = baselines.freeze("operator spring", before, START_S + 86_400.0, END_S + 86_400.0, START_S + 86_400.0)
+    assert (first.mean_w, again.mean_w) == pytest.approx((1000.0, 3000.0))
+    assert again.intervals[0].start_s == START_S + 86_400.0
+    assert baselines.frozen("operator spring") == again
+
+
 def test_a_frozen_baseline_that_was_damaged_is_told(store):
     store.freeze("vtn 1", START_S, "[]")
     with pytest.raises(StoreError, match="damaged"):
