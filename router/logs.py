@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import sys
 
+_MOMENTS_S = (1e9, 2.5e11)
+"""Seconds in this range are a wall clock's, which is told as a date; no duration is as long."""
 _KNOWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 
@@ -13,12 +16,15 @@ class ValuesFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One event, on one line unless it carries a traceback."""
-        values = [f"{key}={_shown(value)}" for key, value in vars(record).items() if key not in _KNOWN]
+        values = [f"{key}={_shown(key, value)}" for key, value in vars(record).items() if key not in _KNOWN]
         head, *rest = super().format(record).split("\n", 1)
         return "\n".join([" ".join([head, *values]), *rest])
 
 
-def _shown(value: object) -> str:
+def _shown(key: str, value: object) -> str:
+    if isinstance(value, float) and key.endswith("_s") and _MOMENTS_S[0] <= value < _MOMENTS_S[1]:
+        moment = datetime.datetime.fromtimestamp(value, datetime.UTC).replace(tzinfo=None)
+        return f"{moment.isoformat(timespec='milliseconds')}Z"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return repr(text) if " " in text or "\n" in text or not text else text
 

@@ -105,10 +105,8 @@ def intervals_csv(rows: tuple[IntervalRow, ...]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["start_utc", "end_utc", *names])
     for row in rows:
-        cells = [getattr(row, name) for name in names]
-        plain = [f"{cell:.9g}" if isinstance(cell, float) and name.endswith(("_kw", "_frac")) else cell
-                 for name, cell in zip(names, cells, strict=True)]  # fmt: skip
-        writer.writerow([utc(row.start_s), utc(row.end_s), *(_harmless(cell) for cell in plain)])
+        cells = [(getattr(row, name), 9 if name.endswith(("_kw", "_frac")) else None) for name in names]
+        writer.writerow([utc(row.start_s), utc(row.end_s), *(_cell(value, digits) for value, digits in cells)])
     return out.getvalue()
 
 
@@ -134,8 +132,8 @@ def service_csv(rows: tuple[ServiceRow, ...]) -> str:
     for row in rows:
         cells = [getattr(row, name) for name in plain]
         cells += [getattr(latency, name) for latency in (row.ttft, row.itl) for name in figures]
-        shown = (f"{cell:.6g}" if isinstance(cell, float) and abs(cell) < 1e6 else cell for cell in cells)
-        writer.writerow([utc(row.from_s), utc(row.until_s), *(_harmless(cell) for cell in shown)])
+        shown = (_cell(cell, 6 if isinstance(cell, float) and abs(cell) < 1e6 else None) for cell in cells)
+        writer.writerow([utc(row.from_s), utc(row.until_s), *shown])
     return out.getvalue()
 
 
@@ -187,9 +185,14 @@ def document(found: Findings) -> dict[str, object]:
     }
 
 
-def _harmless(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula: ids were chosen by others."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
+def _cell(value: object, digits: int | None) -> object:
+    """A cell as it is written: a number to so many digits, a text so that no spreadsheet takes it for a formula.
+
+    Texts may be ids that others have chosen; a number may well begin with a minus.
+    """
+    if isinstance(value, float):
+        return value if digits is None else f"{value:.{digits}g}"
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 
 
 def _put(path: Path, text: str) -> None:

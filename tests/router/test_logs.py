@@ -17,6 +17,12 @@ def test_values_follow_the_event() -> None:
     )
 
 
+def test_a_wall_clocks_time_is_told_as_a_date_and_a_duration_as_it_is() -> None:
+    assert line("limit", start_s=1_795_337_280.25, hold_s=86_400.0, end_s=253_402_300_800.0, sent=1.5e9) == (
+        "INFO limit start_s=2026-11-22T08:48:00.250Z hold_s=86400 end_s=2.53402e+11 sent=1.5e+09"
+    )
+
+
 def test_values_that_would_blur_the_line_are_quoted() -> None:
     assert line("e", reason="no route", empty="", two="a\nb") == "INFO e reason='no route' empty='' two='a\\nb'"
 

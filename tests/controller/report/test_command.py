@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import re
 import sqlite3
@@ -7,7 +8,7 @@ import pytest
 
 from controller.commands.ledger_command import export
 from controller.errors import ConfigError, StoreError
-from controller.report.command import ReportOptions, html, run
+from controller.report.command import ReportOptions, html, intervals_csv, run
 from controller.report.document import report_of
 from tests.controller.report.test_findings import found_in
 from tests.fakes.played_event import LENGTH_S, START_S, Player, event, played
@@ -43,6 +44,14 @@ def test_the_files_that_are_written_say_the_same(tmp_path, capsys):
     assert document["calls"][0]["raw"] == '{"eventName": "evening"}'
     assert document["ledger"]["head"] in capsys.readouterr().out
     assert document["ledger"]["head"] in text
+
+
+def test_in_csv_less_than_nothing_is_a_number_and_a_name_that_reads_as_a_formula_is_none(tmp_path):
+    (row, *_) = found_in(played(tmp_path)).rows
+    below = dataclasses.replace(row, event_id="-cmd", delivered_kw=-0.25, performance_frac=-0.125)
+    (read,) = csv.DictReader(intervals_csv((below,)).splitlines())
+    assert [float(read[name]) for name in ("delivered_kw", "performance_frac")] == [-0.25, -0.125]
+    assert read["event_id"] == "'-cmd"
 
 
 def test_a_file_that_was_changed_is_never_reported_on(tmp_path):
