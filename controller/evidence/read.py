@@ -25,9 +25,12 @@ from controller.settlement.baseline_profile import Baseline
 from controller.store.ledger_check import between_times, opened, rows_of_kinds
 from controller.store.patient import GAP_KIND
 from controller.store.plain import from_plain
+from controller.utc_text import utc_text
 
 FLOWING = frozenset((desk.TICK_KIND, desk.SERIES_KIND, desk.BEFORE_KIND, desk.SERVICE_KIND))
 """Kinds of rows of which there are the more the longer an event is."""
+_SAME_W = 0.05
+"""By which limits of one interval may differ without being another."""
 _UNREAD = frozenset((*FLOWING, desk.ACTUATION_KIND, desk.QUALITY_KIND))
 
 
@@ -163,20 +166,52 @@ def _cut_s(call: KeptCall | None) -> float:
 
 
 def _events(limits: list[Kept], listed: Listed, cut_s: float) -> tuple[GridEvent, ...]:
-    """Each interval as it was resolved last; one of a call that vanished before its end is cut off there."""
-    found: dict[str, GridEvent] = {}
+    """Each interval as it was in force; one of a call that vanished before its end is cut off there."""
+    course = _Course()
     end_s = listed.end_s
     for each in limits:
         told = [from_plain(GridEvent, event) for event in each.payload["events"]]
-        present = {
-            event.event_id: event for event in told if subject_of(event.source, event.event_id) == listed.subject
-        }
-        if present:  # what has not ended and is told no more was taken back
-            found = {name: event for name, event in found.items() if event.end_s <= each.time_s} | present
+        present = [event for event in told if subject_of(event.source, event.event_id) == listed.subject]
+        if present:
+            course.take(each.time_s, {event.event_id: event for event in present})
         ends = [span["end_s"] for span in each.payload["spans"] if span["subject"] == listed.subject]
         end_s = ends[-1] if ends else end_s
     end_s = min(end_s, cut_s)
     cut = [
-        dataclasses.replace(event, end_s=min(event.end_s, end_s)) for event in found.values() if event.start_s < end_s
+        dataclasses.replace(event, end_s=min(event.end_s, end_s)) for event in course.events if event.start_s < end_s
     ]
     return tuple(sorted(cut, key=lambda event: event.start_s))
+
+
+class _Course:
+    """The intervals of a call through its changes: what was in force stays as it was, what had not begun does not."""
+
+    def __init__(self) -> None:
+        self._past: list[GridEvent] = []
+        self._known: dict[str, GridEvent] = {}
+        self._anew_s: dict[str, float] = {}
+
+    @property
+    def events(self) -> tuple[GridEvent, ...]:
+        """All of them; one whose limit was changed is several, each of a name of its own."""
+        return (*self._past, *self._known.values())
+
+    def take(self, now_s: float, present: Mapping[str, GridEvent]) -> None:
+        """What is told at a time of those that are not over."""
+        for name, known in tuple(self._known.items()):
+            if known.end_s > now_s and name not in present:  # it was taken back
+                self._known.pop(name)
+                if known.start_s < now_s:
+                    self._past.append(dataclasses.replace(known, end_s=now_s))
+        for name, event in present.items():
+            self._known[name] = self._continued(name, event, now_s)
+
+    def _continued(self, name: str, event: GridEvent, now_s: float) -> GridEvent:
+        """One that goes on; a limit that was changed once the ramp was over begins anew, with a ramp of its own."""
+        known = self._known.get(name)
+        is_firm = known is not None and known.start_s + known.ramp_s < now_s < known.end_s
+        if known is not None and is_firm and abs(known.limit_w - event.limit_w) > _SAME_W:
+            until = f"{name} until {utc_text(now_s)}"
+            self._past.append(dataclasses.replace(known, event_id=until, end_s=now_s))
+            self._anew_s[name] = now_s
+        return dataclasses.replace(event, start_s=max(event.start_s, self._anew_s.get(name, event.start_s)))

@@ -71,6 +71,10 @@ def _told(event_id: str, found: Findings) -> str:
     rows = [row for row in found.rows if row.event_id == event_id]
     if part.account is None and not rows:
         return f"{event_id}: not settled: {part.reason}."
+    if not rows:
+        so_far = " so far" if found.standing is Standing.UNDER_WAY else ""
+        none = f"no settlement interval lies after the ramp of {part.event.ramp_s:g} s"
+        return f"{event_id}: nothing to settle{so_far}: {none}."
     over, missing = (sum(row.verdict == verdict for row in rows) for verdict in ("over the limit", "MISSING"))
     kept = f"{over} over the limit of {part.event.limit_w / 1e3:.1f} kW, {missing} not measured"
     where = f"over {len(rows)} settlement intervals after the ramp"

@@ -69,11 +69,15 @@ class _Window:
         self.means: list[tuple[LocalDay, float, Mean]] = []
 
     def expected_w(self, from_s: float, until_s: float) -> float | None:
-        """Mean of the days of which enough was measured; None of none."""
+        """Mean of the days of which enough was measured; None of none.
+
+        The window may lie on the day before: one in which an event was in force there tells nothing.
+        """
+        length_s = until_s - from_s
         for day in self._days:
             begin_s = self._question.calendar.same_clock_s(from_s, _shifted(self._question, day.day, from_s))
-            if begin_s is not None:
-                (mean,) = self._read(begin_s, begin_s + until_s - from_s, until_s - from_s)
+            if begin_s is not None and not self._question.has_event(begin_s, begin_s + length_s):
+                (mean,) = self._read(begin_s, begin_s + length_s, length_s)
                 self.means.append((day.day, from_s, mean))
         least_frac = self._question.rule.least_covered_frac
         known = [mean.mean_w or 0.0 for _, _, mean in self.means if _is_measured(mean, least_frac)]

@@ -69,3 +69,35 @@ def test_an_interval_that_was_taken_back_is_gone(tmp_path):
     player.play(START_S + 10, event(event_id="evening#0"))
     player.close()
     assert [each.event_id for each in read_event(player.path, "evening").events] == ["evening#0"]
+
+
+def test_a_limit_that_was_changed_under_way_is_settled_as_it_was_until_then_and_as_it_is_from_then_on(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 300.0, event())
+    player.play(START_S + 600.0, event(limit_w=3000.0))
+    player.play(START_S + 660.0, event(limit_w=3000.0, end_s=START_S + LENGTH_S + 300.0))
+    player.close()
+    before, after = read_event(player.path, "evening").events
+    assert (before.limit_w, before.start_s, before.end_s) == (LIMIT_W, START_S, START_S + 300.0)
+    assert (after.limit_w, after.start_s, after.end_s) == (3000.0, START_S + 300.0, START_S + LENGTH_S + 300.0)
+    assert before.event_id == "evening until 2026-09-21T14:18:20Z"
+    assert after.event_id == "evening"
+
+
+def test_a_limit_that_changes_as_its_baseline_is_frozen_is_one(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S, event(limit_w=4100.0))
+    player.play(START_S + 60.0, event())
+    player.close()
+    assert [(each.limit_w, each.start_s) for each in read_event(player.path, "evening").events] == [(LIMIT_W, START_S)]
+
+
+def test_an_interval_that_was_taken_back_under_way_was_in_force_until_then(tmp_path):
+    player = Player(tmp_path)
+    first = event(event_id="evening#0", end_s=START_S + 400.0)
+    later = event(event_id="evening#1", limit_w=3000.0, start_s=START_S + 200.0)
+    player.play(START_S + 200.0, first)
+    player.play(START_S + 300.0, later)
+    player.close()
+    told = [(each.event_id, each.end_s - START_S) for each in read_event(player.path, "evening").events]
+    assert told == [("evening#0", 200.0), ("evening#1", LENGTH_S)]

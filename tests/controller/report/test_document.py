@@ -50,6 +50,14 @@ def test_one_that_was_never_measured_and_one_without_limits_are_reported_too(tmp
     assert report.paragraphs[0].startswith("Status: cancelled")
 
 
+def test_an_event_that_is_over_before_its_first_settlement_interval_has_nothing_to_settle(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 60.0, event(end_s=START_S + 20.0))
+    player.close()
+    told = "evening: nothing to settle: no settlement interval lies after the ramp of 30 s."
+    assert told in report_of(found_in(player.path)).paragraphs
+
+
 def test_a_limit_that_is_not_below_the_baseline_commits_to_nothing(tmp_path):
     player = Player(tmp_path)
     player.play(START_S + LENGTH_S + 10, event(limit_w=BASELINE_W + 500.0))

@@ -174,6 +174,19 @@ def test_what_is_done_for_the_event_is_not_in_the_adjustment():
     assert early.adjustment.uncapped is None
 
 
+def test_a_window_on_the_evening_before_is_left_out_where_an_event_was_in_force_in_it():
+    """Of an event at 2 o'clock it lies from 22 to 1: on the evening of the 11th there was an event, which drew 100."""
+    evening = (at("2026-08-11T21:00"), at("2026-08-11T23:30"))
+
+    def power_w(time_s):
+        return 100.0 if evening[0] <= time_s < evening[1] else 1000.0
+
+    asked = question(start="2026-08-14T02:00", end="2026-08-14T03:00", event_spans=(evening,))
+    made = from_like_days(asked, meter(power_w))
+    assert "2026-08-12" in days_of(made, is_used=True)
+    assert (made.adjustment.expected_w, made.adjustment.factor) == (1000.0, 1.0)
+
+
 def test_an_event_past_midnight_has_like_days_of_each_of_its_days():
     """Friday evening into Saturday: working days for the evening, weekend days for the night."""
     asked = question(BaselineRule(BaselineMethod.TEN_OF_TEN), "2026-08-14T23:00", "2026-08-15T01:00")
