@@ -52,6 +52,7 @@ _LIMIT = answer_of(
         "prepare_s": nullable(NUMBER),
         "baseline_w": _MAYBE_W,
         "settlement_interval_s": nullable(NUMBER),
+        "settles_on_clock": FLAG,
         "priority": nullable(COUNT),
         "state": _STATE,
     }

@@ -131,4 +131,5 @@ def _event(
         settlement_interval_s=None if programme.settles_instantaneous else programme.settlement_interval_s,
         baseline_w=references.baseline_w,
         priority=call.priority,
+        settles_on_clock=programme.settles_on_clock,
     )

@@ -13,7 +13,7 @@ from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
 from controller.lifecycle.control_error import spared_frac
 from controller.lifecycle.exchange import exchange_of
-from controller.lifecycle.limits import Limits, follow, owed_w
+from controller.lifecycle.limits import Limits, follow, owed
 from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
 from controller.lifecycle.policy import Mode, TickPolicy
@@ -177,7 +177,7 @@ def find_out(
     carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
     bounds = ramps(site, policy, memory, now_s)
     known = (site.import_limit_w, observation.events, memory.followed.returns, policy.precedence)
-    limits = Limits(*known, owed_w(memory.history, observation.events, now_s, most_frac=policy.bias_max_frac))
+    limits = Limits(*known, owed(memory.history, observation.events, now_s, most_frac=policy.bias_max_frac))
     limit_w = limits.at(now_s)
     over_limit = limit_w is not None and measured.at_least(modelled_w) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
@@ -208,7 +208,7 @@ def find_out(
         ramps=bounds,
         over_limit=over_limit,
         returns=limits.returns,
-        owed_w=limits.owed_w,
+        owed=limits.owed,
     )
     age_s = router_age_s(observation)
     return Known(

@@ -75,14 +75,15 @@ class Limits:
         events: those known.
         returns: from events that are over.
         order: what yields to a limit that does not say.
-        owed_w: by how much less must be drawn now to make good what a settlement interval has had too much.
+        owed: (event, W) by how much less than its limit must be drawn now to make good what a settlement interval of
+            it has had too much.
     """
 
     standing_w: float | None
     events: tuple[GridEvent, ...] = ()
     returns: tuple[Return, ...] = ()
     order: Precedence = Precedence.CONTRACT
-    owed_w: float = 0.0
+    owed: tuple[tuple[str, float], ...] = ()
 
     def at(self, time_s: float, only: Precedence | None = None, *, ramped_by_s: float | None = None) -> float | None:
         """Most the site may draw at a time: the most restrictive limit, None without one.
@@ -136,8 +137,17 @@ class Limits:
             bounds = [bound for time_s in times if (bound := self.at(time_s, only)) is not None]
             out.append(min(bounds, default=None))
         if out[0] is not None:
-            out[0] = max(0.0, out[0] - self.owed_w)
+            out[0] = max(0.0, min([out[0], *self._made_good_w(horizon.start_s, only)]))
         return tuple(out)
+
+    def _made_good_w(self, time_s: float, only: Precedence | None) -> list[float]:
+        """The limits in force less what is owed of each."""
+        owed = dict(self.owed)
+        return [
+            event.limit_w - owed.get(event.event_id, 0.0)
+            for event in self.events
+            if event.start_s <= time_s < event.end_s and only in (None, self.of(event))
+        ]
 
     def firm(self, horizon: Horizon) -> tuple[float | None, ...] | None:
         """Limits of the intervals that outrank the classes, where some interval's most restrictive one does not."""
@@ -212,8 +222,10 @@ def _return_of(
     )
 
 
-def owed_w(history: PowerHistory, events: tuple[GridEvent, ...], now_s: float, *, most_frac: float) -> float:
-    """By how much less than the limit must be drawn until a settlement interval's end, so that its mean keeps it, W.
+def owed(
+    history: PowerHistory, events: tuple[GridEvent, ...], now_s: float, *, most_frac: float
+) -> tuple[tuple[str, float], ...]:
+    """By how much less than its limit must be drawn until a settlement interval's end, so that its mean keeps it, W.
 
     What an interval has drawn too little is no reason to draw more later: the limit holds at every moment. Where the
     mean is over it, as meter or demand surprised, what is left of the interval makes it good, as far as `most_frac` of
@@ -224,16 +236,19 @@ def owed_w(history: PowerHistory, events: tuple[GridEvent, ...], now_s: float, *
         events: those known.
         now_s: wall clock.
         most_frac: largest share of a limit that may be owed.
+
+    Returns those events of whose interval something is owed.
     """
-    return max((_owed_of(history, event, now_s, most_frac) for event in events), default=0.0)
+    found = ((event.event_id, _owed_of(history, event, now_s, most_frac)) for event in events)
+    return tuple((event_id, watts) for event_id, watts in found if watts > 0.0)
 
 
 def _owed_of(history: PowerHistory, event: GridEvent, now_s: float, most_frac: float) -> float:
     length_s, firm_s = event.settlement_interval_s, event.start_s + event.ramp_s
     if length_s is None or not firm_s < now_s < event.end_s:
         return 0.0
-    begins_s = now_s - now_s % length_s
-    from_s, left_s = max(begins_s, firm_s), begins_s + length_s - now_s
+    begins_s = now_s - (now_s if event.settles_on_clock else now_s - firm_s) % length_s
+    from_s, left_s = max(begins_s, firm_s), min(begins_s + length_s, event.end_s) - now_s
     mean_w = mean_before_w(history.samples, now_s, now_s - from_s)
     if mean_w is None or mean_w <= event.limit_w:
         return 0.0

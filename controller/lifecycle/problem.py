@@ -39,7 +39,7 @@ class Inputs:
         ramps: bounds on the steps of power.
         over_limit: whether more is drawn than the limit in force allows.
         returns: from events that are over.
-        owed_w: by how much less must be drawn now to make good what a settlement interval has had too much.
+        owed: by how much less than an event's limit must be drawn now, see `controller.lifecycle.limits.Limits`.
         exchange: what it takes to exchange instances.
     """
 
@@ -56,12 +56,12 @@ class Inputs:
     ramps: Ramps
     over_limit: bool = False
     returns: tuple[Return, ...] = ()
-    owed_w: float = 0.0
+    owed: tuple[tuple[str, float], ...] = ()
     exchange: Exchange = NO_EXCHANGE
 
     def limits(self, site: Site, policy: TickPolicy) -> Limits:
         """All limits that are known."""
-        return Limits(site.import_limit_w, self.events, self.returns, policy.precedence, self.owed_w)
+        return Limits(site.import_limit_w, self.events, self.returns, policy.precedence, self.owed)
 
 
 def build(site: Site, policy: TickPolicy, inputs: Inputs) -> ProblemData:

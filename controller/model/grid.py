@@ -80,10 +80,12 @@ class GridEvent:
         restore_w_per_s: fastest rise of the site's power after the end; None for no bound.
         prepare_s: how long before the start preparation may begin; None for the plan's.
         baseline_w: the draw that would have been, by the programme's rule; None where the controller's own holds.
-        settlement_interval_s: over which delivery is averaged, aligned to the clock; None where every reading counts.
+        settlement_interval_s: over which delivery is averaged; None where every reading counts.
         priority: of the call, 0 the highest; None ranks below all. It says which of equal limits is told, no more.
         is_held_over: whether it is the limit of an event that is over, held until its return begins, and nothing is
             committed in it.
+        settles_on_clock: whether settlement intervals begin at multiples of their length in UTC; else the first begins
+            at the end of the ramp.
     """
 
     event_id: str
@@ -101,6 +103,7 @@ class GridEvent:
     settlement_interval_s: float | None = None
     priority: int | None = None
     is_held_over: bool = False
+    settles_on_clock: bool = False
 
     def state(self, now_s: float) -> EventState | None:
         """Pending, active, or None once it is over."""

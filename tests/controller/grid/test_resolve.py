@@ -77,6 +77,18 @@ def test_the_calls_own_ramp_goes_before_the_programmes():
     assert event.ramp_s == 5.0
 
 
+def test_a_limit_tells_by_which_intervals_it_is_settled():
+    told = [
+        resolve(call(QUARTER), Programme("p", **terms), References(5000.0)).events[0]
+        for terms in ({}, {"settles_on_clock": True}, {"settles_instantaneous": True})
+    ]
+    assert [(each.settlement_interval_s, each.settles_on_clock) for each in told] == [
+        (300.0, False),
+        (300.0, True),
+        (None, False),
+    ]
+
+
 def test_calls_find_their_programmes():
     known, stranger = call(QUARTER), call(QUARTER, programme="q")
     assert by_programme((known, stranger), {"p": TERMS}) == ((known, TERMS),)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.lifecycle.limits import HOLD_S, Followed, Limits, Return, follow, owed_w
+from controller.lifecycle.limits import HOLD_S, Followed, Limits, Return, follow, owed
 from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import ClassDemand, RouterObservation
 from controller.model.plan import Horizon
@@ -132,22 +132,50 @@ def test_a_return_only_rises(early_s, late_s):
     assert BACK.most_w(NOW_S + first) <= BACK.most_w(NOW_S + then) <= 10_200.0
 
 
+def constant(watts, from_s, until_s):
+    return PowerHistory(tuple((from_s + 5.0 * n, watts) for n in range(round((until_s - from_s) / 5.0))))
+
+
 def test_an_interval_makes_good_what_it_has_had_too_much_and_saves_nothing_up():
-    begins_s = NOW_S - NOW_S % 300.0
-    event = GridEvent("e", 1000.0, begins_s - 300.0, begins_s + 3000.0, 0.0, settlement_interval_s=300.0)
-    now_s = begins_s + 200.0
+    event = GridEvent("e", 1000.0, NOW_S - 530.0, NOW_S + 3000.0, 0.0, ramp_s=30.0, settlement_interval_s=300.0)
+    begins_s = NOW_S - 200.0
 
     def owes(watts, of=event):
-        history = PowerHistory(tuple((begins_s + 5.0 * n, watts) for n in range(40)))
-        return owed_w(history, (of,), now_s, most_frac=0.15)
+        return dict(owed(constant(watts, begins_s, NOW_S), (of,), NOW_S, most_frac=0.15)).get("e", 0.0)
 
     assert owes(1020.0) == pytest.approx(20.0 * 200.0 / 100.0)
     assert owes(900.0) == 0.0
     assert owes(2000.0) == 150.0
     assert owes(1020.0, replace(event, settlement_interval_s=None)) == 0.0
-    assert owes(1020.0, replace(event, start_s=now_s - 20.0)) == 0.0, "the ramp is not counted"
+    assert owes(1020.0, replace(event, start_s=NOW_S - 20.0)) == 0.0, "the ramp is not counted"
+    assert owes(1020.0, replace(event, end_s=NOW_S + 50.0)) == pytest.approx(20.0 * 200.0 / 50.0), "the last is shorter"
 
 
-def test_what_is_owed_is_asked_of_the_present_alone():
-    limits = Limits(1000.0, owed_w=40.0)
-    assert limits.planned(Horizon(NOW_S, 60.0, 3)) == (960.0, 1000.0, 1000.0)
+@pytest.mark.parametrize(("on_clock", "interval_began_s"), [(False, 100.0), (True, 40.0)])
+def test_the_interval_is_that_of_the_settlement(on_clock, interval_began_s):
+    """The ramp ends 20 s after a multiple of 300 s. In the last minute of the interval before, 1100 W were drawn."""
+    firm_s = 1_800_000_000.0 + 20.0
+    event = GridEvent("e", 1000.0, firm_s - 30.0, firm_s + 3600.0, 0.0, settlement_interval_s=300.0)
+    begins_s = 1_800_000_000.0 + 600.0 if on_clock else firm_s + 600.0
+    history = PowerHistory(
+        (
+            *constant(1100.0, begins_s - 60.0, begins_s).samples,
+            *constant(1010.0, begins_s, begins_s + interval_began_s).samples,
+        )
+    )
+    now_s = begins_s + interval_began_s
+    found = owed(history, (replace(event, settles_on_clock=on_clock),), now_s, most_frac=0.15)
+    assert dict(found) == pytest.approx({"e": 10.0 * interval_began_s / (300.0 - interval_began_s)})
+
+
+def test_what_is_owed_is_asked_of_the_present_alone_and_beneath_the_limit_that_it_is_owed_of():
+    wide, tight = (
+        GridEvent(name, limit_w, NOW_S - 60.0, NOW_S + 600.0, 0.0, precedence=order)
+        for name, limit_w, order in (("wide", 1000.0, Precedence.CONTRACT), ("tight", 980.0, Precedence.QOS))
+    )
+    horizon = Horizon(NOW_S, 60.0, 3)
+    assert Limits(None, (wide,), owed=(("wide", 40.0),)).planned(horizon) == (960.0, 1000.0, 1000.0)
+    assert Limits(None, (wide, tight), owed=(("wide", 10.0),)).planned(horizon) == (980.0, 980.0, 980.0)
+    of_tight = Limits(None, (wide, tight), owed=(("tight", 40.0),))
+    assert of_tight.planned(horizon) == (940.0, 980.0, 980.0)
+    assert of_tight.planned(horizon, Precedence.CONTRACT) == (1000.0, 1000.0, 1000.0)
