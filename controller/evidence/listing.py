@@ -12,7 +12,8 @@ from typing import Any
 
 from controller.errors import StoreError
 from controller.evidence import desk
-from controller.evidence.spans import AFTER_S, BEFORE_S, subject_of
+from controller.evidence.spans import AFTER_S, BEFORE_S
+from controller.model.call import call_key
 from controller.store.chain import Row
 from controller.store.ledger_check import between_times, opened, rows_of_kinds
 from controller.store.patient import GAP_KIND
@@ -140,7 +141,7 @@ def mentioned(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
         start_s = call["intervals"][0]["start_s"]
         end_s = min([call["intervals"][-1]["end_s"], *(cut_s for cut_s in cuts_s if cut_s is not None)])
         yield (
-            subject_of(call["source"], call["call_id"]),
+            call_key(call["source"], call["call_id"]),
             {
                 "programme": call["programme"],
                 "start_s": start_s,

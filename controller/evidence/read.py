@@ -17,8 +17,9 @@ from typing import Any
 from controller.errors import StoreError
 from controller.evidence import desk
 from controller.evidence.listing import OWN, Listed, find, is_about
-from controller.evidence.spans import AFTER_S, BEFORE_S, subject_of
+from controller.evidence.spans import AFTER_S, BEFORE_S
 from controller.grid.kept import KeptCall
+from controller.model.call import call_key
 from controller.model.grid import FOREVER_S, GridEvent
 from controller.model.programme import Programme
 from controller.settlement.baseline_profile import Baseline
@@ -171,7 +172,7 @@ def _events(limits: list[Kept], listed: Listed, cut_s: float) -> tuple[GridEvent
     end_s = listed.end_s
     for each in limits:
         told = [from_plain(GridEvent, event) for event in each.payload["events"]]
-        present = [event for event in told if subject_of(event.source, event.event_id) == listed.subject]
+        present = [event for event in told if call_key(event.source, event.event_id) == listed.subject]
         if present:
             course.take(each.time_s, {event.event_id: event for event in present})
         ends = [span["end_s"] for span in each.payload["spans"] if span["subject"] == listed.subject]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.model.call import call_key
+
 BEFORE_S = 900.0
 AFTER_S = 3600.0
 STANDING_S = 86_400.0
@@ -18,7 +20,7 @@ class Span:
     """A call, or another event, as far as it is known.
 
     Attributes:
-        subject: by which it is found (`controller.store.baselines.call_key`).
+        subject: by which it is found (`controller.model.call.call_key`).
         end_s: of its last interval; when it vanished, if that was earlier.
         is_over: whether it is known no more.
     """
@@ -48,7 +50,7 @@ def seen(spans: Spans, events: Iterable[Mapping[str, Any]], now_s: float) -> dic
     """
     found: dict[str, Span] = {}
     for event in events:
-        subject = subject_of(event["source"], event["event_id"])
+        subject = call_key(event["source"], event["event_id"])
         known = found.get(subject) or spans.get(subject)
         start_s = event["start_s"] if known is None else min(known.start_s, event["start_s"])
         end_s = event["end_s"] if subject not in found else max(found[subject].end_s, event["end_s"])
@@ -67,8 +69,3 @@ def seen(spans: Spans, events: Iterable[Mapping[str, Any]], now_s: float) -> dic
 def closed(before: Spans, after: Spans) -> tuple[Span, ...]:
     """Those whose recording has ended between two looks; what never began is none."""
     return tuple(span for subject, span in before.items() if subject not in after and span.is_over)
-
-
-def subject_of(source: str, event_id: str) -> str:
-    """By which a call and all of its intervals are found; the same as `controller.store.baselines.call_key`."""
-    return f"{source} {event_id.partition('#')[0]}"

@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter
 
 from controller.errors import StoreError
+from controller.model.call import call_key
 from controller.model.grid import GridEvent
 from controller.model.observation import Observation, Quality, Reading
 from controller.model.programme import Programme
@@ -23,7 +24,7 @@ from controller.ports import Recorder
 from controller.settlement.baseline_profile import Baseline
 from controller.settlement.like_days import calendar_of
 from controller.store import readings
-from controller.store.baselines import MeterBaselines, call_key
+from controller.store.baselines import MeterBaselines
 from controller.store.meter import MeterStore
 from controller.store.plain import to_plain
 

@@ -19,6 +19,17 @@ OPERATOR = "operator"
 """Source of what an operator asks for, and the programme whose terms hold unless he names another."""
 
 
+def call_key(source: str, event_id: str) -> str:
+    """By which a call is found with all that is kept of it: its source and its id, the same for all of its intervals.
+
+    Args:
+        source: of the call.
+        event_id: the call's own id, or that of the event of one of its intervals (`controller.grid.resolve.event_ids`).
+    """
+    own = event_id if source == OPERATOR else event_id.removeprefix(f"{source}/")
+    return f"{source} {own.partition('#')[0]}"
+
+
 class CallState(StrEnum):
     """Where a call stands."""
 

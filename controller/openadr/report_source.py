@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from controller.model.call import Asked
+from controller.model.call import Asked, call_key
 from controller.model.grid import Series
 from controller.model.meter import MeterReader
 from controller.model.observation import Missing
@@ -16,7 +16,6 @@ from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, 
 from controller.settlement.baseline_profile import Baseline
 from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
-from controller.store.baselines import call_key
 
 STEP_S = 60.0
 """Length of the means that long spans are read in."""

@@ -25,11 +25,6 @@ _REMEMBERED_S = 600.0
 _MAX_REMEMBERED = 1024
 
 
-def call_key(source: str, event_id: str) -> str:
-    """By which the baseline of a call is kept: its source and its id, the same for all of its intervals."""
-    return f"{source} {event_id.partition('#')[0]}"
-
-
 class _Days:
     """Remembers for ten minutes how days were measured: calls that wait ask for the same ones again and again."""
 
@@ -108,7 +103,7 @@ class MeterBaselines:
         One that was kept of another call of the same name, which was over before this one begins, is let go of.
 
         Args:
-            call: by which it is found again, see `call_key`.
+            call: by which it is found again, see `controller.model.call.call_key`.
             programme: whose rule holds.
             start_s: of the call.
             end_s: of the call.

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from controller.store.baselines import MeterBaselines, call_key
+from controller.model.call import call_key
+from controller.store.baselines import MeterBaselines
 from controller.store.ledger import Ledger
 from controller.store.meter import MeterStore
 from tests.fakes.system import ROOT, System, post, running

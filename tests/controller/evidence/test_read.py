@@ -3,7 +3,21 @@ import pytest
 from controller.errors import StoreError
 from controller.evidence.listing import list_events
 from controller.evidence.read import Kept, read_event
-from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, START_S, Player, event, flowing, played
+from controller.grid.kept import KeptCall
+from controller.grid.resolve import References, resolve
+from controller.store.plain import from_plain
+from tests.fakes.played_event import (
+    BASELINE_W,
+    LENGTH_S,
+    LIMIT_W,
+    PROGRAMME,
+    START_S,
+    Player,
+    call_record,
+    event,
+    flowing,
+    played,
+)
 
 
 def test_everything_of_an_event_comes_back(tmp_path):
@@ -16,6 +30,16 @@ def test_everything_of_an_event_comes_back(tmp_path):
     assert evidence.software[0].payload["wattroute"] == "1.2.3"
     assert evidence.events[0].baseline_w == BASELINE_W
     assert evidence.rows["tick"] == len(flowing(path, "evening", Kept))
+
+
+def test_the_limits_of_a_call_are_found_under_the_name_by_which_the_book_tells_them(tmp_path):
+    player = Player(tmp_path)
+    player.call()
+    call = from_plain(KeptCall, call_record()["kept"]).call
+    player.play(START_S + 60.0, *resolve(call, PROGRAMME, References(BASELINE_W)).events)
+    player.close()
+    assert [(each.event_id, each.source) for each in list_events(player.path)] == [("evening", "openadr:vtn")]
+    assert [each.limit_w for each in read_event(player.path, "evening").events] == [LIMIT_W]
 
 
 def test_two_sources_with_the_same_id_are_told_apart(tmp_path):

@@ -1,6 +1,5 @@
-from controller.evidence.spans import AFTER_S, BEFORE_S, STANDING_S, closed, seen, subject_of
+from controller.evidence.spans import AFTER_S, BEFORE_S, STANDING_S, closed, seen
 from controller.model.grid import FOREVER_S
-from controller.store.baselines import call_key
 from controller.store.plain import to_plain
 from tests.fakes.played_event import LENGTH_S, START_S, event, span
 
@@ -15,7 +14,6 @@ def test_the_intervals_of_a_call_are_one_span():
     later = event(event_id="evening#1", start_s=START_S + 700, end_s=START_S + 800)
     spans = look({}, START_S, event(event_id="evening#0"), later)
     assert spans[NAME] == span(end_s=START_S + 800)
-    assert subject_of("openadr:vtn", "evening#1") == call_key("openadr:vtn", "evening#1")
 
 
 def test_it_is_near_from_before_its_start_until_after_its_end():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.grid.resolve import References, by_programme, event_ids, resolve
-from controller.model.call import Asked, Call, CallInterval, Commitment
+from controller.model.call import Asked, Call, CallInterval, Commitment, call_key
 from controller.model.grid import Precedence
 from controller.model.programme import Programme
 
@@ -93,6 +93,13 @@ def test_calls_find_their_programmes():
     known, stranger = call(QUARTER), call(QUARTER, programme="q")
     assert by_programme((known, stranger), {"p": TERMS}) == ((known, TERMS),)
     assert event_ids(known) == ("c",)
+
+
+@pytest.mark.parametrize("source", ["operator", "load_target", "openadr:vtn"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_kept_of_a_call_is_found_by_each_of_its_events(source, count):
+    asked = call(*[QUARTER] * count, source=source)
+    assert {call_key(source, event_id) for event_id in event_ids(asked)} == {call_key(source, asked.call_id)}
 
 
 def test_calls_of_two_sources_never_share_the_id_of_an_event():

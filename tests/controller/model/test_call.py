@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from controller.model.call import MAX_INTERVALS, Asked, Call, CallInterval, Commitment
+from controller.model.call import MAX_INTERVALS, Asked, Call, CallInterval, Commitment, call_key
 from controller.model.grid import FOREVER_S
 
 CAP = Commitment(Asked.AT_MOST_W, 40_000.0)
@@ -46,3 +46,11 @@ def test_intervals_neither_overlap_nor_come_in_crowds():
         call()
     with pytest.raises(ValueError, match="intervals; 1 to"):
         call(*(CallInterval(n, n + 1.0, CAP) for n in range(MAX_INTERVALS + 1)))
+
+
+def test_a_call_is_found_by_its_own_id_and_by_those_of_its_events():
+    assert {call_key("openadr:vtn", each) for each in ("a", "a#0", "openadr:vtn/a", "openadr:vtn/a#7")} == {
+        "openadr:vtn a"
+    }
+    assert call_key("operator", "operator/a#1") == "operator operator/a", "an operator's events have no source before"
+    assert call_key("operator", "a") != call_key("openadr:vtn", "a")

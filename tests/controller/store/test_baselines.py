@@ -7,7 +7,7 @@ import pytest
 from controller.errors import StoreError
 from controller.model.observation import Quality
 from controller.model.programme import BaselineMethod, BaselineRule, Programme, RegressionRule, RegressionTerm
-from controller.store.baselines import MeterBaselines, call_key
+from controller.store.baselines import MeterBaselines
 from controller.store.meter import MeterStore
 from tests.fakes.metered import at, local
 
@@ -144,11 +144,6 @@ def test_a_frozen_baseline_that_was_damaged_is_told(store):
 def test_a_time_zone_that_is_none_is_told(store):
     with pytest.raises(StoreError, match="Mars"):
         MeterBaselines(store).baseline_w(Programme("p", timezone="Mars/Olympus"), START_S, START_S)
-
-
-def test_intervals_of_one_call_share_their_baseline():
-    assert call_key("openadr:vtn", "a#0") == call_key("openadr:vtn", "a#7") == "openadr:vtn a"
-    assert call_key("operator", "a") != call_key("openadr:vtn", "a")
 
 
 def by_temperature(path):
