@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import Clock
-from controller.errors import ActuationError, StoreError
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.triggers import EventsKey, events_key
 from controller.loop.announce import Announcer
 from controller.loop.continuity import Keep
 from controller.loop.custody import Custody
-from controller.loop.energy_desk import RECORD_KIND as ENERGY_KIND
 from controller.loop.energy_desk import EnergyDesk
-from controller.loop.faults import Fault, Faults
+from controller.loop.execution import Execution, ExecutionParts
+from controller.loop.faults import Faults
+from controller.loop.records import Records
 from controller.loop.status import Status, decision_record, sample_record, summary_of
 from controller.metrics.telemetry import Telemetry
 from controller.model.observation import InstanceObservation, Observation
@@ -35,7 +35,6 @@ from controller.tick import Decision, Memory
 log = logging.getLogger(__name__)
 
 SAMPLE_KIND = "sample"
-ACTUATION_KIND = "actuation"
 Decide = Callable[[Memory, Observation], Decision]
 AfterStep = Callable[[Memory, tuple[Sleeper, ...], float, float], Memory]
 """The memory after the clock was set ahead by the third, s; the fourth is what it shows now."""
@@ -90,6 +89,17 @@ class Runner:
         self._memory = memory
         self._meter = EnergyMeter()
         self._faults = Faults(parts.telemetry.take_fault, parts.clock.wall_s)
+        self._records = Records(parts.recorder, parts.desk, self._faults, parts.clock.wall_s)
+        doing = ExecutionParts(
+            parts.publishers,
+            parts.instances,
+            parts.custody,
+            parts.keep,
+            self._records,
+            parts.telemetry,
+            self._options.publish_timeout_s,
+        )
+        self._execution = Execution(doing, self._faults)
         self._decision: Decision | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._tick_began_s = 0.0
@@ -139,9 +149,9 @@ class Runner:
             if self._acts:
                 await self._parts.custody.leave(self._decision, self._look, self._hurry)
             await self._parts.instances.close()
-            await self._take_outcomes(clock.wall_s())
-            await self._keep(clock.wall_s())
-            await self._close_energy()
+            await self._execution.take_outcomes(clock.wall_s())
+            await self._execution.keep(self._memory, clock.wall_s())
+            await self._records.close()
             self._parts.custody.tell_left()
 
     @property
@@ -175,13 +185,12 @@ class Runner:
             return
         self._faults.recover("read")
         observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
-        await self._take_outcomes(now_s)
+        await self._execution.take_outcomes(now_s)
         self._parts.custody.see(observation.instances, now_s)
         self._begin_tick(observation)
         energy_j = self._meter.take(observation.site_power)
         self._parts.telemetry.take_observation(observation, energy_j)
-        desk = self._parts.desk
-        per_token = {} if desk is None else desk.j_per_output_token
+        per_token = self._records.j_per_output_token
         self.status = Status(observation, self._decision, self._faults.in_force, energy_j, per_token)
         for watcher in self._parts.watchers:
             try:
@@ -190,32 +199,8 @@ class Runner:
                 self._faults.fail("watch", error)
             else:
                 self._faults.recover("watch")
-        await self._record(SAMPLE_KIND, now_s, sample_record(observation, self._decision, energy_j))
-        await self._book_energy(observation)
-
-    async def _book_energy(self, observation: Observation) -> None:
-        if self._parts.desk is None:
-            return
-        try:
-            site = None if self._decision is None else self._decision.site
-            record = self._parts.desk.take(observation, site)
-            if record is not None:
-                await self._record(ENERGY_KIND, observation.now_s, record)
-            await self._parts.desk.tell(observation.now_s)
-        except Exception as error:  # an account that fails must not stop the control; the next look books on
-            self._faults.fail("energy", error)
-        else:
-            self._faults.recover("energy")
-
-    async def _close_energy(self) -> None:
-        if self._parts.desk is None:
-            return
-        try:
-            record = await asyncio.to_thread(self._parts.desk.close)
-            if record is not None:
-                await self._record(ENERGY_KIND, self._parts.clock.wall_s(), record)
-        except Exception as error:  # what follows at the end must be done all the same
-            self._faults.fail("energy", error)
+        await self._records.write(SAMPLE_KIND, now_s, sample_record(observation, self._decision, energy_j))
+        await self._records.book(observation, None if self._decision is None else self._decision.site)
 
     def _begin_tick(self, observation: Observation) -> None:
         clock = self._parts.clock
@@ -246,11 +231,11 @@ class Runner:
             decision = await asyncio.to_thread(decide, self._memory, observation)
             self._memory, self._decision = decision.memory, decision
             self._announcer.take(decision.diagnostics)
-            actions = await self._carry_out(decision, observation)
+            actions = await self._execution.carry_out(decision, observation)
             took_s = self._parts.clock.monotonic_s() - self._tick_began_s
             self._parts.telemetry.take_decision(decision, took_s)
             log.info("decided", extra=summary_of(decision, took_s))
-            await self._record(
+            await self._records.write(
                 decisions.RECORD_KIND, observation.now_s, decision_record(observation, decision, actions)
             )
         except Exception as error:  # the next tick decides anew from the same memory
@@ -262,71 +247,3 @@ class Runner:
             self._ticking = None
             if is_hasty or self._is_hasty:
                 self._wake.set()
-
-    async def _carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
-        """Act, having kept what a next process must know of it; or give back what a former process put to sleep."""
-        custody, now_s = self._parts.custody, observation.now_s
-        if decision.publish:
-            custody.command(decision.commands.instances, now_s)
-            await self._keep(now_s)
-            return await self._act(decision)
-        await self._keep(now_s)
-        return await custody.give_back(decision, observation.instances, "the controller does not act any more")
-
-    async def _keep(self, now_s: float) -> None:
-        if self._parts.keep is None:
-            return
-        try:
-            await self._parts.keep(self._memory, self._parts.custody.sleepers, now_s)
-        except StoreError as error:
-            self._faults.fail("state", error)
-        else:
-            self._faults.recover("state")
-
-    async def _act(self, decision: Decision) -> tuple[str, ...]:
-        lines: list[str] = []
-        reasons: list[str] = []
-        for publisher in self._parts.publishers:
-            try:
-                async with asyncio.timeout(self._options.publish_timeout_s):
-                    lines += await publisher.apply(decision.commands)
-            except TimeoutError:
-                reasons.append(f"{type(publisher).__name__}: not done within {self._options.publish_timeout_s:g} s")
-            except ActuationError as error:
-                reasons.append(str(error))
-        if reasons:
-            self._faults.fail("publish", "; ".join(reasons))
-        else:
-            self._faults.recover("publish")
-        lines += await self._parts.instances.apply(decision.commands)
-        return tuple(lines)
-
-    async def _take_outcomes(self, now_s: float) -> None:
-        """Tell how the background commands ended."""
-        for outcome in self._parts.instances.take_outcomes():
-            command = outcome.command
-            told = {
-                "verb": command.verb.value,
-                "instance_id": command.instance_id,
-                "is_done": outcome.is_done,
-                "detail": outcome.detail,
-                "took_s": outcome.took_s,
-            }
-            self._parts.telemetry.take_outcome(command.verb, is_done=outcome.is_done)
-            self._parts.custody.take_outcome(outcome)
-            step = f"actuate {command.instance_id}"
-            if outcome.is_done:
-                log.info("instance command done", extra=told)
-                self._faults.settle(step)
-            else:
-                log.warning("instance command failed", extra=told)
-                self._faults.stand(Fault(step, f"{command.verb.value}: {outcome.detail}", now_s))
-            await self._record(ACTUATION_KIND, now_s, {**told, "reason": command.reason})
-
-    async def _record(self, kind: str, now_s: float, payload: dict[str, object]) -> None:
-        try:
-            await asyncio.to_thread(self._parts.recorder.record, kind, now_s, payload)
-        except StoreError as error:
-            self._faults.fail("record", error)
-        else:
-            self._faults.recover("record")

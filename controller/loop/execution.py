@@ -1,0 +1,117 @@
+"""What a decision leads to: it is kept, published and commanded, and how the commands ended is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.errors import ActuationError, StoreError
+from controller.loop.continuity import Keep
+from controller.loop.custody import Custody
+from controller.loop.faults import Fault, Faults
+from controller.loop.records import Records
+from controller.metrics.telemetry import Telemetry
+from controller.model.observation import Observation
+from controller.ports import Actuator
+from controller.tick import Decision, Memory
+
+log = logging.getLogger(__name__)
+
+ACTUATION_KIND = "actuation"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionParts:
+    """What decisions are carried out with.
+
+    Attributes:
+        publishers: each gets every table that is to be published.
+        custody: knows which instances sleep by the controller's command.
+        keep: keeps what must outlast the process, before anything is done; None keeps nothing.
+        records: where it is written how commands ended.
+        publish_timeout_s: each publisher has that long.
+    """
+
+    publishers: tuple[Actuator, ...]
+    instances: InstanceTasks
+    custody: Custody
+    keep: Keep | None
+    records: Records
+    telemetry: Telemetry
+    publish_timeout_s: float
+
+
+class Execution:
+    """Carries decisions out; a failure is told as a fault, and holds back nothing else."""
+
+    def __init__(self, parts: ExecutionParts, faults: Faults) -> None:
+        self._parts = parts
+        self._faults = faults
+
+    async def carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
+        """Act, having kept what a next process must know of it; or give back what a former process put to sleep.
+
+        Returns:
+            What was done, a line each.
+        """
+        custody, now_s = self._parts.custody, observation.now_s
+        if decision.publish:
+            custody.command(decision.commands.instances, now_s)
+            await self.keep(decision.memory, now_s)
+            return await self._act(decision)
+        await self.keep(decision.memory, now_s)
+        return await custody.give_back(decision, observation.instances, "the controller does not act any more")
+
+    async def keep(self, memory: Memory, now_s: float) -> None:
+        """Keep what must outlast the process."""
+        if self._parts.keep is None:
+            return
+        try:
+            await self._parts.keep(memory, self._parts.custody.sleepers, now_s)
+        except StoreError as error:
+            self._faults.fail("state", error)
+        else:
+            self._faults.recover("state")
+
+    async def take_outcomes(self, now_s: float) -> None:
+        """Tell how the background commands ended."""
+        for outcome in self._parts.instances.take_outcomes():
+            command = outcome.command
+            told = {
+                "verb": command.verb.value,
+                "instance_id": command.instance_id,
+                "is_done": outcome.is_done,
+                "detail": outcome.detail,
+                "took_s": outcome.took_s,
+            }
+            self._parts.telemetry.take_outcome(command.verb, is_done=outcome.is_done)
+            self._parts.custody.take_outcome(outcome)
+            step = f"actuate {command.instance_id}"
+            if outcome.is_done:
+                log.info("instance command done", extra=told)
+                self._faults.settle(step)
+            else:
+                log.warning("instance command failed", extra=told)
+                self._faults.stand(Fault(step, f"{command.verb.value}: {outcome.detail}", now_s))
+            await self._parts.records.write(ACTUATION_KIND, now_s, {**told, "reason": command.reason})
+
+    async def _act(self, decision: Decision) -> tuple[str, ...]:
+        lines: list[str] = []
+        reasons: list[str] = []
+        for publisher in self._parts.publishers:
+            try:
+                async with asyncio.timeout(self._parts.publish_timeout_s):
+                    lines += await publisher.apply(decision.commands)
+            except TimeoutError:
+                timeout_s = self._parts.publish_timeout_s
+                reasons.append(f"{type(publisher).__name__}: not done within {timeout_s:g} s")
+            except ActuationError as error:
+                reasons.append(str(error))
+        if reasons:
+            self._faults.fail("publish", "; ".join(reasons))
+        else:
+            self._faults.recover("publish")
+        lines += await self._parts.instances.apply(decision.commands)
+        return tuple(lines)

@@ -1,0 +1,149 @@
+import asyncio
+
+import pytest
+
+from controller.actuators.instance_tasks import InstanceTasks
+from controller.clock import VirtualClock
+from controller.errors import ActuationError, StoreError
+from controller.lifecycle.handback import Sleeper
+from controller.loop.custody import Custody
+from controller.loop.execution import ACTUATION_KIND, Execution, ExecutionParts
+from controller.loop.faults import Faults
+from controller.loop.records import Records
+from controller.metrics.telemetry import Telemetry
+from controller.model.plan import Verb
+from controller.tick import Memory
+from router.contract import InstanceId
+from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
+
+SITE = site()
+
+
+class Publisher:
+    def __init__(self):
+        self.tables, self.failure, self.gate = [], None, None
+
+    async def apply(self, given):
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        self.tables.append(given.table.sequence)
+        return (f"table {given.table.sequence}",)
+
+
+class Driver:
+    verbs = (Verb.WAKE, Verb.SLEEP)
+
+    def __init__(self):
+        self.failure = None
+
+    async def carry_out(self, command):
+        if self.failure:
+            raise self.failure
+        return "done"
+
+
+class Bench:
+    def __init__(self, *sleepers, publish_timeout_s=3.0):
+        self.publishers, self.driver, self.recorder = (Publisher(), Publisher()), Driver(), ListRecorder()
+        self.kept, self.keep_failure = [], None
+        self.telemetry, clock = Telemetry(SITE), VirtualClock(NOW_S)
+        self.tasks = InstanceTasks((self.driver,), clock)
+        self.custody = Custody(SITE, self.tasks, self.telemetry, sleepers=sleepers)
+        self.counted = []
+        self.faults = Faults(self.counted.append, clock.wall_s)
+        records = Records(self.recorder, None, self.faults, clock.wall_s)
+        parts = ExecutionParts(
+            self.publishers, self.tasks, self.custody, self.keep, records, self.telemetry, publish_timeout_s
+        )
+        self.execution = Execution(parts, self.faults)
+
+    async def keep(self, memory, sleepers, now_s):
+        if self.keep_failure:
+            raise self.keep_failure
+        self.kept.append(([sleeper.instance_id for sleeper in sleepers], len(self.publishers[0].tables)))
+
+    async def carry_out(self, **more):
+        lines = await self.execution.carry_out(decision(SITE, **more), observation())
+        await self.tasks.settle()
+        return lines
+
+    def in_force(self):
+        return {fault.step: fault.reason for fault in self.faults.in_force}
+
+
+async def test_a_decision_is_kept_before_it_is_published_and_commanded():
+    bench = Bench()
+    lines = await bench.carry_out(commands=commands((Verb.SLEEP, "bf16-1")))
+    assert bench.kept == [(["bf16-1"], 0)]
+    assert [publisher.tables for publisher in bench.publishers] == [[7], [7]]
+    assert lines[:2] == ("table 7", "table 7")
+    assert "bf16-1" in lines[2]
+
+
+async def test_a_publisher_that_fails_holds_back_neither_the_others_nor_the_instances():
+    bench = Bench()
+    bench.publishers[0].failure = ActuationError("redis", "down")
+    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
+    assert bench.in_force() == {"publish": "redis: down"}
+    assert bench.publishers[1].tables == [7]
+    await bench.execution.take_outcomes(NOW_S)
+    assert [record["is_done"] for record in bench.recorder.of(ACTUATION_KIND)] == [True]
+    bench.publishers[0].failure = None
+    await bench.carry_out()
+    assert bench.in_force() == {}
+
+
+async def test_a_publisher_has_only_so_long():
+    bench = Bench(publish_timeout_s=0.01)
+    bench.publishers[0].gate = asyncio.Event()
+    await bench.carry_out()
+    assert bench.in_force() == {"publish": "Publisher: not done within 0.01 s"}
+    assert bench.publishers[1].tables == [7]
+
+
+async def test_a_state_that_cannot_be_kept_is_told_and_the_decision_is_carried_out():
+    bench = Bench()
+    bench.keep_failure = StoreError("the disk is full")
+    await bench.carry_out()
+    assert bench.in_force() == {"state": "StoreError: the disk is full"}
+    assert bench.publishers[0].tables == [7]
+    bench.keep_failure = None
+    await bench.execution.keep(Memory.initial(SITE, NOW_S), NOW_S)
+    assert bench.in_force() == {}
+
+
+async def test_a_decision_that_is_not_to_be_published_gives_back_what_a_former_process_put_to_sleep():
+    bench = Bench(Sleeper(InstanceId("int4-0"), NOW_S))
+    lines = await bench.carry_out(publish=False, commands=commands((Verb.SLEEP, "bf16-1")))
+    assert lines == ("wake int4-0: the controller does not act any more",)
+    assert [publisher.tables for publisher in bench.publishers] == [[], []]
+    assert bench.kept == [(["int4-0"], 0)]
+
+
+@pytest.mark.parametrize("failure", [None, ActuationError("int4-0", "canary failed")])
+async def test_how_a_command_ended_is_recorded_counted_and_shown_where_it_failed(failure):
+    bench = Bench()
+    bench.driver.failure = failure
+    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
+    await bench.execution.take_outcomes(NOW_S + 1.0)
+    [record] = bench.recorder.of(ACTUATION_KIND)
+    assert (record["verb"], record["instance_id"], record["reason"]) == ("wake", "int4-0", "a test")
+    assert record["is_done"] is (failure is None)
+    shown = {} if failure is None else {"actuate int4-0": "wake: int4-0: canary failed"}
+    assert bench.in_force() == shown
+    labels = {"verb": "wake", "outcome": "done" if failure is None else "failed"}
+    assert bench.telemetry.registry.get_sample_value("wattroute_controller_actuations_total", labels) == 1
+
+
+async def test_a_command_that_failed_is_shown_until_it_succeeds():
+    bench = Bench()
+    bench.driver.failure = ActuationError("int4-0", "canary failed")
+    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
+    await bench.execution.take_outcomes(NOW_S)
+    assert "actuate int4-0" in bench.in_force()
+    bench.driver.failure = None
+    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
+    await bench.execution.take_outcomes(NOW_S)
+    assert bench.in_force() == {}
