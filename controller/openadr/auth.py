@@ -75,6 +75,7 @@ class TokenDesk:
         self._token: Token | None = None
         self._since_s = 0.0
         self._discovered: tuple[Version, str] | None = None
+        self._is_sure = False
 
     async def token(self) -> Token | None:
         """A token that is good for a while yet; None for a VTN that asks for none.
@@ -107,13 +108,22 @@ class TokenDesk:
         """
         return (await self._discover())[0]
 
+    def doubt_version(self) -> None:
+        """Ask again which version it is, unless the VTN has once told that it is 3.1.
+
+        What answers 404 may be a proxy before a VTN that is not up yet.
+        """
+        if self._discovered is not None and self._discovered[0] is Version.V3_0:
+            self._discovered = None
+
     async def _discover(self) -> tuple[Version, str]:
         if self._discovered is None:
             place = f"{self._url}/auth/server"
             answer = await self._http.send(Request("GET", place))
             if answer.status == 200:
                 self._discovered = Version.V3_1, read_token_url(answer.body)
-            elif answer.status in _ABSENT:
+                self._is_sure = True
+            elif answer.status in _ABSENT and not self._is_sure:
                 self._discovered = Version.V3_0, f"{self._url}/auth/token"
             else:
                 reason = f"status {answer.status}: {read_problem(answer.body)}; or set version and token_url"

@@ -65,9 +65,11 @@ class VtnClient:
         Raises:
             SignalError: it cannot be told.
         """
-        if self._version is None:
-            self._version = await self._tokens.version()
-        return self._version
+        return self._version or await self._tokens.version()
+
+    def doubt_version(self) -> None:
+        """Look again at the next question how the VTN behaves, where 3.0.1 was concluded from what it does not know."""
+        self._tokens.doubt_version()
 
     async def token(self) -> Token | None:
         """A token that is good for a while yet, for what else the VTN protects by it; None of a public VTN.

@@ -110,12 +110,12 @@ class EventDesk:
         present = set(listed)
         return tuple(sorted((set(self._followed) | {event_of(call_id) for call_id in held}) - present))
 
-    def drop(self, event_id: str, held: Iterable[str], now_s: float) -> None:
-        """The VTN has deleted an event: its calls are over."""
+    def drop(self, event_id: str, held: Iterable[str], now_s: float, reason: str = "the VTN deleted the event") -> None:
+        """The VTN has no such event for us any more: its calls are over."""
         calls = {call_id for call_id in held if event_of(call_id) == event_id}
         known = self._followed.get(event_id)
         calls |= set() if known is None else {call.call_id for call in known.meaning.calls}
-        if self._calls.cancel(sorted(calls), now_s, None, "the VTN deleted the event"):
+        if self._calls.cancel(sorted(calls), now_s, None, reason):
             self._followed.pop(event_id, None)
             self.version += 1
             if calls:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import ControllerError, MessageError, SignalError, VtnError
+from controller.errors import ControllerError, SignalError, VtnError
 from controller.model.call import CallState
 from controller.openadr.client import VtnClient
 from controller.openadr.draws import Draws
 from controller.openadr.follow import EventDesk
 from controller.openadr.followed import begins, event_of
+from controller.openadr.listings import Listings, is_of
 from controller.openadr.messages import Program, Version
-from controller.openadr.messages_read import read_program
 from controller.openadr.metrics import VenMetrics
 from controller.openadr.pace import Chance, wait_s
 from controller.openadr.registration import Registrar
@@ -74,6 +74,7 @@ class Ven:
         self.desk = EventDesk(spec.source, parts.book, parts.draws)
         self.programs: dict[str, Program] = {}
         self.registrar = Registrar(spec, parts.client)
+        self._listings = Listings(spec, parts.client)
         self._parts = parts
         self._programmes = tuple(sorted(set(spec.programmes.values())))
         self._told_w: dict[str, float | None] = {}
@@ -124,71 +125,43 @@ class Ven:
         return retry_after_s
 
     async def _ask(self, now_s: float) -> None:
-        version = await self.client.version()
-        await self._read_programs(version, now_s)
+        version = await self._read_programs(now_s)
         held = self._held(now_s)
         before = self.desk.version
         listed: set[str] = set()
-        failure: SignalError | None = None
+        failure = self._listings.missing
         for program in self.programs.values():
-            terms = terms_of(self.spec, program)
-            objects, failed = await self._listed("/events", version, (("programID", program.program_id),))
+            objects, failed = await self._listings.events(program, version)
             failure = failure or failed
             for content in sorted(objects, key=begins):
-                event_id = self.desk.take(content, terms, held, now_s)
+                event_id = self.desk.take(content, terms_of(self.spec, program), held, now_s)
                 if event_id is None:
                     failure = failure or SignalError(self.spec.url, "it lists an event without a readable id")
                 else:
                     listed.add(event_id)
         if failure is None:
-            await self._drop_absent(listed, now_s)
+            await self._look_for_absent(listed, now_s)
         if self.desk.version != before:
             self._parts.on_change()
         if failure is not None:
             raise failure
         await self.registrar.register(version)
 
-    async def _read_programs(self, version: Version, now_s: float) -> None:
-        """The programmes that are followed; one that the VTN does not offer is an error, not an empty schedule."""
+    async def _read_programs(self, now_s: float) -> Version:
+        """The programmes that are followed, and by which version; a guess of the version is made anew each time."""
         if self._programs_s is not None and now_s - self._programs_s < PROGRAMMES_S:
-            return
-        objects, failure = await self._listed("/programs", version, ())
-        if failure is not None:
-            raise failure
-        offered: dict[str, Program] = {}
-        for content in objects:
-            try:
-                program = read_program(content)
-            except MessageError as error:
-                log.warning("programme refused", extra={"vtn": self.spec.name, "reason": str(error)})
-                continue
-            offered[program.name] = program
-        absent = sorted(set(self.spec.programmes) - set(offered))
-        if absent:
-            names = ", ".join(map(repr, sorted(offered)[:20])) or "none"
-            raise SignalError(self.spec.url, f"it does not offer programme {absent[0]!r}; it offers {names}")
-        self.programs = {name: offered[name] for name in self.spec.programmes}
-        self._programs_s = now_s
+            return await self.client.version()
+        self.client.doubt_version()
+        version = await self.client.version()
+        self.programs = await self._listings.programmes(version)
+        self._programs_s = now_s if self._listings.missing is None else None
+        return version
 
-    async def _listed(
-        self, path: str, version: Version, params: tuple[tuple[str, str | int], ...]
-    ) -> tuple[tuple[Any, ...], SignalError | None]:
-        """All objects that are for all, and those for our targets: 3.1 hides what is targeted unless it is asked for.
-
-        The query `active` is not used: by the User Guide only an event under way is active, and those to come are
-        wanted too.
-        """
-        listing = await self.client.list_all(path, params)
-        if version is Version.V3_0 or not self.spec.targets or listing.failure is not None:
-            return listing.objects, listing.failure
-        targets = tuple(("targets", target) for target in self.spec.targets)
-        targeted = await self.client.list_all(path, (*params, *targets))
-        return listing.objects + targeted.objects, targeted.failure
-
-    async def _drop_absent(self, listed: set[str], now_s: float) -> None:
+    async def _look_for_absent(self, listed: set[str], now_s: float) -> None:
         """Cancel what the VTN deleted; pages shift while they are read, so it is asked for each one by its id.
 
-        One that it forbids to be read is taken for withdrawn from us once two listings did not have it.
+        One that it forbids to be read is taken for withdrawn from us once two listings did not have it. One that it
+        still has is taken as it is now: it may be meant for others, or be of another programme.
         """
         held = self._held(now_s)
         live = {event_of(call_id) for call_id in held}
@@ -198,7 +171,7 @@ class Ven:
             await self._check_memory()
         for event_id in absent[:MAX_CHECKS]:
             try:
-                await self.client.get(f"/events/{event_id}")
+                content = await self.client.get(f"/events/{event_id}")
             except VtnError as error:
                 if error.status not in (403, 404):
                     raise
@@ -206,25 +179,26 @@ class Ven:
                     self.desk.drop(event_id, held, now_s)
                 else:
                     missed.add(event_id)
+            else:
+                self._take_unlisted(event_id, content, held, now_s)
         self._missed = missed
 
-    async def _check_memory(self) -> None:
-        """See that the VTN still knows the programmes: one that came back empty knows no event, and has deleted none.
+    def _take_unlisted(self, event_id: str, content: Any, held: frozenset[str], now_s: float) -> None:
+        """An event that the VTN knows and did not list."""
+        if not isinstance(content, dict) or content.get("id") != event_id:
+            return
+        program = next((each for each in self.programs.values() if is_of(content, each)), None)
+        if program is None:
+            self.desk.drop(event_id, held, now_s, "the VTN moved the event to another programme")
+        else:
+            self.desk.take(content, terms_of(self.spec, program), held, now_s)
 
-        Raises:
-            SignalError: it does not know one, or cannot be asked.
-        """
-        for name, program in self.programs.items():
-            try:
-                await self.client.get(f"/programs/{program.program_id}")
-            except VtnError as error:
-                if error.status == 403:
-                    continue
-                if error.status != 404:
-                    raise
-                self._programs_s = None
-                reason = f"it does not know programme {name!r} any more, so no event that it does not list is over"
-                raise SignalError(self.spec.url, reason) from error
+    async def _check_memory(self) -> None:
+        try:
+            await self._listings.see_known(self.programs)
+        except SignalError:
+            self._programs_s = None
+            raise
 
     def _held(self, now_s: float) -> frozenset[str]:
         """Ids of our calls that are not over."""

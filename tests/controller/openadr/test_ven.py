@@ -532,3 +532,26 @@ async def test_a_vtn_that_comes_back_empty_has_deleted_nothing(tmp_path):
         vtn.store.kinds["programs"].update(kept)
         await site.poll(30)
         assert site.live() == set(), "a VTN that knows the programme, and not the event, has ended it"
+
+
+async def test_a_vtn_that_was_taken_for_an_older_one_while_it_came_up_is_known_within_minutes(tmp_path):
+    async with fake_vtn() as vtn, follower(vtn, tmp_path, targets=("north",)) as site:
+        vtn.granted["ven-1"] = {"north"}
+        event = vtn.add_event(vtn.add_program(), limit(12), targets=["north"])
+        vtn.fail("GET /auth/server", 404)
+        await site.poll()
+        assert site.live() == set(), "3.0.1 knows no targets in the query"
+        vtn.mend()
+        await site.poll(600)
+        assert site.live() == {event}
+        vtn.forget_tokens()
+        vtn.fail("POST /auth/token", 503, 1)
+        vtn.fail("GET /auth/server", 404)
+        for _ in range(3):
+            await site.poll(60)
+        assert site.live() == {event}
+        vtn.mend()
+        await site.poll(60)
+        assert vtn.requests[-1].startswith("GET /events?")
+        assert "targets=north" in vtn.requests[-1]
+        assert site.metric("failures_in_a_row") == 0
