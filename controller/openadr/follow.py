@@ -6,13 +6,13 @@ No I/O but the book's records. An event that cannot be read changes nothing: wha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from controller.errors import MessageError
+from controller.errors import MessageError, StoreError
 from controller.grid.admit import MAX_SKEW_S
 from controller.openadr.draws import Draws
 from controller.openadr.event_log import EventLog
@@ -21,13 +21,20 @@ from controller.openadr.fields import Fields
 from controller.openadr.followed import Followed, asker_of, early_s, event_of, is_overtaken, lasts, moves_on
 from controller.openadr.messages import Event
 from controller.openadr.messages_read import read_event
-from controller.openadr.schedule import Hearing
+from controller.openadr.schedule import Hearing, begins_when_heard
 from controller.openadr.series import Ranked, held, rank
 from controller.openadr.source_calls import Calls, SourceCalls
 from controller.openadr.times import write_moment
 
 MAX_EVENTS = 10_000
 """Events that are remembered; more are refused."""
+FirstHeard = Callable[[str, float], float]
+"""When an event of this id was first heard of by any process, of one that is heard of now for the first time."""
+
+
+def by_this_process(_: str, heard_s: float) -> float:
+    """What was heard before this process is not known."""
+    return heard_s
 
 
 class EventDesk:
@@ -38,9 +45,10 @@ class EventDesk:
         told: what was refused and passed over.
     """
 
-    def __init__(self, source: str, book: Calls, draws: Draws) -> None:
+    def __init__(self, source: str, book: Calls, draws: Draws, first_heard: FirstHeard = by_this_process) -> None:
         self._calls = SourceCalls(source, book)
         self._draws = draws
+        self._first_heard = first_heard
         self._followed: dict[str, Followed] = {}
         self._gone: dict[str, float] = {}
         self.version = 0
@@ -86,6 +94,7 @@ class EventDesk:
             if changed_s is not None:
                 self._put_off(event, changed_s, (known, terms, content), now_s)
                 return event_id
+            known = self._heard(event, known, now_s)
             modified_s = self._modified_s(event, known, digest, now_s)
             found = self._understood(event, terms, replace(known, modified_s=modified_s), now_s)
         except MessageError as error:
@@ -152,6 +161,22 @@ class EventDesk:
         if known.refused != reason:
             self.told.refuse(event.event_id, f"{reason}; set the clocks of both sides")
         self._followed[event.event_id] = replace(known, refused=reason, is_done=False, looked_s=now_s, asker=event)
+
+    def _heard(self, event: Event, known: Followed, now_s: float) -> Followed:
+        """With the time that its "now" stands for: a former process may have heard of what is new to this one.
+
+        One that was made since is another event of the same id, and one that does not say so may be.
+        """
+        made_s = event.modified_s if event.created_s is None else event.created_s
+        is_known = known.event is not None or event.event_id in self._gone
+        if is_known or made_s is None or not begins_when_heard(event):
+            return known
+        try:
+            heard_s = self._first_heard(event.event_id, known.heard_s)
+        except StoreError as error:
+            self.told.warn("when an event was first heard of is not known", event.event_id, reason=str(error))
+            return known
+        return known if heard_s < made_s - MAX_SKEW_S else replace(known, heard_s=min(heard_s, now_s))
 
     def _pass_over(self, event_id: str, known: Followed, digest: bytes) -> None:
         """A message that was overtaken by a later change changes nothing; it is told once."""

@@ -17,6 +17,7 @@ from controller.clock import Clock
 from controller.openadr.client import VtnClient
 from controller.openadr.draws import Draws
 from controller.openadr.feed import SpanFeed
+from controller.openadr.follow import FirstHeard, by_this_process
 from controller.openadr.http import VtnHttp, tls_context
 from controller.openadr.metrics import OpenAdrMetrics, VenMetrics
 from controller.openadr.specs import VenSpec
@@ -64,11 +65,11 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
     async with contextlib.AsyncExitStack() as stack:
         vens = []
         for spec in specs:
-            draws = Draws(random.SystemRandom().getrandbits(SEED_BITS))
+            draws, first_heard = Draws(random.SystemRandom().getrandbits(SEED_BITS)), by_this_process
             if world.teller is not None:
-                draws = world.teller.draws(spec.name, draws)
+                draws, first_heard = world.teller.draws(spec.name, draws), world.teller.first_heard(spec.name)
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-            ven = build(spec, session, world, (VenMetrics(families, spec.name), draws))
+            ven = build(spec, session, world, (VenMetrics(families, spec.name), draws, first_heard))
             for feed in world.feeds:
                 if isinstance(feed, SpanFeed) and feed.vtn == spec.name:
                     feed.bind(ven.desk)
@@ -79,8 +80,10 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
         yield tuple(vens)
 
 
-def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, own: tuple[VenMetrics, Draws]) -> Ven:
-    """One VEN, with its own metrics and draws.
+def build(
+    spec: VenSpec, session: aiohttp.ClientSession, world: Following, own: tuple[VenMetrics, Draws, FirstHeard]
+) -> Ven:
+    """One VEN, with its own metrics, draws and memory of when it heard of events.
 
     Raises:
         ConfigError: a file of TLS cannot be used.
@@ -89,8 +92,9 @@ def build(spec: VenSpec, session: aiohttp.ClientSession, world: Following, own: 
         log.warning("the VTN's certificate is not verified: anybody may pass for it", extra={"vtn": spec.name})
     http = VtnHttp(session, _tls(spec), spec.timeout_s)
     client = VtnClient(http, spec.url, world.clock, credentials=spec.credentials, version=spec.version)
-    metrics, draws = own
-    parts = VenParts(client, world.book, world.clock, random.SystemRandom(), draws, metrics, world.on_change)
+    metrics, draws, first_heard = own
+    chance = random.SystemRandom()
+    parts = VenParts(client, world.book, world.clock, chance, draws, metrics, world.on_change, first_heard)
     return Ven(spec, parts)
 
 

@@ -76,6 +76,12 @@ def is_cancelled(event: Event) -> bool:
     return any(length is not None and length.is_zero for length in lengths)
 
 
+def begins_when_heard(event: Event) -> bool:
+    """Whether its times are counted from when it was first heard of."""
+    periods = (event.period, *(interval.period for interval in event.intervals[:1]))
+    return any(period is not None and period.is_now for period in periods)
+
+
 def schedule(event: Event, hearing: Hearing) -> Schedule:
     """The intervals of an event as slots on the wall clock; none of one that was cancelled.
 

@@ -9,6 +9,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.openadr.draws import Draws
+from controller.openadr.follow import FirstHeard
 from controller.openadr.notified import Notified, NotifiedMetrics
 from controller.openadr.report_maker import MakerSpec, ReportMaker
 from controller.openadr.report_metrics import ReportMetrics
@@ -79,6 +81,10 @@ class Teller:
             StoreError: they cannot be kept.
         """
         return Draws(self._queue.seed(vtn, fresh.seed))
+
+    def first_heard(self, vtn: str) -> FirstHeard:
+        """When events of a VTN were first heard of, by any process; `StoreError` where that cannot be kept."""
+        return partial(self._queue.heard_s, vtn)
 
     @contextlib.asynccontextmanager
     async def beside(self, ven: Ven, tls: ssl.SSLContext) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from controller.errors import ControllerError, SignalError, VtnError
 from controller.model.call import CallState
 from controller.openadr.client import VtnClient
 from controller.openadr.draws import Draws
-from controller.openadr.follow import EventDesk
+from controller.openadr.follow import EventDesk, FirstHeard, by_this_process
 from controller.openadr.followed import begins, event_of
 from controller.openadr.listings import Listings, is_of
 from controller.openadr.messages import Program, Version
@@ -48,6 +48,7 @@ class VenParts:
         chance: of jitter.
         draws: of randomised starts.
         on_change: told when a poll changed what is followed.
+        first_heard: when events were first heard of, which outlasts the process.
     """
 
     client: VtnClient
@@ -57,6 +58,7 @@ class VenParts:
     draws: Draws
     metrics: VenMetrics
     on_change: Callable[[], None] = lambda: None
+    first_heard: FirstHeard = by_this_process
 
 
 class Ven:
@@ -71,7 +73,7 @@ class Ven:
     def __init__(self, spec: VenSpec, parts: VenParts) -> None:
         self.spec = spec
         self.client = parts.client
-        self.desk = EventDesk(spec.source, parts.book, parts.draws)
+        self.desk = EventDesk(spec.source, parts.book, parts.draws, parts.first_heard)
         self.programs: dict[str, Program] = {}
         self.registrar = Registrar(spec, parts.client)
         self._listings = Listings(spec, parts.client)

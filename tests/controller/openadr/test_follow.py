@@ -1,6 +1,8 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.errors import StoreError
 from controller.openadr.draws import Draws
 from controller.openadr.events import Span, Terms
 from controller.openadr.follow import EventDesk
@@ -112,3 +114,31 @@ def test_any_json_in_place_of_a_field_harms_no_other_event(field, value):
     assert own.take({**EVENT, field: value}, TERMS, NONE, FIVE) == "e-1"
     assert notes.submitted[0].call_id == "e-2"
     assert notes.cancelled == []
+
+
+@pytest.mark.parametrize(
+    ("made", "heard_before_s", "start_s"),
+    [
+        ({"createdDateTime": AT_FIVE}, FIVE + 10, FIVE + 10),
+        ({"modificationDateTime": AT_FIVE}, FIVE + 10, FIVE + 10),
+        ({"createdDateTime": AT_FIVE}, FIVE + 9000, FIVE + 600),  # the clock was ahead when it was heard
+        ({"createdDateTime": AT_FIVE}, FIVE - 86_400, FIVE + 600),  # another event had this id
+        ({}, FIVE + 10, FIVE + 600),  # nobody knows whether it is the same event
+        ({"createdDateTime": AT_FIVE}, None, FIVE + 600),
+    ],
+)
+def test_now_is_when_a_former_process_heard_of_the_event(made, heard_before_s, start_s):
+    def first_heard(event_id, heard_s):
+        assert (event_id, heard_s) == ("e-1", FIVE + 600)
+        if heard_before_s is None:
+            raise StoreError("the disk is full")
+        return heard_before_s
+
+    own = EventDesk("openadr:utility", Notes(), Draws(1), first_heard)
+    usd = [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}]
+    now = {"start": "0001-01-01", "duration": "PT1H"}
+    content = event(interval(0, "PRICE", 0.2), payloadDescriptors=usd, intervalPeriod=now, **made)
+    own.take(content, TERMS, NONE, FIVE + 600)
+    assert own.spans("price_usd_per_mwh") == (Span(start_s, start_s + 3600, 200.0),)
+    own.take(dict(content, priority=1), TERMS, NONE, FIVE + 700)
+    assert own.spans("price_usd_per_mwh") == (Span(start_s, start_s + 3600, 200.0),)

@@ -152,3 +152,17 @@ async def test_a_randomised_start_is_the_same_after_a_restart_and_another_at_eac
     assert first == pytest.approx(again, abs=1e-3)
     assert first != pytest.approx(other, abs=1e-3)
     assert all(0.0 < abs(shift_s) <= 600.0 for shift_s in shifts_s)
+
+
+async def test_now_is_the_same_after_a_restart_whatever_was_changed_meanwhile(tmp_path):
+    starts_s = []
+    async with fake_vtn() as vtn:
+        event = vtn.add_event(vtn.add_program(), limit(12))
+        for kw in (9, 8):
+            site = Site(tmp_path)
+            async with site.follows(vtn, reports=False):
+                await until(lambda site=site: site.live() == [event])
+                (view,) = site.book.calls(site.clock.wall_s())
+                starts_s.append(view.call.start_s)
+            vtn.change_event(event, intervals=[limit(kw)])
+    assert starts_s[0] == starts_s[1]
