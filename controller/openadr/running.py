@@ -65,7 +65,8 @@ async def following(specs: tuple[VenSpec, ...], world: Following) -> AsyncIterat
     async with contextlib.AsyncExitStack() as stack:
         vens = []
         for spec in specs:
-            draws, first_heard = Draws(random.SystemRandom().getrandbits(SEED_BITS)), by_this_process
+            draws = Draws(random.SystemRandom().getrandbits(SEED_BITS))
+            first_heard: FirstHeard = by_this_process
             if world.teller is not None:
                 draws, first_heard = world.teller.draws(spec.name, draws), world.teller.first_heard(spec.name)
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
