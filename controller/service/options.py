@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controller.background import Works
+from controller.clock import Clock
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
 from controller.loop.clock_judge import ClockWatch
 from controller.loop.runner import RunnerOptions
+from controller.metrics.telemetry import Telemetry
 from controller.model.call import OPERATOR
+from controller.model.fleet import Site
 from controller.model.programme import Programme
 from controller.openadr.specs import VenSpec
 from controller.openadr2.specs import Ven2Spec
@@ -21,7 +25,7 @@ from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import Feed
 from controller.signals.power.specs import PowerSpecs
 from controller.store.meter_file import Retention
-from controller.tick import Planner
+from controller.tick import Planner, TickPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +102,22 @@ class ServiceOptions:
     shed_planner: Planner | None = None
     clock: ClockWatch = field(default_factory=ClockWatch)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What all parts of a service are put together for.
+
+    Attributes:
+        works: where background work is counted.
+        telemetry: whose registry the parts' metrics go to.
+    """
+
+    site: Site
+    policy: TickPolicy
+    endpoints: Endpoints
+    feeds: Feeds
+    options: ServiceOptions
+    works: Works
+    clock: Clock
+    telemetry: Telemetry

@@ -1,0 +1,104 @@
+"""Where a service acts: who is told its tables, and who carries out its commands to instances."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from controller.actuators.allocation_http import AllocationBoard
+from controller.actuators.allocation_redis import RedisPublisher
+from controller.actuators.engines import EngineDriver
+from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
+from controller.actuators.supervisor import SupervisorDriver
+from controller.clock import Clock
+from controller.lifecycle.handback import Sleeper
+from controller.loop.custody import Custody, CustodyOptions, firm_limit_of
+from controller.model.grid import GridEvent
+from controller.ports import Actuator
+from controller.service.options import Endpoints, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Where tables are told.
+
+    Attributes:
+        board: for routers that ask.
+        redis: None where there is none.
+    """
+
+    board: AllocationBoard
+    redis: RedisPublisher | None
+
+    @property
+    def publishers(self) -> tuple[Actuator, ...]:
+        """All of them."""
+        return (self.board,) if self.redis is None else (self.board, self.redis)
+
+
+@contextlib.asynccontextmanager
+async def opened_tables(endpoints: Endpoints, clock: Clock) -> AsyncIterator[Tables]:
+    """Where tables are told, until the end."""
+    redis = _redis(endpoints, clock)
+    try:
+        yield Tables(AllocationBoard(), redis)
+    finally:
+        if redis is not None:
+            await redis.close()
+
+
+def instance_tasks(frame: Frame, supervisor: aiohttp.ClientSession) -> InstanceTasks:
+    """What carries commands out; `supervisor` is how the supervisor of the instances' processes is reached."""
+    endpoints, options = frame.endpoints, frame.options
+    engines = EngineDriver(
+        endpoints.engines, frame.site, frame.clock, sleep_level=options.sleep_level, model=options.model
+    )
+    return InstanceTasks(_drivers(engines, endpoints, supervisor), frame.clock)
+
+
+def custody_of(
+    frame: Frame,
+    tasks: InstanceTasks,
+    sleepers: tuple[Sleeper, ...],
+    events: Callable[[float], tuple[GridEvent, ...]],
+) -> Custody:
+    """What gives back the instances that sleep by the controller's command.
+
+    Args:
+        frame: the site, and what becomes of the instances at the end.
+        tasks: carry commands out.
+        sleepers: those of a former process.
+        events: those in force at a time; what is left beneath their limits is given back.
+    """
+    options, import_limit_w, precedence = frame.options, frame.site.import_limit_w, frame.policy.precedence
+    return Custody(
+        frame.site,
+        tasks,
+        frame.telemetry,
+        CustodyOptions(options.on_exit, options.exit_wait_s),
+        sleepers,
+        firm_w=lambda now_s: firm_limit_of(events(now_s), import_limit_w, precedence, now_s),
+    )
+
+
+def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:
+    if endpoints.redis_url is None:
+        return None
+    return RedisPublisher(
+        endpoints.redis_url,
+        clock,
+        key=endpoints.redis_key,
+        password=endpoints.redis_password,
+        tls=endpoints.redis_tls,
+    )
+
+
+def _drivers(
+    engines: EngineDriver, endpoints: Endpoints, supervisor: aiohttp.ClientSession
+) -> tuple[InstanceDriver, ...]:
+    if endpoints.supervisor_url is None:
+        return (engines,)
+    return engines, SupervisorDriver(supervisor, endpoints.supervisor_url)

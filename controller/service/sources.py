@@ -1,0 +1,93 @@
+"""Where a service reads: its engines, its routers, the sources of power and the feeds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from controller.background import Works
+from controller.clock import Clock
+from controller.model.observation import Barred
+from controller.service.options import Frame
+from controller.signals.calls import CallBook
+from controller.signals.collect import Collector, Sources
+from controller.signals.engines import EngineSource
+from controller.signals.power.open_source import open_power
+from controller.signals.power.reader import PowerSources
+from controller.signals.power.specs import PowerSpecs
+from controller.signals.router_tokens import TokenCounts
+from controller.signals.routers import RouterCounts, RouterSource
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a former process had counted of its routers.
+
+    Attributes:
+        requests: None where it had counted nothing.
+    """
+
+    requests: RouterCounts | None
+    tokens: TokenCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSources:
+    """The sources of a service; `collector` reads all of them at once."""
+
+    engines: EngineSource
+    routers: RouterSource
+    collector: Collector
+
+
+@contextlib.asynccontextmanager
+async def opened_sources(
+    frame: Frame,
+    session: aiohttp.ClientSession,
+    counted: Counted,
+    *,
+    calls: CallBook,
+    barred: Callable[[float], tuple[Barred, ...]],
+) -> AsyncIterator[ServiceSources]:
+    """The sources, until the end.
+
+    Args:
+        frame: what is read, and from where.
+        session: for engines and routers.
+        counted: what routers are counted on from.
+        calls: what holds of the grid's calls.
+        barred: tells the pools and instances that may not serve.
+    """
+    endpoints, feeds, timeout_s = frame.endpoints, frame.feeds, frame.options.timeout_s
+    engines = EngineSource(
+        session,
+        frame.site,
+        engines=endpoints.engines,
+        supervisor_url=endpoints.supervisor_url,
+        timeout_s=timeout_s,
+    )
+    routers = RouterSource(session, endpoints.router_urls, timeout_s, counted.requests, counted.tokens)
+    async with _opened_power(endpoints.power, frame.clock, frame.works) as power:
+        sources = Sources(
+            power=power,
+            engines=engines,
+            routers=routers,
+            price_usd_per_mwh=feeds.price_usd_per_mwh,
+            carbon_kg_per_mwh=feeds.carbon_kg_per_mwh,
+            calls=calls,
+            barred=barred,
+        )
+        yield ServiceSources(engines, routers, Collector(frame.site, sources, deadline_s=2 * timeout_s))
+
+
+@contextlib.asynccontextmanager
+async def _opened_power(specs: PowerSpecs, clock: Clock, works: Works) -> AsyncIterator[PowerSources]:
+    """The sources of power with connections of their own: streams stay open, and take no place of what is asked."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        open_power(specs, session, clock, works) as sources,
+    ):
+        yield sources
