@@ -19,7 +19,8 @@ MAX_FILE_BYTES = 4 << 20
 MAX_SHOWN = 20
 _HIDDEN = "keys"
 """Setting of which no value is shown: it may be a key in place of its digest."""
-_CREDENTIALS = re.compile(r"://[^/@\s]*@")
+_CREDENTIALS = re.compile(r"://.*@", re.DOTALL)
+_OPTION = re.compile(r"([?&][^=&]*)=[^&]*")
 Model = TypeVar("Model", bound=BaseModel)
 Lines = dict[tuple[str | int, ...], int]
 
@@ -115,19 +116,26 @@ def _describe(detail: ErrorDetails, model: type[BaseModel], name: str, lines: Li
     key = ".".join(map(str, detail["loc"])) or "file"
     if detail["type"] == "extra_forbidden":
         unknown = str(detail["loc"][-1])
-        near = difflib.get_close_matches(unknown, [*_known_keys(model, detail["loc"][:-1]), *ignore], n=1, cutoff=0.5)
+        # Where the kind of a group is chosen by a key, another kind may have the very key that this one lacks.
+        known = [name for name in (*_known_keys(model, detail["loc"][:-1]), *ignore) if name != unknown]
+        near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
         return f"{where}: unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
     if detail["type"] == "missing":
         return f"{where}: required key {key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    is_hidden = _HIDDEN in detail["loc"] or isinstance(detail["input"], dict | list | BaseModel)
-    value = "" if is_hidden else f" (got {_shown(detail['input'])})"
-    return f"{where}: {key}: {message}{value}"
+    written = detail["input"]
+    if _HIDDEN in detail["loc"] or isinstance(written, dict | list | BaseModel):
+        return f"{where}: {key}: {message}"
+    if isinstance(written, str) and "://" in written:
+        shown = _without_secrets(written)
+        message = message.replace(written, shown).replace(repr(written)[1:-1], shown)
+        written = shown
+    return f"{where}: {key}: {message} (got {written!r:.120})"
 
 
-def _shown(value: object) -> str:
-    """The value as written, without the credentials an address may carry."""
-    return _CREDENTIALS.sub("://***@", f"{value!r:.120}")
+def _without_secrets(address: str) -> str:
+    """An address without what may be a secret: all before the last @, as nobody escapes a password, and its options."""
+    return _OPTION.sub(r"\1=***", _CREDENTIALS.sub("://***@", address))
 
 
 def _known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:

@@ -31,7 +31,7 @@ def check_redis_url(value: str) -> str:
             "REDIS_PASSWORD"
         )
     if (parts.username or parts.password) and not is_private_redis(value):
-        raise ValueError(readable(f"the credentials in the address of {parts.hostname}", "rediss"))
+        raise ValueError(readable("the credentials in the address", "rediss"))
     return value
 
 

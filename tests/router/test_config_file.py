@@ -77,9 +77,29 @@ def test_a_fault_inside_a_list_is_not_told_twice() -> None:
     assert len(text.splitlines()) == 1
 
 
-def test_a_password_in_a_wrong_address_is_not_shown() -> None:
-    text = refusal(GOOD + "table: {redis_url: 'http://:hunter2@redis'}\n")
-    assert "redis://HOST:PORT/DB" in text
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://:hunter2@redis", "redis://HOST:PORT/DB"),
+        ("redis://:p@hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
+        ("redis://:p/hunter2@10.0.0.1:6379/0", "redis://HOST:PORT/DB"),
+        ("redis://:p@x/hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
+        ("redis://:p hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
+        ("rediss://10.0.0.1:6379/0?db=1&password=hunter2", "into REDIS_PASSWORD"),
+        ("redis://:p'hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
+    ],
+)
+def test_a_password_in_a_wrong_address_is_not_shown(address: str, said: str) -> None:
+    text = refusal(GOOD + f'table: {{redis_url: "{address}"}}\n')
+    assert said in text
+    assert "hunter2" not in text
+    assert "(got '" in text
+
+
+@pytest.mark.parametrize("password", ["hunter2", "a\\hunter2", "a@hunter2"])
+def test_credentials_in_an_engines_address_are_not_shown(password: str) -> None:
+    text = refusal(GOOD.replace("http://127.0.0.1:9001", f"http://user:{password}@127.0.0.1:9001"))
+    assert "has more than host and port" in text
     assert "hunter2" not in text
 
 

@@ -108,3 +108,8 @@ def test_a_class_that_no_pool_may_serve_is_refused_with_the_remedy(tmp_path: Pat
 
 def test_a_router_passes_over_every_section_of_the_controller() -> None:
     assert set(CONTROLLER_SECTIONS) == set(Settings.model_fields) - set(RouterFile.model_fields)
+
+
+def test_a_key_that_another_kind_has_is_not_proposed_for_itself(tmp_path: Path) -> None:
+    message = refusal(tmp_path, MINIMAL + "signals: {power: [{kind: agent, url: 'http://127.0.0.1:9410'}]}\n")
+    assert "did you mean 'urls'?" in message

@@ -36,7 +36,9 @@ def test_another_machine_without_tls_gets_no_credentials(url: str) -> None:
     refuse_readable_password(url, None)
     refuse_readable_password(url, "")
     for held in (url.replace("//", "//:hunter2@"), url.replace("//", "//hunter2@"), url.replace("//", "//a:hunter2@")):
-        with pytest.raises(ValueError, match=r"credentials in .* unencrypted; write rediss://, or give") as caught:
+        with pytest.raises(
+            ValueError, match=r"credentials in the address would go there unencrypted; write rediss://, or give"
+        ) as caught:
             check_redis_url(held)
         assert "hunter2" not in str(caught.value)
     with pytest.raises(ValueError, match=r"table\.redis_url: .*: REDIS_PASSWORD would go there .*rediss://") as caught:
