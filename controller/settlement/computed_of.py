@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from controller.model.meter import Mean
-from controller.settlement.baseline_profile import MAX_READINGS, Baseline, ReadFor, Readings
+from controller.settlement.baseline_profile import MAX_READINGS, Baseline, ReadFor, Readings, mean_of
+from controller.utc_text import utc_text
 
 
 def readings_of(
@@ -55,28 +56,35 @@ def with_readings(made: Baseline, readings: Iterable[Readings]) -> Baseline:
 def prolonged(kept: Baseline, made: Baseline) -> Baseline:
     """What was frozen, with the intervals that it lacks of one that was made anew of the longer event.
 
-    `mean_w` stays: limits were counted from it.
+    `mean_w` stays: limits were counted from it. Where nothing was known, it is that of what now is.
     """
     until_s = kept.intervals[-1].end_s
-    longer = tuple(each for each in made.intervals if each.start_s >= until_s)
+    longer = tuple(
+        dataclasses.replace(each, start_s=max(each.start_s, until_s)) for each in made.intervals if each.end_s > until_s
+    )
+    first_s = min((each.start_s for each in made.intervals if each.end_s > until_s), default=until_s)
     days = tuple(day for day in made.days if day.date not in {known.date for known in kept.days})
-    read = [_from(each, until_s) for each in made.readings if each.read_for in (ReadFor.EVENT, ReadFor.PREDICTION)]
+    read = [
+        _from(each, first_s, until_s) for each in made.readings if each.read_for in (ReadFor.EVENT, ReadFor.PREDICTION)
+    ]
     how = "nothing" if made.method is None else made.method.value
-    told = f"from {until_s:.0f} s on, by which the call grew, it is made by {how}"
+    told = f"from {utc_text(until_s)} on, by which the call grew, it is made by {how}"
     told = f"{told}: {made.reason}" if made.reason else told
     reason = f"{kept.reason}; {told}" if kept.reason else told
+    intervals = (*kept.intervals, *longer)
+    mean_w = mean_of(intervals) if kept.mean_w is None else kept.mean_w
     return with_readings(
-        dataclasses.replace(kept, intervals=(*kept.intervals, *longer), days=(*kept.days, *days), reason=reason),
+        dataclasses.replace(kept, intervals=intervals, mean_w=mean_w, days=(*kept.days, *days), reason=reason),
         (*kept.readings, *(each for each in read if each.starts_s)),
     )
 
 
-def _from(readings: Readings, from_s: float) -> Readings:
-    """Those that stand for what begins at a time, or later."""
+def _from(readings: Readings, from_s: float, until_s: float) -> Readings:
+    """Those that stand for what begins at a time, or later; what lies before `until_s` of the first was known."""
     at = [number for number, stands_for_s in enumerate(readings.stands_for_s) if stands_for_s >= from_s]
     return dataclasses.replace(
         readings,
-        stands_for_s=tuple(readings.stands_for_s[number] for number in at),
+        stands_for_s=tuple(max(readings.stands_for_s[number], until_s) for number in at),
         starts_s=tuple(readings.starts_s[number] for number in at),
         ends_s=tuple(readings.ends_s[number] for number in at),
         means_w=tuple(readings.means_w[number] for number in at),

@@ -51,7 +51,7 @@ def test_a_longer_one_keeps_what_was_frozen_and_tells_what_was_put_to_it():
     assert longer.readings[0] == kept.readings[0]
     assert (longer.readings[1].stands_for_s, longer.readings[1].means_w) == ((120.0,), (52.0,))
     assert len(longer.readings) == 2
-    assert longer.reason == "from 120 s on, by which the call grew, it is made by 10_of_10"
+    assert longer.reason == "from 1970-01-01T00:02:00Z on, by which the call grew, it is made by 10_of_10"
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,12 @@ def test_a_longer_one_keeps_what_was_frozen_and_tells_what_was_put_to_it():
 def test_a_longer_one_by_another_rule_says_so(method, reason, told):
     anew = baseline(3, method=method, reason=reason)
     assert prolonged(baseline(reason="known"), anew).reason == (
-        f"known; from 120 s on, by which the call grew, it is made by {told}"
+        f"known; from 1970-01-01T00:02:00Z on, by which the call grew, it is made by {told}"
     )
+
+
+def test_a_longer_one_of_which_nothing_was_known_before_has_the_mean_of_what_now_is():
+    kept = baseline(mean_w=None)
+    kept = dataclasses.replace(kept, intervals=tuple(dataclasses.replace(i, baseline_w=None) for i in kept.intervals))
+    longer = prolonged(kept, baseline(3))
+    assert longer.mean_w == longer.intervals[-1].baseline_w is not None

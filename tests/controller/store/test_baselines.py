@@ -124,6 +124,19 @@ def test_a_call_that_grew_keeps_what_was_frozen_and_gets_what_it_lacks(store):
     assert baselines.frozen("vtn 1") == longer
 
 
+def test_a_call_that_grew_within_an_interval_has_its_baseline_without_a_gap(store):
+    history(store)
+    baselines = MeterBaselines(store)
+    baselines.freeze("vtn 1", TEN, START_S, START_S + 1200.0, START_S)
+    longer = baselines.freeze("vtn 1", TEN, START_S, END_S, START_S + 600.0)
+    whole = baselines.baseline(TEN, START_S, END_S, START_S)
+    spans = [(each.start_s - START_S, each.end_s - START_S) for each in longer.intervals[:4]]
+    assert spans == [(0.0, 900.0), (900.0, 1200.0), (1200.0, 1800.0), (1800.0, 2700.0)]
+    assert longer.over(START_S, END_S) == pytest.approx(whole.mean_w)
+    read_for = sorted({each for readings in longer.readings for each in readings.stands_for_s if each >= START_S})
+    assert read_for == [each.start_s for each in longer.intervals]
+
+
 def test_another_call_of_the_same_name_gets_a_baseline_of_its_own(store):
     history(store, days=1)
     store.import_means([(START_S + 86_400.0 - 3660.0, START_S + 86_400.0, 3000.0)], Quality.DIRECT)
