@@ -54,6 +54,8 @@ class EventEvidence:
         listed: by which it was found.
         calls: records of the call, oldest first; none of a limit that came from the loss of a source.
         events: the limits as they were resolved last, one for each interval; one that was cut short ends there.
+        others: ids of other events that were in force while this one was, with their sources; none of a limit that
+            is held over after its end.
         gaps: stretches without evidence.
         first, last: rows that all of it lies between.
         rows: how many there are of each kind.
@@ -65,6 +67,7 @@ class EventEvidence:
     call: KeptCall | None
     events: tuple[GridEvent, ...]
     baseline: Baseline | None
+    others: tuple[str, ...]
     gaps: tuple[Mapping[str, Any], ...]
     software: tuple[Kept, ...]
     account: Mapping[str, Any] | None
@@ -85,9 +88,8 @@ class EventEvidence:
     @property
     def start_s(self) -> float:
         """When the first interval begins, or was to begin."""
-        if self.call is not None:
-            return self.call.call.start_s
-        return min(event.start_s for event in self.events)
+        starts = [event.start_s for event in self.events]
+        return min(starts if self.call is None else [self.call.call.start_s, *starts])
 
     @property
     def end_s(self) -> float:
@@ -129,13 +131,16 @@ def _assembled(listed: Listed, kept: list[Kept], first: int, last: int, counts: 
     baselines = by_kind.get(desk.BASELINE_KIND, [])
     accounts = by_kind.get(desk.ACCOUNT_KIND, [])
     call = from_plain(KeptCall, calls[-1].payload["kept"]) if calls else None
+    limits = by_kind.get(desk.LIMITS_KIND, [])
+    events = _events(limits, listed, _cut_s(call))
     return EventEvidence(
         listed=listed,
         programme=_terms(by_kind.get(desk.TERMS_KIND, []), listed.programme),
         calls=tuple(calls),
         call=call,
-        events=_events(by_kind.get(desk.LIMITS_KIND, []), listed, _cut_s(call)),
+        events=events,
         baseline=from_plain(Baseline, baselines[-1].payload["baseline"]) if baselines else None,
+        others=_others(limits, listed, events),
         gaps=tuple(each.payload for each in by_kind.get(GAP_KIND, [])),
         software=_changes(by_kind.get(desk.SOFTWARE_KIND, [])),
         account=accounts[-1].payload if accounts else None,
@@ -182,6 +187,20 @@ def _events(limits: list[Kept], listed: Listed, cut_s: float) -> tuple[GridEvent
         dataclasses.replace(event, end_s=min(event.end_s, end_s)) for event in course.events if event.start_s < end_s
     ]
     return tuple(sorted(cut, key=lambda event: event.start_s))
+
+
+def _others(limits: list[Kept], listed: Listed, events: tuple[GridEvent, ...]) -> tuple[str, ...]:
+    """Other calls of which a limit was in force at a time of these; one that was taken back before it began was not."""
+    known: dict[str, tuple[float, float]] = {}
+    for each in limits:
+        told = {span["subject"]: (span["start_s"], span["end_s"]) for span in each.payload["spans"]}
+        known = {name: span for name, span in known.items() if name in told or span[0] <= each.time_s} | told
+    known.pop(listed.subject, None)
+    return tuple(
+        subject.replace(" ", "/", 1)
+        for subject, (start_s, end_s) in known.items()
+        if any(event.start_s < end_s and event.end_s > start_s for event in events)
+    )
 
 
 class _Course:

@@ -149,6 +149,7 @@ def document(found: Findings) -> dict[str, object]:
         "start_s": evidence.start_s,
         "end_s": evidence.end_s,
         "programme": evidence.programme,
+        "others": evidence.others,
         "baseline": evidence.baseline,
         "calls": [
             {"sequence": each.sequence, "hash": each.hash, "time_s": each.time_s, **each.payload}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.commands.ledger_command import utc
+from controller.evidence.account import Settled
 from controller.evidence.read import Kept
+from controller.model.programme import Programme
 from controller.report.baseline_view import adjustment_told, baseline_tables
 from controller.report.findings import Findings, Standing
+from controller.report.part_names import part_names
+from controller.report.power_view import power_charts
 from controller.report.service_view import service_charts, service_tables
-from controller.study.charts import Chart, Series, Style, XyChart
 from controller.study.study import Report
 from controller.study.tables import Column, Table
 
@@ -23,7 +26,7 @@ def report_of(found: Findings) -> Report:
         title=f"Event {found.evidence.event_id}",
         paragraphs=tuple(_paragraphs(found)),
         tables=tuple(_tables(found)),
-        charts=tuple(_charts(found)),
+        charts=(*power_charts(found), *service_charts(found)),
         assumptions=tuple(_how_to_read(found)),
         sources=tuple(_provenance(found)),
     )
@@ -34,7 +37,7 @@ def _paragraphs(found: Findings) -> Iterable[str]:
     if found.is_emulated:
         yield "EMULATED: power in this report comes from emulated GPUs. Nothing of it was drawn from any grid."
     yield (
-        f"Status: {found.standing.value}. Asked by {evidence.source} under the programme "
+        f"Status: {found.standing.value}. Asked {_of_site(evidence.software)}by {evidence.source} under the programme "
         f"{'(unknown)' if evidence.programme is None else evidence.programme.name}, from {utc(evidence.start_s)} to "
         f"{utc(evidence.end_s)}; report made {utc(found.made_s)}."
     )
@@ -45,8 +48,13 @@ def _paragraphs(found: Findings) -> Iterable[str]:
         yield f"Reason of the opt-out: {evidence.call.call.opted_out}."
     if not found.parts:
         yield "No limit was in force: there is nothing to settle."
-    for part in found.parts:
-        yield _told(part.event.event_id, found)
+    for part, name in zip(found.parts, part_names(found.parts), strict=True):
+        yield _told(part, name, found)
+    if evidence.others:
+        yield (
+            f"Other events were in force meanwhile: {', '.join(evidence.others)}. The most restrictive limit held, and "
+            "what was delivered under it stands in the account of each."
+        )
     if found.agrees is False:
         yield "WARNING: the account that was recorded at the end does not agree with the one made from the samples."
     for gap in found.gaps:
@@ -66,9 +74,14 @@ def _watched(software: Iterable[Kept]) -> Iterable[str]:
             )
 
 
-def _told(event_id: str, found: Findings) -> str:
-    part = next(part for part in found.parts if part.event.event_id == event_id)
-    rows = [row for row in found.rows if row.event_id == event_id]
+def _of_site(software: Iterable[Kept]) -> str:
+    """Of which site it was asked, where that is recorded."""
+    site = next((each.payload["site"] for each in software if each.payload.get("site")), None)
+    return "" if site is None else f"of {site} "
+
+
+def _told(part: Settled, event_id: str, found: Findings) -> str:
+    rows = [row for row in found.rows if row.event_id == part.event.event_id]
     if part.account is None and not rows:
         return f"{event_id}: not settled: {part.reason}."
     if not rows:
@@ -104,7 +117,7 @@ def _tables(found: Findings) -> Iterable[Table]:
             tuple(
                 (
                     utc(row.start_s),
-                    utc(row.end_s),
+                    _clock(row.end_s, row.start_s),
                     row.limit_kw,
                     row.baseline_kw,
                     row.committed_kw,
@@ -125,79 +138,34 @@ def _tables(found: Findings) -> Iterable[Table]:
 
 def _summary(found: Findings) -> Table:
     rows: list[tuple[str | float | None, ...]] = []
-    for part in found.parts:
+    for part, name in zip(found.parts, part_names(found.parts), strict=True):
         if part.account is None:
             continue
         performance, response = part.account.performance, part.account.response
-        rows += [
-            (part.event.event_id, "performance factor, %", _times(performance.factor, 100)),
-            (part.event.event_id, "least interval, %", _times(performance.least_factor, 100)),
-            (part.event.event_id, "delivered, kWh", performance.delivered_mwh * 1e3),
-            (part.event.event_id, "committed, kWh", performance.committed_mwh * 1e3),
-            (part.event.event_id, "revenue, USD", performance.revenue_usd),
-            (part.event.event_id, "penalty, USD", performance.penalty_usd),
-            (part.event.event_id, "time to 50 % of the cut, s", response.time_to_50pct_s),
-            (part.event.event_id, "time to 90 %, s", response.time_to_90pct_s),
-            (part.event.event_id, "time to 100 %, s", response.time_to_100pct_s),
-            (
-                part.event.event_id,
-                "highest mean of 5 s above the limit after the ramp, kW",
-                _times(response.over_w, 1e-3),
-            ),
-            (part.event.event_id, "rebound above the baseline within an hour, kW", _times(response.rebound_w, 1e-3)),
-        ]
+        figures = (
+            ("performance factor, %", _times(performance.factor, 100)),
+            ("least interval, %", _times(performance.least_factor, 100)),
+            ("delivered, kWh", performance.delivered_mwh * 1e3),
+            ("committed, kWh", performance.committed_mwh * 1e3),
+            ("revenue, USD", performance.revenue_usd),
+            ("penalty, USD", performance.penalty_usd),
+            ("time allowed for the ramp, s", part.event.ramp_s),
+            ("time to 50 % of the cut, s", response.time_to_50pct_s),
+            ("time to 90 %, s", response.time_to_90pct_s),
+            ("time to 100 %, s", response.time_to_100pct_s),
+            ("highest mean of 5 s above the limit after the ramp, kW", _times(response.over_w, 1e-3)),
+            ("rebound above the baseline within an hour, kW", _times(response.rebound_w, 1e-3)),
+        )
+        rows += [(name, *figure) for figure in figures]
     note = "Revenue and penalty are estimates by the configured rates; a dash: no such rate, or not known."
     return Table("Account", (Column("event"), Column("figure"), Column("value", 2)), tuple(rows), note)
-
-
-def _charts(found: Findings) -> Iterable[Chart]:
-    yield from _power_charts(found)
-    yield from service_charts(found)
-
-
-def _power_charts(found: Findings) -> Iterable[Chart]:
-    times_s, powers_kw = found.power
-    if not any(power_kw is not None for power_kw in powers_kw):
-        return
-    start_s = found.evidence.start_s
-    series = [Series("measured", tuple((at_s - start_s) / 60 for at_s in times_s), powers_kw)]
-    for name, value in (("limit", "limit_kw"), ("baseline", "baseline_kw")):
-        x, y = [], []
-        for row in found.rows:
-            x += [(row.start_s - start_s) / 60, (row.end_s - start_s) / 60]
-            y += [getattr(row, value)] * 2
-        if x:
-            series.append(Series(name, tuple(x), tuple(y), Style.DASHED))
-    emulated = " (EMULATED)" if found.is_emulated else ""
-    bands = tuple(
-        ((part.event.start_s - start_s) / 60, (part.until_s - start_s) / 60, part.event.event_id)
-        for part in found.parts
-        if part.until_s > part.event.start_s
-    )
-    yield XyChart(
-        f"Power at the meter{emulated}",
-        "minutes from the start",
-        "kW",
-        tuple(series),
-        bands=bands,
-        note="Shaded: the limit is in force, its ramp included. A broken line: nothing was measured.",
-    )
-    if found.rows:
-        starts = tuple((row.start_s - start_s) / 60 for row in found.rows)
-        yield XyChart(
-            f"Delivered and committed{emulated}",
-            "minutes from the start",
-            "kW",
-            (
-                Series("delivered", starts, tuple(row.delivered_kw for row in found.rows), Style.STEP),
-                Series("committed", starts, tuple(row.committed_kw for row in found.rows), Style.DASHED),
-            ),
-        )
 
 
 def _how_to_read(found: Findings) -> Iterable[str]:
     told = ", ".join(f"{count} {name.upper() if name != 'direct' else name}" for name, count in found.qualities.items())
     yield f"Samples during the event, by how the power is known: {told or 'none'}."
+    if found.evidence.programme is not None:
+        yield _terms(found.evidence.programme)
     baseline = found.evidence.baseline
     if baseline is not None:
         method = "none" if baseline.method is None else baseline.method.value
@@ -230,6 +198,30 @@ def _provenance(found: Findings) -> Iterable[str]:
         yield f"From {utc(each.time_s)} recorded by wattroute {told['wattroute']}, configuration {configuration}."
     for each in evidence.calls:
         yield f"Call {each.payload['action']} {utc(each.time_s)}: row {each.sequence}, hash {each.hash[:16]}."
+
+
+def _clock(time_s: float, beside_s: float) -> str:
+    """A time beside another one of which the date is told: without the date, where that is the same."""
+    text = utc(time_s)
+    return text.partition("T")[2] if text[:10] == utc(beside_s)[:10] else text
+
+
+def _terms(programme: Programme) -> str:
+    """By what the event is settled."""
+    interval = (
+        f"settlement intervals of {programme.settlement_interval_s:g} s "
+        + ("on the clock in UTC" if programme.settles_on_clock else "from the end of the ramp")
+        + (", of which the highest reading counts" if programme.settles_instantaneous else ", of which the mean counts")
+    )
+    committed = (
+        "what the limit is below the baseline"
+        if programme.committed_w is None
+        else f"{programme.committed_w / 1e3:g} kW"
+    )
+    rates = programme.rates
+    named = (("delivered", rates.delivered_usd_per_mwh), ("missing", rates.missing_usd_per_mwh))
+    told = [f"{usd:g} USD/MWh {what}" for what, usd in named if usd is not None]
+    return f"Terms: {interval}; committed is {committed}; {' and '.join(told) if told else 'no rates'}."
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -9,6 +9,8 @@ from controller.study.charts import Chart
 from controller.study.study import Report
 from controller.study.tables import Table, is_figure, shown
 
+LONGEST_WORD = 24
+"""Letters; a longer word in a table may be broken."""
 _STYLE = """
 :root { color-scheme: light dark;
   --page: #ffffff; --text: #16202c; --muted: #586576; --line: #dfe4ea; --card: #f6f8fa; }
@@ -26,7 +28,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; }
 th { color: var(--muted); font-weight: 600; }
 .figure { text-align: right; }
-td.figure { white-space: nowrap; }
+td.figure, td.word { white-space: nowrap; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem; }
 @media print {
   :root { color-scheme: light; --page: #ffffff; --text: #000000; --muted: #444444; --line: #bbbbbb; --card: #ffffff; }
@@ -82,13 +84,18 @@ def _chart(chart: Chart, draw: Callable[[Chart], str]) -> str:
     return f"<h2>{escape(chart.title)}</h2>\n<figure>{picture}</figure>{_note(chart.note)}"
 
 
+def _whole(cell: str | float | None) -> str:
+    """A short word, such as a time, is not broken at its hyphens."""
+    return ' class="word"' if isinstance(cell, str) and len(cell) <= LONGEST_WORD and " " not in cell else ""
+
+
 def _table(table: Table) -> str:
     classes = [' class="figure"' if is_figure(table, n) else "" for n in range(len(table.columns))]
     heads = "".join(f"<th{cls}>{escape(c.name)}</th>" for c, cls in zip(table.columns, classes, strict=True))
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{cls}>{escape(shown(cell, column))}</td>"
+            f"<td{cls or _whole(cell)}>{escape(shown(cell, column))}</td>"
             for cell, column, cls in zip(row, table.columns, classes, strict=True)
         )
         + "</tr>"

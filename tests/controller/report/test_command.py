@@ -41,6 +41,7 @@ def test_the_files_that_are_written_say_the_same(tmp_path, capsys):
     assert [float(power[60][name]) for name in ("time_s", "power_w", "age_s")] == [START_S, 5000.0, 0.3]
     assert len(power) > 900
     assert document["is_emulated"] is True
+    assert document["others"] == []
     assert document["calls"][0]["raw"] == '{"eventName": "evening"}'
     assert document["ledger"]["head"] in capsys.readouterr().out
     assert document["ledger"]["head"] in text

@@ -50,6 +50,27 @@ def test_one_that_was_never_measured_and_one_without_limits_are_reported_too(tmp
     assert report.paragraphs[0].startswith("Status: cancelled")
 
 
+def test_it_tells_site_terms_and_what_else_was_in_force(tmp_path):
+    player = Player(tmp_path)
+    later = event(event_id="later", source="operator", start_s=START_S + LENGTH_S, end_s=START_S + LENGTH_S + 60.0)
+    never = event(event_id="never", source="operator", start_s=START_S + 400.0)
+    player.play(START_S + 100.0, event(), later, never)
+    player.play(START_S + 200.0, event(), event(event_id="other", source="operator", limit_w=3500.0), later)
+    player.play(START_S + LENGTH_S + 10.0, event(), later)
+    player.close()
+    report = report_of(found_in(player.path))
+    assert "Asked of test by openadr:vtn under the programme utility" in report.paragraphs[1]
+    assert any(text.startswith("Other events were in force meanwhile: operator/other. ") for text in report.paragraphs)
+    assert (
+        "Terms: settlement intervals of 60 s from the end of the ramp, of which the mean counts; committed is what the "
+        "limit is below the baseline; 500 USD/MWh delivered and 1150 USD/MWh missing."
+    ) in report.assumptions
+    [account] = [table for table in report.tables if table.title == "Account"]
+    assert ("evening", "time allowed for the ramp, s", 30.0) in account.rows
+    [intervals] = [table for table in report.tables if table.title == "Settlement intervals"]
+    assert intervals.rows[0][:2] == ("2026-09-21T14:13:50Z", "14:14:50Z")
+
+
 def test_an_event_that_is_over_before_its_first_settlement_interval_has_nothing_to_settle(tmp_path):
     player = Player(tmp_path)
     player.play(START_S + 60.0, event(end_s=START_S + 20.0))

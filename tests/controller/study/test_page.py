@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -46,6 +47,14 @@ def test_it_is_well_formed_and_holds_everything() -> None:
     for text in ("Night &lt;&amp; day&gt;", "and &lt;that&gt;", "a&lt;b", "1.2", "–", "read with care", "EMULATED",
                  "a trace, CC BY 4.0", "scenario x, kind y"):  # fmt: skip
         assert text in written()
+
+
+def test_a_short_word_in_a_table_is_not_broken_at_its_hyphens() -> None:
+    assert '<td class="word">a&lt;b</td>' in written()
+    for told, broken in (("2026-11-22T09:12:14Z", "word"), ("two words", ""), ("x" * 25, "")):
+        report = dataclasses.replace(REPORT, tables=(Table("T", (Column("a"),), ((told,),)),))
+        cell = f'<td class="{broken}">{told}</td>' if broken else f"<td>{told}</td>"
+        assert cell in page(report, "", lambda chart: "<svg></svg>")
 
 
 def test_it_reads_without_a_network_and_in_light_and_dark() -> None:

@@ -1,0 +1,20 @@
+"""By which names a report tells the parts of an event; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller.evidence.account import Settled
+from controller.utc_text import utc_text
+
+
+def part_names(parts: Sequence[Settled]) -> tuple[str, ...]:
+    """The event's own id, without its source; of several parts with the time of each, UTC."""
+    names = [part.event.event_id.removeprefix(f"{part.event.source}/").partition("#")[0] for part in parts]
+    if len(parts) == 1:
+        return tuple(names)
+    return tuple(
+        f"{name.partition(' until ')[0]}, {utc_text(part.event.start_s, '%H:%M:%S')} to "
+        f"{utc_text(part.event.end_s, '%H:%M:%S')}"
+        for name, part in zip(names, parts, strict=True)
+    )
