@@ -61,6 +61,11 @@ async def ask(
                 if found != access.site:
                     raise ConfigError(f"--site {access.site}: {url} is the controller of {found}; correct either")
             return await _answer(session, method, f"{url}{path}", body)
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise RequestRefused(
+            f"{url}: its certificate is not believed: {error.certificate_error}; correct the host name, or name the "
+            "file of the authority that issued it in SSL_CERT_FILE"
+        ) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise RequestRefused(
             f"{url}: the controller does not answer: {error or type(error).__name__}; start it, or name it with "

@@ -19,6 +19,8 @@ from router.http1.request_reader import is_hopeless
 if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
 
+HELD_RETRY_S = 1.0
+"""Retry-After where others' bodies have to go first: each does as soon as an engine has it."""
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 
 
@@ -83,9 +85,8 @@ class Reception(asyncio.Protocol, ABC):
         """Count body bytes against what may be held for all clients; refuse the request where that is too much."""
         gateway = self._gateway
         if gateway.held_body_bytes + size > gateway.limits.max_held_body_bytes:
-            self._refuse(
-                503, "bodies_too_large", "the router holds too many large requests at this moment; retry later"
-            )
+            message = "the router holds too many large requests at this moment; retry later"
+            self._refuse(503, "bodies_too_large", message, HELD_RETRY_S)
             return False
         gateway.held_body_bytes += size
         self._reserved_bytes += size
@@ -238,9 +239,9 @@ class Reception(asyncio.Protocol, ABC):
         limit = self._gateway.limits.max_body_bytes
         self._refuse(413, "body_too_large", f"the request's body exceeds {limit} bytes")
 
-    def _refuse(self, status: int, reason: str, message: str) -> None:
+    def _refuse(self, status: int, reason: str, message: str, retry_after_s: float | None = None) -> None:
         """Refuse what is no request that is served, and count it."""
-        self._turn_away(Refusal(status, reason, message))
+        self._turn_away(Refusal(status, reason, message, retry_after_s))
         self._gateway.dispatcher.count_refusal(reason)
 
     # What only the connection can do.

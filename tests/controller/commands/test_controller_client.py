@@ -5,7 +5,9 @@ import pytest
 from controller.commands.controller_client import TOKEN_VARIABLE, URL_VARIABLE, Access, RequestRefused, ask
 from controller.errors import ConfigError
 from tests.fakes.answering import answering
+from tests.fakes.certificates import Authority
 from tests.fakes.http_stub import closed_url
+from tests.fakes.tls_front import tls_front
 
 EVENTS = "/v1/events"
 
@@ -105,3 +107,12 @@ async def test_the_token_goes_to_no_other_machine_unencrypted(url, tmp_path):
 async def test_without_a_token_any_address_is_asked():
     with pytest.raises(RequestRefused, match="does not answer"):
         await listed(Access("http://controller.invalid:8090"))
+
+
+async def test_a_token_goes_to_nobody_whose_certificate_is_not_believed(controller, tmp_path):
+    server = Authority(tmp_path).issue("controller")
+    async with tls_front(int(controller.url.rpartition(":")[2]), server.server()) as port:
+        access = Access(f"https://127.0.0.1:{port}")
+        with pytest.raises(RequestRefused, match=r"its certificate is not believed: .*SSL_CERT_FILE"):
+            await listed(access, {TOKEN_VARIABLE: "0123456789abcdef"})
+    assert controller.seen == []

@@ -163,6 +163,7 @@ async def test_bodies_beyond_what_may_be_held_are_refused_before_they_are_read()
         await second.send(begun + b"{")
         reply = await second.reply()
         assert (reply.status, reply.get("x-wattroute-reason")) == (503, "bodies_too_large")
+        assert reply.get("retry-after") == "1"
         await first.send(b" " * (length - 2) + b"}")
         assert (await first.reply()).status == 200
         assert router.gateway.held_body_bytes == 0
