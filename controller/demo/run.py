@@ -18,28 +18,19 @@ import uvloop
 from rich.console import Console
 
 from controller.clock import Clock, SystemClock
-from controller.demo import compare, event, meter, processes, show, stage, summary, view
+from controller.demo import compare, event, meter, processes, show, stage, starting, summary, view
 from controller.demo.client import StreamClient
 from controller.demo.compare import Comparison
 from controller.demo.load import Load, PromptText
 from controller.demo.options import DemoOptions
 from controller.demo.stage import Stage
-from controller.errors import ConfigError, ControllerError, SignalError
-from controller.lifecycle.policy import Mode
+from controller.errors import ControllerError, SignalError
 from controller.model.grid import GridEvent
-from controller.optimizer.cvxpy_planner import CvxpyPlanner
-from controller.service import compose, feed_setup
-from controller.settings.signals import SignalSettings
-from controller.signals.feeds.feed import AbsentFeed, Feed
-from controller.simulation.replay import Timing
-from controller.simulation.scenario import Scenario
-from controller.simulation.site import Signals
 
 __all__ = ["DemoOptions", "run"]
 
 LAST_ANSWERS_S = 120.0
 METER_EVERY_S = 1.0
-TABLE_S = 15.0
 INTERRUPTED = 130
 
 log = logging.getLogger("wattroute.demo")
@@ -109,7 +100,7 @@ class Demo:
         try:
             async with screen, aiohttp.ClientSession() as session:
                 try:
-                    await self._start(started, session)
+                    await starting.start(self._stage, started, processes.Wait(session, self._clock, self._stop))
                     await self._replay(started, session)
                 except ControllerError as error:
                     failure = error
@@ -118,7 +109,8 @@ class Demo:
                 await processes.stop(started, self._clock)
                 if failure is None and not self._stop.is_set() and self._start_s:
                     self._phase = "simulating the same run, and BF16 alone"
-                    comparison = await self._compare()
+                    replayed = compare.Replayed(self._start_s, self._event)
+                    comparison = await compare.compared(self._stage, replayed, self._clock, self._stop_thread.is_set)
         finally:
             self._client.close()
             processes.kill(started)
@@ -132,37 +124,6 @@ class Demo:
         """End the run, as Ctrl-C does."""
         self._stop.set()
         self._stop_thread.set()
-
-    async def _start(self, started: list[processes.Child], session: aiohttp.ClientSession) -> None:
-        prepared = self._stage
-        config, logs = str(prepared.config), prepared.folder / stage.LOGS_NAME
-        urls, wait = prepared.urls, processes.Wait(session, self._clock, self._stop)
-        plan = (
-            ("emulator", ["-m", "controller.cli", "emulate", "--config", config], f"{urls.emulator}/healthz"),
-            ("router", ["-m", "router.cli", "--config", config], f"{urls.router_admin}/readyz"),
-            ("controller", ["-m", "controller.cli", "controller", "--config", config], f"{urls.controller}/readyz"),
-        )
-        # One after another: a controller that cannot see the engines yet does not know which of them sleep.
-        for name, argv, url in plan:
-            if self._stop.is_set():
-                return
-            started.append(processes.start(name, [sys.executable, *argv], logs / f"{name}.log"))
-            await processes.until_ready(started, url, wait)
-        log.info("processes started; page %s router %s/v1", urls.controller, urls.router)
-        if prepared.settings.controller.mode is Mode.ACT:
-            await self._until_obeyed(started, session)
-
-    async def _until_obeyed(self, started: list[processes.Child], session: aiohttp.ClientSession) -> None:
-        """Wait for the router's first table: its static weights know nothing of instances that sleep."""
-        until_s = self._clock.monotonic_s() + TABLE_S
-        while not self._stop.is_set() and self._clock.monotonic_s() < until_s:
-            processes.check(started)
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-                async with session.get(f"{self._stage.urls.router_admin}/state") as answer:
-                    if (await answer.json())["table"]["state"] == "fresh":
-                        return
-            await self._clock.sleep(processes.POLL_S)
-        log.warning("the router obeys no table yet")
 
     async def _replay(self, started: list[processes.Child], session: aiohttp.ClientSession) -> None:
         if self._stop.is_set():
@@ -236,29 +197,6 @@ class Demo:
         if self._event is not None:
             log.info("event sent: limit %.1f kW in %.0f s", self._limit.limit_w / 1000, start_in_s)
 
-    async def _compare(self) -> Comparison | None:
-        prepared, settings = self._stage, self._stage.settings
-        told = settings.signals
-        price, carbon = (_replayed(told, name, self._start_s) for name in feed_setup.NAMES)
-        events = () if self._event is None else (self._event,)
-        played = Scenario(
-            site=prepared.site,
-            policy=compose.build_policy(settings),
-            requests=prepared.requests,
-            signals=Signals(price.read(self._start_s), carbon.read(self._start_s), events),
-            timing=Timing(self._start_s, prepared.options.seconds, settings.controller.tick_s),
-            sleeping=compare.sleeping_at_start(settings, prepared.site),
-        )
-        try:
-            return await asyncio.to_thread(
-                compare.compare, played, lambda: CvxpyPlanner(self._clock.monotonic_s), self._stop_thread.is_set
-            )
-        except ConfigError as error:
-            log.warning("no comparison: %s", error)
-        except compare.Stopped:
-            log.info("the comparison was left out")
-        return None
-
     def _tell(self, comparison: Comparison | None) -> None:
         prepared = self._stage
         options = prepared.options
@@ -303,14 +241,6 @@ class Demo:
             itl=self._client.itl,
             record=self._record,
         )
-
-
-def _replayed(told: SignalSettings, name: str, started_at_s: float) -> Feed:
-    """A feed for the comparison in simulated time, which what is read live cannot be part of."""
-    feed = feed_setup.still_feed(told, name, started_at_s)
-    if feed is None:
-        log.info("the comparison goes without %s, which is read live", name)
-    return AbsentFeed(name) if feed is None else feed
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from controller.clock import SystemClock
-from controller.demo import processes, stage
+from controller.demo import processes, stage, starting
 from controller.demo import run as run_module
 from controller.demo.options import DemoOptions
 from controller.demo.processes import ChildError
@@ -79,7 +79,7 @@ async def test_stopping_in_the_run_tells_what_ran_so_far(
         processes, "start", lambda name, argv, log: real(name, [argv[0], "-c", "import time; time.sleep(60)"], log)
     )
     monkeypatch.setattr(processes, "until_ready", ready)
-    monkeypatch.setattr(Demo, "_until_obeyed", ready)
+    monkeypatch.setattr(starting, "until_obeyed", ready)
     out = io.StringIO()
     played, prepared = demo(tmp_path, out)
     asyncio.get_running_loop().call_later(1.0, played.interrupt)
