@@ -137,7 +137,9 @@ class LiveFeed:
         self._errors += 1
 
     def read(self, now_s: float) -> Series | Missing:
-        """The series from now up to the next gap, or why there is none."""
+        """The series from now up to the next gap, or why there is none; after a clock is set back, age counts anew."""
+        if self._taken_s is not None:
+            self._taken_s = min(self._taken_s, now_s)
         condition = self._condition(now_s)
         if condition is not self._logged:
             level = logging.INFO if condition is Condition.FRESH else logging.WARNING

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from controller.errors import SignalError
@@ -129,8 +129,12 @@ def outlook(intervals: Iterable[Interval], unit: str, source: str, remark: str =
 
 
 def revised(known: Outlook | None, told: Outlook, now_s: float) -> Outlook:
-    """What is known after another answer; intervals that ended long ago are let go of."""
-    before = () if known is None or known.unit != told.unit else known.intervals
+    """What is known after another answer; intervals that ended long ago are let go of.
+
+    What came while the clock was ahead counts as of now, before this answer; it would hold against all later ones.
+    """
+    former = () if known is None or known.unit != told.unit else known.intervals
+    before = [one if one.taken_s <= now_s else replace(one, taken_s=now_s) for one in former]
     held = [one for one in (*before, *told.intervals) if one.end_s > now_s - KEPT_S]
     return Outlook(settled(held)[:MAX_INTERVALS], told.unit, told.source, told.remark)
 

@@ -114,3 +114,12 @@ def test_a_clock_that_was_set_back_makes_no_answer_older_than_new():
     one = feed()
     one.take(told(5.0), NINE_S)
     assert one.state(NINE_S - 3600).age_s == 0.0
+
+
+def test_a_publisher_that_is_silent_since_the_clock_was_set_back_is_stale_in_time():
+    one = feed()
+    one.take(told(*range(48)), NINE_S + HOUR_S)
+    assert one.read(NINE_S).at(NINE_S) == 0
+    one.read(NINE_S + 2 * HOUR_S)
+    state = one.state(NINE_S + 2 * HOUR_S)
+    assert (state.condition, state.age_s) == (Condition.STALE, 2 * HOUR_S)

@@ -36,6 +36,12 @@ def test_without_a_time_of_issue_the_later_answer_holds():
     assert known.series(5).values == (2.0,)
 
 
+def test_a_revision_after_the_clock_was_set_back_holds():
+    while_ahead = of(Interval(0, 10, 1.0, taken_s=5000), Interval(10, 20, 1.0, taken_s=5000, issued_at_s=4000))
+    known = revised(while_ahead, of(Interval(0, 10, 2.0, 5), Interval(10, 20, 2.0, 5, issued_at_s=5)), 5)
+    assert known.series(5).values == (2.0, 2.0)
+
+
 def test_an_answer_from_the_future_does_not_hold_for_ever():
     known = revised(of(Interval(0, 10, 1.0, 0, 1e9)), of(Interval(0, 10, 2.0, 5, 5)), 5)
     assert known.series(5).values == (2.0,)
