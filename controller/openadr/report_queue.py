@@ -143,14 +143,15 @@ class ReportQueue:
         return None if row is None else str(row[0])
 
     def waiting(self, vtn: str, most: int) -> tuple[Waiting, ...]:
-        """The oldest reports that are to be sent.
+        """Reports that are to be sent: the oldest of each event, then the next ones, so that none waits for another's.
 
         Raises:
             StoreError: the file cannot be used.
         """
         select = (
             "SELECT number, event_id, name, body, is_tried, report_id FROM reports "
-            "WHERE vtn = ? AND sent_s IS NULL ORDER BY number LIMIT ?"
+            "WHERE vtn = ? AND sent_s IS NULL "
+            "ORDER BY ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY number), number LIMIT ?"
         )
         rows = self._tables.ask(lambda db: db.execute(select, (vtn, most)).fetchall())
         return tuple(

@@ -31,6 +31,10 @@ AT_ONCE = 50
 """Reports sent before the clock is looked at again."""
 TRANSIENT = frozenset((401, 403, 408, 425, 429))
 """Refusals that pass: of a token, of the pace."""
+OF_ONE_EVENT = frozenset((403, 500))
+"""Answers that may be about a report, or the event that it is on, where other ones are about the server."""
+MAX_HELD = 3
+"""Events in a row whose reports are answered so; then it is the server, which is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,21 @@ class ReporterParts:
     followed: Callable[[], Mapping[str, Followed]]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Reports on one event that the VTN does not take, where it takes others.
+
+    Attributes:
+        failures: in a row.
+        from_s: monotonic clock at which the next one is tried.
+        reason: what the VTN said.
+    """
+
+    failures: int
+    from_s: float
+    reason: str
+
+
 class Reporter:
     """Makes and sends reports until cancelled."""
 
@@ -62,6 +81,7 @@ class Reporter:
         self._failure: str | None = None
         self._fault: str | None = None
         self._from_s = 0.0
+        self._held: dict[str, Held] = {}
 
     async def run(self) -> None:
         """Look for what is due, and send it, every few seconds."""
@@ -98,12 +118,44 @@ class Reporter:
         parts.metrics.waiting.labels(parts.vtn).set(await asyncio.to_thread(parts.queue.count, parts.vtn))
 
     async def _send_all(self) -> None:
-        parts = self._parts
-        for waiting in await asyncio.to_thread(parts.queue.waiting, parts.vtn, AT_ONCE):
-            await self._send(waiting)
+        """Send what waits, the reports on each event in their order.
+
+        Raises:
+            SignalError: the VTN cannot be reached, or takes none.
+        """
+        parts, held_anew = self._parts, 0
+        most = AT_ONCE + len(self._held)
+        waiting = await asyncio.to_thread(parts.queue.waiting, parts.vtn, most)
+        self._held = {each.event_id: self._held[each.event_id] for each in waiting if each.event_id in self._held}
+        resting = {event_id for event_id, held in self._held.items() if held.from_s > parts.clock.monotonic_s()}
+        for each in waiting:
+            if each.event_id in resting:
+                continue
+            try:
+                await self._send(each)
+            except VtnError as error:
+                held_anew += 1
+                if error.status not in OF_ONE_EVENT or held_anew == MAX_HELD:
+                    raise
+                self._hold(each.event_id, error)
+                resting.add(each.event_id)
+            else:
+                held_anew = 0
+                self._held.pop(each.event_id, None)
         if self._failure is not None:
             log.info("reports are taken again", extra={"vtn": parts.vtn})
         self._failure, self._failures = None, 0
+
+    def _hold(self, event_id: str, error: VtnError) -> None:
+        """Leave the reports on one event alone for a while."""
+        parts, before = self._parts, self._held.get(event_id)
+        failures, reason = (0 if before is None else before.failures) + 1, str(error)
+        pause_s = wait_s(TICK_S, failures, parts.chance.uniform(0.0, 1.0), error.retry_after_s)
+        parts.metrics.outcomes.labels(parts.vtn, "failed").inc()
+        if before is None or before.reason != reason:
+            extra = {"vtn": parts.vtn, "event_id": event_id, "reason": reason}
+            log.warning("reports on an event wait: the VTN does not take them", extra=extra)
+        self._held[event_id] = Held(failures, parts.clock.monotonic_s() + pause_s, reason)
 
     async def _send(self, waiting: Waiting) -> None:
         parts, content = self._parts, msgspec.json.decode(waiting.body)

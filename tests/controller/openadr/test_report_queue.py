@@ -111,3 +111,12 @@ def test_the_seed_of_draws_is_that_of_the_first_process(tmp_path):
     second = ReportQueue(tmp_path / "q.sqlite")
     assert second.seed("v", 13) == 11
     second.close()
+
+
+def test_the_oldest_report_of_each_event_comes_before_the_next_ones_of_any(queue):
+    for n in range(60):
+        queue.put("utility", ("e-1", f"USAGE-0-{n}", "{}"), {}, 1000.0 + n)
+    queue.put("utility", ("e-2", "USAGE-0-0", "{}"), {}, 1100.0)
+    queue.put("market", ("e-3", "USAGE-0-0", "{}"), {}, 1100.0)
+    found = [(each.event_id, each.name) for each in queue.waiting("utility", 4)]
+    assert found == [("e-1", "USAGE-0-0"), ("e-2", "USAGE-0-0"), ("e-1", "USAGE-0-1"), ("e-1", "USAGE-0-2")]

@@ -1,6 +1,7 @@
 import contextlib
 
 import pytest
+from aiohttp import web
 
 from controller.errors import StoreError
 from controller.openadr.reporter import TICK_S
@@ -12,6 +13,7 @@ VERSIONS = ("3.1.0", "3.0.1")
 EACH_HOUR = {"payloadType": "USAGE", "startInterval": 0, "numIntervals": 1, "frequency": 1, "repeat": -1}
 HOURS = tuple(interval(n, "PRICE", 0.1) for n in range(6))
 PERIOD = {"start": "0001-01-01T00:00:00Z", "duration": "PT1H"}
+FAULTS = {403: web.HTTPForbidden, 500: web.HTTPInternalServerError}
 PRICED = [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}]
 
 
@@ -123,6 +125,56 @@ async def test_a_report_refused_for_good_does_not_hold_up_the_others(tmp_path):
         assert [name for name, _ in told(vtn)] == ["USAGE-0-1"]
         assert site.metric("reports_total", outcome="refused") == 1
         assert site.metric("reports_waiting") == 0
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_an_event_whose_reports_are_not_taken_does_not_hold_up_those_on_others(tmp_path, caplog, status):
+    async with asked(tmp_path, EACH_HOUR) as (vtn, site, sender):
+        (first,) = vtn.store.kinds["events"]
+        (program,) = vtn.store.kinds["programs"]
+        asks = {"reportDescriptors": [EACH_HOUR], "payloadDescriptors": PRICED, "intervalPeriod": PERIOD}
+        second = vtn.add_event(program, *HOURS, **asks)
+        await site.poll()
+        is_mended, read = [], vtn._content
+
+        async def content(kind, request, client):
+            found = await read(kind, request, client)
+            if kind == "reports" and found["eventID"] == first and not is_mended:
+                raise FAULTS[status](text="not on this one")
+            return found
+
+        vtn._content = content
+        await step(site, sender, 2 * 3600 + 10)
+        tried = sum(request.startswith("POST /reports") for request in vtn.requests)
+        for _ in range(60):
+            await step(site, sender, TICK_S)
+        assert [(r["eventID"], r["reportName"]) for r in vtn.reports()] == [
+            (second, "USAGE-0-0"),
+            (second, "USAGE-0-1"),
+        ]
+        assert site.metric("reports_waiting") == 2
+        assert sum("reports on an event wait" in record.message for record in caplog.records) == 1
+        assert 3 <= sum(request.startswith("POST /reports") for request in vtn.requests) - tried <= 18
+        is_mended.append(True)
+        await step(site, sender, 600)
+        assert [r["reportName"] for r in vtn.reports() if r["eventID"] == first] == ["USAGE-0-0", "USAGE-0-1"]
+        assert site.metric("reports_waiting") == 0
+
+
+async def test_a_server_that_takes_no_report_on_any_event_is_left_alone(tmp_path, caplog):
+    async with asked(tmp_path, EACH_HOUR) as (vtn, site, sender):
+        (program,) = vtn.store.kinds["programs"]
+        asks = {"reportDescriptors": [EACH_HOUR], "payloadDescriptors": PRICED, "intervalPeriod": PERIOD}
+        for _ in range(9):
+            vtn.add_event(program, *HOURS, **asks)
+        await site.poll()
+        vtn.fail("POST /reports", 500)
+        await step(site, sender, 3610)
+        assert sum(request.startswith("POST /reports") for request in vtn.requests) == 3
+        assert "reports wait: the VTN does not take them" in caplog.text
+        vtn.mend()
+        await step(site, sender, 600)
+        assert len(vtn.reports()) == 10
 
 
 async def test_a_report_of_an_event_that_was_deleted_is_no_fault(tmp_path, caplog):
