@@ -16,11 +16,12 @@ from random import Random
 from controller.clock import Clock
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves
-from controller.simulation.batch import Sequence, StepEvent
+from controller.simulation.batch import Sequence
 from controller.simulation.engine import EnginePhysics
-from controller.simulation.vllm_answer import Answer, Stream
-from controller.simulation.vllm_metrics import EngineGauges, EngineMetrics, RequestRecord
+from controller.simulation.vllm_answer import Answer
+from controller.simulation.vllm_metrics import EngineGauges, EngineMetrics
 from controller.simulation.vllm_request import ServedModel, answer_tokens
+from controller.simulation.vllm_streams import Streams
 from controller.simulation.vllm_voice import Voice
 from controller.simulation.vllm_wire import NO_TURN
 
@@ -68,8 +69,6 @@ class EmulatedEngine:
         self._ids = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s: float | None = None
-        self._streams: dict[int, Stream] = {}
-        self._held: dict[int, Stream] = {}
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._state_seen = spec.state
         self._is_draining = False
@@ -77,6 +76,7 @@ class EmulatedEngine:
         self._voice = Voice(spec.precision, spec.disagreement_frac)
         self.spec = spec
         self.physics = EnginePhysics(spec.curves, self._loop.time(), spec.state)
+        self._streams = Streams(self.physics)
         self.sleep_level: int | None = 1 if spec.state is InstanceState.SLEEPING else None
         self.metrics = EngineMetrics(spec.served.name, clock.wall_s())
         self.on_state: Callable[[], None] | None = None
@@ -103,12 +103,12 @@ class EmulatedEngine:
     @property
     def in_flight(self) -> int:
         """Sequences being answered or held."""
-        return len(self._streams) + len(self._held)
+        return self._streams.count
 
     @property
     def answers(self) -> int:
         """Requests being answered or held."""
-        return len({id(stream.answer) for place in (self._streams, self._held) for stream in place.values()})
+        return self._streams.answers
 
     @property
     def since_wall_s(self) -> float:
@@ -118,10 +118,7 @@ class EmulatedEngine:
     def sync(self) -> float:
         """Bring the physics up to now and send what is due; returns the event loop's time."""
         now_s = self._loop.time()
-        events = self.physics.advance(now_s)
-        if events:
-            self._sweep(events)
-            self._count_steps(len({event.at_s for event in events}), len(events))
+        self._streams.send(self.physics.advance(now_s), self.metrics)
         if self.physics.state is not self._state_seen:
             self._change_state()
         if self._waiters:
@@ -146,9 +143,9 @@ class EmulatedEngine:
         answer.exchange.on_disconnect = lambda: self._forget(answer)
         for stream in answer.streams:
             if self.is_paused:
-                self._held[stream.seq.seq_id] = stream
+                self._streams.hold(stream)
             else:
-                self._enter(stream)
+                self._streams.enter(stream)
         self._schedule()
 
     def gauges(self) -> EngineGauges:
@@ -178,7 +175,7 @@ class EmulatedEngine:
         now_s = self.sync()
         self.physics.resume(now_s)
         if not self.is_paused:
-            self._release_held()
+            self._streams.let_in()
         self._schedule()
 
     async def sleep(self, level: int, mode: InFlight) -> None:
@@ -214,7 +211,6 @@ class EmulatedEngine:
         """End the process at once. What was in flight is lost with it, and its counters begin anew."""
         self.physics.stop(self.sync())
         self._streams.clear()
-        self._held.clear()
         self.sleep_level = None
         self.metrics = EngineMetrics(self.spec.served.name, self._clock.wall_s())
         self._counters_before = (
@@ -232,81 +228,21 @@ class EmulatedEngine:
         for _, waiter in self._waiters:
             waiter.cancel()
 
-    def _sweep(self, events: list[StepEvent]) -> None:
-        """Send the tokens of finished steps. Sequences of one step mostly share the time since their last token."""
-        latency = self.metrics.histograms["inter_token_latency_seconds"]
-        gap_s, gaps = 0.0, 0
-        for seq, _, finished, at_s in events:
-            stream = self._streams.get(seq.seq_id)
-            if stream is None:
-                continue
-            stream.tokens += 1
-            if stream.tokens == 1:
-                self.metrics.observe("time_to_first_token_seconds", at_s - seq.arrived_s)
-            elif at_s - stream.last_token_s == gap_s:
-                gaps += 1
-            else:
-                latency.observe(gap_s, gaps)
-                gap_s, gaps = at_s - stream.last_token_s, 1
-            stream.last_token_s = at_s
-            if finished:
-                self._finish(stream)
-            else:
-                stream.answer.token(stream)
-        latency.observe(gap_s, gaps)
-
-    def _finish(self, stream: Stream) -> None:
-        seq, request = stream.seq, stream.answer.request
-        del self._streams[seq.seq_id]
-        record = RequestRecord(
-            finish_reason=stream.finish_reason,
-            prompt_tokens=seq.input_tokens,
-            generation_tokens=stream.tokens,
-            n=request.n,
-            wanted_max_tokens=request.wanted_max_tokens,
-            arrived_s=seq.arrived_s,
-            scheduled_s=seq.arrived_s if seq.scheduled_s is None else seq.scheduled_s,
-            first_token_s=stream.last_token_s if seq.first_token_s is None else seq.first_token_s,
-            last_token_s=stream.last_token_s,
-        )
-        self.metrics.observe_request(record)
-        stream.answer.finish(stream)
-
-    def _count_steps(self, steps: int, tokens: int) -> None:
-        """Steps that gave tokens: vLLM counts none that computed parts of prompts only."""
-        self.metrics.observe("iteration_tokens_total", tokens / steps, steps)
-
     async def _clear_the_way(self, mode: InFlight) -> None:
         if mode is InFlight.ABORT:
             self.sync()
-            for stream in (*self._streams.values(), *self._held.values()):
-                self.physics.cancel(stream.seq.seq_id)
-                stream.answer.abort(stream)
-            self._streams.clear()
-            self._held.clear()
+            self._streams.abort()
         elif mode is InFlight.WAIT:
             self._is_draining = True
             try:
-                await self._wait_until(lambda: not self._streams)
+                await self._wait_until(lambda: not self._streams.has_entered)
             finally:
                 self._is_draining = False
-
-    def _enter(self, stream: Stream) -> None:
-        self._streams[stream.seq.seq_id] = stream
-        self.physics.submit(stream.seq)
-
-    def _release_held(self) -> None:
-        held, self._held = self._held, {}
-        for stream in held.values():
-            self._enter(stream)
 
     def _forget(self, answer: Answer) -> None:
         """The client left: free the room of its sequences at once."""
         self.sync()
-        for stream in answer.streams:
-            self._streams.pop(stream.seq.seq_id, None)
-            self._held.pop(stream.seq.seq_id, None)
-            self.physics.cancel(stream.seq.seq_id)
+        self._streams.forget(answer)
         self._tell_waiters()
 
     def _schedule(self) -> None:
@@ -326,7 +262,7 @@ class EmulatedEngine:
         self._state_seen = self.physics.state
         if self.physics.state is InstanceState.SERVING:
             self.sleep_level = None
-            self._release_held()
+            self._streams.let_in()
         if self.on_state is not None:
             self.on_state()
 
