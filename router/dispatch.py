@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from router.accounting import Answer, tokens_of
 from router.admission import Grant, Ticket
 from router.allocation import Allocation
-from router.contract import AllocationTable, ClassId, EnergyRates, InstanceId
+from router.contract import AllocationTable, ClassId, InstanceId
+from router.contract_rates import EnergyRates
 from router.energy import EnergyBook
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.fleet import EngineLoad

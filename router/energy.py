@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from router.contract import EnergyRate, EnergyRates
+from router.contract_rates import EnergyRate, EnergyRates
 from router.openai import Usage
 
 FIELD = b"x-wattroute-energy"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from router.contract import MAX_RATES_BYTES, EnergyRates, RatesError, decode_rates
+from router.contract_rates import MAX_RATES_BYTES, EnergyRates, RatesError, decode_rates
 from router.errors import PollError
 from router.poller import Document, Poller
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from router.contract import RATES_SUFFIX
+from router.contract_rates import RATES_SUFFIX
 from router.errors import TableSourceError
 from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from router.contract import MAX_ENCODED_BYTES, AllocationTable, ContractError, decode
+from router.contract import MAX_ENCODED_BYTES, AllocationTable, decode
+from router.contract_fields import ContractError
 from router.errors import PollError, TableSourceError
 from router.poller import Document, Poller
 

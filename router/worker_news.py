@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from router.contract import AllocationTable, EnergyRates, InstanceId, encode, encode_rates
+from router.contract import AllocationTable, InstanceId, encode
+from router.contract_rates import EnergyRates, encode_rates
 from router.fleet import EngineLoad
 from router.ladder import Ladder
 from router.settings import TableSettings

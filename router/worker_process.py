@@ -18,6 +18,7 @@ import uvloop
 
 from router import clock, contract, logs
 from router.contract import AllocationTable
+from router.contract_rates import decode_rates
 from router.errors import RouterError
 from router.runtime import calm_collector
 from router.settings import RouterFile
@@ -94,7 +95,7 @@ class Obedience:
             case TableConfirmed() if self._table is not None:
                 self.worker.dispatcher.apply_table(self._table, clock.wall_s())
             case Rates(rates):
-                self.worker.dispatcher.apply_rates(contract.decode_rates(bytes(rates)), clock.wall_s())
+                self.worker.dispatcher.apply_rates(decode_rates(bytes(rates)), clock.wall_s())
             case Settings(settings):
                 await self._reload(settings)
             case Drain():

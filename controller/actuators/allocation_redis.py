@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
-from router.contract import RATES_SUFFIX, encode
+from router.contract import encode
+from router.contract_rates import RATES_SUFFIX
 from router.transport.redis_address import without_credentials, without_password
 
 

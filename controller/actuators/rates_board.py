@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from router.contract import EnergyRates, encode_rates
+from router.contract_rates import EnergyRates, encode_rates
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from controller.model.fleet import Site
 from controller.model.observation import Observation, TenantTokens
 from controller.signals.router_tokens import NO_COUNTS, TokenCounts
 from controller.store.state import StateFile
-from router.contract import ClassId, EnergyRate, EnergyRates, PoolId
+from router.contract import ClassId, PoolId
+from router.contract_rates import EnergyRate, EnergyRates
 
 log = logging.getLogger(__name__)
 

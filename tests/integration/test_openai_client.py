@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from router.clock import wall_s
-from router.contract import EnergyRate, EnergyRates, InstanceId, encode_rates
+from router.contract import InstanceId
+from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire, chat
 from tests.fakes.router_process import RouterProcess, router_process
 

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from router.contract import AllocationTable, EnergyRate, EnergyRates, InstanceId, encode, encode_rates
+from router.contract import AllocationTable, InstanceId, encode
+from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.dispatch import Choice, Dispatcher
 from router.rate_source import RateSink
 from router.settings import TableSettings

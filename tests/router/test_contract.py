@@ -8,21 +8,9 @@ from typing import Any
 
 import pytest
 
-from router import contract
-from router.contract import (
-    MAX_RATES_BYTES,
-    ContractError,
-    EnergyRate,
-    EnergyRates,
-    EventNotice,
-    EventState,
-    InstanceId,
-    RatesError,
-    decode,
-    decode_rates,
-    encode,
-    encode_rates,
-)
+from router import contract, contract_fields
+from router.contract import EventNotice, EventState, decode, encode
+from router.contract_fields import ContractError
 from tests.fakes.routing import NOW_S, table
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "allocation_table_v1.json"
@@ -122,7 +110,7 @@ def test_what_is_no_object_is_refused(raw: bytes) -> None:
 
 
 def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(contract_fields, "MAX_ENTRIES", 3)
     with pytest.raises(ContractError, match="4 entries, more than 3"):
         decode(golden_with("draining", ["a", "b", "c", "d"]))
     monkeypatch.setattr(contract, "MAX_ENCODED_BYTES", 100)
@@ -134,65 +122,3 @@ def test_the_bytes_shown_of_a_wrong_value_are_bounded() -> None:
     with pytest.raises(ContractError) as caught:
         decode(golden_with("issuer", "y" * 1_000_000))
     assert len(str(caught.value)) < 400
-
-
-RATES = EnergyRates(
-    1.0,
-    31.0,
-    "shared",
-    (EnergyRate(InstanceId("bf16-0"), 0.0213, 0.482, "direct"), EnergyRate(InstanceId("b"), 0.0, 1.0, "estimated")),
-)
-
-
-def test_energy_rates_are_read_back() -> None:
-    assert decode_rates(encode_rates(RATES)) == RATES
-
-
-def test_energy_rates_of_500_instances_stay_small() -> None:
-    names = [InstanceId(f"qwen3-235b-fp8-{n}") for n in range(500)]
-    rows = tuple(EnergyRate(name, 0.012345678, 0.98765432, "estimated") for name in names)
-    assert len(encode_rates(EnergyRates(1.7e9, 1.7e9 + 30, "shared", rows))) < 32_000
-
-
-def test_unknown_keys_and_further_figures_of_a_newer_controller_are_ignored() -> None:
-    document = json.loads(encode_rates(RATES))
-    document["more"] = 1
-    document["rates"] = [[*row, "more"] for row in document["rates"]]
-    assert decode_rates(json.dumps(document).encode()) == RATES
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"schema_version": 2}, "schema_version: 2"),
-        ({"rates": 5}, "rates: a list is expected"),
-        ({"rates": [["a", 1.0, 2.0]]}, r"rates\[0\]"),
-        ({"rates": [["a", -1.0, 2.0, "direct"]]}, r"rates\[0\].prefill_j"),
-        ({"rates": [["a", 1.0, 1e12, "direct"]]}, "J a token"),
-        ({"rates": [["a", 1.0, None, "direct"]]}, r"rates\[0\].decode_j"),
-        ({"rates": [["", 1.0, 1.0, "direct"]]}, r"rates\[0\]\[0\]"),
-        ({"rates": [["a", 1.0, 1.0, "x\r\ny: z"]]}, "is no word"),
-        ({"idle": "mine"}, "idle: 'mine'"),
-        ({"issued_at_s": "now"}, "issued_at_s"),
-    ],
-)
-def test_malformed_energy_rates_are_refused_by_place(change: dict[str, Any], named: str) -> None:
-    document = {**json.loads(encode_rates(RATES)), **change}
-    with pytest.raises(RatesError, match=named):
-        decode_rates(json.dumps(document).encode())
-
-
-def test_what_is_no_json_or_too_large_is_no_energy_rates() -> None:
-    with pytest.raises(RatesError, match="not JSON"):
-        decode_rates(b"\xff{")
-    with pytest.raises(RatesError, match="bytes, more than"):
-        decode_rates(b" " * (MAX_RATES_BYTES + 1))
-
-
-def test_a_rate_of_an_older_controller_has_the_pace_of_all_others() -> None:
-    old = {"schema_version": 1, "issued_at_s": 1.0, "expires_at_s": 31.0, "idle": "shared"}
-    rows = [["a", 0.01, 0.5, "direct"], ["b", 0.01, 0.5, "direct", 12.5]]
-    found = decode_rates(json.dumps({**old, "rates": rows}).encode())
-    assert [rate.seq_tokens_per_s for rate in found.rates] == [1.0, 12.5]
-    with pytest.raises(RatesError, match="seq_tokens_per_s"):
-        decode_rates(json.dumps({**old, "rates": [["a", 0.01, 0.5, "direct", -1]]}).encode())

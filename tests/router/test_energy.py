@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.contract import EnergyRate, EnergyRates, InstanceId
+from router.contract import InstanceId
+from router.contract_rates import EnergyRate, EnergyRates
 from router.energy import Cost, EnergyBook, value_of
 from router.openai import Usage
 

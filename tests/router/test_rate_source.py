@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from router import clock, rate_source
-from router.contract import EnergyRate, EnergyRates, InstanceId, encode_rates
+from router.contract import InstanceId
+from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.poller import Poller
 from router.rate_source import HttpRateSource, rates_url
 

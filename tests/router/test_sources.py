@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from router import clock
-from router.contract import AllocationTable, EnergyRate, EnergyRates, InstanceId, PoolId, encode, encode_rates
+from router.contract import AllocationTable, InstanceId, PoolId, encode
+from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile

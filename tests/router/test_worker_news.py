@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from router import contract
-from router.contract import AllocationTable, EnergyRate, EnergyRates, InstanceId
+from router.contract import AllocationTable, InstanceId
+from router.contract_rates import EnergyRate, EnergyRates, decode_rates
 from router.fleet import EngineLoad
 from router.settings import TableSettings
 from router.worker_messages import Probe, Probes, Rates, Table, TableConfirmed, ToWorker, read_by_worker
@@ -111,7 +112,7 @@ def test_energy_rates_are_told_and_a_worker_that_starts_later_has_them() -> None
     told.news.apply_rates(rates, NOW_S)
     (message,) = told.messages()
     assert isinstance(message, Rates)
-    assert contract.decode_rates(bytes(message.rates)) == rates
+    assert decode_rates(bytes(message.rates)) == rates
     assert [type(each) for each in caught_up(told.news)] == [Rates, Probes]
     told.news.reconfigure(TableSettings())
     assert [type(each) for each in caught_up(told.news)] == [Probes]

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from router.clock import wall_s
-from router.contract import EnergyRate, EnergyRates, InstanceId, encode, encode_rates
+from router.contract import InstanceId, encode
+from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.errors import ListenError
 from router.fleet import EngineLoad
 from router.settings import RouterFile

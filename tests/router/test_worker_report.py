@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from router import worker_report
-from router.contract import EnergyRates
+from router.contract_rates import EnergyRates
 from router.observe.observer import observe
 from router.settings import RouterSettings
 from router.worker_report import WorkerReport, resident_memory

@@ -12,7 +12,8 @@ from typing import Any
 import openai
 import pytest
 
-from router.contract import EnergyRate, EnergyRates, InstanceId, encode_rates
+from router.contract import InstanceId
+from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from tests.fakes.http_stub import http_stub
 from tests.vllm.router import Router, running_router
 from tests.vllm.same import pinned, the_same

@@ -1,5 +1,5 @@
 from controller.actuators.rates_board import RatesBoard
-from router.contract import EnergyRate, EnergyRates, decode_rates
+from router.contract_rates import EnergyRate, EnergyRates, decode_rates
 
 
 def rates(at_s):

@@ -17,7 +17,8 @@ from controller.signals.calls import CallBook
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.latency import Latency
 from controller.tick import Memory
-from router.contract import EnergyRate, EnergyRates, decode, decode_rates
+from router.contract import decode
+from router.contract_rates import EnergyRate, EnergyRates, decode_rates
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
 
 SITE = site()

@@ -9,7 +9,7 @@ from controller.lifecycle.joules import JoulePolicy
 from controller.loop.energy_desk import RATES_TTL_S, DeskParts, EnergyDesk, open_book
 from controller.metrics.energy import EnergyMetrics
 from controller.model.observation import Missing, Quality, Reading, RouterObservation, SpentTokens
-from router.contract import decode_rates
+from router.contract_rates import decode_rates
 from tests.fakes.controller_parts import NOW_S, observation, site
 
 SITE = site()

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from router import clock
-from router.contract import EnergyRate, EnergyRates, InstanceId
+from router.contract import InstanceId
+from router.contract_rates import EnergyRate, EnergyRates
 from router.energy import EnergyBook
 from router.openai import Usage
 from router.proxy.energy_teller import EnergyTeller
