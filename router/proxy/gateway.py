@@ -14,8 +14,6 @@ from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.exchange import Choice, Hints, Outcome, Refusal
 from router.histogram import Histogram
-from router.http1.content_coding import CodingError, is_coded, unpack
-from router.http1.engine_verbs import has_engine_verb, segments
 from router.http1.keyed_heads import KeyedReader
 from router.http1.request_head import RequestHead
 from router.http1.request_reader import RequestReader
@@ -26,8 +24,10 @@ from router.proxy.engine_side import EnginePool
 from router.proxy.errors import refusal_parts
 from router.proxy.models import ModelList
 from router.proxy.outbox import Outbox
+from router.proxy.own_answers import OwnAnswers
 from router.proxy.relay import Relay
 from router.proxy.told import Told
+from router.proxy.unpacking import Unpacker
 from router.settings import LimitSettings, RouterSettings, TimeoutSettings
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from router.tenants.keys import CREDENTIAL_FIELDS
@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 0.1
 """Time between two looks at all deadlines: far less than any of them, and cheaper than a timer each."""
-
-INLINE_BYTES = 262_144
-"""A compressed body up to this size is unpacked at once; a larger one would keep the event loop."""
 
 COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
 """Targets known to be an engine's ordinary work, to spare them the look at their segments."""
@@ -122,9 +119,8 @@ class Gateway:
         self.max_lag_s = 0.0
         self.wall_s = clocks.wall_s
         self.now_s = clocks.monotonic_s
-        self._models = models
-        self._unpacking: set[asyncio.Task[None]] = set()
-        self._unpacking_turn = asyncio.Lock()
+        self._own_answers = OwnAnswers(self, models)
+        self._unpacker = Unpacker(self)
         self._emptied: asyncio.Event | None = None
 
     def reconfigure(
@@ -168,23 +164,24 @@ class Gateway:
         """Send a request on its way; `body` is None where it has none."""
         hints = head.hints
         if hints is not None:
-            self._dispatch(client, head, body, hints)
+            self.dispatch(client, head, body, hints)
         elif head.target in COMMON_TARGETS and head.coding is None:
             hints = self.dispatcher.hints(head.fields)
             head.keep_hints(hints)
-            self._dispatch(client, head, body, hints)
-        elif head.target in COMMON_TARGETS or not self._serve_here(client, head):
+            self.dispatch(client, head, body, hints)
+        elif head.target in COMMON_TARGETS or not self._own_answers.serve(client, head):
             self._serve_rare(client, head, body)
 
     def _serve_rare(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None) -> None:
         if head.coding is not None and body:
-            self._unpack(client, head, body, head.coding)
+            self._unpacker.serve(client, head, body, head.coding)
         else:
-            self._dispatch(client, head, body, self.dispatcher.hints(head.fields))
+            self.dispatch(client, head, body, self.dispatcher.hints(head.fields))
 
-    def _dispatch(
+    def dispatch(
         self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None, hints: Hints | Refusal
     ) -> None:
+        """Have a request served by an engine, or refused; `body` is plain, `hints` are what its fields say."""
         received_s, wall_s = self.now_s(), self.wall_s()
         ask = self.dispatcher.ask(hints, self.dispatcher.read_facts(body or b""), wall_s)
         if isinstance(ask, Refusal):
@@ -197,74 +194,9 @@ class Gateway:
         relay = client.relay = self.relay_type(self, client, head, body, ask, received_s)
         relay.begin(wall_s)
 
-    def _unpack(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray, coding: bytes) -> None:
-        """Serve a compressed body: a small one at once, any other unpacked beside the event loop."""
-        try:
-            if is_coded(coding):
-                body = unpack(body, min(INLINE_BYTES, self.limits.max_body_bytes))
-        except CodingError as error:
-            if error.status == 413:
-                task = asyncio.get_running_loop().create_task(self._unpack_aside(client, head, body))
-                self._unpacking.add(task)
-                task.add_done_callback(self._unpacking.discard)
-            else:
-                self._refuse_coding(client, error)
-            return
-        self._dispatch(client, head, body, self.dispatcher.hints(head.fields))
-
-    async def _unpack_aside(self, client: ClientConnection, head: RequestHead, body: bytes | bytearray) -> None:
-        # One after the other: what a body unpacks to is counted only when it is there.
-        async with self._unpacking_turn:
-            if not client.awaits(head):
-                return
-            try:
-                plain = await asyncio.to_thread(unpack, body, self.limits.max_body_bytes)
-            except CodingError as error:
-                if client.awaits(head):
-                    self._refuse_coding(client, error)
-                return
-        if client.awaits(head) and client.hold(len(plain)):
-            self._dispatch(client, head, plain, self.dispatcher.hints(head.fields))
-
-    def _refuse_coding(self, client: ClientConnection, error: CodingError) -> None:
-        reason = {413: "body_too_large", 415: "unsupported_coding"}.get(error.status, "bad_request")
-        self.refuse_here(client, Refusal(error.status, reason, str(error)))
-
-    def _serve_here(self, client: ClientConnection, head: RequestHead) -> bool:
-        path = segments(head.target)
-        if self.dispatcher.has_tenants and path != ["health"] and self._lacks_key(client, head):
-            return True
-        if has_engine_verb(path):
-            self.refuse_here(client, Refusal(404, "not_served", "this path is not served here"))
-            return True
-        if head.method not in (b"GET", b"HEAD"):
-            return False
-        if path == ["health"]:
-            self._answer_health(client)
-            return True
-        if path == ["v1", "models"]:
-            authorization = None if self.keeps_credentials else head.fields.get(b"authorization")
-            self._models.ask(authorization, lambda answer: client.answer(*answer))
-            return True
-        return False
-
-    def _lacks_key(self, client: ClientConnection, head: RequestHead) -> bool:
-        """Refuse a request without a tenant's key; True if it was."""
-        refusal = self.key_refusal(head)
-        if refusal is None:
-            return False
-        self.refuse(client, refusal)
-        return True
-
     def key_refusal(self, head: RequestHead) -> Refusal | None:
         """Why a request is refused for want of a tenant's key."""
         return self.dispatcher.check_key(self.dispatcher.hints(head.fields), self.wall_s())
-
-    def _answer_health(self, client: ClientConnection) -> None:
-        if self.dispatcher.has_usable():
-            client.answer(200, b'{"status":"ok"}')
-        else:
-            self.refuse_here(client, Refusal(503, "no_instance", "no instance can take a request now", 1.0))
 
     def refuse(self, client: ClientConnection, refusal: Refusal) -> None:
         """Answer a request with a refusal."""
