@@ -130,6 +130,7 @@ def decide(
         bias_at_s=known.now_s,
         lacking=_lacks(dispatched.plan, memory.plan),
         control=replace(memory.control, set_w=dispatched.plan.import_w[0]),
+        drains=memory.drains.after(known.now_s, steered.drained_s if acts else ()),
     )
     outcome = Outcome(known, present, views, targets, reasons, memory.plan, made, dispatched, learnt)
     return Decision(
@@ -142,7 +143,7 @@ def decide(
         diagnostics=diagnose(site, memory, observation, outcome),
         upper=learnt.upper,
         site=learnt.site,
-        facts=facts_of(site, policy, known, memory.burns, learnt.doubts_w),
+        facts=facts_of(learnt, policy, known, memory),
     )
 
 

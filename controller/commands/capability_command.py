@@ -38,9 +38,10 @@ def lines_of(told: Mapping[str, Any], now: datetime) -> list[str]:
             f"{_span(each['recovery_s'], 'unknown'):>9} {often:>7}"
         )
     broken = sorted({promise for each in told["offers"] for promise in each["broken"]})
-    yields = sorted({promise for each in told["offers"] for promise in each["yields"]})
-    if yields:
-        lines.append(f"  yields at cost held: {', '.join(yields)}")
+    for cost in dict.fromkeys(each["qos_cost"] for each in told["offers"]):
+        yields = {promise for each in told["offers"] if each["qos_cost"] == cost for promise in each["yields"]}
+        if yields:
+            lines.append(f"  yields at cost {cost}: {', '.join(sorted(yields))}")
     return lines + [f"  not kept also without a reduction: {promise}" for promise in broken]
 
 

@@ -96,7 +96,7 @@ _DRY_RUN = {
     "capability_unknown": nullable(TEXT),
 }
 _OFFER = {
-    "lead_s": NUMBER,
+    "lead_s": told(NUMBER, "from the call until it is reached"),
     "qos_cost": _QOS_COST,
     "shed_w": NUMBER,
     "achievable_w": NUMBER,

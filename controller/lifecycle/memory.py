@@ -9,6 +9,7 @@ from controller.forecast.demand import DemandState
 from controller.forecast.state import ForecastState
 from controller.lifecycle.control_error import ControlError
 from controller.lifecycle.diagnostics import Foreseen
+from controller.lifecycle.drains import Drains
 from controller.lifecycle.limits import Followed
 from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
@@ -95,6 +96,7 @@ class Memory:
         followed: the events in force, and the returns from those that are over.
         foreseen: promises that the plan in force will not keep.
         control: how far the draw goes beyond what is set under a limit.
+        drains: that were seen to end.
     """
 
     started_s: float
@@ -122,6 +124,7 @@ class Memory:
     followed: Followed = field(default_factory=Followed)
     foreseen: tuple[Foreseen, ...] = ()
     control: ControlError = field(default_factory=ControlError)
+    drains: Drains = field(default_factory=Drains)
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

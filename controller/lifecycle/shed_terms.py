@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from controller.model.capability import QosCost
 from controller.model.fleet import RequestClass
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
@@ -89,8 +90,7 @@ def account_of(
     data: ProblemData,
     plans: tuple[Plan, Plan],
     present: tuple[float, ...],
-    *,
-    gives_way: bool,
+    cost: QosCost,
 ) -> Account:
     """What a reduction costs.
 
@@ -99,14 +99,15 @@ def account_of(
         data: of one interval.
         plans: of least power, and as it is planned when the reduction is called.
         present: [r], output tokens/s asked for now.
-        gives_way: whether quality budgets and classes that may wait give way, so that spent savings end nothing.
+        cost: of the reduction; where quality budgets give way, spent savings end nothing.
     """
     least, called = (mean_losses(data, plan) for plan in plans)
     lasts = [each.lasts_s(*losses) for each, *losses in zip(terms, least, called, strict=True)]
-    duration_s = None if gives_way else min((each for each in lasts if each is not None), default=None)
+    budgets_yield = cost is QosCost.HELD
+    duration_s = None if budgets_yield else min((each for each in lasts if each is not None), default=None)
     spent_s = HOLD_S if duration_s is None else duration_s
-    losses = called if gives_way or duration_s is not None else least
-    held = _held(present, plans[1], data) if gives_way else {}
+    losses = called if budgets_yield or duration_s is not None else least
+    held = _held(present, plans[1], data) if cost.gives_way else {}
     recoveries = [each.regained_s(loss, spent_s) for each, loss in zip(terms, losses, strict=True)]
     recoveries += [_caught_up_s(data, plans[1], r, rate, spent_s) for r, rate in held.items()]
     known = [each for each in recoveries if each is not None]

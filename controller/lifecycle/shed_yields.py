@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.model.capability import QosCost
 from controller.model.plan import Slack
 from controller.optimizer.data import ProblemData
 
-YIELDING = ("headroom", "redundancy", "quality")
-"""Promises that yield before a token of any class: room for queueing tails, for the loss of an instance, quality."""
+ROOM = ("headroom", "redundancy")
+"""Promises that yield before a token of any class: room for queueing tails, for the loss of an instance."""
 
 
 def yielding(least: ProblemData) -> ProblemData:
@@ -56,23 +57,23 @@ def called(
     return replace(priced, sites=sites, classes=classes)
 
 
-def refused(
-    slack: tuple[Slack, ...], data: ProblemData, waits: tuple[bool, ...], *, gives_way: bool
-) -> tuple[Slack, ...]:
+def refused(slack: tuple[Slack, ...], data: ProblemData, waits: tuple[bool, ...], cost: QosCost) -> tuple[Slack, ...]:
     """Broken promises that may not yield.
 
     Args:
         slack: what a plan breaks.
         data: what it answers.
         waits: [r], classes that may wait.
-        gives_way: whether room, quality budgets and classes that may wait give way.
+        cost: says which promises yield.
     """
     held = {cls.class_id for cls, may in zip(data.classes, waits, strict=True) if may}
-    return tuple(
-        each
-        for each in slack
-        if not (gives_way and (each.promise in YIELDING or (each.promise == "serve" and each.subject in held)))
-    )
+
+    def yields(promise: str, subject: str) -> bool:
+        if promise == "quality":
+            return cost is QosCost.HELD
+        return cost.gives_way and (promise in ROOM or (promise == "serve" and subject in held))
+
+    return tuple(each for each in slack if not yields(each.promise, each.subject))
 
 
 def names_of(slack: tuple[Slack, ...]) -> tuple[str, ...]:

@@ -76,12 +76,14 @@ class Steered:
 
     Attributes:
         lacking_w: power for want of which an instance stays down although none is to go; 0 where none does.
+        drained_s: how long each drain took that ends now.
     """
 
     views: tuple[View, ...]
     commands: tuple[InstanceCommand, ...]
     wanted: tuple[InstanceCommand, ...]
     lacking_w: float = 0.0
+    drained_s: tuple[float, ...] = ()
 
 
 def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> Steered:
@@ -97,7 +99,7 @@ def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> St
     for k in sorted(pools, key=work.power_of, reverse=True):
         work.lower_pool(k, targets)
         work.stop_sleepers(k, targets)
-    return Steered(tuple(work.views), tuple(work.commands), tuple(work.wanted), work.lacking_w)
+    return Steered(tuple(work.views), tuple(work.commands), tuple(work.wanted), work.lacking_w, tuple(work.drained_s))
 
 
 class _Work:
@@ -112,6 +114,7 @@ class _Work:
         self.lacking_w = 0.0
         self.commands: list[InstanceCommand] = []
         self.wanted: list[InstanceCommand] = []
+        self.drained_s: list[float] = []
 
     def power_of(self, k: int) -> float:
         """P0 of a pool's instance: the hungriest are drained first."""
@@ -182,6 +185,7 @@ class _Work:
         if dict(router.in_flight).get(view.instance.instance_id, 0) > 0:
             return
         self.views[index] = replace(view, intent=replace(intent, phase=Phase.SLEEP, since_s=now_s, commanded_s=now_s))
+        self.drained_s.append(now_s - intent.since_s)
         self.command(Verb.SLEEP, index, f"drained in {now_s - intent.since_s:.0f} s")
 
     def raise_pool(self, k: int, targets: Targets) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from controller.clock import Clock
-from controller.lifecycle.capability import LATER_S, NOW_S, SOON_S, Facts, capability
+from controller.lifecycle.capability import Facts, capability
 from controller.loop.status import Status
 from controller.model.capability import Capability, Offer, QosCost
 from controller.openadr.report_inputs import Shed
@@ -30,7 +30,7 @@ STALE_S = 180.0
 """What is older is not told any more."""
 SEARCH_S = 1.0
 """Longest search of one of the least powers."""
-HORIZONS = {NOW_S: "now", SOON_S: "10min", LATER_S: "1h"}
+HORIZONS = ("now", "10min", "1h")
 
 
 class CapabilityMetrics:
@@ -46,13 +46,18 @@ class CapabilityMetrics:
         self._duration_s = gauge("duration_seconds", "How long it can be kept; +Inf without a known end.")
         self._recovery_s = gauge("recovery_seconds", "Until what it cost is made good.")
         self._per_day = gauge("events_per_day", "How often it can be called; +Inf where nothing limits that.")
+        self._lead_s = Gauge(
+            PREFIX + "lead_seconds", "From a call until it is reached.", ("horizon",), registry=registry
+        )
         self._took_s = Gauge(PREFIX + "compute_seconds", "Time the last computation took.", registry=registry)
         self._failed = Counter(PREFIX + "failures", "Computations that failed.", registry=registry)
         self.show(None)
 
     def show(self, told: Capability | None) -> None:
         """Set what can be shed; what is not known is NaN."""
-        for lead_s, horizon in HORIZONS.items():
+        leads_s = (told.leads_s if told is not None else ()) or (math.nan,) * len(HORIZONS)
+        for lead_s, horizon in zip(leads_s, HORIZONS, strict=True):
+            self._lead_s.labels(horizon).set(lead_s)
             for cost in QosCost:
                 offer = None if told is None else told.at(lead_s, cost)
                 self._show(offer, (horizon, cost.value))

@@ -15,9 +15,16 @@ class QosCost(StrEnum):
     """No promise is broken, and it does not rest on saved quality."""
     QUALITY = "quality"
     """It rests on what the rolling quality budgets have saved, for as long as that lasts; no promise is broken."""
+    WAITING = "waiting"
+    """Promises yield in the plan's order down to serving classes that may wait: room in the engines, then they wait. No
+    quality budget is exceeded, and nobody else is left unserved."""
     HELD = "held"
-    """Promises yield in the plan's order down to classes that may wait: room in the engines, quality budgets, serving
-    those that may wait. Nobody else is left unserved."""
+    """Quality budgets yield as well. Nobody but those that may wait is left unserved."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether promises yield."""
+        return self in (QosCost.WAITING, QosCost.HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,11 @@ class Capability:
     hold_s: float = 3600.0
     order: Precedence = Precedence.CONTRACT
 
+    @property
+    def leads_s(self) -> tuple[float, ...]:
+        """Leads of the offers, each once: without notice, in ten minutes, in an hour."""
+        return tuple(dict.fromkeys(each.lead_s for each in self.offers))
+
     def at(self, lead_s: float, cost: QosCost) -> Offer | None:
         """The offer of the longest lead within `lead_s`, None where there is none."""
         within = [each for each in self.offers if each.cost is cost and each.lead_s <= lead_s + 1e-6]
@@ -92,7 +104,7 @@ class Capability:
             order: of the limit; None for what holds where it does not say.
         """
         yields = Precedence.QOS in (self.order, order)
-        return tuple(cost for cost in QosCost if not yields or cost is not QosCost.HELD)
+        return tuple(cost for cost in QosCost if not (yields and cost.gives_way))
 
     def keeping(
         self, limit_w: float, lead_s: float, duration_s: float, order: Precedence | None = None

@@ -19,8 +19,8 @@ _COSTS = tuple(QosCost)
 def cost_of(precedence: Precedence) -> QosCost:
     """What a call of a programme may cost those who are served, at most.
 
-    A contract that goes before the classes also holds back those that may wait; one that yields to them spends saved
-    quality and no more.
+    A contract that goes before the classes also holds back those that may wait, then exceeds quality budgets; one that
+    yields to them spends saved quality and no more.
     """
     return QosCost.HELD if precedence is Precedence.CONTRACT else QosCost.QUALITY
 

@@ -22,13 +22,32 @@ class Reach:
 
     Attributes:
         lead_s: by when they must have moved.
-        drain_s: time a drain takes.
+        gone_s: [k], time until an instance that is let go is asleep.
         may_stop: whether instances may also be stopped, and started again.
+        may_come: whether instances may be woken or started: those that go make room for them first.
+        coming_s: [k], time until each instance serves that is on its way up; () for none.
     """
 
     lead_s: float
-    drain_s: float
+    gone_s: tuple[float, ...]
     may_stop: bool
+    may_come: bool = True
+    coming_s: tuple[tuple[float, ...], ...] = ()
+
+    def absent(self, k: int) -> int:
+        """Instances of a pool that are on their way up and do not serve by the lead."""
+        return sum(wait_s > self.lead_s for wait_s in self._coming_s(k))
+
+    def held(self, k: int) -> int:
+        """Instances of a pool that serve by the lead and cannot be asleep again by then."""
+        return sum(wait_s <= self.lead_s < wait_s + self.gone_s[k] for wait_s in self._coming_s(k))
+
+    def comes_in(self, latency_s: float) -> bool:
+        """Whether an instance serves by the lead that comes up so long after others have gone."""
+        return self.may_come and latency_s + max(self.gone_s) <= self.lead_s
+
+    def _coming_s(self, k: int) -> tuple[float, ...]:
+        return self.coming_s[k] if self.coming_s else ()
 
 
 def least_power_problem(data: ProblemData, demand: tuple[float, ...], budgets: tuple[float, ...]) -> ProblemData:
@@ -73,34 +92,37 @@ def least_power_problem(data: ProblemData, demand: tuple[float, ...], budgets: t
 def within_reach(data: ProblemData, reach: Reach) -> ProblemData:
     """The problem in which instances are as they can be after a lead.
 
-    Whoever must first be stopped or started stays as it is where that is not allowed or takes too long; pools that
-    cannot sleep keep what serves.
+    Whoever cannot have moved by then stays as it is; whoever is still coming up draws as if it served, and does not.
+    Pools that cannot sleep keep what serves. A least up-time does not bind: a call waives it.
 
     Args:
-        data: of a tick, with the locks of its intervals.
+        data: of a tick.
         reach: of the instances.
     """
-    step = min(int(reach.lead_s // data.horizon.dt_s), data.horizon.steps - 1)
-    pools = tuple(_reached(pool, step, reach) for pool in data.pools)
+    pools = tuple(_reached(pool, k, reach) for k, pool in enumerate(data.pools))
     left_out_w = [0.0 for _ in data.sites]
-    for before, pool in zip(data.pools, pools, strict=True):
-        left_out_w[pool.site] += before.off_w * (before.instances - pool.instances)
+    for k, (before, pool) in enumerate(zip(data.pools, pools, strict=True)):
+        absent = reach.absent(k)
+        left_out_w[pool.site] += before.off_w * (before.instances - absent - pool.instances) + before.p0_w * absent
     sites = tuple(replace(site, spare_w=site.spare_w + w) for site, w in zip(data.sites, left_out_w, strict=True))
     return replace(data, sites=sites, pools=pools, may_stop=reach.may_stop)
 
 
-def _reached(pool: PoolData, step: int, reach: Reach) -> PoolData:
-    loaded = pool.on_now + pool.sleeping_now
-    wakes = pool.sleeping_now if pool.wake_s + reach.drain_s <= reach.lead_s else 0
-    starts = pool.instances - loaded if reach.may_stop and pool.start_s + reach.drain_s <= reach.lead_s else 0
-    falls = pool.may_sleep or reach.may_stop
-    least = max(pool.min_on, pool.locked[step], 0 if falls else pool.on_now)
-    most = max(least, min(pool.max_on, pool.on_now + wakes + starts))
+def _reached(pool: PoolData, k: int, reach: Reach) -> PoolData:
+    on = pool.on_now - reach.absent(k)
+    loaded = on + pool.sleeping_now
+    there = pool.instances - reach.absent(k)
+    wakes = pool.sleeping_now if reach.comes_in(pool.wake_s) else 0
+    starts = there - loaded if reach.may_stop and reach.comes_in(pool.start_s) else 0
+    falls = reach.gone_s[k] <= reach.lead_s and (pool.may_sleep or reach.may_stop)
+    least = max(pool.min_on, reach.held(k)) if falls else on
+    most = max(least, min(pool.max_on, on + wakes + starts))
     return replace(
         pool,
-        min_on=least,
+        on_now=on,
+        min_on=min(least, most),
         max_on=most,
-        instances=pool.instances if reach.may_stop else loaded,
+        instances=there if reach.may_stop else loaded,
     )
 
 

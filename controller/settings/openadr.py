@@ -133,8 +133,8 @@ class VtnSettings(Group):
     """Whether each event that calls for something is acknowledged by a report of the operating state, unasked."""
     shed_cost: QosCost | None = None
     """Most that what LOAD_SHED_DELTA_AVAILABLE tells may cost those who are served: none; quality: what their quality
-    budgets have saved; held: besides, promises yield down to classes that may wait. Absent: held for programmes of
-    precedence contract_over_qos, quality for the others."""
+    budgets have saved; waiting: besides, classes that may wait do; held: besides, quality budgets are exceeded.
+    Absent: held for programmes of precedence contract_over_qos, quality for the others."""
     reservation_kw: Annotated[float, Field(ge=0, le=1e7)] | None = None
     """Import capacity to ask for beyond the subscribed one, where IMPORT_RESERVATION_CAPACITY is asked about."""
     callback: CallbackSettings | None = None

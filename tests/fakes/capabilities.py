@@ -21,6 +21,9 @@ def told(now_s: float = NOW_S, **more: Any) -> Capability:
         offers += [
             offer(lead_s, QosCost.NONE, at_once_w),
             offer(lead_s, QosCost.QUALITY, at_once_w - 500.0, duration_s=3600.0, recovery_s=7200.0, events_per_day=8.0),
+            offer(
+                lead_s, QosCost.WAITING, at_once_w - 1000.0, duration_s=3600.0, recovery_s=7200.0, events_per_day=8.0
+            ),
             offer(lead_s, QosCost.HELD, at_once_w - 1500.0, duration_s=3600.0, recovery_s=None, events_per_day=0.0),
         ]
     return Capability(**{"now_s": now_s, "drawn_w": 12_000.0, "offers": tuple(offers), **more})

@@ -24,16 +24,17 @@ def telling(told):
 def test_a_line_for_each_offer_with_its_units():
     lines = lines_of(capability_json(told(NOW.timestamp())), NOW)
     assert lines[0] == "drawn 12.000 kW at 16:30:00; can be shed:"
-    assert len(lines) == 11
+    assert len(lines) == 14
     assert lines[2].split() == ["30s", "none", "1.000", "11.000", "open", "0s", "any"]
-    assert lines[6].split() == ["10m", "quality", "4.500", "7.500", "60m", "2.0h", "8.0"]
-    assert lines[7].split()[-2:] == ["unknown", "0.0"]
+    assert lines[7].split() == ["10m", "quality", "4.500", "7.500", "60m", "2.0h", "8.0"]
+    assert lines[9].split()[-2:] == ["unknown", "0.0"]
 
 
 def test_what_yields_is_told_once():
-    held = [offer(lead, QosCost.HELD, 9e3, yields=("serve:flex", "quality:chat")) for lead in (30.0, 600.0)]
-    lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(held))), NOW)
-    assert lines[-1] == "  yields at cost held: quality:chat, serve:flex"
+    costs = {QosCost.WAITING: ("serve:flex",), QosCost.HELD: ("serve:flex", "quality:chat")}
+    offers = [offer(lead, cost, 9e3, yields=names) for lead in (30.0, 600.0) for cost, names in costs.items()]
+    lines = lines_of(capability_json(Capability(0.0, 12e3, tuple(offers))), NOW)
+    assert lines[-2:] == ["  yields at cost waiting: serve:flex", "  yields at cost held: quality:chat, serve:flex"]
 
 
 def test_what_is_broken_anyway_is_told_once():

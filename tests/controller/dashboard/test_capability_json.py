@@ -16,8 +16,8 @@ def event(limit_w, start_in_s=570.0, lasts_s=600.0, ramp_s=30.0):
 
 def test_every_offer_is_told_and_is_json():
     body = json.loads(json.dumps(capability_json(told()), allow_nan=False))
-    assert (len(body["offers"]), body["present_w"], body["unknown"]) == (9, 12_000.0, None)
-    assert {key: body["offers"][4][key] for key in ("lead_s", "qos_cost", "achievable_w", "events_per_day")} == {
+    assert (len(body["offers"]), body["present_w"], body["unknown"]) == (12, 12_000.0, None)
+    assert {key: body["offers"][5][key] for key in ("lead_s", "qos_cost", "achievable_w", "events_per_day")} == {
         "lead_s": 600.0,
         "qos_cost": "quality",
         "achievable_w": 7500.0,
@@ -35,10 +35,11 @@ def test_what_is_not_known_is_said_to_be():
     ("events", "is_achievable", "achievable_w", "qos_cost"),
     [
         ((event(8000.0),), True, 6500.0, "none"),
-        ((event(7000.0),), True, 6500.0, "held"),
+        ((event(7000.0),), True, 6500.0, "waiting"),
+        ((event(6500.0),), True, 6500.0, "held"),
         ((event(7000.0, lasts_s=36_000.0),), False, 6500.0, None),
         ((event(5000.0),), False, 6500.0, None),
-        ((event(9000.0), event(7400.0, start_in_s=1200.0)), True, 6500.0, "held"),
+        ((event(9000.0), event(7400.0, start_in_s=1200.0)), True, 6500.0, "waiting"),
         ((event(8000.0, start_in_s=0.0),), False, 9500.0, None),
         ((event(8000.0, start_in_s=0.0, ramp_s=5.0),), False, None, None),
     ],

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.shed_terms import HOLD_S, ClassTerms, account_of, terms_of
+from controller.model.capability import QosCost
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.least_power import least_power_problem
 from controller.settlement.quality_budget import QualityBurn, allowed_loss_frac
@@ -74,8 +75,10 @@ def test_an_account_tells_what_is_held_and_that_a_budget_that_gives_way_ends_not
     served = CvxpyPlanner(lambda: 0.0).plan(least, time_limit_s=5.0)
     terms = terms_of(known.classes, known.burns, known.data)
     beyond = tuple(1.25 * each for each in known.present)
-    yields = account_of(terms, known.data, (served, served), beyond, gives_way=True)
+    yields = account_of(terms, known.data, (served, served), beyond, QosCost.HELD)
     assert yields.duration_s is None
     assert yields.recovery_j > 0.0
-    kept = account_of(terms, known.data, (served, served), known.present, gives_way=False)
+    waits = account_of(terms, known.data, (served, served), beyond, QosCost.WAITING)
+    assert waits.duration_s == 0.0, "who waits spends no more quality than was saved"
+    kept = account_of(terms, known.data, (served, served), known.present, QosCost.QUALITY)
     assert kept.recovery_j == 0.0

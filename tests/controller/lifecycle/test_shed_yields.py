@@ -1,6 +1,7 @@
 import pytest
 
 from controller.lifecycle.shed_yields import called, names_of, refused, yielding
+from controller.model.capability import QosCost
 from controller.model.plan import Slack
 from controller.optimizer.least_power import least_power_problem
 from tests.controller.lifecycle.test_capability import facts
@@ -20,14 +21,16 @@ def known():
 
 
 @pytest.mark.parametrize(
-    ("gives_way", "names"),
+    ("cost", "names"),
     [
-        (False, ("headroom:fp8", "quality:standard", "serve:flex", "serve:standard", "limit:test")),
-        (True, ("serve:standard", "limit:test")),
+        (QosCost.NONE, ("headroom:fp8", "quality:standard", "serve:flex", "serve:standard", "limit:test")),
+        (QosCost.QUALITY, ("headroom:fp8", "quality:standard", "serve:flex", "serve:standard", "limit:test")),
+        (QosCost.WAITING, ("quality:standard", "serve:standard", "limit:test")),
+        (QosCost.HELD, ("serve:standard", "limit:test")),
     ],
 )
-def test_what_gives_way_is_room_quality_and_who_waits_and_never_another_class_nor_the_limit(known, gives_way, names):
-    assert names_of(refused(BROKEN, known.data, (False, False, True), gives_way=gives_way)) == names
+def test_what_gives_way_is_room_who_waits_and_quality_and_never_another_class_nor_the_limit(known, cost, names):
+    assert names_of(refused(BROKEN, known.data, (False, False, True), cost)) == names
 
 
 def test_under_a_limit_the_prices_are_those_of_the_tick(known):

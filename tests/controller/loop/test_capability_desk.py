@@ -39,6 +39,9 @@ class Bench:
         self.desk.take(Status(observation(now_s), made, (), 0.0))
         await self.desk.close()
 
+    def lead_s(self, horizon):
+        return self.registry.get_sample_value(PREFIX + "lead_seconds", {"horizon": horizon})
+
     def value(self, name, horizon="10min", cost="none"):
         return self.registry.get_sample_value(PREFIX + name, {"horizon": horizon, "cost": cost})
 
@@ -51,6 +54,7 @@ def bench(monkeypatch):
 async def test_nothing_is_known_before_the_first_computation(bench):
     assert (bench.desk.current(), bench.desk.sheds(NOW_S)) == (None, ())
     assert math.isnan(bench.value("shed_watts"))
+    assert math.isnan(bench.lead_s("now"))
 
 
 async def test_what_is_told_is_shown_with_its_units(bench):
@@ -63,9 +67,11 @@ async def test_what_is_told_is_shown_with_its_units(bench):
         math.inf,
     ]
     assert bench.value("duration_seconds", "1h", "quality") == 3600.0
+    assert bench.value("limit_watts", "1h", "waiting") == 5000.0
+    assert [bench.lead_s(horizon) for horizon in ("now", "10min", "1h")] == [30.0, 600.0, 3600.0]
     assert math.isnan(bench.value("recovery_seconds", "1h", "held"))
     samples = [sample for family in bench.registry.collect() for sample in family.samples if sample.labels]
-    assert len(samples) == 6 * 9, "horizons and costs are all the labels there are"
+    assert len(samples) == 6 * 12 + 3, "horizons and costs are all the labels there are"
 
 
 async def test_it_is_computed_once_a_minute_and_soon_after_the_fleet_changes(bench):
@@ -99,7 +105,7 @@ async def test_a_failure_is_counted_and_what_was_told_grows_too_old(bench):
 async def test_reports_are_given_every_lead_at_every_cost(bench):
     await bench.look()
     found = {(shed.horizon_s, shed.cost.value): (shed.shed_w, shed.duration_s) for shed in bench.desk.sheds(NOW_S)}
-    assert len(found) == 9
+    assert len(found) == 12
     assert found[30.0, "none"] == (1000.0, None)
     assert found[600.0, "quality"] == (4500.0, 3600.0)
     assert found[3600.0, "held"] == (7500.0, 3600.0)

@@ -5,6 +5,11 @@ from controller.model.grid import Precedence
 from tests.fakes.capabilities import offer, told
 
 
+def test_the_leads_are_those_of_the_offers():
+    assert told().leads_s == (30.0, 600.0, 3600.0)
+    assert Capability(0.0, None).leads_s == ()
+
+
 @pytest.mark.parametrize(("lead_s", "achievable_w"), [(30.0, 11_000.0), (599.0, 11_000.0), (1e9, 6000.0)])
 def test_the_offer_of_the_longest_lead_that_is_left(lead_s, achievable_w):
     assert told().at(lead_s, QosCost.NONE).achievable_w == achievable_w
@@ -21,6 +26,7 @@ def test_nothing_is_promised_sooner_than_it_can_be_done():
         (8000.0, 1e9, QosCost.NONE),
         (7600.0, 3600.0, QosCost.QUALITY),
         (7600.0, 3601.0, None),
+        (7000.0, 60.0, QosCost.WAITING),
         (6500.0, 60.0, QosCost.HELD),
         (6400.0, 60.0, None),
     ],

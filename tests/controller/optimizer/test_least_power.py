@@ -9,7 +9,8 @@ from controller.optimizer.validate import validate
 from tests.controller.lifecycle.test_capability import facts
 
 PLANNER = CvxpyPlanner(lambda: 0.0)
-MINUTES = Reach(600.0, 21.0, may_stop=False)
+GONE_S = (21.0,) * 3
+MINUTES = Reach(600.0, GONE_S, may_stop=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +44,37 @@ def test_who_cannot_sleep_keeps_serving_unless_it_may_be_stopped(data: ProblemDa
     awake = replace(data, pools=tuple(replace(pool, may_sleep=False) for pool in data.pools))
     on_now = tuple(pool.on_now for pool in data.pools)
     assert least(awake, MINUTES)[1] == on_now
-    assert sum(least(awake, Reach(3600.0, 21.0, may_stop=True))[1]) < sum(on_now)
+    assert sum(least(awake, Reach(3600.0, GONE_S, may_stop=True))[1]) < sum(on_now)
 
 
 def test_nobody_wakes_sooner_than_it_can(data: ProblemData) -> None:
     asleep = replace(data, pools=tuple(replace(pool, on_now=0, sleeping_now=pool.instances) for pool in data.pools))
-    reached = within_reach(asleep, Reach(20.0, 21.0, may_stop=True))
+    reached = within_reach(asleep, Reach(25.0, GONE_S, may_stop=True))
     assert [pool.max_on for pool in reached.pools] == [0, 0, 0]
     assert all(pool.max_on > 0 for pool in within_reach(asleep, MINUTES).pools)
+    alone = within_reach(asleep, replace(MINUTES, may_come=False))
+    assert [pool.max_on for pool in alone.pools] == [0, 0, 0]
 
 
-def test_who_is_locked_at_the_time_stays(data: ProblemData) -> None:
-    locked = replace(data, pools=tuple(replace(p, locked=(3,) * 5 + (0,) * 7) for p in data.pools))
-    assert [pool.min_on for pool in within_reach(locked, Reach(200.0, 1.0, may_stop=False)).pools] == [3, 3, 3]
-    assert [pool.min_on for pool in within_reach(locked, MINUTES).pools] == [0, 0, 0]
+def test_nobody_sleeps_sooner_than_it_can(data: ProblemData) -> None:
+    reach = Reach(25.0, (21.0, 26.0, 25.0), may_stop=False)
+    on = [pool.on_now for pool in data.pools]
+    assert [pool.min_on for pool in within_reach(data, reach).pools] == [0, on[1], 0]
+
+
+def test_who_is_on_its_way_up_stays_until_it_can_be_asleep_again(data: ProblemData) -> None:
+    coming_s = ((5.0,), (), ())
+    for lead_s, least_on in ((20.0, 1), (25.0, 1), (26.0, 0)):
+        reach = Reach(lead_s, (21.0, 1.0, 1.0), may_stop=False, coming_s=coming_s)
+        assert within_reach(data, reach).pools[0].min_on == least_on
+
+
+def test_who_is_not_up_by_then_draws_and_does_not_serve(data: ProblemData) -> None:
+    on, reach = data.pools[0].on_now, Reach(25.0, GONE_S, may_stop=False, coming_s=((30.0,), (), ()))
+    late = within_reach(data, reach)
+    assert (late.pools[0].on_now, late.pools[0].max_on) == (on - 1, on - 1)
+    assert late.sites[0].spare_w == data.sites[0].spare_w + data.pools[0].p0_w
+    validate(late)
 
 
 def test_who_is_off_still_draws_what_it_draws(data: ProblemData) -> None:
@@ -67,5 +85,5 @@ def test_who_is_off_still_draws_what_it_draws(data: ProblemData) -> None:
 
 def test_stopped_is_less_than_asleep_only_where_it_is_allowed(data: ProblemData) -> None:
     warm = replace(data, pools=tuple(replace(pool, sleeping_w=200.0, off_w=10.0) for pool in data.pools))
-    hour = Reach(3600.0, 21.0, may_stop=True)
+    hour = Reach(3600.0, GONE_S, may_stop=True)
     assert least(warm, hour)[0] < least(warm, replace(hour, may_stop=False))[0] - 1000.0
