@@ -25,7 +25,7 @@ from controller.energy.least_squares import (
     nonnegative,
     require_terms_told_apart,
 )
-from controller.energy.step_fit import Sample, in_steady_state
+from controller.energy.steady_sample import Sample, in_steady_state
 
 TERMS = ("fixed", "sequences", "log2(1 + sequences)")
 

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from controller.energy.load_power import Load
-from controller.energy.step_fit import Sample, StepFit
+from controller.energy.steady_sample import Sample
+from controller.energy.step_fit import StepFit
 from controller.energy.step_solution import solve
 from controller.errors import FitRefused
 from controller.model.perf import PoolCurves

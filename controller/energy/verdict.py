@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from controller.energy.step_fit import Sample, StepFit, fit_steps, in_steady_state
+from controller.energy.steady_sample import Sample, in_steady_state
+from controller.energy.step_fit import StepFit, fit_steps
 from controller.errors import FitRefused
 
 LEAST_BATCHES = 4

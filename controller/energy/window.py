@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from controller.energy.step_fit import Sample
+from controller.energy.steady_sample import Sample
 from controller.errors import FitRefused
 
 MOST_IDLE_FRAC = 0.01

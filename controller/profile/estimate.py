@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.energy.step_fit import Sample, StepFit, fit_steps
+from controller.energy.steady_sample import Sample
+from controller.energy.step_fit import StepFit, fit_steps
 from controller.energy.verdict import require_accepted
 from controller.errors import FitRefused, ProfileError
 from controller.model.perf import FITTED

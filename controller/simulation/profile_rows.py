@@ -6,7 +6,8 @@ import csv
 from dataclasses import dataclass
 from importlib import resources
 
-from controller.energy.step_fit import Sample, StepFit, fit_steps, in_steady_state
+from controller.energy.steady_sample import Sample, in_steady_state
+from controller.energy.step_fit import StepFit, fit_steps
 from controller.errors import ConfigError
 
 DATA_FILE = "mlenergy_v3_lm_arena_chat.csv"

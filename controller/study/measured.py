@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
-from controller.energy.step_fit import Sample, in_steady_state
+from controller.energy.steady_sample import Sample, in_steady_state
 from controller.errors import ConfigError
 from controller.simulation.profile_rows import DATA_FILE, RowKey, data_rows, sample_of
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from controller.energy.bent_fit import BentFit, fit_bent
-from controller.energy.step_fit import Sample, StepFit, fit_steps, in_steady_state
+from controller.energy.steady_sample import Sample, in_steady_state
+from controller.energy.step_fit import StepFit, fit_steps
 from controller.energy.verdict import narrowed, refusal
 from controller.errors import FitRefused
 from controller.study.fit.rows import Kind, Rows

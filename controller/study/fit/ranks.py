@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from controller.energy.bent_fit import BentFit
-from controller.energy.step_fit import Sample, StepFit
+from controller.energy.steady_sample import Sample
+from controller.energy.step_fit import StepFit
 from controller.study.fit.configurations import Fitted
 
 CLEAR_FRAC = 0.03

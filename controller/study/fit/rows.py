@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from controller.energy.step_fit import Sample
+from controller.energy.steady_sample import Sample
 from controller.simulation.profile_rows import DATA_FILE
 from controller.study.fit.sheet import Line, Sheet, read_sheet, shipped_sheet
 from controller.study.measured import Configuration

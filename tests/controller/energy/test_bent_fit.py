@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.energy.bent_fit import fit_bent
-from controller.energy.step_fit import Sample, fit_steps
+from controller.energy.steady_sample import Sample
+from controller.energy.step_fit import fit_steps
 from controller.errors import FitRefused
 
 A, B, C, P0, E = 0.012, 5e-5, 0.004, 2700.0, 0.3

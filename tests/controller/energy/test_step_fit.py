@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.energy.step_fit import Sample, fit_steps, in_steady_state, nonnegative_line
+from controller.energy.steady_sample import Sample, in_steady_state
+from controller.energy.step_fit import fit_steps, nonnegative_line
 from controller.errors import FitRefused
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from controller.energy.load_power import Load
-from controller.energy.step_fit import Sample, fit_steps
+from controller.energy.steady_sample import Sample
+from controller.energy.step_fit import fit_steps
 from controller.energy.uncertainty import bootstrap_interval, curves_power_sd_w, power_interval, power_sd_w
 from controller.errors import FitRefused
 from controller.simulation.profiles import load_profile

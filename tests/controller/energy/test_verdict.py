@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.energy.step_fit import Sample, fit_steps
+from controller.energy.steady_sample import Sample
+from controller.energy.step_fit import fit_steps
 from controller.energy.verdict import narrowed, refusal, require_accepted
 from controller.errors import FitRefused
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from controller.energy.step_fit import Sample
+from controller.energy.steady_sample import Sample
 from controller.study.fit.configurations import Fitted, fit_rows, medians
 from controller.study.fit.rows import Kind, Rows, bundled_rows
 

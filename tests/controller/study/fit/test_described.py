@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.energy.step_fit import Sample
+from controller.energy.steady_sample import Sample
 from controller.study.figures import as_json
 from controller.study.fit.configurations import fit_rows
 from controller.study.fit.described import document
