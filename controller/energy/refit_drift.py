@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.energy.refit import PoolFit
+from controller.energy.pool_fit import PoolFit
 from controller.energy.refit_filter import Belief, Vector
 from controller.energy.refit_prior import Prior
 

@@ -16,7 +16,8 @@ import math
 from dataclasses import dataclass, replace
 
 from controller.energy import refit_drift
-from controller.energy.refit import PoolFit, curves_of, learn
+from controller.energy.pool_fit import PoolFit, curves_of
+from controller.energy.refit import learn
 from controller.energy.refit_filter import Vector
 from controller.energy.refit_prior import prior_of
 from controller.lifecycle.barring import left_out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from controller.energy.refit import PoolFit
+from controller.energy.pool_fit import PoolFit
 from controller.lifecycle.meters import Anchor
 from controller.model.fleet import Site
 from router.contract import PoolId

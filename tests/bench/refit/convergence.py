@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from controller.energy.refit import PoolFit, learn, predicted_w
+from controller.energy.pool_fit import PoolFit, predicted_w
+from controller.energy.refit import learn
 from controller.energy.refit_prior import prior_of
 from controller.model.perf import PoolCurves
 from controller.simulation.profiles import load_profile

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.energy.refit import CHANGE_STREAK, FORGET_TAU_S, PoolFit, curves_of, learn, own_figures, predicted_w
+from controller.energy.pool_fit import PoolFit, curves_of, predicted_w
+from controller.energy.refit import CHANGE_STREAK, FORGET_TAU_S, learn
 from controller.energy.refit_interval import Doing, Interval
 from controller.energy.refit_prior import prior_of
 from controller.simulation.profiles import load_profile
@@ -211,15 +212,6 @@ def test_whatever_is_counted_figures_stay_sensible_and_doubt_bounded(ticks):
         for i, row in enumerate(estimate.belief.covariance):
             assert -1e-9 * bound[i][i] <= row[i] <= bound[i][i] * (1 + 1e-9)
     assert from_plain(PoolFit, to_plain(fit)) == fit
-
-
-def test_figures_in_force_are_those_of_a_whole_set_of_curves():
-    fit = dataclasses.replace(
-        PoolFit.begin(prior_of(DENSE)), in_force=(500.0, 0.05, 0.01, 130.0, 0.007, 1e-4, 5e-5, 90.0, 70.0)
-    )
-    found = curves_of(fit, DENSE)
-    assert own_figures(found) == pytest.approx(fit.in_force)
-    assert (found.max_num_seqs, found.wake_s, found.provenance) == (DENSE.max_num_seqs, DENSE.wake_s, DENSE.provenance)
 
 
 def with_cache(one, computed_frac):

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.energy.refit import PoolFit, learn
+from controller.energy.pool_fit import PoolFit
+from controller.energy.refit import learn
 from controller.energy.refit_drift import MISFIT, alarms, figures, told
 from controller.energy.refit_interval import Doing, Interval
 from controller.energy.refit_prior import prior_of

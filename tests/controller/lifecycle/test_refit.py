@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.energy.refit import PoolFit
+from controller.energy.pool_fit import PoolFit
 from controller.energy.refit_filter import Belief
 from controller.energy.refit_prior import prior_of
 from controller.lifecycle.memory import Memory

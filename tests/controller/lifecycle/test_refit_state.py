@@ -1,4 +1,4 @@
-from controller.energy.refit import PoolFit
+from controller.energy.pool_fit import PoolFit
 from controller.energy.refit_prior import prior_of
 from controller.lifecycle.meters import intervals_of
 from controller.lifecycle.refit_state import RefitState
