@@ -15,6 +15,8 @@ SOURCES = sorted(
     if path.name != "__init__.py"
 )
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+MAX_LINES = 340
+"""Modules aim at 100 to 250 lines. This is the longest there is; it may fall, not rise."""
 EXEMPT = {"router.contract", "router.contract_fields", "router.contract_rates"}
 
 
@@ -35,5 +37,5 @@ def test_the_controller_may_see_nothing_of_the_router_but_the_contract() -> None
 
 
 def test_no_module_is_larger_than_a_reader_can_hold() -> None:
-    large = {str(s): n for s in SOURCES if (n := len((ROOT / s).read_text().splitlines())) > 500}
-    assert not large
+    large = {str(s): n for s in SOURCES if (n := len((ROOT / s).read_text().splitlines())) > MAX_LINES}
+    assert not large, f"more than {MAX_LINES} lines; part what has a subject of its own: {large}"
