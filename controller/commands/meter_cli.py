@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from controller.commands import meter_command
+from controller.commands import meter_command, meter_import
 from controller.commands.cli_parts import Config, command_group
 from controller.model.observation import Quality
 from controller.settings.file import load
@@ -66,7 +66,7 @@ def import_(  # noqa: PLR0913 - each is an option of the command
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check the file, and write nothing.")] = False,
 ) -> None:
     """Take in past interval data of the site's meter, so that baselines of like days can be made from the first day."""
-    options = meter_command.ImportOptions(
+    options = meter_import.ImportOptions(
         file=file,
         unit=unit,
         time_column=time_column,
@@ -79,7 +79,7 @@ def import_(  # noqa: PLR0913 - each is an option of the command
         event_days=tuple(event_day or ()),
         is_dry=dry_run,
     )
-    meter_command.import_file(load(config), options)
+    meter_import.import_file(load(config), options)
 
 
 @meter_app.command("export")

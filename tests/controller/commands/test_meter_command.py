@@ -3,46 +3,32 @@ import csv
 import datetime
 import io
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 
-from controller.commands import meter_command
-from controller.commands.meter_command import BaselineOptions, ExportOptions, ImportOptions
+from controller.commands import meter_command, meter_import
+from controller.commands.meter_command import BaselineOptions, ExportOptions
+from controller.commands.meter_import import ImportOptions
 from controller.errors import ConfigError
 from controller.model.meter import Mean
 from controller.model.observation import Quality
 from controller.settings.baselines import BaselineSettings
-from controller.settings.file import load
 from controller.store.interval_csv import MeterUnit
 from controller.store.meter import FILE_NAME, MeterStore
+from tests.fakes.meter_files import HOURS, utility_settings
+from tests.fakes.meter_files import import_options as options
 from tests.fakes.metered import at
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
-HOURS = EXAMPLES / "meter.csv"
-ZONE = "America/Los_Angeles"
 UTC = datetime.UTC
 
 
 @pytest.fixture
 def settings(tmp_path):
-    document = yaml.safe_load((EXAMPLES / "laptop.yaml").read_text())
-    document["controller"]["data_dir"] = str(tmp_path / "data")
-    rule = {"method": "10_of_10", "adjust_frac": 0.2}
-    document["programmes"] = {"utility": {"timezone": ZONE, "settlement_interval_s": 900, "baseline": rule}}
-    file = tmp_path / "wattroute.yaml"
-    file.write_text(yaml.safe_dump(document))
-    return load(file)
-
-
-def options(file=HOURS, **more):
-    columns = {"time_column": "start", "value_column": "kWh", "timezone": ZONE}
-    return ImportOptions(file, MeterUnit.KWH, **{**columns, **more})
+    return utility_settings(tmp_path)
 
 
 def test_an_import_makes_ten_of_ten_work_on_the_first_day(settings, capsys):
-    meter_command.import_file(settings, options(event_days=("2024-08-13",)))
+    meter_import.import_file(settings, options(event_days=("2024-08-13",)))
     assert "30240 min written, 1 days of events marked" in capsys.readouterr().out
     asked = BaselineOptions("utility", datetime.datetime(2024, 8, 20, 17), 2.0, as_json=False)
     meter_command.baseline(settings, asked)
@@ -68,7 +54,7 @@ def with_rule(settings, **rule):
 
 def test_high_four_of_five_of_a_utilitys_file_by_hand(settings, capsys):
     """Hours 17 and 18 of the four highest of five days, and what the 20th drew more from 13 to 15 h than those."""
-    meter_command.import_file(settings, options(event_days=("2024-08-13",)))
+    meter_import.import_file(settings, options(event_days=("2024-08-13",)))
     capsys.readouterr()
     asked = BaselineOptions("utility", datetime.datetime(2024, 8, 20, 17), 2.0, as_json=False)
     meter_command.baseline(with_rule(settings, method="high_4_of_5", adjust_form="additive"), asked)
@@ -86,7 +72,7 @@ def test_high_four_of_five_of_a_utilitys_file_by_hand(settings, capsys):
 
 
 def test_a_regression_is_told_with_its_coefficients(settings, capsys):
-    meter_command.import_file(settings, options())
+    meter_import.import_file(settings, options())
     capsys.readouterr()
     asked = BaselineOptions("utility", datetime.datetime(2024, 8, 20, 17), 2.0, as_json=False)
     meter_command.baseline(with_rule(settings, method="regression"), asked)
@@ -95,60 +81,6 @@ def test_a_regression_is_told_with_its_coefficients(settings, capsys):
     assert any(line.startswith("regression of 456 hours, RRMSE") for line in lines)
     assert any(line.split()[:2] == ["hour_of_day", "17"] for line in lines)
     assert any(line.split()[:2] == ["day_of_week", "Tuesday"] for line in lines)
-
-
-def test_a_dry_run_writes_nothing(settings, capsys):
-    meter_command.import_file(settings, options(is_dry=True))
-    out = capsys.readouterr().out
-    assert "504 intervals of 60 min from 2024-08-01T07:00:00Z" in out
-    assert "nothing was written" in out
-    assert not (settings.controller.data_dir / FILE_NAME).exists()
-
-
-def test_an_import_tells_gaps_and_what_was_measured_here(settings, capsys, tmp_path):
-    with contextlib.closing(MeterStore(settings.controller.data_dir / FILE_NAME)) as store:
-        for second in range(60):
-            store.take(at("2024-08-14T17:00") + second, 1000.0)
-    file = tmp_path / "two.csv"
-    file.write_text("start,kWh\n2024-08-14T17:00,1\n2024-08-14T17:15,\n2024-08-14T17:30,1\n")
-    meter_command.import_file(settings, options(file, interval_s=900.0))
-    out = capsys.readouterr().out
-    assert "33.3% of that time is missing: 1 rows blank" in out
-    assert "29 min written, 0 days of events marked; 1 min that were measured here stay" in out
-
-
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [
-        ({"file": Path("absent.csv")}, "absent.csv: cannot be read: No such file"),
-        ({"timezone": "Mars/Olympus"}, "--timezone 'Mars/Olympus' is not known"),
-        ({"event_days": ("13.8.2024",)}, "--event-day '13.8.2024' is no date"),
-        ({"value_column": "kW"}, "meter.csv: no column is called 'kW'"),
-    ],
-)
-def test_what_is_wrong_is_told_and_nothing_is_written(settings, more, told):
-    with pytest.raises(ConfigError, match=told):
-        meter_command.import_file(settings, options(**more))
-    assert not (settings.controller.data_dir / FILE_NAME).exists()
-
-
-def test_the_standard_input_is_read_and_files_that_are_too_large_are_refused(settings, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO(HOURS.read_text()))
-    meter_command.import_file(settings, options(Path("-")))
-    assert "30240 min written" in capsys.readouterr().out
-    monkeypatch.setattr(meter_command, "MAX_FILE_BYTES", 1000)
-    with pytest.raises(ConfigError, match="import a part at a time"):
-        meter_command.import_file(settings, options())
-    monkeypatch.setattr("sys.stdin", io.StringIO(HOURS.read_text()))
-    with pytest.raises(ConfigError, match="import a part at a time"):
-        meter_command.import_file(settings, options(Path("-")))
-
-
-def test_a_file_that_is_no_text_is_told(settings, tmp_path):
-    file = tmp_path / "sheet.xls"
-    file.write_bytes(b"start,kWh\n\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="save it as CSV in UTF-8"):
-        meter_command.import_file(settings, options(file))
 
 
 def test_an_export_tells_gaps_quality_and_the_energy_that_was_measured(settings, capsys, tmp_path):
@@ -169,14 +101,14 @@ def test_an_export_tells_gaps_quality_and_the_energy_that_was_measured(settings,
 
 
 def test_an_export_can_be_imported_again(settings, tmp_path):
-    meter_command.import_file(settings, options())
+    meter_import.import_file(settings, options())
     start = datetime.datetime(2024, 8, 2, tzinfo=UTC)
     out = tmp_path / "out.csv"
     asked = ExportOptions(start, start + datetime.timedelta(days=1), 900.0, out)
     meter_command.export(settings, asked)
     first = out.read_text()
     back = ImportOptions(out, MeterUnit.W, time_column="start", value_column="mean_w")
-    meter_command.import_file(settings, back)
+    meter_import.import_file(settings, back)
     meter_command.export(settings, asked)
     assert out.read_text() == first
 
@@ -195,7 +127,7 @@ def test_what_was_never_measured_is_told_and_not_made(settings):
 
 
 def test_the_status_tells_days_and_events(settings, capsys):
-    meter_command.import_file(settings, options(event_days=("2024-08-13",)))
+    meter_import.import_file(settings, options(event_days=("2024-08-13",)))
     capsys.readouterr()
     meter_command.status(settings)
     lines = capsys.readouterr().out.splitlines()
@@ -205,7 +137,7 @@ def test_the_status_tells_days_and_events(settings, capsys):
 
 
 def test_a_baseline_that_is_not_by_the_rule_is_told(settings, capsys):
-    meter_command.import_file(settings, options())
+    meter_import.import_file(settings, options())
     capsys.readouterr()
     asked = BaselineOptions("utility", datetime.datetime(2024, 8, 8, 17), 1.0, as_json=True)
     meter_command.baseline(settings, asked)
@@ -215,7 +147,7 @@ def test_a_baseline_that_is_not_by_the_rule_is_told(settings, capsys):
 
 
 def test_a_programme_that_is_not_configured_is_told(settings):
-    meter_command.import_file(settings, options())
+    meter_import.import_file(settings, options())
     with pytest.raises(ConfigError, match=r"--programme 'x' is not configured; there are operator, utility"):
         meter_command.baseline(settings, BaselineOptions("x", datetime.datetime(2024, 8, 8), 1.0, as_json=False))
 
