@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.errors import MessageError
-from controller.model.call import Call, CallInterval, Commitment
+from controller.model.call import MAX_INTERVALS, Call, CallInterval, Commitment
 from controller.openadr.messages import Event
 from controller.openadr.schedule import Slot
 
@@ -32,18 +32,33 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """Around when the calls of a loop are told, where they have more intervals than are followed at once.
+
+    Attributes:
+        from_s: what ended before is left out.
+        modified_s: time of change of calls that are told in part: it grows as what is told moves on.
+    """
+
+    from_s: float
+    modified_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Whose calls they are.
 
     Attributes:
         heard_s: when the event was first heard of.
         modified_s: time of its last change.
+        loop: of an event that loops; None of one that does not.
     """
 
     source: str
     programme: str
     heard_s: float
     modified_s: float
+    loop: Loop | None = None
 
 
 def interval_id(slot: Slot, place: int = 0, count: int = 1) -> str:
@@ -65,6 +80,10 @@ def calls(event: Event, parts: dict[str, list[Part]], caller: Caller) -> tuple[C
         MessageError: too many overlap, or there are too many.
     """
     lines = [line for kind in sorted(parts) for line in _lines(parts[kind])]
+    modified_s = caller.modified_s
+    if caller.loop is not None and any(len(line) > MAX_INTERVALS for line in lines):
+        modified_s = caller.loop.modified_s
+        lines = [_around(line, caller.loop.from_s) for line in lines]
     try:
         return tuple(
             Call(
@@ -72,7 +91,7 @@ def calls(event: Event, parts: dict[str, list[Part]], caller: Caller) -> tuple[C
                 source=caller.source,
                 programme=caller.programme,
                 received_s=caller.heard_s,
-                modified_s=caller.modified_s,
+                modified_s=modified_s,
                 intervals=tuple(
                     CallInterval(part.start_s, part.end_s, part.commitment, interval_id=part.interval_id)
                     for part in line
@@ -83,6 +102,12 @@ def calls(event: Event, parts: dict[str, list[Part]], caller: Caller) -> tuple[C
         )
     except ValueError as error:
         raise MessageError("event.intervals", str(error)) from error
+
+
+def _around(line: list[Part], from_s: float) -> list[Part]:
+    """As many parts of a line as are followed at once, from a time on; the last ones where all have ended."""
+    coming = [part for part in line if part.end_s > from_s]
+    return coming[:MAX_INTERVALS] or line[-1:]
 
 
 def _lines(parts: list[Part]) -> list[list[Part]]:

@@ -13,6 +13,7 @@ from controller.model.grid import FOREVER_S
 from controller.openadr.messages import Event, Interval, IntervalPeriod
 from controller.openadr.times import Duration
 
+HOUR_S = 3600.0
 DAY_S = 86_400.0
 DAYS_BACK = 1
 DAYS_AHEAD = 3
@@ -58,12 +59,13 @@ class Schedule:
 
     Attributes:
         is_looped: whether its intervals repeat; the slots are then those around now.
-        day: of which day of a loop they are told; 0 of an event that does not loop.
+        day, hour: of which day and hour of a loop they are told; 0 of an event that does not loop.
     """
 
     slots: tuple[Slot, ...]
     is_looped: bool = False
     day: int = 0
+    hour: int = 0
 
 
 def is_cancelled(event: Event) -> bool:
@@ -155,7 +157,7 @@ def _cut(slots: tuple[Slot, ...], until_s: float) -> tuple[Slot, ...]:
 
 def _looped(slots: tuple[Slot, ...], round_s: float, until_s: float, now_s: float) -> Schedule:
     begin_s = slots[0].start_s
-    day = max(0, math.floor((now_s - begin_s) / DAY_S))
+    day, hour = (max(0, math.floor((now_s - begin_s) / part_s)) for part_s in (DAY_S, HOUR_S))
     from_s, to_s = begin_s + (day - DAYS_BACK) * DAY_S, min(until_s, begin_s + (day + DAYS_AHEAD) * DAY_S)
     first = max(0, math.floor((from_s - begin_s) / round_s))
     last = max(first, math.ceil((to_s - begin_s) / round_s) - 1)
@@ -166,4 +168,4 @@ def _looped(slots: tuple[Slot, ...], round_s: float, until_s: float, now_s: floa
         for n in range(first, last + 1)
         for slot in slots
     ]
-    return Schedule(_cut(tuple(found), until_s), is_looped=True, day=day)
+    return Schedule(_cut(tuple(found), until_s), is_looped=True, day=day, hour=hour)

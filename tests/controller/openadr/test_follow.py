@@ -88,6 +88,29 @@ def test_a_loop_is_told_further_as_time_goes_on():
     assert notes.submitted[1].modified_s > notes.submitted[0].modified_s
 
 
+@pytest.mark.parametrize("length_s", [300, 60, 24])
+def test_a_loop_of_more_intervals_than_are_followed_at_once_is_told_around_now(length_s):
+    own, notes = desk()
+    period = {"start": AT_FIVE, "duration": f"PT{length_s}S"}
+    intervals = [interval(0, "IMPORT_CAPACITY_LIMIT", 9), interval(1, "IMPORT_CAPACITY_LIMIT", 8)]
+    loop = event(*intervals, intervalPeriod=period, duration="P9999Y")
+    for hour in (0, 1, 5, 24, 1000, 1001):
+        now_s = FIVE + 3600 * hour + 10
+        own.take(loop, TERMS, NONE, now_s)
+        assert own.followed["e-1"].refused is None
+        call = notes.submitted[-1]
+        (now,) = [each for each in call.intervals if each.start_s <= now_s < each.end_s]
+        number = (now_s - FIVE) // length_s
+        assert now.commitment.value == (9000.0, 8000.0)[int(number % 2)]
+        assert now.interval_id == f"{int(number % 2)}" + (f"r{int(number // 2)}" if number >= 2 else "")
+        assert call.end_s > now_s + 2 * 3600
+        assert len(call.intervals) <= 1024
+    told = {call.modified_s: call.intervals for call in notes.submitted}
+    assert list(told) == sorted(told), "the book takes what is younger"
+    assert all(told[call.modified_s] == call.intervals for call in notes.submitted)
+    assert notes.cancelled == []
+
+
 def test_prices_of_the_higher_priority_count():
     own, _ = desk()
     usd = {"payloadDescriptors": [{"payloadType": "PRICE", "units": "KWH", "currency": "USD"}]}
