@@ -13,12 +13,12 @@ The User Guide (3.1, 7.5) tells most of it by example; where its text and its fi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from controller.model.grid import FOREVER_S
 from controller.openadr.messages import Event, ReportDescriptor
-from controller.openadr.schedule import Hearing, in_force, is_cancelled, schedule
+from controller.openadr.schedule import HOUR_S, Hearing, in_force, is_cancelled, schedule
 
 SUB_INTERVALS, OPEN_INTERVALS = "SUB_INTERVALS", "OPEN_INTERVALS"
 MAX_COVERED = 1024
@@ -59,19 +59,6 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """What is known of an event that asks for reports.
-
-    Attributes:
-        step_s: length of the intervals that are ours to choose: of settlement.
-    """
-
-    event: Event
-    hearing: Hearing
-    step_s: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
 class _Line:
     """The intervals of an event by their number.
 
@@ -85,6 +72,44 @@ class _Line:
     count: int
     is_endless: bool
     first_s: float
+
+
+class Lines:
+    """The intervals of events; those of a loop, which has many, are made once an hour for all of its descriptors."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Event, tuple[float, float, int], _Line]] = {}
+
+    def of(self, event: Event, hearing: Hearing) -> _Line:
+        """Those of an event that has some.
+
+        Raises:
+            MessageError: its times cannot be followed.
+        """
+        heard = (hearing.heard_s, hearing.chance, math.floor(hearing.now_s / HOUR_S))
+        made = self._made.get(event.event_id)
+        if made is None or made[0] is not event or made[1] != heard:
+            made = self._made[event.event_id] = event, heard, _line(event, hearing)
+        return made[2]
+
+    def keep(self, event_ids: Collection[str]) -> None:
+        """Forget all others."""
+        self._made = {event_id: made for event_id, made in self._made.items() if event_id in event_ids}
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What is known of an event that asks for reports.
+
+    Attributes:
+        step_s: length of the intervals that are ours to choose: of settlement.
+        lines: where its intervals are remembered.
+    """
+
+    event: Event
+    hearing: Hearing
+    step_s: float = 300.0
+    lines: Lines = field(default_factory=Lines)
 
 
 def due(asker: Asker, descriptor: ReportDescriptor) -> tuple[Due, ...]:
@@ -135,7 +160,8 @@ def _ad_hoc(asker: Asker) -> tuple[Due, ...]:
 
 def _planned(asker: Asker, descriptor: ReportDescriptor) -> list[Due]:
     """The latest reports that are due, oldest first."""
-    line = _line(asker, descriptor)
+    event = asker.event
+    line = asker.lines.of(event, asker.hearing) if event.intervals else _implied(asker, descriptor)
     if not line.stretches:
         return []
     first, length, step = _window(descriptor, line)
@@ -181,11 +207,8 @@ def _window(descriptor: ReportDescriptor, line: _Line) -> tuple[int, int, int]:
     return first, length, (line.count if line.is_endless and line.count > 1 and count <= 0 else length)
 
 
-def _line(asker: Asker, descriptor: ReportDescriptor) -> _Line:
-    event = asker.event
-    if not event.intervals:
-        return _implied(asker, descriptor)
-    timed = schedule(event, asker.hearing)
+def _line(event: Event, hearing: Hearing) -> _Line:
+    timed = schedule(event, hearing)
     count = len(event.intervals)
     places = {id(interval): n for n, interval in enumerate(event.intervals)}
     stretches = {

@@ -16,7 +16,7 @@ import msgspec
 
 from controller.errors import MessageError
 from controller.model.capability import QosCost
-from controller.openadr.descriptors import Asker, Due, due
+from controller.openadr.descriptors import Asker, Due, Lines, due
 from controller.openadr.followed import Followed
 from controller.openadr.messages import Event, Version
 from controller.openadr.report_inputs import ReportInputs
@@ -90,6 +90,7 @@ class ReportMaker:
         self._metrics = metrics
         self._told: set[tuple[str, int]] = set()
         self._refused: set[str] = set()
+        self._lines = Lines()
         self._at_present: ReportInputs | None = None
         metrics.show(spec.vtn)
 
@@ -102,6 +103,7 @@ class ReportMaker:
         made = 0
         self._at_present = None
         self._refused &= set(followed)
+        self._lines.keep(followed.keys())
         present = replace(present, reservation_w=self._spec.reservation_w)
         for event_id, known in followed.items():
             is_told = known.meaning.calls or known.asker is not None or event_id in self._refused
@@ -112,7 +114,7 @@ class ReportMaker:
                 continue
             heard_s = self._queue.heard_s(self._spec.vtn, event_id, known.heard_s)
             hearing = Hearing(heard_s, present.now_s - SETTLE_S, known.chance)
-            asker = Asker(event, hearing, self._spec.step_s.get(known.programme, 300.0))
+            asker = Asker(event, hearing, self._spec.step_s.get(known.programme, 300.0), self._lines)
             for line in range(len(event.report_descriptors)):
                 made += self._line(asker, line, (known.programme, version), present)
         return made

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.openadr.descriptors import AD_HOC_S, MAX_COVERED, MAX_DUE, Asker, due
+from controller.openadr import descriptors
+from controller.openadr.descriptors import AD_HOC_S, MAX_COVERED, MAX_DUE, Asker, Lines, due
 from controller.openadr.messages import Event, Interval, IntervalPeriod, ReportDescriptor
 from controller.openadr.schedule import Hearing
 from controller.openadr.times import FOREVER, Duration
@@ -157,3 +160,31 @@ def test_numbers_and_times_grow_whatever_is_asked(
     earlier = due(Asker(asks, Hearing(T0 - 1, now_s - HOUR / 2)), asked)
     if frequency != 0 and hours < 20:
         assert {each.number for each in earlier} <= {each.number for each in found}
+
+
+def test_the_intervals_of_a_loop_are_made_once_an_hour_for_all_its_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, schedule = [], descriptors.schedule
+    monkeypatch.setattr(descriptors, "schedule", lambda *asked: made.append(1) or schedule(*asked))
+    minutes = event(2, period=IntervalPeriod(T0, duration=Duration(60.0)), duration=FOREVER)
+    asked = [ReportDescriptor(kind, start_interval=0, num_intervals=1, frequency=1, repeat=-1) for kind in ("A", "B")]
+    lines = Lines()
+    for step in range(48):
+        hearing = Hearing(T0 - 60, T0 + step * HOUR / 2 + 7)
+        for each in asked:
+            assert due(Asker(minutes, hearing, lines=lines), each) == due(Asker(minutes, hearing), each)
+    assert len(made) == 2 * 48 + 24, "each anew where nothing is remembered, and once an hour"
+
+
+def test_what_is_remembered_of_an_event_is_made_anew_when_it_changes_or_is_gone() -> None:
+    lines, hearing = Lines(), Hearing(T0 - 60, T0)
+    line = lines.of(event(2), hearing)
+    changed = lines.of(event(3), hearing)
+    assert (line.count, changed.count) == (2, 3)
+    put_off = lines.of(event(3), replace(hearing, chance=0.5))
+    assert put_off is not changed
+    lines.keep({"e1": None})
+    same = event(3)
+    assert lines.of(same, hearing) is lines.of(same, hearing)
+    before = lines.of(same, hearing)
+    lines.keep(())
+    assert lines.of(same, hearing) is not before
