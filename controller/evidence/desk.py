@@ -43,8 +43,8 @@ MAX_WAITING = 2000
 SERIES_LEN = 30
 """Samples after which they are written even where no decision comes."""
 STANDING_LEN = 60
-ABSENT_S = 30.0
-"""An event under way without evidence for longer than this has a gap."""
+ABSENT_S = 10.0
+"""An event under way without evidence for longer than this has a gap; twice as long as a sample stands."""
 MAX_MINUTES = 32
 """Minutes of service that wait to be written; more than those from before an event."""
 Closer = Callable[[Span], Mapping[str, Any] | None]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller.evidence.read import read_event
 from tests.fakes.system import System, laptop_on_free_ports
 from tests.fakes.vtn.section import openadr_section
 from tests.fakes.vtn.server import FakeVtn, fake_vtn, interval
@@ -48,6 +49,10 @@ async def test_events_of_a_vtn_reach_the_plan_and_survive_a_killed_controller(tm
             vtn.mend()
             vtn.delete_event(event)
             await until(lambda: limit_w(system) is None, "no limit", system)
+            proof = read_event(next(tmp_path.rglob("evidence.sqlite")), event)
+            assert [(each.limit_w, each.source) for each in proof.events] == [(9000.0, "openadr:utility")]
+            assert proof.call is not None
+            assert proof.call.cancelled_s == pytest.approx(proof.end_s)
             vtn.fail("/", 503)
             await until(lambda: limit_w(system) == 5000.0, "the default limit of a lost VTN", system)
         finally:

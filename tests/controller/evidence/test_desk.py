@@ -113,15 +113,16 @@ def test_an_event_that_is_over_is_accounted_for(tmp_path):
     again.close()
 
 
-def test_a_process_that_was_away_during_an_event_leaves_a_gap_that_is_told(tmp_path):
+@pytest.mark.parametrize("again_s", [START_S + 110.0, START_S + 300.0])
+def test_a_process_that_was_away_during_an_event_leaves_a_gap_that_is_told(tmp_path, again_s):
     first = Player(tmp_path)
     first.play(START_S + 100, event())
     first.ledger.close()
-    second = Player(tmp_path, from_s=START_S + 300)
-    second.play(START_S + 310, event())
+    second = Player(tmp_path, from_s=again_s)
+    second.play(again_s + 10, event())
     (gap,) = second.ledger.records("gap")
     assert gap.payload["from_s"] == pytest.approx(START_S + 95)
-    assert gap.payload["until_s"] == START_S + 300
+    assert gap.payload["until_s"] == again_s
     assert gap.payload["reason"] == "no controller was recording"
     second.close()
 
