@@ -1,33 +1,31 @@
-"""The course of a profile: find out what the instance is, measure rest and cells, fit, and say where all comes from."""
+"""The course of a profile: find out what the instance is, measure rest and cells, and fit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 import aiohttp
 
 from controller.background import Works
 from controller.clock import Clock
 from controller.errors import ConfigError, FitRefused, ProfileError
-from controller.profile import design, kernel
+from controller.profile import design
 from controller.profile.cells import CellsFile, MeasuredCell, Rest
-from controller.profile.design import Cell, Design, Limits
+from controller.profile.design import Cell
 from controller.profile.estimate import LEAST_ROWS, Estimate, estimate
-from controller.profile.facts import EngineFacts
-from controller.profile.kernel import Kernel
 from controller.profile.measure import Bench
 from controller.profile.options import ProfileOptions
 from controller.profile.patience import with_power
 from controller.profile.power import GpuMeter
+from controller.profile.subject import Subject, find_subject, run_of
 from controller.profile.target import Address, Target
 from controller.profile.window import is_at_rest
 from controller.signals.power.http_access import HttpOptions, tls_context
 from controller.signals.power.open_source import open_source
 
-MAX_LOG_BYTES = 64 << 20
 POWER_TIMEOUT_S = 5.0
 KEEP_S = 2.0
 """Idle connections are given up before the engine does: uvicorn, which serves vLLM, ends them after 5 s."""
@@ -38,29 +36,6 @@ class Told(Protocol):
 
     def __call__(self, done: int, of: int, doing: str) -> None:
         """`done` parts `of` so many are measured; `doing` is what is measured now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is profiled.
-
-    Attributes:
-        design: within the engine's limits.
-        uuids: of the instance's GPUs.
-        gpu_name, driver: of the GPUs; None where neither engine nor source of power tells.
-    """
-
-    engine: EngineFacts
-    kernel: Kernel
-    design: Design
-    uuids: tuple[str, ...]
-    gpu_name: str | None
-    driver: str | None
-
-    @property
-    def limits(self) -> Limits:
-        """What the engine can hold."""
-        return self.engine.limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +79,11 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
     ):
         target = Target(session, address)
         meter = GpuMeter(source, options.power, options.gpu_uuids)
-        subject = await _subject(options, target, meter, clock)
+        subject = await find_subject(options, target, meter, clock)
         bench = Bench(target, subject.engine.model, meter, pace=options.pace(), clock=clock)
         await target.require_awake()
         await bench.require_quiet()
-        file = CellsFile(options.cells_path, _head(options, subject, address), options.max_spread_frac)
+        file = CellsFile(options.cells_path, run_of(options, subject, address), options.max_spread_frac)
         file.open()
         course = _Course(bench, target, meter, file, told, clock)
         rest = await _rest(options, course)
@@ -117,51 +92,6 @@ async def profile(options: ProfileOptions, told: Told, clock: Clock) -> Profiled
         _check(fit, options)
         is_emulated = subject.engine.is_emulated or meter.is_emulated
         return Profiled(subject, tuple(file.cells), rest, fit, clock.wall_s(), is_emulated, drift_frac)
-
-
-async def _subject(options: ProfileOptions, target: Target, meter: GpuMeter, clock: Clock) -> Subject:
-    engine = await target.facts(options.model)
-    log = None
-    if options.engine_log is not None:
-        log = kernel.from_log(_log(options))
-        if log is None:
-            raise ConfigError(
-                f"--engine-log {options.engine_log}: no line tells a kernel; give the log from the engine's start on, "
-                "or name the kernel with --kernel"
-            )
-    chosen = kernel.choose(log=log, method=engine.quantization, is_told=engine.is_told, given=options.kernel)
-    # A length that the operator names is measured as named.
-    limits = engine.limits if options.long_input is None else replace(engine.limits, max_num_batched_tokens=None)
-    fitted = options.design().fitted_to(limits)
-    await meter.find(clock.wall_s(), engine.gpus)
-    name, driver = engine.gpu_name or meter.name, engine.driver or meter.driver
-    return Subject(engine, chosen, fitted, meter.uuids, name, driver)
-
-
-def _log(options: ProfileOptions) -> str:
-    try:
-        with open(options.engine_log or "", "rb") as log:  # noqa: PTH123 - bounded read
-            return log.read(MAX_LOG_BYTES).decode(errors="replace")
-    except OSError as error:
-        raise ConfigError(f"--engine-log {options.engine_log}: cannot be read: {error.strerror}") from error
-
-
-def _head(options: ProfileOptions, subject: Subject, address: Address) -> dict[str, Any]:
-    """What a run must share with the one before to go on from its cells."""
-    engine = subject.engine
-    return {
-        "url": address.base,
-        "model": engine.model,
-        "version": engine.version,
-        "kernel": subject.kernel.name,
-        "precision": engine.precision,
-        "kv_cache_dtype": engine.kv_cache_dtype,
-        "enforce_eager": engine.enforce_eager,
-        "power": options.power,
-        "gpu_uuids": subject.uuids,
-        "design": asdict(subject.design),
-        "window_s": options.pace().window_s,
-    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from controller.profile.facts import EngineFacts
 from controller.profile.kernel import Kernel
 from controller.profile.options import ProfileOptions
 from controller.profile.result import curves_file
-from controller.profile.run import Profiled, Subject
+from controller.profile.run import Profiled
+from controller.profile.subject import Subject
 from controller.settings.curves_file import CurvesFile
 from tests.fakes.emulated import quick_curves
 
