@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sqlite3
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from controller.model.call import call_key
 from controller.store.chain import Row
 from controller.store.ledger_check import between_times, opened, rows_of_kinds
 from controller.store.patient import GAP_KIND
+from controller.utc_text import utc_text
 
 MAX_LISTED = 10_000
 OWN = frozenset((desk.CALL_KIND, desk.BASELINE_KIND, desk.ACCOUNT_KIND))
@@ -35,6 +38,7 @@ class Listed:
         end_s: of what it came to: of one that was cancelled or opted out of before it began, its start.
         state: as it was last recorded.
         rows: that are about it alone: calls, baselines, accounts.
+        first_row, last_row: between which rows about it alone lie; others of its id came before or after.
         size_bytes: of everything recorded while it was near.
     """
 
@@ -46,6 +50,8 @@ class Listed:
     end_s: float
     state: str
     rows: int
+    first_row: int
+    last_row: int
     size_bytes: int
 
 
@@ -61,20 +67,43 @@ def list_events(path: Path) -> tuple[Listed, ...]:
 
 def _known(db: sqlite3.Connection, path: Path) -> list[Listed]:
     """The events, by their start; how large they are is not told."""
-    subjects: dict[str, dict[str, Any]] = {}
+    latest: dict[str, dict[str, Any]] = {}
+    every: list[tuple[str, dict[str, Any]]] = []
     for row in rows_of_kinds(db, (*OWN, desk.LIMITS_KIND)):
         for subject, told in mentioned(row):
-            known = subjects.setdefault(subject, {"rows": 0, "state": "", "programme": ""})
+            known = latest.get(subject)
+            if known is None or _is_another(known, row, told):
+                latest[subject] = _begun(row, known)
+                every.append((subject, latest[subject]))
+                if len(every) > MAX_LISTED:
+                    raise StoreError(f"{path}: more than {MAX_LISTED} events; read an extract instead")
+            known = latest[subject]
             known["rows"] += row.kind in OWN
             known.update(told)
-            if len(subjects) > MAX_LISTED:
-                raise StoreError(f"{path}: more than {MAX_LISTED} events; read an extract instead")
+            if "start_s" in told:
+                known["start_s"] = max(told["start_s"], known["after_s"])
     listed = []
-    for subject, told in subjects.items():
+    for subject, told in every:
         if "start_s" in told:
             source, _, event_id = subject.partition(" ")
-            listed.append(Listed(subject=subject, source=source, event_id=event_id, size_bytes=0, **told))
+            plain = {name: value for name, value in told.items() if name != "after_s"}
+            listed.append(Listed(subject=subject, source=source, event_id=event_id, size_bytes=0, **plain))
     return sorted(listed, key=lambda each: each.start_s)
+
+
+def _is_another(known: dict[str, Any], row: Row, told: dict[str, Any]) -> bool:
+    """Whether what is told is of a later event of the same id: the one that is known was over by then."""
+    end_s = known.get("end_s")
+    return end_s is not None and row.time_s >= end_s and told.get("start_s", -math.inf) >= end_s > known["start_s"]
+
+
+def _begun(row: Row, before: dict[str, Any] | None) -> dict[str, Any]:
+    """An event of which this is the first row; it begins no sooner than the one of its id before it was over."""
+    after_s = 0.0 if before is None else before["end_s"]
+    if before is not None:
+        before["last_row"] = row.sequence - 1
+    first = {"first_row": row.sequence, "last_row": sys.maxsize, "after_s": after_s}
+    return {"rows": 0, "state": "", "programme": "", **first}
 
 
 def _size_bytes(db: sqlite3.Connection, listed: Listed) -> int:
@@ -102,6 +131,8 @@ def recorded_sites(path: Path) -> dict[str, int]:
 def find(path: Path, event: str) -> Listed:
     """The event of that id, or of that source and id (``SOURCE/ID``); the latest of several that are called the same.
 
+    Another one of these is named by its start, or the date of that, in UTC: ``ID@2026-11-22``.
+
     Raises:
         StoreError: there is none, or those that there are differ in their source.
     """
@@ -109,6 +140,10 @@ def find(path: Path, event: str) -> Listed:
         listed = _known(db, path)
     wanted = event.partition("#")[0]
     found = [each for each in listed if wanted in (each.event_id, f"{each.source}/{each.event_id}")]
+    if not found and "@" in wanted:
+        name, _, start = wanted.rpartition("@")
+        named = [each for each in listed if name in (each.event_id, f"{each.source}/{each.event_id}")]
+        found = [each for each in named if start and utc_text(each.start_s).startswith(start)]
     sources = sorted({each.source for each in found})
     if len(sources) > 1:
         raise StoreError(f"event {event!r:.80} is known of {', '.join(sources)}; write SOURCE/{event}")
@@ -122,7 +157,8 @@ def find(path: Path, event: str) -> Listed:
 def is_about(row: Row, listed: Listed) -> bool:
     """Whether a row is evidence of the event."""
     if row.kind in OWN:
-        return any(subject == listed.subject for subject, _ in mentioned(row))
+        is_of_it = listed.first_row <= row.sequence <= listed.last_row
+        return is_of_it and any(subject == listed.subject for subject, _ in mentioned(row))
     return row.kind in WITHIN and listed.start_s - BEFORE_S <= row.time_s <= listed.end_s + AFTER_S + 60.0
 
 

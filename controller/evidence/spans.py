@@ -51,7 +51,7 @@ def seen(spans: Spans, events: Iterable[Mapping[str, Any]], now_s: float) -> dic
     found: dict[str, Span] = {}
     for event in events:
         subject = call_key(event["source"], event["event_id"])
-        known = found.get(subject) or spans.get(subject)
+        known = found.get(subject) or _going_on(spans.get(subject), event["start_s"], now_s)
         start_s = event["start_s"] if known is None else min(known.start_s, event["start_s"])
         end_s = event["end_s"] if subject not in found else max(found[subject].end_s, event["end_s"])
         found[subject] = Span(subject, event["programme"], start_s, end_s)
@@ -64,6 +64,11 @@ def seen(spans: Spans, events: Iterable[Mapping[str, Any]], now_s: float) -> dic
             found[subject] = replace(span, end_s=min(span.end_s, now_s), is_over=True)
     newest = sorted(found.values(), key=lambda span: -span.end_s)[:MAX_SPANS]
     return {span.subject: span for span in newest}
+
+
+def _going_on(known: Span | None, start_s: float, now_s: float) -> Span | None:
+    """The span that an interval belongs to; None where what is known was over before: it is another of the same id."""
+    return None if known is None or known.end_s <= min(start_s, now_s) else known
 
 
 def closed(before: Spans, after: Spans) -> tuple[Span, ...]:

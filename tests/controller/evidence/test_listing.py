@@ -3,8 +3,10 @@ import pytest
 from controller.errors import StoreError
 from controller.evidence import listing
 from controller.evidence.listing import find, is_about, list_events
+from controller.evidence.read import read_event
 from controller.store.ledger_check import opened, rows_of
-from tests.fakes.played_event import START_S, Player, event, played
+from controller.utc_text import utc_text
+from tests.fakes.played_event import LENGTH_S, LIMIT_W, START_S, Player, call_record, event, played
 
 
 def test_events_are_listed_and_found(tmp_path):
@@ -46,3 +48,31 @@ def test_an_event_that_was_cancelled_before_it_began_ends_no_earlier_than_it_wou
     player.close()
     (listed,) = list_events(player.path)
     assert (listed.start_s, listed.end_s, listed.state) == (START_S, START_S, "cancelled")
+
+
+def test_events_that_have_the_same_id_one_after_the_other_are_told_apart(tmp_path):
+    player = Player(tmp_path)
+    player.call()
+    player.play(START_S + LENGTH_S + 60.0, event())
+    later_s = player.now_s + 90_000.0
+    player.now_s = later_s - 60.0
+    call = call_record()
+    (interval,) = call["kept"]["call"]["intervals"]
+    interval |= {"start_s": later_s, "end_s": later_s + 300.0}
+    player.desk.record("call", player.now_s, call)
+    player.play(later_s + 120.0, event(limit_w=3000.0, start_s=later_s, end_s=later_s + 300.0))
+    player.close()
+    first, second = list_events(player.path)
+    assert [(each.start_s, each.end_s) for each in (first, second)] == [
+        (START_S, START_S + LENGTH_S),
+        (later_s, later_s + 300.0),
+    ]
+    assert find(player.path, "evening") == second
+    assert find(player.path, f"evening@{utc_text(START_S)[:10]}") == first
+    assert find(player.path, f"openadr:vtn/evening@{utc_text(later_s)[:16]}") == second
+    with pytest.raises(StoreError, match="no event"):
+        find(player.path, "evening@2020-01-01")
+    earlier = read_event(player.path, f"evening@{utc_text(START_S)}")
+    assert [(each.limit_w, each.end_s) for each in earlier.events] == [(LIMIT_W, START_S + LENGTH_S)]
+    assert len(earlier.calls) == 1
+    assert [each.limit_w for each in read_event(player.path, "evening").events] == [3000.0]

@@ -32,6 +32,14 @@ def test_what_vanishes_while_it_is_in_force_ended_then_and_is_closed_an_hour_lat
     assert closed(cut, gone) == (cut[NAME],)
 
 
+def test_another_of_the_same_id_begins_a_span_of_its_own():
+    spans = look({}, START_S, event())
+    again_s = START_S + LENGTH_S + 1800.0
+    again = event(start_s=again_s, end_s=again_s + 60.0)
+    assert look(spans, START_S + LENGTH_S + 5, again)[NAME] == span(start_s=again_s, end_s=again_s + 60.0)
+    assert look(spans, START_S + LENGTH_S - 5, again)[NAME].start_s == START_S, "the same call, which was prolonged"
+
+
 def test_what_never_began_is_forgotten_and_never_closed():
     spans = look({}, START_S - 100, event())
     gone = look(spans, START_S - 90)
