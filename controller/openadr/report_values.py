@@ -8,7 +8,7 @@ from an emulation is BAD: it is no measurement.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.model.grid import limit_at
 from controller.model.meter import mean_over
@@ -23,6 +23,8 @@ KW, KWH, GHG, PERCENT = "KW", "KWH", "GHG", "PERCENT"
 WHOLE_FRAC = 0.99
 """Share of an interval that was measured from which on the rest is not told as estimated."""
 LEAST_FRAC = 0.5
+MAX_LATE_S = 60.0
+"""How far into an interval a plan may begin from which it is told."""
 J_PER_KWH = 3.6e6
 
 
@@ -69,6 +71,20 @@ def expected_told(expected: Iterable[Expected], stretch: Stretch) -> Told:
     return Told(energy_j / covered_s, ESTIMATED)
 
 
+def draw_told(inputs: ReportInputs, stretch: Stretch) -> Told:
+    """Mean draw that is expected of an interval, W.
+
+    A report is made some seconds after its first interval has begun, from a plan that begins when it was made: until
+    then the plan's first step is what is expected.
+    """
+    forecast = tuple(inputs.forecast)
+    first_s = min((each.start_s for each in forecast), default=0.0)
+    if stretch.start_s < first_s <= min(inputs.now_s, stretch.start_s + MAX_LATE_S):
+        first = min(forecast, key=lambda each: each.start_s)
+        forecast = (replace(first, start_s=stretch.start_s), *(each for each in forecast if each is not first))
+    return expected_told(forecast, stretch)
+
+
 def value_of(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
     """The value of an interval in the unit of `unit_of`."""
     return _VALUES[descriptor.payload_type](descriptor, inputs, stretch)
@@ -92,7 +108,7 @@ def _reading(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretc
 
 
 def _usage(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
-    power = power_told(inputs, stretch) if descriptor.historical else expected_told(inputs.forecast, stretch)
+    power = power_told(inputs, stretch) if descriptor.historical else draw_told(inputs, stretch)
     energy = _energy(power, stretch)
     if unit_of(descriptor) != GHG or not isinstance(energy.value, float):
         return energy
@@ -103,7 +119,7 @@ def _usage(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch)
 
 def _demand(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
     if not descriptor.historical or descriptor.reading_type == "FORECAST":
-        return _scaled(expected_told(inputs.forecast, stretch), 1e-3)
+        return _scaled(draw_told(inputs, stretch), 1e-3)
     if descriptor.reading_type != "PEAK":
         return _scaled(power_told(inputs, stretch), 1e-3)
     mean = power_told(inputs, stretch)
@@ -120,7 +136,7 @@ def _baseline(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stret
 def _delta_usage(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
     """Usage less the baseline: negative where less was used."""
     baseline = expected_told(inputs.baseline, stretch)
-    usage = power_told(inputs, stretch) if descriptor.historical else expected_told(inputs.forecast, stretch)
+    usage = power_told(inputs, stretch) if descriptor.historical else draw_told(inputs, stretch)
     if not isinstance(baseline.value, float) or not isinstance(usage.value, float):
         return UNKNOWN
     delta = Told(usage.value - baseline.value, worse(usage.quality, ESTIMATED))
@@ -170,12 +186,12 @@ def _shed(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) 
         return UNKNOWN
     mean, unit = Told(shed_w, ESTIMATED), unit_of(descriptor)
     if unit == PERCENT:
-        return _share(mean, expected_told(inputs.forecast or inputs.baseline, stretch))
+        return _share(mean, draw_told(inputs, stretch) if inputs.forecast else expected_told(inputs.baseline, stretch))
     return _energy(mean, stretch) if unit == KWH else _scaled(mean, 1e-3)
 
 
 def _forecast(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
-    return _energy(expected_told(inputs.forecast, stretch), stretch)
+    return _energy(draw_told(inputs, stretch), stretch)
 
 
 def _quality(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:

@@ -72,6 +72,28 @@ def test_what_is_to_come_is_told_from_the_forecast() -> None:
     assert told("USAGE_FORECAST", stretch=Stretch(4 * HOUR, 6 * HOUR, 0)).value is None
 
 
+@pytest.mark.parametrize(
+    ("begins_s", "now_s", "mean_w"),
+    [
+        (0.0, 12.0, 65e3),
+        (9.0, 12.0, 65e3 + 9.0 * 10e3 / 300.0),  # until the plan begins its first step counts
+        (60.0, 70.0, 65e3 + 60.0 * 10e3 / 300.0),
+        (61.0, 70.0, None),  # it is no plan of this interval
+        (9.0, 8.0, None),  # it is a plan of later
+    ],
+)
+def test_an_interval_that_has_just_begun_is_told_from_the_plan_made_since(begins_s, now_s, mean_w) -> None:
+    steps = (Expected(begins_s, begins_s + 150.0, 70e3), Expected(begins_s + 150.0, 600.0, 60e3))
+    inputs, stretch = ReportInputs(now_s, forecast=steps, sheds=(Shed(0.0, 10e3, None),)), Stretch(0.0, 300.0, 0)
+    kw = None if mean_w is None else pytest.approx(mean_w / 1e3)
+    assert told("DEMAND", inputs, stretch, historical=False).value == kw
+    assert told("DEMAND", inputs, stretch, reading_type="FORECAST").value == kw
+    kwh = None if mean_w is None else pytest.approx(mean_w / 1e3 / 12.0)
+    assert told("USAGE_FORECAST", inputs, stretch).value == kwh
+    assert told("USAGE", inputs, stretch, historical=False).value == kwh
+    assert (told("LOAD_SHED_DELTA_AVAILABLE", inputs, stretch, units="PERCENT").value is None) is (mean_w is None)
+
+
 def test_what_can_be_shed_hangs_on_notice_and_length() -> None:
     at_once, later = Stretch(HOUR, 2 * HOUR, 0), Stretch(HOUR + 900.0, 2 * HOUR + 900.0, 0)
     assert told("LOAD_SHED_DELTA_AVAILABLE", stretch=at_once).value == 22.5  # 10 kW for ten minutes, then 25
