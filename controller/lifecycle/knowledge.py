@@ -6,27 +6,26 @@ import math
 from dataclasses import dataclass, replace
 
 from controller.forecast import demand as demands
-from controller.forecast.arrivals import foresee
-from controller.forecast.signals import SignalForecast, forecast
-from controller.forecast.state import ForecastState, learn_all
+from controller.forecast.signals import SignalForecast
+from controller.forecast.state import ForecastState
 from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
-from controller.lifecycle.control_error import spared_frac
+from controller.lifecycle.drawn import find_drawn, margin_of
 from controller.lifecycle.exchange import exchange_of
+from controller.lifecycle.foreseen import look_ahead
 from controller.lifecycle.limits import Limits, follow, owed
 from controller.lifecycle.memory import Memory, Phase, TokenCount
-from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens, draining_power_w, modelled_power_w
+from controller.lifecycle.modelled_power import count_tokens
 from controller.lifecycle.policy import Mode, TickPolicy
-from controller.lifecycle.power_loop import Measured, due_limit_w, measured_power, next_bias_w
+from controller.lifecycle.power_loop import Measured, due_limit_w, measured_power
 from controller.lifecycle.problem import Inputs, build, build_firm
 from controller.lifecycle.ramps import Ramps, departing_higher, ramps
-from controller.lifecycle.refit import Learnt, doubt_w, widened_frac
+from controller.lifecycle.refit import Learnt, doubt_w
 from controller.lifecycle.triggers import holding, router_age_s
 from controller.lifecycle.views import View, look, natural_intent
 from controller.model.fleet import Site
 from controller.model.grid import GridEvent, released_s
-from controller.model.observation import Missing, Observation, Rung
-from controller.model.plan import Horizon
+from controller.model.observation import Missing, Observation
 from controller.optimizer.data import ProblemData
 
 
@@ -139,53 +138,19 @@ def find_out(
     site: Site, policy: TickPolicy, memory: Memory, observation: Observation, curves: Learnt | None = None
 ) -> Known:
     """Instances, demand, power and signals, put together as the problem of now; `curves` tells their doubt."""
-    now_s, router = observation.now_s, observation.router
-    views = look(
-        site,
-        memory.intents,
-        observation,
-        stale_s=policy.reading_stale_s,
-        retry_s=policy.command_retry_s,
-        barred=left_out(site, observation, serves_barred=policy.serves_barred),
-    )
-    if policy.mode is not Mode.ACT:
-        views = tuple(replace(view, intent=natural_intent(view, now_s)) for view in views)
+    now_s = observation.now_s
+    views = _look(site, policy, memory, observation)
     tokens = count_tokens(views, memory.tokens)
-    state = memory.demand
-    if not isinstance(router, Missing):
-        state = demands.update(state, router, policy.demand_fast_tau_s, policy.demand_slow_tau_s)
-    horizon, how = Horizon(now_s, policy.step_s, policy.steps), policy.forecast
-    learnt = learn_all(memory.forecasts, (memory.demand, state), observation, horizon, how)
-    demand = tuple(
-        foresee(learnt.arrivals, demands.estimate(state, cls, policy.step_s), state.of(cls.class_id), horizon, how)
-        for cls in site.classes
-    )
-    measured = measured_power(site, observation, policy.reading_stale_s)
-    modelled_w = modelled_power_w(site, views, tokens)
-    charged_w = charged_at_meter_w(site, views, tokens)
-    bias_w = next_bias_w(
-        policy,
-        site,
-        observation,
-        (memory.bias_w, memory.bias_at_s),
-        measured_w=measured.value_w,
-        charged_w=charged_w,
-        leaving_w=draining_power_w(site, views, tokens),
-    )
-    stale_s, default = policy.signal_stale_s, (policy.default_price_usd_per_mwh, policy.default_carbon_kg_per_mwh)
-    price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))
-    carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
+    foreseen = look_ahead(site, policy, memory, observation)
+    drawn = find_drawn(site, policy, memory, observation, views, tokens)
     bounds = ramps(site, policy, memory, now_s)
     known = (site.import_limit_w, observation.events, memory.followed.returns, policy.precedence)
     limits = Limits(*known, owed(memory.history, observation.events, now_s, most_frac=policy.bias_max_frac))
     limit_w = limits.at(now_s)
-    over_limit = limit_w is not None and measured.at_least(modelled_w) > limit_w
+    over_limit = limit_w is not None and drawn.measured.at_least(drawn.modelled_w) > limit_w
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
-    usual_frac = policy.margin_of(measured.margin_rung)
-    if measured.margin_rung is Rung.METER:
-        usual_frac -= spared_frac(policy, memory.control, now_s)
-    margin_frac = widened_frac(policy, usual_frac, doubted_w, limit_w or charged_w)
+    margin_frac = margin_of(policy, memory.control, drawn, doubted_w, limit_w, now_s)
     inputs = Inputs(
         exchange=exchange_of(
             site,
@@ -193,16 +158,16 @@ def find_out(
             memory.plan,
             now_s,
             most_w=None if limit_w is None else limit_w * (1.0 - margin_frac),
-            drawn_w=measured.at_least(charged_w),
+            drawn_w=drawn.measured.at_least(drawn.charged_w),
         ),
         now_s=now_s,
         views=views,
-        demand=demand,
+        demand=foreseen.demand,
         burns=memory.burns,
         events=observation.events,
-        price_usd_per_mwh=price.values,
-        carbon_kg_per_mwh=carbon.values,
-        bias_w=bias_w,
+        price_usd_per_mwh=foreseen.price.values,
+        carbon_kg_per_mwh=foreseen.carbon.values,
+        bias_w=drawn.bias_w,
         margin_frac=margin_frac,
         retry_s=policy.command_retry_s,
         ramps=bounds,
@@ -215,15 +180,15 @@ def find_out(
         now_s=now_s,
         views=views,
         tokens=tokens,
-        demand_state=state,
-        forecasts=learnt,
-        demand=demand,
-        measured=measured,
+        demand_state=foreseen.state,
+        forecasts=foreseen.learnt,
+        demand=foreseen.demand,
+        measured=drawn.measured,
         margin_frac=margin_frac,
-        modelled_w=modelled_w,
-        charged_w=charged_w,
-        price=price,
-        carbon=carbon,
+        modelled_w=drawn.modelled_w,
+        charged_w=drawn.charged_w,
+        price=foreseen.price,
+        carbon=foreseen.carbon,
         data=build(site, policy, inputs),
         firm=build_firm(site, policy, inputs),
         limits=limits,
@@ -231,7 +196,22 @@ def find_out(
         limit_w=limit_w,
         router_age_s=age_s,
         is_called=is_called,
-        holding=holding(policy, state.observed_s, age_s, urgent=is_called or over_limit),
+        holding=holding(policy, foreseen.state.observed_s, age_s, urgent=is_called or over_limit),
         ramps=bounds,
         over_limit=over_limit,
     )
+
+
+def _look(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> tuple[View, ...]:
+    """The instances with what is meant for them; what is not acted upon is left as it goes by itself."""
+    views = look(
+        site,
+        memory.intents,
+        observation,
+        stale_s=policy.reading_stale_s,
+        retry_s=policy.command_retry_s,
+        barred=left_out(site, observation, serves_barred=policy.serves_barred),
+    )
+    if policy.mode is Mode.ACT:
+        return views
+    return tuple(replace(view, intent=natural_intent(view, observation.now_s)) for view in views)
