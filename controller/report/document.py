@@ -104,20 +104,22 @@ def _tables(found: Findings) -> Iterable[Table]:
     yield _summary(found)
     if found.rows:
         columns = ("start", "end"), ("limit kW", "baseline kW", "committed kW", "measured kW", "delivered kW")
+        days = sorted({utc(at_s)[:10] for row in found.rows for at_s in (row.start_s, row.end_s)})
+        is_one_day = len(days) == 1
         yield Table(
-            "Settlement intervals",
+            f"Settlement intervals of {days[0]}" if is_one_day else "Settlement intervals",
             (
                 *(Column(name) for name in columns[0]),
                 *(Column(name, 2) for name in columns[1]),
                 Column("performance", 1, percent=True),
-                Column("measured", 0, percent=True),
+                Column("covered", 0, percent=True),
                 Column("quality"),
                 Column("verdict"),
             ),
             tuple(
                 (
-                    utc(row.start_s),
-                    _clock(row.end_s, row.start_s),
+                    utc(row.start_s)[11:19] if is_one_day else utc(row.start_s),
+                    utc(row.end_s)[11:19] if is_one_day else utc(row.end_s),
                     row.limit_kw,
                     row.baseline_kw,
                     row.committed_kw,
@@ -130,7 +132,8 @@ def _tables(found: Findings) -> Iterable[Table]:
                 )
                 for row in found.rows
             ),
-            "Times are UTC. Means over the interval. A dash is a value that is not known; it is never zero.",
+            "Times are UTC. Means over the interval; covered is the share of it that was measured. A dash is a value "
+            "that is not known; it is never zero.",
         )
     yield from baseline_tables(found.evidence.baseline)
     yield from service_tables(found)
@@ -198,12 +201,6 @@ def _provenance(found: Findings) -> Iterable[str]:
         yield f"From {utc(each.time_s)} recorded by wattroute {told['wattroute']}, configuration {configuration}."
     for each in evidence.calls:
         yield f"Call {each.payload['action']} {utc(each.time_s)}: row {each.sequence}, hash {each.hash[:16]}."
-
-
-def _clock(time_s: float, beside_s: float) -> str:
-    """A time beside another one of which the date is told: without the date, where that is the same."""
-    text = utc(time_s)
-    return text.partition("T")[2] if text[:10] == utc(beside_s)[:10] else text
 
 
 def _terms(programme: Programme) -> str:

@@ -25,7 +25,7 @@ h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
 .note, .origin { color: var(--muted); font-size: .88rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid var(--line); padding: .35rem .4rem; text-align: left; vertical-align: top; }
 th { color: var(--muted); font-weight: 600; }
 .figure { text-align: right; }
 td.figure, td.word { white-space: nowrap; }
@@ -33,6 +33,9 @@ figure { margin: 0; background: var(--card); border: 1px solid var(--line); bord
 @media print {
   :root { color-scheme: light; --page: #ffffff; --text: #000000; --muted: #444444; --line: #bbbbbb; --card: #ffffff; }
   body { max-width: none; padding: 0; font-size: 11pt; }
+  table { font-size: 8pt; }
+  th, td { padding: .2rem .25rem; }
+  .scroll { overflow: visible; }
   figure, tr, h2 { break-inside: avoid; }
   h2 { break-after: avoid; }
 }

@@ -67,8 +67,19 @@ def test_it_tells_site_terms_and_what_else_was_in_force(tmp_path):
     ) in report.assumptions
     [account] = [table for table in report.tables if table.title == "Account"]
     assert ("evening", "time allowed for the ramp, s", 30.0) in account.rows
-    [intervals] = [table for table in report.tables if table.title == "Settlement intervals"]
-    assert intervals.rows[0][:2] == ("2026-09-21T14:13:50Z", "14:14:50Z")
+    [intervals] = [table for table in report.tables if table.title == "Settlement intervals of 2026-09-21"]
+    assert intervals.rows[0][:2] == ("14:13:50", "14:14:50")
+
+
+def test_intervals_of_an_event_past_midnight_tell_their_dates(tmp_path):
+    midnight_s = START_S // 86_400 * 86_400 + 86_400
+    player = Player(tmp_path, from_s=midnight_s - 200.0)
+    player.play(midnight_s + 300.0, event(start_s=midnight_s - 150.0, end_s=midnight_s + 120.0), power=lambda s: 3000.0)
+    player.close()
+    found = found_in(player.path, midnight_s + 7200.0)
+    [intervals] = [each for each in report_of(found).tables if each.title == "Settlement intervals"]
+    assert intervals.rows[0][:2] == ("2026-09-21T23:58:00Z", "2026-09-21T23:59:00Z")
+    assert intervals.rows[2][:2] == ("2026-09-22T00:00:00Z", "2026-09-22T00:01:00Z")
 
 
 def test_an_event_that_is_over_before_its_first_settlement_interval_has_nothing_to_settle(tmp_path):
