@@ -214,7 +214,7 @@ async def test_a_server_that_forgets_repeats_and_comes_back_as_another_is_follow
                 vtn.add_event(program, *limit(20 + n / 10, start=start, duration="PT1H"))
             event = vtn.add_event(program, *limit(4))
             await site.limited(4000.0)
-            assert site.metric("events") == 121, "three pages"
+            await site.until(lambda: site.metric("events") == 121, "three pages")
             before = copy.deepcopy(events[event])
             vtn.change_event(event, intervals=limit(8))
             await site.limited(8000.0)
