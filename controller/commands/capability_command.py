@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from controller.commands.controller_client import Access, ask
-from controller.commands.event_command import clock_text
+from controller.commands.event_command import clock_text, limit_kw
 
 
 def tell(access: Access, environment: Mapping[str, str], now: datetime, *, as_json: bool) -> None:
@@ -34,7 +34,7 @@ def lines_of(told: Mapping[str, Any], now: datetime) -> list[str]:
         often = "any" if each["events_per_day"] is None else f"{each['events_per_day']:.1f}"
         lines.append(
             f"{_span(each['lead_s']):>8} {each['qos_cost']:<8} {each['shed_w'] / 1e3:>9.3f} "
-            f"{each['achievable_w'] / 1e3:>11.3f} {_span(each['duration_s'], 'open'):>9} "
+            f"{limit_kw(each['achievable_w']):>11.3f} {_span(each['duration_s'], 'open'):>9} "
             f"{_span(each['recovery_s'], 'unknown'):>9} {often:>7}"
         )
     broken = sorted({promise for each in told["offers"] for promise in each["broken"]})

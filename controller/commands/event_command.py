@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -106,8 +107,13 @@ def _within(event: Mapping[str, Any]) -> list[str]:
         return [f"  can be kept; cost to those served: {event['qos_cost']}"]
     if event["achievable_w"] is None:
         return ["  can NOT be promised as soon as that"]
-    least_kw = event["achievable_w"] / 1e3
+    least_kw = limit_kw(event["achievable_w"])
     return [f"  can NOT be promised for as long; the least limit that can be kept by then is {least_kw:.3f} kW"]
+
+
+def limit_kw(limit_w: float) -> float:
+    """A limit in whole watts that is not below what can be kept: what is shown can be called."""
+    return math.ceil(limit_w) / 1e3
 
 
 def clock_text(time_s: float, now: datetime) -> str:

@@ -12,8 +12,11 @@ from controller.lifecycle.refit import Learnt
 from controller.model.fleet import RequestClass
 from controller.model.grid import Precedence
 from controller.optimizer.data import ProblemData
+from controller.settlement.baseline import mean_before_w
 from controller.settlement.quality_budget import QualityBurn
 
+MEAN_S = 60.0
+"""A reduction is told from no more than the mean of this time: single readings go up and down with the batches."""
 REACTION_S = 5.0
 """From a call until the routers obey a table that lists who is to go: a tick, a plan and its way to the routers."""
 
@@ -26,7 +29,7 @@ class Facts:
         data: the problem to plan instances for.
         present: [r], output tokens/s asked for now.
         serving: [k], instances that serve now.
-        measured_w: drawn at the meter; None where that is not known.
+        measured_w: drawn at the meter, no more than on the mean of late; None where that is not known.
         margin_frac: share of a limit that is kept free.
         doubts_w: [k], how far P0 of an instance may lie from what the problem says; () for no doubt.
         gone_s: [k], time from a call until an instance of the pool that is let go is asleep.
@@ -64,7 +67,7 @@ def facts_of(learnt: Learnt, policy: TickPolicy, known: Known, memory: Memory) -
         burns=memory.burns,
         present=tuple(demand.output_tokens_per_s for demand in known.demand),
         serving=tuple(sum(v.serves and v.pool_index == k for v in known.views) for k in pools),
-        measured_w=known.measured.value_w,
+        measured_w=_drawn_w(known, memory),
         margin_frac=known.margin_frac,
         doubts_w=learnt.doubts_w,
         gone_s=tuple(REACTION_S + drain_s + pool.curves.sleep_s for pool in site.pools),
@@ -73,6 +76,12 @@ def facts_of(learnt: Learnt, policy: TickPolicy, known: Known, memory: Memory) -
         order=policy.precedence,
         unknown=_unknown(policy, known),
     )
+
+
+def _drawn_w(known: Known, memory: Memory) -> float | None:
+    """The reading of now, or the mean of late where that is lower."""
+    now_w, mean_w = known.measured.value_w, mean_before_w(memory.history.samples, known.now_s, MEAN_S)
+    return now_w if now_w is None or mean_w is None else min(now_w, mean_w)
 
 
 def _drain_s(policy: TickPolicy, known: Known, memory: Memory) -> float:

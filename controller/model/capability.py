@@ -73,7 +73,7 @@ class Capability:
 
     Attributes:
         now_s: when it was told.
-        drawn_w: measured at the meter then; None where it is not known.
+        drawn_w: measured at the meter then, no more than on the mean before; None where it is not known.
         offers: by lead, then by cost.
         unknown: why there are none; None where there are.
         hold_s: durations are looked for at least this long.

@@ -271,11 +271,14 @@ function showLadder(s) {
     known.title = s.power.sources.map((one) => `${one.name}: ${one.gpus} fresh, ${one.age_s === null ? fmt.DASH : `${fmt.fixed(one.age_s, 1)} s`}${one.error ? `, ${one.error}` : ""}`).join("\n");
     line.push(known);
   }
-  const sheddable = s.capability ? s.capability.offers.filter((one) => one.qos_cost === "none") : [];
+  const offers = s.capability ? s.capability.offers : [];
+  const sheddable = offers.filter((one) => one.qos_cost === "none");
   if (sheddable.length > 0) {
     const can = element("span", "", "can shed ");
     can.append(element("b", "", sheddable.map((one) => `${fmt.fixed(one.shed_w / 1000, 1)} kW in ${one.lead_s < 90 ? `${one.lead_s} s` : `${one.lead_s / 60} min`}`).join(", ")));
-    can.title = s.capability.offers.map((one) => `in ${one.lead_s} s at cost ${one.qos_cost}: down to ${fmt.fixed(one.achievable_w / 1000, 1)} kW`).join("\n");
+    const deepest = offers.filter((one) => one.qos_cost === "held").map((one) => fmt.fixed(one.shed_w / 1000, 1));
+    can.append(element("span", "muted", ` (${deepest.join(", ")} kW where promises yield)`));
+    can.title = offers.map((one) => `in ${one.lead_s} s at cost ${one.qos_cost}: down to ${fmt.fixed(one.achievable_w / 1000, 1)} kW`).join("\n");
     line.push(can);
   }
   if (s.ladder.length === 0) line.push(element("span", "ok", "every ladder on its top rung"));

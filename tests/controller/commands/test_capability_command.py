@@ -30,6 +30,12 @@ def test_a_line_for_each_offer_with_its_units():
     assert lines[9].split()[-2:] == ["unknown", "0.0"]
 
 
+def test_the_limit_that_is_shown_can_be_called():
+    """Rounded up: 8.0004 kW shown as 8.000 kW would be refused."""
+    lines = lines_of(capability_json(Capability(0.0, 12e3, (offer(30.0, QosCost.NONE, 8000.4),))), NOW)
+    assert lines[2].split()[3] == "8.001"
+
+
 def test_what_yields_is_told_once():
     costs = {QosCost.WAITING: ("serve:flex",), QosCost.HELD: ("serve:flex", "quality:chat")}
     offers = [offer(lead, cost, 9e3, yields=names) for lead in (30.0, 600.0) for cost, names in costs.items()]

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.shed_facts import REACTION_S
 from controller.model.grid import Precedence
@@ -49,3 +51,11 @@ def test_who_is_on_its_way_up_is_told_with_its_time():
         coming += [wait_s for pool in loop.run(2.0).facts.coming_s for wait_s in pool]
     assert coming
     assert all(0.0 < wait_s <= FP8.wake_s for wait_s in coming)
+
+
+@pytest.mark.parametrize(("gain", "least_share", "most_share"), [(1.3, 0.95, 1.05), (0.5, 0.45, 0.55)])
+def test_a_reduction_is_from_no_more_than_is_drawn_on_the_mean_and_now(gain, least_share, most_share):
+    loop = CalledFleet().run(150)
+    loop.fleet.meter_gain = gain
+    share = loop.run(2.0).facts.measured_w / loop.fleet.power_w
+    assert least_share < share < most_share
