@@ -19,7 +19,7 @@ MAX_FILE_BYTES = 4 << 20
 MAX_SHOWN = 20
 _HIDDEN = "keys"
 """Setting of which no value is shown: it may be a key in place of its digest."""
-_CREDENTIALS = re.compile(r"://.*@", re.DOTALL)
+_CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.-]*://)?(.*@)", re.DOTALL | re.IGNORECASE)
 _OPTION = re.compile(r"([?&][^=&]*)=[^&]*")
 Model = TypeVar("Model", bound=BaseModel)
 Lines = dict[tuple[str | int, ...], int]
@@ -126,16 +126,23 @@ def _describe(detail: ErrorDetails, model: type[BaseModel], name: str, lines: Li
     written = detail["input"]
     if _HIDDEN in detail["loc"] or isinstance(written, dict | list | BaseModel):
         return f"{where}: {key}: {message}"
-    if isinstance(written, str) and "://" in written:
+    if isinstance(written, str) and ("://" in written or "@" in written):
+        held = _CREDENTIALS.match(written)
         shown = _without_secrets(written)
-        message = message.replace(written, shown).replace(repr(written)[1:-1], shown)
+        message = _replaced(message, written, shown)
+        message = message if held is None else _replaced(message, held[2], "***@")
         written = shown
     return f"{where}: {key}: {message} (got {written!r:.120})"
 
 
+def _replaced(message: str, secret: str, shown: str) -> str:
+    """A message without a secret, also where it shows it with its escapes."""
+    return message.replace(secret, shown).replace(repr(secret)[1:-1], shown)
+
+
 def _without_secrets(address: str) -> str:
     """An address without what may be a secret: all before the last @, as nobody escapes a password, and its options."""
-    return _OPTION.sub(r"\1=***", _CREDENTIALS.sub("://***@", address))
+    return _OPTION.sub(r"\1=***", _CREDENTIALS.sub(r"\g<1>***@", address))
 
 
 def _known_keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:

@@ -12,11 +12,12 @@ from router.settings.fields import Group
 
 
 def _check_endpoint(value: str) -> str:
-    parts = urlsplit(value)
     try:
+        parts = urlsplit(value)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"{value!r} has no usable port ({error}); write http://HOST:4318") from error
+    except ValueError:
+        # Its cause may show a part of a password.
+        raise ValueError(f"{value!r} has no usable port; write http://HOST:4318") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{value!r} is not the address of a collector; write http://HOST:4318")
     if parts.username or parts.password:

@@ -48,8 +48,9 @@ def parse_engine(text: str) -> EngineAddress:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{text!r} has no usable address ({error}); {REMEDY}") from error
+    except ValueError:
+        # Its cause may show a part of a password.
+        raise ValueError(f"{text!r} has no usable address; {REMEDY}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not port:
         raise ValueError(f"{text!r} is not an engine's address; {REMEDY}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:

@@ -30,6 +30,11 @@ def check_redis_url(value: str) -> str:
             "host and credentials stand before the query; write rediss://USER@HOST:PORT/DB, and the password into "
             "REDIS_PASSWORD"
         )
+    if parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError(
+            "in an address the / ? and # of a password are written %2F %3F and %23; better, write the password into "
+            "REDIS_PASSWORD"
+        )
     if (parts.username or parts.password) and not is_private_redis(value):
         raise ValueError(readable("the credentials in the address", "rediss"))
     return value

@@ -83,10 +83,12 @@ def test_a_fault_inside_a_list_is_not_told_twice() -> None:
         ("http://:hunter2@redis", "redis://HOST:PORT/DB"),
         ("redis://:p@hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
         ("redis://:p/hunter2@10.0.0.1:6379/0", "redis://HOST:PORT/DB"),
-        ("redis://:p@x/hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
+        ("redis://:p@x/hunter2@10.0.0.1:6379/0", "written %2F"),
         ("redis://:p hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
         ("rediss://10.0.0.1:6379/0?db=1&password=hunter2", "into REDIS_PASSWORD"),
         ("redis://:p'hunter2@10.0.0.1:6379/0", "unencrypted; write rediss://"),
+        (":hunter2@10.0.0.1:6379/0", "redis://HOST:PORT/DB"),
+        ("user:hunter2@10.0.0.1:6379", "redis://HOST:PORT/DB"),
     ],
 )
 def test_a_password_in_a_wrong_address_is_not_shown(address: str, said: str) -> None:
@@ -101,6 +103,35 @@ def test_credentials_in_an_engines_address_are_not_shown(password: str) -> None:
     text = refusal(GOOD.replace("http://127.0.0.1:9001", f"http://user:{password}@127.0.0.1:9001"))
     assert "has more than host and port" in text
     assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("http://user:hunter2/x@127.0.0.1:9001", "has no usable address"),
+        ("http://user:hun\u2100hunter2@127.0.0.1:9001", "has no usable address"),
+        ("user:hunter2@127.0.0.1:9001", "is not an engine's address"),
+        ("unix:user:hunter2@127.0.0.1:9001", "is not a Unix socket"),
+    ],
+)
+def test_credentials_in_what_is_no_engines_address_are_not_shown(engine: str, said: str) -> None:
+    text = refusal(GOOD.replace("http://127.0.0.1:9001", f"'{engine}'"))
+    assert said in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "table: {url: 'http://user:hun\u2100hunter2@h:1/v1'}",
+        "router: {tracing: {endpoint: 'http://user:hunter2/x@h'}}",
+        "router: {tracing: {endpoint: 'http://user:hun\u2100hunter2@h'}}",
+    ],
+)
+def test_nor_is_a_part_of_them_that_the_cause_of_a_fault_shows(section: str) -> None:
+    text = refusal(f"{GOOD}{section}\n")
+    assert "hunter2" not in text
+    assert "***@h" in text
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:

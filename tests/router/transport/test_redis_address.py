@@ -19,6 +19,9 @@ PRIVATE = [
     "redis://:hunter2@localhost/0",
     "redis://:hunter2@/0",
     "unix://:hunter2@/run/redis.sock?db=1",
+    "unix:///run/redis@1.sock",
+    "redis:///0",
+    "rediss://user:a%2Fhunter2@redis.example:6379/0",
 ]
 READABLE = ["redis://redis.example:6379/0", "redis://10.0.0.7", "redis://localhost.evil.example", "redis://127.1/0"]
 
@@ -56,6 +59,9 @@ def test_another_machine_without_tls_gets_no_credentials(url: str) -> None:
         ("redis://127.0.0.1?host=hunter2", "before the query"),
         ("unix:///run/redis.sock?username=hunter2", "before the query"),
         ("rediss://r?ssl_cert_reqs=hunter2", "the files under tls"),
+        ("rediss://:p@x/hunter2@r:6379/0", "written %2F"),
+        ("rediss://:1234#hunter2@r:6379/0", "written %2F"),
+        ("redis://:1234?hunter2@r:6379/0", "written %2F"),
     ],
 )
 def test_what_is_no_address_is_refused_without_showing_it(url: str, said: str) -> None:
