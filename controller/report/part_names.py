@@ -9,12 +9,13 @@ from controller.utc_text import utc_text
 
 
 def part_names(parts: Sequence[Settled]) -> tuple[str, ...]:
-    """The event's own id, without its source; of several parts with the time of each, UTC."""
+    """The event's own id, without its source; of several parts with the times of each, UTC, of several days with dates."""
     names = [part.event.event_id.removeprefix(f"{part.event.source}/").partition("#")[0] for part in parts]
     if len(parts) == 1:
         return tuple(names)
+    days = {utc_text(part.event.start_s, "%Y-%m-%d") for part in parts}
+    form = "%H:%M:%S" if len(days) < 2 else "%Y-%m-%d %H:%M:%S"
     return tuple(
-        f"{name.partition(' until ')[0]}, {utc_text(part.event.start_s, '%H:%M:%S')} to "
-        f"{utc_text(part.event.end_s, '%H:%M:%S')}"
+        f"{name.partition(' until ')[0]}, {utc_text(part.event.start_s, form)} to {utc_text(part.event.end_s, form)}"
         for name, part in zip(names, parts, strict=True)
     )

@@ -15,3 +15,11 @@ def test_an_event_has_its_own_name_and_parts_of_one_have_their_times():
     ]
     assert part_names(parts) == ("evening, 14:13:20 to 14:18:20", "evening, 14:18:20 to 14:23:20")
     assert part_names([]) == ()
+
+
+def test_parts_of_several_days_have_their_dates():
+    parts = [part("evening#0"), part("evening#1", START_S + 86_400.0, START_S + 86_400.0 + LENGTH_S)]
+    assert part_names(parts) == (
+        "evening, 2026-09-21 14:13:20 to 2026-09-21 14:23:20",
+        "evening, 2026-09-22 14:13:20 to 2026-09-22 14:23:20",
+    )
