@@ -123,7 +123,7 @@ class Reporter:
         Raises:
             SignalError: the VTN cannot be reached, or takes none.
         """
-        parts, held_anew = self._parts, 0
+        parts, held_anew, has_sent = self._parts, 0, False
         most = AT_ONCE + len(self._held)
         waiting = await asyncio.to_thread(parts.queue.waiting, parts.vtn, most)
         self._held = {each.event_id: self._held[each.event_id] for each in waiting if each.event_id in self._held}
@@ -140,11 +140,12 @@ class Reporter:
                 self._hold(each.event_id, error)
                 resting.add(each.event_id)
             else:
-                held_anew = 0
+                held_anew, has_sent = 0, True
                 self._held.pop(each.event_id, None)
-        if self._failure is not None:
+        self._failures = 0
+        if self._failure is not None and (has_sent or not waiting):
             log.info("reports are taken again", extra={"vtn": parts.vtn})
-        self._failure, self._failures = None, 0
+            self._failure = None
 
     def _hold(self, event_id: str, error: VtnError) -> None:
         """Leave the reports on one event alone for a while."""

@@ -177,6 +177,20 @@ async def test_a_server_that_takes_no_report_on_any_event_is_left_alone(tmp_path
         assert len(vtn.reports()) == 10
 
 
+async def test_a_server_that_answers_again_and_takes_no_report_is_not_said_to_take_them(tmp_path, caplog):
+    caplog.set_level("INFO")
+    async with asked(tmp_path, EACH_HOUR) as (vtn, site, sender):
+        for status in (503, 500):
+            vtn.fail("POST /reports", status)
+            await step(site, sender, 3610)
+            vtn.mend()
+        assert "reports on an event wait" in caplog.text
+        assert "reports are taken again" not in caplog.text
+        await step(site, sender, 600)
+        assert len(vtn.reports()) == 2
+        assert "reports are taken again" in caplog.text
+
+
 async def test_a_report_of_an_event_that_was_deleted_is_no_fault(tmp_path, caplog):
     async with asked(tmp_path, EACH_HOUR) as (vtn, site, sender):
         (event,) = vtn.store.kinds["events"]
