@@ -18,7 +18,7 @@ from controller.openadr.event_calls import Caller, Loop, Part, interval_id
 from controller.openadr.fields import shown
 from controller.openadr.levels import LEVELS, PERCENT, level, level_of_share
 from controller.openadr.messages import Event, EventDescriptor, Target, ValuesMap
-from controller.openadr.schedule import HOUR_S, Hearing, Slot, schedule
+from controller.openadr.schedule import DAY_S, HOUR_S, Hearing, Slot, schedule
 from controller.openadr.shares import Share, divided
 
 LIMITS = frozenset(("IMPORT_CAPACITY_LIMIT", "DISPATCH_SETPOINT"))
@@ -30,7 +30,7 @@ GHG = "GHG"
 ALERT = "ALERT_"
 MAX_NOTICE = 500
 LOOP_TICK_S = 1e-5
-"""By how much the call of a loop grows younger each day, or each hour, that it is told further."""
+"""By how much the call of a loop grows younger with each hour of the time up to which it is told further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,8 @@ def meaning(event: Event, terms: Terms, hearing: Hearing, modified_s: float) -> 
         for number_, payload in enumerate(slot.interval.payloads):
             reader.take(slot, payload, f"event.intervals[id {slot.interval.interval_id}].payloads[{number_}]")
     loop = Loop(hearing.now_s - HOUR_S, modified_s + LOOP_TICK_S * timed.hour) if timed.is_looped else None
-    caller = Caller(terms.source, terms.programme, hearing.heard_s, modified_s + LOOP_TICK_S * timed.day, loop)
+    day_s = modified_s + LOOP_TICK_S * timed.day * DAY_S / HOUR_S
+    caller = Caller(terms.source, terms.programme, hearing.heard_s, day_s, loop)
     return Meaning(
         calls=event_calls.calls(event, reader.parts, caller),
         subscription_w=tuple(reader.spans[SUBSCRIPTION]),

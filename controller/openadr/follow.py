@@ -28,11 +28,12 @@ from controller.openadr.times import write_moment
 
 MAX_EVENTS = 10_000
 """Events that are remembered; more are refused."""
-FirstHeard = Callable[[str, float], float]
-"""When an event of this id was first heard of by any process, of one that is heard of now for the first time."""
+FirstHeard = Callable[[str, float, float], float]
+"""When an event of this id was first heard of by any process, of one that this one hears of at the second, s; what was
+heard before the third, s, was another event of that id."""
 
 
-def by_this_process(_: str, heard_s: float) -> float:
+def by_this_process(_: str, heard_s: float, __: float) -> float:
     """What was heard before this process is not known."""
     return heard_s
 
@@ -94,7 +95,7 @@ class EventDesk:
             if changed_s is not None:
                 self._put_off(event, changed_s, (known, terms, content), now_s)
                 return event_id
-            known = self._heard(event, known, now_s)
+            known = self._heard(event, known)
             modified_s = self._modified_s(event, known, digest, now_s)
             found = self._understood(event, terms, replace(known, modified_s=modified_s), now_s)
         except MessageError as error:
@@ -162,21 +163,22 @@ class EventDesk:
             self.told.refuse(event.event_id, f"{reason}; set the clocks of both sides")
         self._followed[event.event_id] = replace(known, refused=reason, is_done=False, looked_s=now_s, asker=event)
 
-    def _heard(self, event: Event, known: Followed, now_s: float) -> Followed:
+    def _heard(self, event: Event, known: Followed) -> Followed:
         """With the time that its "now" stands for: a former process may have heard of what is new to this one.
 
-        One that was made since is another event of the same id, and one that does not say so may be.
+        One that was made since is another event of the same id, as is one that had gone; one that does not say when it
+        was made may be.
         """
         made_s = event.modified_s if event.created_s is None else event.created_s
-        is_known = known.event is not None or event.event_id in self._gone
-        if is_known or made_s is None or not begins_when_heard(event):
+        if known.event is not None or made_s is None or not begins_when_heard(event):
             return known
+        since_s = known.heard_s if event.event_id in self._gone else made_s - MAX_SKEW_S
         try:
-            heard_s = self._first_heard(event.event_id, known.heard_s)
+            heard_s = self._first_heard(event.event_id, known.heard_s, since_s)
         except StoreError as error:
             self.told.warn("when an event was first heard of is not known", event.event_id, reason=str(error))
             return known
-        return known if heard_s < made_s - MAX_SKEW_S else replace(known, heard_s=min(heard_s, now_s))
+        return replace(known, heard_s=heard_s)
 
     def _pass_over(self, event_id: str, known: Followed, digest: bytes) -> None:
         """A message that was overtaken by a later change changes nothing; it is told once."""

@@ -5,6 +5,7 @@ Each report is kept in one transaction with the mark up to which its descriptor'
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,17 +62,26 @@ class ReportQueue:
         self.path = path
         self._tables = SharedTables(path, Tables(_SCHEMA, VERSION, "for reports"))
 
-    def heard_s(self, vtn: str, event_id: str, heard_s: float) -> float:
+    def heard_s(self, vtn: str, event_id: str, heard_s: float, since_s: float = -math.inf) -> float:
         """When an event was first heard of, by any process; `heard_s` where it is now.
+
+        Args:
+            vtn: name of the VTN.
+            event_id: of the event.
+            heard_s: by this process; what is kept and later is of a clock that was ahead, and is replaced.
+            since_s: what is kept and earlier is of another event of this id, and is replaced.
 
         Raises:
             StoreError: the file cannot be used.
         """
-        insert = "INSERT OR IGNORE INTO marks VALUES (?, ?, ?, 0, ?)"
+        insert = (
+            "INSERT INTO marks VALUES (?, ?, ?, 0, ?) ON CONFLICT (vtn, event_id, line) DO UPDATE "
+            "SET at_s = excluded.at_s WHERE at_s < ? OR at_s > excluded.at_s"
+        )
         select = "SELECT at_s FROM marks WHERE vtn = ? AND event_id = ? AND line = ?"
 
         def ask(db: sqlite3.Connection) -> float:
-            db.execute(insert, (vtn, event_id, _HEARD, heard_s))
+            db.execute(insert, (vtn, event_id, _HEARD, heard_s, since_s))
             return float(db.execute(select, (vtn, event_id, _HEARD)).fetchone()[0])
 
         return self._tables.ask(ask)

@@ -45,6 +45,15 @@ def test_what_is_kept_outlasts_the_process(tmp_path):
     second.close()
 
 
+def test_when_an_event_was_heard_of_is_not_that_of_another_of_its_id_or_of_a_clock_that_was_ahead(queue):
+    queue.heard_s("v", "e1", 50.0)
+    assert queue.heard_s("v", "e1", 90.0, since_s=50.0) == 50.0
+    assert queue.heard_s("v", "e1", 100.0, since_s=60.0) == 100.0
+    assert queue.heard_s("v", "e1", 200.0, since_s=60.0) == 100.0, "a second restart finds the same"
+    assert queue.heard_s("v", "e1", 80.0, since_s=60.0) == 80.0
+    assert queue.heard_s("v", "e1", 200.0) == 80.0
+
+
 def test_a_report_that_changes_is_sent_again_under_the_vtns_id(queue):
     put(queue, body="1")
     queue.sent(queue.waiting("v", 1)[0], "r-1", 101.0)
