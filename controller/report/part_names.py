@@ -9,7 +9,7 @@ from controller.utc_text import utc_text
 
 
 def part_names(parts: Sequence[Settled]) -> tuple[str, ...]:
-    """The event's own id, without its source; of several parts with the times of each, UTC, of several days with dates."""
+    """The event's own id, without its source; of several parts with the time of each, UTC, or date and time."""
     names = [part.event.event_id.removeprefix(f"{part.event.source}/").partition("#")[0] for part in parts]
     if len(parts) == 1:
         return tuple(names)
