@@ -103,6 +103,7 @@ def decide(
     serving = _serving(site, views)
     reserved_w = steered.lacking_w + coming_up_w(site, views, learnt.doubts_w) if acts else 0.0
     until_planned = not plans and memory.events_key != events_key(known.events, known.now_s)
+    falls = any(want < have for want, have in zip(targets.on, serving, strict=True))
 
     def now_of(data: ProblemData) -> ProblemData:
         present = departing_higher(granted(known.presently(data), memory.plan, step), -rising_w)
@@ -111,7 +112,9 @@ def decide(
     answer = answered(
         Asked(now_of(known.data), known.limits.order_at(known.now_s) is Precedence.CONTRACT),
         None if known.firm is None else now_of(known.firm),
-        lambda asked: fast(planner, asked.data, serving, limit_first=asked.limit_first, until_planned=until_planned),
+        lambda asked: fast(
+            planner, asked.data, serving, limit_first=asked.limit_first, until_planned=until_planned, falls=falls
+        ),
     )
     present, dispatched = answer.data, answer.made
     memory = remembered(memory, policy, Decided(known.data, present, dispatched.plan, rising_w))

@@ -131,15 +131,18 @@ def fast(
     *,
     limit_first: bool = True,
     until_planned: bool = False,
+    falls: bool = False,
 ) -> Made:
     """Token rates now over the serving instances: the linear program, else filled greedily.
 
-    Where the instances alone draw more than the limit, or than the ramp up lets them, no token left undone can keep it.
-    The plan then tells by how much it is broken. Where the limit outranks the classes, those that may wait are held,
-    and the others served where a token takes the least energy; else tokens are dispatched as if there were no limit.
+    Where the instances alone draw more than the limit, or than the ramp up lets them, the plan tells by how much it is
+    broken. Where the classes outrank the limit, tokens are then dispatched as if there were none. Where the limit
+    outranks them, nobody is served whose tokens draw power: an instance that has nothing to do draws less than it
+    counts for here, so that the limit may be kept all the same.
 
-    So it is `until_planned`, too, where a class that may not wait would have to be shed: instances that are about to go
-    draw most of what is over the limit, and what is under way is served to its end anyhow.
+    While such instances are about to go, they draw most of what is over the limit, and what is under way is served to
+    its end anyhow: those that may wait are held, and the others served where a token takes the least energy. So it is
+    `until_planned`, too, where a class that may not wait would have to be shed.
 
     Args:
         planner: the solver.
@@ -147,13 +150,15 @@ def fast(
         serving: instances that serve now, a pool.
         limit_first: whether limits outrank the classes.
         until_planned: whether the instances are those of a plan that knows nothing of the limit, and another follows.
+        falls: whether the plan has fewer instances of a pool than serve.
     """
     now = first_interval(data, serving)
     least = least_power_w(now)
     over = any(site.limit_w[0] is not None and w > site.limit_w[0] for site, w in zip(now.sites, least, strict=True))
-    made = _dispatched(planner, now, serving, least, frugal=over and limit_first)
-    if until_planned and limit_first and not over and _sheds_firm(made.plan, now):
-        made = _dispatched(planner, now, serving, least, frugal=True)
+    waits = limit_first and (until_planned or (falls and over))
+    made = _dispatched(planner, now, serving, least, frugal=waits and over, limit_first=limit_first)
+    if waits and not over and _sheds_firm(made.plan, now):
+        made = _dispatched(planner, now, serving, least, frugal=True, limit_first=True)
     return made
 
 
@@ -164,11 +169,17 @@ def _sheds_firm(plan: Plan, now: ProblemData) -> bool:
 
 
 def _dispatched(
-    planner: Planner, now: ProblemData, serving: tuple[int, ...], least: tuple[float, ...], *, frugal: bool
+    planner: Planner,
+    now: ProblemData,
+    serving: tuple[int, ...],
+    least: tuple[float, ...],
+    *,
+    frugal: bool,
+    limit_first: bool,
 ) -> Made:
     """The first sound dispatch, told by the problem as it is."""
     solvable = _frugal(now) if frugal else now
-    sites = tuple(_solvable(site, least_w, frugal=frugal) for site, least_w in zip(now.sites, least, strict=True))
+    sites = tuple(_solvable(site, w, limit_first=limit_first) for site, w in zip(now.sites, least, strict=True))
     solvable = replace(solvable, sites=sites)
     rungs = [
         Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
@@ -189,9 +200,9 @@ def _frugal(now: ProblemData) -> ProblemData:
     return replace(now, classes=classes, limit_usd_per_j=FRUGAL * worth / max(dearest_j, 1e-9))
 
 
-def _solvable(site: SiteData, least_w: float, *, frugal: bool) -> SiteData:
+def _solvable(site: SiteData, least_w: float, *, limit_first: bool) -> SiteData:
     limit_w, most_w = site.limit_w[0], site.most_first_w
-    if limit_w is not None and least_w > limit_w and not frugal:
+    if limit_w is not None and least_w > limit_w and not limit_first:
         site = replace(site, limit_w=(None,))
     return site if most_w is None or least_w <= most_w else replace(site, ramp_w=None)
 

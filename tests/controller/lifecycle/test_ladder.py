@@ -219,8 +219,8 @@ def test_without_a_solver_they_are_filled_greedily():
     assert [(f.ladder, f.step) for f in made.fallbacks] == [("dispatch", "greedy")]
 
 
-def test_tokens_are_not_shed_for_a_limit_that_the_instances_alone_exceed():
-    made = fast(REAL, problem(limit_w=(2500.0,) * 3), (1, 1))
+def test_tokens_are_not_shed_for_a_limit_that_instances_exceed_which_are_about_to_go():
+    made = fast(REAL, problem(limit_w=(2500.0,) * 3), (1, 1), falls=True)
     assert {s.promise for s in made.plan.slack} == {"limit"}
     assert made.plan.sites[0].limit_w == (2500.0,)
 
@@ -238,9 +238,24 @@ def exceeded():
     return problem(classes=classes, limit_w=(2000.0,) * 3, limit_usd_per_j=1.0, **rows)
 
 
-def test_over_a_limit_that_idle_instances_exceed_those_who_may_wait_are_held_and_others_served():
+def test_over_a_limit_that_instances_exceed_which_stay_nobody_is_served_however_little_they_exceed_it():
+    """Their power without work is below what they count for: serving others would raise it from there."""
+    for over_w in (3.0, 500.0):
+        data = replace(exceeded(), sites=tuple(replace(s, limit_w=(least_w() - over_w,) * 3) for s in exceeded().sites))
+        plan = fast(REAL, data, (1, 1)).plan
+        told = {(slack.promise, slack.subject): slack.amount for slack in plan.slack}
+        assert told["serve", "standard"] == told["serve", "flex"] == pytest.approx(500.0)
+        assert told["limit", "site"] == pytest.approx(over_w, abs=0.1)
+
+
+def test_where_classes_outrank_such_a_limit_all_are_served():
+    plan = fast(REAL, exceeded(), (1, 1), limit_first=False).plan
+    assert {slack.promise for slack in plan.slack} == {"limit"}
+
+
+def test_over_a_limit_that_instances_about_to_go_exceed_those_who_may_wait_are_held_and_others_served():
     free = fast(REAL, exceeded(), (1, 1), limit_first=False).plan
-    made = fast(REAL, exceeded(), (1, 1))
+    made = fast(REAL, exceeded(), (1, 1), falls=True)
     told = {(slack.promise, slack.subject): slack.amount for slack in made.plan.slack}
     assert told["serve", "flex"] == pytest.approx(500.0)
     assert ("serve", "standard") not in told
@@ -250,7 +265,7 @@ def test_over_a_limit_that_idle_instances_exceed_those_who_may_wait_are_held_and
 
 
 def test_over_such_a_limit_tokens_go_where_they_take_least():
-    plan = fast(REAL, exceeded(), (1, 1)).plan
+    plan = fast(REAL, exceeded(), (1, 1), falls=True).plan
     dear, cheap = (pool.output_tokens_per_s[0][1][0] for pool in plan.pools)
     assert cheap == pytest.approx(250.0), "as much as its quality budget carries"
     assert dear == pytest.approx(250.0)
