@@ -102,12 +102,12 @@ def read_request(data: Any) -> EventRequest:
     if not isinstance(programme, str):
         raise CallRefused(f"programme is {programme!r:.40}; write the name of a configured programme")
     priority = None if data.get("priority") is None else int(read_number(data, "priority", 0.0, 1e6))
-    ramp_s = None if data.get("ramp_s") is None else read_number(data, "ramp_s", 0.0, MAX_RAMP_S)
+    stretches = _stretches(data)
     return EventRequest(
-        stretches=_stretches(data),
+        stretches=stretches,
         start_s=None if "start" not in data else read_time_s(data["start"], "start"),
         start_in_s=read_number(data, "start_in_s", 0.0, MAX_START_IN_S, default=0.0),
-        ramp_s=ramp_s,
+        ramp_s=None if data.get("ramp_s") is None else _ramp_s(data, sum(length_s for _, length_s in stretches)),
         event_id=event_id,
         programme=programme,
         is_test=_flag(data, "is_test"),
@@ -160,6 +160,16 @@ def chosen_id(request: EventRequest, views: tuple[CallView, ...], now_s: float) 
         return request.event_id
     base = f"operator-{int(now_s)}"
     return next(name for name in (base, *(f"{base}-{n}" for n in range(2, len(taken) + 3))) if name not in taken)
+
+
+def _ramp_s(data: dict[str, Any], lasts_s: float) -> float:
+    ramp_s = read_number(data, "ramp_s", 0.0, MAX_RAMP_S)
+    if ramp_s >= lasts_s:
+        raise CallRefused(
+            f"ramp_s is {ramp_s:g}, but the event lasts {lasts_s:g} s: its limit would never have to be kept; shorten "
+            "the ramp or lengthen the event"
+        )
+    return ramp_s
 
 
 def _stretches(data: dict[str, Any]) -> tuple[tuple[Commitment, float], ...]:

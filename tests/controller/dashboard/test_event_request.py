@@ -61,6 +61,7 @@ def test_a_start_on_the_wall_clock():
         ({"below_baseline_frac": 25, "duration_s": 1}, "below_baseline_frac is 25, outside 0 to 1"),
         ({"limit_w": 1, "duration_s": 0}, "duration_s is 0, outside 1 to 604800"),
         ({"limit_w": 1, "duration_s": 1, "ramp_s": 1e9}, "ramp_s is 1000000000.0, outside"),
+        ({"limit_w": 1, "duration_s": 300, "ramp_s": 300}, "ramp_s is 300, but the event lasts 300 s"),
         ({"limit_w": 1, "duration_s": 1, "limit_kw": 2}, "unknown key 'limit_kw'; known are"),
         ({"limit_w": 1, "duration_s": 1, "event_id": "a b"}, "event_id 'a b' is not a name"),
         ({"limit_w": 1, "duration_s": 1, "dry_run": "yes"}, "dry_run is 'yes'; write true or false"),
