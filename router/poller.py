@@ -11,6 +11,7 @@ import aiohttp
 
 from router.errors import PollError
 from router.transport.credentials import Credentials
+from router.transport.redis_address import without_credentials
 
 JITTER_FRAC = 0.1
 """Intervals vary by this much either way, so that many routers do not ask at once."""
@@ -51,6 +52,9 @@ class Poller:
         rng: spreads the polls.
         credentials: how a controller behind TLS is verified; None for a plain one.
         held: ask to be answered as soon as there is another document; a controller that does so is asked again at once.
+
+    Attributes:
+        url: of the document, without credentials: fit for logs.
     """
 
     def __init__(
@@ -63,7 +67,8 @@ class Poller:
         credentials: Credentials | None = None,
         held: bool = False,
     ) -> None:
-        self.url = url
+        self.url = without_credentials(url)
+        self._address = url
         self._session = session
         self._interval_s = interval_s
         self._rng = rng
@@ -85,7 +90,7 @@ class Poller:
         try:
             async with (
                 asyncio.timeout(TIMEOUT_S),
-                self._session.get(self.url, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
+                self._session.get(self._address, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
             ):
                 waited_s = asyncio.get_running_loop().time() - began_s
                 is_held = answer.headers.get("Preference-Applied", "").startswith("wait=")

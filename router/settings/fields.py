@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from router.transport.addresses import parse_engine, unix_path
+from router.transport.loopback import is_private, readable
 
 MAX_NAME = 63
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -46,9 +47,16 @@ def _check_mode(value: object) -> object:
 
 
 def check_table_url(value: str) -> str:
-    """The address of a table over HTTP, or ValueError."""
-    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+    """The address of a table over HTTP, or ValueError, also where it holds credentials that others could read."""
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
         raise ValueError(f"{value!r} is not the address of a table; write http://HOST:PORT/v1/allocation")
+    if (parts.username or parts.password) and not is_private(value):
+        raise ValueError(readable("the credentials in the address"))
     return value
 
 

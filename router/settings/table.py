@@ -16,7 +16,7 @@ class TableSettings(Group):
 
     url: Annotated[str, AfterValidator(check_table_url)] | None = None
     """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation. Over http:// from another machine it can be
-    read and changed on its way; the log and /state tell of that."""
+    read and changed on its way; the log and /state tell of that. A user and a password in it go over https:// alone."""
     redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = None
     """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here. To
     another machine a user or a password goes over rediss:// alone; redis:// without either can be read and changed on

@@ -83,6 +83,27 @@ def test_polls_are_spread_about_their_interval(interval_s: float, seed: int) -> 
     assert len(set(spread)) > 1
 
 
+async def test_credentials_of_the_address_are_sent_and_told_nowhere() -> None:
+    fake, sent = Controller(), []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Authorization", ""))
+        return await fake.answer(request)
+
+    app = web.Application()
+    app.router.add_get("/v1/test", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = str(server.make_url("/v1/test")).replace("//", "//user:hunter2@")
+        poller = Poller(session, url, 0.01, rng=random.Random(1))
+        assert await poller.fetch(DOCUMENT) == b"one"
+        fake.body, fake.etag = b" " * 101, '"2"'
+        with pytest.raises(PollError) as caught:
+            await poller.fetch(DOCUMENT)
+    assert sent == ["Basic dXNlcjpodW50ZXIy"] * 2
+    assert "hunter2" not in f"{poller.url} {caught.value}"
+    assert poller.url == url.replace("user:hunter2@", "")
+
+
 class Holding(Controller):
     """Holds its answer back until there is another document, or says so and does not."""
 

@@ -15,6 +15,8 @@ from tests.fakes.settings_files import load, refused
         ({"table": {"url": "http://c/t", "redis_url": "redis://r"}}, "both set"),
         ({"table": {"url": "ftp://c/t"}}, "http://HOST:PORT/v1/allocation"),
         ({"table": {"url": "controller:8090"}}, "http://HOST:PORT/v1/allocation"),
+        ({"table": {"url": "http://user:hunter2/x@c:8090/t"}}, "http://HOST:PORT/v1/allocation"),
+        ({"table": {"url": "http://user:p@c:8090/t"}}, "unencrypted; write https://"),
         ({"table": {"redis_url": "http://r"}}, "redis://HOST:PORT/DB"),
         ({"table": {"url": "http://c/t", "tls": {"ca_file": "ca.pem"}}}, "not at https:// or rediss://"),
         ({"table": {"tls": {"ca_file": "ca.pem"}}}, "not at https:// or rediss://"),
@@ -34,3 +36,8 @@ def test_a_source_behind_tls_may_say_whom_to_believe(source: dict[str, str]) -> 
     table = load(table={**source, "tls": {"ca_file": "ca.pem"}}).table
     assert table.tls is not None
     assert str(table.tls.ca_file) == "ca.pem"
+
+
+@pytest.mark.parametrize("url", ["https://user:p@c/t", "http://user:p@127.0.0.1:8090/t", "http://c:8090/t"])
+def test_credentials_for_a_table_go_over_tls_or_within_this_machine(url: str) -> None:
+    assert load(table={"url": url}).table.url == url
