@@ -19,3 +19,12 @@ def part_names(parts: Sequence[Settled]) -> tuple[str, ...]:
         f"{name.partition(' until ')[0]}, {utc_text(part.event.start_s, form)} to {utc_text(part.event.end_s, form)}"
         for name, part in zip(names, parts, strict=True)
     )
+
+
+def part_bands(parts: Sequence[Settled], start_s: float) -> tuple[tuple[float, float, str], ...]:
+    """From when until when each part that has begun was in force, minutes from `start_s`, with its name."""
+    return tuple(
+        ((part.event.start_s - start_s) / 60, (part.until_s - start_s) / 60, name)
+        for part, name in zip(parts, part_names(parts), strict=True)
+        if part.until_s > part.event.start_s
+    )

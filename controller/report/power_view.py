@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from controller.report.findings import Findings, IntervalRow
-from controller.report.part_names import part_names
+from controller.report.part_names import part_bands
 from controller.study.charts import Chart, Series, Style, XyChart
 
 
@@ -17,11 +17,7 @@ def power_charts(found: Findings) -> Iterable[Chart]:
     start_s = found.evidence.start_s
     emulated = " (EMULATED)" if found.is_emulated else ""
     measured = Series("measured", tuple((at_s - start_s) / 60 for at_s in times_s), powers_kw)
-    bands = tuple(
-        ((part.event.start_s - start_s) / 60, (part.until_s - start_s) / 60, name)
-        for part, name in zip(found.parts, part_names(found.parts), strict=True)
-        if part.until_s > part.event.start_s
-    )
+    bands = part_bands(found.parts, start_s)
     yield XyChart(
         f"Power at the meter{emulated}",
         "minutes from the start",

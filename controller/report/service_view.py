@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from controller.report.class_service import LatencyFigures, Promise, ServiceRow
 from controller.report.findings import Findings
+from controller.report.part_names import part_bands
 from controller.study.charts import Chart, Series, Style, XyChart
 from controller.study.tables import Column, Table
 
@@ -148,11 +149,7 @@ def _chart(
                 series.append(Series(f"{class_id} {name}", minutes, y, style))
     if not series:
         return None
-    bands = tuple(
-        ((part.event.start_s - start_s) / 60, (part.until_s - start_s) / 60, part.event.event_id)
-        for part in found.parts
-        if part.until_s > part.event.start_s
-    )
+    bands = part_bands(found.parts, start_s)
     note = (
         "By minutes, as counted by the routers. A broken line: no stream was measured. The promise is one of the mean."
     )

@@ -1,5 +1,5 @@
 from controller.evidence.account import Settled
-from controller.report.part_names import part_names
+from controller.report.part_names import part_bands, part_names
 from tests.fakes.played_event import LENGTH_S, START_S, event
 
 
@@ -23,3 +23,8 @@ def test_parts_of_several_days_have_their_dates():
         "evening, 2026-09-21 14:13:20 to 2026-09-21 14:23:20",
         "evening, 2026-09-22 14:13:20 to 2026-09-22 14:23:20",
     )
+
+
+def test_parts_that_have_begun_are_told_in_minutes():
+    begun, coming = part("evening#0", end_s=START_S + 300.0), Settled(event(event_id="evening#1"), None, START_S)
+    assert part_bands([begun, coming], START_S - 60.0) == ((1.0, 6.0, "evening, 14:13:20 to 14:18:20"),)

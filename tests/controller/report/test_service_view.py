@@ -1,5 +1,6 @@
 import pytest
 
+from controller.report.power_view import power_charts
 from controller.report.service_view import MAX_CHARTED, service_charts, service_tables
 from tests.controller.report.test_findings import found_in
 from tests.fakes.played_event import LENGTH_S, START_S, ClassService, Player, event, played
@@ -35,6 +36,17 @@ def test_charts_break_where_nothing_was_measured(tmp_path):
     assert None not in promised.y
     assert between.title == "Time between tokens by class"
     assert first_token.bands[0][:2] == (0.0, LENGTH_S / 60)
+
+
+def test_parts_of_an_event_are_named_as_in_the_charts_of_power(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 300.0, event())
+    player.play(START_S + LENGTH_S, event(limit_w=3000.0))
+    player.close()
+    found = found_in(player.path)
+    (power, *_), (first_token, _) = tuple(power_charts(found)), service_charts(found)
+    assert [band[2] for band in first_token.bands] == ["evening, 14:13:20 to 14:18:20", "evening, 14:18:20 to 14:23:20"]
+    assert first_token.bands == power.bands
 
 
 def test_the_most_asked_classes_are_charted(tmp_path, monkeypatch):
