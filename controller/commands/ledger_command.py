@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from controller.errors import ConfigError
-from controller.evidence.listing import find, is_about, list_events
+from controller.evidence.listing import Listed, find, is_about, list_events
 from controller.evidence.read import read_event
 from controller.model.grid import FOREVER_S
 from controller.service.proof import EVIDENCE_NAME
@@ -65,7 +65,7 @@ def export(path: Path, event: str, out: Path | None) -> None:
     """
     listed = find(path, event)
     first = read_event(path, event).first
-    place = out or Path(f"{safe_name(listed.event_id)}.jsonl")
+    place = out or Path(f"{file_name(listed, event)}.jsonl")
     try:
         with place.open("w", encoding="utf-8") as file:
             head = write_extract(path, file, first, lambda row: is_about(row, listed), f"event {listed.subject}")
@@ -81,6 +81,13 @@ def utc(time_s: float | None) -> str:
     if time_s >= FOREVER_S:
         return "no end"
     return utc_text(time_s)
+
+
+def file_name(listed: Listed, asked: str) -> str:
+    """A file name for an event; with its start where it was asked for by that, as others had its id."""
+    name = safe_name(listed.event_id)
+    is_by_id = asked.partition("#")[0] in (listed.event_id, f"{listed.source}/{listed.event_id}")
+    return name if is_by_id else f"{name}-{utc_text(listed.start_s, '%Y%m%dT%H%M%SZ')}"
 
 
 def safe_name(event: str) -> str:

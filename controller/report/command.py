@@ -14,7 +14,7 @@ from typing import IO
 import typer
 
 from controller.clock import SystemClock
-from controller.commands.ledger_command import evidence_file, safe_name, utc
+from controller.commands.ledger_command import evidence_file, file_name, utc
 from controller.errors import ConfigError
 from controller.evidence.flow import Flow, Flowing
 from controller.evidence.read import read_event
@@ -60,7 +60,8 @@ def run(options: ReportOptions) -> int:
     checked = check_extract(path) if is_extract(path) else check_file(path)
     with as_ledger(path) as ledger:
         evidence = read_event(ledger, options.event)
-        place = (options.out or Path(f"report-{safe_name(evidence.event_id)}")) / safe_name(evidence.event_id)
+        name = file_name(evidence.listed, options.event)
+        place = (options.out or Path(f"report-{name}")) / name
         try:
             found = _write(place, Flow(ledger, evidence), checked.head, path.name)
         except OSError as error:

@@ -119,3 +119,21 @@ def test_who_has_an_extract_makes_the_same_report_of_it(tmp_path):
     (tmp_path / "evening.jsonl").write_text(changed)
     with pytest.raises(StoreError, match="the chain does not lead to its head"):
         run(ReportOptions("evening", file=tmp_path / "evening.jsonl", out=tmp_path / "changed"))
+
+
+def test_the_proof_of_an_earlier_event_of_an_id_writes_over_none_of_a_later_one(tmp_path, monkeypatch):
+    player = Player(tmp_path)
+    player.play(START_S + 90.0, event(end_s=START_S + 60.0))
+    player.now_s = START_S + 86_400.0
+    player.play(START_S + 86_460.0, event(start_s=START_S + 86_400.0, end_s=START_S + 86_460.0))
+    player.close()
+    monkeypatch.chdir(tmp_path)
+    for asked in ("evening", "evening@2026-09-21"):
+        assert run(ReportOptions(asked, file=player.path)) == 0
+        export(player.path, asked, None)
+    days = {"evening": "2026-09-22T", "evening-20260921T141320Z": "2026-09-21T"}
+    for name, day in days.items():
+        (*_, last) = (tmp_path / f"report-{name}" / f"{name}.csv").read_text().splitlines()
+        assert last.startswith(day)
+        assert run(ReportOptions("evening", file=tmp_path / f"{name}.jsonl", out=tmp_path / "again")) == 0
+        assert day in (tmp_path / "again" / "evening.csv").read_text()
