@@ -11,7 +11,7 @@ import aiohttp
 
 from router.errors import PollError
 from router.transport.credentials import Credentials
-from router.transport.redis_address import without_credentials
+from router.transport.loopback import without_credentials
 
 JITTER_FRAC = 0.1
 """Intervals vary by this much either way, so that many routers do not ask at once."""

@@ -15,7 +15,8 @@ from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
 from router.table_source import TableReporter, TableSink
-from router.transport.redis_address import without_credentials, without_password
+from router.transport.loopback import without_credentials
+from router.transport.redis_address import without_password
 from router.transport.redis_tls import redis_options
 
 TIMEOUT_S = 3.0

@@ -15,7 +15,8 @@ from controller.errors import ActuationError
 from controller.model.plan import Commands
 from router.contract import encode
 from router.contract_rates import RATES_SUFFIX
-from router.transport.redis_address import without_credentials, without_password
+from router.transport.loopback import without_credentials
+from router.transport.redis_address import without_password
 
 
 class RedisPublisher:

@@ -1,4 +1,4 @@
-"""Which addresses reach this machine only, and to which a secret may be sent; pure."""
+"""Which addresses reach this machine only, and to which a secret may be sent, and what is shown of them; pure."""
 
 from __future__ import annotations
 
@@ -40,9 +40,15 @@ def refuse_readable(urls: Iterable[str], secret: str) -> None:
     """
     for url in urls:
         if not (is_private(url) or url.startswith("unix:/")):
-            raise ValueError(f"{url!r:.200}: {readable(secret)}")
+            raise ValueError(f"{without_credentials(url)!r:.200}: {readable(secret)}")
 
 
 def readable(secret: str, scheme: str = "https") -> str:
     """What is said of a secret that would be sent where others could read it, and the remedy's scheme."""
     return f"{secret} would go there unencrypted; write {scheme}://, or give an address of this machine"
+
+
+def without_credentials(url: str) -> str:
+    """The address without user and password, fit for logs."""
+    netloc = urlsplit(url).netloc
+    return url.replace(netloc, netloc.rpartition("@")[2], 1) if "@" in netloc else url

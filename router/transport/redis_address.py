@@ -56,12 +56,6 @@ def refuse_readable_password(url: str, password: str | None) -> None:
         raise ValueError(f"table.redis_url: {_split(url).hostname}: {readable('REDIS_PASSWORD', 'rediss')}")
 
 
-def without_credentials(url: str) -> str:
-    """The address without user and password, fit for logs."""
-    netloc = urlsplit(url).netloc
-    return url.replace(netloc, netloc.rpartition("@")[2], 1) if "@" in netloc else url
-
-
 def without_password(url: str) -> str:
     """The address with its user alone: of two passwords redis-py takes the address's, and ours is to be the other."""
     parts = urlsplit(url)

@@ -39,3 +39,9 @@ def test_a_secret_may_be_sent_where_nobody_reads_along(url):
 def test_a_secret_that_others_could_read_is_refused_with_the_remedy(url):
     with pytest.raises(ValueError, match="token_file would go there unencrypted; write https://, or give an address"):
         refuse_readable(["https://first.example", url], "token_file")
+
+
+def test_a_refusal_shows_no_credentials_of_the_address():
+    with pytest.raises(ValueError, match=r"'http://grid\.example/x': token_file would go") as caught:
+        refuse_readable(["http://user:hunter2@grid.example/x"], "token_file")
+    assert "hunter2" not in str(caught.value)

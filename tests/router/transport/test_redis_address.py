@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from router.transport.loopback import without_credentials
 from router.transport.redis_address import (
     check_redis_url,
     is_private_redis,
     refuse_readable_password,
-    without_credentials,
     without_password,
 )
 
