@@ -7,7 +7,8 @@ from typing import Any
 
 from controller.evidence.account import SettledFold
 from controller.evidence.flow import Flow
-from controller.evidence.read import read_event
+from controller.evidence.listing import of_span
+from controller.evidence.read import read_listed
 from controller.evidence.series import Sample
 from controller.evidence.spans import Span
 from controller.store.plain import to_plain
@@ -19,9 +20,9 @@ def accounted(path: Path, span: Span) -> dict[str, Any] | None:
     Raises:
         StoreError: the evidence cannot be read.
     """
-    source, _, event_id = span.subject.partition(" ")
-    evidence = read_event(path, f"{source}/{event_id}")
-    if not evidence.events:
+    listed = of_span(path, span)
+    evidence = None if listed is None else read_listed(path, listed)
+    if evidence is None or not evidence.events:
         return None
     fold = SettledFold(evidence.events, evidence.programme, evidence.baseline, span.end_s)
     for each in Flow(path, evidence):

@@ -96,7 +96,7 @@ class EvidenceDesk:
         self._last_s = last[0].time_s if last else None
         if limits:
             spans = [Span(**span) for span in limits[0].payload["spans"]]
-            self._spans = {span.subject: span for span in spans if now_s < span.end_s + AFTER_S}
+            self._spans = {span.key: span for span in spans if now_s < span.end_s + AFTER_S}
 
     def see(self, now_s: float, latency: Mapping[str, Any], service: ServiceSource) -> None:
         """Remember the latency of the last seconds and what classes got, for the next decision's evidence.
@@ -161,7 +161,7 @@ class EvidenceDesk:
         before, self._spans = self._spans, seen(self._spans, events, now_s)
         for span in closed(before, self._spans):
             self._worker.submit(self._account, span, now_s)
-        known, self._near = self._near, {subject for subject, span in self._spans.items() if span.is_near(now_s)}
+        known, self._near = self._near, {key for key, span in self._spans.items() if span.is_near(now_s)}
         if not self._near:
             return self._rest(now_s)
         errors = self._begin_anew(now_s) if self._near - known else []

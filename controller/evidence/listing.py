@@ -7,14 +7,14 @@ import json
 import math
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from controller.errors import StoreError
 from controller.evidence import desk
-from controller.evidence.spans import AFTER_S, BEFORE_S
+from controller.evidence.spans import AFTER_S, BEFORE_S, Span
 from controller.model.call import call_key
 from controller.store.chain import Row
 from controller.store.ledger_check import between_times, opened, rows_of_kinds
@@ -54,6 +54,10 @@ class Listed:
     last_row: int
     size_bytes: int
 
+    def overlaps(self, part: Mapping[str, Any]) -> bool:
+        """Whether what begins at ``start_s`` and ends at ``end_s`` lies within it, at least in part."""
+        return bool(part["start_s"] < self.end_s and part["end_s"] > self.start_s)
+
 
 def list_events(path: Path) -> tuple[Listed, ...]:
     """The events in a file, by their start.
@@ -78,6 +82,8 @@ def _known(db: sqlite3.Connection, path: Path) -> list[Listed]:
                 if len(every) > MAX_LISTED:
                     raise StoreError(f"{path}: more than {MAX_LISTED} events; read an extract instead")
             known = latest[subject]
+            if told.get("end_s", math.inf) <= known["after_s"]:  # of the one that had this id before
+                continue
             known["rows"] += row.kind in OWN
             known.update(told)
             if "start_s" in told:
@@ -154,8 +160,23 @@ def find(path: Path, event: str) -> Listed:
         return dataclasses.replace(found[-1], size_bytes=_size_bytes(db, found[-1]))
 
 
+def of_span(path: Path, span: Span) -> Listed | None:
+    """The event that was recorded as a span; None where the file holds nothing of it.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    with opened(path) as db:
+        of_it = [each for each in _known(db, path) if each.subject == span.subject]
+    lies = {"start_s": span.start_s, "end_s": span.end_s}
+    return next((each for each in reversed(of_it) if each.overlaps(lies)), None)
+
+
 def is_about(row: Row, listed: Listed) -> bool:
     """Whether a row is evidence of the event."""
+    if row.kind == desk.ACCOUNT_KIND:
+        told = json.loads(row.payload)
+        return told["subject"] == listed.subject and any(listed.overlaps(each) for each in told["intervals"])
     if row.kind in OWN:
         is_of_it = listed.first_row <= row.sequence <= listed.last_row
         return is_of_it and any(subject == listed.subject for subject, _ in mentioned(row))

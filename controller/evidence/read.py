@@ -104,7 +104,15 @@ def read_event(path: Path, event: str) -> EventEvidence:
     Raises:
         StoreError: there is no such event, or a row of it cannot be read.
     """
-    listed = find(path, event)
+    return read_listed(path, find(path, event))
+
+
+def read_listed(path: Path, listed: Listed) -> EventEvidence:
+    """Everything that is kept of an event that was found.
+
+    Raises:
+        StoreError: a row of it cannot be read.
+    """
     counts: Counter[str] = Counter()
     kept: list[Kept] = []
     first = last = 0
@@ -120,7 +128,9 @@ def read_event(path: Path, event: str) -> EventEvidence:
     try:
         return _assembled(listed, kept, first, last, dict(counts))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: evidence of {event} cannot be read: {type(error).__name__}: {error}") from error
+        raise StoreError(
+            f"{path}: evidence of {listed.event_id} cannot be read: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _assembled(listed: Listed, kept: list[Kept], first: int, last: int, counts: dict[str, int]) -> EventEvidence:
@@ -177,10 +187,15 @@ def _events(limits: list[Kept], listed: Listed, cut_s: float) -> tuple[GridEvent
     end_s = listed.end_s
     for each in limits:
         told = [from_plain(GridEvent, event) for event in each.payload["events"]]
-        present = [event for event in told if call_key(event.source, event.event_id) == listed.subject]
+        present = [
+            event
+            for event, plain in zip(told, each.payload["events"], strict=True)
+            if call_key(event.source, event.event_id) == listed.subject and listed.overlaps(plain)
+        ]
         if present:
             course.take(each.time_s, {event.event_id: event for event in present})
-        ends = [span["end_s"] for span in each.payload["spans"] if span["subject"] == listed.subject]
+        spans = (span for span in each.payload["spans"] if span["subject"] == listed.subject and listed.overlaps(span))
+        ends = [span["end_s"] for span in spans]
         end_s = ends[-1] if ends else end_s
     end_s = min(end_s, cut_s)
     cut = [

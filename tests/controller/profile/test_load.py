@@ -156,7 +156,7 @@ async def test_the_end_of_a_prompt_and_of_a_step_can_be_waited_for() -> None:
         engine = emulator.engine("bf16-0")
         for _ in range(2):
             await load.next_token(5.0, is_first=True)
-            (seq,) = (stream.seq for stream in engine._streams.values())
+            (seq,) = (stream.seq for stream in engine._streams._entered.values())
             assert seq.generated == 1
         before = engine.physics.steps
         await load.next_token(5.0, is_first=False)

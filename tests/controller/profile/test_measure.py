@@ -125,7 +125,7 @@ async def test_others_who_come_and_go_between_readings_are_noticed_by_their_toke
         engine = emulator.engine("bf16-0")
         measuring = asyncio.create_task(at.measure(Cell(2, 32, 32), 900.0))
         await asyncio.sleep(0.8)
-        engine.physics.generation_tokens += 5000
+        engine.physics._batch.generation_tokens += 5000
         with pytest.raises(ProfileError, match=r"the engine made \d+ tokens, \d+ of which came here"):
             await measuring
 
