@@ -20,7 +20,7 @@ from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.precedence import Asked, answered
 from controller.lifecycle.quality import granted
-from controller.lifecycle.ramps import Decided, coming_w, departing_higher, remembered
+from controller.lifecycle.ramps import Decided, coming_w, departing_higher, leaving_w, remembered
 from controller.lifecycle.refit import Learnt, handed_over, relearn
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
@@ -103,7 +103,7 @@ def decide(
     serving = _serving(site, views)
     reserved_w = steered.lacking_w + coming_up_w(site, views, learnt.doubts_w) if acts else 0.0
     until_planned = not plans and memory.events_key != events_key(known.events, known.now_s)
-    falls = any(want < have for want, have in zip(targets.on, serving, strict=True))
+    leaves_w = leaving_w(site, views, known.tokens, targets)
 
     def now_of(data: ProblemData) -> ProblemData:
         present = departing_higher(granted(known.presently(data), memory.plan, step), -rising_w)
@@ -113,7 +113,7 @@ def decide(
         Asked(now_of(known.data), known.limits.order_at(known.now_s) is Precedence.CONTRACT),
         None if known.firm is None else now_of(known.firm),
         lambda asked: fast(
-            planner, asked.data, serving, limit_first=asked.limit_first, until_planned=until_planned, falls=falls
+            planner, asked.data, serving, limit_first=asked.limit_first, until_planned=until_planned, leaves_w=leaves_w
         ),
     )
     present, dispatched = answer.data, answer.made

@@ -131,7 +131,7 @@ def fast(
     *,
     limit_first: bool = True,
     until_planned: bool = False,
-    falls: bool = False,
+    leaves_w: float = 0.0,
 ) -> Made:
     """Token rates now over the serving instances: the linear program, else filled greedily.
 
@@ -140,9 +140,9 @@ def fast(
     outranks them, nobody is served whose tokens draw power: an instance that has nothing to do draws less than it
     counts for here, so that the limit may be kept all the same.
 
-    While such instances are about to go, they draw most of what is over the limit, and what is under way is served to
-    its end anyhow: those that may wait are held, and the others served where a token takes the least energy. So it is
-    `until_planned`, too, where a class that may not wait would have to be shed.
+    Where no more is over the limit than draws what is about to go, nobody else waits for it, and what is under way is
+    served to its end anyhow: those that may wait are held, and the others served where a token takes the least energy.
+    So it is `until_planned`, too, where a class that may not wait would have to be shed.
 
     Args:
         planner: the solver.
@@ -150,16 +150,27 @@ def fast(
         serving: instances that serve now, a pool.
         limit_first: whether limits outrank the classes.
         until_planned: whether the instances are those of a plan that knows nothing of the limit, and another follows.
-        falls: whether the plan has fewer instances of a pool than serve.
+        leaves_w: power at the meter of instances that are about to go: that drain, or serve beyond the plan.
     """
     now = first_interval(data, serving)
     least = least_power_w(now)
-    over = any(site.limit_w[0] is not None and w > site.limit_w[0] for site, w in zip(now.sites, least, strict=True))
-    waits = limit_first and (until_planned or (falls and over))
-    made = _dispatched(planner, now, serving, least, frugal=waits and over, limit_first=limit_first)
-    if waits and not over and _sheds_firm(made.plan, now):
-        made = _dispatched(planner, now, serving, least, frugal=True, limit_first=True)
+    sites = tuple(_solvable(site, w, limit_first=limit_first) for site, w in zip(now.sites, least, strict=True))
+    usual, frugal = replace(now, sites=sites), replace(_frugal(now), sites=sites)
+    over_w = _over_w(now, least)
+    if over_w > 0.0 and limit_first:
+        return _dispatched(planner, now, serving, frugal if until_planned or over_w <= leaves_w else usual, frugal)
+    made = _dispatched(planner, now, serving, usual, usual)
+    if until_planned and limit_first and _sheds_firm(made.plan, now):
+        return _dispatched(planner, now, serving, frugal, frugal)
     return made
+
+
+def _over_w(now: ProblemData, least: tuple[float, ...]) -> float:
+    """By how much the instances alone draw more than the limit of a site, at most; 0 where none does."""
+    limits = zip((site.limit_w[0] for site in now.sites), least, strict=True)
+    return max(
+        (least_w - limit_w for limit_w, least_w in limits if limit_w is not None and least_w > limit_w), default=0.0
+    )
 
 
 def _sheds_firm(plan: Plan, now: ProblemData) -> bool:
@@ -169,24 +180,23 @@ def _sheds_firm(plan: Plan, now: ProblemData) -> bool:
 
 
 def _dispatched(
-    planner: Planner,
-    now: ProblemData,
-    serving: tuple[int, ...],
-    least: tuple[float, ...],
-    *,
-    frugal: bool,
-    limit_first: bool,
+    planner: Planner, now: ProblemData, serving: tuple[int, ...], solvable: ProblemData, fillable: ProblemData
 ) -> Made:
-    """The first sound dispatch, told by the problem as it is."""
-    solvable = _frugal(now) if frugal else now
-    sites = tuple(_solvable(site, w, limit_first=limit_first) for site, w in zip(now.sites, least, strict=True))
-    solvable = replace(solvable, sites=sites)
+    """The first sound dispatch, told by the problem as it is.
+
+    Args:
+        planner: the solver.
+        now: the problem as it is.
+        serving: instances that serve now, a pool.
+        solvable: what is solved in its place.
+        fillable: what is filled greedily, which knows no price of a limit.
+    """
     rungs = [
         Rung("dispatch", lambda: planner.dispatch(solvable, serving), solvable),
-        Rung("greedy", lambda: filled(solvable), solvable),
+        Rung("greedy", lambda: filled(fillable), fillable),
     ]
     made = _climb_down("dispatch", rungs, _unguarded(now))
-    return made if solvable == now else replace(made, plan=retold(now, made.plan))
+    return made if solvable == fillable == now else replace(made, plan=retold(now, made.plan))
 
 
 def _frugal(now: ProblemData) -> ProblemData:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from controller.lifecycle.memory import Memory, Phase
+from controller.lifecycle.memory import Memory, Phase, TokenCount
+from controller.lifecycle.modelled_power import draining_power_w
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.steering import Targets
 from controller.lifecycle.views import View
@@ -133,6 +134,15 @@ def coming_w(site: Site, views: tuple[View, ...], targets: Targets) -> float:
         surplus = max(0, sum(view.serves for view in of_pool) - targets.on[k])
         watts += step_w(site, pool) * (waking - surplus)
     return max(0.0, watts)
+
+
+def leaving_w(site: Site, views: tuple[View, ...], counts: tuple[TokenCount, ...], targets: Targets) -> float:
+    """Power at the meter of the instances that are about to go, W: those that drain, or serve beyond the targets."""
+    surplus_w = 0.0
+    for k, pool in enumerate(site.pools):
+        serving = sum(view.pool_index == k and view.serves for view in views)
+        surplus_w += step_w(site, pool) * max(0, serving - targets.on[k])
+    return draining_power_w(site, views, counts) + surplus_w
 
 
 def _margin_w(decided: Decided) -> float:

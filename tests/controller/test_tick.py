@@ -15,6 +15,7 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.settlement.delivered import settle
 from controller.tick import Memory, Mode, TickPolicy, decide
 from router.contract import EventState, decode, encode
+from tests.fakes.called_fleet import drawn
 from tests.fakes.fake_fleet import FakeFleet, site
 
 ACT = TickPolicy(mode=Mode.ACT)
@@ -156,6 +157,15 @@ def test_at_the_notice_nobody_who_may_not_wait_is_held_until_the_instances_are_p
     told = decide(of, ACT, PLANNER, settled.memory, called, plans=False)
     assert {slack.subject for slack in told.dispatch.slack if slack.promise == "serve"} == {"flex"}
     assert told.plan == settled.memory.plan, "the instances are planned at the next tick"
+
+
+def test_nobody_who_may_not_wait_is_held_in_a_ramp_for_what_drains_already():
+    called = drawn(5).run(90.0)
+    now_s, drawn_w = called.fleet.now_s, called.last.dispatch.import_w[0]
+    called.fleet.events = (GridEvent("e", 0.6 * drawn_w, now_s, now_s + 600.0, now_s, ramp_s=120.0),)
+    told = called.run(2.0).last
+    assert told.diagnostics.draining
+    assert "standard" not in {slack.subject for slack in told.dispatch.slack if slack.promise == "serve"}
 
 
 def test_the_routers_are_told_of_the_event(curtailed):

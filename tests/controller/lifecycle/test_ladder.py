@@ -220,7 +220,7 @@ def test_without_a_solver_they_are_filled_greedily():
 
 
 def test_tokens_are_not_shed_for_a_limit_that_instances_exceed_which_are_about_to_go():
-    made = fast(REAL, problem(limit_w=(2500.0,) * 3), (1, 1), falls=True)
+    made = fast(REAL, problem(limit_w=(2500.0,) * 3), (1, 1), leaves_w=1e4)
     assert {s.promise for s in made.plan.slack} == {"limit"}
     assert made.plan.sites[0].limit_w == (2500.0,)
 
@@ -248,6 +248,20 @@ def test_over_a_limit_that_instances_exceed_which_stay_nobody_is_served_however_
         assert told["limit", "site"] == pytest.approx(over_w, abs=0.1)
 
 
+def test_nobody_waits_for_what_is_about_to_go_unless_more_than_that_is_over_the_limit():
+    data = replace(exceeded(), sites=tuple(replace(s, limit_w=(least_w() - 100.0,) * 3) for s in exceeded().sites))
+    held = [
+        {slack.subject for slack in fast(REAL, data, (1, 1), leaves_w=leaves_w).plan.slack if slack.promise == "serve"}
+        for leaves_w in (101.0, 99.0)
+    ]
+    assert held == [{"flex"}, {"flex", "standard"}]
+
+
+def test_without_a_solver_those_who_may_wait_are_held_over_such_a_limit():
+    plan = fast(Broken(dispatch=TimedOut("late")), exceeded(), (1, 1)).plan
+    assert {slack.subject for slack in plan.slack if slack.promise == "serve"} == {"flex"}
+
+
 def test_where_classes_outrank_such_a_limit_all_are_served():
     plan = fast(REAL, exceeded(), (1, 1), limit_first=False).plan
     assert {slack.promise for slack in plan.slack} == {"limit"}
@@ -255,7 +269,7 @@ def test_where_classes_outrank_such_a_limit_all_are_served():
 
 def test_over_a_limit_that_instances_about_to_go_exceed_those_who_may_wait_are_held_and_others_served():
     free = fast(REAL, exceeded(), (1, 1), limit_first=False).plan
-    made = fast(REAL, exceeded(), (1, 1), falls=True)
+    made = fast(REAL, exceeded(), (1, 1), leaves_w=1e4)
     told = {(slack.promise, slack.subject): slack.amount for slack in made.plan.slack}
     assert told["serve", "flex"] == pytest.approx(500.0)
     assert ("serve", "standard") not in told
@@ -265,7 +279,7 @@ def test_over_a_limit_that_instances_about_to_go_exceed_those_who_may_wait_are_h
 
 
 def test_over_such_a_limit_tokens_go_where_they_take_least():
-    plan = fast(REAL, exceeded(), (1, 1), falls=True).plan
+    plan = fast(REAL, exceeded(), (1, 1), leaves_w=1e4).plan
     dear, cheap = (pool.output_tokens_per_s[0][1][0] for pool in plan.pools)
     assert cheap == pytest.approx(250.0), "as much as its quality budget carries"
     assert dear == pytest.approx(250.0)

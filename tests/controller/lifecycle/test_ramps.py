@@ -9,6 +9,7 @@ from controller.lifecycle.ramps import (
     Ramps,
     coming_w,
     departing_higher,
+    leaving_w,
     ramps,
     remembered,
     step_w,
@@ -89,6 +90,20 @@ def test_what_is_coming_counts_less_what_it_replaces():
     assert 0 < replaced_w < 3 * each_w
     assert coming_w(whole, waking, replace(everything, on=(4, 4, 5))) == pytest.approx(3 * each_w - replaced_w)
     assert coming_w(whole, views(), replace(everything, on=(0, 0, 0))) == 0.0
+
+
+def test_what_is_about_to_go_is_what_drains_and_what_serves_beyond_the_targets():
+    whole, fleet = site(), FakeFleet(site(), {})
+    named = {engine.instance_id for engine in fleet.engines if engine.instance_id.startswith("bf16")}
+    drains = (Intent("bf16-0", Phase.DRAIN, fleet.now_s),)
+    everything = Targets((4, 5, 5), (4, 5, 5))
+    assert {"bf16-0"} <= named
+    seen = look(fleet.site, drains, fleet.observe(), stale_s=15.0, retry_s=30.0)
+    assert leaving_w(whole, views(), (), everything) == 0.0
+    drained_w = leaving_w(whole, seen, (), everything)
+    assert 0.0 < drained_w <= whole.pue * whole.pools[0].curves.p0_w
+    fewer = replace(everything, on=(2, 5, 5))
+    assert leaving_w(whole, seen, (), fewer) == pytest.approx(drained_w + step_w(whole, whole.pools[0]))
 
 
 def test_the_problem_departs_from_a_power_never_below_zero_and_never_from_an_unknown_one():
