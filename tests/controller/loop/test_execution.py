@@ -15,33 +15,9 @@ from controller.model.plan import Verb
 from controller.tick import Memory
 from router.contract import InstanceId
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
+from tests.fakes.loop_parts import Driver, Publisher
 
 SITE = site()
-
-
-class Publisher:
-    def __init__(self):
-        self.tables, self.failure, self.gate = [], None, None
-
-    async def apply(self, given):
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.failure:
-            raise self.failure
-        self.tables.append(given.table.sequence)
-        return (f"table {given.table.sequence}",)
-
-
-class Driver:
-    verbs = (Verb.WAKE, Verb.SLEEP)
-
-    def __init__(self):
-        self.failure = None
-
-    async def carry_out(self, command):
-        if self.failure:
-            raise self.failure
-        return "done"
 
 
 class Bench:

@@ -2,30 +2,9 @@ from controller.errors import ActuationError
 from controller.loop.faults import Faults
 from controller.loop.records import Records
 from tests.fakes.controller_parts import NOW_S, ListRecorder, observation, site
+from tests.fakes.loop_parts import Account
 
 SITE = site()
-
-
-class Desk:
-    """An account whose settlements are numbered, and that fails where told to."""
-
-    def __init__(self, failure=None):
-        self.failure, self.looks, self.sites = failure, 0, []
-        self.j_per_output_token = {"bf16": {"standard": 4.5}}
-
-    def take(self, seen, site):
-        self.looks += 1
-        self.sites.append(site)
-        return {"look": self.looks} if self.looks != 2 else None
-
-    def close(self):
-        if self.failure:
-            raise self.failure
-        return {"look": "last"}
-
-    async def tell(self, now_s):
-        if self.failure:
-            raise self.failure
 
 
 class Written:
@@ -51,7 +30,7 @@ async def test_what_cannot_be_written_is_a_fault_until_something_is_written_agai
 
 
 async def test_settlements_are_recorded_with_the_curves_in_force_and_the_last_one_at_the_end():
-    desk = Desk()
+    desk = Account(nothing_at=(2,))
     written = Written(desk)
     for in_force in (None, SITE, SITE):
         await written.records.book(observation(), in_force)
@@ -67,7 +46,7 @@ async def test_settlements_are_recorded_with_the_curves_in_force_and_the_last_on
 
 
 async def test_an_account_that_fails_is_a_fault_until_it_books_on():
-    desk = Desk(ActuationError("redis", "gone"))
+    desk = Account(ActuationError("redis", "gone"), fails_at_the_end=True)
     written = Written(desk)
     await written.records.book(observation(), SITE)
     await written.records.close()

@@ -29,6 +29,7 @@ from tests.fakes.controller_parts import (
     observation,
     site,
 )
+from tests.fakes.loop_parts import Account, Driver, Publisher
 
 SITE = site()
 
@@ -46,37 +47,11 @@ class Source:
         return dataclasses.replace(observation(now_s), events=self.events)
 
 
-class Publisher:
-    def __init__(self):
-        self.tables = []
-        self.failure = None
-
-    async def apply(self, given):
-        if self.failure:
-            raise self.failure
-        self.tables.append(given.table.sequence)
-        return (f"table {given.table.sequence}",)
-
-
-class Driver:
-    verbs = (Verb.WAKE, Verb.SLEEP)
-
-    def __init__(self):
-        self.failure = None
-        self.gate = asyncio.Event()
-
-    async def carry_out(self, command):
-        await self.gate.wait()
-        if self.failure:
-            raise self.failure
-        return "awake"
-
-
 class Bench:
     """A runner over fakes on a virtual clock; `until` lets it run until something is so, then stops it."""
 
     def __init__(self, decide=None, **options):
-        self.source, self.publisher, self.driver = Source(), Publisher(), Driver()
+        self.source, self.publisher, self.driver = Source(), Publisher(), Driver(waits=True)
         self.recorder, self.telemetry, self.clock = (
             ListRecorder(),
             Telemetry(SITE),
@@ -347,28 +322,8 @@ async def test_a_step_down_a_ladder_is_a_log_event_a_metric_and_a_line_of_the_st
     assert bench.statuses[-1].decision.diagnostics.fallbacks == down.fallbacks
 
 
-class DeskStub:
-    """Gives the record of a settlement, and fails to tell where told to."""
-
-    def __init__(self, failure=None):
-        self.failure, self.looks, self.sites = failure, 0, []
-        self.j_per_output_token = {"bf16": {"standard": 4.5}}
-
-    def take(self, seen, site):
-        self.looks += 1
-        self.sites.append(site)
-        return {"look": self.looks}
-
-    def close(self):
-        return {"look": "last"}
-
-    async def tell(self, now_s):
-        if self.failure:
-            raise self.failure
-
-
 async def test_energy_is_booked_at_each_look_and_recorded():
-    desk = DeskStub()
+    desk = Account()
     bench = Bench(desk=desk)
     await bench.until(lambda: len(bench.recorder.of("energy")) >= 2)
     looks = [record["look"] for record in bench.recorder.of("energy")]
@@ -379,7 +334,7 @@ async def test_energy_is_booked_at_each_look_and_recorded():
 
 
 async def test_an_account_that_fails_is_told_and_does_not_stop_the_control():
-    bench = Bench(desk=DeskStub(ActuationError("redis", "gone")))
+    bench = Bench(desk=Account(ActuationError("redis", "gone")))
     await bench.until(lambda: "energy" in bench.faults() and len(bench.publisher.tables) >= 2)
     assert bench.metric("faults_total", step="energy") >= 1
     assert bench.recorder.of("energy")
