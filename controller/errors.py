@@ -19,7 +19,15 @@ ControllerError
 └── StoreError         a record could not be written or does not verify
 """
 
+import re
 from enum import StrEnum
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+
+
+def _shown(text: str) -> str:
+    """The text with no user or password in the addresses that it names."""
+    return _CREDENTIALS.sub("", text)
 
 
 class ControllerError(Exception):
@@ -55,9 +63,8 @@ class SignalError(ControllerError):
     retry_after_s: float | None = None
 
     def __init__(self, source: str, reason: str) -> None:
-        super().__init__(f"{source}: {reason}")
-        self.source = source
-        self.reason = reason
+        self.source, self.reason = _shown(source), _shown(reason)
+        super().__init__(f"{self.source}: {self.reason}")
 
 
 class AnswerRefused(SignalError):  # noqa: N818 - reads as the outcome it is
@@ -122,9 +129,8 @@ class ActuationError(ControllerError):
     """A command could not be carried out; it is tried again at a later tick."""
 
     def __init__(self, target: str, reason: str) -> None:
-        super().__init__(f"{target}: {reason}")
-        self.target = target
-        self.reason = reason
+        self.target, self.reason = target, _shown(reason)
+        super().__init__(f"{target}: {self.reason}")
 
 
 class CallRefused(ControllerError):  # noqa: N818 - reads as the outcome it is

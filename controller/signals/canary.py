@@ -28,6 +28,7 @@ from controller.quality.prompts import Prompt, body_of, from_sample
 from controller.signals.http_client import get, read
 from controller.signals.quality_book import QualityBook
 from router.contract import InstanceId, PoolId
+from router.transport.loopback import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +238,7 @@ class CanaryTask:
                 raise SignalError(address, "samples is no list")
         except (SignalError, ValueError, KeyError, TypeError, RecursionError) as error:
             reason = str(error) if isinstance(error, SignalError) else type(error).__name__
-            log.warning("no samples for canaries", extra={"address": address, "reason": reason})
+            log.warning("no samples for canaries", extra={"address": without_credentials(address), "reason": reason})
             return []
         return [prompt for item in items if (prompt := self._new_prompt(item)) is not None]
 

@@ -40,3 +40,11 @@ def test_a_time_out_is_a_solver_error():
 def test_a_wrong_problem_is_the_operators_mistake_and_no_plan_for_the_ladder():
     assert issubclass(errors.ProblemError, errors.SolverError)
     assert errors.ProblemError("demand of class a is -1; give 0 or more").exit_code == 2
+
+
+def test_what_failed_at_an_address_is_told_without_the_password_that_the_address_holds():
+    error = errors.SignalError("http://ops:hunter2@router:8081/state", "http://a@b:1/x redirects to https://c@d/y")
+    assert str(error) == "http://router:8081/state: http://b:1/x redirects to https://d/y"
+    assert (error.source, error.reason) == ("http://router:8081/state", "http://b:1/x redirects to https://d/y")
+    acted = errors.ActuationError("fp8-0", "https://ops:hunter2@supervisor/instances: status 500")
+    assert str(acted) == "fp8-0: https://supervisor/instances: status 500"
