@@ -25,7 +25,7 @@ from controller.lifecycle.refit import Learnt, handed_over, relearn
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons
-from controller.lifecycle.views import View
+from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Site
 from controller.model.grid import Precedence
 from controller.model.observation import Observation
@@ -100,7 +100,7 @@ def decide(
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
     rising_w = coming_w(site, views, targets)
-    serving = _serving(site, views)
+    serving = serving_by_pool(views, len(site.pools))
     reserved_w = steered.lacking_w + coming_up_w(site, views, learnt.doubts_w) if acts else 0.0
     until_planned = not plans and memory.events_key != events_key(known.events, known.now_s)
     leaves_w = leaving_w(site, views, known.tokens, targets)
@@ -160,7 +160,7 @@ def _plan(
     reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding, rising=rising)
     if not reasons or (memory.plan is not None and not plans):
         return memory, (), None
-    serving = _serving(site, known.views)
+    serving = serving_by_pool(known.views, len(site.pools))
     answer = answered(
         Asked(known.data, known.limits.order_at(known.now_s) is Precedence.CONTRACT),
         known.firm,
@@ -188,14 +188,10 @@ def _plan(
     return planned, reasons, made
 
 
-def _serving(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
-    return tuple(sum(view.serves and view.pool_index == k for view in views) for k in range(len(site.pools)))
-
-
 def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) -> Targets:
     """What the plan wants now, within what can be reached; what an event needs is woken shortly before it."""
     if plan is None:
-        on = _serving(site, known.views)
+        on = serving_by_pool(known.views, len(site.pools))
         return Targets(on, on)
     step = step_of(plan, known.now_s)
     steps = (step, _prepared_step(plan, step)) if is_near(known.events, known.now_s, policy.prepare_s) else (step,)

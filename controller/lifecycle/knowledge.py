@@ -12,10 +12,10 @@ from controller.lifecycle.accounts import burn, freeze_baselines
 from controller.lifecycle.barring import left_out
 from controller.lifecycle.drawn import find_drawn, margin_of
 from controller.lifecycle.exchange import exchange_of
-from controller.lifecycle.foreseen import look_ahead
 from controller.lifecycle.limits import Limits, follow, owed
 from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import count_tokens
+from controller.lifecycle.outlook import look_ahead
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.power_loop import Measured, due_limit_w, measured_power
 from controller.lifecycle.problem import Inputs, build, build_firm

@@ -155,12 +155,16 @@ def fast(
     now = first_interval(data, serving)
     least = least_power_w(now)
     sites = tuple(_solvable(site, w, limit_first=limit_first) for site, w in zip(now.sites, least, strict=True))
-    usual, frugal = replace(now, sites=sites), replace(_frugal(now), sites=sites)
+    usual = replace(now, sites=sites)
+    if not limit_first:
+        return _dispatched(planner, now, serving, usual, usual)
     over_w = _over_w(now, least)
-    if over_w > 0.0 and limit_first:
+    if over_w > 0.0:
+        frugal = replace(_frugal(now), sites=sites)
         return _dispatched(planner, now, serving, frugal if until_planned or over_w <= leaves_w else usual, frugal)
     made = _dispatched(planner, now, serving, usual, usual)
-    if until_planned and limit_first and _sheds_firm(made.plan, now):
+    if until_planned and _sheds_firm(made.plan, now):
+        frugal = replace(_frugal(now), sites=sites)
         return _dispatched(planner, now, serving, frugal, frugal)
     return made
 

@@ -141,12 +141,12 @@ class Limits:
         return tuple(out)
 
     def _made_good_w(self, time_s: float, only: Precedence | None) -> list[float]:
-        """The limits in force less what is owed of each."""
+        """The limits in force of which something is owed, less that."""
         owed = dict(self.owed)
         return [
-            event.limit_w - owed.get(event.event_id, 0.0)
+            event.limit_w - owed[event.event_id]
             for event in self.events
-            if event.start_s <= time_s < event.end_s and only in (None, self.of(event))
+            if event.event_id in owed and event.start_s <= time_s < event.end_s and only in (None, self.of(event))
         ]
 
     def firm(self, horizon: Horizon) -> tuple[float | None, ...] | None:

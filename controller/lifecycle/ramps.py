@@ -14,7 +14,7 @@ from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import draining_power_w
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.steering import Targets
-from controller.lifecycle.views import View
+from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Pool, Site
 from controller.model.plan import Plan
 from controller.optimizer.data import ProblemData
@@ -127,22 +127,23 @@ def coming_w(site: Site, views: tuple[View, ...], targets: Targets) -> float:
 
     Less what the instances draw that they replace, which serve until then. Never negative.
     """
-    watts = 0.0
-    for k, pool in enumerate(site.pools):
-        of_pool = [view for view in views if view.pool_index == k]
-        waking = sum(view.intent.phase is Phase.WAKE for view in of_pool)
-        surplus = max(0, sum(view.serves for view in of_pool) - targets.on[k])
-        watts += step_w(site, pool) * (waking - surplus)
-    return max(0.0, watts)
+    waking = (view for view in views if view.intent.phase is Phase.WAKE)
+    waking_w = sum(step_w(site, site.pools[view.pool_index]) for view in waking)
+    return max(0.0, waking_w - _surplus_w(site, views, targets))
 
 
 def leaving_w(site: Site, views: tuple[View, ...], counts: tuple[TokenCount, ...], targets: Targets) -> float:
     """Power at the meter of the instances that are about to go, W: those that drain, or serve beyond the targets."""
-    surplus_w = 0.0
-    for k, pool in enumerate(site.pools):
-        serving = sum(view.pool_index == k and view.serves for view in views)
-        surplus_w += step_w(site, pool) * max(0, serving - targets.on[k])
-    return draining_power_w(site, views, counts) + surplus_w
+    return draining_power_w(site, views, counts) + _surplus_w(site, views, targets)
+
+
+def _surplus_w(site: Site, views: tuple[View, ...], targets: Targets) -> float:
+    """Power at the meter of the instances that serve beyond the targets, W."""
+    serving = serving_by_pool(views, len(site.pools))
+    return sum(
+        step_w(site, pool) * max(0, count - wanted)
+        for pool, count, wanted in zip(site.pools, serving, targets.on, strict=True)
+    )
 
 
 def _margin_w(decided: Decided) -> float:

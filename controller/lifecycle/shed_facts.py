@@ -9,6 +9,7 @@ from controller.lifecycle.memory import Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.problem import remaining_s
 from controller.lifecycle.refit import Learnt
+from controller.lifecycle.views import serving_by_pool
 from controller.model.fleet import RequestClass
 from controller.model.grid import Precedence
 from controller.optimizer.data import ProblemData
@@ -66,7 +67,7 @@ def facts_of(learnt: Learnt, policy: TickPolicy, known: Known, memory: Memory) -
         classes=site.classes,
         burns=memory.burns,
         present=tuple(demand.output_tokens_per_s for demand in known.demand),
-        serving=tuple(sum(v.serves and v.pool_index == k for v in known.views) for k in pools),
+        serving=serving_by_pool(known.views, len(site.pools)),
         measured_w=_drawn_w(known, memory),
         margin_frac=known.margin_frac,
         doubts_w=learnt.doubts_w,

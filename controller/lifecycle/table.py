@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.views import View
+from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Site
 from controller.model.grid import GridEvent
 from controller.model.plan import Plan
@@ -109,7 +109,7 @@ def _is_engine_lost(view: View) -> bool:
 
 def _weights(site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, ...]) -> tuple[ClassWeights, ...]:
     rates = rates_of(dispatch)
-    serving = [sum(view.serves for view in views if view.pool_index == k) for k in range(len(site.pools))]
+    serving = serving_by_pool(views, len(site.pools))
     out = []
     for r, cls in enumerate(site.classes):
         shares = [cell[0] if serving[k] else 0.0 for k, cell in enumerate(rates[r])]

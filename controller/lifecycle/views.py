@@ -84,6 +84,14 @@ def look(
     return tuple(views)
 
 
+def serving_by_pool(views: tuple[View, ...], pools: int) -> tuple[int, ...]:
+    """[pools] instances of each that take new requests now."""
+    counts = [0] * pools
+    for view in views:
+        counts[view.pool_index] += view.serves
+    return tuple(counts)
+
+
 def natural_intent(view: View, now_s: float) -> Intent:
     """What would be wanted of an instance by its state alone."""
     phase = _PHASE_OF_STATE[view.state]

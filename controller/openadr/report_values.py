@@ -77,12 +77,10 @@ def draw_told(inputs: ReportInputs, stretch: Stretch) -> Told:
     A report is made some seconds after its first interval has begun, from a plan that begins when it was made: until
     then the plan's first step is what is expected.
     """
-    forecast = tuple(inputs.forecast)
-    first_s = min((each.start_s for each in forecast), default=0.0)
-    if stretch.start_s < first_s <= min(inputs.now_s, stretch.start_s + MAX_LATE_S):
-        first = min(forecast, key=lambda each: each.start_s)
-        forecast = (replace(first, start_s=stretch.start_s), *(each for each in forecast if each is not first))
-    return expected_told(forecast, stretch)
+    forecast = sorted(inputs.forecast, key=lambda each: each.start_s)
+    if forecast and stretch.start_s < forecast[0].start_s <= min(inputs.now_s, stretch.start_s + MAX_LATE_S):
+        forecast[0] = replace(forecast[0], start_s=stretch.start_s)
+    return expected_told(tuple(forecast), stretch)
 
 
 def value_of(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:

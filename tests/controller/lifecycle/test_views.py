@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.memory import Intent, Phase
-from controller.lifecycle.views import look, natural_intent
+from controller.lifecycle.views import look, natural_intent, serving_by_pool
 from controller.model.observation import InstanceState
 from router.contract import InstanceId
 from tests.fakes.fake_fleet import FakeFleet, site
@@ -89,3 +89,14 @@ def test_outside_of_acting_only_the_state_counts():
     view = viewed(InstanceState.SERVING, Intent(ID, Phase.DRAIN, 990.0, 7))
     assert natural_intent(view, NOW_S) == Intent(ID, Phase.SERVE, NOW_S)
     assert natural_intent(viewed(InstanceState.SERVING), NOW_S).phase is Phase.SERVE
+
+
+def test_instances_that_take_requests_are_counted_by_pool_and_those_that_drain_are_not():
+    fleet = FakeFleet(site(), {})
+    observation = fleet.observe()
+    views = look(fleet.site, (), observation, stale_s=15.0, retry_s=30.0)
+    everyone = serving_by_pool(views, len(fleet.site.pools))
+    assert everyone == tuple(len(pool.instances) for pool in fleet.site.pools)
+    first = replace(views[0], intent=replace(views[0].intent, phase=Phase.DRAIN))
+    assert serving_by_pool((first, *views[1:]), len(fleet.site.pools)) == (everyone[0] - 1, *everyone[1:])
+    assert serving_by_pool((), 2) == (0, 0)

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.lifecycle.foreseen import look_ahead
 from controller.lifecycle.memory import Memory
+from controller.lifecycle.outlook import look_ahead
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.observation import Missing
 from tests.fakes.fake_fleet import FakeFleet, site

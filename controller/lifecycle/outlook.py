@@ -16,7 +16,7 @@ from controller.model.plan import Horizon
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class Outlook:
     """What is foreseen, and what it was foreseen by.
 
     Attributes:
@@ -33,7 +33,7 @@ class Foreseen:
     carbon: SignalForecast
 
 
-def look_ahead(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Foreseen:
+def look_ahead(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Outlook:
     """Foresee by what an observation adds to what is remembered."""
     router, state = observation.router, memory.demand
     if not isinstance(router, Missing):
@@ -47,4 +47,4 @@ def look_ahead(site: Site, policy: TickPolicy, memory: Memory, observation: Obse
     stale_s, default = policy.signal_stale_s, (policy.default_price_usd_per_mwh, policy.default_carbon_kg_per_mwh)
     price = forecast(observation.price_usd_per_mwh, horizon, default[0], stale_s, (learnt.price, how))
     carbon = forecast(observation.carbon_kg_per_mwh, horizon, default[1], stale_s, (learnt.carbon, how))
-    return Foreseen(state, learnt, demand, price, carbon)
+    return Outlook(state, learnt, demand, price, carbon)
