@@ -97,5 +97,6 @@ async def test_a_profile_finds_the_energy_of_steps_and_tokens_however_unsteady_t
     if found is None:
         return
     assert found.is_emulated
+    assert found.fit.steps.held_at_zero == ()
     energy = found.fit.energy_terms
     assert list(energy) == pytest.approx([STEP_J, DECODE_J, PROMPT_J], rel=0.05)

@@ -20,8 +20,12 @@ from tests.fakes.system import get
 
 UUID = "GPU-emulated-0"
 IDLE_W = 20.0
-STEP_J, DECODE_J, PROMPT_J = 1.0, 0.5, 0.004
-"""Of an engine step, of a decoded token, of a computed prompt token, all that the GPU draws meanwhile included."""
+STEP_J, DECODE_J, PROMPT_J = 1.0, 0.5, 0.03
+"""Of an engine step, of a decoded token, of a computed prompt token, all that the GPU draws meanwhile included.
+
+While an engine computes a prompt it draws no less than in a step without one, which a fit takes for granted: 30 to 50 us
+for a prompt token beside 4 ms for a step, as a slow CPU takes, ask for 13 mJ at the least.
+"""
 LEAST_GAUGE_S = 0.1
 
 
