@@ -23,8 +23,8 @@ IDLE_W = 20.0
 STEP_J, DECODE_J, PROMPT_J = 1.0, 0.5, 0.03
 """Of an engine step, of a decoded token, of a computed prompt token, all that the GPU draws meanwhile included.
 
-While an engine computes a prompt it draws no less than in a step without one, which a fit takes for granted: 30 to 50 us
-for a prompt token beside 4 ms for a step, as a slow CPU takes, ask for 13 mJ at the least.
+While an engine computes a prompt it draws no less than in a step without one, which a fit takes for granted: on a slow
+CPU, where a prompt token takes 30 to 50 us and a step 4 ms, that is 13 mJ at the least.
 """
 LEAST_GAUGE_S = 0.1
 
