@@ -81,7 +81,9 @@ class ReportQueue:
         select = "SELECT at_s FROM marks WHERE vtn = ? AND event_id = ? AND line = ?"
 
         def ask(db: sqlite3.Connection) -> float:
-            db.execute(insert, (vtn, event_id, _HEARD, heard_s, since_s))
+            with transaction(db):
+                if db.execute(insert, (vtn, event_id, _HEARD, heard_s, since_s)).rowcount:
+                    _forget_heard(db, vtn, heard_s)
             return float(db.execute(select, (vtn, event_id, _HEARD)).fetchone()[0])
 
         return self._tables.ask(ask)
@@ -202,6 +204,15 @@ class ReportQueue:
         self._tables.close()
 
 
+def _forget_heard(db: sqlite3.Connection, vtn: str, now_s: float) -> None:
+    """Let go of when events were heard of long ago on which no report is remembered."""
+    reported = "SELECT event_id FROM marks WHERE vtn = ?1 AND line != ?2"
+    db.execute(
+        f"DELETE FROM marks WHERE vtn = ?1 AND line = ?2 AND at_s < ?3 AND event_id NOT IN ({reported})",
+        (vtn, _HEARD, now_s - KEEP_MARKS_S),
+    )
+
+
 def _trimmed(db: sqlite3.Connection, vtn: str, now_s: float) -> int:
     """Let go of what is long sent or forgotten, and of what there is no room for; how many unsent ones went."""
     db.execute(
@@ -210,11 +221,7 @@ def _trimmed(db: sqlite3.Connection, vtn: str, now_s: float) -> int:
     db.execute("DELETE FROM reports WHERE vtn = ? AND sent_s < ?", (vtn, now_s - KEEP_MARKS_S))
     old_marks = "DELETE FROM marks WHERE vtn = ? AND at_s < ? AND line NOT IN (?, ?)"
     db.execute(old_marks, (vtn, now_s - KEEP_MARKS_S, _HEARD, _SEED))
-    forgotten = "SELECT event_id FROM marks WHERE vtn = ?1 AND line != ?2"
-    db.execute(
-        f"DELETE FROM marks WHERE vtn = ?1 AND line = ?2 AND at_s < ?3 AND event_id NOT IN ({forgotten})",
-        (vtn, _HEARD, now_s - KEEP_MARKS_S),
-    )
+    _forget_heard(db, vtn, now_s)
     (count,) = db.execute("SELECT COUNT(*) FROM reports WHERE vtn = ? AND sent_s IS NULL", (vtn,)).fetchone()
     if count <= MAX_WAITING:
         return 0

@@ -11,6 +11,7 @@ from controller.settings.fields import NotNegative
 from controller.settings.power.gpus import DcgmSettings, GpuPowerSettings
 from controller.settings.power.ladder import PowerLadderSettings, power_specs
 from controller.settings.power.meter import MeterSettings
+from controller.settings.power.source import Url
 from controller.signals.power.specs import PowerSpecs
 from router.settings import Group, Seconds
 
@@ -18,7 +19,7 @@ from router.settings import Group, Seconds
 class SignalSettings(Group):
     """Where the controller reads."""
 
-    dcgm_urls: tuple[str, ...] = ()
+    dcgm_urls: Annotated[tuple[Url, ...], Field(max_length=4096)] = ()
     """Metrics addresses of dcgm-exporters, e.g. http://10.0.0.7:9400/metrics: short for a source of `power`."""
     power: Annotated[tuple[GpuPowerSettings, ...], Field(max_length=64)] = ()
     """Sources of GPU power; of several for one GPU the surest fresh one counts, those of a rung in this order."""
@@ -26,7 +27,7 @@ class SignalSettings(Group):
     """The site's meter; several are tried in this order."""
     power_ladder: PowerLadderSettings = PowerLadderSettings()
     """Margins and times of the ladder between them."""
-    router_urls: tuple[str, ...] = ()
+    router_urls: Annotated[tuple[Url, ...], Field(max_length=4096)] = ()
     """Admin addresses of the routers, e.g. http://127.0.0.1:8081."""
     price_usd_per_mwh: PriceFeed | None = None
     """Electricity price; the kinds are in docs/reference/feeds.md. Absent: missing, the plan then

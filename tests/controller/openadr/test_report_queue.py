@@ -90,6 +90,15 @@ def test_marks_outlast_the_reports_that_were_sent(queue):
     assert queue.heard_s("v", "old", 9e9) == 9e9
 
 
+def test_a_vtn_that_asks_for_no_report_leaves_no_more_marks_than_of_a_while(queue):
+    queue.heard_s("v", "old", 100.0)
+    queue.heard_s("v", "e1", 100.0)
+    put(queue, now_s=110.0, number=0)
+    queue.heard_s("v", "new", 150.0 + KEEP_MARKS_S)
+    assert queue.heard_s("v", "e1", 9e9) == 100.0, "a report on it is remembered"
+    assert queue.heard_s("v", "old", 9e9) == 9e9
+
+
 def test_nothing_of_a_report_that_cannot_be_kept_stays(queue):
     with pytest.raises(StoreError):
         queue.put("v", ("e1", "a", None), {"0 USAGE": 0}, 1.0)

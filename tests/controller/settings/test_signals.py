@@ -28,6 +28,8 @@ def test_nothing_is_read_where_nothing_is_named(tmp_path: Path) -> None:
         ("{fallback_price_usd_per_mwh: -5}", "signals.fallback_price_usd_per_mwh"),
         ("{price_usd_per_mwh: {kind: constant, value: .inf}}", "signals.price_usd_per_mwh"),
         ("{dcgm_url: x}", "did you mean 'dcgm_urls'?"),
+        ("{dcgm_urls: ['10.0.0.7:9400/metrics']}", "signals.dcgm_urls.0"),
+        ("{router_urls: ['http://a:8081', 'localhost:8081']}", "signals.router_urls.1"),
     ],
 )
 def test_a_signal_that_cannot_be_read_is_refused(tmp_path: Path, signals: str, says: str) -> None:
