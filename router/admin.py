@@ -1,4 +1,4 @@
-"""The admin port: /metrics, /healthz, /readyz, /state, /canary/samples, /drain. Never reachable through the public one.
+"""The admin port: metrics, health, state, samples, drain. Never reachable through the public one.
 
 Whoever reaches it can read the addresses of the fleet and, without a token, take the router out of service: it is for
 the operators' network only.
@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from router.drained import LONGEST_WAIT_S, QUIET_S, wait_drained
 from router.errors import SettingsError
 from router.openai import error_body
 from router.snapshot import Snapshot
@@ -67,6 +68,7 @@ def build(source: AdminSource, token_file: Path | None = None) -> web.Applicatio
             web.get("/state", admin.state),
             web.get(SAMPLES, admin.samples),
             web.post("/drain", admin.drain),
+            web.get("/drained", admin.drained),
         ]
     )
     return app
@@ -102,6 +104,25 @@ class _Admin:
     async def drain(self, _request: web.Request) -> web.Response:
         self._source.drain()
         return _json({"status": "draining"}, status=202)
+
+    async def drained(self, request: web.Request) -> web.Response:
+        wait_s, quiet_s = _seconds(request, "wait_s", 0.0), _seconds(request, "quiet_s", QUIET_S)
+        left = await wait_drained(self._source.snapshot, self._source.is_draining, wait_s, quiet_s)
+        if left is None:
+            return _json({"status": "drained"})
+        status = "draining" if self._source.is_draining() else "serving"
+        return _json({"status": status, "in_flight": left}, status=503)
+
+
+def _seconds(request: web.Request, name: str, default: float) -> float:
+    text = request.query.get(name, f"{default:g}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LONGEST_WAIT_S:
+        raise web.HTTPBadRequest(reason=f"{name} is not between 0 and {LONGEST_WAIT_S:g} seconds")
+    return value
 
 
 def read_token(file: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from router import admin, clock, config_file, logs
+from router import admin, clock, config_file, drain_command, logs
 from router import app as router_app
 from router.contract import Precision
 from router.errors import RouterError, SettingsError
@@ -48,7 +48,8 @@ def router(  # noqa: PLR0913  typer makes an option of each parameter
 ) -> None:
     """Route OpenAI-compatible requests to pools of engines. Options given here override the configuration file.
 
-    'wattroute-router hash-key' prints the digest of an API key, for the file of tenants.
+    'wattroute-router hash-key' prints the digest of an API key, for the file of tenants. 'wattroute-router drain
+    --config FILE' takes the router that runs by FILE on this machine out of service and waits until it has drained.
     """
     if version:
         typer.echo(f"wattroute-router {VERSION}")
@@ -154,6 +155,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if words[:1] == [hash_key.COMMAND]:
             hash_key.run(words[1:])
+        elif words[:1] == [drain_command.COMMAND]:
+            drain_command.run(words[1:])
         else:
             cli(words, prog_name="wattroute-router")
     except RouterError as error:

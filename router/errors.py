@@ -4,6 +4,7 @@ RouterError
 ├── SettingsError        the configuration file or a command-line value is wrong
 ├── ListenError          an address cannot be listened on
 ├── CertificateError     a certificate, key or list of authorities cannot be used
+├── DrainError           a router could not be drained, or not in time
 ├── PollError            a document of the controller could not be fetched
 ├── TableSourceError     the allocation could not be fetched
 └── WorkersError         the worker processes do not come up
@@ -47,6 +48,10 @@ class CertificateError(RouterError):
         super().__init__(f"{setting}: {path}: {reason}")
         self.setting = setting
         self.path = path
+
+
+class DrainError(RouterError):
+    """A router could not be taken out of service, or has requests in flight yet when the wait is over."""
 
 
 class PollError(RouterError):

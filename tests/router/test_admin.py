@@ -84,6 +84,21 @@ async def test_draining_is_begun_by_post_only_and_ends_readiness() -> None:
         assert (await client.get("/healthz")).status == 200
 
 
+async def test_who_waits_for_the_end_of_a_drain_begins_none() -> None:
+    source = Source()
+    async with serving(source) as client:
+        early = await client.get("/drained")
+        assert (early.status, await early.json()) == (503, {"status": "serving", "in_flight": 0})
+        assert source.drains == 0
+        source.drain()
+        assert (await client.get("/drained")).status == 503
+        over = await client.get("/drained?quiet_s=0")
+        assert (over.status, await over.json()) == (200, {"status": "drained"})
+        for wrong in ("wait_s=nan", "wait_s=-1", "quiet_s=soon", "wait_s=3601"):
+            refused = await client.get(f"/drained?{wrong}")
+            assert (refused.status, wrong.partition("=")[0] in await refused.text()) == (400, True)
+
+
 @pytest.mark.parametrize("path", ["/", "/v1/chat/completions", "/state/../etc"])
 async def test_other_paths_are_404_in_the_usual_shape(path: str) -> None:
     async with serving(Source()) as client:
