@@ -13,6 +13,8 @@ ControllerError
 │   ├── TimedOut       the time limit ended the search without a feasible plan
 │   └── ProblemError   the numbers of a planning problem are wrong; also a ConfigError
 ├── ActuationError     a command could not be carried out
+│   └── Superseded     another controller leads
+├── KubernetesError    the API server of Kubernetes could not be asked, or refused
 ├── CallRefused        a call of the grid or of an operator cannot be followed
 ├── FitRefused         measurements do not carry a fit; also a ValueError
 ├── ProfileError       a pool cannot be profiled as it stands
@@ -131,6 +133,24 @@ class ActuationError(ControllerError):
     def __init__(self, target: str, reason: str) -> None:
         self.target, self.reason = target, _shown(reason)
         super().__init__(f"{target}: {self.reason}")
+
+
+class Superseded(ActuationError):  # noqa: N818 - reads as the outcome it is
+    """Another controller leads: what this one would publish is refused."""
+
+
+class KubernetesError(ControllerError):
+    """The API server of Kubernetes could not be asked, or refused.
+
+    Attributes:
+        status: of HTTP; None where there was no answer.
+        retry_after_s: how long it wants to be left alone; None where it does not say so.
+    """
+
+    def __init__(self, what: str, reason: str, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{what}: {_shown(reason)}")
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class CallRefused(ControllerError):  # noqa: N818 - reads as the outcome it is
