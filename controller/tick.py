@@ -22,6 +22,7 @@ from controller.lifecycle.precedence import Asked, answered
 from controller.lifecycle.quality import granted
 from controller.lifecycle.ramps import Decided, coming_w, departing_higher, leaving_w, remembered
 from controller.lifecycle.refit import Learnt, handed_over, relearn
+from controller.lifecycle.roster import site_now, with_places
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons
@@ -81,7 +82,7 @@ def decide(
     Equal arguments give equal decisions, but for the solver's times.
 
     Args:
-        site: as configured.
+        site: as configured; discovered instances are those of the observation.
         policy: of the control loop.
         planner: solves what is planned.
         memory: of the tick before.
@@ -90,6 +91,8 @@ def decide(
             the routers are told at once what the instances that serve can do.
     """
     acts = policy.mode is Mode.ACT
+    site = site_now(site, observation.rosters)
+    observation = with_places(site, observation)
     learnt = relearn(site, policy, memory, observation)
     site, memory = learnt.site, handed_over(learnt, policy, memory, observation)
     memory = account(site, policy, memory, observation)

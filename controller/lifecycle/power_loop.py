@@ -77,9 +77,12 @@ def _on_ladder(meter: Reading, observation: Observation) -> Measured:
 
 
 def spare_w(site: Site) -> float:
-    """IT power of the GPUs that belong to no instance."""
+    """IT power of the GPUs that belong to no instance.
+
+    Negative where pools have places for more instances than there are GPUs for: each place counts as one that is off.
+    """
     owned = sum(pool.gpus_per_instance * len(pool.instances) for pool in site.pools)
-    return max(0, site.gpus - owned) * site.spare_gpu_w
+    return (site.gpus - owned) * site.spare_gpu_w
 
 
 def at_meter_w(site: Site, instances_w: float) -> float:

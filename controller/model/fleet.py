@@ -10,7 +10,7 @@ from router.contract import ClassId, InstanceId, PoolId, Precision
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One engine: its address and the GPUs it occupies."""
+    """One engine: its address and the GPUs it occupies; without an address, a place in which one may be started."""
 
     instance_id: InstanceId
     url: str
@@ -27,6 +27,7 @@ class Pool:
         min_on, max_on: bounds on the instances kept serving.
         min_up_s: least time between an instance's wake and its next sleep.
         start_usd: cost set on waking an instance, against needless switching.
+        places: most instances that may exist where they are discovered and can be started; 0 where others decide that.
     """
 
     pool_id: PoolId
@@ -40,6 +41,7 @@ class Pool:
     max_on: int | None = None
     min_up_s: float = 60.0
     start_usd: float = 0.0
+    places: int = 0
 
     @property
     def max_instances(self) -> int:

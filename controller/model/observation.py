@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.model.grid import GridEvent, Series
+from controller.model.roster import PoolRoster
 from router.contract import ClassId, InstanceId, PoolId
 
 
@@ -245,6 +246,7 @@ class Observation:
         events: those pending or active.
         barred: pools and instances that may not serve.
         power_ladder: where `site_power` is known from; None where it is the meter's by definition.
+        rosters: the instances of pools that are discovered, as last told.
     """
 
     now_s: float
@@ -257,3 +259,4 @@ class Observation:
     events: tuple[GridEvent, ...] = ()
     barred: tuple[Barred, ...] = ()
     power_ladder: PowerLadder | None = None
+    rosters: tuple[PoolRoster, ...] = ()

@@ -222,6 +222,10 @@ class FakeFleet:
             self.now_s += dt_s
             self.watts.append((self.now_s, self.power_w * self.meter_gain))
 
+    def is_open(self, engine: FakeEngine) -> bool:
+        """Whether the router may send to an engine that no table keeps from it."""
+        return True
+
     def _route(self) -> None:
         """Send what waits, as far as there is room."""
         left, full = [], set[str]()
@@ -244,7 +248,9 @@ class FakeFleet:
             caps = {cap.instance_id: cap.max_in_flight for cap in self.table.caps}
         total = sum(weights.values())
         sent = sum(self.sent[name, pool_id] for pool_id in weights)
-        open_to = [e for e in self.engines if e.pool.pool_id in weights and e.instance_id not in draining]
+        open_to = [
+            e for e in self.engines if e.pool.pool_id in weights and e.instance_id not in draining and self.is_open(e)
+        ]
         if not open_to:
             self.unrouted += 1
             return True

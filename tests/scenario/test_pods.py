@@ -1,0 +1,84 @@
+"""Instances that are pods, played by `tick.decide` under a virtual clock: names come and go, the plan goes on."""
+
+from __future__ import annotations
+
+from controller.lifecycle.memory import Memory
+from controller.lifecycle.policy import Mode, TickPolicy
+from controller.lifecycle.roster import PLACE
+from controller.model.observation import InstanceState
+from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.tick import Decision, decide
+from tests.fakes.fake_fleet import site
+from tests.fakes.pod_fleet import PodFleet, discovered
+
+ACT = TickPolicy(mode=Mode.ACT, may_stop=True)
+CONFIGURED = discovered(site())
+
+
+class Run:
+    """A fleet of pods under control, from tick to tick."""
+
+    def __init__(self, rps: dict[str, float], on: int) -> None:
+        self.fleet = PodFleet(site(), rps, on)
+        self.memory = Memory.initial(CONFIGURED, self.fleet.now_s)
+        self.planner = CvxpyPlanner(lambda: 0.0)
+        self.decisions: list[Decision] = []
+        self.fleet.advance(10.0)
+
+    def play(self, seconds: float, tick_s: float = 10.0) -> None:
+        """Let time pass, with a decision every tick."""
+        for _ in range(round(seconds / tick_s)):
+            decision = decide(CONFIGURED, ACT, self.planner, self.memory, self.fleet.observe())
+            self.memory = decision.memory
+            self.decisions.append(decision)
+            self.fleet.obey(decision)
+            self.fleet.advance(tick_s)
+
+
+def test_load_starts_pods_and_they_are_used_by_their_own_names() -> None:
+    run = Run({"premium": 2.0, "standard": 4.0, "flex": 1.0}, on=1)
+    run.play(60.0)
+    began = {engine.instance_id for engine in run.fleet.engines}
+    run.fleet.rps = {"premium": 10.0, "standard": 60.0, "flex": 20.0}
+    run.play(600.0)
+    made = [engine for engine in run.fleet.engines if engine.instance_id not in began]
+    assert made
+    assert all(engine.state is InstanceState.SERVING and engine.generation_tokens > 0 for engine in made)
+    table = run.decisions[-1].commands.table
+    assert {cap.instance_id for cap in table.caps} <= {engine.instance_id for engine in run.fleet.engines}
+    assert not run.fleet.misrouted
+    assert not run.fleet.unrouted
+
+
+def test_each_start_is_commanded_once() -> None:
+    run = Run({"premium": 2.0, "standard": 4.0, "flex": 1.0}, on=1)
+    run.play(60.0)
+    run.fleet.rps = {"premium": 10.0, "standard": 60.0, "flex": 20.0}
+    run.play(90.0)
+    starting = [engine for engine in run.fleet.engines if engine.state is InstanceState.STARTING]
+    asked = [c for decision in run.decisions for c in decision.commands.instances if PLACE in c.instance_id]
+    assert len(asked) == len(starting) > 0
+
+
+def test_pods_that_are_replaced_by_others_leave_nothing_behind() -> None:
+    run = Run({"premium": 2.0, "standard": 4.0, "flex": 1.0}, on=2)
+    run.play(60.0)
+    for engine in run.fleet.engines:
+        engine.instance_id = type(engine.instance_id)(f"{engine.instance_id}-new")
+    run.play(60.0)
+    there = {engine.instance_id for engine in run.fleet.engines}
+    assert there <= {intent.instance_id for intent in run.memory.intents}
+    assert {i.instance_id for i in run.memory.intents if PLACE not in i.instance_id} == there
+    assert {count.instance_id for count in run.memory.tokens if PLACE not in count.instance_id} == there
+    assert run.decisions[-1].publish
+
+
+def test_pods_taken_away_under_way_are_not_counted_on() -> None:
+    run = Run({"premium": 10.0, "standard": 60.0, "flex": 20.0}, on=4)
+    run.play(60.0)
+    gone = [engine for engine in run.fleet.engines if engine.pool.pool_id == "int4"]
+    run.fleet.engines = [engine for engine in run.fleet.engines if engine not in gone]
+    run.play(20.0)
+    weights = run.decisions[-1].commands.table.weights
+    assert all(each.pool_id != "int4" for cls in weights for each in cls.pools if each.weight > 0)
+    assert run.decisions[-1].diagnostics.pools[2].serving == 0
