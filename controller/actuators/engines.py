@@ -19,6 +19,7 @@ from controller.http.bounded_body import read_body
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
 from controller.ports import EngineClient
+from router.contract import InstanceId
 
 CANARY = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 """A completion of one token; vLLM takes its only model when none is named."""
@@ -42,7 +43,7 @@ class EngineDriver:
     def __init__(
         self,
         engines: EngineClient,
-        site: Site,
+        present: Callable[[], Site],
         clock: Clock,
         *,
         sleep_level: int = 1,
@@ -50,9 +51,7 @@ class EngineDriver:
         deadlines: EngineDeadlines = EngineDeadlines(),
     ) -> None:
         self._engines = engines
-        self._urls = {
-            instance.instance_id: instance.url.rstrip("/") for pool in site.pools for instance in pool.instances
-        }
+        self._present = present
         self._clock = clock
         self._sleep_level = sleep_level
         self._canary = {**CANARY, **({"model": model} if model else {})}
@@ -69,9 +68,7 @@ class EngineDriver:
         Raises:
             ActuationError: the engine is unknown, does not answer, refuses, or is not there in time.
         """
-        base = self._urls.get(command.instance_id)
-        if base is None:
-            raise ActuationError(command.instance_id, "no such instance is configured")
+        base = self._url_of(command.instance_id)
         steps = {Verb.SLEEP: (self._sleep, self._deadlines.sleep_s), Verb.WAKE: (self._wake, self._deadlines.wake_s)}
         if command.verb not in steps:
             raise ActuationError(command.instance_id, f"an engine cannot be told to {command.verb.value}")
@@ -89,6 +86,13 @@ class EngineDriver:
             ) from error
         except _Refused as error:
             raise ActuationError(command.instance_id, f"{command.verb.value}: {error}") from error
+
+    def _url_of(self, instance_id: InstanceId) -> str:
+        for pool in self._present().pools:
+            for instance in pool.instances:
+                if instance.instance_id == instance_id:
+                    return instance.url.rstrip("/")
+        raise ActuationError(instance_id, "there is no such instance")
 
     async def _sleep(self, base: str) -> str:
         if await self._is_sleeping(base):

@@ -107,12 +107,13 @@ def hand_back(
 
     Args:
         site: the fleet.
-        sleepers: instances to give back.
+        sleepers: instances to give back; those that are none of the fleet's are left out.
         instances: as observed.
         headroom_w: power that may be added at the meter, None where no limit forbids more.
         reason: for the records.
     """
     pools = {instance.instance_id: pool for pool in site.pools for instance in pool.instances}
+    sleepers = tuple(sleeper for sleeper in sleepers if sleeper.instance_id in pools)
     states = {seen.instance_id: seen.state for seen in instances}
     commands: list[InstanceCommand] = []
     left: list[tuple[InstanceId, str]] = []

@@ -6,6 +6,7 @@ in the same way where instances sleep and stop, and where they come and go. Pure
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from controller.model.fleet import Instance, Pool, Site
@@ -22,31 +23,37 @@ def is_place(instance: Instance) -> bool:
     return not instance.url
 
 
-def site_now(site: Site, rosters: tuple[PoolRoster, ...]) -> Site:
-    """The site with the instances that were told, in the order of their names, and the places that are left.
-
-    A pool whose instances are discovered and were never told has none, and no places: what exists is not known.
+def with_instances(site: Site, rosters: tuple[PoolRoster, ...]) -> Site:
+    """The site with the instances that were told, in the order of their names.
 
     Args:
         site: as configured.
         rosters: of pools whose instances are discovered; pools that list theirs stay as they are.
     """
-    told = {roster.pool_id: roster for roster in rosters}
-    if not told:
+    told = {roster.pool_id: sorted(roster.instances, key=lambda each: each.instance_id) for roster in rosters}
+    return _with(site, {pool_id: tuple(there) for pool_id, there in told.items()})
+
+
+def site_now(site: Site, rosters: tuple[PoolRoster, ...]) -> Site:
+    """The same with the places that are left.
+
+    A pool whose instances are discovered and were never told has none, and no places: what exists is not known.
+    """
+    there = with_instances(site, rosters)
+    told = {roster.pool_id for roster in rosters}
+    return _with(there, {pool.pool_id: _with_places(pool) for pool in there.pools if pool.pool_id in told})
+
+
+def _with(site: Site, instances: Mapping[PoolId, tuple[Instance, ...]]) -> Site:
+    if not instances:
         return site
-    return replace(site, pools=tuple(_pool_now(pool, told.get(pool.pool_id)) for pool in site.pools))
+    pools = (replace(pool, instances=instances.get(pool.pool_id, pool.instances)) for pool in site.pools)
+    return replace(site, pools=tuple(pools))
 
 
-def _pool_now(pool: Pool, roster: PoolRoster | None) -> Pool:
-    if roster is None:
-        return pool
-    there = tuple(sorted(roster.instances, key=lambda each: each.instance_id))
-    vacant = range(max(0, pool.places - len(there)))
-    return replace(pool, instances=(*there, *(Instance(_place(pool.pool_id, n), "") for n in vacant)))
-
-
-def _place(pool_id: PoolId, number: int) -> InstanceId:
-    return InstanceId(f"{pool_id}{PLACE}{number}")
+def _with_places(pool: Pool) -> tuple[Instance, ...]:
+    vacant = range(max(0, pool.places - len(pool.instances)))
+    return (*pool.instances, *(Instance(InstanceId(f"{pool.pool_id}{PLACE}{n}"), "") for n in vacant))
 
 
 def with_places(site: Site, observation: Observation) -> Observation:

@@ -12,10 +12,10 @@ from controller.actuators.instance_tasks import InstanceTasks, Outcome
 from controller.lifecycle.handback import OnExit, Sleeper, commanded, hand_back, still_asleep
 from controller.lifecycle.limits import Limits
 from controller.metrics.telemetry import Telemetry
-from controller.model.fleet import Site
 from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceObservation
 from controller.model.plan import Commands, InstanceCommand, Verb
+from controller.signals.present import Present
 from controller.tick import Decision
 from router.contract import InstanceId
 
@@ -46,7 +46,7 @@ class Custody:
 
     def __init__(
         self,
-        site: Site,
+        present: Present,
         tasks: InstanceTasks,
         telemetry: Telemetry,
         options: CustodyOptions = CustodyOptions(),
@@ -57,14 +57,14 @@ class Custody:
         """Remember who sleeps.
 
         Args:
-            site: the fleet.
+            present: the fleet with the instances there are.
             tasks: carry commands out.
             telemetry: is told.
             options: how instances are given back.
             sleepers: those of a former process.
             firm_w: what holds instances back; limits that yield to the classes do not.
         """
-        self._site = site
+        self._present = present
         self._tasks = tasks
         self._telemetry = telemetry
         self._options = options
@@ -79,8 +79,10 @@ class Custody:
         self._hold(commanded(self.sleepers, commands, now_s))
 
     def see(self, instances: tuple[InstanceObservation, ...], now_s: float) -> None:
-        """Forget those that serve again."""
-        self._hold(still_asleep(self._site, self.sleepers, instances, self._tasks.busy, now_s))
+        """Forget those that serve again, and those that are gone, once it is known who is there."""
+        if not self._present.is_whole:
+            return
+        self._hold(still_asleep(self._present.site(), self.sleepers, instances, self._tasks.busy, now_s))
 
     def take_outcome(self, outcome: Outcome) -> None:
         """Forget one that was woken or started."""
@@ -95,7 +97,7 @@ class Custody:
         if self._options.on_exit is OnExit.LEAVE:
             return ()
         now_s = decision.diagnostics.now_s
-        site = decision.upper or self._site
+        site = decision.upper or self._present.site()
         back = hand_back(site, self.sleepers, instances, self._headroom_w(decision), reason=reason)
         idle = (command for command in back.commands if command.instance_id not in self._tasks.busy)
         due = tuple(command for command in idle if self._is_due(command.instance_id, now_s))

@@ -54,7 +54,7 @@ def instance_tasks(frame: Frame, supervisor: aiohttp.ClientSession) -> InstanceT
     """What carries commands out; `supervisor` is how the supervisor of the instances' processes is reached."""
     endpoints, options = frame.endpoints, frame.options
     engines = EngineDriver(
-        endpoints.engines, frame.site, frame.clock, sleep_level=options.sleep_level, model=options.model
+        endpoints.engines, frame.present.site, frame.clock, sleep_level=options.sleep_level, model=options.model
     )
     return InstanceTasks(_drivers(engines, endpoints, supervisor), frame.clock)
 
@@ -75,7 +75,7 @@ def custody_of(
     """
     options, import_limit_w, precedence = frame.options, frame.site.import_limit_w, frame.policy.precedence
     return Custody(
-        frame.site,
+        frame.present,
         tasks,
         frame.telemetry,
         CustodyOptions(options.on_exit, options.exit_wait_s),

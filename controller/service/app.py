@@ -31,6 +31,7 @@ from controller.service.proof import Proof, opened_proof
 from controller.service.serving import Service, build_app
 from controller.service.sources import Counted, ServiceSources, opened_sources
 from controller.service.vtns import followed_vtns
+from controller.signals.present import Present
 from controller.tick import Planner, TickPolicy, decide
 
 
@@ -57,7 +58,9 @@ async def assemble(
     async with contextlib.AsyncExitStack() as stack:
         telemetry = Telemetry(site, policy.precedence)
         BackgroundMetrics(telemetry.registry, works)
-        frame = Frame(site, policy, endpoints, feeds, options, works, clock, telemetry)
+        frame = Frame(
+            site, Present(site, endpoints.rosters), policy, endpoints, feeds, options, works, clock, telemetry
+        )
         proof = stack.enter_context(_opened_proof(frame))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512, limit_per_host=8))

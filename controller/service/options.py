@@ -24,6 +24,7 @@ from controller.service.proof import ProofOptions
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import Feed
 from controller.signals.power.specs import PowerSpecs
+from controller.signals.present import Present, RosterSource
 from controller.store.meter_file import Retention
 from controller.tick import Planner, TickPolicy
 
@@ -34,11 +35,13 @@ class Endpoints:
 
     Attributes:
         engines: asks the engines of the pools.
+        rosters: finds the instances of pools that do not list theirs.
         power: sources of GPU power and of the site's meter.
         redis_tls: what redis-py is told of TLS.
     """
 
     engines: EngineClient
+    rosters: RosterSource | None = None
     power: PowerSpecs = field(default_factory=PowerSpecs)
     router_urls: tuple[str, ...] = ()
     supervisor_url: str | None = None
@@ -109,11 +112,14 @@ class Frame:
     """What all parts of a service are put together for.
 
     Attributes:
+        site: as configured.
+        present: with the instances there are.
         works: where background work is counted.
         telemetry: whose registry the parts' metrics go to.
     """
 
     site: Site
+    present: Present
     policy: TickPolicy
     endpoints: Endpoints
     feeds: Feeds

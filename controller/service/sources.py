@@ -64,7 +64,7 @@ async def opened_sources(
     endpoints, feeds, timeout_s = frame.endpoints, frame.feeds, frame.options.timeout_s
     engines = EngineSource(
         session,
-        frame.site,
+        frame.present.site,
         engines=endpoints.engines,
         supervisor_url=endpoints.supervisor_url,
         timeout_s=timeout_s,
@@ -80,7 +80,7 @@ async def opened_sources(
             calls=calls,
             barred=barred,
         )
-        yield ServiceSources(engines, routers, Collector(frame.site, sources, deadline_s=2 * timeout_s))
+        yield ServiceSources(engines, routers, Collector(frame.present, sources, deadline_s=2 * timeout_s))
 
 
 @contextlib.asynccontextmanager

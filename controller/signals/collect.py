@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from controller.model.fleet import Site
 from controller.model.grid import Series
 from controller.model.observation import (
     Barred,
@@ -22,6 +21,7 @@ from controller.signals.calls import CallBook
 from controller.signals.deadline import read_within
 from controller.signals.feeds import Feed
 from controller.signals.power.reader import PowerReader, PowerSources
+from controller.signals.present import Present
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -61,16 +61,16 @@ class Sources:
 class Collector:
     """The `ObservationSource` of the service."""
 
-    def __init__(self, site: Site, sources: Sources, *, deadline_s: float = 3.0) -> None:
-        self._site = site
+    def __init__(self, present: Present, sources: Sources, *, deadline_s: float = 3.0) -> None:
+        self._present = present
         self._sources = sources
         self._deadline_s = deadline_s
-        self._power = PowerReader(site, sources.power, deadline_s)
+        self._power = PowerReader(present.site(), sources.power, deadline_s)
         self._missing_since: dict[str, float] = {}
 
     async def read(self, now_s: float) -> Observation:
         """Read all signals; what cannot be had comes as `Missing` with its reason."""
-        sources = self._sources
+        sources, rosters = self._sources, self._present.rosters
         power, engines, routers = await asyncio.gather(
             self._power.read(now_s),
             self._guarded("engines", sources.engines.read(now_s), now_s),
@@ -87,6 +87,7 @@ class Collector:
             events=sources.calls.current(now_s),
             barred=sources.barred(now_s),
             power_ladder=power.ladder,
+            rosters=rosters,
         )
 
     async def _guarded(self, name: str, reading: Awaitable[Result], now_s: float) -> Result | Missing:
@@ -97,7 +98,7 @@ class Collector:
         log.warning("no engine was observed", extra={"reason": reason})
         return tuple(
             InstanceObservation(instance.instance_id, pool.pool_id, InstanceState.UNREACHABLE, now_s, now_s)
-            for pool in self._site.pools
+            for pool in self._present.site().pools
             for instance in pool.instances
         )
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -124,7 +124,7 @@ class EngineSource:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        site: Site,
+        present: Callable[[], Site],
         *,
         engines: EngineClient,
         supervisor_url: str | None = None,
@@ -133,7 +133,7 @@ class EngineSource:
     ) -> None:
         self._session = session
         self._engines = engines
-        self._targets = tuple((pool, instance) for pool in site.pools for instance in pool.instances)
+        self._present = present
         self._supervisor_url = supervisor_url
         self._timeout_s = timeout_s
         self._since: dict[InstanceId, tuple[InstanceState, float]] = {}
@@ -142,15 +142,25 @@ class EngineSource:
         self.latency = LatencyWindow(latency_window_s)
 
     async def read(self, now_s: float) -> tuple[InstanceObservation, ...]:
-        """One observation an instance, in the order of the site."""
+        """One observation an instance there is, in the order of the site."""
+        targets = tuple((pool, instance) for pool in self._present().pools for instance in pool.instances)
+        self._forget_others(targets)
         supervised, found = await asyncio.gather(
-            self._supervised(), asyncio.gather(*(self._probe(instance) for _, instance in self._targets))
+            self._supervised(), asyncio.gather(*(self._probe(instance) for _, instance in targets))
         )
         observations = []
-        for (pool, instance), probe in zip(self._targets, found, strict=True):
+        for (pool, instance), probe in zip(targets, found, strict=True):
             observations.append(self._observation(pool, instance, probe, supervised=supervised, now_s=now_s))
         self.latency.prune(now_s)
         return tuple(observations)
+
+    def _forget_others(self, targets: tuple[tuple[Pool, Instance], ...]) -> None:
+        """Forget instances that there are no more."""
+        gone = self._since.keys() - {instance.instance_id for _, instance in targets}
+        for instance_id in gone:
+            del self._since[instance_id]
+            self._last_metrics.pop(instance_id, None)
+            self._tells_cached.pop(instance_id, None)
 
     async def _supervised(self) -> Mapping[str, str]:
         """State of each instance by the supervisor; empty where there is none or it does not answer."""

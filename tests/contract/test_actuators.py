@@ -15,7 +15,7 @@ from controller.clock import SystemClock, VirtualClock
 from controller.errors import ActuationError
 from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
-from tests.fakes.controller_parts import NOW_S, commands, pool, site
+from tests.fakes.controller_parts import NOW_S, commands, pool, present
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
 
@@ -23,7 +23,7 @@ SHORT = EngineDeadlines(answer_s=0.3, sleep_s=0.5, wake_s=0.5, canary_s=0.3, pol
 
 
 def engine_driver(session, url):
-    return EngineDriver(PlainEngines(session), site(pool("a", (url,))), SystemClock(), deadlines=SHORT)
+    return EngineDriver(PlainEngines(session), present(pool("a", (url,))), SystemClock(), deadlines=SHORT)
 
 
 def supervisor_driver(session, url):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from controller.errors import StoreError
@@ -21,6 +22,7 @@ from controller.model.observation import (
 )
 from controller.model.perf import Evidence, PoolCurves, Provenance
 from controller.model.plan import Commands, InstanceCommand, PlanOrigin, Verb
+from controller.signals.present import Present
 from controller.tick import Decision, Memory
 from router.contract import (
     AllocationTable,
@@ -80,6 +82,11 @@ def site(*pools: Pool, **more: Any) -> Site:
     occupied = sum(p.gpus_per_instance * len(p.instances) for p in chosen)
     classes = more.pop("classes", (RequestClass(ClassId("standard"), quality_budget_frac=0.01),))
     return Site(name="site", gpus=more.pop("gpus", occupied), pools=chosen, classes=classes, **more)
+
+
+def present(*pools: Pool) -> Callable[[], Site]:
+    """What tells a site that lists its instances."""
+    return Present(site(*pools)).site
 
 
 def reading(

@@ -21,6 +21,7 @@ from controller.signals.collect import Collector, Sources
 from controller.signals.feeds import ConstantFeed
 from controller.signals.power.ladder import LadderRules
 from controller.signals.power.reader import PowerSources
+from controller.signals.present import Present
 from controller.signals.references import References
 from tests.fakes.controller_parts import NOW_S, ListRecorder, instance, observation, site
 from tests.fakes.fixed_source import Fixed
@@ -161,7 +162,7 @@ def test_no_price_relaxes_a_limit(calls, price, carbon):
             carbon_kg_per_mwh=ConstantFeed(carbon_kg_per_mwh, "kg_per_mwh"),
             calls=book_of(calls),
         )
-        seen = asyncio.run(Collector(site(), sources).read(NOW_S))
+        seen = asyncio.run(Collector(Present(site()), sources).read(NOW_S))
         return [limit_at(seen.events, 25_000.0, NOW_S + t) for t in TIMES_S]
 
     assert told(price, carbon) == told(0.0, 0.0)

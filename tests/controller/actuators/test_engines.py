@@ -10,7 +10,7 @@ from controller.clock import SystemClock
 from controller.errors import ActuationError
 from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
-from tests.fakes.controller_parts import pool, site
+from tests.fakes.controller_parts import pool, present
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
 
@@ -48,7 +48,7 @@ class Engine:
 @contextlib.asynccontextmanager
 async def driver_for(url, **options):
     async with aiohttp.ClientSession() as session:
-        yield EngineDriver(PlainEngines(session), site(pool("a", (url,))), SystemClock(), deadlines=QUICK, **options)
+        yield EngineDriver(PlainEngines(session), present(pool("a", (url,))), SystemClock(), deadlines=QUICK, **options)
 
 
 def command(verb: Verb, name: str = "a-0") -> InstanceCommand:
@@ -139,7 +139,7 @@ async def test_unreachable_unknown_and_impossible():
     async with driver_for(closed_url()) as driver:
         with pytest.raises(ActuationError, match="a-0: sleep: http"):
             await driver.carry_out(command(Verb.SLEEP))
-        with pytest.raises(ActuationError, match="b-0: no such instance"):
+        with pytest.raises(ActuationError, match="b-0: there is no such instance"):
             await driver.carry_out(command(Verb.SLEEP, "b-0"))
         with pytest.raises(ActuationError, match="cannot be told to start"):
             await driver.carry_out(command(Verb.START))

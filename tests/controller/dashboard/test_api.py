@@ -16,6 +16,7 @@ from controller.service.serving import build_app
 from controller.signals.calls import CallBook
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.latency import Latency
+from controller.signals.present import Present
 from controller.tick import Memory
 from router.contract import decode
 from router.contract_rates import EnergyRate, EnergyRates, decode_rates
@@ -43,7 +44,7 @@ class Bench:
             decide=lambda memory, seen: decision(SITE, seen.now_s, memory),
             publishers=(self.allocation,),
             instances=tasks,
-            custody=Custody(SITE, tasks, self.telemetry),
+            custody=Custody(Present(SITE), tasks, self.telemetry),
             recorder=self.recorder,
             telemetry=self.telemetry,
             clock=self.clock,

@@ -12,8 +12,10 @@ from controller.metrics.telemetry import Telemetry
 from controller.model.grid import GridEvent, Precedence
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
+from controller.signals.present import Present
 from router.contract import InstanceId
-from tests.fakes.controller_parts import NOW_S, commands, curves, decision, diagnostics, instance, site
+from tests.fakes.controller_parts import NOW_S, commands, curves, decision, diagnostics, instance, pool, site
+from tests.fakes.rosters import Told, roster
 
 SITE = site()
 NAME = InstanceId("int4-0")
@@ -46,14 +48,19 @@ class Driver:
 
 
 class Bench:
-    def __init__(self, *sleepers, **options):
+    def __init__(self, *sleepers, rosters=None, site_of=SITE, **options):
         self.driver, self.telemetry = Driver(), Telemetry(SITE)
         self.driver.gates[Verb.WAKE].set()
         self.tasks = InstanceTasks((self.driver,), VirtualClock(NOW_S))
         known = tuple(Sleeper(InstanceId(name), NOW_S) for name in sleepers)
         self.firm_w = None
         self.custody = Custody(
-            SITE, self.tasks, self.telemetry, CustodyOptions(**options), known, firm_w=lambda now_s: self.firm_w
+            Present(site_of, rosters),
+            self.tasks,
+            self.telemetry,
+            CustodyOptions(**options),
+            known,
+            firm_w=lambda now_s: self.firm_w,
         )
         self.hurry = asyncio.Event()
 
@@ -223,3 +230,24 @@ async def test_one_seen_serving_again_is_forgotten():
     bench.custody.see((instance(NAME, InstanceState.SERVING),), NOW_S + 3600)
     assert bench.custody.sleepers == ()
     assert bench.metric("sleepers") == 0
+
+
+async def test_sleepers_of_a_former_process_are_not_forgotten_before_it_is_known_who_is_there():
+    source = Told()
+    bench = Bench(
+        "pod-1",
+        "pod-2",
+        rosters=source,
+        site_of=replace(SITE, pools=(*SITE.pools, replace(pool("found", ("http://10.0.0.1",)), instances=()))),
+    )
+    bench.custody.see((), NOW_S)
+    assert [sleeper.instance_id for sleeper in bench.custody.sleepers] == ["pod-1", "pod-2"]
+    source.rosters = (roster("found", **{"pod-2": "http://10.0.0.2:8000"}),)
+    bench.custody.see((), NOW_S)
+    assert [sleeper.instance_id for sleeper in bench.custody.sleepers] == ["pod-2"]
+
+
+async def test_a_sleeper_that_is_gone_holds_up_nobody_else():
+    bench = Bench("gone-1", NAME)
+    await bench.leave()
+    assert bench.driver.told == [Verb.WAKE]

@@ -12,6 +12,7 @@ from controller.loop.faults import Faults
 from controller.loop.records import Records
 from controller.metrics.telemetry import Telemetry
 from controller.model.plan import Verb
+from controller.signals.present import Present
 from controller.tick import Memory
 from router.contract import InstanceId
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
@@ -26,7 +27,7 @@ class Bench:
         self.kept, self.keep_failure = [], None
         self.telemetry, clock = Telemetry(SITE), VirtualClock(NOW_S)
         self.tasks = InstanceTasks((self.driver,), clock)
-        self.custody = Custody(SITE, self.tasks, self.telemetry, sleepers=sleepers)
+        self.custody = Custody(Present(SITE), self.tasks, self.telemetry, sleepers=sleepers)
         self.counted = []
         self.faults = Faults(self.counted.append, clock.wall_s)
         records = Records(self.recorder, None, self.faults, clock.wall_s)

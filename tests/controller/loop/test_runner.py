@@ -16,6 +16,7 @@ from controller.metrics.telemetry import Telemetry
 from controller.model.grid import GridEvent
 from controller.model.observation import InstanceState
 from controller.model.plan import Verb
+from controller.signals.present import Present
 from controller.store.decisions import RECORD_KIND
 from controller.tick import Memory
 from router.contract import InstanceId
@@ -70,7 +71,7 @@ class Bench:
             at_once=self.at_once,
             publishers=(self.publisher,),
             instances=tasks,
-            custody=Custody(SITE, tasks, self.telemetry, sleepers=options.pop("sleepers", ())),
+            custody=Custody(Present(SITE), tasks, self.telemetry, sleepers=options.pop("sleepers", ())),
             keep=self.keep,
             desk=options.pop("desk", None),
             recorder=self.recorder,

@@ -30,7 +30,7 @@ from controller.signals.feeds.refresh import Refresher
 from router.contract import InstanceId
 from router.transport.keyring import Keyring
 from tests.fakes.certificates import Authority
-from tests.fakes.controller_parts import NOW_S, pool, site
+from tests.fakes.controller_parts import NOW_S, pool, present
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
 from tests.fakes.system import ROOT, get, post, running
 
@@ -140,7 +140,7 @@ async def test_engines_behind_tls_and_at_unix_sockets_are_observed_and_put_to_sl
             settings_with(secured.url, local.url, ca_file=str(authority.file)), SystemClock(), Works(Random(0))
         ) as engines,
     ):
-        fleet = site(pool("bf16", (secured.url, local.url)))
+        fleet = present(pool("bf16", (secured.url, local.url)))
         seen = await EngineSource(session, fleet, engines=engines).read(NOW_S)
         assert [one.state for one in seen] == [InstanceState.SLEEPING] * 2
         driver = EngineDriver(engines, fleet, SystemClock())
@@ -154,7 +154,7 @@ async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
         aiohttp.ClientSession() as session,
         engines_of(settings_with("http://127.0.0.1:1"), SystemClock(), Works(Random(0))) as engines,
     ):
-        (seen,) = await EngineSource(session, site(pool("a", ("http://127.0.0.1:2",))), engines=engines).read(NOW_S)
+        (seen,) = await EngineSource(session, present(pool("a", ("http://127.0.0.1:2",))), engines=engines).read(NOW_S)
     assert seen.state is InstanceState.UNREACHABLE
 
 

@@ -9,6 +9,7 @@ from controller.signals.feeds import ConstantFeed
 from controller.signals.power.ladder import LadderRules
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.source import NamedGpus
+from controller.signals.present import Present
 from tests.fakes.calls import call
 from tests.fakes.controller_parts import NOW_S, ListRecorder, instance, observation, pool, reading, site
 from tests.fakes.fixed_source import Fixed
@@ -35,7 +36,7 @@ def collector(**changes) -> Collector:
         carbon_kg_per_mwh=ConstantFeed(300.0, "kg_per_mwh"),
         calls=CallBook(ListRecorder()),
     )
-    return Collector(SITE, dataclasses.replace(sources, **changes), deadline_s=0.1)
+    return Collector(Present(SITE), dataclasses.replace(sources, **changes), deadline_s=0.1)
 
 
 async def test_everything_at_hand():

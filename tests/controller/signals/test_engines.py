@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -7,9 +8,11 @@ from aiohttp import web
 
 from controller.model.observation import InstanceState
 from controller.signals.engines import EngineSource, engine_metrics
-from tests.fakes.controller_parts import NOW_S, pool, site
+from controller.signals.present import Present
+from tests.fakes.controller_parts import NOW_S, pool, present, site
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
+from tests.fakes.rosters import Told, roster
 
 LABELS = 'engine="{}",model_name="m"'
 
@@ -45,7 +48,7 @@ def set_engine(stub, *, text=None, sleeping=False, health=200):
 async def observe(stub, session, supervisor_url=None):
     source = EngineSource(
         session,
-        site(pool("a", (stub.url,))),
+        present(pool("a", (stub.url,))),
         engines=PlainEngines(session),
         supervisor_url=supervisor_url,
         timeout_s=1.0,
@@ -101,7 +104,7 @@ async def test_an_engine_that_hangs_is_unreachable():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         set_engine(stub)
         stub.set("/metrics", never)
-        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session), timeout_s=0.2)
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session), timeout_s=0.2)
         (seen,) = await source.read(NOW_S)
     assert seen.state is InstanceState.UNREACHABLE
 
@@ -119,7 +122,10 @@ async def test_a_refused_connection_is_what_the_supervisor_says(told, state):
     async with http_stub() as supervisor, aiohttp.ClientSession() as session:
         supervisor.set("/instances", [{"instance_id": "a-0", "state": told}] if told else [])
         source = EngineSource(
-            session, site(pool("a", (closed_url(),))), engines=PlainEngines(session), supervisor_url=supervisor.url
+            session,
+            present(pool("a", (closed_url(),))),
+            engines=PlainEngines(session),
+            supervisor_url=supervisor.url,
         )
         (seen,) = await source.read(NOW_S)
     assert seen.state is state
@@ -141,7 +147,7 @@ async def test_waking_by_the_supervisor_goes_before_asleep_by_the_engine():
 async def test_since_when_and_counters_outlast_a_lost_connection():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         set_engine(stub)
-        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session))
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
         (first,) = await source.read(NOW_S)
         (second,) = await source.read(NOW_S + 1)
         stub.set("/health", 503)
@@ -154,7 +160,7 @@ async def test_since_when_and_counters_outlast_a_lost_connection():
 
 async def test_latency_over_the_window():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session))
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
         for now_s, count in ((NOW_S, 10), (NOW_S + 1, 30)):
             set_engine(stub, text=metrics(ttft={"0.1": 0, "0.2": count, "+Inf": count}))
             await source.read(now_s)
@@ -202,7 +208,7 @@ def test_an_older_engine_tells_cached_tokens_by_the_hits_of_its_cache():
 async def test_an_engine_that_tells_no_cached_tokens_is_said_so_once(caplog):
     cached = f"vllm:prompt_tokens_cached_total{{{LABELS.format(0)}}} 32\n"
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        source = EngineSource(session, site(pool("a", (stub.url,))), engines=PlainEngines(session))
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
         with caplog.at_level("INFO"):
             for n, text in enumerate((metrics(), metrics(), metrics() + cached, metrics() + cached)):
                 set_engine(stub, text=text)
@@ -211,3 +217,22 @@ async def test_an_engine_that_tells_no_cached_tokens_is_said_so_once(caplog):
         (record.levelname, record.instance) for record in caplog.records if "cached prompt tokens" in record.message
     ]
     assert told == [("WARNING", "a-0"), ("INFO", "a-0")]
+
+
+async def test_instances_are_asked_as_they_are_told_and_forgotten_when_they_are_gone():
+    async with http_stub() as first, http_stub() as second, aiohttp.ClientSession() as session:
+        set_engine(first)
+        set_engine(second)
+        told = Told(roster("a", pod1=first.url))
+        present = Present(site(replace(pool("a", (first.url,)), instances=())), told)
+        source = EngineSource(session, present.site, engines=PlainEngines(session))
+        (seen,) = await source.read(NOW_S)
+        assert (seen.instance_id, seen.state) == ("pod1", InstanceState.SERVING)
+        told.rosters = (roster("a", pod1=second.url, pod2=first.url),)
+        found = await source.read(NOW_S + 5.0)
+        assert [(each.instance_id, each.since_s) for each in found] == [("pod1", NOW_S), ("pod2", NOW_S + 5.0)]
+        told.rosters = (roster("a"),)
+        assert await source.read(NOW_S + 10.0) == ()
+        told.rosters = (roster("a", pod1=second.url),)
+        (seen,) = await source.read(NOW_S + 15.0)
+        assert seen.since_s == NOW_S + 15.0
