@@ -14,6 +14,7 @@ from controller.lifecycle.instance_meter import LEAST_S, InstanceMeter, Metered,
 from controller.lifecycle.joule_accounts import NO_TOTALS, Accounts, PoolClass, Settlement, Totals
 from controller.lifecycle.joule_looks import Look, Seen, grown, signals_of, steps_since, told_since
 from controller.lifecycle.joule_resume import InstanceAccount, KeptAccount
+from controller.lifecycle.roster import is_place
 from controller.lifecycle.token_rate import TokenRate
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import (
@@ -76,15 +77,17 @@ class JouleBook:
         self._site = site
         self._curves = {pool.pool_id: pool.curves for pool in site.pools}
         self._policy = policy
-        self._places = {each.instance_id: (pool, each) for pool in site.pools for each in pool.instances}
-        self._meters = {name: InstanceMeter(each, policy.stale_s) for name, (_, each) in self._places.items()}
+        self._places: dict[InstanceId, tuple[Pool, Instance]] = {}
+        self._meters: dict[InstanceId, InstanceMeter] = {}
+        self._kept: dict[InstanceId, InstanceAccount] = {}
         self._classes = {cls.class_id for cls in site.classes}
         self._seen: dict[InstanceId, Seen] = {}
         self._stocks: dict[InstanceId, Stock] = {}
-        self._courses = {name: TokenRate() for name in self._places}
+        self._courses: dict[InstanceId, TokenRate] = {}
         self._rates: dict[InstanceId, InstanceRate] = {}
         self._catching_up: set[InstanceId] = set()
         self.accounts = Accounts(totals)
+        self.go_by(site)
 
     @property
     def is_catching_up(self) -> bool:
@@ -92,8 +95,33 @@ class JouleBook:
         return bool(self._catching_up)
 
     def go_by(self, site: Site) -> None:
-        """Take the curves in force from now on: weights, idle power and what stands in for a meter."""
+        """Take the instances there are and the curves in force: weights, idle power and what stands in for a meter.
+
+        What an instance that is gone had used for requests that never told a token goes with it.
+        """
         self._curves |= {pool.pool_id: pool.curves for pool in site.pools if pool.pool_id in self._curves}
+        there = {each.instance_id: (pool, each) for pool in site.pools for each in pool.instances if not is_place(each)}
+        for name in self._places.keys() - there.keys():
+            self._drop(name)
+        for name in there.keys() - self._places.keys():
+            self._meters[name] = InstanceMeter(there[name][1], self._policy.stale_s)
+            self._courses[name] = TokenRate()
+            if (kept := self._kept.pop(name, None)) is not None:
+                self._take_up(name, kept)
+        self._places = there
+
+    def _drop(self, name: InstanceId) -> None:
+        del self._meters[name], self._courses[name]
+        self._seen.pop(name, None)
+        self._stocks.pop(name, None)
+        self._rates.pop(name, None)
+        self._catching_up.discard(name)
+
+    def _take_up(self, name: InstanceId, kept: InstanceAccount) -> None:
+        self._meters[name].resume(kept.meter)
+        self._seen[name] = Seen(kept.engine, dict(kept.told), kept.running, None)
+        self._stocks[name] = kept.stock
+        self._catching_up.add(name)
 
     def kept(self, now_s: float) -> KeptAccount:
         """What the next process needs to go on from the settlement that has just ended."""
@@ -107,7 +135,7 @@ class JouleBook:
         return KeptAccount(now_s, instances, self.accounts.due)
 
     def resume(self, kept: KeptAccount, tenants: tuple[TenantTokens, ...]) -> None:
-        """Go on from what a former process has kept; instances that are gone take their stock with them.
+        """Go on from what a former process has kept, of instances that are not there yet once they are.
 
         Args:
             kept: by `kept`.
@@ -116,10 +144,9 @@ class JouleBook:
         for each in kept.instances:
             name = InstanceId(each.instance_id)
             if name in self._places:
-                self._meters[name].resume(each.meter)
-                self._seen[name] = Seen(each.engine, dict(each.told), each.running, None)
-                self._stocks[name] = each.stock
-                self._catching_up.add(name)
+                self._take_up(name, each)
+            else:
+                self._kept[name] = each
         self.accounts.resume(kept.kept_at_s, self.in_flight, kept.due, tenants)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from controller.metrics.naming import NamedMetrics, number
-from controller.model.fleet import Site
 from controller.signals.quality_book import QualityReport
 
 OUTCOMES = ("agreed", "differed", "kept", "failed")
@@ -15,9 +14,9 @@ PAUSES = ("off", "budget", "no_target", "no_reference")
 class CanaryMetrics:
     """Holds the metrics; `take` only sets values."""
 
-    def __init__(self, registry: CollectorRegistry, site: Site) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         gauge = NamedMetrics(registry).gauge
-        self._site = site
+        self._told: set[str] = set()
         self._agreement = gauge(
             "canary_agreement_frac",
             "Share of a pool's latest canaries whose answer was the reference's, with its interval of 95 %.",
@@ -40,9 +39,11 @@ class CanaryMetrics:
                 self._agreement.labels(told.pool_id, bound).set(number(value))
             self._suspicion.labels(told.pool_id).set(told.suspicion_frac)
         names = {bar.name for bar in report.barred}
-        for pool in self._site.pools:
-            for name in (pool.pool_id, *(instance.instance_id for instance in pool.instances)):
-                self._barred.labels(name).set(name in names)
+        for name in self._told - set(report.names):
+            self._barred.remove(name)
+        self._told = set(report.names)
+        for name in report.names:
+            self._barred.labels(name).set(name in names)
         counts = report.counts
         for outcome in OUTCOMES:
             self._canaries.labels(outcome).set(getattr(counts, outcome))

@@ -57,7 +57,7 @@ class Telemetry:
         self._define_loop(make)
         self._define_power(make, precedence)
         self._define_fleet(make)
-        self.canaries = CanaryMetrics(self.registry, site)
+        self.canaries = CanaryMetrics(self.registry)
         self._refits = RefitMetrics(self.registry, site)
 
     def exposition(self) -> bytes:

@@ -8,9 +8,10 @@ the operator's word; a bar that an operator set is lifted by an operator only.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from controller.model.fleet import Site
 from controller.model.observation import Barred
 from controller.quality.answers import Comparison
 from controller.quality.evidence import Rule, Tally, weighed
@@ -53,16 +54,34 @@ class Bars:
 
     Args:
         rule: when to bar and readmit.
-        pool_of: every instance's pool.
+        site: whose pools and instances may be barred.
         canaries_per_s: the pace, for the bound on false alarms.
     """
 
-    def __init__(self, rule: Rule, pool_of: Mapping[InstanceId, PoolId], canaries_per_s: float) -> None:
+    def __init__(self, rule: Rule, site: Site, canaries_per_s: float) -> None:
         self._rule = rule
         self._alarm_at = rule.alarm_at(canaries_per_s)
-        self._pool_of = dict(pool_of)
-        self._cases: dict[str, _Case] = {name: _Case() for name in (*pool_of, *pool_of.values())}
+        self._pool_of: dict[InstanceId, PoolId] = {}
+        self._cases: dict[str, _Case] = {}
         self._barred: dict[str, Barred] = {}
+        self.follow(site)
+
+    def follow(self, site: Site) -> None:
+        """Go by the instances there are; what was known of one that is gone goes with it, its bar too."""
+        pool_of = {instance.instance_id: pool.pool_id for pool in site.pools for instance in pool.instances}
+        names: tuple[str, ...] = (*(pool.pool_id for pool in site.pools), *pool_of)
+        self._cases = {name: self._cases.get(name) or _Case() for name in names}
+        self._barred = {name: bar for name, bar in self._barred.items() if name in names}
+        self._pool_of = pool_of
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that may be barred."""
+        return tuple(self._cases)
+
+    def knows(self, instance_id: InstanceId) -> bool:
+        """Whether there is such an instance."""
+        return instance_id in self._pool_of
 
     @property
     def barred(self) -> tuple[Barred, ...]:
@@ -142,8 +161,8 @@ class Bars:
             self._cases[name].evidence = 0.0
 
     def restore(self, bars: tuple[Barred, ...]) -> None:
-        """Take up bars of a former process; those of names that are gone are dropped."""
-        self._barred |= {bar.name: bar for bar in bars if bar.name in self._cases}
+        """Take up bars of a former process; `follow` drops those of names that are gone."""
+        self._barred |= {bar.name: bar for bar in bars}
 
     def _bar(self, name: str, source: str, reason: str, now_s: float) -> Change:
         bar = Barred(name, name not in self._pool_of, source, reason, now_s)

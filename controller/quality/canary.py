@@ -62,6 +62,11 @@ class Errand:
     floor_frac: float
     is_held: bool = False
 
+    @property
+    def asked(self) -> tuple[InstanceId, ...]:
+        """Who is asked: the target, and the reference where one is."""
+        return (self.target,) if self.reference is None else (self.target, self.reference)
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -124,6 +129,12 @@ class Canaries:
         self._trust = ReferenceTrust()
         self._by_class: dict[tuple[PoolId, str], Tally] = {}
 
+    def follow(self, site: Site) -> None:
+        """Go by the instances there are."""
+        self._pools = {pool.pool_id: pool for pool in site.pools}
+        there = {instance.instance_id for pool in site.pools for instance in pool.instances}
+        self._asked = {name: turn for name, turn in self._asked.items() if name in there}
+
     def take_samples(self, prompts: Sequence[Prompt]) -> None:
         """Take up clients' requests, of which the newest are kept."""
         self._samples = [*self._samples, *prompts][-MAX_SAMPLES:]
@@ -164,6 +175,8 @@ class Canaries:
             now_s: wall clock.
         """
         changes: tuple[Change, ...] = ()
+        if not all(self._bars.knows(name) for name in errand.asked):
+            return None, changes  # it is gone: nobody is to be judged by it
         if errand.reference is not None and reference is not None and errand.prompt.key is not None:
             itself, changes = self._judge_reference(errand.reference, errand, reference, now_s)
             if itself is not None and not itself.agrees:

@@ -24,7 +24,7 @@ from controller.metrics.feeds import FeedMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.fleet import Site
 from controller.service.acting import Tables, custody_of, instance_tasks, opened_tables
-from controller.service.canaries import opened_quality, sending_canaries
+from controller.service.canaries import following, opened_quality, sending_canaries
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
 from controller.service.options import Endpoints, Feeds, Frame, ServiceOptions
 from controller.service.proof import Proof, opened_proof
@@ -58,15 +58,14 @@ async def assemble(
     async with contextlib.AsyncExitStack() as stack:
         telemetry = Telemetry(site, policy.precedence)
         BackgroundMetrics(telemetry.registry, works)
-        frame = Frame(
-            site, Present(site, endpoints.rosters), policy, endpoints, feeds, options, works, clock, telemetry
-        )
+        present = Present(site, endpoints.rosters)
+        frame = Frame(site, present, policy, endpoints, feeds, options, works, clock, telemetry)
         proof = stack.enter_context(_opened_proof(frame))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512, limit_per_host=8))
         )
         books = stack.enter_context(opened_books(frame, proof.recorder))
-        quality = opened_quality(options.canary, site, proof.recorder)
+        quality = opened_quality(options.canary, present, proof.recorder)
         continuity = Continuity(options.data_dir, site)
         inherited = continuity.take_up(clock.wall_s())
         account = open_book(options.data_dir, site, options.joules, clock.wall_s())
@@ -96,7 +95,7 @@ async def assemble(
             keep=books.links.keeping(continuity.keeper(lambda: sources.routers.counted, proof.heads.heads)),
             desk=energy,
             after_step=functools.partial(after_step, site),
-            watchers=_watchers(desks, shed, board, proof, sources),
+            watchers=(following(present, quality), *_watchers(desks, shed, board, proof, sources)),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         books.steps.tell(runner.clock_set)

@@ -18,7 +18,7 @@ import aiohttp
 
 from controller.clock import Clock
 from controller.errors import SignalError
-from controller.model.fleet import Site
+from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceObservation
 from controller.ports import EngineClient
 from controller.quality.answers import Answer, read_answer
@@ -93,11 +93,10 @@ class CanaryParts:
 class CanaryTask:
     """Runs until cancelled."""
 
-    def __init__(self, site: Site, parts: CanaryParts, options: CanaryOptions) -> None:
+    def __init__(self, present: Callable[[], Site], parts: CanaryParts, options: CanaryOptions) -> None:
         self._parts = parts
         self._options = options
-        self._pool_of = {i.instance_id: pool for pool in site.pools for i in pool.instances}
-        self._url_of = {i.instance_id: i.url for pool in site.pools for i in pool.instances}
+        self._present = present
         self._budget = EnergyBudget(options.energy_j_per_h, parts.clock.monotonic_s())
         self._without_logprobs_until_s: dict[InstanceId, float] = {}
         self._seen: deque[str] = deque(maxlen=MAX_SEEN)
@@ -146,8 +145,8 @@ class CanaryTask:
             log.error("canary failed", exc_info=error)
 
     async def _send(self, errand: Errand) -> None:
-        book, asked = self._parts.book, [errand.target, *([] if errand.reference is None else [errand.reference])]
-        answers = await asyncio.gather(*(self._ask(name, errand.prompt) for name in asked))
+        book = self._parts.book
+        answers = await asyncio.gather(*(self._ask(name, errand.prompt) for name in errand.asked))
         book.count(spent_j=self._budget.spent_j)
         target, reference = answers[0], answers[1] if len(answers) > 1 else None
         if target is None or (errand.reference is not None and reference is None):
@@ -177,11 +176,11 @@ class CanaryTask:
             if status != 200:
                 raise SignalError(name, f"status {status}")
             answer = read_answer(json.loads(body))
+            self._spend(name, prompt, answer)
         except (SignalError, ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, SignalError) else type(error).__name__
             log.info("canary without an answer", extra={"instance_id": name, "reason": reason})
             return None
-        self._spend(name, prompt, answer)
         return answer
 
     async def _post(self, name: InstanceId, prompt: Prompt, *, logprobs: bool) -> tuple[int, bytes]:
@@ -193,7 +192,8 @@ class CanaryTask:
             logprobs=logprobs,
             priority=options.priority,
         )
-        url, headers = self._url_of[name], (options.headers or {}).get(self._pool_of[name].pool_id, {})
+        pool, instance = self._place_of(name)
+        url, headers = instance.url, (options.headers or {}).get(pool.pool_id, {})
         timeout = aiohttp.ClientTimeout(total=options.timeout_s)
         try:
             answer = self._parts.engines.request("POST", url, prompt.path, json=body, headers=headers, timeout=timeout)
@@ -201,10 +201,22 @@ class CanaryTask:
             raise SignalError(f"{url}{prompt.path}", str(error)) from error
         return await read(answer, f"{url}{prompt.path}", options.timeout_s)
 
+    def _place_of(self, name: InstanceId) -> tuple[Pool, Instance]:
+        """An instance and its pool.
+
+        Raises:
+            SignalError: it is gone.
+        """
+        for pool in self._present().pools:
+            for instance in pool.instances:
+                if instance.instance_id == name:
+                    return pool, instance
+        raise SignalError(name, "there is no such instance any more")
+
     def _spend(self, name: InstanceId, prompt: Prompt, answer: Answer) -> None:
         running = next((seen.running for seen in self._parts.look() if seen.instance_id == name), 0)
         energy_j = answer_j(
-            self._pool_of[name].curves,
+            self._place_of(name)[0].curves,
             prompt_tokens=len(json.dumps(prompt.request)) / BYTES_PER_TOKEN,
             output_tokens=len(answer.tokens),
             running=running,

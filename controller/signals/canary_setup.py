@@ -31,6 +31,5 @@ class CanarySetup:
 
     def book(self, site: Site, recorder: Recorder) -> QualityBook:
         """A book in which nothing is known yet."""
-        pool_of = {instance.instance_id: pool.pool_id for pool in site.pools for instance in pool.instances}
-        bars = Bars(self.rule, pool_of, self.options.per_s)
+        bars = Bars(self.rule, site, self.options.per_s)
         return QualityBook(bars, Canaries(site, bars, self.rule, Random(self.seed), self.reference), recorder)

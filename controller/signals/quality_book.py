@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from controller.errors import ControllerError, StoreError
+from controller.model.fleet import Site
 from controller.model.observation import Barred
 from controller.ports import Recorder
 from controller.quality.answers import Answer, Comparison
@@ -64,12 +65,14 @@ class QualityReport:
 
     Attributes:
         is_reference_doubted: all others differ from a reference with which nobody ever agreed.
+        names: of all pools and instances there are.
     """
 
     pools: tuple[PoolReport, ...]
     barred: tuple[Barred, ...]
     counts: CanaryCounts
     is_reference_doubted: bool = False
+    names: tuple[str, ...] = ()
 
 
 class QualityBook:
@@ -91,6 +94,13 @@ class QualityBook:
         self._recorded_s: dict[str, float] = {}
         self.counts = CanaryCounts()
         self._is_doubted = False
+
+    def follow(self, site: Site) -> None:
+        """Go by the instances there are; bars of those that are gone are forgotten."""
+        self._bars.follow(site)
+        self.canaries.follow(site)
+        names = {bar.name for bar in self._bars.barred}
+        self._recorded_s = {name: at_s for name, at_s in self._recorded_s.items() if name in names}
 
     def barred(self, now_s: float) -> tuple[Barred, ...]:
         """All bars; one that has lasted is recorded again."""
@@ -153,8 +163,9 @@ class QualityBook:
 
     def report(self) -> QualityReport:
         """What is known now."""
+        canaries = self.canaries
         return QualityReport(
-            self.canaries.reports(), self._bars.barred, self.counts, self.canaries.is_reference_doubted
+            canaries.reports(), self._bars.barred, self.counts, canaries.is_reference_doubted, self._bars.names
         )
 
     def _tell_doubt(self) -> None:

@@ -28,7 +28,7 @@ class CanaryFleet:
         self.pool_of: dict[InstanceId, PoolId] = {
             instance.instance_id: pool.pool_id for pool in site.pools for instance in pool.instances
         }
-        self.bars = Bars(self.rule, self.pool_of, 1.0)
+        self.bars = Bars(self.rule, site, 1.0)
         self._rng = Random(seed)
         self.canaries = Canaries(site, self.bars, self.rule, self._rng)
         self.agreement: dict[str, float] = dict.fromkeys(self.pool_of, 1.0)

@@ -17,6 +17,7 @@ from controller.metrics.telemetry import Telemetry
 from controller.service.options import Endpoints, Feeds, Frame, ServiceOptions
 from controller.service.proof import Proof, ProofOptions, opened_proof
 from controller.signals.feeds import ConstantFeed
+from controller.signals.present import Present
 from controller.tick import TickPolicy
 from tests.fakes.controller_parts import NOW_S, site
 from tests.fakes.http_stub import closed_url
@@ -33,6 +34,7 @@ async def framed(
         yield (
             Frame(
                 fleet,
+                Present(fleet),
                 policy,
                 Endpoints(**{"engines": PlainEngines(session), "router_urls": (dead,), **ends}),
                 Feeds(ConstantFeed(50.0, "usd_per_mwh"), ConstantFeed(300.0, "kg_per_mwh")),

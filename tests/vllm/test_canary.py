@@ -84,7 +84,7 @@ async def bench(pair: Pair, *, reference: Precision, asks_samples: bool = False)
             for i in p.instances
         ]
         parts = CanaryParts(book, PlainEngines(session), session, clock, lambda: seen, lambda: None, lambda: None)
-        yield Bench(CanaryTask(fleet, parts, options), book, clock)
+        yield Bench(CanaryTask(lambda: fleet, parts, options), book, clock)
 
 
 async def test_log_probabilities_of_two_precisions_are_compared(pair: Pair) -> None:

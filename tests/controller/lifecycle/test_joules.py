@@ -392,3 +392,23 @@ def test_a_rate_weighs_as_much_as_a_sequence_had_tokens_and_nothing_while_none_c
     seen.step(output=0)
     (rate,) = kept.take(seen.look()).rates
     assert rate.seq_tokens_per_s == 0.0
+
+
+def test_an_instance_that_comes_later_goes_on_from_what_was_kept_and_one_that_goes_is_forgotten():
+    kept, seen = book(), Site(running=1, in_flight=1, streams=1)
+    kept.take(seen.look())
+    seen.step(output=20)
+    kept.take(seen.look())
+    account = kept.kept(seen.look().now_s)
+    bare = dataclasses.replace(SITE, pools=tuple(dataclasses.replace(pool, instances=()) for pool in SITE.pools))
+    later = JouleBook(bare, JoulePolicy())
+    later.resume(account, ())
+    assert not later.is_catching_up
+    later.go_by(SITE)
+    assert later.is_catching_up
+    seen.step(output=20)
+    later.take(seen.look())
+    assert shares(later)[PoolClass("bf16", "standard")].decode_j > 0.0
+    later.go_by(bare)
+    assert later.kept(seen.look().now_s).instances == ()
+    assert later.take(seen.look()).rates == ()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.model.observation import Barred
 from controller.quality.answers import Comparison
 from controller.quality.bars import BY_OPERATOR, Bars
 from controller.quality.evidence import Rule
+from tests.fakes.controller_parts import pool, site
 
 RULE = Rule()
-POOL_OF = {"fp8-0": "fp8", "fp8-1": "fp8"}
+SITE = site(pool("fp8", ("http://127.0.0.1:1", "http://127.0.0.1:2")))
 SAME, OTHER = Comparison(True, None, None), Comparison(False, 0, None)
 
 
 def _bars() -> Bars:
-    return Bars(RULE, POOL_OF, 1.0)
+    return Bars(RULE, SITE, 1.0)
 
 
 def _take(bars: Bars, instance: str, compared: Comparison, times: int = 1) -> list[str]:
@@ -68,7 +71,32 @@ def test_an_operators_bar_stays_until_an_operator_lifts_it() -> None:
         bars.bar("fp9", "", 0.0)
 
 
-def test_bars_are_restored_and_those_of_unknown_names_dropped() -> None:
+def test_bars_are_restored_and_those_of_names_that_are_gone_dropped_once_it_is_known_who_is_there() -> None:
     bars = _bars()
     bars.restore((Barred("fp8-1", False, BY_OPERATOR, "x", 1.0), Barred("gone", True, BY_OPERATOR, "x", 1.0)))
+    assert [bar.name for bar in bars.barred] == ["fp8-1", "gone"]
+    bars.follow(SITE)
     assert [bar.name for bar in bars.barred] == ["fp8-1"]
+
+
+def test_what_is_known_of_an_instance_goes_with_it_and_a_new_one_begins_unknown() -> None:
+    bars = _bars()
+    assert _take(bars, "fp8-1", OTHER, 200)
+    pods = replace(SITE, pools=(replace(SITE.pools[0], instances=SITE.pools[0].instances[:1]),))
+    bars.lift("fp8", "tested")
+    bars.bar("fp8-1", "odd", 9.0)
+    bars.follow(pods)
+    assert bars.barred == ()
+    assert not bars.knows("fp8-1")
+    bars.follow(SITE)
+    assert bars.knows("fp8-1")
+    assert bars.own_suspicion("fp8-1") == 0.0
+    assert not bars.is_barred("fp8-1")
+
+
+def test_a_pool_without_instances_can_be_barred() -> None:
+    bars = _bars()
+    bars.follow(replace(SITE, pools=(replace(SITE.pools[0], instances=()),)))
+    assert bars.bar("fp8", "new weights", 1.0) is not None
+    bars.follow(SITE)
+    assert bars.is_barred("fp8-0")

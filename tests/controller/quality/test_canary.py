@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -147,7 +148,7 @@ def test_what_was_kept_is_forgotten_with_the_references_bar() -> None:
 
 def test_a_reference_that_nobody_serves_is_refused() -> None:
     at = _site()
-    bars = Bars(Rule(), {}, 1.0)
+    bars = Bars(Rule(), at, 1.0)
     with pytest.raises(ValueError, match="int8"):
         Canaries(at, bars, Rule(), Random(0), Precision.INT8)
 
@@ -205,3 +206,16 @@ def test_what_a_doubted_reference_counted_against_others_is_forgotten_with_it() 
     set_pool(fleet, _site(), {"bf16": 1.0, "fp8": 1.0, "int4": 1.0})
     assert fleet.run(3 * WITHIN) == []
     assert fleet.bars.suspicion("fp8-0") < 0.1
+
+
+def test_an_answer_of_an_instance_that_is_gone_meanwhile_judges_nobody() -> None:
+    at = _site()
+    fleet = CanaryFleet(at, 1)
+    errand: Errand | Pause = Pause("no_target")
+    while isinstance(errand, Pause) or errand.reference is None or fleet.pool_of[errand.target] != at.pools[1].pool_id:
+        errand = fleet.canaries.next(fleet.observed())
+    gone = replace(at, pools=(at.pools[0], replace(at.pools[1], instances=()), *at.pools[2:]))
+    fleet.bars.follow(gone)
+    fleet.canaries.follow(gone)
+    assert fleet.canaries.take(errand, Answer("a", ("a",)), Answer("b", ("b",)), 1.0) == (None, ())
+    assert [report.suspicion_frac for report in fleet.canaries.reports()] == [0.0, 0.0, 0.0]

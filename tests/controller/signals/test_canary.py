@@ -88,7 +88,7 @@ async def bench(
         parts = CanaryParts(
             book, PlainEngines(session), session, clock, look, lambda: None, lambda: changes.append(clock.wall_s())
         )
-        task = CanaryTask(fleet, parts, options)
+        task = CanaryTask(lambda: fleet, parts, options)
         yield Bench(emulator, fleet, task, book, clock, changes, asleep)
 
 
@@ -245,7 +245,7 @@ async def test_log_probabilities_are_compared_where_engines_tell_them() -> None:
         parts = CanaryParts(
             book, PlainEngines(session), session, VirtualClock(), lambda: seen, lambda: None, lambda: None
         )
-        task = CanaryTask(fleet, parts, options)
+        task = CanaryTask(lambda: fleet, parts, options)
         for _ in range(20):
             await task.step()
             await task.settle()
@@ -275,7 +275,7 @@ async def test_an_engine_that_refused_log_probabilities_is_asked_for_them_again_
         seen = [InstanceObservation(one.instance_id, PoolId("bf16"), InstanceState.SERVING, 0.0, 0.0)]
         book = CanarySetup(options=FAST).book(fleet, ListRecorder())
         task = CanaryTask(
-            fleet,
+            lambda: fleet,
             CanaryParts(book, PlainEngines(session), session, clock, lambda: seen, lambda: None, lambda: None),
             FAST,
         )
