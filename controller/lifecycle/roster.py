@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from controller.model.fleet import Instance, Pool, Site
+from controller.model.fleet import Instance, Pool, PoolRoster, Site
 from controller.model.observation import InstanceObservation, InstanceState, Observation
-from controller.model.roster import PoolRoster
 from router.contract import InstanceId, PoolId
 
 PLACE = "~"

@@ -50,6 +50,20 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolRoster:
+    """The instances of one pool as they were last told, where they are discovered: pods come and go.
+
+    Attributes:
+        instances: those that take requests or may do so again; one that is being taken away is none.
+        told_s: wall clock at which they were told, or were still known to be so.
+    """
+
+    pool_id: PoolId
+    instances: tuple[Instance, ...]
+    told_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RequestClass:
     """A class of requests and what it was promised.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.model.fleet import PoolRoster
 from controller.model.grid import GridEvent, Series
-from controller.model.roster import PoolRoster
 from router.contract import ClassId, InstanceId, PoolId
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from controller.lifecycle.roster import with_instances
-from controller.model.fleet import Site
-from controller.model.roster import PoolRoster
+from controller.model.fleet import PoolRoster, Site
 
 
 class RosterSource(Protocol):

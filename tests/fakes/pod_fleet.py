@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.lifecycle.roster import PLACE
-from controller.model.fleet import Instance, Site
+from controller.model.fleet import Instance, PoolRoster, Site
 from controller.model.observation import InstanceState, Observation
 from controller.model.plan import Verb
-from controller.model.roster import PoolRoster
 from controller.tick import Decision
 from router.contract import InstanceId
 from tests.fakes.fake_fleet import FakeEngine, FakeFleet

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from controller.model.fleet import Instance
-from controller.model.roster import PoolRoster
+from controller.model.fleet import Instance, PoolRoster
 from router.contract import InstanceId, PoolId
 
 

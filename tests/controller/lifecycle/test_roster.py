@@ -4,9 +4,8 @@ import pytest
 
 from controller.lifecycle.power_loop import spare_w
 from controller.lifecycle.roster import is_place, site_now, with_places
-from controller.model.fleet import Instance
+from controller.model.fleet import Instance, PoolRoster
 from controller.model.observation import InstanceState
-from controller.model.roster import PoolRoster
 from router.contract import InstanceId, PoolId
 from tests.fakes.fake_fleet import FakeFleet, site
 from tests.fakes.pod_fleet import discovered
