@@ -235,6 +235,8 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         start_usd=pool.start_usd,
         min_up_steps=max(1, math.ceil(pool.min_up_s / horizon.dt_s)),
         exchange_usd=moves_usd,
+        may_sleep=pool.can_sleep,
+        may_stop=pool.may_stop,
     )
 
 

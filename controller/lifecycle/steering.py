@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.views import View
+from controller.model.fleet import Pool
 from controller.model.observation import InstanceState, Missing, RouterObservation
 from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
@@ -184,9 +185,10 @@ class _Work:
             return
         if dict(router.in_flight).get(view.instance.instance_id, 0) > 0:
             return
-        self.views[index] = replace(view, intent=replace(intent, phase=Phase.SLEEP, since_s=now_s, commanded_s=now_s))
+        phase = Phase.SLEEP if view.pool.can_sleep else Phase.OFF
+        self.views[index] = replace(view, intent=replace(intent, phase=phase, since_s=now_s, commanded_s=now_s))
         self.drained_s.append(now_s - intent.since_s)
-        self.command(Verb.SLEEP, index, f"drained in {now_s - intent.since_s:.0f} s")
+        self.command(_way_down(view.pool), index, f"drained in {now_s - intent.since_s:.0f} s")
 
     def raise_pool(self, k: int, targets: Targets) -> None:
         """Bring more instances to serving: the draining first, then sleepers, then those that are off."""
@@ -272,7 +274,7 @@ class _Work:
                 return
             if self.may_drain(index, targets):
                 self.set_phase(index, Phase.DRAIN)
-                self.want(Verb.SLEEP, index, f"the plan wants {targets.on[k]} serving")
+                self.want(_way_down(self.views[index].pool), index, f"the plan wants {targets.on[k]} serving")
 
     def falls_short_without(self, k: int, targets: Targets) -> bool:
         """Whether one instance of pool k less would leave less than planned, because its replacement does not serve."""
@@ -302,3 +304,8 @@ class _Work:
             reason = f"the plan wants {targets.loaded[k]} loaded"
             self.command(Verb.STOP, index, reason)
             self.want(Verb.STOP, index, reason)
+
+
+def _way_down(pool: Pool) -> Verb:
+    """What is done to a drained instance."""
+    return Verb.SLEEP if pool.can_sleep else Verb.STOP

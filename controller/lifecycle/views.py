@@ -122,8 +122,8 @@ def _reconcile(
     if state is InstanceState.SERVING:
         if old.phase is Phase.DRAIN:
             return old
-        if old.phase is Phase.SLEEP and old.commanded_s is not None:
-            # Falling asleep takes a while; without effect, the drained instance is told again.
+        if old.phase in (Phase.SLEEP, Phase.OFF) and old.commanded_s is not None:
+            # Falling asleep, or being taken away, takes a while; without effect, the drained instance is told again.
             return old if now_s - old.commanded_s < retry_s else replace(old, phase=Phase.DRAIN, commanded_s=None)
     if state in (InstanceState.SLEEPING, InstanceState.OFF) and old.phase is Phase.WAKE:
         return old

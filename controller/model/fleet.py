@@ -28,6 +28,8 @@ class Pool:
         min_up_s: least time between an instance's wake and its next sleep.
         start_usd: cost set on waking an instance, against needless switching.
         places: most instances that may exist where they are discovered and can be started; 0 where others decide that.
+        can_sleep: whether its engines can be put to sleep; those that cannot are stopped in place of that.
+        may_stop: whether its instances may be stopped, whatever holds for the others.
     """
 
     pool_id: PoolId
@@ -42,6 +44,8 @@ class Pool:
     min_up_s: float = 60.0
     start_usd: float = 0.0
     places: int = 0
+    can_sleep: bool = True
+    may_stop: bool = False
 
     @property
     def max_instances(self) -> int:

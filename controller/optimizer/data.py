@@ -34,6 +34,7 @@ class PoolData:
         site: index of the site it is at.
         stop_usd: cost set on a stop; None for that of the cold start it makes necessary later.
         may_sleep: whether its engines can sleep; those that cannot are on or off.
+        may_stop: whether its instances may be stopped even where those of other pools must not be.
     """
 
     pool_id: PoolId
@@ -56,6 +57,7 @@ class PoolData:
     site: int = 0
     stop_usd: float | None = None
     may_sleep: bool = True
+    may_stop: bool = False
     exchange_usd: tuple[float, ...] = ()
 
 

@@ -109,7 +109,9 @@ def _fill_class(
 
 
 def _least(data: ProblemData, k: int) -> int:
-    return max(data.pools[k].min_on, data.pools[k].locked[0])
+    pool = data.pools[k]
+    stays = 0 if pool.may_sleep or pool.may_stop or data.may_stop else min(pool.on_now, pool.max_on)
+    return max(pool.min_on, pool.locked[0], stays)
 
 
 def _sleeping(data: ProblemData, on: tuple[int, ...]) -> tuple[int, ...]:
@@ -120,7 +122,7 @@ def _sleeping(data: ProblemData, on: tuple[int, ...]) -> tuple[int, ...]:
     ]
     out = []
     for pool, count in zip(data.pools, on, strict=True):
-        loaded = max(pool.on_now + pool.sleeping_now - count, 0)
+        loaded = max((pool.on_now if pool.may_sleep else 0) + pool.sleeping_now - count, 0)
         room = free[pool.site] // pool.gpus_per_instance if pool.gpus_per_instance else loaded
         kept = max(0, min(loaded, room))
         free[pool.site] -= kept * pool.gpus_per_instance

@@ -113,8 +113,9 @@ def _reached(pool: PoolData, k: int, reach: Reach) -> PoolData:
     loaded = on + pool.sleeping_now
     there = pool.instances - reach.absent(k)
     wakes = pool.sleeping_now if reach.comes_in(pool.wake_s) else 0
-    starts = there - loaded if reach.may_stop and reach.comes_in(pool.start_s) else 0
-    falls = reach.gone_s[k] <= reach.lead_s and (pool.may_sleep or reach.may_stop)
+    may_stop = reach.may_stop or pool.may_stop
+    starts = there - loaded if may_stop and reach.comes_in(pool.start_s) else 0
+    falls = reach.gone_s[k] <= reach.lead_s and (pool.may_sleep or may_stop)
     least = max(pool.min_on, reach.held(k)) if falls else on
     most = max(least, min(pool.max_on, on + wakes + starts))
     return replace(
@@ -122,7 +123,7 @@ def _reached(pool: PoolData, k: int, reach: Reach) -> PoolData:
         on_now=on,
         min_on=min(least, most),
         max_on=most,
-        instances=there if reach.may_stop else loaded,
+        instances=there if may_stop else loaded,
     )
 
 

@@ -146,7 +146,7 @@ def _set_instances(p: Parameters, data: ProblemData, shape: Shape) -> None:
     asleep = np.array([pool.instances if pool.may_sleep else pool.sleeping_now for pool in pools])
     put(p.most_sleeping, _wide(asleep, steps))
     put(p.most_moves, 2.0 * np.outer([pool.instances for pool in pools], may))
-    put(p.most_stops, _wide(np.array([pool.instances * data.may_stop for pool in pools]), steps))
+    put(p.most_stops, _wide(np.array([pool.instances * (data.may_stop or pool.may_stop) for pool in pools]), steps))
     put(p.min_on, _wide(np.array([pool.min_on for pool in pools]), steps))
     put(p.max_on, _wide(np.array([pool.max_on for pool in pools]), steps))
     put(p.instances, _wide(np.array([pool.instances for pool in pools]), steps))

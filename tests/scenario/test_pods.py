@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.roster import PLACE
+from controller.model.fleet import Site
+from controller.model.grid import GridEvent
 from controller.model.observation import InstanceState
+from controller.model.plan import Verb
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.tick import Decision, decide
 from tests.fakes.fake_fleet import site
 from tests.fakes.pod_fleet import PodFleet, discovered
 
-ACT = TickPolicy(mode=Mode.ACT, may_stop=True)
+ACT = TickPolicy(mode=Mode.ACT)
 CONFIGURED = discovered(site())
+
+
+AWAKE = replace(CONFIGURED, pools=tuple(replace(pool, can_sleep=False, may_stop=True) for pool in CONFIGURED.pools))
+"""The same where engines cannot sleep."""
 
 
 class Run:
     """A fleet of pods under control, from tick to tick."""
 
-    def __init__(self, rps: dict[str, float], on: int) -> None:
+    def __init__(self, rps: dict[str, float], on: int, configured: Site = CONFIGURED) -> None:
+        self.configured = configured
         self.fleet = PodFleet(site(), rps, on)
-        self.memory = Memory.initial(CONFIGURED, self.fleet.now_s)
+        self.memory = Memory.initial(configured, self.fleet.now_s)
         self.planner = CvxpyPlanner(lambda: 0.0)
         self.decisions: list[Decision] = []
         self.fleet.advance(10.0)
@@ -28,7 +38,7 @@ class Run:
     def play(self, seconds: float, tick_s: float = 10.0) -> None:
         """Let time pass, with a decision every tick."""
         for _ in range(round(seconds / tick_s)):
-            decision = decide(CONFIGURED, ACT, self.planner, self.memory, self.fleet.observe())
+            decision = decide(self.configured, ACT, self.planner, self.memory, self.fleet.observe())
             self.memory = decision.memory
             self.decisions.append(decision)
             self.fleet.obey(decision)
@@ -82,3 +92,47 @@ def test_pods_taken_away_under_way_are_not_counted_on() -> None:
     weights = run.decisions[-1].commands.table.weights
     assert all(each.pool_id != "int4" for cls in weights for each in cls.pools if each.weight > 0)
     assert run.decisions[-1].diagnostics.pools[2].serving == 0
+
+
+def test_engines_that_cannot_sleep_are_drained_and_stopped_and_nothing_is_lost() -> None:
+    run = Run({"premium": 4.0, "standard": 20.0, "flex": 5.0}, on=4, configured=AWAKE)
+    run.play(400.0)
+    verbs = {command.verb for decision in run.decisions for command in decision.commands.instances}
+    assert verbs == {Verb.STOP}
+    assert run.fleet.gone
+    assert sum(engine.lost for engine in run.fleet.gone) == 0
+    assert not run.fleet.misrouted
+    assert run.decisions[-1].diagnostics.pools[0].sleeping == 0
+
+
+def test_a_limit_takes_pods_away_and_they_come_back_after_it() -> None:
+    run = Run({"premium": 6.0, "standard": 40.0, "flex": 10.0}, on=4, configured=AWAKE)
+    run.play(300.0)
+    before_w, now_s, held = run.fleet.power_w, run.fleet.now_s, len(run.fleet.engines)
+    run.fleet.events = (GridEvent("e", 0.75 * before_w, now_s + 60.0, now_s + 660.0, now_s, 60.0),)
+    run.play(660.0)
+    after = [watts for at_s, watts in run.fleet.watts if now_s + 150.0 < at_s < now_s + 650.0]
+    assert max(sum(after[n : n + 10]) / 10 for n in range(0, len(after) - 10, 10)) <= 0.75 * before_w
+    assert len(run.fleet.engines) < held
+    run.play(900.0)
+    assert len(run.fleet.engines) >= held - 1
+    assert sum(engine.lost for engine in run.fleet.gone) == 0
+
+
+def test_a_stop_without_effect_is_given_again() -> None:
+    run = Run({"premium": 4.0, "standard": 20.0, "flex": 5.0}, on=4, configured=AWAKE)
+    obey, deaf = run.fleet.obey, [True]
+
+    def refuse(decision: Decision) -> None:
+        kept = tuple(c for c in decision.commands.instances if not deaf or c.verb is not Verb.STOP)
+        obey(replace(decision, commands=replace(decision.commands, instances=kept)))
+
+    run.fleet.obey = refuse  # type: ignore[method-assign]
+    run.play(300.0)
+    asked = [c.instance_id for d in run.decisions for c in d.commands.instances if c.verb is Verb.STOP]
+    assert asked
+    assert max(asked.count(name) for name in asked) >= 2
+    assert run.fleet.misrouted == 0
+    deaf.clear()
+    run.play(120.0)
+    assert run.fleet.gone

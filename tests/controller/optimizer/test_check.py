@@ -62,7 +62,16 @@ def test_bounds_locks_and_least_up_times_hold():
 
 
 def test_forbidden_stops_are_found():
-    assert "must not be stopped" in only_line(*made(sleeping=((1, 1, 1), (2, 2, 2)), may_stop=False))
+    stopped = ((1, 1, 1), (2, 2, 2))
+    assert "must not be stopped" in only_line(*made(sleeping=stopped, may_stop=False))
+    pools = tuple(replace(pool, may_stop=True) for pool in problem().pools)
+    assert violations(*made(sleeping=stopped, may_stop=False, pools=pools)) == ()
+
+
+def test_engines_that_cannot_sleep_must_not_be_planned_asleep():
+    pools = tuple(replace(pool, may_sleep=False, sleeping_now=0) for pool in problem().pools)
+    lines = violations(*made(pools=pools))
+    assert any("cannot sleep" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,19 @@ def test_it_puts_needless_instances_to_sleep():
     assert sum(pool.on[0] for pool in plan.pools) < 6
 
 
+def test_engines_that_cannot_sleep_are_stopped_where_they_may_be_and_serve_on_where_not():
+    def made(*, may_stop):
+        awake = {"on_now": 3, "sleeping_now": 0, "may_sleep": False, "may_stop": may_stop}
+        data = problem(pools=(pool_data("full", **awake), pool_data("lean", **awake)), may_stop=False)
+        plan = greedy(data)
+        assert violations(plan, data) == ()
+        assert [pool.sleeping for pool in plan.pools] == [(0,), (0,)]
+        return sum(pool.on[0] for pool in plan.pools)
+
+    assert made(may_stop=False) == 6
+    assert made(may_stop=True) < 6
+
+
 def test_it_sheds_for_a_limit_and_tells():
     plan = greedy(problem(classes=(class_data("standard", 1500.0),), limit_w=(2500.0,) * 3))
     assert [pool.on[0] for pool in plan.pools] == [0, 1]

@@ -45,6 +45,8 @@ def test_who_cannot_sleep_keeps_serving_unless_it_may_be_stopped(data: ProblemDa
     on_now = tuple(pool.on_now for pool in data.pools)
     assert least(awake, MINUTES)[1] == on_now
     assert sum(least(awake, Reach(3600.0, GONE_S, may_stop=True))[1]) < sum(on_now)
+    stoppable = replace(awake, pools=tuple(replace(pool, may_stop=True) for pool in awake.pools))
+    assert sum(least(stoppable, MINUTES)[1]) < sum(on_now)
 
 
 def test_nobody_wakes_sooner_than_it_can(data: ProblemData) -> None:
