@@ -108,6 +108,9 @@ class JouleBook:
             self._courses[name] = TokenRate()
             if (kept := self._kept.pop(name, None)) is not None:
                 self._take_up(name, kept)
+        for name in there.keys() & self._places.keys():
+            if there[name][1].gpu_uuids != self._places[name][1].gpu_uuids:  # they were not known until now
+                self._meters[name] = InstanceMeter(there[name][1], self._policy.stale_s)
         self._places = there
 
     def _drop(self, name: InstanceId) -> None:

@@ -71,11 +71,13 @@ class Collector:
     async def read(self, now_s: float) -> Observation:
         """Read all signals; what cannot be had comes as `Missing` with its reason."""
         sources, rosters = self._sources, self._present.rosters
+        self._power.follow(self._present.site())
         power, engines, routers = await asyncio.gather(
             self._power.read(now_s),
             self._guarded("engines", sources.engines.read(now_s), now_s),
             self._guarded("routers", sources.routers.read(now_s), now_s),
         )
+        self._present.take_owners(self._power.owners())
         return Observation(
             now_s=now_s,
             instances=self._unreachable(engines.reason, now_s) if isinstance(engines, Missing) else engines,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from controller.lifecycle.roster import with_instances
-from controller.model.fleet import PoolRoster, Site
+from controller.model.fleet import Instance, PoolRoster, Site
 
 
 class RosterSource(Protocol):
@@ -22,11 +24,27 @@ class Present:
     def __init__(self, configured: Site, source: RosterSource | None = None) -> None:
         self._configured, self._source = configured, source
         self._known: tuple[tuple[PoolRoster, ...], Site] = ((), configured)
+        self._uuids: dict[str, tuple[str, ...]] = {}
+
+    def take_owners(self, owners: Mapping[str, str]) -> None:
+        """Take which pods have which GPUs: (UUID, name) pairs. The GPUs of others stay as they were told."""
+        uuids: dict[str, list[str]] = {}
+        for uuid, name in sorted(owners.items()):
+            uuids.setdefault(name, []).append(uuid)
+        self._uuids = {name: tuple(of_pod) for name, of_pod in uuids.items()}
 
     @property
     def rosters(self) -> tuple[PoolRoster, ...]:
-        """As an observation tells them."""
-        return () if self._source is None else self._source.rosters
+        """As an observation tells them, with the GPUs of each instance as far as they are known."""
+        if self._source is None:
+            return ()
+        return tuple(
+            replace(roster, instances=tuple(map(self._with_gpus, roster.instances))) for roster in self._source.rosters
+        )
+
+    def _with_gpus(self, instance: Instance) -> Instance:
+        uuids = self._uuids.get(instance.instance_id)
+        return instance if uuids is None else replace(instance, gpu_uuids=uuids)
 
     @property
     def is_whole(self) -> bool:

@@ -88,15 +88,23 @@ class Ladder:
     """Chooses among the sources of one site, look by look."""
 
     def __init__(self, site: Site, rules: LadderRules) -> None:
-        self._site = site
         self._rules = rules
-        self._uuids = [uuid for pool in site.pools for instance in pool.instances for uuid in instance.gpu_uuids]
         self._last: dict[tuple[str, str], Reading] = {}
         self._steps: dict[str, Step] = {}
         self._counted: dict[str, Reading] = {}
         self._was_measured = False
         self._conflicts = Conflicts()
         self._splice = EnergySplice()
+        self.follow(site)
+
+    def follow(self, site: Site) -> None:
+        """Go by the GPUs of the instances there are; what was known of others is forgotten."""
+        self._site = site
+        self._uuids = [uuid for pool in site.pools for instance in pool.instances for uuid in instance.gpu_uuids]
+        there = {*self._uuids, SITE}
+        self._last = {key: reading for key, reading in self._last.items() if key[1] in there}
+        self._steps = {key: step for key, step in self._steps.items() if key in there}
+        self._counted = {uuid: reading for uuid, reading in self._counted.items() if uuid in there}
 
     def look(self, gpus: tuple[GpuReport, ...], meters: tuple[MeterReport, ...], now_s: float) -> PowerView:
         """What is known after what the sources had to say now."""

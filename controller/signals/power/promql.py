@@ -15,7 +15,7 @@ from controller.model.observation import Missing, Reading
 from controller.signals.power.dcgm import ENERGY, POWER, UUID_LABELS
 from controller.signals.power.gpu_counters import GpuCounters, Shown, is_energy_mj, is_power_w
 from controller.signals.power.prometheus import Prometheus, Series
-from controller.signals.power.source import MAX_GPUS, GpuReadings, believed_s
+from controller.signals.power.source import MAX_GPUS, GpuReadings, believed_s, owner_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class PromqlSource:
         self._url = url
         self._queries = queries or GpuQueries()
         self._counters = GpuCounters()
+        self._owners: dict[str, str] = {}
 
     async def read(self, now_s: float) -> GpuReadings:
         """Readings by UUID, and why there are none."""
@@ -53,6 +54,7 @@ class PromqlSource:
                 self._ask(queries.power), self._ask(queries.energy), self._ask(queries.time)
             )
             shown = shown_by_uuid(power, energy, times, queries, now_s)
+            self._owners = owners_by_uuid((*power, *energy), queries.uuid_labels)
         except SignalError as error:
             return {}, (error,)
         except ValueError as error:
@@ -66,6 +68,10 @@ class PromqlSource:
         }
         self._counters.keep_only(readings)
         return readings, ()
+
+    def owners(self) -> dict[str, str]:
+        """Pods that have the GPUs, by UUID, where the series are told with them."""
+        return self._owners
 
     async def _ask(self, query: str | None) -> tuple[Series, ...]:
         return () if query is None else await self._prometheus.query(query)
@@ -102,6 +108,18 @@ def shown_by_uuid(
         power_w = gauge[max(gauge)] if gauge else None
         out[uuid] = Shown(power_w, points, newest_s, uuid in emulated)
     return out
+
+
+def owners_by_uuid(series: Iterable[Series], labels: tuple[str, ...]) -> dict[str, str]:
+    """Pods that have the GPUs; of several series of one GPU the newest counts, as an old pod's go on for a while."""
+    newest: dict[str, tuple[float, str]] = {}
+    for each in series:
+        uuid, pod = _uuid(each, labels), owner_of(each.labels)
+        if uuid is None or pod is None or not each.points:
+            continue
+        told = (max(at_s for at_s, _ in each.points), pod)
+        newest[uuid] = max(told, newest.get(uuid, told))
+    return {uuid: pod for uuid, (_, pod) in newest.items()}
 
 
 def _by_uuid(

@@ -9,7 +9,7 @@ from controller.model.fleet import Site
 from controller.model.observation import Missing, Reading
 from controller.signals.deadline import read_within
 from controller.signals.power.ladder import GpuReport, Ladder, LadderRules, MeterReport, PowerView
-from controller.signals.power.source import NamedGpus, NamedMeter
+from controller.signals.power.source import NamedGpus, NamedMeter, OwnerSource
 
 _MAX_TOLD = 3
 MAX_METER_W = 1e10
@@ -29,9 +29,24 @@ class PowerReader:
     """Reads all of them; one that hangs or fails does not hide the others."""
 
     def __init__(self, site: Site, sources: PowerSources, deadline_s: float) -> None:
+        self._site = site
         self._sources = sources
         self._ladder = Ladder(site, sources.rules)
         self._deadline_s = deadline_s
+
+    def follow(self, site: Site) -> None:
+        """Go by the GPUs of the instances there are."""
+        if site is not self._site:
+            self._site = site
+            self._ladder.follow(site)
+
+    def owners(self) -> dict[str, str]:
+        """Pods by UUID of their GPUs, by all sources that know; of two the surest source counts."""
+        found: dict[str, str] = {}
+        for named in sorted(self._sources.gpus, key=lambda each: -each.rung.place):
+            if isinstance(named.source, OwnerSource):
+                found |= named.source.owners()
+        return found
 
     async def read(self, now_s: float) -> PowerView:
         """What is known of power now."""

@@ -37,11 +37,17 @@ def site_power(
         else:
             readings.append(reading)
     if not uuids:
-        return Missing(SOURCE, "no GPU is configured", now_s)
+        return Missing(SOURCE, "no GPU is known", now_s)
+    unknown = 0
+    for pool in site.pools:
+        for each in pool.instances:
+            if (lacking := pool.gpus_per_instance - len(each.gpu_uuids)) > 0:
+                unknown += lacking
+                absent.append(f"{lacking} of the GPUs of {each.instance_id} are not known")
     if absent:
         named = "; ".join(absent[:_MAX_NAMED])
         more = f"; and {len(absent) - _MAX_NAMED} more" if len(absent) > _MAX_NAMED else ""
-        return Missing(SOURCE, f"{len(absent)} of {len(uuids)} GPUs: {named}{more}", now_s)
+        return Missing(SOURCE, f"{len(absent)} of {len(uuids) + unknown} GPUs: {named}{more}", now_s)
     return _summed(site, readings, spare_gpus=max(0, site.gpus - len(uuids)))
 
 

@@ -40,6 +40,24 @@ class BoardSource(Protocol):
         """Boards by UUID, as of the last reading; without those that are not told."""
 
 
+@runtime_checkable
+class OwnerSource(Protocol):
+    """A source that knows which pods its GPUs are given to."""
+
+    def owners(self) -> Mapping[str, str]:
+        """Names of pods by UUID, as of the last reading; without GPUs that no pod has."""
+
+
+POD_LABELS = ("exported_pod", "pod")
+"""Labels in which dcgm-exporter names the pod that has a GPU; the first one present counts. Prometheus renames the
+exporter's `pod` where its own label is called so."""
+
+
+def owner_of(labels: Mapping[str, str]) -> str | None:
+    """Name of the pod that has the GPU of a series; None where it tells none."""
+    return next((labels[key] for key in POD_LABELS if labels.get(key)), None)
+
+
 class MeterSource(Protocol):
     """Reads the power at the site's metering point."""
 

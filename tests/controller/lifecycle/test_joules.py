@@ -412,3 +412,21 @@ def test_an_instance_that_comes_later_goes_on_from_what_was_kept_and_one_that_go
     later.go_by(bare)
     assert later.kept(seen.look().now_s).instances == ()
     assert later.take(seen.look()).rates == ()
+
+
+def test_an_instance_whose_gpus_become_known_is_metered_by_them():
+    def with_gpus(uuids):
+        (first, *others) = SITE.pools
+        instances = tuple(dataclasses.replace(each, gpu_uuids=uuids) for each in first.instances)
+        return dataclasses.replace(SITE, pools=(dataclasses.replace(first, instances=instances), *others))
+
+    kept, seen = JouleBook(with_gpus(()), JoulePolicy()), Site(running=1, in_flight=1, streams=1)
+    kept.take(seen.look())
+    seen.step(output=20)
+    (before,) = kept.take(seen.look()).rates
+    assert before.quality is Quality.ESTIMATED
+    kept.go_by(SITE)
+    for _ in range(3):
+        seen.step(output=20)
+        (after,) = kept.take(seen.look()).rates
+    assert after.quality is not Quality.ESTIMATED

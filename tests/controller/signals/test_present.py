@@ -43,3 +43,14 @@ def test_the_site_is_the_same_object_while_nothing_changes():
     first = present.site()
     source.rosters = (roster("b", pod1="http://10.0.0.3:8000"),)
     assert present.site() is first
+
+
+def test_the_gpus_of_pods_are_known_once_a_source_tells_them():
+    present = Present(SITE, Told(roster("b", pod1="http://10.0.0.3:8000", pod2="http://10.0.0.4:8000")))
+    assert [i.gpu_uuids for i in present.site().pools[1].instances] == [(), ()]
+    present.take_owners({"GPU-2": "pod1", "GPU-1": "pod1", "GPU-9": "another"})
+    assert [i.gpu_uuids for i in present.site().pools[1].instances] == [("GPU-1", "GPU-2"), ()]
+    assert present.rosters[0].instances == present.site().pools[1].instances
+    assert present.site().pools[0].instances == SITE.pools[0].instances
+    present.take_owners({"GPU-1": "pod2"})
+    assert [i.gpu_uuids for i in present.site().pools[1].instances] == [(), ("GPU-1",)]

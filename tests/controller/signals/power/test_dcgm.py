@@ -137,3 +137,24 @@ async def test_one_exporter_that_fails_does_not_hide_the_other():
     assert readings["A"].value_w == 300
     assert [error.source for error in errors] == [f"{bad.url}/metrics", f"{dead}/metrics"]
     assert "not Prometheus text" in errors[0].reason
+
+
+async def test_pods_that_have_gpus_are_told_and_forgotten_when_they_give_them_back():
+    def shown(**labels):
+        told = "".join(f',{key}="{value}"' for key, value in labels.items())
+        return f'{POWER}{{UUID="A",modelName="H100"{told}}} 300\n'
+
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = DcgmSource(HttpAccess(session), (f"{stub.url}/metrics",))
+        found = []
+        for text in (
+            shown(pod="vllm-1", namespace="llm"),
+            shown(exported_pod="vllm-2", pod="dcgm-exporter-x"),
+            shown(pod="", namespace=""),
+            shown(pod="vllm-3"),
+            exposition(("B", 100, None)),
+        ):
+            stub.set("/metrics", text)
+            await source.read(T)
+            found.append(dict(source.owners()))
+    assert found == [{"A": "vllm-1"}, {"A": "vllm-2"}, {}, {"A": "vllm-3"}, {}]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.model.observation import Missing, Quality, Reading, Rung
@@ -209,3 +211,25 @@ def test_that_gpus_disagree_is_told_beside_what_else_is_wrong():
     view = Ladder(SITE, RULES).look((nvml(T, a=400, b=400), dcgm(T, a=600, b=400)), (gone(T),), T)
     assert view.ladder.rung is Rung.DCGM
     assert view.ladder.reason == f"meter: main: unplugged; {A}: sources disagree, and the higher value counts"
+
+
+def test_gpus_of_instances_that_come_are_asked_for_and_those_that_go_are_forgotten():
+    ladder = Ladder(SITE, RULES)
+    assert ladder.look((nvml(T, a=400, b=400),), (), T).site_power.value_w == summed(400, 400)
+    (only,) = SITE.pools[0].instances[:1]
+    ladder.follow(replace(SITE, gpus=1, pools=(replace(SITE.pools[0], instances=(only,)),)))
+    view = ladder.look((nvml(T + 1, a=390, b=400),), (), T + 1)
+    assert set(view.gpu_power) == {A}
+    assert view.site_power.value_w == summed(390)
+    ladder.follow(SITE)
+    view = ladder.look((nvml(T + 2, a=390),), (), T + 2)
+    assert isinstance(view.gpu_power[B], Missing), "what it drew before it was gone is no reading of now"
+    assert isinstance(view.site_power, Missing)
+
+
+def test_a_pod_whose_gpus_are_not_all_known_makes_no_smaller_sum():
+    pods = (SITE.pools[0].instances[0], replace(SITE.pools[0].instances[1], gpu_uuids=()))
+    ladder = Ladder(replace(SITE, pools=(replace(SITE.pools[0], instances=pods),)), RULES)
+    power = ladder.look((nvml(T, a=400),), (), T).site_power
+    assert isinstance(power, Missing)
+    assert "1 of the GPUs of a-1 are not known" in power.reason

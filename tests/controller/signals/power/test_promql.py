@@ -10,7 +10,7 @@ from controller.signals.power.dcgm import ENERGY, POWER
 from controller.signals.power.gpu_counters import GpuCounters
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.prometheus import Prometheus, Series
-from controller.signals.power.promql import GpuQueries, PromqlSource, shown_by_uuid
+from controller.signals.power.promql import GpuQueries, PromqlSource, owners_by_uuid, shown_by_uuid
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.prometheus import running_prometheus
 
@@ -117,3 +117,11 @@ async def test_a_clock_that_is_ahead_is_told():
 def test_a_counter_alone_needs_two_points():
     shown = shown_by_uuid((), (series("A", (T, 1e6)),), (), GpuQueries(), T)
     assert isinstance(GpuCounters().take("A", shown["A"], "x"), Missing)
+
+
+def test_of_two_pods_that_series_name_the_newest_has_the_gpu():
+    old = series("A", (T - 20.0, 300.0), exported_pod="vllm-1")
+    new = series("A", (T, 310.0), exported_pod="vllm-2")
+    free, empty = series("B", (T, 100.0)), series("C", exported_pod="vllm-4")
+    for told in ((old, new, free, empty), (new, old)):
+        assert owners_by_uuid(told, ("UUID",)) == {"A": "vllm-2"}
