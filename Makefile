@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-sheds lint schema openapi images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-sheds lint schema openapi pictures chart test-helm clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -84,8 +84,18 @@ schema: $(STAMP)  ## rewrite the committed JSON Schema of the configuration file
 openapi: $(STAMP)  ## rewrite the committed OpenAPI document of the controller's API
 	$(BIN)/wattroute openapi > docs/reference/openapi.json
 
-images: $(STAMP)  ## take the documentation's pictures anew, from a running demo
+pictures: $(STAMP)  ## take the documentation's pictures anew, from a running demo
 	$(BIN)/python docs/images/make.py
 
+chart: $(STAMP)  ## bring the chart's README and its copies of alerts and dashboards up to date
+	$(BIN)/python helm/make.py
+
+.helm/helm: helm/fetch.py | $(STAMP)
+	$(BIN)/python helm/fetch.py
+	touch $@
+
+test-helm: .helm/helm $(STAMP)  ## the chart's tests, by the real helm
+	$(BIN)/python -m pytest tests/helm $(ARGS)
+
 clean:
-	rm -rf $(VENV) .bench .fuzz wattroute-data
+	rm -rf $(VENV) .bench .fuzz .helm wattroute-data

@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation from a running demo: `make images`. Needs chromium on PATH."""
+"""Make the pictures of the documentation from a running demo: `make pictures`. Needs chromium on PATH."""
 
 from __future__ import annotations
 

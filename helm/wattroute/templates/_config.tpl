@@ -1,0 +1,128 @@
+{{/*
+The configuration that both programs read: `config` over what the chart knows, as YAML. Whoever writes a key in `config`
+has the last word. The chart does not know the schema; `wattroute validate` does.
+*/}}
+{{- define "wattroute.config" -}}
+{{- if not (or .Values.config.pools .Values.existingConfig.name) -}}
+{{- fail "config.pools is empty: write the pools of your engines under `config`, as in helm/wattroute/ci/gateway-values.yaml, or name a ConfigMap or a Secret that holds the file in existingConfig" -}}
+{{- end -}}
+{{- $full := include "wattroute.fullname" . -}}
+{{- $user := deepCopy .Values.config -}}
+{{- $router := dict "host" "0.0.0.0" "port" 8080 "admin_host" "0.0.0.0" "admin_port" 8081 "reload" true -}}
+{{- if .Values.router.tls.existingSecret -}}
+{{- $_ := set $router "tls" (dict "certificate_file" "/etc/wattroute-tls/tls.crt" "key_file" "/etc/wattroute-tls/tls.key") -}}
+{{- end -}}
+{{- if .Values.router.adminToken.existingSecret -}}
+{{- $_ := set $router "admin_token_file" "/etc/wattroute-admin/token" -}}
+{{- end -}}
+{{- $known := dict "router" $router -}}
+{{- if .Values.controller.enabled -}}
+{{- $controller := dict "host" "0.0.0.0" "port" 8090 "data_dir" "/var/lib/wattroute" -}}
+{{- if .Values.controller.operatorToken.existingSecret -}}
+{{- $_ := set $controller "token_file" "/etc/wattroute-operator/token" -}}
+{{- end -}}
+{{- if gt (int .Values.controller.replicas) 1 -}}
+{{- $_ := set $controller "election" (dict "kind" "lease" "name" $full "namespace" .Release.Namespace) -}}
+{{- end -}}
+{{- $_ := set $known "controller" $controller -}}
+{{- if not (dig "signals" "router_urls" list $user) -}}
+{{- with include "wattroute.routerUrls" . | fromYamlArray -}}
+{{- $_ := set $known "signals" (dict "router_urls" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or (dig "table" "url" "" $user) (dig "table" "redis_url" "" $user)) -}}
+{{- if .Values.redis.enabled -}}
+{{- $table := dict "redis_url" (printf "redis://%s-redis.%s.svc:6379/0" $full .Release.Namespace) -}}
+{{- if .Values.redis.tls.existingSecret -}}
+{{- $table = dict "redis_url" (printf "rediss://%s-redis.%s.svc:6379/0" $full .Release.Namespace) "tls" (dict "ca_file" "/etc/wattroute-redis/ca.crt") -}}
+{{- end -}}
+{{- $_ := set $known "table" $table -}}
+{{- else if .Values.controller.enabled -}}
+{{- $port := dig "controller" "port" 8090 $user -}}
+{{- $_ := set $known "table" (dict "url" (printf "http://%s-controller.%s.svc:%v/v1/allocation" $full .Release.Namespace $port)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $known $user) -}}
+{{- end -}}
+
+{{/* Admin addresses of the gateway's pods, which a StatefulSet names; none where the chart cannot know them. */}}
+{{- define "wattroute.routerUrls" -}}
+{{- $urls := list -}}
+{{- $gateway := .Values.router.gateway -}}
+{{- if and (eq .Values.router.mode "gateway") (eq $gateway.kind "StatefulSet") $gateway.replicas -}}
+{{- $full := include "wattroute.fullname" . -}}
+{{- $port := dig "router" "admin_port" 8081 .Values.config -}}
+{{- range $n := until (int $gateway.replicas) -}}
+{{- $urls = append $urls (printf "http://%s-router-%d.%s-router-pods.%s.svc:%v" $full $n $full $.Release.Namespace $port) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $urls -}}
+{{- end -}}
+
+{{/* Name of the object that holds the file, and the volume with it. */}}
+{{- define "wattroute.configVolume" -}}
+- name: config
+  {{- with .Values.existingConfig }}
+  {{- if and .name (eq .kind "Secret") }}
+  secret:
+    secretName: {{ .name }}
+    items: [{key: {{ .key | quote }}, path: wattroute.yaml}]
+  {{- else }}
+  configMap:
+    name: {{ .name | default (include "wattroute.fullname" $) }}
+    items: [{key: {{ ternary .key "wattroute.yaml" (not (empty .name)) | quote }}, path: wattroute.yaml}]
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* Namespaces in which the router looks for engines, as a YAML list. */}}
+{{- define "wattroute.discoveryNamespaces" -}}
+{{- $found := list -}}
+{{- range .Values.config.pools -}}
+{{- if eq (dig "discovery" "kind" "" .) "kubernetes" -}}
+{{- $found = append $found (dig "discovery" "namespace" $.Release.Namespace .) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (concat $found .Values.rbac.discoveryNamespaces | uniq | sortAlpha) -}}
+{{- end -}}
+
+{{/* Workloads that the controller scales, as a YAML list of kind, name and namespace. */}}
+{{- define "wattroute.workloads" -}}
+{{- $found := list -}}
+{{- range $pool, $plan := dig "plan" "pools" dict .Values.config -}}
+{{- with $plan.workload -}}
+{{- $found = append $found (dict "kind" .kind "name" .name "namespace" (.namespace | default $.Release.Namespace)) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.rbac.workloads -}}
+{{- $found = append $found (dict "kind" .kind "name" .name "namespace" (.namespace | default $.Release.Namespace)) -}}
+{{- end -}}
+{{- $full := include "wattroute.fullname" . -}}
+{{- range $found -}}
+{{- if and (eq .namespace $.Release.Namespace) (has .name (list (printf "%s-router" $full) (printf "%s-controller" $full) (printf "%s-redis" $full))) -}}
+{{- fail (printf "config.plan.pools: the workload %s %s is a part of wattroute itself; name the one that runs the engines" .kind .name) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml ($found | uniq) -}}
+{{- end -}}
+
+{{/* Values that contradict each other, told before anything is installed. */}}
+{{- define "wattroute.validate" -}}
+{{- $config := include "wattroute.config" . | fromYaml -}}
+{{- if and .Values.redis.auth.existingSecret .Values.redis.enabled (not .Values.redis.tls.existingSecret) -}}
+{{- fail "redis.auth.existingSecret needs redis.tls.existingSecret: wattroute sends a password to another machine over TLS alone" -}}
+{{- end -}}
+{{- if and .Values.controller.enabled (gt (int .Values.controller.replicas) 1) (not (dig "table" "redis_url" "" $config)) (not .Values.existingConfig.name) -}}
+{{- fail "controller.replicas is above 1, but the table does not go through Redis: routers would ask a standby for it; set redis.enabled or config.table.redis_url" -}}
+{{- end -}}
+{{- if and .Values.agent.enabled (not .Values.agent.token.existingSecret) -}}
+{{- fail "agent.enabled needs agent.token.existingSecret: other machines may read power with a token only; docs/how-to/agent.md" -}}
+{{- end -}}
+{{- if and (eq .Values.router.mode "sidecar") .Values.engines.namespace (ne .Values.engines.namespace .Release.Namespace) -}}
+{{- fail (printf "router.mode is sidecar, but engines.namespace is %q: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.engines.namespace) -}}
+{{- end -}}
+{{- if and (eq .Values.router.mode "sidecar") (include "wattroute.discoveryNamespaces" . | fromYamlArray) (not .Values.router.sidecar.serviceAccountNames) .Values.rbac.create -}}
+{{- fail "router.mode is sidecar and pools are discovered: name the service accounts of the engines' pods in router.sidecar.serviceAccountNames, so that they may read EndpointSlices" -}}
+{{- end -}}
+{{- end -}}

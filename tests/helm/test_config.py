@@ -1,0 +1,122 @@
+"""Router and controller take the configuration that the chart makes, and Redis its own."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+import yaml
+
+from controller.settings.file import load as load_controller
+from router import config_file
+from router.settings import CONTROLLER_SECTIONS, RouterFile
+from router.settings.pools import PoolSettings
+from tests.fakes.system import free_ports
+from tests.helm.charts import VALUES, named, needs_helm, objects, rendered, values_file
+
+pytestmark = needs_helm
+KNOWS_DISCOVERY = "discovery" in PoolSettings.model_fields
+
+
+def written(values: Path, folder: Path) -> Path | None:
+    """The file of the rendered ConfigMap, or None where the user brings it."""
+    for document in objects(values, "ConfigMap"):
+        if text := document["data"].get("wattroute.yaml"):
+            if "discovery:" in text and not KNOWS_DISCOVERY:
+                pytest.skip("this version does not know pools[].discovery")
+            file = folder / "wattroute.yaml"
+            file.write_text(text)
+            return file
+    return None
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_the_programs_take_the_configuration(values: Path, tmp_path: Path) -> None:
+    file = written(values, tmp_path)
+    if file is None:
+        assert values == values_file("existing-config")
+        return
+    has_election = "election" in file.read_text()
+    router = config_file.load(file, RouterFile, ignore=CONTROLLER_SECTIONS)
+    assert router.router.host == "0.0.0.0"
+    if "controller:" in file.read_text() and not has_election:
+        settings = load_controller(file)
+        assert settings.controller.host == "0.0.0.0"
+        assert bool(settings.signals.router_urls) == (values != values_file("sidecar"))
+
+
+def test_a_configuration_of_your_own_is_mounted_and_not_made() -> None:
+    values = values_file("existing-config")
+    assert not [d for d in objects(values, "ConfigMap") if "wattroute.yaml" in d["data"]]
+    pod = named(values, "StatefulSet", "rel-wattroute-router")["spec"]["template"]["spec"]
+    wanted = {"secretName": "wattroute-file", "items": [{"key": "production.yaml", "path": "wattroute.yaml"}]}
+    assert {"name": "config", "secret": wanted} in pod["volumes"]
+    assert {"name": "router", "containerPort": 8443, "protocol": "TCP"} in pod["containers"][0]["ports"]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_files_that_the_configuration_names_are_mounted(values: Path) -> None:
+    for document in objects(values, "ConfigMap"):
+        if "wattroute.yaml" not in document["data"]:
+            continue
+        file = yaml.safe_load(document["data"]["wattroute.yaml"])
+        router, controller = file.get("router", {}), file.get("controller", {})
+        of_router = [
+            router.get("admin_token_file"),
+            *router.get("tls", {}).values(),
+            *file.get("table", {}).get("tls", {}).values(),
+        ]
+        of_controller = [controller.get("token_file"), *file.get("table", {}).get("tls", {}).values()]
+        for name, paths in (("router", of_router), ("controller", of_controller)):
+            for workload in rendered(values):
+                if workload["kind"] != "StatefulSet" or workload["metadata"]["name"] != f"rel-wattroute-{name}":
+                    continue
+                spec = workload["spec"]["template"]["spec"]
+                mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
+                for path in filter(None, paths):
+                    assert str(Path(path).parent) in mounts, path
+
+
+@pytest.mark.parametrize("password", [None, 'a "quoted" \\ pass%sword'])
+def test_redis_starts_with_its_configuration_and_asks_for_the_password(password: str | None, tmp_path: Path) -> None:
+    """As the pod starts it, but for TLS, folders and the port."""
+    values = values_file("sidecar" if password is None else "everything")
+    command = named(values, "StatefulSet", "rel-wattroute-redis")["spec"]["template"]["spec"]["containers"][0][
+        "command"
+    ]
+    (port,) = free_ports(1)
+    text = named(values, "ConfigMap", "rel-wattroute-redis")["data"]["redis.conf"]
+    lines = [line for line in text.splitlines() if not line.startswith(("tls-", "port "))]
+    conf = tmp_path / "redis.conf"
+    conf.write_text("\n".join([*lines, f"port {port}"]).replace("/tmp", str(tmp_path)) + "\n")
+    words = [word.replace("/tmp/", f"{tmp_path}/").replace("/etc/redis/redis.conf", str(conf)) for word in command]
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "REDIS_PASSWORD": password or ""}
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        client = redis.Redis(port=port, password=password)
+        until(client)
+        assert client.config_get("save") == {"save": ""}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        if password is not None:
+            with pytest.raises(redis.AuthenticationError):
+                redis.Redis(port=port).ping()
+            with pytest.raises(redis.AuthenticationError):
+                redis.Redis(port=port, password="wrong").ping()
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def until(client: redis.Redis) -> None:
+    end_s = time.monotonic() + 20
+    while True:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+        else:
+            return

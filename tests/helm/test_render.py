@@ -1,0 +1,132 @@
+"""Each file of values renders for each Kubernetes, and Kubernetes' own schemas take what comes out."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helm.charts import (
+    CHART,
+    NAMESPACE,
+    NEWEST,
+    VALUES,
+    VERSIONS,
+    Object,
+    engine,
+    helm,
+    merged,
+    needs_helm,
+    patched,
+    rendered,
+    sidecar_patch,
+    template,
+    values_file,
+)
+
+kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is of the extra dev")
+validator = kubernetes_validate.utils
+
+pytestmark = needs_helm
+FOREIGN = ("monitoring.coreos.com/v1",)
+"""Kinds that Kubernetes' own schemas do not know."""
+
+
+@pytest.fixture(autouse=True)
+def _read_schemas_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validator, "schema_contents", _SCHEMAS)
+
+
+_SCHEMAS = functools.cache(validator.schema_contents)
+
+
+def is_valid(document: Object, version: str) -> None:
+    assert kubernetes_validate.validate(document, version, strict=True) == version
+
+
+def test_there_are_values_for_at_least_eight_ways_to_install() -> None:
+    assert len(VALUES) >= 8
+
+
+@pytest.mark.parametrize("values", [None, *VALUES], ids=lambda path: path.stem if path else "defaults")
+def test_lint_finds_nothing(values: Path | None) -> None:
+    done = helm("lint", "--strict", str(CHART), *(["-f", str(values)] if values else []))
+    assert done.returncode == 0, done.stdout
+    assert "0 chart(s) failed" in done.stdout
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_what_is_rendered_is_valid(values: Path, version: str) -> None:
+    documents = rendered(values, version)
+    assert documents
+    for document in documents:
+        if document["apiVersion"] not in FOREIGN:
+            is_valid(document, version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_a_patched_engine_is_valid(kind: str, version: str) -> None:
+    patch = sidecar_patch(values_file("sidecar"))
+    assert patch is not None
+    document = merged({**engine(kind), "kind": kind}, yaml.safe_load(patch))
+    if kind == "StatefulSet":
+        document["spec"]["serviceName"] = "vllm"
+    is_valid(document, version)
+
+
+def test_kubectl_makes_of_the_patch_what_these_tests_do() -> None:
+    patch = sidecar_patch(values_file("sidecar"))
+    assert patch is not None
+    assert patched(patch)["spec"] == merged(engine(), yaml.safe_load(patch))["spec"]
+
+
+def test_a_wrong_object_is_not_taken() -> None:
+    wrong = {**engine(), "spec": {**engine()["spec"], "replica": 2}}
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        is_valid(wrong, NEWEST)
+
+
+def test_an_old_cluster_is_refused_with_the_version_that_is_wanted() -> None:
+    done = template("-f", str(values_file("gateway")), version="1.28")
+    assert done.returncode != 0
+    assert ">=1.29" in done.stderr
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_names_are_distinct_and_namespaces_said(values: Path) -> None:
+    keys = [(d["kind"], d["metadata"]["namespace"], d["metadata"]["name"]) for d in rendered(values)]
+    assert len(keys) == len(set(keys))
+    assert {namespace for _, namespace, _ in keys} <= {NAMESPACE, "vllm"}
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_labels_are_those_that_kubernetes_recommends_and_short_enough(values: Path) -> None:
+    for document in rendered(values):
+        labels = document["metadata"]["labels"]
+        assert {"app.kubernetes.io/name", "app.kubernetes.io/instance", "helm.sh/chart"} <= set(labels)
+        name = document["metadata"]["name"]
+        # A StatefulSet's pods bear its name and a hash of ten characters as a label.
+        assert len(name) <= (52 if document["kind"] == "StatefulSet" else 63), name
+
+
+def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
+    values = values_file("everything")
+    pods = {d["metadata"]["name"]: d for d in rendered(values) if d["kind"] == "StatefulSet"}
+    images = {name: d["spec"]["template"]["spec"]["containers"][0]["image"] for name, d in pods.items()}
+    digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    assert images["rel-wattroute-router"] == f"registry.example.org/wattroute/router@{digest}"
+    assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
+
+
+def test_the_notes_tell_what_to_do_next() -> None:
+    done = helm(
+        *("install", "rel", str(CHART), "-n", NAMESPACE, "--dry-run=client", "-f", str(values_file("gateway"))),
+    )
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    for line in ("helm test rel -n inference", "service/rel-wattroute-router 8080:8080", "/v1/models", "observe"):
+        assert line in notes, notes

@@ -1,0 +1,402 @@
+"""What the pods may do, who may reach them, and what they may ask of the cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helm.charts import (
+    NAMESPACE,
+    RELEASE,
+    VALUES,
+    Object,
+    engine,
+    named,
+    needs_helm,
+    objects,
+    pod_templates,
+    rendered,
+    template,
+    values_file,
+)
+
+pytestmark = needs_helm
+RESTRICTED_VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+    "name",
+}
+EVERYTHING = values_file("everything")
+
+
+def containers(spec: Object) -> list[Object]:
+    return [*spec["containers"], *spec.get("initContainers", [])]
+
+
+def violations(spec: Object) -> list[str]:
+    """What PodSecurity `restricted` has against a pod; https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
+    found = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
+    found += [f"volume {v['name']}" for v in spec.get("volumes", []) if not set(v) <= RESTRICTED_VOLUMES]
+    pod = spec.get("securityContext", {})
+    for container in containers(spec):
+        name, own = container["name"], container.get("securityContext", {})
+        if own.get("privileged") or own.get("allowPrivilegeEscalation") is not False:
+            found.append(f"{name}: privileges")
+        if own.get("capabilities", {}).get("drop") != ["ALL"] or set(own["capabilities"].get("add", [])) - {
+            "NET_BIND_SERVICE"
+        }:
+            found.append(f"{name}: capabilities")
+        if (
+            own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True
+            or own.get("runAsUser", pod.get("runAsUser")) == 0
+        ):
+            found.append(f"{name}: root")
+        if own.get("seccompProfile", pod.get("seccompProfile", {})).get("type") not in ("RuntimeDefault", "Localhost"):
+            found.append(f"{name}: seccomp")
+        found += [f"{name}: host port" for port in container.get("ports", []) if port.get("hostPort")]
+    return found
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_every_pod_is_allowed_in_a_restricted_namespace(values: Path) -> None:
+    pods = pod_templates(values)
+    assert pods
+    assert {name: violations(pod["spec"]) for name, pod in pods.items()} == {name: [] for name in pods}
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_every_container_of_ours_has_a_root_that_cannot_be_written(values: Path) -> None:
+    for name, pod in pod_templates(values).items():
+        for container in containers(pod["spec"]):
+            assert container["securityContext"]["readOnlyRootFilesystem"], name
+            mounts = [mount["name"] for mount in container.get("volumeMounts", [])]
+            assert set(mounts) <= {*(v["name"] for v in pod["spec"].get("volumes", [])), "data"}, name
+
+
+def test_what_restricted_forbids_is_seen() -> None:
+    spec = engine()["spec"]["template"]["spec"]
+    assert not violations(spec)
+    spec["containers"][0]["ports"][0]["hostPort"] = 80
+    spec["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
+    spec["initContainers"][0]["securityContext"].pop("capabilities")
+    assert violations(spec) == ["volume host", "vllm: host port", "fetch-weights: capabilities"]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_no_workload_that_the_controller_scales_is_given_replicas(values: Path) -> None:
+    file = yaml.safe_load(values.read_text())
+    scaled = [
+        pool["workload"]["name"]
+        for pool in file["config"].get("plan", {}).get("pools", {}).values()
+        if "workload" in pool
+    ]
+    for document in rendered(values):
+        assert document["metadata"]["name"] not in scaled
+        text = yaml.safe_dump(document)
+        if "patch.yaml" in document.get("data", {}):
+            assert "replicas" not in text
+    if values == values_file("scaling"):
+        assert scaled == ["vllm-bf16", "vllm-fp8"]
+
+
+def test_replicas_are_left_to_an_autoscaler_that_has_them() -> None:
+    assert "replicas" not in named(values_file("deployment"), "Deployment", "rel-wattroute-router")["spec"]
+    assert named(values_file("gateway"), "StatefulSet", "rel-wattroute-router")["spec"]["replicas"] == 2
+
+
+# Rights
+
+
+def rules(values: Path, name: str, namespace: str) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    (role,) = (
+        d for d in objects(values, "Role") if (d["metadata"]["name"], d["metadata"]["namespace"]) == (name, namespace)
+    )
+    return [
+        (rule["resources"][0], tuple(rule.get("resourceNames", ())), tuple(rule["verbs"])) for rule in role["rules"]
+    ]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_rights_are_namespaced_bound_to_what_runs_and_without_wildcards(values: Path) -> None:
+    accounts = {pod["spec"].get("serviceAccountName", "default") for pod in pod_templates(values).values()}
+    roles = {(d["metadata"]["name"], d["metadata"]["namespace"]) for d in objects(values, "Role")}
+    bound = set()
+    for binding in objects(values, "RoleBinding"):
+        bound.add((binding["roleRef"]["name"], binding["metadata"]["namespace"]))
+        assert {subject["name"] for subject in binding["subjects"]} <= accounts
+        assert {subject["namespace"] for subject in binding["subjects"]} == {NAMESPACE}
+    assert bound == roles
+    assert not objects(values, "ClusterRole")
+    for role in objects(values, "Role"):
+        for rule in role["rules"]:
+            assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
+
+
+def test_the_controller_may_scale_the_workloads_of_the_plan_and_no_other() -> None:
+    assert rules(values_file("scaling"), "rel-wattroute-scale", "vllm") == [
+        ("deployments", ("vllm-bf16",), ("get",)),
+        ("deployments/scale", ("vllm-bf16",), ("get", "patch", "update")),
+        ("statefulsets", ("vllm-fp8",), ("get",)),
+        ("statefulsets/scale", ("vllm-fp8",), ("get", "patch", "update")),
+        ("horizontalpodautoscalers", (), ("list",)),
+        ("scaledobjects", (), ("list",)),
+    ]
+    assert rules(values_file("existing-config"), "rel-wattroute-scale", "vllm")[1][:2] == (
+        "leaderworkersets/scale",
+        ("vllm-bf16",),
+    )
+
+
+def test_two_controllers_elect_a_leader_by_a_lease_that_they_alone_may_write() -> None:
+    values = values_file("scaling")
+    file = yaml.safe_load(named(values, "ConfigMap", "rel-wattroute")["data"]["wattroute.yaml"])
+    assert file["controller"]["election"] == {"kind": "lease", "name": "rel-wattroute", "namespace": NAMESPACE}
+    assert rules(values, "rel-wattroute-election", NAMESPACE) == [
+        ("leases", (), ("create",)),
+        ("leases", ("rel-wattroute",), ("get", "update", "patch")),
+    ]
+    assert not [d for d in objects(values_file("gateway"), "Role") if "election" in d["metadata"]["name"]]
+
+
+def test_engines_are_found_in_the_namespaces_of_their_pools_only() -> None:
+    assert rules(values_file("scaling"), "rel-wattroute-discovery", "vllm") == [
+        ("endpointslices", (), ("get", "list", "watch"))
+    ]
+    roles = [
+        d["metadata"]["namespace"]
+        for d in objects(values_file("scaling"), "Role")
+        if "discovery" in d["metadata"]["name"]
+    ]
+    assert roles == ["vllm"]
+    assert not objects(values_file("gateway"), "Role")
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_a_token_of_the_api_is_in_no_pod_that_has_no_use_for_it(values: Path) -> None:
+    """And where it is, only in the container that needs it: an engine beside a router gets none by the patch."""
+    bound = {subject["name"] for binding in objects(values, "RoleBinding") for subject in binding["subjects"]}
+    for name, pod in pod_templates(values).items():
+        spec = pod["spec"]
+        holders = [
+            c["name"] for c in containers(spec) if any("api-token" in m["name"] for m in c.get("volumeMounts", []))
+        ]
+        if name == "patched engine":
+            assert holders == ["wattroute-router"]
+        else:
+            assert spec["automountServiceAccountToken"] is False, name
+            assert bool(holders) == (spec.get("serviceAccountName", "") in bound), name
+
+
+# Network
+
+
+def matches(selector: Object, labels: dict[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+class Network:
+    """Who may reach whom by the policies of one release, as an enforcing network would have it."""
+
+    def __init__(self, values: Path) -> None:
+        self._policies = objects(values, "NetworkPolicy")
+        self.pods: dict[str, tuple[str, dict[str, str]]] = {
+            "client": ("web", {"app": "chat"}),
+            "stranger": (NAMESPACE, {"app": "stranger"}),
+            "prometheus": ("monitoring", {"app": "prometheus"}),
+            "bastion": (NAMESPACE, {"app": "bastion"}),
+            "dns": ("kube-system", {"k8s-app": "kube-dns"}),
+        }
+        engines = yaml.safe_load(values.read_text()).get("engines", {})
+        self.pods["engine"] = (engines.get("namespace", NAMESPACE), {"app": "vllm"})
+        for name, pod in pod_templates(values).items():
+            labels = pod["metadata"]["labels"]
+            key = "engine" if name == "patched engine" else labels["app.kubernetes.io/component"]
+            self.pods[key] = (NAMESPACE, labels)
+        if self.pods["engine"][1].get("wattroute/router"):
+            self.pods["router"] = self.pods["engine"]
+
+    def allows(self, source: str, target: str, port: int) -> bool:
+        return self._direction("Egress", "to", source, target, port) and self._direction(
+            "Ingress", "from", target, source, port
+        )
+
+    def leaves(self, source: str, port: int) -> bool:
+        """Whether `source` may reach every address outside at a port."""
+        rules = [rule for policy in self._of("Egress", source) for rule in policy["spec"].get("egress", [])]
+        return any("to" not in rule and self._has_port(rule, port) for rule in rules)
+
+    def _of(self, direction: str, pod: str) -> list[Object]:
+        namespace, labels = self.pods[pod]
+        return [
+            policy
+            for policy in self._policies
+            if policy["metadata"]["namespace"] == namespace
+            and direction in policy["spec"]["policyTypes"]
+            and matches(policy["spec"]["podSelector"], labels)
+        ]
+
+    def _direction(self, direction: str, key: str, pod: str, peer: str, port: int) -> bool:
+        policies = self._of(direction, pod)
+        rules = [rule for policy in policies for rule in policy["spec"].get(direction.lower(), [])]
+        return not policies or any(
+            self._has_port(rule, port) and (key not in rule or any(self._is(p, peer, pod) for p in rule[key]))
+            for rule in rules
+        )
+
+    def _has_port(self, rule: Object, port: int) -> bool:
+        return "ports" not in rule or port in [entry["port"] for entry in rule["ports"]]
+
+    def _is(self, selector: dict[str, Any], peer: str, pod: str) -> bool:
+        namespace, labels = self.pods[peer]
+        if "ipBlock" in selector:
+            return False
+        if "namespaceSelector" in selector:
+            inside = matches(selector["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
+        else:
+            inside = namespace == self.pods[pod][0]
+        return inside and matches(selector.get("podSelector", {}), labels)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port"),
+    [
+        ("client", "router", 8080),
+        ("router", "engine", 8000),
+        ("router", "engine", 8001),
+        ("router", "redis", 6379),
+        ("router", "controller", 8090),
+        ("router", "dns", 53),
+        ("controller", "engine", 8000),
+        ("controller", "router", 8081),
+        ("controller", "redis", 6379),
+        ("controller", "agent", 9410),
+        ("controller", "dns", 53),
+        ("prometheus", "router", 8081),
+        ("prometheus", "controller", 8090),
+        ("prometheus", "agent", 9410),
+        ("prometheus", "engine", 8000),
+        ("bastion", "controller", 8090),
+        ("bastion", "router", 8081),
+        ("test", "router", 8080),
+        ("test", "controller", 8090),
+    ],
+)
+def test_what_must_reach_each_other_may(source: str, target: str, port: int) -> None:
+    assert Network(EVERYTHING).allows(source, target, port)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port"),
+    [
+        ("client", "router", 8081),
+        ("client", "engine", 8000),
+        ("client", "controller", 8090),
+        ("client", "redis", 6379),
+        ("stranger", "engine", 8000),
+        ("stranger", "router", 8081),
+        ("stranger", "controller", 8090),
+        ("stranger", "redis", 6379),
+        ("stranger", "agent", 9410),
+        ("bastion", "engine", 8000),
+        ("router", "agent", 9410),
+        ("router", "stranger", 80),
+        ("controller", "stranger", 80),
+        ("redis", "router", 8080),
+        ("redis", "dns", 53),
+        ("agent", "dns", 53),
+    ],
+)
+def test_what_has_no_business_with_each_other_may_not(source: str, target: str, port: int) -> None:
+    assert not Network(EVERYTHING).allows(source, target, port)
+
+
+def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
+    network = Network(values_file("sidecar"))
+    assert network.allows("client", "engine", 8080)
+    assert not network.allows("client", "engine", 8000)
+    assert not network.allows("client", "engine", 8081)
+    assert network.allows("router", "engine", 8000)
+    assert network.allows("controller", "engine", 8081)
+    assert network.allows("engine", "redis", 6379)
+    assert network.allows("engine", "stranger", 443), "what an engine may reach is its owner's to say"
+
+
+def test_only_who_asks_the_api_server_may_leave_to_its_ports() -> None:
+    scaling, gateway = Network(values_file("scaling")), Network(values_file("gateway"))
+    assert scaling.leaves("controller", 6443)
+    assert scaling.leaves("router", 6443)
+    assert not gateway.leaves("controller", 6443)
+    assert not gateway.leaves("router", 443)
+    assert not Network(EVERYTHING).leaves("controller", 443), "its addresses are given"
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_selectors_of_services_policies_and_monitors_find_pods(values: Path) -> None:
+    """Budgets, Services, policies and PodMonitors each mean at least one pod; the engines' own policy means engines."""
+    labels = [pod["metadata"]["labels"] for pod in pod_templates(values).values()] + [{"app": "vllm"}]
+    for document in rendered(values):
+        spec, kind = document.get("spec", {}), document["kind"]
+        selector = {
+            "Service": lambda spec: {"matchLabels": spec["selector"]},
+            "NetworkPolicy": lambda spec: spec["podSelector"],
+            "PodMonitor": lambda spec: spec["selector"],
+            "PodDisruptionBudget": lambda spec: spec["selector"],
+        }.get(kind)
+        if selector is not None:
+            assert any(matches(selector(spec), own) for own in labels), document["metadata"]["name"]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_ports_that_services_and_monitors_name_exist(values: Path) -> None:
+    pods = pod_templates(values).values()
+    for document in rendered(values):
+        if document["kind"] == "Service":
+            wanted = [port["targetPort"] for port in document["spec"]["ports"]]
+            selector = document["spec"]["selector"]
+        elif document["kind"] == "PodMonitor":
+            wanted = [endpoint["port"] for endpoint in document["spec"]["podMetricsEndpoints"]]
+            selector = document["spec"]["selector"]["matchLabels"]
+        else:
+            continue
+        for pod in pods:
+            if matches({"matchLabels": selector}, pod["metadata"]["labels"]):
+                names = [port["name"] for c in containers(pod["spec"]) for port in c.get("ports", [])]
+                assert set(wanted) <= set(names), document["metadata"]["name"]
+
+
+def test_policies_can_be_left_out() -> None:
+    assert not objects(values_file("router-only"), "NetworkPolicy")
+    done = template("-f", str(values_file("gateway")), "--set", "networkPolicy.enabled=false")
+    assert "NetworkPolicy" not in done.stdout
+
+
+def test_a_budget_is_there_from_two_replicas_on() -> None:
+    assert {d["metadata"]["name"] for d in objects(EVERYTHING, "PodDisruptionBudget")} == {
+        "rel-wattroute-router",
+        "rel-wattroute-controller",
+    }
+    assert {d["metadata"]["name"] for d in objects(values_file("gateway"), "PodDisruptionBudget")} == {
+        "rel-wattroute-router"
+    }
+    assert not objects(values_file("router-only"), "PodDisruptionBudget")
+
+
+def test_secrets_are_named_and_never_written() -> None:
+    assert not objects(EVERYTHING, "Secret")
+    names = {
+        volume["secret"]["secretName"]
+        for pod in pod_templates(EVERYTHING).values()
+        for volume in pod["spec"].get("volumes", [])
+        if "secret" in volume
+    }
+    assert names == {"router-tls", "router-admin", "operators", "agent-token", "agent-tls", "redis-tls", "tenants"}
+    assert RELEASE not in names
