@@ -19,11 +19,13 @@ import pytest
 import trustme
 import yaml
 
+from controller.settings.file import Settings
 from controller.study import scenario_file
 from controller.study.registry import STUDIES
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
 from tests.fakes.router_process import router_process
+from tests.fakes.supervised import no_engine_left, supervised
 from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
@@ -35,6 +37,8 @@ NEEDS_THE_GUIDE = re.compile(r"^openssl |--cacert |--unix-socket ")
 """Of a command that docs/how-to/tls.md shows: it needs the files and the router of that guide."""
 NEEDS_THE_AGENT = re.compile(r"^wattroute agent|:9410|agent\.token")
 """Of a command that docs/how-to/agent.md shows: it needs the agent of that guide."""
+NEEDS_THE_SUPERVISOR = re.compile(r"^wattroute supervise|:9420")
+"""Of a command that docs/how-to/gpu-host.md shows: it needs the supervisor of that guide."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -86,6 +90,8 @@ def kind_of(command: str) -> str:
         return "server"
     if NEEDS_THE_AGENT.search(command):
         return "agent"
+    if NEEDS_THE_SUPERVISOR.search(command):
+        return "supervisor"
     return "guide" if NEEDS_THE_GUIDE.search(command) else "client"
 
 
@@ -102,6 +108,7 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "client",
         "guide",
         "agent",
+        "supervisor",
         "harness",
         "proof",
     }
@@ -271,6 +278,32 @@ def test_the_guide_to_the_agent_can_be_followed(tmp_path: Path) -> None:
             guide.follow(command)
     finally:
         guide.stop()
+
+
+def test_the_guide_to_the_gpu_host_can_be_followed(tmp_path: Path) -> None:
+    """With its own configuration on free ports, and a `vllm` that serves nothing."""
+    commands = [str(case.values[0]) for case in cases("supervisor")]
+    assert commands[0] == "wattroute supervise --config wattroute.yaml"
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/how-to/gpu-host.md").read_text(), re.DOTALL)
+    settings = yaml.safe_load(blocks[0])
+    elsewhere = yaml.safe_load(blocks[1])
+    for pool in settings["pools"]:
+        pool["instances"] = [f"http://127.0.0.1:{port}" for port in free_ports(len(pool["instances"]))]
+    settings["supervisor"] = {"port": 0}
+    Settings.model_validate({**settings, **elsewhere})
+    vllm = tmp_path / "bin" / "vllm"
+    vllm.parent.mkdir()
+    vllm.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/fakes/fake_vllm.py "$@"\n')
+    vllm.chmod(0o755)
+    path = {"PATH": f"{vllm.parent}:{os.environ['PATH']}"}
+    with no_engine_left(tmp_path / "wattroute-engines"), supervised(tmp_path, settings, **path) as running:
+        running.until(lambda found: found["bf16-0"]["state"] == found["fp8-0"]["state"] == "serving")
+        assert running.instances()["fp8-1"]["state"] == "off"
+        for command in commands[1:]:
+            result = run(shlex.split(command.replace(":9420", f":{running.port}")), tmp_path)
+            assert result.returncode == 0, result.stderr
+            assert '"error"' not in result.stdout
+            assert result.stdout
 
 
 class AgentGuide:

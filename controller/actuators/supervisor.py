@@ -1,8 +1,8 @@
-"""Start and stop of instances through a supervisor's control address, as the emulator offers it."""
+"""Start and stop of instances through a supervisor's control address: `wattroute supervise`, or the emulator."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import quote
 
 import aiohttp
@@ -17,9 +17,17 @@ _MAX_ANSWER_BYTES = 1 << 16
 class SupervisorDriver:
     """Asks the supervisor; it returns at once and the instance's state tells the rest."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        timeout_s: float = 5.0,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._session = session
         self._url = url.rstrip("/")
+        self._headers = headers or {}
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     @property
@@ -37,7 +45,7 @@ class SupervisorDriver:
             raise ActuationError(command.instance_id, f"a supervisor cannot be told to {command.verb.value}")
         url = f"{self._url}/instances/{quote(command.instance_id, safe='')}/{command.verb.value}"
         try:
-            async with self._session.post(url, timeout=self._timeout) as response:
+            async with self._session.post(url, timeout=self._timeout, headers=self._headers) as response:
                 answer = await read_body(
                     response,
                     _MAX_ANSWER_BYTES,

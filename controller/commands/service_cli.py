@@ -1,4 +1,4 @@
-"""`wattroute router`, `controller`, `emulate`, `agent`, `validate`: what serves, and whether its file is right."""
+"""`wattroute router`, `controller`, `emulate`, `supervise`, `agent`, `validate`: what serves, and is its file right."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ def emulate(config: Config, log_level: LogLevel = "info") -> None:
     """Run emulated engines and GPUs at the addresses of the configured instances."""
     log_to_stderr(log_level)
     load("controller.service.processes").emulator(load("controller.settings.file").load(config))
+
+
+@service_app.command()
+def supervise(config: Config, log_level: LogLevel = "info") -> None:
+    """Run the engines of this machine: start, watch, end and start them again."""
+    log_to_stderr(log_level)
+    load("controller.supervise.run").run(load("controller.settings.file").load(config), os.environ)
 
 
 @service_app.command()

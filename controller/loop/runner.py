@@ -184,6 +184,7 @@ class Runner:
             self._faults.fail("read", error)
             return
         self._faults.recover("read")
+        self._judge_supervisor(observation)
         observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
         await self._execution.take_outcomes(now_s)
         self._parts.custody.see(observation.instances, now_s)
@@ -201,6 +202,12 @@ class Runner:
                 self._faults.recover("watch")
         await self._records.write(SAMPLE_KIND, now_s, sample_record(observation, self._decision, energy_j))
         await self._records.book(observation, None if self._decision is None else self._decision.site)
+
+    def _judge_supervisor(self, observation: Observation) -> None:
+        if observation.supervisor_faults:
+            self._faults.fail("supervisor", "; ".join(observation.supervisor_faults))
+        else:
+            self._faults.recover("supervisor")
 
     def _begin_tick(self, observation: Observation) -> None:
         clock = self._parts.clock

@@ -247,6 +247,7 @@ class Observation:
         barred: pools and instances that may not serve.
         power_ladder: where `site_power` is known from; None where it is the meter's by definition.
         rosters: the instances of pools that are discovered, as last told.
+        supervisor_faults: what is wrong with the supervisor of the engines, or with engines by its word.
     """
 
     now_s: float
@@ -260,3 +261,4 @@ class Observation:
     barred: tuple[Barred, ...] = ()
     power_ladder: PowerLadder | None = None
     rosters: tuple[PoolRoster, ...] = ()
+    supervisor_faults: tuple[str, ...] = ()

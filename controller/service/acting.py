@@ -101,4 +101,4 @@ def _drivers(
 ) -> tuple[InstanceDriver, ...]:
     if endpoints.supervisor_url is None:
         return (engines,)
-    return engines, SupervisorDriver(supervisor, endpoints.supervisor_url)
+    return engines, SupervisorDriver(supervisor, endpoints.supervisor_url, headers=endpoints.supervisor_headers)

@@ -37,6 +37,7 @@ class Endpoints:
         engines: asks the engines of the pools.
         rosters: finds the instances of pools that do not list theirs.
         power: sources of GPU power and of the site's meter.
+        supervisor_headers: that the supervisor wants to be shown.
         redis_tls: what redis-py is told of TLS.
     """
 
@@ -45,6 +46,7 @@ class Endpoints:
     power: PowerSpecs = field(default_factory=PowerSpecs)
     router_urls: tuple[str, ...] = ()
     supervisor_url: str | None = None
+    supervisor_headers: Mapping[str, str] = field(default_factory=dict)
     redis_url: str | None = None
     redis_key: str = "wattroute:allocation"
     redis_password: str | None = None

@@ -29,6 +29,7 @@ from controller.service.options import Endpoints, ServiceOptions
 from controller.service.proof import ProofOptions
 from controller.service.serving import serve
 from controller.settings.file import Settings
+from controller.settings.process import ControllerSettings
 from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup
 from controller.simulation.emulator import run_emulator
@@ -84,6 +85,7 @@ async def _controller(settings: Settings) -> None:
                 power=signals.power_specs(),
                 router_urls=signals.router_urls,
                 supervisor_url=own.supervisor_url,
+                supervisor_headers=_supervisor_headers(own),
                 redis_url=settings.table.redis_url,
                 redis_key=settings.table.redis_key,
                 redis_password=redis_password,
@@ -137,6 +139,16 @@ def _redis_password(url: str | None) -> str | None:
             extra={"setting": "table.redis_url", "remedy": "write rediss://, or keep that network to yourself"},
         )
     return password
+
+
+def _supervisor_headers(own: ControllerSettings) -> dict[str, str]:
+    """What the supervisor is shown.
+
+    Raises:
+        ConfigError: the file of its token cannot be used.
+    """
+    token = find_secret(own.supervisor_token_file, None, os.environ, "controller.supervisor_token_file")
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def proof_options(settings: Settings) -> ProofOptions:

@@ -20,6 +20,7 @@ from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
 from controller.signals.router_tokens import TokenCounts
 from controller.signals.routers import RouterCounts, RouterSource
+from controller.signals.supervisor import NO_FAULTS, SupervisorSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,16 @@ async def opened_sources(
         barred: tells the pools and instances that may not serve.
     """
     endpoints, feeds, timeout_s = frame.endpoints, frame.feeds, frame.options.timeout_s
+    supervisor = (
+        None
+        if endpoints.supervisor_url is None
+        else SupervisorSource(session, endpoints.supervisor_url, timeout_s, endpoints.supervisor_headers)
+    )
     engines = EngineSource(
         session,
         frame.present.site,
         engines=endpoints.engines,
-        supervisor_url=endpoints.supervisor_url,
+        supervisor=supervisor,
         timeout_s=timeout_s,
     )
     routers = RouterSource(session, endpoints.router_urls, timeout_s, counted.requests, counted.tokens)
@@ -79,6 +85,7 @@ async def opened_sources(
             carbon_kg_per_mwh=feeds.carbon_kg_per_mwh,
             calls=calls,
             barred=barred,
+            supervisor_faults=lambda: NO_FAULTS if supervisor is None else supervisor.faults,
         )
         yield ServiceSources(engines, routers, Collector(frame.present, sources, deadline_s=2 * timeout_s))
 

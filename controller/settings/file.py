@@ -22,6 +22,7 @@ from controller.settings.programmes import OPERATOR, Programmes
 from controller.settings.quality import QualitySettings
 from controller.settings.signals import SignalSettings
 from controller.settings.site import SiteSettings
+from controller.settings.supervisor import SupervisorSettings
 from router import config_file
 from router.errors import SettingsError
 from router.settings import RouterFile
@@ -36,6 +37,7 @@ class Settings(RouterFile):
     forecast: ForecastSettings = ForecastSettings()
     signals: SignalSettings = SignalSettings()
     controller: ControllerSettings = ControllerSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
     energy: EnergySettings = EnergySettings()
     emulator: EmulatorSettings = EmulatorSettings()
     quality: QualitySettings = QualitySettings()
@@ -52,6 +54,9 @@ class Settings(RouterFile):
     def _halves_agree(self) -> Settings:
         if self.plan.may_stop and self.controller.supervisor_url is None:
             raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start them again")
+        if self.controller.supervisor_token_file is not None:
+            urls = () if self.controller.supervisor_url is None else (self.controller.supervisor_url,)
+            refuse_readable(urls, "controller.supervisor_token_file")
         pools = {pool.name for pool in self.pools}
         classes = {cls.name for cls in self.classes}
         _refuse_strangers("plan.pools", set(self.plan.pools), pools)
@@ -72,6 +77,7 @@ class Settings(RouterFile):
                 )
             if plan:
                 _refuse_bounds(pool.name, plan, len(pool.instances))
+                _refuse_serve(pool.name, plan, len(pool.instances))
         refuse_gpus(
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
@@ -113,6 +119,20 @@ def _refuse_bounds(name: str, plan: PoolPlanSettings, instances: int) -> None:
         raise ValueError(
             f"plan.pools.{name}.min_on is {plan.min_on}, but at most {most} of its {instances} instances may serve; "
             "lower min_on, or raise max_on or the number of instances"
+        )
+
+
+def _refuse_serve(name: str, plan: PoolPlanSettings, instances: int) -> None:
+    if plan.serve is None:
+        return
+    if plan.gpu_uuids is None:
+        raise ValueError(
+            f"plan.pools.{name}.serve needs plan.pools.{name}.gpu_uuids: each instance is given its GPUs by UUID, as "
+            "nvidia-smi -L prints them"
+        )
+    if plan.serve.initially_on is not None and plan.serve.initially_on > instances:
+        raise ValueError(
+            f"plan.pools.{name}.serve.initially_on is {plan.serve.initially_on}, but the pool has {instances} instances"
         )
 
 

@@ -50,5 +50,7 @@ class ControllerSettings(Group):
     """Longest wait for instances that wake at the controller's end; less than its supervisor's patience."""
     supervisor_url: str | None = None
     """Control address of a supervisor that can start and stop instances. Absent: instances are only put to sleep."""
+    supervisor_token_file: Path | None = None
+    """File with the token that it asks for. Absent: none is sent."""
     sleep_level: Annotated[int, Field(ge=1, le=2)] = 1
     """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them."""

@@ -47,6 +47,7 @@ class Sources:
 
     Attributes:
         barred: tells the pools and instances that may not serve.
+        supervisor_faults: what is wrong with the supervisor of the engines, or what it says is wrong with them.
     """
 
     power: PowerSources
@@ -56,6 +57,7 @@ class Sources:
     carbon_kg_per_mwh: Feed
     calls: CallBook
     barred: Callable[[float], tuple[Barred, ...]] = lambda now_s: ()
+    supervisor_faults: Callable[[], tuple[str, ...]] = tuple
 
 
 class Collector:
@@ -90,6 +92,7 @@ class Collector:
             barred=sources.barred(now_s),
             power_ladder=power.ladder,
             rosters=rosters,
+            supervisor_faults=sources.supervisor_faults(),
         )
 
     async def _guarded(self, name: str, reading: Awaitable[Result], now_s: float) -> Result | Missing:

@@ -20,9 +20,10 @@ from controller.errors import SignalError
 from controller.model.fleet import Instance, Pool, Site
 from controller.model.observation import InstanceObservation, InstanceState
 from controller.ports import EngineClient
-from controller.signals.http_client import ask_engine, get_json
+from controller.signals.http_client import ask_engine
 from controller.signals.latency import Histogram, LatencyWindow
 from controller.signals.prometheus_text import parse
+from controller.signals.supervisor import SupervisorSource
 from router.contract import InstanceId
 
 log = logging.getLogger(__name__)
@@ -127,14 +128,14 @@ class EngineSource:
         present: Callable[[], Site],
         *,
         engines: EngineClient,
-        supervisor_url: str | None = None,
+        supervisor: SupervisorSource | None = None,
         timeout_s: float = 1.5,
         latency_window_s: float = 30.0,
     ) -> None:
         self._session = session
         self._engines = engines
         self._present = present
-        self._supervisor_url = supervisor_url
+        self._supervisor = supervisor
         self._timeout_s = timeout_s
         self._since: dict[InstanceId, tuple[InstanceState, float]] = {}
         self._last_metrics: dict[InstanceId, EngineMetrics] = {}
@@ -164,20 +165,7 @@ class EngineSource:
 
     async def _supervised(self) -> Mapping[str, str]:
         """State of each instance by the supervisor; empty where there is none or it does not answer."""
-        if self._supervisor_url is None:
-            return {}
-        url = f"{self._supervisor_url.rstrip('/')}/instances"
-        try:
-            listed = await get_json(self._session, url, self._timeout_s)
-        except SignalError as error:
-            log.warning("supervisor unreachable", extra={"source": error.source, "reason": error.reason})
-            return {}
-        entries = listed if isinstance(listed, list) else []
-        return {
-            str(entry["instance_id"]): str(entry["state"]).lower()
-            for entry in entries
-            if isinstance(entry, dict) and "instance_id" in entry and "state" in entry
-        }
+        return {} if self._supervisor is None else await self._supervisor.read()
 
     async def _probe(self, instance: Instance) -> _Found:
         base = instance.url.rstrip("/")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from router.settings.fields import Group, Name, Port, Seconds, refuse_twins
+from router.settings.fields import Group, Host, Name, Port, Seconds, refuse_twins
 from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.pools import MOST_PRIORITY, ClassSettings, PoolSettings
 from router.settings.process import (
@@ -36,6 +36,7 @@ __all__ = [
     "EngineTlsSettings",
     "Group",
     "HealthSettings",
+    "Host",
     "LimitSettings",
     "Name",
     "PoolSettings",
@@ -59,6 +60,7 @@ CONTROLLER_SECTIONS = (
     "forecast",
     "signals",
     "controller",
+    "supervisor",
     "energy",
     "emulator",
     "quality",

@@ -24,6 +24,7 @@ from controller.signals.power.prometheus import Prometheus
 from controller.signals.power.promql import PromqlSource
 from controller.signals.power.zeusd import ZeusdSource
 from controller.signals.routers import RouterSource
+from controller.signals.supervisor import SupervisorSource
 from tests.fakes.controller_parts import NOW_S, pool, present
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
@@ -55,8 +56,9 @@ def agent(session, url):
 
 
 def engines(session, url):
+    supervisor = SupervisorSource(session, url, 0.3)
     return EngineSource(
-        session, present(pool("a", (url,))), engines=PlainEngines(session), supervisor_url=url, timeout_s=0.3
+        session, present(pool("a", (url,))), engines=PlainEngines(session), supervisor=supervisor, timeout_s=0.3
     )
 
 

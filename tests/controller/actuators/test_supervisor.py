@@ -2,6 +2,7 @@ import asyncio
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from controller.actuators.supervisor import SupervisorDriver
 from controller.errors import ActuationError
@@ -49,3 +50,14 @@ async def test_refusal_silence_and_absence_are_told():
             await driver.carry_out(command(Verb.WAKE))
         with pytest.raises(ActuationError, match="Cannot connect"):
             await SupervisorDriver(session, closed_url()).carry_out(command(Verb.STOP))
+
+
+async def test_the_token_is_shown():
+    async def guarded(request: web.Request) -> web.Response:
+        return web.Response(status=200 if request.headers.get("Authorization") == "Bearer t" else 401)
+
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/instances/a-0/stop", guarded, "POST")
+        with pytest.raises(ActuationError, match="status 401"):
+            await SupervisorDriver(session, stub.url).carry_out(command(Verb.STOP))
+        await SupervisorDriver(session, stub.url, headers={"Authorization": "Bearer t"}).carry_out(command(Verb.STOP))

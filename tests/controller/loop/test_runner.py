@@ -40,12 +40,14 @@ class Source:
         self.failure = None
         self.reads = []
         self.events = ()
+        self.supervisor_faults = ()
 
     async def read(self, now_s):
         self.reads.append(now_s)
         if self.failure:
             raise self.failure
-        return dataclasses.replace(observation(now_s), events=self.events)
+        given = {"events": self.events, "supervisor_faults": self.supervisor_faults}
+        return dataclasses.replace(observation(now_s), **given)
 
 
 class Bench:
@@ -116,6 +118,23 @@ class Bench:
 
     def metric(self, name, **labels):
         return self.telemetry.registry.get_sample_value(f"wattroute_controller_{name}", labels)
+
+
+async def test_a_supervisor_that_does_not_answer_is_a_fault_until_it_does():
+    bench = Bench()
+    bench.source.supervisor_faults = ("http://gpu: no answer within 1.5 s", "a-0: given up")
+    shown = []
+
+    def is_over():
+        faults = bench.statuses[-1].faults if bench.statuses else ()
+        if faults:
+            shown.append(faults)
+            bench.source.supervisor_faults = ()
+        return bool(shown) and not faults
+
+    await bench.until(is_over)
+    ((fault,), *_) = shown
+    assert (fault.step, fault.reason) == ("supervisor", "http://gpu: no answer within 1.5 s; a-0: given up")
 
 
 async def test_the_loop_decides_publishes_records_and_carries_its_memory():

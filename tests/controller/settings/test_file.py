@@ -113,3 +113,22 @@ def test_a_router_passes_over_every_section_of_the_controller() -> None:
 def test_a_key_that_another_kind_has_is_not_proposed_for_itself(tmp_path: Path) -> None:
     message = refusal(tmp_path, MINIMAL + "signals: {power: [{kind: agent, url: 'http://127.0.0.1:9410'}]}\n")
     assert "did you mean 'urls'?" in message
+
+
+def test_the_token_of_a_supervisor_is_not_sent_where_others_could_read_it(tmp_path: Path) -> None:
+    section = "controller: {supervisor_url: 'http://gpu-1:9420', supervisor_token_file: token}\n"
+    assert "controller.supervisor_token_file would go there unencrypted" in refusal(tmp_path, MINIMAL + section)
+    assert load(write(tmp_path, MINIMAL + section.replace("http://gpu-1", "https://gpu-1")))
+
+
+SERVED = (
+    "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 1, curves: x, gpu_uuids: [[GPU-a]], serve: {model: m%s}}}}\n"
+)
+
+
+def test_engines_are_started_on_gpus_that_are_named(tmp_path: Path) -> None:
+    assert load(write(tmp_path, MINIMAL + SERVED % "")).plan.pools["bf16"].serve is not None
+    told = refusal(tmp_path, MINIMAL + SERVED.replace("gpu_uuids: [[GPU-a]], ", "") % "")
+    assert "plan.pools.bf16.serve needs plan.pools.bf16.gpu_uuids" in told
+    told = refusal(tmp_path, MINIMAL + SERVED % ", initially_on: 2")
+    assert "initially_on is 2, but the pool has 1 instances" in told

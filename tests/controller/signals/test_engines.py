@@ -9,6 +9,7 @@ from aiohttp import web
 from controller.model.observation import InstanceState
 from controller.signals.engines import EngineSource, engine_metrics
 from controller.signals.present import Present
+from controller.signals.supervisor import SupervisorSource
 from tests.fakes.controller_parts import NOW_S, pool, present, site
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
@@ -50,7 +51,7 @@ async def observe(stub, session, supervisor_url=None):
         session,
         present(pool("a", (stub.url,))),
         engines=PlainEngines(session),
-        supervisor_url=supervisor_url,
+        supervisor=None if supervisor_url is None else SupervisorSource(session, supervisor_url),
         timeout_s=1.0,
     )
     (seen,) = await source.read(NOW_S)
@@ -125,7 +126,7 @@ async def test_a_refused_connection_is_what_the_supervisor_says(told, state):
             session,
             present(pool("a", (closed_url(),))),
             engines=PlainEngines(session),
-            supervisor_url=supervisor.url,
+            supervisor=SupervisorSource(session, supervisor.url),
         )
         (seen,) = await source.read(NOW_S)
     assert seen.state is state

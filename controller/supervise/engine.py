@@ -1,0 +1,309 @@
+"""One engine as a process: what the policy says of it is done here, and what is seen of it is told to the policy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+import aiohttp
+
+from controller.clock import Clock
+from controller.errors import ActuationError, StoreError
+from controller.ports import EngineClient
+from controller.supervise.engine_log import EngineLog
+from controller.supervise.launching import launch, nowhere, refuse_taken
+from controller.supervise.policy import Act, Life, Phase, Rules, Seen, asked, crashed, step
+from controller.supervise.proc_table import Mark, is_running, left_of, read_all, read_process, send
+from controller.supervise.records import Record, Records
+from controller.supervise.spec import EngineSpec
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+_PROBE_S = {Phase.STARTING: 1.0, Phase.SERVING: 5.0}
+"""Time between two looks at /health."""
+_PROBE_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+_UNKNOWN_ENDING = "its process is gone; how it ended is not known, as another supervisor had started it"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every engine is run with.
+
+    Attributes:
+        boot: name of this life of the machine.
+        environment: what engines inherit.
+        client: asks them for /health.
+        refuse_absent_gpus: raises `ActuationError` where a GPU is not in this machine.
+    """
+
+    rules: Rules
+    clock: Clock
+    chance: Random
+    records: Records
+    boot: str
+    environment: Mapping[str, str]
+    client: EngineClient
+    refuse_absent_gpus: Callable[[str, tuple[str, ...]], Awaitable[None]]
+
+
+class Engine:
+    """Runs one engine's process.
+
+    Attributes:
+        life: where it stands.
+        record: what outlasts this supervisor.
+        is_adopted: whether another supervisor started the process.
+        is_healthy: by the last look at /health.
+        log_fault: what is wrong with its log; empty where nothing is.
+        last_words: of its log, when it ended by itself.
+    """
+
+    def __init__(self, spec: EngineSpec, record: Record, engine_log: EngineLog, tools: Tools) -> None:
+        self.spec = spec
+        self.record = record
+        self.log = engine_log
+        self.is_adopted = record.mark is not None and is_running(record.mark, tools.boot)
+        self.is_healthy = False
+        self.log_fault = ""
+        self.last_words: tuple[str, ...] = ()
+        self._tools = tools
+        self._child: subprocess.Popen[bytes] | None = None
+        self._former = record.mark
+        self._unkept = ""
+        self._ill_since_s: float | None = None
+        self._probed_at_s = float("-inf")
+        self._woken = asyncio.Event()
+        self._refusal: Callable[[], str | None] = lambda: None
+        self.life = Life(record.wanted, Phase.STARTING if self.is_adopted else Phase.OFF, tools.clock.monotonic_s())
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has a process."""
+        return self.record.mark is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Number of its process."""
+        return None if self.record.mark is None else self.record.mark.pid
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its process was started by another command than the configuration has."""
+        return self.holds and self.spec.is_configured and self.record.fingerprint != self.spec.fingerprint
+
+    def refuse_by(self, refusal: Callable[[], str | None]) -> None:
+        """Ask before each start why it may not be; None where it may."""
+        self._refusal = refusal
+
+    def order(self, *, wanted: bool) -> None:
+        """Have it run, or not; what was ordered outlasts this supervisor."""
+        log.info("order", extra={"instance_id": self.spec.instance_id, "wanted": wanted})
+        self.life = asked(self.life, self._tools.clock.monotonic_s(), wanted=wanted)
+        self._keep(wanted=wanted)
+        self._woken.set()
+
+    async def watch(self) -> None:
+        """Look and act until cancelled."""
+        self._settle_former()
+        while True:
+            try:
+                await self._turn()
+            except Exception as error:  # a fault here must neither end the watch nor that of other engines
+                log.exception("watching an engine failed", extra={"instance_id": self.spec.instance_id})
+                self.life = replace(self.life, fault=f"{type(error).__name__}: {error}"[:500])
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._woken.wait()
+            self._woken.clear()
+
+    async def _turn(self) -> None:
+        if self.holds:
+            unbounded = await asyncio.to_thread(self.log.bound)
+            self.log_fault = self._unkept or unbounded or ""
+        seen = await self._look()
+        now_s, before = self._tools.clock.monotonic_s(), self.life
+        self.life, act = step(before, seen, now_s, self._tools.chance.random(), self._tools.rules)
+        if self.holds and not seen.is_alive:
+            self._bury(seen.ending)
+        if self.life.phase is not before.phase:
+            self._tell(before)
+        if act is Act.START:
+            await self._start()
+        elif act is not None:
+            self._signal(act)
+
+    async def _look(self) -> Seen:
+        mark = self.record.mark
+        if mark is None:
+            return Seen(is_alive=False, ending=self.record.last_exit)
+        ending = self._ending(mark)
+        if ending:
+            return Seen(is_alive=False, ending=ending)
+        if not self.spec.is_configured:  # its address may lead elsewhere by now
+            return Seen(is_alive=True, is_healthy=True)
+        now_s = self._tools.clock.monotonic_s()
+        pause_s = _PROBE_S.get(self.life.phase)
+        if pause_s is not None and now_s - self._probed_at_s >= pause_s:
+            self._probed_at_s = now_s
+            self.is_healthy = await self._is_well()
+            if self.is_healthy:
+                self._ill_since_s = None
+            elif self._ill_since_s is None:
+                self._ill_since_s = now_s
+        ill_s = 0.0 if self._ill_since_s is None else self._tools.clock.monotonic_s() - self._ill_since_s
+        return Seen(is_alive=True, is_healthy=self.is_healthy, ill_s=ill_s)
+
+    def _ending(self, mark: Mark) -> str:
+        """How the process has ended; empty while it runs."""
+        if self._child is None:
+            return "" if is_running(mark, self._tools.boot) else _UNKNOWN_ENDING
+        code = self._child.poll()
+        if code is None:
+            return ""
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    async def _is_well(self) -> bool:
+        try:
+            async with self._tools.client.request("GET", self.spec.url, "/health", timeout=_PROBE_TIMEOUT) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    async def _start(self) -> None:
+        reason, tools = "", self._tools
+        try:
+            await tools.refuse_absent_gpus(self.spec.instance_id, self.spec.gpu_uuids)
+            if self.life.wanted:
+                self._launch()
+        except ActuationError as error:
+            reason = error.reason
+        except StoreError as error:
+            reason = str(error)
+        before, now_s = self.life, tools.clock.monotonic_s()
+        if not before.wanted:  # a stop came while the GPUs were looked for
+            self.life = Life(wanted=False, phase=Phase.OFF, since_s=now_s)
+        elif reason:
+            self.life = crashed(before, reason, now_s, tools.chance.random(), tools.rules)
+            self._tell(before)
+
+    def _launch(self) -> None:
+        """Start the process and keep what it is known by.
+
+        Raises:
+            ActuationError: it cannot be started.
+            StoreError: it could not be found again by a later supervisor; it was ended.
+        """
+        spec, tools = self.spec, self._tools
+        left = () if self._former is None else left_of(self._former, read_all(), tools.boot)
+        if left:
+            pids = ", ".join(str(process.pid) for process in left[:5])
+            raise ActuationError(spec.instance_id, f"processes of the one before have not ended yet: {pids}")
+        refusal = self._refusal()
+        if refusal is not None:
+            raise ActuationError(spec.instance_id, refusal)
+        refuse_taken(spec)
+        output = self._open_log()
+        try:
+            child = launch(spec, tools.environment, output)
+        finally:
+            os.close(output)
+        process = read_process(child.pid)
+        mark = Mark(child.pid, 0 if process is None else process.started, tools.boot)
+        self._child, self._former, self.is_adopted = child, mark, False
+        self._ill_since_s, self.is_healthy = None, False
+        begun = replace(self.record, mark=mark, url=spec.url, gpu_uuids=spec.gpu_uuids, fingerprint=spec.fingerprint)
+        begun = replace(begun, restarts=begun.restarts + bool(self.life.crashes))
+        try:
+            tools.records.write(begun)
+        except StoreError:
+            self._kill(mark)
+            child.wait()
+            raise
+        self.record = begun
+        log.info("engine started", extra={"instance_id": spec.instance_id, "pid": child.pid, "log": str(self.log.path)})
+
+    def _open_log(self) -> int:
+        """An engine without a log is better than none."""
+        self._unkept = ""
+        try:
+            return self.log.open()
+        except OSError as error:
+            self._unkept = f"{self.log.path}: {error.strerror}; its output is not kept until it is started again"
+            log.error(
+                "log of an engine cannot be opened",
+                extra={"instance_id": self.spec.instance_id, "reason": self._unkept},
+            )
+            return nowhere()
+
+    def _signal(self, act: Act) -> None:
+        mark = self.record.mark
+        if mark is None:
+            return
+        if act is Act.KILL:
+            self._kill(mark)
+        else:
+            send(mark.pid, mark.started, signal.SIGTERM)
+
+    def _kill(self, mark: Mark) -> int:
+        """SIGKILL to all of its session; how many there were."""
+        left = left_of(mark, read_all(), self._tools.boot)
+        for process in left:
+            send(process.pid, process.started, signal.SIGKILL)
+        return len(left)
+
+    def _bury(self, ending: str) -> None:
+        """Its process has ended: what it leaves behind goes too, for it may hold the GPUs' memory."""
+        mark = self.record.mark
+        left = 0 if mark is None else self._kill(mark)
+        self.last_words = self.log.tail()
+        self._child, self.is_healthy, self.is_adopted = None, False, False
+        if not self.spec.is_configured:
+            self.life = Life(wanted=False, phase=Phase.OFF, since_s=self._tools.clock.monotonic_s())
+        extra = {"instance_id": self.spec.instance_id, "ending": ending, "left_processes_killed": left}
+        log.info("engine has ended", extra=extra)
+        self._keep(mark=None, last_exit=ending)
+
+    def _settle_former(self) -> None:
+        """What a former supervisor's engine left behind, if that ended while nobody looked."""
+        if self.record.mark is not None and not self.is_adopted:
+            self._bury(_UNKNOWN_ENDING)
+        elif self.is_adopted:
+            log.info("engine adopted", extra={"instance_id": self.spec.instance_id, "pid": self.pid})
+            if self.record.url != self.spec.url and self.spec.is_configured:
+                log.warning(
+                    "engine listens elsewhere than configured, it is started anew",
+                    extra={"instance_id": self.spec.instance_id},
+                )
+                self.life = replace(self.life, phase=Phase.STOPPING)
+                self._signal(Act.TERMINATE)
+
+    def _keep(self, **changes: object) -> None:
+        """Write the record; where that fails the order holds for this supervisor all the same."""
+        self.record = replace(self.record, **changes)  # type: ignore[arg-type]  # names of its own fields
+        try:
+            if self.spec.is_configured or self.holds:
+                self._tools.records.write(self.record)
+            else:
+                self._tools.records.drop(self.spec.instance_id)
+        except (StoreError, OSError) as error:
+            log.error(
+                "record of an engine not written", extra={"instance_id": self.spec.instance_id, "reason": str(error)}
+            )
+
+    def _tell(self, before: Life) -> None:
+        life = self.life
+        told = {"instance_id": self.spec.instance_id, "state": life.phase.value, "before": before.phase.value}
+        if life.phase is Phase.FAILED:
+            log.error("engine given up", extra={**told, "reason": life.fault, "log_tail": list(self.last_words)})
+        elif life.fault:
+            log.warning("engine state", extra={**told, "reason": life.fault})
+        else:
+            log.info("engine state", extra=told)

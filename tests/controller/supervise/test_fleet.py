@@ -1,0 +1,91 @@
+import signal
+import subprocess
+
+import pytest
+
+from controller.clock import boot_name
+from controller.errors import ActuationError
+from controller.supervise.fleet import NoSuchEngine
+from controller.supervise.policy import Phase
+from controller.supervise.proc_table import Mark, read_process
+from controller.supervise.records import Record, Records
+from tests.fakes.engine_fleet import engine_fleet, until
+from tests.fakes.engine_specs import engine_spec
+
+
+async def test_two_that_share_a_gpu_never_run_at_once(tmp_path):
+    first = engine_spec("a-0", gpu_uuids=("GPU-x", "GPU-y"))
+    second = engine_spec("b-0", gpu_uuids=("GPU-y",), is_initially_on=False)
+    async with engine_fleet(tmp_path, first, second) as fleet:
+        one, other = fleet.engines
+        await until(one, Phase.SERVING)
+        with pytest.raises(ActuationError, match="b-0: GPU GPU-y is taken by a-0; stop that one first"):
+            fleet.order("b-0", wanted=True)
+        assert other.life.wanted is False
+        fleet.order("a-0", wanted=False)
+        await until(one, Phase.OFF)
+        fleet.order("b-0", wanted=True)
+        await until(other, Phase.SERVING)
+        with pytest.raises(ActuationError, match="a-0: GPU GPU-y is taken by b-0"):
+            fleet.order("a-0", wanted=True)
+
+
+async def test_two_that_are_to_begin_on_one_gpu_do_not_both_start(tmp_path):
+    specs = [engine_spec(name, gpu_uuids=("GPU-x",)) for name in ("a-0", "b-0")]
+    async with engine_fleet(tmp_path, *specs) as fleet:
+        one, other = fleet.engines
+        await until(one, Phase.SERVING)
+        await until(other, Phase.FAILED)
+        assert "GPU GPU-x is taken by a-0" in other.life.fault
+        assert other.pid is None
+
+
+async def test_one_address_is_given_to_one_engine(tmp_path):
+    first = engine_spec("a-0")
+    second = engine_spec("b-0", url=first.url, argv=first.argv, is_initially_on=False)
+    async with engine_fleet(tmp_path, first, second) as fleet:
+        await until(fleet.find("a-0"), Phase.SERVING)
+        with pytest.raises(ActuationError, match="is the address of a-0"):
+            fleet.order("b-0", wanted=True)
+
+
+async def test_an_unknown_name_is_refused_with_those_there_are(tmp_path):
+    async with engine_fleet(tmp_path, engine_spec(is_initially_on=False)) as fleet:
+        with pytest.raises(NoSuchEngine, match="c-9: no such engine; there are a-0"):
+            fleet.order("c-9", wanted=True)
+
+
+async def test_an_engine_that_is_not_configured_any_more_can_be_stopped_but_not_started(tmp_path):
+    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        leave_record(tmp_path, "a-0", stray.pid)
+        async with engine_fleet(tmp_path, engine_spec("b-0", is_initially_on=False)) as fleet:
+            engine = fleet.find("a-0")
+            await until(engine, Phase.SERVING)
+            with pytest.raises(ActuationError, match="does not say how it is started any more"):
+                fleet.order("a-0", wanted=True)
+            fleet.order("a-0", wanted=False)
+            await until(engine, Phase.OFF)
+            assert stray.wait(10) == -signal.SIGTERM
+            assert [engine.spec.instance_id for engine in fleet.engines] == ["b-0"]
+    finally:
+        stray.kill()
+        stray.wait()
+
+
+async def test_the_record_of_one_that_neither_runs_nor_is_configured_is_dropped(tmp_path):
+    gone = subprocess.Popen(["true"], start_new_session=True)
+    leave_record(tmp_path, "a-0", gone.pid)
+    gone.wait()
+    async with engine_fleet(tmp_path, engine_spec("b-0", is_initially_on=False)) as fleet:
+        assert [engine.spec.instance_id for engine in fleet.engines] == ["b-0"]
+    assert not list(tmp_path.glob("a-0*"))
+
+
+def leave_record(folder, instance_id, pid):
+    """As a former supervisor left it."""
+    process = read_process(pid)
+    records = Records(folder)
+    mark = Mark(pid, process.started, boot_name())
+    records.write(Record(instance_id, True, "http://127.0.0.1:1", ("GPU-x",), mark))
+    records.close()
