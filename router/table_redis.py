@@ -16,10 +16,8 @@ from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
 from router.table_source import TableReporter, TableSink
 from router.transport.loopback import without_credentials
-from router.transport.redis_address import without_password
-from router.transport.redis_tls import redis_options
+from router.transport.redis_client import TIMEOUT_S, open_redis
 
-TIMEOUT_S = 3.0
 MIN_BACK_OFF_S = 0.25
 MAX_BACK_OFF_S = 15.0
 
@@ -49,9 +47,9 @@ class RedisTableSource:
         rates: RateSink | None = None,
     ) -> None:
         self._name = without_credentials(url)
-        self._url = without_password(url) if password else url
+        self._url = url
         self._password = password
-        self._tls = redis_options(url, settings.tls)
+        self._tls = settings.tls
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._rng = rng
@@ -80,15 +78,7 @@ class RedisTableSource:
             TableSourceError: Redis cannot be reached or does not answer in time.
         """
         try:
-            # Without a timeout of its own: redis sends under asyncio.wait_for then, which loses cancellations before
-            # Python 3.12. The limits here and in _read hold instead.
-            client = redis.asyncio.Redis.from_url(
-                self._url,
-                password=self._password,
-                socket_connect_timeout=TIMEOUT_S,
-                socket_timeout=None,
-                **self._tls,
-            )
+            client = open_redis(self._url, self._tls, self._password)
             async with client, client.pubsub() as announcements:
                 async with asyncio.timeout(TIMEOUT_S):
                     await announcements.subscribe(self._key)

@@ -7,20 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
+import redis.asyncio
 
 from controller.background import Works
 from controller.clock import Clock
 from controller.model.observation import Barred
-from controller.service.options import Frame
+from controller.service.options import Endpoints, Frame
 from controller.signals.calls import CallBook
 from controller.signals.collect import Collector, Sources
 from controller.signals.engines import EngineSource
 from controller.signals.power.open_source import open_power
 from controller.signals.power.reader import PowerSources
 from controller.signals.power.specs import PowerSpecs
+from controller.signals.router_askers import HttpRouters, RedisRouters, RouterAsker
 from controller.signals.router_tokens import TokenCounts
 from controller.signals.routers import RouterCounts, RouterSource
 from controller.signals.supervisor import NO_FAULTS, SupervisorSource
+from router.transport.redis_address import without_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,11 @@ async def opened_sources(
         supervisor=supervisor,
         timeout_s=timeout_s,
     )
-    routers = RouterSource(session, endpoints.router_urls, timeout_s, counted.requests, counted.tokens)
-    async with _opened_power(endpoints.power, frame.clock, frame.works) as power:
+    async with (
+        _opened_routers(endpoints, session, timeout_s) as asker,
+        _opened_power(endpoints.power, frame.clock, frame.works) as power,
+    ):
+        routers = RouterSource(asker, counted.requests, counted.tokens)
         sources = Sources(
             power=power,
             engines=engines,
@@ -88,6 +94,27 @@ async def opened_sources(
             supervisor_faults=lambda: NO_FAULTS if supervisor is None else supervisor.faults,
         )
         yield ServiceSources(engines, routers, Collector(frame.present, sources, deadline_s=2 * timeout_s))
+
+
+@contextlib.asynccontextmanager
+async def _opened_routers(
+    endpoints: Endpoints, session: aiohttp.ClientSession, timeout_s: float
+) -> AsyncIterator[RouterAsker]:
+    """Routers at the addresses that are configured; without any, those that tell of themselves beside the table."""
+    url, password = endpoints.redis_url, endpoints.redis_password
+    if endpoints.router_urls or url is None:
+        yield HttpRouters(session, endpoints.router_urls, timeout_s)
+        return
+    client = redis.asyncio.Redis.from_url(
+        without_password(url) if password else url,
+        password=password,
+        socket_connect_timeout=timeout_s,
+        socket_timeout=None,  # see RedisPublisher
+        max_connections=2,
+        **endpoints.redis_tls,
+    )
+    async with client:
+        yield RedisRouters(client, endpoints.redis_key, timeout_s)
 
 
 @contextlib.asynccontextmanager

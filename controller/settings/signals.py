@@ -28,7 +28,8 @@ class SignalSettings(Group):
     power_ladder: PowerLadderSettings = PowerLadderSettings()
     """Margins and times of the ladder between them."""
     router_urls: Annotated[tuple[Url, ...], Field(max_length=4096)] = ()
-    """Admin addresses of the routers, e.g. http://127.0.0.1:8081."""
+    """Admin addresses of the routers, e.g. http://127.0.0.1:8081. Absent: those are read that tell of themselves
+    through `table.redis_url`."""
     price_usd_per_mwh: PriceFeed | None = None
     """Electricity price; the kinds are in docs/reference/feeds.md. Absent: missing, the plan then
     minimises energy at `fallback_price_usd_per_mwh`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from controller.model.service import Bucket, ClassService, Latencies
@@ -24,14 +24,10 @@ Key = tuple[str, str, str | tuple[float, float]]
 
 
 class ServiceTotals:
-    """Sums what routers report.
+    """Sums what routers report."""
 
-    Args:
-        asked: how many routers there are.
-    """
-
-    def __init__(self, asked: int) -> None:
-        self._asked = asked
+    def __init__(self) -> None:
+        self._asked = 0
         self._answered = 0
         self._totals: dict[Key, float] = {}
         self._last: dict[str, Mapping[Key, float]] = {}
@@ -46,9 +42,13 @@ class ServiceTotals:
         """By class, since this process began to count."""
         return _classes(self._totals)
 
-    def begin(self) -> None:
-        """A look begins."""
-        self._answered = 0
+    def begin(self, asked: int) -> None:
+        """A look begins, at so many routers."""
+        self._asked, self._answered = asked, 0
+
+    def keep_only(self, routers: Collection[str]) -> None:
+        """Forget what routers that have ended had told last; the sums stay."""
+        self._last = {name: told for name, told in self._last.items() if name in routers}
 
     def take(self, router: str, now: Mapping[Key, float], *, restarted: bool) -> None:
         """Take in one router's answer."""

@@ -6,7 +6,7 @@ until it grows again. A router seen for the first time begins at what it has cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,10 @@ class TokenTotals:
             total = self._totals.get(key, (0.0, 0.0))
             self._totals[key] = total[0] + held[key][0] - had[0], total[1] + held[key][1] - had[1]
         self._last[router] = held
+
+    def keep_only(self, routers: Collection[str]) -> None:
+        """Forget what routers that have ended had told last; the sums stay."""
+        self._last = {name: told for name, told in self._last.items() if name in routers or name in self._resumed}
 
     @property
     def spent(self) -> tuple[SpentTokens, ...]:

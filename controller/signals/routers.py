@@ -2,31 +2,32 @@
 
 Counters are summed over routers and only grow, also when a router restarts: what it had counted before is kept. A
 router that stops answering keeps its last figures for `FORGET_AFTER_S`, so that its acknowledgement still holds back
-what must wait for it; after that it counts as gone.
+what must wait for it; after that it counts as gone. One that is not told of any more has ended after `ABSENT_AFTER_S`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-
-import aiohttp
 
 from controller.errors import SignalError
 from controller.model.observation import ClassDemand, Missing, RouterObservation
 from controller.model.service import ServiceSource
-from controller.signals.http_client import get_json
+from controller.signals.router_askers import RouterAsker
 from controller.signals.router_service import ServiceTotals
-from controller.signals.router_state import COUNTERS, RouterState, read_state
+from controller.signals.router_state import COUNTERS, RouterState
 from controller.signals.router_tokens import NO_COUNTS, TokenCounts, TokenTotals
 from router.contract import ClassId, InstanceId, PoolId
 
 log = logging.getLogger(__name__)
 
 FORGET_AFTER_S = 60.0
+ABSENT_AFTER_S = 10.0
+"""A router that is not told of any more has ended."""
+KEEP_S = 86_400.0
+"""How long the counters of a router that has ended are kept, in case it comes back."""
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class RouterCounts:
 
     Attributes:
         totals: summed over routers and their restarts.
-        routers: (address, its counters as last seen).
+        routers: (name, its counters as last seen).
     """
 
     totals: Counts
@@ -62,29 +63,24 @@ class RouterSource:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
-        urls: tuple[str, ...],
-        timeout_s: float = 1.5,
+        asker: RouterAsker,
         counted: RouterCounts | None = None,
         tokens: TokenCounts = NO_COUNTS,
     ) -> None:
         """Begin to count, or go on from what a former process had counted."""
-        self._session = session
-        self._urls = tuple(url.rstrip("/") for url in urls)
-        self._timeout_s = timeout_s
+        self._asker = asker
         self._routers: dict[str, _Router] = {}
         self._tokens = TokenTotals(tokens)
-        self._service = ServiceTotals(len(urls))
+        self._service = ServiceTotals()
         self._totals = _as_map(counted.totals) if counted else {}
         self._before = {url: _as_map(counts) for url, counts in counted.routers} if counted else {}
 
     @property
     def counted(self) -> RouterCounts:
         """What was counted so far."""
-        last = {**self._before, **{url: router.last for url, router in self._routers.items()}}
-        return RouterCounts(
-            _as_counts(self._totals), tuple((url, _as_counts(last[url])) for url in sorted(last) if url in self._urls)
-        )
+        last = {**self._before, **{name: router.last for name, router in self._routers.items()}}
+        names = sorted(filter(self._asker.may_be, last))
+        return RouterCounts(_as_counts(self._totals), tuple((name, _as_counts(last[name])) for name in names))
 
     @property
     def tokens(self) -> TokenCounts:
@@ -98,22 +94,27 @@ class RouterSource:
 
     async def read(self, now_s: float) -> RouterObservation | Missing:
         """Demand and acknowledgement, or `Missing` when no router answers."""
-        if not self._urls:
-            return Missing("routers", "no router is configured in signals.router_urls", now_s)
-        results = await asyncio.gather(*(self._fetch(url) for url in self._urls))
-        self._service.begin()
+        try:
+            results = await self._asker.ask()
+        except SignalError as error:
+            self._service.begin(asked=0)
+            for router in self._routers.values():
+                self._miss(router, error, now_s)
+            return Missing("routers", str(error), now_s)
+        self._service.begin(asked=len(results))
+        self._miss_others(results.keys(), now_s)
         states: list[RouterState] = []
         errors: list[SignalError] = []
-        for url, result in zip(self._urls, results, strict=True):
-            if url not in self._routers:
-                self._routers[url] = _Router(first_asked_s=now_s, last=self._before.pop(url, {}))
-            router = self._routers[url]
+        for name, result in results.items():
+            if name not in self._routers:
+                self._routers[name] = _Router(first_asked_s=now_s, last=self._before.pop(name, {}))
+            router = self._routers[name]
             if isinstance(result, SignalError):
                 errors.append(result)
                 self._miss(router, result, now_s)
             else:
                 states.append(result)
-                self._take(router, result, now_s, url)
+                self._take(router, result, now_s, name)
         if not states:
             return Missing("routers", "; ".join(map(str, errors[:3])), now_s)
         counted = [router for router in self._routers.values() if not router.is_gone]
@@ -127,13 +128,21 @@ class RouterSource:
             self._tokens.tenants,
         )
 
-    async def _fetch(self, url: str) -> RouterState | SignalError:
-        try:
-            return read_state(await get_json(self._session, f"{url}/state", self._timeout_s))
-        except SignalError as error:
-            return error
-        except ValueError as error:
-            return SignalError(f"{url}/state", str(error))
+    def _miss_others(self, names: Collection[str], now_s: float) -> None:
+        """Wait a little for routers that are not told of: they have ended, or what tells of them has forgotten.
+
+        What they had counted last is kept long enough to know them again.
+        """
+        for name in self._routers.keys() - set(names):
+            router = self._routers[name]
+            heard_s = router.first_asked_s if router.answered_at_s is None else router.answered_at_s
+            if not router.is_gone and now_s - heard_s > ABSENT_AFTER_S:
+                router.is_gone = True
+                log.info("router has ended", extra={"source": name})
+            if now_s - heard_s > KEEP_S:
+                del self._routers[name]
+                self._tokens.keep_only(self._routers)
+                self._service.keep_only(self._routers)
 
     def _miss(self, router: _Router, error: SignalError, now_s: float) -> None:
         heard_s = router.first_asked_s if router.answered_at_s is None else router.answered_at_s
@@ -141,15 +150,15 @@ class RouterSource:
             router.is_gone = True
             log.warning("router counts as gone", extra={"source": error.source, "reason": error.reason})
 
-    def _take(self, router: _Router, state: RouterState, now_s: float, url: str) -> None:
+    def _take(self, router: _Router, state: RouterState, now_s: float, name: str) -> None:
         current = {("class", *key): value for key, value in state.counters.items()}
         current |= {("pool", *key): value for key, value in state.by_pool.items()}
         restarted = _has_restarted(router.last, current)
         for key, value in current.items():
             before = 0.0 if restarted else router.last.get(key, 0.0)
             self._totals[key] = self._totals.get(key, 0.0) + max(0.0, value - before)
-        self._tokens.take(url, state.tokens, restarted=restarted)
-        self._service.take(url, state.service, restarted=restarted)
+        self._tokens.take(name, state.tokens, restarted=restarted)
+        self._service.take(name, state.service, restarted=restarted)
         router.last = current
         router.streams = state.streams
         router.sequence = state.sequence

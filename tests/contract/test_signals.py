@@ -23,6 +23,7 @@ from controller.signals.power.http_access import HttpAccess, HttpOptions
 from controller.signals.power.prometheus import Prometheus
 from controller.signals.power.promql import PromqlSource
 from controller.signals.power.zeusd import ZeusdSource
+from controller.signals.router_askers import HttpRouters
 from controller.signals.routers import RouterSource
 from controller.signals.supervisor import SupervisorSource
 from tests.fakes.controller_parts import NOW_S, pool, present
@@ -63,7 +64,7 @@ def engines(session, url):
 
 
 def routers(session, url):
-    return RouterSource(session, (url,), 0.3)
+    return RouterSource(HttpRouters(session, (url,), 0.3))
 
 
 def is_told_as_absent(result) -> bool:

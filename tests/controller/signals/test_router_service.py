@@ -21,21 +21,22 @@ def test_counters_outcomes_and_buckets_are_read():
 
 
 def test_a_router_that_tells_no_latencies_is_counted_without_them():
-    totals = ServiceTotals(1)
+    totals = ServiceTotals()
     for _ in range(2):
-        totals.begin()
+        totals.begin(asked=1)
         totals.take("r", told(), restarted=False)
     assert totals.totals["chat"].ttft.mean_s is None
 
 
 def test_a_look_at_which_a_router_did_not_answer_is_not_whole():
-    totals = ServiceTotals(2)
+    totals = ServiceTotals()
     for routers in (("a", "b"), ("a",)):
-        totals.begin()
+        totals.begin(asked=2)
         for router in routers:
             totals.take(router, told(), restarted=False)
         assert totals.is_whole == (routers == ("a", "b"))
-    assert not ServiceTotals(0).is_whole
+    totals.begin(asked=0)
+    assert not totals.is_whole
 
 
 @pytest.mark.parametrize(
@@ -58,14 +59,24 @@ def test_what_is_malformed_is_refused_with_the_place(more, problem):
 
 
 def test_a_failure_of_a_kind_that_was_not_seen_before_counts():
-    totals = ServiceTotals(1)
+    totals = ServiceTotals()
     totals.take("r", told(outcomes={"ok": 3}), restarted=False)
     totals.take("r", told(outcomes={"ok": 3, "reset": 2}), restarted=False)
     assert totals.totals["chat"].failed == 2
 
 
 def test_a_router_that_is_seen_for_the_first_time_begins_at_what_it_has_even_after_a_restart():
-    totals = ServiceTotals(1)
+    totals = ServiceTotals()
     totals.take("r", told(ttft_s=TTFT), restarted=True)
     assert totals.totals["chat"].ttft.count == 0
     assert totals.totals["chat"].requests == 0
+
+
+def test_what_a_router_that_has_ended_had_counted_stays_in_the_sums():
+    totals = ServiceTotals()
+    totals.take("r", told(outcomes={"ok": 3}), restarted=False)
+    totals.take("r", told(outcomes={"ok": 3, "reset": 2}), restarted=False)
+    totals.keep_only(("other",))
+    assert totals.totals["chat"].failed == 2
+    totals.take("r", told(outcomes={"ok": 3, "reset": 9}), restarted=False)
+    assert totals.totals["chat"].failed == 2, "it is seen for the first time"

@@ -3,6 +3,7 @@ import math
 import aiohttp
 
 from controller.model.observation import Missing
+from controller.signals.router_askers import HttpRouters
 from controller.signals.routers import FORGET_AFTER_S, RouterSource
 from tests.fakes.controller_parts import NOW_S
 from tests.fakes.http_stub import closed_url, http_stub
@@ -12,7 +13,7 @@ from tests.fakes.router_states import state
 async def test_demand_and_acknowledgement_of_one_router():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         stub.set("/state", state())
-        seen = await RouterSource(session, (stub.url,)).read(NOW_S)
+        seen = await RouterSource(HttpRouters(session, (stub.url,))).read(NOW_S)
     (demand,) = seen.demand
     assert (seen.acknowledged_sequence, seen.observed_at_s) == (5, NOW_S)
     assert (demand.class_id, demand.requests, demand.finished, demand.refused) == ("standard", 10, 9, 1)
@@ -23,7 +24,7 @@ async def test_two_routers_are_summed_and_the_smallest_sequence_counts():
     async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
         one.set("/state", state(sequence=5))
         two.set("/state", state(sequence=4, requests=7, tokens=500.0))
-        seen = await RouterSource(session, (one.url, two.url)).read(NOW_S)
+        seen = await RouterSource(HttpRouters(session, (one.url, two.url))).read(NOW_S)
     assert seen.acknowledged_sequence == 4
     assert (seen.demand[0].requests, seen.demand[0].output_tokens, seen.demand[0].in_flight) == (17, 1500.0, 6)
 
@@ -36,13 +37,13 @@ async def test_requests_under_way_are_summed_by_instance():
     async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
         one.set("/state", on(a=2, b=0))
         two.set("/state", on(a=1, c=4))
-        seen = await RouterSource(session, (one.url, two.url)).read(NOW_S)
+        seen = await RouterSource(HttpRouters(session, (one.url, two.url))).read(NOW_S)
     assert seen.in_flight == (("a", 3), ("c", 4))
 
 
 async def test_counters_grow_on_when_a_router_restarts():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        source = RouterSource(session, (stub.url,))
+        source = RouterSource(HttpRouters(session, (stub.url,)))
         totals = []
         for n, (requests, tokens) in enumerate([(10, 1000.0), (12, 1200.0), (2, 100.0), (5, 300.0)]):
             stub.set("/state", state(requests=requests, tokens=tokens))
@@ -53,7 +54,7 @@ async def test_counters_grow_on_when_a_router_restarts():
 
 async def test_a_worker_that_was_replaced_does_not_count_the_others_twice():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
-        source = RouterSource(session, (stub.url,))
+        source = RouterSource(HttpRouters(session, (stub.url,)))
         stub.set("/state", state(requests=100))
         await source.read(NOW_S)
         stub.set("/state", state(requests=75))
@@ -68,7 +69,7 @@ async def test_what_classes_got_is_counted_from_the_first_look_on_and_over_resta
         return state(requests=requests, ttft_s=ttft, outcomes=outcomes)
 
     async with http_stub() as one, aiohttp.ClientSession() as session:
-        source = RouterSource(session, (one.url, closed_url()))
+        source = RouterSource(HttpRouters(session, (one.url, closed_url())))
         for n, told in enumerate(
             (
                 served(100, [90, 9, 1], {"ok": 100}),
@@ -87,7 +88,7 @@ async def test_what_classes_got_is_counted_from_the_first_look_on_and_over_resta
 
 async def test_a_router_that_is_silent_holds_its_acknowledgement_for_a_while():
     async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
-        source = RouterSource(session, (one.url, two.url))
+        source = RouterSource(HttpRouters(session, (one.url, two.url)))
         one.set("/state", state(sequence=5))
         two.set("/state", state(sequence=4))
         await source.read(NOW_S)
@@ -104,14 +105,14 @@ async def test_a_router_that_is_silent_holds_its_acknowledgement_for_a_while():
 async def test_a_router_never_heard_of_acknowledges_nothing():
     async with http_stub() as one, aiohttp.ClientSession() as session:
         one.set("/state", state(sequence=5))
-        seen = await RouterSource(session, (one.url, closed_url())).read(NOW_S)
+        seen = await RouterSource(HttpRouters(session, (one.url, closed_url()))).read(NOW_S)
     assert seen.acknowledged_sequence == -1
 
 
 async def test_no_router_is_missing_with_the_reason():
     async with aiohttp.ClientSession() as session:
-        dead = await RouterSource(session, (closed_url(),)).read(NOW_S)
-        none = await RouterSource(session, ()).read(NOW_S)
+        dead = await RouterSource(HttpRouters(session, (closed_url(),))).read(NOW_S)
+        none = await RouterSource(HttpRouters(session, ())).read(NOW_S)
     assert isinstance(dead, Missing)
     assert "cannot connect" in dead.reason
     assert "signals.router_urls" in none.reason
@@ -120,20 +121,20 @@ async def test_no_router_is_missing_with_the_reason():
 async def test_a_malformed_state_makes_the_router_missing():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         stub.set("/state", {"table": {}})
-        seen = await RouterSource(session, (stub.url,)).read(NOW_S)
+        seen = await RouterSource(HttpRouters(session, (stub.url,))).read(NOW_S)
     assert "table.sequence" in seen.reason
 
 
 async def test_a_new_process_goes_on_from_what_the_one_before_had_counted():
     async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
         urls = (one.url, two.url)
-        first = RouterSource(session, urls)
+        first = RouterSource(HttpRouters(session, urls))
         for stub, requests in ((one, 10), (two, 100)):
             stub.set("/state", state(requests=requests, tokens=10.0 * requests))
         await first.read(NOW_S)
         two.set("/state", state(requests=2, tokens=20.0))  # it restarted
         before = await first.read(NOW_S + 1)
-        again = RouterSource(session, urls, counted=first.counted)
+        again = RouterSource(HttpRouters(session, urls), counted=first.counted)
         assert again.counted == first.counted
         one.set("/state", state(requests=15, tokens=150.0))  # served while no controller ran
         after = await again.read(NOW_S + 60)
@@ -146,19 +147,19 @@ async def test_a_new_process_goes_on_from_what_the_one_before_had_counted():
 async def test_a_router_that_restarted_while_no_controller_ran_counts_from_zero():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         stub.set("/state", state(requests=100, tokens=1000.0))
-        first = RouterSource(session, (stub.url,))
+        first = RouterSource(HttpRouters(session, (stub.url,)))
         await first.read(NOW_S)
         stub.set("/state", state(requests=7, tokens=70.0))
-        seen = await RouterSource(session, (stub.url,), counted=first.counted).read(NOW_S + 60)
+        seen = await RouterSource(HttpRouters(session, (stub.url,)), counted=first.counted).read(NOW_S + 60)
     assert (seen.demand[0].requests, seen.demand[0].output_tokens) == (107, 1070.0)
 
 
 async def test_a_router_that_is_configured_no_more_is_not_kept():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         stub.set("/state", state())
-        source = RouterSource(session, (stub.url,))
+        source = RouterSource(HttpRouters(session, (stub.url,)))
         await source.read(NOW_S)
         assert [url for url, _ in source.counted.routers] == [stub.url]
-        moved = RouterSource(session, ("http://elsewhere",), counted=source.counted).counted
+        moved = RouterSource(HttpRouters(session, ("http://elsewhere",)), counted=source.counted).counted
     assert moved.routers == ()
     assert moved.totals == source.counted.totals

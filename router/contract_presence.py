@@ -1,0 +1,69 @@
+"""What routers tell of themselves in Redis, for each other and for the controller; pure.
+
+Beside the table's key stand a hash of the routers' names, each with when it told of itself last and its load, and for
+each router a key with its state, which expires by itself.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+ROUTERS_SUFFIX = ":routers"
+"""After the key of the table: the hash."""
+STATE_SUFFIX = ":router:"
+"""After the key of the table and before a router's name: its state."""
+MAX_ROUTERS = 4096
+"""Routers that are believed to be; a hash with more is a fault."""
+MAX_STATE_BYTES = 32 << 20
+"""Most bytes of a state that is unpacked."""
+_LEVEL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a router told of itself.
+
+    Attributes:
+        told_s: wall clock of the router.
+        load: requests in flight and waiting.
+    """
+
+    told_s: float
+    load: int
+
+
+def encode_heard(heard: Heard) -> bytes:
+    """As it stands in Redis."""
+    return f"{heard.told_s:.3f} {heard.load}".encode()
+
+
+def decode_heard(data: bytes) -> Heard | None:
+    """What stands in Redis; None where a router could not have written it."""
+    parts = data[:64].split()
+    try:
+        heard = Heard(float(parts[0]), int(parts[1]))
+    except (ValueError, IndexError):
+        return None
+    return heard if heard.load >= 0 and abs(heard.told_s) < 1e11 else None
+
+
+def pack_state(document: bytes) -> bytes:
+    """A state as it stands in Redis."""
+    return zlib.compress(document, _LEVEL)
+
+
+def unpack_state(data: bytes) -> bytes:
+    """A state from Redis.
+
+    Raises:
+        ValueError: it is none, is cut short, or is larger than `MAX_STATE_BYTES`.
+    """
+    unpacking = zlib.decompressobj()
+    try:
+        document = unpacking.decompress(data, MAX_STATE_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"not compressed as a router does it ({error})") from error
+    if not unpacking.eof:
+        raise ValueError(f"cut short, or more than {MAX_STATE_BYTES} bytes")
+    return document

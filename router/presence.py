@@ -1,0 +1,154 @@
+"""Tells of this router in Redis, and hears of the others, with whom it shares what instances may have in flight.
+
+At every interval one exchange: its state, which expires by itself, its entry in the hash of routers, and that hash.
+While Redis does not answer the share stays as it was: a router that took more would exceed caps together with those
+that do the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from router.contract_presence import (
+    MAX_ROUTERS,
+    ROUTERS_SUFFIX,
+    STATE_SUFFIX,
+    Heard,
+    decode_heard,
+    encode_heard,
+)
+from router.poller import jittered_s
+from router.settings import TableSettings
+from router.share import live, share_of
+from router.snapshot import Snapshot
+from router.told import encode_told, load_of
+from router.transport.loopback import without_credentials
+from router.transport.redis_client import TIMEOUT_S, open_redis
+
+log = logging.getLogger(__name__)
+
+STALE_INTERVALS = 5.0
+"""A router that has told nothing for so many intervals counts as gone."""
+LEAST_STALE_S = 5.0
+FORGET_S = 3600.0
+"""Entries of routers that are long gone are taken out of the hash."""
+MAX_BACK_OFF_S = 15.0
+
+
+class ShareSink(Protocol):
+    """What takes the router's share."""
+
+    def apply_share(self, share: float, routers: int) -> None:
+        """Go by this share of all caps from now on; `routers` live."""
+
+
+class Presence:
+    """Until cancelled, then gone at once for the others.
+
+    Args:
+        settings: with the address of Redis.
+        name: of this router, which no other has.
+        snapshot: its state.
+        sink: takes its share.
+        wall_s: the wall clock.
+        rng: spreads exchanges and reconnections.
+        password: takes the place of the address's.
+    """
+
+    def __init__(
+        self,
+        settings: TableSettings,
+        *,
+        name: str,
+        snapshot: Callable[[], Awaitable[Snapshot]],
+        sink: ShareSink,
+        wall_s: Callable[[], float],
+        rng: random.Random,
+        password: str | None = None,
+    ) -> None:
+        self._url = settings.redis_url or ""
+        self._tls = settings.tls
+        self._password = password
+        self._key = settings.redis_key
+        self._interval_s = settings.poll_interval_s
+        self._stale_s = max(LEAST_STALE_S, STALE_INTERVALS * settings.poll_interval_s)
+        self._name = name
+        self._snapshot = snapshot
+        self._sink = sink
+        self._wall_s = wall_s
+        self._rng = rng
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Tell and hear for ever; failures are logged once, and the pause before the next try doubles up to a bound."""
+        while True:
+            try:
+                await self._follow()
+            except (TimeoutError, RedisError, OSError, ValueError) as error:
+                self._fail(error)
+            pause_s = min(MAX_BACK_OFF_S, self._interval_s * 2.0 ** min(self._failures, 16))
+            await asyncio.sleep(jittered_s(pause_s, self._rng))
+
+    async def _follow(self) -> None:
+        async with open_redis(self._url, self._tls, self._password) as client:
+            try:
+                while True:
+                    await self._exchange(client)
+                    if self._failures:
+                        log.info("routers are heard of again", extra={"source": without_credentials(self._url)})
+                    self._failures = 0
+                    await asyncio.sleep(jittered_s(self._interval_s, self._rng))
+            except asyncio.CancelledError:
+                await self._leave(client)
+                raise
+
+    async def _exchange(self, client: redis.asyncio.Redis) -> None:
+        snapshot = await self._snapshot()
+        now_s, load = self._wall_s(), load_of(snapshot)
+        told = await asyncio.to_thread(encode_told, snapshot)
+        async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=False) as pipe:
+            pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * self._stale_s))
+            pipe.hset(self._key + ROUTERS_SUFFIX, self._name, encode_heard(Heard(now_s, load)))
+            pipe.hgetall(self._key + ROUTERS_SUFFIX)
+            *_, entries = await pipe.execute()
+        if len(entries) > MAX_ROUTERS:
+            raise ValueError(f"{len(entries)} routers are told of; delete the key {self._key + ROUTERS_SUFFIX!r}")
+        heard = {_text(name): each for name, data in entries.items() if (each := decode_heard(data)) is not None}
+        there = live(heard, now_s, self._stale_s)
+        self._sink.apply_share(share_of(self._name, load, there), len(there.keys() | {self._name}))
+        gone = [name for name in entries if _is_long_gone(heard.get(_text(name)), now_s)]
+        if gone:
+            async with asyncio.timeout(TIMEOUT_S):
+                await client.hdel(self._key + ROUTERS_SUFFIX, *gone)
+
+    async def _leave(self, client: redis.asyncio.Redis) -> None:
+        """Be gone for the others, so that they need not wait for it."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=False) as pipe:
+                pipe.hdel(self._key + ROUTERS_SUFFIX, self._name)
+                pipe.delete(f"{self._key}{STATE_SUFFIX}{self._name}")
+                await pipe.execute()
+        except (TimeoutError, RedisError, OSError) as error:
+            log.info("the other routers were not told of the end", extra={"reason": f"{type(error).__name__}: {error}"})
+
+    def _fail(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            reason = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+            extra = {"source": without_credentials(self._url), "reason": reason}
+            log.warning("other routers are not heard of; the share of caps stays as it is", extra=extra)
+
+
+def _text(name: bytes | str) -> str:
+    return name if isinstance(name, str) else name.decode(errors="replace")
+
+
+def _is_long_gone(heard: Heard | None, now_s: float) -> bool:
+    return heard is None or abs(now_s - heard.told_s) > FORGET_S

@@ -1,0 +1,32 @@
+import zlib
+
+import pytest
+
+from router import contract_presence
+from router.contract_presence import Heard, decode_heard, encode_heard, pack_state, unpack_state
+
+NOW_S = 1_700_000_000.0
+
+
+def test_what_is_told_is_read_back():
+    heard = Heard(NOW_S + 0.125, 42)
+    assert decode_heard(encode_heard(heard)) == heard
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"1.0", b"1.0 -1", b"nan 1", b"inf 1", b"1.0 1.5", b"1e12 1", b"\xff 1"])
+def test_what_no_router_writes_is_left_out(data):
+    assert decode_heard(data) is None
+
+
+def test_a_state_is_unpacked_as_it_was_packed() -> None:
+    assert unpack_state(pack_state(b'{"now_s": 1.0}')) == b'{"now_s": 1.0}'
+
+
+def test_a_state_that_no_router_packed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pack_state(bytes(1000))
+    for data in (b"", b"{}", whole[:-6]):
+        with pytest.raises(ValueError, match=r"not compressed|cut short"):
+            unpack_state(data)
+    monkeypatch.setattr(contract_presence, "MAX_STATE_BYTES", 999)
+    with pytest.raises(ValueError, match="more than 999 bytes"):
+        unpack_state(zlib.compress(bytes(1 << 20)))

@@ -1,0 +1,122 @@
+"""With a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from controller.signals.router_state import read_state
+from router.accounting import ClassCounts
+from router.contract_presence import Heard, encode_heard, unpack_state
+from router.presence import FORGET_S, Presence
+from router.settings import TableSettings
+from router.snapshot import InstanceView, Snapshot, TableView
+from router.spent import Spent
+from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.running import until
+
+NOW_S = 1_700_000_000.0
+KEY = "wattroute:allocation"
+
+
+class Router:
+    """One router's presence, whose load is set by hand."""
+
+    def __init__(self, redis: RedisServer, name: str, load: int = 0, now_s: float = NOW_S) -> None:
+        self.load, self.now_s = load, now_s
+        self.shares: list[tuple[float, int]] = []
+        settings = TableSettings(redis_url=redis.url, poll_interval_s=0.05)
+        self.presence = Presence(
+            settings, name=name, snapshot=self.snapshot, sink=self, wall_s=lambda: self.now_s, rng=random.Random(1)
+        )
+
+    def apply_share(self, share: float, routers: int) -> None:
+        self.shares.append((share, routers))
+
+    async def snapshot(self) -> Snapshot:
+        counts = ClassCounts(class_id="standard", requests=7, in_flight=self.load, queued=0)
+        instances = [
+            InstanceView(f"pod-{n}", "fp8", "fp8", f"http://10.0.0.{n}:8000", "up", n, 100, False) for n in range(2)
+        ]
+        spent = [Spent("pod-1", "standard", 30, 40, 1)]
+        return Snapshot(self.now_s, True, TableView("fresh", 3), [counts], [], instances, {}, spent=spent)
+
+    def has(self, share: float, routers: int) -> bool:
+        return bool(self.shares) and self.shares[-1] == (pytest.approx(share), routers)
+
+
+@contextlib.asynccontextmanager
+async def present(*routers: Router) -> AsyncIterator[list[asyncio.Task[None]]]:
+    tasks = [asyncio.create_task(router.presence.run()) for router in routers]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_routers_that_hear_of_each_other_share_and_one_that_ends_leaves_its_part() -> None:
+    async with running_redis() as redis:
+        a, b = Router(redis, "a", load=9), Router(redis, "b", load=29)
+        async with present(a, b) as (_, second):
+            await until(lambda: a.has(0.25 + 0.5 * 10 / 40, 2) and b.has(0.25 + 0.5 * 30 / 40, 2))
+            b.load = 9
+            await until(lambda: a.has(0.5, 2) and b.has(0.5, 2))
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+            await until(lambda: a.has(1.0, 1))
+
+
+async def test_one_that_is_silent_counts_for_a_while_and_is_forgotten_later() -> None:
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        await client.hset(f"{KEY}:routers", "silent", encode_heard(Heard(NOW_S - 2.0, 0)))
+        await client.hset(f"{KEY}:routers", "gone", encode_heard(Heard(NOW_S - FORGET_S - 1.0, 0)))
+        await client.hset(f"{KEY}:routers", "nonsense", b"\xff\x00")
+        a = Router(redis, "a")
+        async with present(a):
+            await until(lambda: a.has(0.5, 2))
+            a.now_s += 10.0
+            await until(lambda: a.has(1.0, 1))
+            names = {name.decode() for name in await client.hkeys(f"{KEY}:routers")}
+        assert names == {"a", "silent"}
+
+
+async def test_its_state_stands_in_redis_as_a_controller_reads_it_and_goes_with_it() -> None:
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        a = Router(redis, "a", load=4)
+        async with present(a):
+            await until(lambda: bool(a.shares))
+            state = read_state(json.loads(unpack_state(await client.get(f"{KEY}:router:a"))))
+            assert 0 < await client.pttl(f"{KEY}:router:a") <= 10_000
+        assert state.sequence == 3
+        assert state.in_flight == {"standard": 4}
+        assert state.counters["standard", "requests"] == 7
+        assert state.on_instance == {"pod-1": 1}
+        assert state.tokens["", "pod-1", "standard"] == (30, 40)
+        assert await client.get(f"{KEY}:router:a") is None
+        assert await client.hgetall(f"{KEY}:routers") == {}
+
+
+async def test_while_redis_is_away_the_share_stays_and_it_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "router.presence")
+    async with running_redis() as redis:
+        a, b = Router(redis, "a"), Router(redis, "b")
+        async with present(a, b):
+            await until(lambda: a.has(0.5, 2) and b.has(0.5, 2))
+            await redis.stop()
+            await until(lambda: len(caplog.records) >= 2)
+            heard = len(a.shares)
+            await asyncio.sleep(0.5)
+            assert len(a.shares) == heard
+            await redis.start()
+            await until(lambda: len(a.shares) > heard and a.has(0.5, 2) and b.has(0.5, 2))
+    assert caplog.messages.count("other routers are not heard of; the share of caps stays as it is") == 2
+    assert caplog.messages.count("routers are heard of again") == 2

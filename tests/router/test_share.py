@@ -1,0 +1,37 @@
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.contract_presence import Heard
+from router.share import live, share_of, shared_cap
+
+NOW_S = 1_700_000_000.0
+
+
+def test_a_router_that_is_alone_has_all_of_it():
+    assert share_of("a", 0, {}) == 1.0
+    assert share_of("a", 500, {"a": Heard(NOW_S, 3)}) == 1.0
+    assert shared_cap(228, 1.0) == 228
+
+
+@given(loads=st.lists(st.integers(0, 10_000), min_size=1, max_size=50))
+def test_the_shares_of_all_come_to_one_and_more_work_gives_more(loads):
+    heard = {str(n): Heard(NOW_S, load) for n, load in enumerate(loads)}
+    shares = [share_of(name, each.load, heard) for name, each in heard.items()]
+    assert math.isclose(sum(shares), 1.0)
+    assert all(share >= 0.5 / len(loads) for share in shares)
+    assert sorted(shares) == [share for _, share in sorted(zip(loads, shares, strict=True))]
+
+
+@given(cap=st.integers(0, 1024), loads=st.lists(st.integers(0, 1000), min_size=1, max_size=20))
+def test_routers_that_heard_the_same_never_have_more_than_the_cap_but_for_one_each(cap, loads):
+    heard = {str(n): Heard(NOW_S, load) for n, load in enumerate(loads)}
+    parts = [shared_cap(cap, share_of(name, each.load, heard)) for name, each in heard.items()]
+    assert sum(part for part in parts if part > 1) <= cap
+    assert all((part >= 1) is (cap >= 1) for part in parts)
+
+
+def test_a_router_that_was_silent_for_too_long_does_not_count():
+    heard = {"a": Heard(NOW_S - 4.0, 1), "b": Heard(NOW_S - 6.0, 1), "ahead": Heard(NOW_S + 6.0, 1)}
+    assert set(live(heard, NOW_S, 5.0)) == {"a"}
