@@ -29,7 +29,12 @@ from tests.fakes.supervised import no_engine_left, supervised
 from tests.fakes.system import ROOT, System, free_ports, laptop_on_free_ports, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "helm/wattroute/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 SERVERS = ("wattroute-router", "wattroute router", "wattroute controller", "wattroute-controller", "wattroute emulate")
 ENDS_BY_ITSELF = re.compile(r" hash-key\b| --check\b")
 """Of a command that begins like a server's."""
@@ -76,8 +81,17 @@ BEGINNINGS = {
     'python -c "import sqlite3': "proof",
     "wattroute quality run": "harness",
     "python tests/bench/": "bench",
+    "helm ": "helm",
+    "kubectl ": "kubectl",
+    "docker compose ": "machine",
+    "cp deploy/": "machine",
+    "install ": "machine",
+    "systemctl ": "machine",
+    "systemd-sysusers": "machine",
+    "python3 -m venv /opt/": "machine",
+    "/opt/wattroute/bin/pip ": "machine",
 }
-"""Kinds of commands by how they begin; an `engine` needs a GPU."""
+"""Kinds of commands by how they begin; an `engine` needs a GPU, and test_docs_deploy.py has those of clusters."""
 
 
 def kind_of(command: str) -> str:
@@ -110,6 +124,9 @@ def test_the_documentation_shows_commands_of_each_kind() -> None:
         "agent",
         "supervisor",
         "harness",
+        "helm",
+        "kubectl",
+        "machine",
         "proof",
     }
 

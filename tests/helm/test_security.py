@@ -169,7 +169,7 @@ def test_two_controllers_elect_a_leader_by_a_lease_that_they_alone_may_write() -
 
 def test_engines_are_found_in_the_namespaces_of_their_pools_only() -> None:
     assert rules(values_file("scaling"), "rel-wattroute-discovery", "vllm") == [
-        ("endpointslices", (), ("get", "list", "watch"))
+        ("endpointslices", (), ("list", "watch"))
     ]
     roles = [
         d["metadata"]["namespace"]
