@@ -91,7 +91,11 @@ class _Admin:
     async def readyz(self, _request: web.Request) -> web.Response:
         if self._source.is_draining():
             return _json({"status": "draining"}, status=503)
-        if not (await self._source.snapshot()).ready:
+        snapshot = await self._source.snapshot()
+        if snapshot.untold:
+            errors = {view.pool_id: view.error for view in snapshot.discovery if view.pool_id in snapshot.untold}
+            return _json({"status": "no instances told yet", "pools": errors}, status=503)
+        if not snapshot.ready:
             return _json({"status": "no usable instance"}, status=503)
         return _json({"status": "ready"})
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import signal
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from router import admin, clock
+from router.discovery.following import Discovery
 from router.errors import ListenError
 from router.reload import ConfigSource, Reloader
 from router.runtime import calm_collector, raise_file_limit
@@ -59,8 +61,8 @@ class Router:
         source: where they come from and may be read again; None for settings that do not change.
 
     Raises:
-        SettingsError: a key of engines or tenants cannot be read, what tracing needs is not installed, or a secret of
-            the environment would go to another machine unencrypted.
+        SettingsError: a key of engines or tenants cannot be read, what tracing needs is not installed, a secret of
+            the environment would go to another machine unencrypted, or it is not known where to find instances.
     """
 
     def __init__(self, settings: RouterFile, source: ConfigSource | None = None) -> None:
@@ -68,11 +70,17 @@ class Router:
         self._settings = settings
         self._admin: web.AppRunner | None = None
         self._is_alone = settings.router.workers == 1
-        self.data_path: DataPath = Worker(settings) if self._is_alone else _workers(settings)
+        self._discovery = Discovery(
+            self._obey_found, environment=os.environ, monotonic_s=clock.monotonic_s, rng=random.Random()
+        )
+        self._discovery.use(settings)
+        found = self._discovery.merged(settings)
+        self.data_path: DataPath = Worker(found) if self._is_alone else _workers(found)
+        self._reloading = asyncio.Lock()
         self._reloader = Reloader(
             source or ConfigSource(None, lambda: settings), settings, apply=self._obey, wall_s=clock.wall_s
         )
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self.admin_port = 0
 
     def reload(self) -> None:
@@ -80,11 +88,18 @@ class Router:
         self._reloader.ask()
 
     async def _obey(self, settings: RouterFile) -> None:
-        await self.data_path.reload(settings)
+        self._discovery.check(settings)
+        async with self._reloading:
+            await self.data_path.reload(self._discovery.merged(settings))
+            self._discovery.use(settings)
         if self._settings.tenants is not None:
             _tell_if_open(settings)
         _tell_in_clear(told_in_clear(settings), known=told_in_clear(self._settings))
         self._settings = settings
+
+    async def _obey_found(self) -> None:
+        async with self._reloading:
+            await self.data_path.reload(self._discovery.merged(self._settings))
 
     async def snapshot(self) -> Snapshot:
         """State and counts of all processes."""
@@ -93,6 +108,8 @@ class Router:
         config.loaded_at_s, config.reloads = view.loaded_at_s, dict(view.reloads)
         config.error, config.needs_restart = view.error, view.needs_restart
         config.in_clear = told_in_clear(self._settings)
+        whole.discovery, whole.untold = self._discovery.views(), self._discovery.untold()
+        whole.ready = whole.ready and not whole.untold
         if not self._is_alone:
             for name, value in resident_memory().items():
                 whole.sums[name] = whole.sums.get(name, 0.0) + value
@@ -134,8 +151,10 @@ class Router:
             sock.close()
             raise
         self.admin_port = sock.getsockname()[1]
-        self._following = asyncio.get_running_loop().create_task(self._reloader.run(), name="configuration")
-        self._following.add_done_callback(report_end)
+        for name, run in {"configuration": self._reloader.run(), "discovery": self._discovery.run()}.items():
+            task = asyncio.get_running_loop().create_task(run, name=name)
+            task.add_done_callback(report_end)
+            self._following.append(task)
         where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
@@ -146,8 +165,9 @@ class Router:
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close both ports; the admin port goes last, so that the drain can be watched."""
         log.info("router stops", extra={"drain_s": self._settings.router.timeouts.drain_s})
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
         await self.data_path.stop()
         if self._admin is not None:
             await self._admin.cleanup()

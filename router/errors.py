@@ -7,6 +7,7 @@ RouterError
 ├── DrainError           a router could not be drained, or not in time
 ├── PollError            a document of the controller could not be fetched
 ├── TableSourceError     the allocation could not be fetched
+├── DiscoveryError       the instances of a pool could not be found out
 └── WorkersError         the worker processes do not come up
 """
 
@@ -70,6 +71,24 @@ class TableSourceError(RouterError):
         super().__init__(f"allocation from {source}: {reason}")
         self.source = source
         self.reason = reason
+
+
+class DiscoveryError(RouterError):
+    """The instances of a pool could not be found out; those last known stay.
+
+    Attributes:
+        status: of the API server's answer, None where there was none.
+        retry_after_s: when it wants to be asked again, None where it does not say.
+    """
+
+    def __init__(
+        self, source: str, reason: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class WorkersError(RouterError):

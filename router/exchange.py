@@ -44,6 +44,7 @@ class InstanceSpec(msgspec.Struct, frozen=True):
     Attributes:
         address: host and port.
         max_in_flight: cap where the allocation says nothing.
+        is_named: it was given its name; else that is its place in the list, which others may take.
     """
 
     instance_id: InstanceId
@@ -52,6 +53,11 @@ class InstanceSpec(msgspec.Struct, frozen=True):
     address: tuple[str, int]
     url: str
     max_in_flight: int
+    is_named: bool = False
+
+    def may_be(self, other: InstanceSpec) -> bool:
+        """Whether the engine at this address is the one that was known by `other` there, and not its successor."""
+        return not (self.is_named and other.is_named) or self.instance_id == other.instance_id
 
 
 @final

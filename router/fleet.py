@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from router.contract import InstanceId, PoolId
+from router.contract import InstanceId, PoolId, Precision
 from router.exchange import InstanceSpec, Outcome
 from router.health import Health
 from router.pool import Pool
@@ -52,6 +52,7 @@ class Fleet:
         specs: every instance, in the order of the configuration.
         static_weights: weight of each pool while no allocation is at hand.
         health: thresholds of the instances' states.
+        pools: all pools in the order of the configuration, those without an instance, too; else those of `specs`.
 
     Attributes:
         changes: how often the pools' ready instances were found anew.
@@ -64,6 +65,7 @@ class Fleet:
         static_weights: dict[PoolId, float],
         *,
         health: HealthSettings,
+        pools: Sequence[tuple[PoolId, Precision]] = (),
     ) -> None:
         self._stale_s = health.metrics_stale_s
         self._any_awake = False
@@ -71,12 +73,12 @@ class Fleet:
         self.leaving: list[Slot] = []
         self.pools: dict[PoolId, Pool] = {}
         self.slots: dict[InstanceId, Slot] = {}
+        for pool_id, precision in (*pools, *((spec.pool_id, spec.precision) for spec in specs)):
+            if pool_id not in self.pools:
+                weight = static_weights[pool_id]
+                self.pools[pool_id] = Pool(pool_id, precision, number=len(self.pools), static_weight=weight)
         for ordinal, spec in enumerate(specs):
-            pool = self.pools.get(spec.pool_id)
-            if pool is None:
-                weight = static_weights[spec.pool_id]
-                pool = Pool(spec.pool_id, spec.precision, number=len(self.pools), static_weight=weight)
-                self.pools[spec.pool_id] = pool
+            pool = self.pools[spec.pool_id]
             slot = Slot(spec, pool, Health(health), ordinal)
             pool.slots.append(slot)
             self.slots[spec.instance_id] = slot
@@ -93,20 +95,22 @@ class Fleet:
     def adopt(self, old: Fleet) -> dict[Slot, Slot]:
         """Take over what is known of engines that stay under other settings, and the requests on them.
 
-        An engine is recognised by its address, also one that left before and has requests yet. The caps of a table are
-        to be set again by `constrain`.
+        An engine is recognised by its address, also one that left before and has requests yet; where both it and the
+        new one were given names, these have to be the same: the addresses of pods that end are used again. The caps of
+        a table are to be set again by `constrain`.
 
         Returns:
             The new instance by the old one, for those that stay.
         """
-        before = {slot.spec.url: slot for slot in (*old.leaving, *old.slots.values())}
+        every = [*old.leaving, *old.slots.values()]
+        before = {slot.spec.url: slot for slot in every}
         stayed: dict[Slot, Slot] = {}
         for slot in self.slots.values():
             known = before.get(slot.spec.url)
-            if known is not None:
+            if known is not None and slot.spec.may_be(known.spec):
                 slot.adopt(known)
                 stayed[known] = slot
-        self.leaving = [slot for slot in before.values() if slot.in_flight and slot not in stayed]
+        self.leaving = [slot for slot in every if slot.in_flight and slot not in stayed]
         # Of a fleet that was wholly replaced nothing is known, and nothing may be withheld.
         self._any_awake = any(slot.proven and not slot.sleeping for slot in self.slots.values())
         for slot in self.slots.values():

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from router.accounting import Traffic
 from router.histogram import Histogram
 from router.ladder import TableState
-from router.snapshot import INSTANCE_STATES, InstanceView, Snapshot
+from router.snapshot import INSTANCE_STATES, DiscoveryView, InstanceView, Snapshot
 from router.version import VERSION
 
 PREFIX = "wattroute_router_"
@@ -27,6 +27,7 @@ UNCLASSIFIED = "other"
 _CLASS = ("class_id",)
 _TRAFFIC = ("class_id", "pool_id")
 _INSTANCE = ("instance_id", "pool_id")
+_POOL = ("pool_id",)
 _TENANT = ("tenant",)
 
 COUNTERS = {
@@ -82,6 +83,8 @@ class SnapshotCollector(Collector):
         yield from _config(snapshot)
         if snapshot.tenants:
             yield from _tenants(snapshot)
+        if snapshot.discovery:
+            yield from _discovery(snapshot.discovery)
 
 
 def _classes(snapshot: Snapshot) -> Iterator[Metric]:
@@ -232,6 +235,20 @@ def _tenants(snapshot: Snapshot) -> Iterator[Metric]:
         for reason, count in counts.refused.items():
             refused.add_metric([counts.tenant, reason], count)
     yield from (requests, in_flight, inputs, outputs, refused)
+
+
+def _discovery(views: list[DiscoveryView]) -> Iterator[Metric]:
+    age = _gauge("discovery_age_seconds", "Time since a pool's known instances were last confirmed.", _POOL)
+    failures = _counter("discovery_failures", "How often a pool's instances could not be found out.", _POOL)
+    endpoints = _gauge("discovery_endpoints", "Endpoints that were found, by state.", (*_POOL, "state"))
+    for view in views:
+        if view.age_s is not None:  # never told has no age: absent, not zero
+            age.add_metric([view.pool_id], view.age_s)
+        failures.add_metric([view.pool_id], view.failures)
+        if view.told:
+            for state, count in view.endpoints.items():
+                endpoints.add_metric([view.pool_id, state], count)
+    yield from (age, failures, endpoints)
 
 
 def _text_of(name: str, texts: Mapping[str, str]) -> str:

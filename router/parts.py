@@ -124,7 +124,8 @@ def _moved(
 def _make_fleet(settings: RouterFile) -> tuple[tuple[InstanceSpec, ...], Fleet]:
     specs = list_instances(settings.pools)
     weights = {PoolId(pool.name): pool.static_weight for pool in settings.pools}
-    return specs, Fleet(specs, weights, health=settings.router.health)
+    pools = [(PoolId(pool.name), pool.precision) for pool in settings.pools]
+    return specs, Fleet(specs, weights, health=settings.router.health, pools=pools)
 
 
 def _make_policy(cls: ClassSettings, fleet: Fleet, accounts: Accounts) -> ClassPolicy:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from router.discovery.merging import without_found
 from router.errors import RouterError
 from router.file_marks import Marks, marks_of
 from router.settings import RouterFile
@@ -58,8 +59,8 @@ class ConfigSource:
 
 
 def digest_of(settings: RouterFile) -> str:
-    """Twelve hexadecimal digits that differ where settings do."""
-    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits that differ where settings do, as the file has them: without found instances."""
+    return hashlib.sha256(without_found(settings).model_dump_json().encode()).hexdigest()[:12]
 
 
 def keep_fixed(new: RouterFile, old: RouterFile) -> tuple[RouterFile, tuple[str, ...]]:

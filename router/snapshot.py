@@ -51,6 +51,29 @@ class InstanceView(msgspec.Struct):
     probe_age_s: float | None = None
 
 
+class DiscoveryView(msgspec.Struct):
+    """What is known of the engines of one pool that has discovery.
+
+    Attributes:
+        kind: of the source.
+        told: whether the source has told at least once.
+        age_s: time since what is known was last confirmed, None before the source has told.
+        endpoints: how many there are, by state: ``ready``, ``draining``, ``unready``, ``left_out``.
+        failures: how often the source could not tell.
+        error: why it cannot tell now, None if it does.
+        problems: what is wrong with engines that were left out.
+    """
+
+    pool_id: str
+    kind: str
+    told: bool
+    age_s: float | None
+    endpoints: dict[str, int]
+    failures: int
+    error: str | None = None
+    problems: tuple[str, ...] = ()
+
+
 class LeavingView(msgspec.Struct):
     """An engine that is no longer configured, and the requests it has yet."""
 
@@ -99,6 +122,8 @@ class Snapshot(msgspec.Struct):
         overhead: time from receiving a request to sending it to the engine that answered.
         config: the configuration obeyed.
         samples: requests kept for canaries.
+        discovery: of each pool whose instances are found, not listed.
+        untold: those of which nothing was told since the start, which keep the router from being ready.
     """
 
     now_s: float
@@ -120,6 +145,8 @@ class Snapshot(msgspec.Struct):
     overhead: Histogram | None = None
     config: ConfigView = msgspec.field(default_factory=ConfigView)
     samples: list[Sample] = []
+    discovery: list[DiscoveryView] = []
+    untold: tuple[str, ...] = ()
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:

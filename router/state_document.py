@@ -30,6 +30,7 @@ def state_document(snapshot: Snapshot) -> dict[str, Any]:
         "pools": _pool_documents(snapshot.instances),
         "instances": _instance_documents(snapshot),
         "leaving": [msgspec.structs.asdict(view) for view in snapshot.leaving],
+        "discovery": [msgspec.structs.asdict(view) for view in snapshot.discovery],
         "connections": {
             "clients": int(snapshot.sums.get("client_connections", 0)),
             "engines": dict(snapshot.engine_connections),

@@ -21,7 +21,7 @@ from router.contract import AllocationTable
 from router.contract_rates import decode_rates
 from router.errors import RouterError
 from router.runtime import calm_collector
-from router.settings import RouterFile
+from router.settings import FOUND, RouterFile
 from router.shared_caps import SharedCaps
 from router.shared_memory import FileLocks, SharedMemory
 from router.shared_tenants import SharedTenants
@@ -57,7 +57,7 @@ class Obedience:
     """
 
     def __init__(self, begin: Begin) -> None:
-        settings = RouterFile.model_validate_json(begin.settings)
+        settings = RouterFile.model_validate_json(begin.settings, context=FOUND)
         sock = None if begin.listen_fd is None else socket.socket(fileno=begin.listen_fd)
         memory = SharedMemory(begin.workers, begin.memory_fd, begin.wake_fds)
         locks = FileLocks(memory.fd)
@@ -109,7 +109,7 @@ class Obedience:
     async def _reload(self, settings: str) -> None:
         """Obey other settings, or keep the old ones: what the parent could read may be gone at this moment."""
         try:
-            await self.worker.reload(RouterFile.model_validate_json(settings))
+            await self.worker.reload(RouterFile.model_validate_json(settings, context=FOUND))
         except RouterError as error:
             log.error("configuration refused; the old one stays", extra={"reason": str(error)})
 

@@ -64,10 +64,9 @@ def build_site(settings: Settings) -> Site:
 def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
     plan = settings.plan.pools[pool.name]
     instances = []
-    for n, url in enumerate(pool.instances):
-        instance_id = f"{pool.name}-{n}"
+    for n, (instance_id, listed) in enumerate(zip(pool.names(), pool.instances, strict=True)):
         uuids = plan.gpu_uuids[n] if plan.gpu_uuids else emulated_gpu_uuids(instance_id, plan.gpus_per_instance)
-        instances.append(Instance(InstanceId(instance_id), url, uuids))
+        instances.append(Instance(InstanceId(instance_id), listed.url, uuids))
     return Pool(
         pool_id=PoolId(pool.name),
         precision=pool.precision,

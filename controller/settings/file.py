@@ -69,15 +69,8 @@ class Settings(RouterFile):
             refuse_readable(self.signals.router_urls, "quality.canary.router_token_file")
         for pool in self.pools:
             plan = self.plan.pools.get(pool.name)
-            uuids = plan.gpu_uuids if plan else None
-            if plan and uuids and [len(group) for group in uuids] != [plan.gpus_per_instance] * len(pool.instances):
-                raise ValueError(
-                    f"plan.pools.{pool.name}.gpu_uuids: {plan.gpus_per_instance} UUIDs are expected for each of the "
-                    f"{len(pool.instances)} instances, not {[len(group) for group in uuids]}"
-                )
-            if plan:
-                _refuse_bounds(pool.name, plan, len(pool.instances))
-                _refuse_serve(pool.name, plan, len(pool.instances))
+            if plan is not None and pool.discovery is None:
+                _refuse_misfit(pool.name, plan, len(pool.instances))
         refuse_gpus(
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
@@ -92,7 +85,8 @@ class Settings(RouterFile):
         for cls in self.classes:
             usable = [pool for pool in self.pools if not cls.precisions or pool.precision in cls.precisions]
             promised = self.plan.classes.get(cls.name)
-            if promised and promised.survives_loss and sum(len(pool.instances) for pool in usable) < 2:
+            listed = not any(pool.discovery for pool in usable)
+            if promised and promised.survives_loss and listed and sum(len(pool.instances) for pool in usable) < 2:
                 raise ValueError(
                     f"plan.classes.{cls.name}.survives_loss: the pools that the class may use have one instance; add "
                     "instances, widen its precisions, or leave the key out"
@@ -103,14 +97,32 @@ class Settings(RouterFile):
         """Check what the controller and the emulator need and a router alone does not.
 
         Raises:
-            ConfigError: a pool has no entry in plan.pools.
+            ConfigError: a pool has no entry in plan.pools, or its instances are not listed.
         """
+        unlisted = [pool.name for pool in self.pools if pool.discovery is not None]
+        if unlisted:
+            raise ConfigError(
+                f"pools {', '.join(map(repr, unlisted))}: discovery is the router's alone as yet: the controller needs "
+                "the instances listed, each by name and url"
+            )
         absent = [pool.name for pool in self.pools if pool.name not in self.plan.pools]
         if absent:
             raise ConfigError(
                 f"plan.pools has no entry for {', '.join(map(repr, absent))}: the planner needs each pool's GPUs and "
                 "curves; see deploy/examples/laptop.yaml"
             )
+
+
+def _refuse_misfit(name: str, plan: PoolPlanSettings, instances: int) -> None:
+    """Raise ValueError where what the plan says of a pool does not fit its listed instances."""
+    uuids = plan.gpu_uuids
+    if uuids and [len(group) for group in uuids] != [plan.gpus_per_instance] * instances:
+        raise ValueError(
+            f"plan.pools.{name}.gpu_uuids: {plan.gpus_per_instance} UUIDs are expected for each of the "
+            f"{instances} instances, not {[len(group) for group in uuids]}"
+        )
+    _refuse_bounds(name, plan, instances)
+    _refuse_serve(name, plan, instances)
 
 
 def _refuse_bounds(name: str, plan: PoolPlanSettings, instances: int) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from router.settings.fields import Group, Host, Name, Port, Seconds, refuse_twins
+from router.settings.instances import DnsDiscovery, InstanceSettings, KubernetesDiscovery, KubernetesSettings
 from router.settings.observe import AccessLogSettings, TracingSettings
-from router.settings.pools import MOST_PRIORITY, ClassSettings, PoolSettings
+from router.settings.pools import FOUND, MOST_PRIORITY, ClassSettings, PoolSettings
 from router.settings.process import (
     Affinity,
     HealthSettings,
@@ -28,15 +29,20 @@ from router.transport.addresses import parse_engine, shown
 
 __all__ = [
     "CONTROLLER_SECTIONS",
+    "FOUND",
     "MOST_PRIORITY",
     "AccessLogSettings",
     "Affinity",
     "ClassSettings",
     "ClientTlsSettings",
+    "DnsDiscovery",
     "EngineTlsSettings",
     "Group",
     "HealthSettings",
     "Host",
+    "InstanceSettings",
+    "KubernetesDiscovery",
+    "KubernetesSettings",
     "LimitSettings",
     "Name",
     "PoolSettings",
@@ -89,12 +95,15 @@ class RouterFile(Group):
     table: TableSettings = TableSettings()
     tenants: TenantsSettings | None = None
     """Who may use the router; absent, everyone may who can reach the port."""
+    kubernetes: KubernetesSettings = KubernetesSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> RouterFile:
         refuse_twins("pools", [pool.name for pool in self.pools])
         refuse_twins("classes", [cls.name for cls in self.classes])
-        refuse_twins("instances", [shown(*parse_engine(url).address) for pool in self.pools for url in pool.instances])
+        every = [each for pool in self.pools for each in pool.instances]
+        refuse_twins("instances", [shown(*parse_engine(each.url).address) for each in every])
+        refuse_twins("names of instances", [name for pool in self.pools for name in pool.names()])
         refuse_twins("service_tiers", [tier for cls in self.classes for tier in cls.service_tiers])
         if self.default_class is not None and self.default_class not in {cls.name for cls in self.classes}:
             raise ValueError(f"default_class {self.default_class!r} is not one of the classes")

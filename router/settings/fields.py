@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ from router.transport.loopback import is_private, readable
 
 MAX_NAME = 63
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
+_INSTANCE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:\[\]-]*")
+MAX_INSTANCE_NAME = 253
+"""As long as a pod's name may be."""
 _MODE = re.compile(r"0[0-7]{3}")
 
 
@@ -21,6 +25,15 @@ def _check_name(value: str) -> str:
         raise ValueError(
             f"{value!r} is not a name: use 1 to {MAX_NAME} lower-case letters, digits, '.', '_' and '-', "
             "beginning and ending with a letter or digit"
+        )
+    return value
+
+
+def _check_instance_name(value: str) -> str:
+    if len(value) > MAX_INSTANCE_NAME or not _INSTANCE.fullmatch(value):
+        raise ValueError(
+            f"{value!r:.300} is no name of an instance: use 1 to {MAX_INSTANCE_NAME} letters, digits, '.', '_', '-' "
+            "and ':', beginning with a letter or digit"
         )
     return value
 
@@ -61,6 +74,7 @@ def check_table_url(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
+InstanceName = Annotated[str, AfterValidator(_check_instance_name)]
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 Host = Annotated[str, AfterValidator(_without_brackets)]
 UnixAddress = Annotated[str, AfterValidator(_check_unix)]
@@ -77,6 +91,6 @@ class Group(BaseModel):
 
 def refuse_twins(what: str, names: list[str]) -> None:
     """Raise ValueError where a name appears more than once; `what` names the list."""
-    twins = sorted({name for name in names if names.count(name) > 1})
+    twins = sorted(name for name, count in Counter(names).items() if count > 1)
     if twins:
         raise ValueError(f"{what}: {', '.join(map(repr, twins))} appears more than once")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from router.contract import Precision
-from router.settings.fields import EngineUrl, Group, Name, Seconds
+from router.settings.fields import Group, Name, Seconds
+from router.settings.instances import Discovery, Instance
 from router.settings.tls import EngineTlsSettings
 from router.transport.addresses import parse_engine
+
+FOUND = "found"
+"""Context of a validation of settings that hold what discovery has found, beside where it looks."""
 
 
 class PoolSettings(Group):
@@ -20,9 +24,11 @@ class PoolSettings(Group):
     """Name of the pool, used in tables, metrics and answers' headers."""
     precision: Precision
     """Numeric precision of the pool's weights."""
-    instances: Annotated[tuple[EngineUrl, ...], Field(min_length=1, max_length=512)]
-    """Addresses of the engines: http://HOST:PORT, https://HOST:PORT or unix:/PATH. The n-th is known as NAME-n, counted
-    from zero."""
+    instances: Annotated[tuple[Instance, ...], Field(max_length=512, json_schema_extra={"minItems": 1})] = ()
+    """The engines, each by its address - http://HOST:PORT, https://HOST:PORT or unix:/PATH - or by name and url. The
+    n-th is known as POOL-n, counted from zero, unless it has a name."""
+    discovery: Discovery | None = None
+    """Where the engines are found, instead of a list."""
     tls: EngineTlsSettings | None = None
     """How the instances at https:// are verified, and who the router is to them. Absent: by the system's
     authorities, and without a certificate of its own."""
@@ -38,8 +44,19 @@ class PoolSettings(Group):
     on large GPUs."""
 
     @model_validator(mode="after")
+    def _has_engines(self, info: ValidationInfo) -> PoolSettings:
+        if self.discovery is None and not self.instances:
+            raise ValueError(f"pool {self.name!r} has no engines; list instances, or write discovery")
+        if self.discovery is not None and self.instances and info.context is not FOUND:
+            raise ValueError(f"pool {self.name!r} has instances and discovery; remove one of them")
+        return self
+
+    @model_validator(mode="after")
     def _tls_is_used(self) -> PoolSettings:
-        if self.tls is not None and not any(parse_engine(url).is_tls for url in self.instances):
+        is_used = any(parse_engine(each.url).is_tls for each in self.instances)
+        if self.discovery is not None:
+            is_used = self.discovery.scheme == "https"
+        if self.tls is not None and not is_used:
             raise ValueError(f"pool {self.name!r} has tls, but no instance at https://; write https:// or remove tls")
         return self
 
@@ -48,6 +65,10 @@ class PoolSettings(Group):
         if self.engine_key_file is not None and self.engine_key_env is not None:
             raise ValueError(f"pool {self.name!r} has engine_key_file and engine_key_env; remove one of them")
         return self
+
+    def names(self) -> tuple[str, ...]:
+        """What each instance is called: its name, or ``POOL-n`` by its place."""
+        return tuple(each.name or f"{self.name}-{number}" for number, each in enumerate(self.instances))
 
 
 MOST_PRIORITY = 100

@@ -34,11 +34,17 @@ def told_in_clear(settings: RouterFile) -> tuple[str, ...]:
     """Settings by which the table, or an engine's key, goes unencrypted between machines; an operator should know."""
     keyed = [pool for pool in settings.pools if pool.engine_key_file or pool.engine_key_env]
     table = _table_in_clear(settings.table)
-    return (*((table,) if table else ()), *(f"pools.{pool.name}.instances" for pool in keyed if _is_open(pool)))
+    return (*((table,) if table else ()), *(_where(pool) for pool in keyed if _is_open(pool)))
+
+
+def _where(pool: PoolSettings) -> str:
+    return f"pools.{pool.name}.{'instances' if pool.discovery is None else 'discovery'}"
 
 
 def _is_open(pool: PoolSettings) -> bool:
-    return not all(url.startswith("unix:") or is_private(url) for url in pool.instances)
+    if pool.discovery is not None:
+        return pool.discovery.scheme != "https"
+    return not all(each.url.startswith("unix:") or is_private(each.url) for each in pool.instances)
 
 
 def _table_in_clear(table: TableSettings) -> str | None:

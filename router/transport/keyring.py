@@ -65,7 +65,7 @@ class Keyring:
         engines: dict[Address, EngineTls | None] = {}
         for pool in pools:
             files = ClientTlsSettings() if pool.tls is None else pool.tls.files()
-            for engine in map(parse_engine, pool.instances):
+            for engine in (parse_engine(each.url) for each in pool.instances):
                 engines[engine.address] = None
                 if not engine.is_tls:
                     continue

@@ -85,6 +85,6 @@ def test_our_router_accepts_its_configuration(ours: Ours, tmp_path: Path) -> Non
     engines = [f"http://127.0.0.{n}:9001" for n in range(1, 9)]
     file = Path(ours.command(Place(8080, tmp_path, engines))[-1])
     settings = RouterFile.model_validate(json.loads(file.read_text()))
-    assert [url for pool in settings.pools for url in pool.instances] == engines
+    assert [each.url for pool in settings.pools for each in pool.instances] == engines
     assert len(settings.pools) == ours.pools
     assert len(read_tenants(settings)) == ours.tenants

@@ -54,7 +54,7 @@ def settings_for(*pools: list[str], **sections: dict) -> RouterFile:
 
 def gateway_for(settings: RouterFile, clocks: Clocks) -> Gateway:
     """A gateway as the router builds it, but for the model lists, which no engine is asked for."""
-    urls = [url for pool in settings.pools for url in pool.instances]
+    urls = [each.url for pool in settings.pools for each in pool.instances]
 
     async def fetch(url: str, authorization: str | None) -> Answer:
         raise ConnectionError(f"{url} is not asked here ({authorization})")

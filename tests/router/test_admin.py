@@ -14,7 +14,7 @@ from router.canary import Sample
 from router.contract import ClassId
 from router.dispatch import Dispatcher
 from router.errors import SettingsError
-from router.snapshot import Snapshot
+from router.snapshot import DiscoveryView, Snapshot
 from router.state_document import state_document
 from tests.fakes.routing import NOW_S, router_file, table
 
@@ -26,10 +26,16 @@ class Source:
         self.dispatcher = Dispatcher(router_file())
         self.drains = 0
         self.samples: list[Sample] = []
+        self.untold: tuple[str, ...] = ()
 
     async def snapshot(self) -> Snapshot:
         snapshot = self.dispatcher.state(NOW_S)
         snapshot.samples = self.samples
+        snapshot.untold = self.untold
+        for pool in self.untold:
+            view = DiscoveryView(pool, "kubernetes", told=False, age_s=None, endpoints={}, failures=1)
+            view.error = "answered 403"
+            snapshot.discovery.append(view)
         return snapshot
 
     def is_draining(self) -> bool:
@@ -69,6 +75,18 @@ async def test_a_router_is_alive_though_not_ready() -> None:
         source.dispatcher.apply_table(table(draining=("bf16-0", "fp8-0", "int4-0")), NOW_S)
         unready = await client.get("/readyz")
         assert (unready.status, await unready.json()) == (503, {"status": "no usable instance"})
+        assert (await client.get("/healthz")).status == 200
+
+
+async def test_a_router_that_does_not_know_its_engines_yet_says_which_and_why() -> None:
+    source = Source()
+    source.untold = ("fast",)
+    async with serving(source) as client:
+        unready = await client.get("/readyz")
+        assert (unready.status, await unready.json()) == (
+            503,
+            {"status": "no instances told yet", "pools": {"fast": "answered 403"}},
+        )
         assert (await client.get("/healthz")).status == 200
 
 

@@ -12,8 +12,10 @@ from aiohttp.test_utils import unused_port
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
 from router.reload import ConfigSource
-from router.settings import RouterFile, TenantsSettings
+from router.settings import KubernetesSettings, RouterFile, TenantsSettings
 from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.kube.engine_pods import NAMESPACE, SERVICE, EnginePods
+from tests.fakes.kube.server import KubeServer, kube_server
 from tests.fakes.running import RawClient, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
@@ -200,3 +202,55 @@ async def test_a_table_that_others_could_read_is_told_in_log_and_state(caplog: p
     assert state["config"]["in_clear"] == ["table.url"]
     (told,) = (record for record in caplog.records if record.message.startswith("unencrypted to another machine"))
     assert (vars(told)["setting"], "rediss://" in vars(told)["remedy"]) == ("table.url", True)
+
+
+def found_by(server: KubeServer, workers: int) -> RouterFile:
+    discovery = {"kind": "kubernetes", "service": SERVICE, "namespace": NAMESPACE}
+    pool = {"name": "bf16", "precision": "bf16", "discovery": discovery}
+    section = {"port": 0, "admin_port": 0, "workers": workers}
+    return RouterFile.model_validate({"pools": [pool], "router": section, "kubernetes": {"url": server.url}})
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_router_goes_by_the_instances_that_are_found(workers: int) -> None:
+    async with kube_server() as server:
+        pods = EnginePods(server)
+        await pods.start("p-1")
+        async with Router(found_by(server, workers)) as router:
+            before = (await state(router))["config"]["workers_by_hash"]
+            assert (await fetch(router.admin_port, "/healthz"))[0] == 200
+            async with asyncio.timeout(20):
+                while [one["instance_id"] for one in (await state(router))["instances"]] != ["p-1"]:
+                    await asyncio.sleep(0.02)
+            async with RawClient.to(router.port) as client:
+                await client.post(PLAIN)
+                assert (await client.reply()).status == 200
+            told = await state(router)
+            assert told["discovery"][0] | {"age_s": 0} == {
+                **{"pool_id": "bf16", "kind": "kubernetes", "told": True, "age_s": 0, "failures": 0},
+                **{"endpoints": {"ready": 1, "draining": 0, "unready": 0, "left_out": 0}, "error": None},
+                "problems": [],
+            }
+            assert told["config"]["workers_by_hash"] == before
+            assert told["config"]["reloads"] == {"taken": 0, "refused": 0, "unchanged": 0}
+            metrics = (await fetch(router.admin_port, "/metrics"))[1]
+            assert 'wattroute_router_discovery_endpoints{pool_id="bf16",state="ready"} 1.0' in metrics
+        await pods.close()
+
+
+async def test_a_file_that_says_not_where_to_look_is_refused_and_the_old_one_stays() -> None:
+    async with kube_server() as server:
+        pods = EnginePods(server)
+        await pods.start("p-1")
+        changing = Changing(found_by(server, 1))
+        async with Router(changing.settings, changing.source) as router:
+            changing.settings = changing.settings.model_copy(update={"kubernetes": KubernetesSettings()})
+            router.reload()
+            async with asyncio.timeout(20):
+                while (told := (await state(router))["config"]["last_error"]) is None:
+                    await asyncio.sleep(0.02)
+            assert "KUBERNETES_SERVICE_HOST is not set" in told
+            async with asyncio.timeout(20):
+                while not (await state(router))["instances"]:
+                    await asyncio.sleep(0.02)
+        await pods.close()

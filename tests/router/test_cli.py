@@ -40,7 +40,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_pools_of_the_command_line_have_equal_weights() -> None:
     found = settings(None, ["bf16=http://h:1", "fp8=http://h:2", "bf16=http://h:3"])
-    assert [(pool.name, pool.precision, pool.instances, pool.static_weight) for pool in found.pools] == [
+    assert [
+        (pool.name, pool.precision, tuple(each.url for each in pool.instances), pool.static_weight)
+        for pool in found.pools
+    ] == [
         ("bf16", Precision.BF16, ("http://h:1", "http://h:3"), 1.0),
         ("fp8", Precision.FP8, ("http://h:2",), 1.0),
     ]

@@ -14,7 +14,7 @@ from router.dispatch import Dispatcher, Outcome, Refusal
 from router.fleet import EngineLoad
 from router.metrics import PREFIX, expose
 from router.openai import RequestFacts
-from router.snapshot import Snapshot
+from router.snapshot import DiscoveryView, Snapshot
 from router.version import VERSION
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 from tests.fakes.snapshots import full_snapshot
@@ -191,3 +191,17 @@ def test_the_process_and_its_configuration() -> None:
     assert value(samples, "overhead_seconds_count") == 2
     assert value(samples, "instance_probe_age_seconds", instance_id="bf16-0", pool_id="bf16") == 0
     assert value(samples, "tenant_refused_total", tenant="team-a", reason="rate_limited") == 1
+
+
+def test_what_discovery_knows_by_pool() -> None:
+    samples = samples_of(full_snapshot())
+    assert value(samples, "discovery_age_seconds", pool_id="bf16") == 3.0
+    assert value(samples, "discovery_failures_total", pool_id="bf16") == 4
+    assert value(samples, "discovery_endpoints", pool_id="bf16", state="draining") == 1
+
+
+def test_a_pool_that_was_never_told_has_no_age_and_no_endpoints(dispatcher: Dispatcher) -> None:
+    snapshot = dispatcher.state(NOW_S)
+    snapshot.discovery = [DiscoveryView("bf16", "dns", told=False, age_s=None, endpoints={"ready": 0}, failures=1)]
+    names = {name for name, _ in samples_of(snapshot) if name.startswith("discovery")}
+    assert names == {"discovery_failures_total"}

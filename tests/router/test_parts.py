@@ -147,6 +147,64 @@ def test_a_fleet_that_was_wholly_replaced_serves_at_once() -> None:
     assert choose(dispatcher, ask(dispatcher)).spec.url == URLS["b"]
 
 
+def named(pool_name: str, **engines: str) -> dict[str, Any]:
+    """A pool whose engines have names."""
+    return pool(pool_name, instances=[{"name": name, "url": URLS[engine]} for name, engine in engines.items()])
+
+
+def test_an_engine_whose_name_was_only_its_place_is_known_by_its_address() -> None:
+    dispatcher = Dispatcher(settings(pool("bf16", "a")))
+    choice = choose(dispatcher, request := ask(dispatcher))
+    dispatcher.reconfigure(settings(named("bf16", x="a")))
+    assert views(dispatcher) == {URLS["a"]: ("x", "up", 1)}
+    dispatcher.reconfigure(settings(pool("bf16", "a")))
+    assert views(dispatcher) == {URLS["a"]: ("bf16-0", "up", 1)}
+    end(dispatcher, choice, request)
+    assert views(dispatcher)[URLS["a"]][2] == 0
+
+
+def test_another_engine_at_an_address_is_not_taken_for_the_one_before() -> None:
+    dispatcher = Dispatcher(settings(named("bf16", old="a")))
+    choice = choose(dispatcher, request := ask(dispatcher))
+    for _ in range(5):
+        dispatcher.probed(InstanceId("old"), ok=False, load=None, now_s=NOW_S)
+    dispatcher.reconfigure(settings(named("bf16", new="a")))
+    assert views(dispatcher) == {URLS["a"]: ("new", "up", 0)}
+    assert [(view.url, view.in_flight) for view in dispatcher.state(NOW_S).leaving] == [(URLS["a"], 1)]
+    dispatcher.reconfigure(settings(named("bf16", new="a", more="b")))
+    assert [view.in_flight for view in dispatcher.state(NOW_S).leaving] == [1], "over further changes, too"
+    end(dispatcher, choice, request)
+    assert dispatcher.state(NOW_S).leaving == []
+    assert views(dispatcher)[URLS["a"]] == ("new", "up", 0)
+
+
+def test_an_engine_that_returns_at_another_address_begins_anew_under_its_name() -> None:
+    dispatcher = Dispatcher(settings(named("bf16", x="a")))
+    choice = choose(dispatcher, request := ask(dispatcher))
+    dispatcher.reconfigure(settings(named("bf16", x="b")))
+    assert views(dispatcher) == {URLS["b"]: ("x", "up", 0)}
+    assert [view.url for view in dispatcher.state(NOW_S).leaving] == [URLS["a"]]
+    end(dispatcher, choice, request)
+    assert views(dispatcher) == {URLS["b"]: ("x", "up", 0)}
+
+
+def test_a_pool_without_an_engine_refuses_and_keeps_its_counts() -> None:
+    discovery = {"kind": "kubernetes", "service": "vllm"}
+    bare = {"name": "bf16", "precision": "bf16", "discovery": discovery}
+    dispatcher = Dispatcher(settings(bare))
+    refusal = dispatcher.choose(ask(dispatcher), NOW_S)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "no_instance"
+    dispatcher.reconfigure(settings(pool("bf16", "a")))
+    request = ask(dispatcher)
+    end(dispatcher, choose(dispatcher, request), request, tokens=10)
+    dispatcher.reconfigure(settings(bare))
+    assert [(item.pool_id, item.output_tokens) for item in dispatcher.state(NOW_S).traffic] == [("bf16", 10)]
+    assert isinstance(dispatcher.choose(ask(dispatcher), NOW_S), Refusal)
+    dispatcher.reconfigure(settings(pool("bf16", "a")))
+    choose(dispatcher, ask(dispatcher))
+
+
 def test_those_who_wait_go_on_waiting_and_get_a_slot_that_is_new() -> None:
     dispatcher = Dispatcher(settings(pool("bf16", "a", max_in_flight=1)))
     request = ask(dispatcher)

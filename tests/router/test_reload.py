@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from router import config_file, reload
+from router.discovery.endpoint import Endpoint
+from router.discovery.merging import merge
 from router.errors import SettingsError
 from router.reload import REFUSED, TAKEN, UNCHANGED, ConfigSource, Reloader, digest_of, keep_fixed
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from tests.fakes.running import until
+from tests.fakes.settings_files import load
 
 FILE = """
 pools:
@@ -233,3 +236,11 @@ async def test_a_changed_file_of_tenants_that_cannot_be_obeyed_is_tried_again(tm
     assert await rig.reloader.reload() == REFUSED
     rig.trouble = None
     assert await rig.reloader.reload() == TAKEN
+
+
+def test_the_hash_is_of_the_file_not_of_what_was_found() -> None:
+    discovery = {"kind": "kubernetes", "service": "vllm"}
+    written = load(pools=[{"name": "bf16", "precision": "bf16", "discovery": discovery}])
+    found = merge(written, {"bf16": (Endpoint("p", "10.0.0.1", 8000),)}).settings
+    other = load(pools=[{"name": "bf16", "precision": "bf16", "discovery": {**discovery, "port": 8000}}])
+    assert digest_of(found) == digest_of(written) != digest_of(other)

@@ -20,7 +20,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
         *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
-        *("leaving", "connections", "config", "tenants"),
+        *("leaving", "connections", "config", "tenants", "discovery"),
     }
     assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
     assert document["table"] == {

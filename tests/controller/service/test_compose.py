@@ -24,6 +24,20 @@ def test_the_example_becomes_the_fleet_it_describes() -> None:
     assert {cls.class_id: cls.precisions for cls in site.classes}["premium"] == ("bf16",)
 
 
+def test_instances_have_the_names_that_they_were_given(tmp_path: Path) -> None:
+    listed = "{name: rack-7, url: 'http://127.0.0.1:9002'}"
+    path = tmp_path / "wattroute.yaml"
+    path.write_text(
+        POOL.replace("'http://127.0.0.1:9001'", f"'http://127.0.0.1:9001', {listed}")
+        + "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100}}}\n"
+    )
+    instances = build_site(load(path)).pool(PoolId("bf16")).instances
+    assert [(each.instance_id, each.url) for each in instances] == [
+        ("bf16-0", "http://127.0.0.1:9001"),
+        ("rack-7", "http://127.0.0.1:9002"),
+    ]
+
+
 def test_the_policy_is_what_the_file_says() -> None:
     policy = build_policy(load(EXAMPLES / "production.yaml"))
     assert (policy.mode, policy.step_s, policy.steps, policy.margin_frac) == ("observe", 300.0, 12, 0.03)

@@ -62,6 +62,14 @@ def test_require_plan_names_the_pool_without_one(tmp_path: Path) -> None:
         load(write(tmp_path, MINIMAL)).require_plan()
 
 
+@pytest.mark.parametrize("gpu_uuids", ["", ", gpu_uuids: [[a, b]]"])
+def test_a_controller_needs_the_instances_listed(tmp_path: Path, gpu_uuids: str) -> None:
+    discovered = "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm}}]\n"
+    settings = load(write(tmp_path, discovered + PLAN % gpu_uuids))
+    with pytest.raises(ConfigError, match=r"pools 'bf16': .* needs the instances listed, each by name and url"):
+        settings.require_plan()
+
+
 def test_a_missing_file_says_where_examples_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; examples are in deploy/examples/"):
         load(tmp_path / "absent.yaml")

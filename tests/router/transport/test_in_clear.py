@@ -68,3 +68,10 @@ def test_tls_and_this_machine_are_fit_for_secrets(over: dict[str, Any]) -> None:
 )
 def test_tables_and_engines_keys_that_others_could_read_are_told(over: dict[str, Any], told: tuple[str, ...]) -> None:
     assert told_in_clear(load(**over)) == told
+
+
+@pytest.mark.parametrize(("scheme", "told"), [("http", ("pools.bf16.discovery",)), ("https", ())])
+def test_a_key_for_engines_that_are_found_is_told_where_they_speak_no_tls(scheme: str, told: tuple[str, ...]) -> None:
+    discovery = {"kind": "dns", "name": "vllm", "port": 8000, "scheme": scheme}
+    entry = {"name": "bf16", "precision": "bf16", "discovery": discovery, "engine_key_env": "KEY"}
+    assert told_in_clear(load(pools=[entry])) == told

@@ -1,0 +1,96 @@
+"""Engines by the addresses of a name."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+
+import pytest
+
+from router.discovery import dns
+from router.discovery.dns import DnsPoll
+from router.discovery.endpoint import Endpoint, Found
+from router.discovery.slices import MAX_ENDPOINTS
+from router.errors import DiscoveryError
+
+
+class Resolver:
+    """Gives one answer after the other; a list, or what to raise."""
+
+    def __init__(self, *answers: list[str] | OSError) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+        self.found: list[Found] = []
+        self.reasons: list[str] = []
+
+    async def __call__(self, name: str) -> list[str]:
+        assert name == "vllm.llm.svc"
+        self.asked += 1
+        answer = self.answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def poll(self, every_s: float = 0.001) -> DnsPoll:
+        return DnsPoll("vllm.llm.svc", 8000, every_s, sink=self, rng=random.Random(1), look_up=self)
+
+    def told(self, found: Found) -> None:
+        self.found.append(found)
+
+    def heard(self) -> None: ...
+
+    def failed(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+async def test_each_address_is_an_engine_and_none_counts_twice() -> None:
+    found = await Resolver(["10.0.0.2", "10.0.0.1", "10.0.0.2", "fd00::1"]).poll().step()
+    assert found.ready == tuple(Endpoint("", host, 8000) for host in ("10.0.0.1", "10.0.0.2", "fd00::1"))
+
+
+@pytest.mark.parametrize("answer", [[], socket.gaierror(socket.EAI_NONAME, "Name or service not known")])
+async def test_a_name_without_an_address_is_a_failure_not_an_empty_list(answer: list[str] | OSError) -> None:
+    with pytest.raises(DiscoveryError, match=r"vllm\.llm\.svc: (has no address|cannot be looked up: Name)"):
+        await Resolver(answer).poll().step()
+
+
+async def test_a_failed_look_is_followed_by_others() -> None:
+    resolver = Resolver(["10.0.0.1"], socket.gaierror(2, "away"), *[["10.0.0.2"]] * 999)
+    task = asyncio.create_task(resolver.poll().run())
+    async with asyncio.timeout(10):
+        while len(resolver.found) < 2:
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [each.ready[0].host for each in resolver.found[:2]] == ["10.0.0.1", "10.0.0.2"]
+    assert resolver.reasons[:1] == ["vllm.llm.svc: cannot be looked up: away"]
+
+
+async def test_a_resolver_that_hangs_is_not_asked_a_second_time_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "LOOK_UP_S", 0.01)
+    answer, asked = asyncio.Event(), 0
+
+    async def hang(_name: str) -> list[str]:
+        nonlocal asked
+        asked += 1
+        await answer.wait()
+        return ["10.0.0.1"]
+
+    poll = DnsPoll("vllm.llm.svc", 8000, 1.0, sink=Resolver(), rng=random.Random(1), look_up=hang)
+    for _ in range(2):
+        with pytest.raises(DiscoveryError, match=r"not looked up within 0\.01 s"):
+            await poll.step()
+    answer.set()
+    assert (await poll.step()).ready[0].host == "10.0.0.1"
+    assert asked == 1
+
+
+async def test_more_addresses_than_a_pool_may_have_are_cut_and_told() -> None:
+    found = await Resolver([f"10.0.{n // 250}.{n % 250}" for n in range(MAX_ENDPOINTS + 1)]).poll().step()
+    assert len(found.ready) == MAX_ENDPOINTS
+    assert "513 addresses" in found.problems[0]
+
+
+async def test_the_systems_resolver_is_asked() -> None:
+    assert "127.0.0.1" in await dns.look_up("localhost")
