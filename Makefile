@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -57,6 +57,9 @@ bench-records: $(STAMP)  ## what checking and reporting cost on a ledger of a ye
 
 bench-refit: $(STAMP)  ## what following the curves live changes where they are wrong
 	$(BIN)/python -m tests.bench.refit $(ARGS)
+
+bench-scale: $(STAMP)  ## what a tick costs for hundreds of routers and instances, on a real Redis
+	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 bench-sheds: $(STAMP)  ## what is told to be sheddable without notice, and what is then drawn, on a simulated site
 	$(BIN)/python -m tests.bench.sheds $(ARGS)

@@ -1,0 +1,85 @@
+"""Many routers as Redis and the controller see them, in one process.
+
+Each reads the table and tells of itself by the router's own code; what it tells is made up: one request in flight on
+every instance, and counters that follow the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from pathlib import Path
+
+from router import config_file
+from router.accounting import ClassCounts, Traffic
+from router.contract import AllocationTable
+from router.discovery.static import list_instances
+from router.presence import Presence
+from router.settings import CONTROLLER_SECTIONS, RouterFile
+from router.snapshot import InstanceView, Snapshot, TableView
+from router.spent import Spent
+from router.table_redis import RedisTableSource
+
+PER_S = 2.0
+TOKENS = 200
+
+
+class Router:
+    """One router: what it has heard, and what it tells."""
+
+    def __init__(self, settings: RouterFile, number: int) -> None:
+        self.number, self.share = number, 1.0
+        self._sequence = -1
+        self._began_s = time.monotonic()
+        self._classes = [cls.name for cls in settings.classes]
+        self._pools = [pool.name for pool in settings.pools]
+        self._instances = list_instances(settings.pools)
+
+    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+        self._sequence = table.sequence
+        return True
+
+    def refuse_table(self, reason: str) -> None:
+        """A table that it cannot read is no table."""
+
+    def apply_share(self, share: float, routers: int) -> None:
+        self.share = share
+
+    async def snapshot(self) -> Snapshot:
+        count = int(PER_S * (time.monotonic() - self._began_s))
+        counts = [ClassCounts(name, requests=count, finished=count, in_flight=2) for name in self._classes]
+        traffic = [Traffic.empty(name, pool) for name in self._classes for pool in self._pools]
+        for item in traffic:
+            item.input_tokens, item.output_tokens = 5 * TOKENS * count, TOKENS * count
+        views = [
+            InstanceView(each.instance_id, each.pool_id, str(each.precision), each.url, "up", 1, 100, False)
+            for each in self._instances
+        ]
+        spent = [
+            Spent(each.instance_id, name, 5 * TOKENS * count, TOKENS * count, 1)
+            for each in self._instances
+            for name in self._classes
+        ]
+        return Snapshot(time.time(), True, TableView("fresh", self._sequence), counts, traffic, views, {}, spent=spent)
+
+
+async def run(settings: RouterFile, count: int) -> None:
+    """Until the process is ended."""
+    runs = []
+    for number in range(count):
+        router, rng = Router(settings, number), random.Random(number)
+        url = settings.table.redis_url or ""
+        source = RedisTableSource(url, settings.table, sink=router, wall_s=time.time, rng=rng)
+        presence = Presence(
+            settings.table, name=f"router-{number}", snapshot=router.snapshot, sink=router, wall_s=time.time, rng=rng
+        )
+        runs += [source.run(), presence.run()]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.gather(*runs)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(config_file.load(Path(sys.argv[1]), RouterFile, ignore=CONTROLLER_SECTIONS), int(sys.argv[2])))
