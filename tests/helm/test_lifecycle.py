@@ -131,8 +131,15 @@ def test_the_controller_writes_into_a_volume_of_its_own() -> None:
     assert {"name": "data", "emptyDir": {}} in without["template"]["spec"]["volumes"]
 
 
-@pytest.mark.parametrize("values", ["gateway", "everything", "scaling"])
-def test_the_controller_asks_each_router_by_a_name_that_it_has(values: str) -> None:
+@pytest.mark.parametrize("values", ["everything", "scaling", "sidecar"])
+def test_routers_tell_of_themselves_where_there_is_redis(values: str) -> None:
+    file = yaml.safe_load(named(values_file(values), "ConfigMap", "rel-wattroute")["data"]["wattroute.yaml"])
+    assert "rel-wattroute-redis" in file["table"]["redis_url"]
+    assert "router_urls" not in file.get("signals", {})
+
+
+@pytest.mark.parametrize("values", ["gateway"])
+def test_the_controller_asks_each_router_by_a_name_that_it_has_where_there_is_no_redis(values: str) -> None:
     file = yaml.safe_load(named(values_file(values), "ConfigMap", "rel-wattroute")["data"]["wattroute.yaml"])
     workload = named(values_file(values), "StatefulSet", "rel-wattroute-router")["spec"]
     service = named(values_file(values), "Service", workload["serviceName"])["spec"]

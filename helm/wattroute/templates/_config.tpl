@@ -25,11 +25,6 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $_ := set $controller "election" (dict "kind" "lease" "name" $full "namespace" .Release.Namespace) -}}
 {{- end -}}
 {{- $_ := set $known "controller" $controller -}}
-{{- if not (dig "signals" "router_urls" list $user) -}}
-{{- with include "wattroute.routerUrls" . | fromYamlArray -}}
-{{- $_ := set $known "signals" (dict "router_urls" .) -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
 {{- if not (or (dig "table" "url" "" $user) (dig "table" "redis_url" "" $user)) -}}
 {{- if .Values.redis.enabled -}}
@@ -43,7 +38,14 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $_ := set $known "table" (dict "url" (printf "http://%s-controller.%s.svc:%v/v1/allocation" $full .Release.Namespace $port)) -}}
 {{- end -}}
 {{- end -}}
-{{- toYaml (mergeOverwrite $known $user) -}}
+{{- $config := mergeOverwrite $known $user -}}
+{{- /* Routers tell of themselves through Redis; without it the controller asks each by its name. */ -}}
+{{- if and .Values.controller.enabled (not (dig "signals" "router_urls" list $config)) (not (dig "table" "redis_url" "" $config)) -}}
+{{- with include "wattroute.routerUrls" . | fromYamlArray -}}
+{{- $_ := set $config "signals" (merge (dict "router_urls" .) (dig "signals" dict $config)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $config -}}
 {{- end -}}
 
 {{/* Admin addresses of the gateway's pods, which a StatefulSet names; none where the chart cannot know them. */}}
