@@ -27,6 +27,7 @@ class Work(StrEnum):
     CERTIFICATES = "certificates"
     FEED = "feed"
     FEED_MEMORY = "feed_memory"
+    GPU_LIMITS = "gpu_limits"
     OPENADR = "openadr"
     OPENADR2 = "openadr2"
     OPENADR_MQTT = "openadr_mqtt"

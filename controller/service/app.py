@@ -25,6 +25,7 @@ from controller.metrics.telemetry import Telemetry
 from controller.model.fleet import Site
 from controller.service.acting import Tables, custody_of, instance_tasks, opened_tables
 from controller.service.canaries import following, opened_quality, sending_canaries
+from controller.service.gpu_limits import limiting_gpus
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
 from controller.service.options import Endpoints, Feeds, Frame, ServiceOptions
 from controller.service.proof import Proof, opened_proof
@@ -82,6 +83,7 @@ async def assemble(
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
         shed = await stack.enter_async_context(opened_capability(options.shed_planner, clock, telemetry.registry))
         board = _board(frame, sources, desks, shed)
+        limiting = await stack.enter_async_context(limiting_gpus(frame))
         parts = RunnerParts(
             source=sources.collector,
             decide=functools.partial(decide, site, policy, planner),
@@ -95,7 +97,7 @@ async def assemble(
             keep=books.links.keeping(continuity.keeper(lambda: sources.routers.counted, proof.heads.heads)),
             desk=energy,
             after_step=functools.partial(after_step, site),
-            watchers=(following(present, quality), *_watchers(desks, shed, board, proof, sources)),
+            watchers=(following(present, quality), *limiting, *_watchers(desks, shed, board, proof, sources)),
         )
         runner = Runner(parts, inherited.memory, options.pace)
         books.steps.tell(runner.clock_set)

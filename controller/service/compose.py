@@ -11,6 +11,7 @@ from controller.errors import ConfigError
 from controller.forecast.policy import ForecastPolicy
 from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
+from controller.model.gpu_limit import GpuLimit
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
 from controller.openadr.feed import SpanFeed
@@ -105,6 +106,17 @@ def _request_class(settings: Settings, losses: Losses, cls: ClassSettings) -> Re
         priority=cls.priority,
         **extra,
     )
+
+
+def build_gpu_limits(settings: Settings, site: Site) -> tuple[GpuLimit, ...]:
+    """Limits on the GPUs of the pools that have one, in the order of the pools."""
+    limits = []
+    for pool in site.pools:
+        clocks = settings.plan.pools[pool.pool_id].clocks
+        if clocks is not None:
+            uuids = tuple(uuid for instance in pool.instances for uuid in instance.gpu_uuids)
+            limits.append(GpuLimit(pool.pool_id, uuids, clocks.when, clocks.power_limit_w, clocks.max_clock_mhz))
+    return tuple(limits)
 
 
 def build_policy(settings: Settings) -> TickPolicy:

@@ -16,6 +16,7 @@ from controller.loop.runner import RunnerOptions
 from controller.metrics.telemetry import Telemetry
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site
+from controller.model.gpu_limit import GpuLimit
 from controller.model.programme import Programme
 from controller.openadr.specs import VenSpec
 from controller.openadr2.specs import Ven2Spec
@@ -23,7 +24,7 @@ from controller.ports import EngineClient
 from controller.service.proof import ProofOptions
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import Feed
-from controller.signals.power.specs import PowerSpecs
+from controller.signals.power.specs import PowerSpecs, ZeusdSpec
 from controller.signals.present import Present, RosterSource
 from controller.store.meter_file import Retention
 from controller.tick import Planner, TickPolicy
@@ -38,6 +39,7 @@ class Endpoints:
         rosters: finds the instances of pools that do not list theirs.
         power: sources of GPU power and of the site's meter.
         supervisor_headers: that the supervisor wants to be shown.
+        zeusd: daemons that may limit GPUs.
         redis_tls: what redis-py is told of TLS.
     """
 
@@ -47,6 +49,7 @@ class Endpoints:
     router_urls: tuple[str, ...] = ()
     supervisor_url: str | None = None
     supervisor_headers: Mapping[str, str] = field(default_factory=dict)
+    zeusd: tuple[ZeusdSpec, ...] = ()
     redis_url: str | None = None
     redis_key: str = "wattroute:allocation"
     redis_password: str | None = None
@@ -85,6 +88,7 @@ class ServiceOptions:
         load_target_programme: whose terms hold for load targets.
         vens2: the same of OpenADR 2.0b.
         clock: how the machine's clock is watched.
+        gpu_limits: limits on GPUs, in the order in which they are set as the last means.
         shed_planner: finds what can be shed, beside the loop's own planner; None tells nothing.
     """
 
@@ -105,6 +109,7 @@ class ServiceOptions:
     load_target_programme: str = OPERATOR
     vens2: tuple[Ven2Spec, ...] = ()
     shed_planner: Planner | None = None
+    gpu_limits: tuple[GpuLimit, ...] = ()
     clock: ClockWatch = field(default_factory=ClockWatch)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 

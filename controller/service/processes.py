@@ -23,7 +23,7 @@ from controller.loop.runner import RunnerOptions
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.service.app import assemble
-from controller.service.compose import build_canary, build_emulated, build_policy, build_site
+from controller.service.compose import build_canary, build_emulated, build_gpu_limits, build_policy, build_site
 from controller.service.feed_setup import open_feeds
 from controller.service.options import Endpoints, ServiceOptions
 from controller.service.proof import ProofOptions
@@ -32,6 +32,7 @@ from controller.settings.file import Settings
 from controller.settings.process import ControllerSettings
 from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup
+from controller.signals.power.specs import ZeusdSpec
 from controller.simulation.emulator import run_emulator
 from controller.store.meter_file import Retention
 from controller.store.witness import read_key
@@ -85,6 +86,9 @@ async def _controller(settings: Settings) -> None:
                 power=signals.power_specs(),
                 router_urls=signals.router_urls,
                 supervisor_url=own.supervisor_url,
+                zeusd=tuple(
+                    ZeusdSpec(daemon.url, daemon.gpu_uuids, daemon.http(signals.timeout_s)) for daemon in own.zeusd
+                ),
                 supervisor_headers=_supervisor_headers(own),
                 redis_url=settings.table.redis_url,
                 redis_key=settings.table.redis_key,
@@ -105,6 +109,7 @@ async def _controller(settings: Settings) -> None:
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
                 programmes=programmes_of(settings.programmes, settings.plan.baseline_window_s),
                 retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
+                gpu_limits=build_gpu_limits(settings, site),
                 shed_planner=CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
                 load_target_programme=settings.load_target.programme,
                 vens=tuple(vtn.spec() for vtn in settings.openadr),

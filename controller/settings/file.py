@@ -12,6 +12,7 @@ from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
 from controller.settings.feeds import EventFeed
 from controller.settings.forecast import ForecastSettings
+from controller.settings.gpu_limits import refuse_limits
 from controller.settings.load_target import LoadTargetSettings
 from controller.settings.openadr import OpenAdr, refuse_vtns
 from controller.settings.openadr2 import OpenAdr2
@@ -74,6 +75,11 @@ class Settings(RouterFile):
         refuse_gpus(
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
+        )
+        limited = {name: plan for name, plan in self.plan.pools.items() if plan.clocks is not None}
+        refuse_limits(
+            {name: [uuid for group in plan.gpu_uuids or () for uuid in group] for name, plan in limited.items()},
+            self.controller.zeusd,
         )
         feeds = (self.signals.price_usd_per_mwh, self.signals.carbon_kg_per_mwh)
         refuse_vtns(

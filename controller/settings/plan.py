@@ -11,6 +11,7 @@ from controller.model.perf import Evidence
 from controller.optimizer.solver_name import SolverName
 from controller.quality.table import Task
 from controller.settings.fields import Frac, NotNegative, Positive, Watts
+from controller.settings.gpu_limits import ClockSettings
 from controller.settings.serve import ServeSettings
 from router.contract import Precision
 from router.settings import Group, Name, Seconds
@@ -73,6 +74,8 @@ class PoolPlanSettings(Group):
     """Cost set on waking an instance, against needless switching."""
     gpu_uuids: tuple[tuple[str, ...], ...] | None = None
     """UUIDs of each instance's GPUs, in the order of the instances. Absent: the emulator's names."""
+    clocks: ClockSettings | None = None
+    """A limit on the power or the clock of its GPUs, set through controller.zeusd. Absent: none is set."""
     serve: ServeSettings | None = None
     """How `wattroute supervise` starts the instances. Absent: somebody else does."""
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode
+from controller.settings.gpu_limits import ZeusdControlSettings
 from router.settings import Group, Port, Seconds
 
 
@@ -52,5 +53,7 @@ class ControllerSettings(Group):
     """Control address of a supervisor that can start and stop instances. Absent: instances are only put to sleep."""
     supervisor_token_file: Path | None = None
     """File with the token that it asks for. Absent: none is sent."""
+    zeusd: Annotated[tuple[ZeusdControlSettings, ...], Field(max_length=256)] = ()
+    """Daemons that set the limits of plan.pools.*.clocks, one a machine. Needed for these alone."""
     sleep_level: Annotated[int, Field(ge=1, le=2)] = 1
     """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them."""

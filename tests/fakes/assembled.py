@@ -36,7 +36,7 @@ class NoPlanner:
 
 
 @contextlib.asynccontextmanager
-async def assembled(folder, programmes=BUILT_IN, **more):
+async def assembled(folder, programmes=BUILT_IN, gpu_limits=(), **more):
     dead = closed_url()
     async with (
         aiohttp.ClientSession() as session,
@@ -57,6 +57,7 @@ async def assembled(folder, programmes=BUILT_IN, **more):
                 timeout_s=0.5,
                 pace=RunnerOptions(tick_s=0.2, sample_s=0.1),
                 programmes=programmes,
+                gpu_limits=gpu_limits,
             ),
             works=Works(Random(0)),
         ) as service,

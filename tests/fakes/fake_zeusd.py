@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 from aiohttp import web
 
@@ -21,12 +24,25 @@ class FakeZeusd:
         self.failing: dict[int, int] = {}
         """Status that a GPU's counter is refused with, by index: 400 has none, 500 is lost."""
         self.stream = FakeSse()
+        self.limits_mw: dict[int, int] = dict.fromkeys(watts, 700_000)
+        self.locked_mhz: dict[int, int] = {}
+        self.range_mw = (200_000, 700_000)
+        self.changes: list[str] = []
+        """What was asked for, in order."""
+        self.refusal: int | None = None
+        """Status that every change is refused with."""
+        self.is_deaf = False
+        """Whether changes are taken and have no effect."""
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/gpu/get_power", self._power)
         app.router.add_get("/gpu/get_cumulative_energy", self._energy)
         app.router.add_get("/gpu/stream_power", self.stream.answer)
+        app.router.add_get("/gpu/get_power_limit", self._limits)
+        app.router.add_post("/gpu/set_power_limit", self._set_limit)
+        app.router.add_post("/gpu/set_gpu_locked_clocks", self._lock)
+        app.router.add_post("/gpu/reset_gpu_locked_clocks", self._release)
         return app
 
     def tell(self, index: int, watts: float) -> None:
@@ -61,3 +77,44 @@ class FakeZeusd:
             }
             return web.json_response({"errors": errors}, status=max(failed.values()))
         return web.json_response({str(index): {"energy_mj": self.energy_mj[index]} for index in wanted})
+
+    async def _limits(self, request: web.Request) -> web.Response:
+        index = int(request.query["gpu_ids"])
+        return web.json_response({str(index): {"power_limit_mw": self.limits_mw[index]}})
+
+    async def _set_limit(self, request: web.Request) -> web.Response:
+        index, asked_mw = self._change(request), int(request.query["power_limit_mw"])
+        if self.refusal is not None:
+            return web.json_response({"error": "refused"}, status=self.refusal)
+        if not self.range_mw[0] <= asked_mw <= self.range_mw[1]:
+            return web.json_response({"errors": {str(index): "Invalid argument"}}, status=400)
+        if not self.is_deaf:
+            self.limits_mw[index] = asked_mw
+        return web.Response()
+
+    async def _lock(self, request: web.Request) -> web.Response:
+        self.locked_mhz[self._change(request)] = int(request.query["max_clock_mhz"])
+        assert request.query["min_clock_mhz"] == "0"
+        return web.Response()
+
+    async def _release(self, request: web.Request) -> web.Response:
+        self.locked_mhz.pop(self._change(request), None)
+        return web.Response()
+
+    def _change(self, request: web.Request) -> int:
+        assert request.query["block"] == "true"
+        self.changes.append(request.path.rpartition("/")[2])
+        return int(request.query["gpu_ids"])
+
+
+@contextlib.asynccontextmanager
+async def on_a_socket(zeusd: FakeZeusd, path: Path) -> AsyncIterator[str]:
+    """Serve at a Unix socket, as zeusd does by default; gives its address."""
+    runner = web.AppRunner(zeusd.app(), shutdown_timeout=0.2)
+    await runner.setup()
+    await web.UnixSite(runner, str(path)).start()
+    try:
+        yield f"unix:{path}"
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)

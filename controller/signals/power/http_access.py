@@ -67,6 +67,15 @@ class HttpAccess:
         timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
         return await read(self._request(url, timeout, params), url, self._options.timeout_s)
 
+    async def post(self, url: str, params: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """The same for a request that changes something.
+
+        Raises:
+            SignalError: as for `get`.
+        """
+        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
+        return await read(self._request(url, timeout, params, method="POST"), url, self._options.timeout_s)
+
     async def get_text(self, url: str, params: Mapping[str, str] | None = None) -> str:
         """Body of a 200 answer.
 
@@ -117,8 +126,11 @@ class HttpAccess:
         timeout: aiohttp.ClientTimeout,
         params: Mapping[str, str] | None,
         headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
     ) -> _RequestContextManager:
-        return self._session.get(
+        return self._session.request(
+            method,
             url,
             timeout=timeout,
             params=params,

@@ -77,3 +77,13 @@ def test_files_of_tls_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(ConfigError, match="go together"):
         tls_context(HttpOptions(key_file=empty))
     assert tls_context(HttpOptions()) is True
+
+
+async def test_what_changes_something_is_posted_with_the_token(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("secret")
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/change", told_headers, "POST")
+        status, body = await HttpAccess(session, HttpOptions(token_file=file)).post(f"{stub.url}/change", {"a": "1"})
+    assert (status, b"Bearer secret" in body) == (200, True)
+    assert stub.requests == ["POST /change?a=1"]

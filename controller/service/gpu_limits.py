@@ -1,0 +1,56 @@
+"""The part of a service that limits GPUs, where that is configured or a former process left some limited."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+
+from controller.actuators.gpu_limits import Daemon, GpuLimiter
+from controller.loop.custody import firm_limit_of
+from controller.loop.gpu_limit_desk import DeskParts, GpuLimitDesk, GpuLimitMetrics
+from controller.loop.status import Status
+from controller.service.options import Frame
+from controller.signals.power.http_access import HttpAccess
+from controller.signals.power.specs import ZeusdSpec
+from controller.store.state import StateFile
+
+FILE_NAME = "gpu-limits.json"
+
+
+@contextlib.asynccontextmanager
+async def limiting_gpus(frame: Frame) -> AsyncIterator[tuple[Callable[[Status], None], ...]]:
+    """What is to look at each status; limits are given back at the end.
+
+    Raises:
+        StoreError: the file that tells which GPUs are limited is damaged.
+        ConfigError: a file of TLS cannot be used.
+    """
+    limits, options = frame.options.gpu_limits, frame.options
+    path = options.data_dir / FILE_NAME
+    if not limits and not path.exists():
+        yield ()
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        daemons = [await stack.enter_async_context(_reached(spec)) for spec in frame.endpoints.zeusd]
+        parts = DeskParts(
+            limits,
+            GpuLimiter(tuple(daemons), StateFile(path)),
+            GpuLimitMetrics(frame.telemetry.registry),
+            lambda events, now_s: firm_limit_of(events, None, frame.policy.precedence, now_s),
+            frame.policy.reading_stale_s,
+            options.exit_wait_s,
+        )
+        desk = GpuLimitDesk(parts)
+        await stack.enter_async_context(desk.open(frame.works))
+        yield (desk.take,)
+
+
+@contextlib.asynccontextmanager
+async def _reached(spec: ZeusdSpec) -> AsyncIterator[Daemon]:
+    is_unix = spec.url.startswith("unix:")
+    connector = aiohttp.UnixConnector(path=spec.url.removeprefix("unix:")) if is_unix else None
+    async with aiohttp.ClientSession(connector=connector) as session:
+        url = "http://localhost" if is_unix else spec.url.rstrip("/")
+        yield Daemon(HttpAccess(session, spec.http), url, spec.gpu_uuids)
