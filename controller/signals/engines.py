@@ -46,6 +46,8 @@ _SUPERVISED = {
     "waking": InstanceState.WAKING,
 }
 """States of the supervisor that say more than the engine's own port can."""
+_ENDING = "stopping"
+"""One that ends what it has under way says that it is healthy, and answers new requests with 500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +209,11 @@ class EngineSource:
         self, pool: Pool, instance: Instance, found: _Found, *, supervised: Mapping[str, str], now_s: float
     ) -> InstanceObservation:
         instance_id = instance.instance_id
-        state = found.state
+        state, told = found.state, supervised.get(instance_id, "")
         if state is not InstanceState.SERVING:
-            state = _SUPERVISED.get(supervised.get(instance_id, ""), state)
+            state = _SUPERVISED.get(told, state)
+        elif told == _ENDING:
+            state = InstanceState.UNREACHABLE
         metrics = found.metrics or self._last_metrics.get(instance_id)
         if found.metrics is not None:
             previous = self._last_metrics.get(instance_id)

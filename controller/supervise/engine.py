@@ -30,6 +30,8 @@ POLL_S = 0.5
 _PROBE_S = {Phase.STARTING: 1.0, Phase.SERVING: 5.0}
 """Time between two looks at /health."""
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+_KILLED_S = 2.0
+"""Longest wait for a process that was killed; one that hangs in the driver ends when that lets it."""
 _UNKNOWN_ENDING = "its process is gone; how it ended is not known, as another supervisor had started it"
 
 
@@ -181,6 +183,7 @@ class Engine:
         reason, tools = "", self._tools
         try:
             await tools.refuse_absent_gpus(self.spec.instance_id, self.spec.gpu_uuids)
+            await asyncio.to_thread(refuse_taken, self.spec)  # a name may take long to be looked up
             if self.life.wanted:
                 self._launch()
         except ActuationError as error:
@@ -209,7 +212,6 @@ class Engine:
         refusal = self._refusal()
         if refusal is not None:
             raise ActuationError(spec.instance_id, refusal)
-        refuse_taken(spec)
         output = self._open_log()
         try:
             child = launch(spec, tools.environment, output)
@@ -225,7 +227,8 @@ class Engine:
             tools.records.write(begun)
         except StoreError:
             self._kill(mark)
-            child.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_KILLED_S)
             raise
         self.record = begun
         log.info("engine started", extra={"instance_id": spec.instance_id, "pid": child.pid, "log": str(self.log.path)})

@@ -16,7 +16,8 @@ from controller.clock import SystemClock, boot_name
 from controller.supervise.engine import Engine, Tools
 from controller.supervise.fleet import Fleet
 from controller.supervise.policy import Phase, Rules
-from controller.supervise.records import Records
+from controller.supervise.proc_table import Mark, read_process
+from controller.supervise.records import Record, Records
 from controller.supervise.spec import EngineSpec
 from tests.fakes.plain_engines import PlainEngines
 
@@ -66,3 +67,13 @@ async def until(engine: Engine, phase: Phase, holds: Callable[[], bool] = lambda
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"never came to {phase}: {engine.life} {engine.log.tail()}") from None
+
+
+def leave_record(folder: Path, instance_id: str, pid: int) -> None:
+    """As a former supervisor left it, of a process that runs."""
+    process = read_process(pid)
+    assert process is not None
+    records = Records(folder)
+    mark = Mark(pid, process.started, boot_name())
+    records.write(Record(instance_id, True, "http://127.0.0.1:1", ("GPU-x",), mark))
+    records.close()

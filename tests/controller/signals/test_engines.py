@@ -138,6 +138,14 @@ async def test_a_supervisor_that_does_not_answer_leaves_the_engines_own_word():
         assert (await observe(stub, session, closed_url())).state is InstanceState.SERVING
 
 
+async def test_one_that_the_supervisor_is_ending_takes_no_more_although_it_says_that_it_is_healthy():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        set_engine(stub)
+        for told, state in (("stopping", InstanceState.UNREACHABLE), ("serving", InstanceState.SERVING)):
+            stub.set("/instances", [{"instance_id": "a-0", "state": told}])
+            assert (await observe(stub, session, stub.url)).state is state
+
+
 async def test_waking_by_the_supervisor_goes_before_asleep_by_the_engine():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         set_engine(stub, sleeping=True)

@@ -3,13 +3,10 @@ import subprocess
 
 import pytest
 
-from controller.clock import boot_name
 from controller.errors import ActuationError
 from controller.supervise.fleet import NoSuchEngine
 from controller.supervise.policy import Phase
-from controller.supervise.proc_table import Mark, read_process
-from controller.supervise.records import Record, Records
-from tests.fakes.engine_fleet import engine_fleet, until
+from tests.fakes.engine_fleet import engine_fleet, leave_record, until
 from tests.fakes.engine_specs import engine_spec
 
 
@@ -80,12 +77,3 @@ async def test_the_record_of_one_that_neither_runs_nor_is_configured_is_dropped(
     async with engine_fleet(tmp_path, engine_spec("b-0", is_initially_on=False)) as fleet:
         assert [engine.spec.instance_id for engine in fleet.engines] == ["b-0"]
     assert not list(tmp_path.glob("a-0*"))
-
-
-def leave_record(folder, instance_id, pid):
-    """As a former supervisor left it."""
-    process = read_process(pid)
-    records = Records(folder)
-    mark = Mark(pid, process.started, boot_name())
-    records.write(Record(instance_id, True, "http://127.0.0.1:1", ("GPU-x",), mark))
-    records.close()
