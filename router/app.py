@@ -8,7 +8,9 @@ import logging
 import os
 import random
 import signal
-from typing import Protocol
+import socket
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 import uvloop
 from aiohttp import web
@@ -25,6 +27,9 @@ from router.transport.in_clear import refuse_in_clear, told_in_clear
 from router.transport.listening import BACKLOG, bind
 from router.worker import Worker
 from router.worker_report import resident_memory
+
+if TYPE_CHECKING:
+    from router.presence import Presence
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,9 @@ class DataPath(Protocol):
 
     def drain(self) -> None:
         """Report not ready, and end what is in flight within the drain time."""
+
+    def apply_share(self, share: float) -> None:
+        """Go by this share of all caps, of which other routers have the rest."""
 
     async def reload(self, settings: RouterFile) -> None:
         """Go by other settings from now on."""
@@ -81,7 +89,14 @@ class Router:
             source or ConfigSource(None, lambda: settings), settings, apply=self._obey, wall_s=clock.wall_s
         )
         self._following: list[asyncio.Task[None]] = []
+        self._presence: Presence | None = None
+        self._telling: list[asyncio.Task[None]] = []
         self.admin_port = 0
+
+    @property
+    def settings(self) -> RouterFile:
+        """What the configuration file says."""
+        return self._settings
 
     def reload(self) -> None:
         """Read the configuration again, and obey it if it is valid."""
@@ -110,6 +125,8 @@ class Router:
         config.in_clear = told_in_clear(self._settings)
         whole.discovery, whole.untold = self._discovery.views(), self._discovery.untold()
         whole.ready = whole.ready and not whole.untold
+        if self._presence is not None:
+            whole.gauges |= {"routers_known": float(self._presence.routers), "caps_share_frac": self._presence.share}
         if not self._is_alone:
             for name, value in resident_memory().items():
                 whole.sums[name] = whole.sums.get(name, 0.0) + value
@@ -151,10 +168,10 @@ class Router:
             sock.close()
             raise
         self.admin_port = sock.getsockname()[1]
-        for name, run in {"configuration": self._reloader.run(), "discovery": self._discovery.run()}.items():
-            task = asyncio.get_running_loop().create_task(run, name=name)
-            task.add_done_callback(report_end)
-            self._following.append(task)
+        self._following = [_begun("configuration", self._reloader.run()), _begun("discovery", self._discovery.run())]
+        if self._settings.table.redis_url is not None:
+            self._presence = _presence(self)
+            self._telling = [_begun("presence", self._presence.run())]
         where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
@@ -165,13 +182,25 @@ class Router:
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close both ports; the admin port goes last, so that the drain can be watched."""
         log.info("router stops", extra={"drain_s": self._settings.router.timeouts.drain_s})
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
+        await _ended(self._following)
         await self.data_path.stop()
+        # Until then it has requests in flight, of which others must know.
+        await _ended(self._telling)
         if self._admin is not None:
             await self._admin.cleanup()
         log.info("router stopped")
+
+
+def _begun(name: str, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.get_running_loop().create_task(run, name=name)
+    task.add_done_callback(report_end)
+    return task
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _tell_if_open(settings: RouterFile) -> None:
@@ -188,6 +217,22 @@ def _tell_in_clear(keys: tuple[str, ...], known: tuple[str, ...] = ()) -> None:
                 "unencrypted to another machine: whoever is on the way may read and change it",
                 extra={"setting": key, "remedy": "write https:// or rediss://, or keep that network to yourself"},
             )
+
+
+def _presence(router: Router) -> Presence:
+    # The client for Redis takes time and memory to load, and most routers need none.
+    from router.presence import Presence
+
+    settings = router.settings
+    return Presence(
+        settings.table,
+        name=settings.router.name or f"{socket.gethostname()}:{router.admin_port}",
+        snapshot=router.snapshot,
+        sink=router.data_path if settings.table.share_caps else None,
+        wall_s=clock.wall_s,
+        rng=random.Random(),
+        password=os.environ.get("REDIS_PASSWORD"),
+    )
 
 
 def _workers(settings: RouterFile) -> DataPath:

@@ -33,7 +33,6 @@ from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
 from router.slot import Slot
 from router.snapshot import Snapshot
-from router.tenants.charge import Charge
 from router.tenants.shared_limits import TenantBook
 from router.tenants.tenant import TenantSpec
 from router.views import snapshot_of
@@ -251,7 +250,8 @@ class Dispatcher:
             tally.traffic.failed(outcome, tokens, degraded=choice.degraded)
         if ask.charge is not None:
             ask.charge.place(choice.class_id, choice.spec.pool_id, tokens.input_tokens, tokens.output_tokens)
-            _settle(ask.charge, tokens, is_known=outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0)
+            is_known = outcome is not Outcome.CLIENT_GONE or usage is not None or chunks > 0
+            ask.charge.settle(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens, is_known=is_known)
         if self._shared is not None:
             self._room.give_back(slot, now_s)
         elif self._admission.waiting:
@@ -278,6 +278,12 @@ class Dispatcher:
     def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
         """Tell requests' energy by these rates from now on."""
         self.energy.apply(rates, now_s)
+
+    def apply_share(self, share: float, now_s: float) -> None:
+        """Go by this share of all caps, of which other routers have the rest."""
+        self._fleet.take_share(share)
+        if self._admission.waiting:
+            self._room.serve(now_s)
 
     def count_refusal(self, reason: str, class_id: ClassId | None = None) -> None:
         """Count a request that the data path refused by itself; `reason` is a word of a fixed list."""
@@ -330,9 +336,3 @@ class Dispatcher:
         at = f" at {ask.precision.value}" if ask.precision is not None else ""
         message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
         return Refusal(503, "no_instance", message, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))
-
-
-def _settle(charge: Charge, tokens: Usage, *, is_known: bool) -> None:
-    """Correct a tenant's charge; it stands where the client left before anything told what it cost the engine."""
-    charge.count(input_tokens=tokens.input_tokens, output_tokens=tokens.output_tokens)
-    charge.drop(tokens.input_tokens + tokens.output_tokens if is_known else charge.tokens)

@@ -10,6 +10,7 @@ from router.exchange import InstanceSpec, Outcome
 from router.health import Health
 from router.pool import Pool
 from router.settings import HealthSettings
+from router.share import shared_cap
 from router.slot import Slot
 
 __all__ = ["EngineLoad", "Fleet", "InstanceSpec", "extra_load"]
@@ -57,6 +58,7 @@ class Fleet:
     Attributes:
         changes: how often the pools' ready instances were found anew.
         leaving: engines that are no longer configured, of which some may have requests in flight yet.
+        share: of all caps, above 0 and at most 1.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Fleet:
     ) -> None:
         self._stale_s = health.metrics_stale_s
         self._any_awake = False
+        self.share = 1.0
         self.changes = 0
         self.leaving: list[Slot] = []
         self.pools: dict[PoolId, Pool] = {}
@@ -86,11 +89,19 @@ class Fleet:
 
     def constrain(self, caps: dict[InstanceId, int], draining: frozenset[InstanceId]) -> None:
         """Set the caps and the draining instances of a table; those it does not name go by the settings."""
+        self._caps, self._draining = caps, draining
         for slot in self.slots.values():
-            slot.max_in_flight = caps.get(slot.spec.instance_id, slot.spec.max_in_flight)
+            cap = caps.get(slot.spec.instance_id, slot.spec.max_in_flight)
+            slot.max_in_flight = shared_cap(cap, self.share)
             slot.cap = max(0, slot.max_in_flight - slot.others)
             slot.draining = slot.spec.instance_id in draining
         self._refresh(*self.pools.values())
+
+    def take_share(self, share: float) -> None:
+        """Go by this share of all caps, of which other routers have the rest."""
+        if share != self.share:
+            self.share = share
+            self.constrain(self._caps, self._draining)
 
     def adopt(self, old: Fleet) -> dict[Slot, Slot]:
         """Take over what is known of engines that stay under other settings, and the requests on them.
@@ -102,6 +113,7 @@ class Fleet:
         Returns:
             The new instance by the old one, for those that stay.
         """
+        self.share = old.share
         every = [*old.leaving, *old.slots.values()]
         before = {slot.spec.url: slot for slot in every}
         stayed: dict[Slot, Slot] = {}

@@ -45,6 +45,8 @@ COUNTERS = {
     "worker_restarts": "Worker processes that ended and were started again.",
 }
 GAUGES = {
+    "caps_share_frac": "Share of instances' in-flight caps that is this router's; the other routers have the rest.",
+    "routers_known": "Routers that tell of themselves through Redis, this one among them.",
     "energy_rates_age_seconds": "Time since the energy rates in force were issued; the largest of the workers.",
     "event_loop_lag_seconds": "How late the event loop last ran; the largest of the workers.",
     "event_loop_lag_max_seconds": "The most of that within the last minute.",

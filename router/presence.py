@@ -45,8 +45,8 @@ MAX_BACK_OFF_S = 15.0
 class ShareSink(Protocol):
     """What takes the router's share."""
 
-    def apply_share(self, share: float, routers: int) -> None:
-        """Go by this share of all caps from now on; `routers` live."""
+    def apply_share(self, share: float) -> None:
+        """Go by this share of all caps from now on, of which other routers have the rest."""
 
 
 class Presence:
@@ -56,10 +56,14 @@ class Presence:
         settings: with the address of Redis.
         name: of this router, which no other has.
         snapshot: its state.
-        sink: takes its share.
+        sink: takes its share; None where caps are not shared.
         wall_s: the wall clock.
         rng: spreads exchanges and reconnections.
         password: takes the place of the address's.
+
+    Attributes:
+        routers: how many live, this one among them, as last heard.
+        share: of this one.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class Presence:
         *,
         name: str,
         snapshot: Callable[[], Awaitable[Snapshot]],
-        sink: ShareSink,
+        sink: ShareSink | None,
         wall_s: Callable[[], float],
         rng: random.Random,
         password: str | None = None,
@@ -85,6 +89,7 @@ class Presence:
         self._wall_s = wall_s
         self._rng = rng
         self._failures = 0
+        self.routers, self.share = 1, 1.0
 
     async def run(self) -> None:
         """Tell and hear for ever; failures are logged once, and the pause before the next try doubles up to a bound."""
@@ -122,7 +127,10 @@ class Presence:
             raise ValueError(f"{len(entries)} routers are told of; delete the key {self._key + ROUTERS_SUFFIX!r}")
         heard = {_text(name): each for name, data in entries.items() if (each := decode_heard(data)) is not None}
         there = live(heard, now_s, self._stale_s)
-        self._sink.apply_share(share_of(self._name, load, there), len(there.keys() | {self._name}))
+        self.routers = len(there.keys() | {self._name})
+        if self._sink is not None:
+            self.share = share_of(self._name, load, there)
+            self._sink.apply_share(self.share)
         gone = [name for name in entries if _is_long_gone(heard.get(_text(name)), now_s)]
         if gone:
             async with asyncio.timeout(TIMEOUT_S):

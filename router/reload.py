@@ -34,12 +34,14 @@ _FIXED = (
     "router.admin_host",
     "router.admin_port",
     "router.admin_token_file",
+    "router.name",
     "router.workers",
     "router.access_log",
     "router.tracing",
     "table.url",
     "table.redis_url",
     "table.redis_key",
+    "table.share_caps",
     "table.tls",
 )
 """Keys that hold from the start of the process to its end: what is listened on, and where things come from."""

@@ -188,6 +188,10 @@ class Worker:
         if self._observation is not None:
             await asyncio.to_thread(self._observation.close)
 
+    def apply_share(self, share: float) -> None:
+        """Go by this share of all caps, of which other routers have the rest."""
+        self.dispatcher.apply_share(share, clock.wall_s())
+
     def drain(self) -> None:
         """Report not ready, and close connections after their present answer.
 

@@ -75,6 +75,12 @@ class Probes(msgspec.Struct, frozen=True, tag="probes"):
     probes: tuple[Probe, ...]
 
 
+class Share(msgspec.Struct, frozen=True, tag="share"):
+    """The router's share of all caps."""
+
+    share: float
+
+
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """Report not ready, and close connections after their present answer."""
 
@@ -89,7 +95,7 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     snapshot: msgspec.Raw
 
 
-ToWorker: TypeAlias = Begin | Serve | Settings | Table | TableConfirmed | Rates | Probes | Drain | Report
+ToWorker: TypeAlias = Begin | Serve | Settings | Table | TableConfirmed | Rates | Probes | Share | Drain | Report
 FromWorker: TypeAlias = Reported
 
 _to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

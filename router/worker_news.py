@@ -16,7 +16,7 @@ from router.contract_rates import EnergyRates, encode_rates
 from router.fleet import EngineLoad
 from router.ladder import Ladder
 from router.settings import TableSettings
-from router.worker_messages import Probe, Probes, Rates, Table, TableConfirmed, line_of
+from router.worker_messages import Probe, Probes, Rates, Share, Table, TableConfirmed, line_of
 
 GATHER_S = 0.02
 """How long results of probes wait for others, so that a large fleet's are not told one by one."""
@@ -36,6 +36,7 @@ class News:
         self._known: dict[InstanceId, Probe] = {}
         self._untold: list[Probe] = []
         self._rates: EnergyRates | None = None
+        self._share = 1.0
 
     @property
     def refused(self) -> dict[str, int]:
@@ -63,6 +64,12 @@ class News:
         self._rates = rates
         self._tell(_rates_line(rates))
 
+    def apply_share(self, share: float) -> None:
+        """Pass the router's share of all caps on, where it is another."""
+        if share != self._share:
+            self._share = share
+            self._tell(line_of(Share(share)))
+
     def refuse_table(self, reason: str) -> None:
         """Count a table that could not be read."""
         self._ladder.refused[reason] += 1
@@ -79,7 +86,8 @@ class News:
         self._ladder.drop_expired(now_s)
         table = b"" if self._ladder.table is None else _table_line(self._ladder.table)
         rates = b"" if self._rates is None else _rates_line(self._rates)
-        return table + rates + line_of(Probes(tuple(self._known.values())))
+        share = b"" if self._share == 1.0 else line_of(Share(self._share))
+        return table + rates + share + line_of(Probes(tuple(self._known.values())))
 
     def _tell_probes(self) -> None:
         if not self._untold:

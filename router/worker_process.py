@@ -36,6 +36,7 @@ from router.worker_messages import (
     Reported,
     Serve,
     Settings,
+    Share,
     Table,
     TableConfirmed,
     ToWorker,
@@ -84,18 +85,8 @@ class Obedience:
 
     async def obey(self, message: ToWorker, answers: asyncio.WriteTransport) -> None:
         """Do what one message says."""
+        self._hear(message, clock.wall_s())
         match message:
-            case Probes(probes):
-                now_s = clock.wall_s()
-                for probe in probes:
-                    self.worker.dispatcher.probed(probe.instance_id, ok=probe.ok, load=probe.load, now_s=now_s)
-            case Table(table):
-                self._table = contract.decode(bytes(table))
-                self.worker.dispatcher.apply_table(self._table, clock.wall_s())
-            case TableConfirmed() if self._table is not None:
-                self.worker.dispatcher.apply_table(self._table, clock.wall_s())
-            case Rates(rates):
-                self.worker.dispatcher.apply_rates(decode_rates(bytes(rates)), clock.wall_s())
             case Settings(settings):
                 await self._reload(settings)
             case Drain():
@@ -105,6 +96,23 @@ class Obedience:
                 self._reporting = asyncio.get_running_loop().create_task(self._report_forever(answers))
             case Report():
                 self._report(answers)
+
+    def _hear(self, message: ToWorker, now_s: float) -> None:
+        """Take what the parent has heard of others."""
+        dispatcher = self.worker.dispatcher
+        match message:
+            case Probes(probes):
+                for probe in probes:
+                    dispatcher.probed(probe.instance_id, ok=probe.ok, load=probe.load, now_s=now_s)
+            case Table(table):
+                self._table = contract.decode(bytes(table))
+                dispatcher.apply_table(self._table, now_s)
+            case TableConfirmed() if self._table is not None:
+                dispatcher.apply_table(self._table, now_s)
+            case Rates(rates):
+                dispatcher.apply_rates(decode_rates(bytes(rates)), now_s)
+            case Share(share):
+                dispatcher.apply_share(share, now_s)
 
     async def _reload(self, settings: str) -> None:
         """Obey other settings, or keep the old ones: what the parent could read may be gone at this moment."""

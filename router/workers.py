@@ -149,6 +149,10 @@ class Workers:
         """How many workers have told that they serve."""
         return sum(child.serves for child in self._children.values())
 
+    def apply_share(self, share: float) -> None:
+        """Tell every worker to go by this share of all caps, and those that start later."""
+        self._news.apply_share(share)
+
     def drain(self) -> None:
         """Tell every worker to drain."""
         self._is_draining = True

@@ -113,6 +113,9 @@ class RouterSettings(Group):
     admin_token_file: Path | None = None
     """File with the token that POST requests to the admin port, and those for canaries' samples, must bear
     (Authorization: Bearer TOKEN)."""
+    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[!-~]+$")] | None = None
+    """What this router is called where several tell of themselves; no two may have one name. Absent:
+    HOSTNAME:ADMIN_PORT, with the pod's name in Kubernetes."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that share the public port, by SO_REUSEPORT or by one Unix socket; in-flight caps and tenants' limits
     hold for all of them together. Several need Linux."""

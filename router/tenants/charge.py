@@ -56,6 +56,14 @@ class Charge:
         self._counts.input_tokens += input_tokens
         self._counts.output_tokens += output_tokens
 
+    def settle(self, *, input_tokens: int, output_tokens: int, is_known: bool) -> None:
+        """An attempt has ended: count what it used, and leave its place.
+
+        The charge stands where the client left before anything told what it cost the engine, so that this is not known.
+        """
+        self.count(input_tokens=input_tokens, output_tokens=output_tokens)
+        self.drop(input_tokens + output_tokens if is_known else self.tokens)
+
     def place(self, class_id: str, pool_id: str, input_tokens: int, output_tokens: int) -> None:
         """Count where an attempt's tokens were used."""
         self._counts.place(class_id, pool_id, input_tokens, output_tokens)

@@ -57,6 +57,23 @@ def test_a_cap_lowered_below_what_is_in_flight_gives_no_slot_until_enough_have_e
     assert free == [2, 2, 3]
 
 
+def test_a_share_holds_for_caps_of_tables_and_of_settings_and_outlasts_other_settings() -> None:
+    some = fleet(cap=10)
+    first, second, _ = slots_of(some)
+    some.take_share(0.25)
+    assert [slot.cap for slot in (first, second)] == [2, 2]
+    some.constrain({first.spec.instance_id: 100}, frozenset())
+    assert [slot.cap for slot in (first, second)] == [25, 2]
+    some.take_share(0.01)
+    assert [slot.cap for slot in (first, second)] == [1, 1]
+    other = fleet(cap=40)
+    other.adopt(some)
+    other.constrain({}, frozenset())
+    assert [slot.cap for slot in slots_of(other)] == [1, 1, 1]
+    other.take_share(1.0)
+    assert [slot.cap for slot in slots_of(other)] == [40, 40, 40]
+
+
 def test_tables_close_instances_and_give_them_back() -> None:
     some = fleet()
     pool = some.pools[PoolId("bf16")]

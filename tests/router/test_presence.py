@@ -37,8 +37,8 @@ class Router:
             settings, name=name, snapshot=self.snapshot, sink=self, wall_s=lambda: self.now_s, rng=random.Random(1)
         )
 
-    def apply_share(self, share: float, routers: int) -> None:
-        self.shares.append((share, routers))
+    def apply_share(self, share: float) -> None:
+        self.shares.append((share, self.presence.routers))
 
     async def snapshot(self) -> Snapshot:
         counts = ClassCounts(class_id="standard", requests=7, in_flight=self.load, queued=0)

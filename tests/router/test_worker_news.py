@@ -9,7 +9,7 @@ from router.contract import AllocationTable, InstanceId
 from router.contract_rates import EnergyRate, EnergyRates, decode_rates
 from router.fleet import EngineLoad
 from router.settings import TableSettings
-from router.worker_messages import Probe, Probes, Rates, Table, TableConfirmed, ToWorker, read_by_worker
+from router.worker_messages import Probe, Probes, Rates, Share, Table, TableConfirmed, ToWorker, read_by_worker
 from router.worker_news import News
 from tests.fakes.routing import NOW_S, table
 
@@ -116,3 +116,14 @@ def test_energy_rates_are_told_and_a_worker_that_starts_later_has_them() -> None
     assert [type(each) for each in caught_up(told.news)] == [Rates, Probes]
     told.news.reconfigure(TableSettings())
     assert [type(each) for each in caught_up(told.news)] == [Probes]
+
+
+def test_the_share_of_caps_is_told_where_it_changes_and_a_worker_that_starts_later_has_it() -> None:
+    told = Told()
+    told.news.apply_share(1.0)
+    assert told.messages() == []
+    assert [type(each) for each in caught_up(told.news)] == [Probes]
+    for share in (0.25, 0.25, 0.5):
+        told.news.apply_share(share)
+    assert told.messages() == [Share(0.25), Share(0.5)]
+    assert caught_up(told.news)[0] == Share(0.5)

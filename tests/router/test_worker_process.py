@@ -31,6 +31,7 @@ from router.worker_messages import (
     Rates,
     Report,
     Serve,
+    Share,
     Table,
     TableConfirmed,
     ToWorker,
@@ -213,3 +214,11 @@ async def test_energy_rates_that_it_is_told_reach_its_clients() -> None:
         async with RawClient.to(parent.port) as client:
             await client.post(PLAIN, "X-Wattroute-Energy: 1")
             assert (await client.reply()).get("x-wattroute-energy") == "9.500;unit=J;source=direct;idle=shared"
+
+
+async def test_its_share_of_caps_is_obeyed() -> None:
+    async with FakeEngine() as engine, parent_of_one(engine.url) as parent:
+        parent.tell(parent.begin(), Share(0.5), Serve())
+        whole = parent.settings.pools[0].max_in_flight
+        snapshot = await parent.hear_until(lambda s: s.instances[0].max_in_flight != whole)
+    assert snapshot.instances[0].max_in_flight == whole // 2

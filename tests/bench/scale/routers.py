@@ -44,7 +44,7 @@ class Router:
     def refuse_table(self, reason: str) -> None:
         """A table that it cannot read is no table."""
 
-    def apply_share(self, share: float, routers: int) -> None:
+    def apply_share(self, share: float) -> None:
         self.share = share
 
     async def snapshot(self) -> Snapshot:

@@ -92,3 +92,14 @@ def test_it_ends_where_it_began_even_if_its_tenant_is_counted_elsewhere_by_then(
     charge.hold()
     charge.drop(1.0)
     assert (counts.in_flight, tenant.counts.in_flight) == (0, 0)
+
+
+@pytest.mark.parametrize(("is_known", "rest"), [(True, 970), (False, 900)])
+def test_an_attempt_is_settled_by_what_it_used_and_stands_where_that_is_not_known(
+    limits: Limits, is_known: bool, rest: int
+) -> None:
+    charge, counts = charged(limits)
+    charge.hold()
+    charge.settle(input_tokens=10, output_tokens=20, is_known=is_known)
+    assert (counts.input_tokens, counts.output_tokens, counts.in_flight) == (10, 20, 0)
+    assert left(limits) == rest
