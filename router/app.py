@@ -60,6 +60,9 @@ class DataPath(Protocol):
     async def reload(self, settings: RouterFile) -> None:
         """Go by other settings from now on."""
 
+    def follow(self, settings: RouterFile) -> None:
+        """Go by the same settings with other found instances from now on."""
+
 
 class Router:
     """Public port and admin port together; an asynchronous context manager.
@@ -114,7 +117,7 @@ class Router:
 
     async def _obey_found(self) -> None:
         async with self._reloading:
-            await self.data_path.reload(self._discovery.merged(self._settings))
+            self.data_path.follow(self._discovery.merged(self._settings))
 
     async def snapshot(self) -> Snapshot:
         """State and counts of all processes."""

@@ -27,7 +27,7 @@ from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.fleet import EngineLoad
 from router.health import HealthState
 from router.openai import RequestFacts, Usage
-from router.parts import Held, Parts, make_parts, succeed
+from router.parts import Held, Parts, make_parts, names_of, succeed
 from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
 from router.settings import RouterFile
 from router.shared_slots import SharedSlots, SlotBook
@@ -90,12 +90,13 @@ class Dispatcher:
         self._intake = parts.intake
         self.read_facts = parts.intake.read_facts
 
-    def reconfigure(self, settings: RouterFile, tenants: Sequence[TenantSpec] = ()) -> None:
+    def reconfigure(self, settings: RouterFile, tenants: Sequence[TenantSpec] = (), *, is_found: bool = False) -> None:
         """Go by other settings from now on; requests in flight and waiting go on, see `parts.succeed`.
 
-        What the data path keeps of `hints` must be forgotten.
+        What the data path keeps of `hints` must be forgotten. `is_found`: none but the found instances have changed.
         """
-        self.energy.forget()
+        if not is_found:
+            self.energy.forget()
         parts, self._held = succeed(self._parts, self._held, settings, tenants, self._tenant_book)
         self._take_parts(parts)
         self._ladder.reconfigure(settings.table)
@@ -103,6 +104,7 @@ class Dispatcher:
             self._shared.follow(self._fleet)
         self._allocation.follow(self._fleet, self._policies)
         self._room.follow(parts)
+        self.energy.keep(names_of(parts))
 
     @property
     def has_tenants(self) -> bool:

@@ -8,6 +8,7 @@ energy, would count for more tokens than they had. Times are of the wall clock, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from router.contract_rates import EnergyRate, EnergyRates
@@ -122,6 +123,11 @@ class EnergyBook:
     def forget(self) -> None:
         """Settings have changed: the instances' names may mean others."""
         self._courses.clear()
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Instances have come and gone: know of these alone."""
+        kept = set(names)
+        self._courses = {name: course for name, course in self._courses.items() if name in kept}
 
     def mark(self, instance_id: str, now_s: float) -> Mark:
         """Sums of an instance up to its last change: what the rate since then is, is told by the next one.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from router.accounting import Accounts
 from router.admission import Admission
-from router.contract import ClassId, PoolId, Precision
+from router.contract import ClassId, InstanceId, PoolId, Precision
 from router.discovery.static import list_instances
 from router.exchange import InstanceSpec
 from router.failover import RetryBudget
@@ -98,6 +98,11 @@ def succeed(
         intake=Intake(settings, policies, old.accounts, roster),
     )
     return parts, {serial: _moved(slot, lane, stayed, policies) for serial, (slot, lane) in held.items()}
+
+
+def names_of(parts: Parts) -> Iterator[InstanceId]:
+    """Of the instances, those that left and have requests yet included."""
+    return (slot.spec.instance_id for slot in (*parts.fleet.slots.values(), *parts.fleet.leaving))
 
 
 def _ending(parts: Parts) -> dict[ClassId, ClassSettings]:

@@ -111,6 +111,8 @@ class Prober:
     ) -> None:
         self._engines = engines
         self._instances = tuple(instances)
+        self._probed: dict[InstanceSpec, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
         self._interval_s = settings.probe_interval_s
         # A probe that outlasts the interval would be late for the next one.
         self._timeout_s = min(settings.probe_timeout_s, settings.probe_interval_s)
@@ -122,8 +124,19 @@ class Prober:
     async def run(self) -> None:
         """Probe for ever, one task an instance."""
         async with asyncio.TaskGroup() as group:
-            for instance in self._instances:
-                group.create_task(self._watch(instance))
+            while True:
+                self._changed.clear()
+                for instance in self._instances:
+                    if instance not in self._probed:
+                        self._probed[instance] = group.create_task(self._watch(instance))
+                await self._changed.wait()
+
+    def follow(self, instances: Sequence[InstanceSpec]) -> None:
+        """Ask these from now on: those that are not among them no more, those that stay at their own pace."""
+        self._instances = tuple(instances)
+        for gone in self._probed.keys() - set(instances):
+            self._probed.pop(gone).cancel()
+        self._changed.set()
 
     async def probe(self, instance: InstanceSpec) -> Finding:
         """Ask once: whether the engine is healthy, and its load if it tells.

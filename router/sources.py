@@ -49,11 +49,18 @@ class Sources:
         keys: EngineKeys,
     ) -> None:
         self._settings = settings
-        self._instances = instances
         self._sink = sink
         self._keyring = keyring
-        self._keys = keys
         self._engines = EngineSession(keyring)
+        self._prober = Prober(
+            self._engines,
+            instances,
+            settings.router.health,
+            sink=sink,
+            wall_s=clock.wall_s,
+            rng=random.Random(),
+            keys=keys,
+        )
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -63,6 +70,10 @@ class Sources:
             task = asyncio.get_running_loop().create_task(run, name=name)
             task.add_done_callback(report_end)
             self._tasks.append(task)
+
+    def follow(self, instances: Sequence[InstanceSpec]) -> None:
+        """Probe these from now on; all else goes on."""
+        self._prober.follow(instances)
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -74,16 +85,7 @@ class Sources:
             await self._session.close()
 
     def _runs(self) -> dict[str, Coroutine[Any, Any, None]]:
-        prober = Prober(
-            self._engines,
-            self._instances,
-            self._settings.router.health,
-            sink=self._sink,
-            wall_s=clock.wall_s,
-            rng=random.Random(),
-            keys=self._keys,
-        )
-        runs = {"probes": prober.run(), "table": self._table(), "rates": self._rates()}
+        runs = {"probes": self._prober.run(), "table": self._table(), "rates": self._rates()}
         return {name: run for name, run in runs.items() if run is not None}
 
     def _rates(self) -> Coroutine[Any, Any, None] | None:

@@ -65,9 +65,9 @@ class Worker:
         tenant_book: TenantBook | None = None,
     ) -> None:
         self._settings = settings
-        keys = read_engine_keys(settings.pools, os.environ)
-        tenants = read_tenants(settings)
-        self.dispatcher = Dispatcher(settings, book=book, tenant_book=tenant_book, tenants=tenants)
+        self._keys = keys = read_engine_keys(settings.pools, os.environ)
+        self._tenants = read_tenants(settings)
+        self.dispatcher = Dispatcher(settings, book=book, tenant_book=tenant_book, tenants=self._tenants)
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
@@ -132,16 +132,31 @@ class Worker:
         tenants = await asyncio.to_thread(read_tenants, settings)
         keys = read_engine_keys(settings.pools, os.environ)
         self.keyring.use(settings.pools)
-        self._settings = settings
+        self._tenants, self._keys = tenants, keys
         self._config_hash = digest_of(settings)
         self.dispatcher.reconfigure(settings, tenants)
-        self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
-        self.gateway.reconfigure(settings.router, keys, self._dropped_fields)
+        self._go_by(settings)
         self._sample()
         await self._sources.stop()
         self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys)
         if self._workers == 1:
             self._sources.start()
+
+    def follow(self, settings: RouterFile) -> None:
+        """Go by these instances from now on; all else is as in the settings it has, and no file is read again.
+
+        Raises:
+            CertificateError: a file of TLS cannot be used; the old instances stay.
+        """
+        self.keyring.use(settings.pools)
+        self.dispatcher.reconfigure(settings, self._tenants, is_found=True)
+        self._go_by(settings)
+        self._sources.follow(self.dispatcher.instances())
+
+    def _go_by(self, settings: RouterFile) -> None:
+        self._settings = settings
+        self._headers_by_url = {spec.url: self._keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
+        self.gateway.reconfigure(settings.router, self._keys, self._dropped_fields)
 
     def _sample(self) -> None:
         """Keep requests for canaries where that is asked for; what was kept under other settings is forgotten."""

@@ -45,6 +45,12 @@ class Settings(msgspec.Struct, frozen=True, tag="settings"):
     settings: str
 
 
+class Instances(msgspec.Struct, frozen=True, tag="instances"):
+    """The settings of the last `Begin` or `Settings` as JSON, with other found instances, to obey from now on."""
+
+    settings: str
+
+
 class Table(msgspec.Struct, frozen=True, tag="table"):
     """The allocation table that the source holds now, in the contract's form."""
 
@@ -95,7 +101,9 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     snapshot: msgspec.Raw
 
 
-ToWorker: TypeAlias = Begin | Serve | Settings | Table | TableConfirmed | Rates | Probes | Share | Drain | Report
+ToWorker: TypeAlias = (
+    Begin | Serve | Settings | Instances | Table | TableConfirmed | Rates | Probes | Share | Drain | Report
+)
 FromWorker: TypeAlias = Reported
 
 _to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)

@@ -7,7 +7,7 @@ A worker that starts later is told what the others know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -80,6 +80,11 @@ class News:
         self._known.clear()
         self._untold.clear()
         self._rates = None
+
+    def keep(self, instances: Container[InstanceId]) -> None:
+        """Instances have come and gone: know what these said alone."""
+        self._tell_probes()
+        self._known = {name: probe for name, probe in self._known.items() if name in instances}
 
     def catch_up(self, now_s: float) -> bytes:
         """Lines for a worker that starts now."""

@@ -30,6 +30,7 @@ from router.worker_messages import (
     MAX_LINE_BYTES,
     Begin,
     Drain,
+    Instances,
     Probes,
     Rates,
     Report,
@@ -87,8 +88,8 @@ class Obedience:
         """Do what one message says."""
         self._hear(message, clock.wall_s())
         match message:
-            case Settings(settings):
-                await self._reload(settings)
+            case Settings() | Instances():
+                await self._go_by(message)
             case Drain():
                 self.worker.drain()
             case Serve():
@@ -114,10 +115,14 @@ class Obedience:
             case Share(share):
                 dispatcher.apply_share(share, now_s)
 
-    async def _reload(self, settings: str) -> None:
+    async def _go_by(self, told: Settings | Instances) -> None:
         """Obey other settings, or keep the old ones: what the parent could read may be gone at this moment."""
+        settings = RouterFile.model_validate_json(told.settings, context=FOUND)
         try:
-            await self.worker.reload(RouterFile.model_validate_json(settings, context=FOUND))
+            if isinstance(told, Settings):
+                await self.worker.reload(settings)
+            else:
+                self.worker.follow(settings)
         except RouterError as error:
             log.error("configuration refused; the old one stays", extra={"reason": str(error)})
 

@@ -26,7 +26,7 @@ from router.tenants.source import read_tenants
 from router.transport.keyring import Keyring
 from router.transport.listening import PublicSocket
 from router.worker_child import LEAVE_S, Child
-from router.worker_messages import Begin, Drain, Serve, Settings, line_of
+from router.worker_messages import Begin, Drain, Instances, Serve, Settings, line_of
 from router.worker_news import News
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,19 @@ class Workers:
         self._tell_all(line_of(Settings(self._settings_json())))
         self._sources = self._sources_of(settings, keys)
         self._sources.start()
+
+    def follow(self, settings: RouterFile) -> None:
+        """Have every worker go by these instances from now on; all else is as in the settings it has.
+
+        Raises:
+            CertificateError: a file of TLS cannot be used; the old instances stay.
+        """
+        self._keyring.use(settings.pools)
+        before, now = set(list_instances(self._settings.pools)), list_instances(settings.pools)
+        self._settings = settings
+        self._news.keep({spec.instance_id for spec in now if spec in before})
+        self._tell_all(line_of(Instances(self._settings_json())))
+        self._sources.follow(now)
 
     def _sources_of(self, settings: RouterFile, keys: EngineKeys) -> Sources:
         return Sources(settings, list_instances(settings.pools), self._news, self._keyring, keys)

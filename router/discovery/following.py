@@ -83,6 +83,8 @@ class Discovery:
             SettingsError: it cannot be known where to look; everything stays as it was.
         """
         account, keys = self.check(settings)
+        if self._is_running:
+            self.untold()
         if account != self._account:
             self._end_api()
             self._account, self._api = account, None if account is None else KubeApi(account)

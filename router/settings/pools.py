@@ -53,10 +53,7 @@ class PoolSettings(Group):
 
     @model_validator(mode="after")
     def _tls_is_used(self) -> PoolSettings:
-        is_used = any(parse_engine(each.url).is_tls for each in self.instances)
-        if self.discovery is not None:
-            is_used = self.discovery.scheme == "https"
-        if self.tls is not None and not is_used:
+        if self.tls is not None and not self.has_tls:
             raise ValueError(f"pool {self.name!r} has tls, but no instance at https://; write https:// or remove tls")
         return self
 
@@ -65,6 +62,13 @@ class PoolSettings(Group):
         if self.engine_key_file is not None and self.engine_key_env is not None:
             raise ValueError(f"pool {self.name!r} has engine_key_file and engine_key_env; remove one of them")
         return self
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether an engine speaks TLS; of a pool with discovery whether those that are found will."""
+        if self.discovery is not None:
+            return self.discovery.scheme == "https"
+        return any(parse_engine(each.url).is_tls for each in self.instances)
 
     def names(self) -> tuple[str, ...]:
         """What each instance is called: its name, or ``POOL-n`` by its place."""

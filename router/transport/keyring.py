@@ -65,13 +65,13 @@ class Keyring:
         engines: dict[Address, EngineTls | None] = {}
         for pool in pools:
             files = ClientTlsSettings() if pool.tls is None else pool.tls.files()
+            if pool.has_tls and files not in clients:
+                held = self._clients.get(files)
+                clients[files] = held or Credentials(f"pools.{pool.name}.tls", files, self._wall_s)
             for engine in (parse_engine(each.url) for each in pool.instances):
                 engines[engine.address] = None
                 if not engine.is_tls:
                     continue
-                if files not in clients:
-                    held = self._clients.get(files)
-                    clients[files] = held or Credentials(f"pools.{pool.name}.tls", files, self._wall_s)
                 name = engine.host if pool.tls is None or pool.tls.server_name is None else pool.tls.server_name
                 engines[engine.address] = EngineTls(clients[files], name)
         for credentials in (held for files, held in self._clients.items() if files not in clients):

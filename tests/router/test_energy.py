@@ -178,3 +178,13 @@ def test_a_second_in_which_little_was_made_does_not_make_all_tokens_dear() -> No
     found = book.cost("a", (sent, sent), Usage(0, 44), is_counted=True, now_s=2.0)
     assert found is not None
     assert found.energy_j == pytest.approx(4 * 170.0 + 40 * 15.0)  # by time it would be 44 * 92.5
+
+
+def test_of_instances_that_are_gone_nothing_is_kept() -> None:
+    book = EnergyBook()
+    book.apply(rates(0.0, name="a"), 0.0)
+    mark = book.mark("a", 0.0)
+    book.keep(["a", "b"])
+    assert book.cost("a", (mark, mark), Usage(0, 10), is_counted=True, now_s=2.0) is not None
+    book.keep(["b"])
+    assert book.cost("a", (mark, mark), Usage(0, 10), is_counted=True, now_s=2.0) is None

@@ -123,13 +123,17 @@ async def serving(engine: Engine) -> AsyncIterator[int]:
 
 @contextlib.asynccontextmanager
 async def prober(
-    *ports: int, sink: Sink | None = None, timeout_s: float = 1.0, keys: EngineKeys = NO_KEYS
+    *ports: int,
+    sink: Sink | None = None,
+    timeout_s: float = 1.0,
+    keys: EngineKeys = NO_KEYS,
+    interval_s: float = 1.0,
 ) -> AsyncIterator[Prober]:
     engines = EngineSession()
     yield Prober(
         engines,
         [spec_of(port, number) for number, port in enumerate(ports)],
-        HealthSettings(probe_interval_s=1.0, probe_timeout_s=timeout_s),
+        HealthSettings(probe_interval_s=interval_s, probe_timeout_s=timeout_s),
         sink=sink or Sink(),
         wall_s=lambda: NOW_S,
         rng=random.Random(1),
@@ -210,3 +214,39 @@ async def test_every_instance_is_probed_until_the_end_whatever_one_of_them_does(
     assert sorted(caplog.messages) == ["engine answers probes", "engine fails probes"]
     said = next(record for record in caplog.records if record.message == "engine fails probes")
     assert "Connect call failed" in vars(said)["reason"]
+
+
+async def test_instances_that_come_are_probed_and_those_that_go_are_not_while_the_others_keep_their_pace() -> None:
+    sink = Sink()
+    async with serving(Engine()) as port, prober(port, sink=sink, interval_s=0.02) as some:
+        some.follow([spec_of(port, 0), spec_of(port, 1)])
+        task = asyncio.create_task(some.run())
+        try:
+            async with asyncio.timeout(20):
+                while {"bf16-0", "bf16-1"} - {(await sink.results.get())[0] for _ in range(4)}:
+                    pass
+                some.follow([spec_of(port, 1), spec_of(port, 2)])
+                await asyncio.sleep(0)
+                while not sink.results.empty():
+                    sink.results.get_nowait()
+                seen = {(await sink.results.get())[0] for _ in range(6)}
+            assert seen == {"bf16-1", "bf16-2"}
+            assert not task.done()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_one_that_stays_is_not_asked_anew() -> None:
+    sink = Sink()
+    async with serving(Engine()) as port, prober(port, sink=sink, interval_s=3600.0) as some:
+        task = asyncio.create_task(some.run())
+        async with asyncio.timeout(20):
+            assert (await sink.results.get())[0] == "bf16-0"
+            some.follow([spec_of(port, 0), spec_of(port, 1)])
+            assert (await sink.results.get())[0] == "bf16-1"
+        assert sink.results.empty()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -5,6 +5,8 @@ import json
 import aiohttp
 import pytest
 
+from router.errors import SettingsError
+from router.settings import InstanceSettings
 from router.worker import Worker
 from tests.fakes.fake_engine import FakeEngine, behave, chat
 from tests.fakes.running import RawClient, settings_for, until
@@ -199,3 +201,27 @@ async def test_requests_are_kept_for_canaries_only_where_that_is_asked_for() -> 
             await worker.reload(settings_for([engine.url], port=0))
             assert worker.report().samples == []
             await worker.stop()
+
+
+async def test_instances_are_followed_though_a_file_cannot_be_read_any_more(tmp_path) -> None:
+    key = tmp_path / "key"
+    key.write_text("secret")
+    async with FakeEngine() as old, FakeEngine() as new:
+        pool = {"engine_key_file": str(key)}
+        settings = settings_for([old.url], pool=pool, port=0)
+        worker = Worker(settings)
+        await worker.start()
+        try:
+            key.unlink()
+            with pytest.raises(SettingsError):
+                await worker.reload(settings)
+            named = InstanceSettings(name="new", url=new.url)
+            pools = tuple(one.model_copy(update={"instances": (named,)}) for one in settings.pools)
+            worker.follow(settings.model_copy(update={"pools": pools}))
+            async with RawClient.to(worker.port) as client:
+                await client.post(PLAIN)
+                assert (await client.reply()).status == 200
+            await until(lambda: "/health" in [request.target for request in new.requests])
+        finally:
+            await worker.stop()
+    assert {request.get("authorization") for request in new.requests} == {"Bearer secret"}

@@ -11,6 +11,7 @@ from router.worker_messages import (
     Begin,
     Drain,
     FromWorker,
+    Instances,
     Probe,
     Probes,
     Report,
@@ -28,6 +29,7 @@ LOAD = EngineLoad(running=3, waiting=1, kv_cache_usage_frac=0.25, awake=None)
 TO_WORKER: list[ToWorker] = [
     Begin(settings='{"a":\n1}', worker=1, workers=4, log_level=20, memory_fd=9, wake_fds=(10, 11, 12, 13)),
     Serve(),
+    Instances(settings='{"a":\n1}'),
     Table(msgspec.Raw(b'{"sequence":7}')),
     TableConfirmed(),
     Probes((Probe(InstanceId("bf16-0"), True, LOAD), Probe(InstanceId("bf16-1"), False, None))),

@@ -127,3 +127,12 @@ def test_the_share_of_caps_is_told_where_it_changes_and_a_worker_that_starts_lat
         told.news.apply_share(share)
     assert told.messages() == [Share(0.25), Share(0.5)]
     assert caught_up(told.news)[0] == Share(0.5)
+
+
+async def test_what_instances_that_stay_have_said_is_told_to_a_worker_that_starts_later() -> None:
+    told = Told()
+    told.news.probed(ONE, ok=True, load=LOAD, now_s=NOW_S)
+    told.news.probed(TWO, ok=True, load=LOAD, now_s=NOW_S)
+    told.news.keep({TWO})
+    assert [type(message) for message in told.messages()] == [Probes], "before the instances change, not after"
+    assert caught_up(told.news) == [Probes((Probe(TWO, True, LOAD),))]

@@ -113,3 +113,10 @@ async def test_changes_are_noticed_and_counted(tmp_path: Path, monkeypatch: pyte
     await until(lambda: keyring.counters()["tls_certificates_refused"] >= 1)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_files_for_engines_that_are_to_be_found_are_read_before_one_is(tmp_path: Path) -> None:
+    discovery = {"kind": "dns", "name": "vllm", "port": 8443, "scheme": "https"}
+    entry = {"discovery": discovery, "tls": {"ca_file": str(tmp_path / "no.pem")}}
+    with pytest.raises(CertificateError, match=r"pools\.p0\.tls.*no\.pem"):
+        Keyring(settings(entry), time.time)
