@@ -53,10 +53,14 @@ async def test_it_drains_a_router_with_a_token_and_tells_what_is_in_flight_yet(t
         async with asyncio.timeout(20):
             while not [r for r in engine.requests if "chat" in r.target]:
                 await asyncio.sleep(0.02)
+        # As the hook of the engine beside it waits, which begins when the drain does or even before.
+        hook = asyncio.create_task(session.get(f"{router.admin_url}/drained?wait_s=60&quiet_s=0"))
         code, said = await drain(file, "--wait-s", "0")
         assert (code, "503" in said, '"in_flight":1' in said) == (1, True, True), said
         assert (await session.get(f"{router.admin_url}/readyz")).status == 503
+        assert not hook.done()
         go_on.set()
+        assert (await hook).status == 200
         assert (await answer).status == 200
         code, said = await drain(file, "--quiet-s", "0")
         assert (code, said.strip()) == (0, "drained")
