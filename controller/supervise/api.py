@@ -104,7 +104,7 @@ def report(engine: Engine, now_s: float) -> dict[str, Any]:
         "wanted": life.wanted,
         "pid": engine.pid,
         "is_healthy": engine.is_healthy if engine.spec.is_configured else None,
-        "is_adopted": engine.is_adopted,
+        "is_adopted": engine.process.is_adopted,
         "is_configured": engine.spec.is_configured,
         "is_changed": engine.is_changed,
         "restarts": record.restarts,

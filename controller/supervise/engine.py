@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,9 +16,9 @@ from controller.clock import Clock
 from controller.errors import ActuationError, StoreError
 from controller.ports import EngineClient
 from controller.supervise.engine_log import EngineLog
-from controller.supervise.launching import launch, nowhere, refuse_taken
+from controller.supervise.engine_process import UNKNOWN_ENDING, EngineProcess
+from controller.supervise.launching import nowhere, refuse_taken
 from controller.supervise.policy import Act, Life, Phase, Rules, Seen, asked, crashed, step
-from controller.supervise.proc_table import Mark, is_running, left_of, read_all, read_process, send
 from controller.supervise.records import Record, Records
 from controller.supervise.spec import EngineSpec
 
@@ -30,9 +28,6 @@ POLL_S = 0.5
 _PROBE_S = {Phase.STARTING: 1.0, Phase.SERVING: 5.0}
 """Time between two looks at /health."""
 _PROBE_TIMEOUT = aiohttp.ClientTimeout(total=3.0)
-_KILLED_S = 2.0
-"""Longest wait for a process that was killed; one that hangs in the driver ends when that lets it."""
-_UNKNOWN_ENDING = "its process is gone; how it ended is not known, as another supervisor had started it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class Engine:
     Attributes:
         life: where it stands.
         record: what outlasts this supervisor.
-        is_adopted: whether another supervisor started the process.
+        process: that runs, or ran last.
         is_healthy: by the last look at /health.
         log_fault: what is wrong with its log; empty where nothing is.
         last_words: of its log, when it ended by itself.
@@ -72,19 +67,18 @@ class Engine:
         self.spec = spec
         self.record = record
         self.log = engine_log
-        self.is_adopted = record.mark is not None and is_running(record.mark, tools.boot)
+        self.process = EngineProcess(record.mark, tools.boot)
         self.is_healthy = False
         self.log_fault = ""
         self.last_words: tuple[str, ...] = ()
         self._tools = tools
-        self._child: subprocess.Popen[bytes] | None = None
-        self._former = record.mark
         self._unkept = ""
         self._ill_since_s: float | None = None
         self._probed_at_s = float("-inf")
         self._woken = asyncio.Event()
         self._refusal: Callable[[], str | None] = lambda: None
-        self.life = Life(record.wanted, Phase.STARTING if self.is_adopted else Phase.OFF, tools.clock.monotonic_s())
+        phase = Phase.STARTING if self.process.is_adopted else Phase.OFF
+        self.life = Life(record.wanted, phase, tools.clock.monotonic_s())
 
     @property
     def holds(self) -> bool:
@@ -121,6 +115,9 @@ class Engine:
             except Exception as error:  # a fault here must neither end the watch nor that of other engines
                 log.exception("watching an engine failed", extra={"instance_id": self.spec.instance_id})
                 self.life = replace(self.life, fault=f"{type(error).__name__}: {error}"[:500])
+            else:
+                if self.life.phase is Phase.SERVING and self.life.fault:
+                    self.life = replace(self.life, fault="")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._woken.wait()
@@ -139,14 +136,15 @@ class Engine:
             self._tell(before)
         if act is Act.START:
             await self._start()
-        elif act is not None:
-            self._signal(act)
+        elif act is Act.TERMINATE:
+            self.process.terminate()
+        elif act is Act.KILL:
+            self.process.kill()
 
     async def _look(self) -> Seen:
-        mark = self.record.mark
-        if mark is None:
+        if not self.holds:
             return Seen(is_alive=False, ending=self.record.last_exit)
-        ending = self._ending(mark)
+        ending = self.process.ending()
         if ending:
             return Seen(is_alive=False, ending=ending)
         if not self.spec.is_configured:  # its address may lead elsewhere by now
@@ -162,15 +160,6 @@ class Engine:
                 self._ill_since_s = now_s
         ill_s = 0.0 if self._ill_since_s is None else self._tools.clock.monotonic_s() - self._ill_since_s
         return Seen(is_alive=True, is_healthy=self.is_healthy, ill_s=ill_s)
-
-    def _ending(self, mark: Mark) -> str:
-        """How the process has ended; empty while it runs."""
-        if self._child is None:
-            return "" if is_running(mark, self._tools.boot) else _UNKNOWN_ENDING
-        code = self._child.poll()
-        if code is None:
-            return ""
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     async def _is_well(self) -> bool:
         try:
@@ -205,33 +194,24 @@ class Engine:
             StoreError: it could not be found again by a later supervisor; it was ended.
         """
         spec, tools = self.spec, self._tools
-        left = () if self._former is None else left_of(self._former, read_all(), tools.boot)
-        if left:
-            pids = ", ".join(str(process.pid) for process in left[:5])
-            raise ActuationError(spec.instance_id, f"processes of the one before have not ended yet: {pids}")
         refusal = self._refusal()
         if refusal is not None:
             raise ActuationError(spec.instance_id, refusal)
         output = self._open_log()
         try:
-            child = launch(spec, tools.environment, output)
+            mark = self.process.begin(spec, tools.environment, output)
         finally:
             os.close(output)
-        process = read_process(child.pid)
-        mark = Mark(child.pid, 0 if process is None else process.started, tools.boot)
-        self._child, self._former, self.is_adopted = child, mark, False
         self._ill_since_s, self.is_healthy = None, False
         begun = replace(self.record, mark=mark, url=spec.url, gpu_uuids=spec.gpu_uuids, fingerprint=spec.fingerprint)
         begun = replace(begun, restarts=begun.restarts + bool(self.life.crashes))
         try:
             tools.records.write(begun)
         except StoreError:
-            self._kill(mark)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_KILLED_S)
+            self.process.undo()
             raise
         self.record = begun
-        log.info("engine started", extra={"instance_id": spec.instance_id, "pid": child.pid, "log": str(self.log.path)})
+        log.info("engine started", extra={"instance_id": spec.instance_id, "pid": mark.pid, "log": str(self.log.path)})
 
     def _open_log(self) -> int:
         """An engine without a log is better than none."""
@@ -246,28 +226,10 @@ class Engine:
             )
             return nowhere()
 
-    def _signal(self, act: Act) -> None:
-        mark = self.record.mark
-        if mark is None:
-            return
-        if act is Act.KILL:
-            self._kill(mark)
-        else:
-            send(mark.pid, mark.started, signal.SIGTERM)
-
-    def _kill(self, mark: Mark) -> int:
-        """SIGKILL to all of its session; how many there were."""
-        left = left_of(mark, read_all(), self._tools.boot)
-        for process in left:
-            send(process.pid, process.started, signal.SIGKILL)
-        return len(left)
-
     def _bury(self, ending: str) -> None:
-        """Its process has ended: what it leaves behind goes too, for it may hold the GPUs' memory."""
-        mark = self.record.mark
-        left = 0 if mark is None else self._kill(mark)
-        self.last_words = self.log.tail()
-        self._child, self.is_healthy, self.is_adopted = None, False, False
+        """Its process has ended, and what that has left behind goes, too."""
+        left = self.process.clear()
+        self.last_words, self.is_healthy = self.log.tail(), False
         if not self.spec.is_configured:
             self.life = Life(wanted=False, phase=Phase.OFF, since_s=self._tools.clock.monotonic_s())
         extra = {"instance_id": self.spec.instance_id, "ending": ending, "left_processes_killed": left}
@@ -276,9 +238,9 @@ class Engine:
 
     def _settle_former(self) -> None:
         """What a former supervisor's engine left behind, if that ended while nobody looked."""
-        if self.record.mark is not None and not self.is_adopted:
-            self._bury(_UNKNOWN_ENDING)
-        elif self.is_adopted:
+        if self.holds and not self.process.is_adopted:
+            self._bury(UNKNOWN_ENDING)
+        elif self.holds:
             log.info("engine adopted", extra={"instance_id": self.spec.instance_id, "pid": self.pid})
             if self.record.url != self.spec.url and self.spec.is_configured:
                 log.warning(
@@ -286,7 +248,7 @@ class Engine:
                     extra={"instance_id": self.spec.instance_id},
                 )
                 self.life = replace(self.life, phase=Phase.STOPPING)
-                self._signal(Act.TERMINATE)
+                self.process.terminate()
 
     def _keep(self, **changes: object) -> None:
         """Write the record; where that fails the order holds for this supervisor all the same."""

@@ -54,8 +54,8 @@ async def engine_fleet(
                 if engine.pid is not None:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(engine.pid, signal.SIGKILL)
-                if engine._child is not None:
-                    engine._child.wait(10)
+                if engine.process._child is not None:
+                    engine.process._child.wait(10)
             records.close()
 
 

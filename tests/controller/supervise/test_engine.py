@@ -102,6 +102,7 @@ async def test_a_fault_of_the_watch_is_told_and_does_not_end_it(tmp_path, caplog
         whole, engine.log.bound = engine.log.bound, None
         await until(engine, Phase.SERVING, lambda: "TypeError" in engine.life.fault)
         engine.log.bound = whole
+        await until(engine, Phase.SERVING, lambda: engine.life.fault == "")
         os.kill(engine.pid, signal.SIGKILL)
         await until(engine, Phase.CRASHED)
     assert "watching an engine failed" in caplog.text
