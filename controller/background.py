@@ -25,6 +25,7 @@ class Work(StrEnum):
 
     CANARIES = "canaries"
     CERTIFICATES = "certificates"
+    DISCOVERY = "discovery"
     FEED = "feed"
     FEED_MEMORY = "feed_memory"
     GPU_LIMITS = "gpu_limits"

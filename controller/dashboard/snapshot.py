@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.dashboard.rates import Window
+from controller.lifecycle.roster import site_now
 from controller.loop.status import Status
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import Series
@@ -61,6 +62,7 @@ def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: floa
     """
     observation = status.observation
     diagnostics = status.decision.diagnostics if status.decision is not None else None
+    pools = site_now(site, observation.rosters).pools
     readings = [reading for _, reading in observation.gpu_power if isinstance(reading, Reading)]
     latency = derived.latency
     return {
@@ -76,7 +78,7 @@ def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: floa
         "pools": [
             _pool(pool, observation, diagnostics, derived.window, stale_s)
             | {"j_per_output_token": dict(status.j_per_output_token.get(pool.pool_id, {}))}
-            for pool in site.pools
+            for pool in pools
         ],
         "classes": [_class(cls, observation, status, diagnostics) for cls in site.classes],
         "latency": {

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from random import Random
 
 import uvloop
@@ -27,12 +28,14 @@ from controller.service.compose import build_canary, build_emulated, build_gpu_l
 from controller.service.feed_setup import open_feeds
 from controller.service.options import Endpoints, ServiceOptions
 from controller.service.proof import ProofOptions
+from controller.service.rosters import opened_rosters
 from controller.service.serving import serve
 from controller.settings.file import Settings
 from controller.settings.process import ControllerSettings
 from controller.settings.programmes import programmes_of
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.power.specs import ZeusdSpec
+from controller.signals.present import RosterSource
 from controller.simulation.emulator import run_emulator
 from controller.store.meter_file import Retention
 from controller.store.witness import read_key
@@ -82,7 +85,8 @@ async def _controller(settings: Settings) -> None:
             build_policy(settings),
             CvxpyPlanner(clock.monotonic_s, SolverOptions(solver=settings.plan.solver)),
             endpoints=Endpoints(
-                engines=engines,
+                engines=engines.session,
+                rosters=engines.rosters,
                 power=signals.power_specs(),
                 router_urls=signals.router_urls,
                 supervisor_url=own.supervisor_url,
@@ -190,19 +194,31 @@ def _canary(settings: Settings) -> CanarySetup:
     return build_canary(settings, {name: keys.headers(name) for name in names}, token)
 
 
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """How engines are reached, and what finds those that are not listed; None where all are."""
+
+    session: EngineSession
+    rosters: RosterSource | None
+
+
 @contextlib.asynccontextmanager
-async def engines_of(settings: Settings, clock: Clock, works: Works) -> AsyncIterator[EngineSession]:
-    """A client for the engines of the pools, which follows the files of their TLS.
+async def engines_of(settings: Settings, clock: Clock, works: Works) -> AsyncIterator[Engines]:
+    """A client for the engines of the pools, which follows the files of their TLS, and what finds them.
 
     Raises:
-        ConfigError: a file of TLS cannot be used.
+        ConfigError: a file of TLS cannot be used, or it is not known where to look for instances.
     """
     try:
         keyring = Keyring(settings, clock.wall_s)
     except CertificateError as error:
         raise ConfigError(str(error)) from error
-    async with in_background(keyring.watch, Work.CERTIFICATES, works=works), EngineSession(keyring) as engines:
-        yield engines
+    async with (
+        in_background(keyring.watch, Work.CERTIFICATES, works=works),
+        EngineSession(keyring) as session,
+        opened_rosters(settings, keyring, clock, works) as rosters,
+    ):
+        yield Engines(session, rosters)
 
 
 async def _emulator(settings: Settings) -> None:

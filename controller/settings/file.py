@@ -72,6 +72,11 @@ class Settings(RouterFile):
             plan = self.plan.pools.get(pool.name)
             if plan is not None and pool.discovery is None:
                 _refuse_misfit(pool.name, plan, len(pool.instances))
+            elif plan is not None and plan.gpu_uuids is not None:
+                raise ValueError(
+                    f"plan.pools.{pool.name}.gpu_uuids: the pool does not list its instances; remove the key: their "
+                    "GPUs are known by the pods that dcgm-exporter names"
+                )
         refuse_gpus(
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
@@ -103,13 +108,13 @@ class Settings(RouterFile):
         """Check what the controller and the emulator need and a router alone does not.
 
         Raises:
-            ConfigError: a pool has no entry in plan.pools, or its instances are not listed.
+            ConfigError: a pool has no entry in plan.pools, or it is not known how many GPUs there are.
         """
         unlisted = [pool.name for pool in self.pools if pool.discovery is not None]
-        if unlisted:
+        if unlisted and self.site.gpus is None:
             raise ConfigError(
-                f"pools {', '.join(map(repr, unlisted))}: discovery is the router's alone as yet: the controller needs "
-                "the instances listed, each by name and url"
+                f"site.gpus is absent: pools {', '.join(map(repr, unlisted))} do not list their instances, so that the "
+                "GPUs cannot be counted; write how many are installed"
             )
         absent = [pool.name for pool in self.pools if pool.name not in self.plan.pools]
         if absent:

@@ -141,9 +141,9 @@ async def test_engines_behind_tls_and_at_unix_sockets_are_observed_and_put_to_sl
         ) as engines,
     ):
         fleet = present(pool("bf16", (secured.url, local.url)))
-        seen = await EngineSource(session, fleet, engines=engines).read(NOW_S)
+        seen = await EngineSource(session, fleet, engines=engines.session).read(NOW_S)
         assert [one.state for one in seen] == [InstanceState.SLEEPING] * 2
-        driver = EngineDriver(engines, fleet, SystemClock())
+        driver = EngineDriver(engines.session, fleet, SystemClock())
         for name in ("bf16-0", "bf16-1"):
             told = await driver.carry_out(InstanceCommand(Verb.SLEEP, InstanceId(name), "a test"))
             assert told == "already asleep"
@@ -154,7 +154,9 @@ async def test_an_engine_that_is_none_of_the_pools_is_unreachable() -> None:
         aiohttp.ClientSession() as session,
         engines_of(settings_with("http://127.0.0.1:1"), SystemClock(), Works(Random(0))) as engines,
     ):
-        (seen,) = await EngineSource(session, present(pool("a", ("http://127.0.0.1:2",))), engines=engines).read(NOW_S)
+        (seen,) = await EngineSource(
+            session, present(pool("a", ("http://127.0.0.1:2",))), engines=engines.session
+        ).read(NOW_S)
     assert seen.state is InstanceState.UNREACHABLE
 
 

@@ -62,12 +62,19 @@ def test_require_plan_names_the_pool_without_one(tmp_path: Path) -> None:
         load(write(tmp_path, MINIMAL)).require_plan()
 
 
-@pytest.mark.parametrize("gpu_uuids", ["", ", gpu_uuids: [[a, b]]"])
-def test_a_controller_needs_the_instances_listed(tmp_path: Path, gpu_uuids: str) -> None:
-    discovered = "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm}}]\n"
-    settings = load(write(tmp_path, discovered + PLAN % gpu_uuids))
-    with pytest.raises(ConfigError, match=r"pools 'bf16': .* needs the instances listed, each by name and url"):
+DISCOVERED = "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm}}]\n"
+
+
+def test_where_instances_are_discovered_the_gpus_have_to_be_counted_by_the_operator(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, DISCOVERED + PLAN % ""))
+    with pytest.raises(ConfigError, match=r"site.gpus is absent: pools 'bf16' do not list"):
         settings.require_plan()
+    load(write(tmp_path, DISCOVERED + PLAN % "" + "site: {gpus: 16}\n")).require_plan()
+
+
+def test_gpus_of_instances_that_are_discovered_cannot_be_listed(tmp_path: Path) -> None:
+    told = refusal(tmp_path, DISCOVERED + PLAN % ", gpu_uuids: [[a, b]]")
+    assert "plan.pools.bf16.gpu_uuids: the pool does not list its instances" in told
 
 
 def test_a_missing_file_says_where_examples_are(tmp_path: Path) -> None:
