@@ -20,6 +20,14 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 EXAMPLE = DEPLOY / "examples" / "compose.yaml"
 
 
+CONFIG = "/etc/wattroute/wattroute.yaml"
+
+
+def mounts(name: str) -> list[tuple[str, str]]:
+    """Source and target of each mount; sources may have colons, as defaults of variables have."""
+    return [tuple(entry.removesuffix(":ro").rsplit(":", 1)) for entry in SERVICES[name]["volumes"]]
+
+
 def seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
@@ -49,13 +57,13 @@ def test_only_the_public_port_is_open_to_other_machines() -> None:
 
 def test_files_networks_and_volumes_that_are_named_are_declared() -> None:
     for service in SERVICES.values():
-        assert {entry["source"] for entry in service.get("configs", [])} <= set(COMPOSE["configs"])
         assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
         assert set(service["networks"]) <= set(COMPOSE["networks"])
-        assert {entry.partition(":")[0] for entry in service.get("volumes", [])} <= set(COMPOSE["volumes"])
-    match = re.fullmatch(r"\$\{WATTROUTE_CONFIG:-(\S+)\}", COMPOSE["configs"]["wattroute"]["file"])
+    sources = {source for name in ("router", "controller") for source, target in mounts(name) if target == CONFIG}
+    (match,) = {re.fullmatch(r"\$\{WATTROUTE_CONFIG:-(\S+)\}", source) for source in sources}
     assert match is not None
     assert (DEPLOY / match[1]).resolve() == EXAMPLE
+    assert {source for source, target in mounts("controller") if target != CONFIG} <= set(COMPOSE["volumes"])
 
 
 def test_both_programs_take_the_example_and_find_what_compose_gives() -> None:
@@ -66,7 +74,8 @@ def test_both_programs_take_the_example_and_find_what_compose_gives() -> None:
     assert router.table.redis_url == "redis://redis:6379/0"
     assert settings.signals.router_urls == ("http://router:8081",)
     assert settings.controller.token_file == Path("/run/secrets/operator-token")
-    assert SERVICES["controller"]["volumes"] == [f"records:{settings.controller.data_dir}"]
+    assert ("records", str(settings.controller.data_dir)) in mounts("controller")
+    assert [word for name in ("router", "controller") for word in SERVICES[name]["command"]] == 2 * ["--config", CONFIG]
 
 
 def test_services_may_end_in_peace() -> None:

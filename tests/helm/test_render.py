@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -122,11 +123,33 @@ def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
 
 
-def test_the_notes_tell_what_to_do_next() -> None:
-    done = helm(
-        *("install", "rel", str(CHART), "-n", NAMESPACE, "--dry-run=client", "-f", str(values_file("gateway"))),
-    )
+def notes_of(values: str) -> str:
+    done = helm("install", "rel", str(CHART), "-n", NAMESPACE, "--dry-run=client", "-f", str(values_file(values)))
     assert done.returncode == 0, done.stderr
-    notes = done.stdout.partition("NOTES:")[2]
+    return done.stdout.partition("NOTES:")[2]
+
+
+def test_the_notes_warn_of_what_would_not_work() -> None:
+    assert "ipBlock" in notes_of("everything"), "clients behind the load balancer"
+    assert "ipBlock" not in notes_of("gateway")
+    assert "config.signals.router_urls" not in notes_of("gateway") + notes_of("sidecar") + notes_of("existing-config")
+    assert "StatefulSet vllm-fp8 in vllm is scaled" in notes_of("scaling")
+
+
+def test_the_package_has_what_installs_and_not_what_tests(tmp_path: Path) -> None:
+    done = helm("package", str(CHART), "-d", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.iterdir()
+    with tarfile.open(file) as package:
+        names = package.getnames()
+    assert {"wattroute/values.schema.json", "wattroute/README.md"} <= set(names)
+    assert {Path(name).name for name in names if "/files/" in name} == {
+        path.name for path in (CHART / "files").iterdir()
+    }
+    assert not [name for name in names if "/ci/" in name]
+
+
+def test_the_notes_tell_what_to_do_next() -> None:
+    notes = notes_of("gateway")
     for line in ("helm test rel -n inference", "service/rel-wattroute-router 8080:8080", "/v1/models", "observe"):
         assert line in notes, notes
