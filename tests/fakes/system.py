@@ -26,6 +26,7 @@ COMMANDS = {
     "emulate": ("-m", "controller.cli", "emulate"),
     "router": ("-m", "router.cli"),
     "controller": ("-m", "controller.cli", "controller"),
+    "supervise": ("-m", "controller.cli", "supervise"),
 }
 
 
@@ -79,6 +80,10 @@ class System:
     def emulator(self) -> str:
         return f"http://127.0.0.1:{self.document['emulator']['control_port']}"
 
+    @property
+    def supervisor(self) -> str:
+        return f"http://127.0.0.1:{self.document['supervisor']['port']}"
+
     def state(self) -> dict[str, Any]:
         """What the controller's page shows."""
         status, body = get(f"{self.api}/api/state")
@@ -97,6 +102,8 @@ class System:
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
         ready = {"emulate": f"{self.emulator}/healthz", "router": f"{self.admin}/healthz"}
+        if name == "supervise":
+            ready[name] = f"{self.supervisor}/healthz"
         address = ready.get(name, f"{self.api}/healthz")
         process = self.processes[name]
         self.until(lambda: process.poll() is not None or get(address)[0] == 200, f"{name} answers")
