@@ -36,6 +36,10 @@ class AllocationBoard:
         self._changed = asyncio.Event()
         return (f"table {table.sequence} put up",)
 
+    def clear(self) -> None:
+        """Take the table down: this controller leads no more."""
+        self._published = None
+
     async def changed(self, wait_s: float) -> None:
         """Wait until another table is put up, but not for longer than this."""
         with contextlib.suppress(TimeoutError):

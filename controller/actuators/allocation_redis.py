@@ -10,6 +10,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from controller.actuators.shared_redis import SharedRedis
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
@@ -22,8 +23,10 @@ from router.transport.redis_address import without_password
 class RedisPublisher:
     """Writes tables into Redis.
 
-    The password is an argument, so that it need not stand in the configuration file; `tls` is what redis-py is told of
-    TLS.
+    The password is an argument, so that it need not stand in the configuration file.
+
+    Attributes:
+        shared: what controllers share there beside the table; None where there is only one.
     """
 
     def __init__(
@@ -35,7 +38,19 @@ class RedisPublisher:
         password: str | None = None,
         tls: Mapping[str, Any] = MappingProxyType({}),
         timeout_s: float = 2.0,
+        identity: str | None = None,
     ) -> None:
+        """Connect with the first table.
+
+        Args:
+            url: of Redis.
+            clock: the wall clock tells how long a table is still valid.
+            key: of the table.
+            password: of Redis.
+            tls: what redis-py is told of TLS.
+            timeout_s: longest wait.
+            identity: of this controller, where several stand for election; None where it is the only one.
+        """
         self._target = without_credentials(url)
         self._clock = clock
         self._key = key
@@ -51,11 +66,17 @@ class RedisPublisher:
             **tls,
         )
         self._announced: int | None = None
+        self.shared = (
+            None
+            if identity is None
+            else SharedRedis(self._client, key, identity, target=self._target, timeout_s=timeout_s)
+        )
 
     async def apply(self, commands: Commands) -> tuple[str, ...]:
         """Write the table, also when it is unchanged: a Redis that lost its data then has it again.
 
         Raises:
+            Superseded: another controller leads.
             ActuationError: Redis did not take it in time.
         """
         table = commands.table
@@ -63,17 +84,23 @@ class RedisPublisher:
         if ttl_ms <= 0:
             raise ActuationError(self._target, f"table {table.sequence} has expired; it is not written")
         is_new = table.sequence != self._announced
+        if self.shared is not None:
+            await self.shared.publish(table.sequence, encode(table), ttl_ms, is_new=is_new)
+        else:
+            await self._put(table.sequence, encode(table), ttl_ms, is_new=is_new)
+        self._announced = table.sequence
+        return (f"table {table.sequence} written to redis",) if is_new else ()
+
+    async def _put(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._client.set(self._key, encode(table), px=ttl_ms)
+                await self._client.set(self._key, body, px=ttl_ms)
                 if is_new:
-                    await self._client.publish(self._key, str(table.sequence))
+                    await self._client.publish(self._key, str(sequence))
         except TimeoutError as error:
             raise ActuationError(self._target, f"table not written within {self._timeout_s:g} s") from error
         except (RedisError, OSError) as error:
             raise ActuationError(self._target, f"table not written: {error}") from error
-        self._announced = table.sequence
-        return (f"table {table.sequence} written to redis",) if is_new else ()
 
     async def put_rates(self, body: bytes, ttl_s: float) -> None:
         """Write energy rates beside the table, under its key and ``:energy``.

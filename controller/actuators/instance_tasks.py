@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 from collections import deque
 from collections.abc import Collection
@@ -73,6 +74,7 @@ class InstanceTasks:
                 self._unproven.discard(command.instance_id)
             task = asyncio.create_task(self._carry_out(command), name=f"{command.verb.value} {command.instance_id}")
             self._running[command.instance_id] = (command.verb, task)
+            task.add_done_callback(functools.partial(self._forget, command.instance_id))
             begun.append(f"{command.verb.value} {command.instance_id}: {command.reason}")
         return tuple(begun)
 
@@ -107,6 +109,17 @@ class InstanceTasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def give_up(self) -> None:
+        """Do nothing more about what is still running: another controller has taken charge."""
+        for _, task in self._running.values():
+            task.cancel()
+
+    def _forget(self, instance_id: InstanceId, task: asyncio.Task[None]) -> None:
+        """One that was given up before it began has not forgotten itself."""
+        running = self._running.get(instance_id)
+        if running is not None and running[1] is task:
+            self._running.pop(instance_id)
 
     def _is_waking(self, instance_id: InstanceId) -> bool:
         return instance_id in self._unproven

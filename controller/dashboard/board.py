@@ -15,9 +15,11 @@ from typing import Any
 from controller.background import Failing
 from controller.dashboard.capability_json import capability_json
 from controller.dashboard.grid_state import grid_json
+from controller.dashboard.leadership_json import election_json, election_steps
 from controller.dashboard.rates import Rates
 from controller.dashboard.snapshot import Derived, Json, SolverFigures, build
 from controller.loop.grid_desk import GridStatus
+from controller.loop.leadership import LeadershipStatus
 from controller.loop.status import Status
 from controller.model.capability import Capability
 from controller.model.fleet import Site
@@ -58,6 +60,7 @@ class Board:
         *,
         capability: Callable[[], Capability | None] = lambda: None,
         background: Callable[[], tuple[Failing, ...]] = lambda: (),
+        leadership: Callable[[], LeadershipStatus | None] = lambda: None,
     ) -> None:
         self._site = site
         self._mode = mode
@@ -66,6 +69,7 @@ class Board:
         self._grid = grid
         self._capability = capability
         self._background = background
+        self._leadership = leadership
         self._rates = Rates()
         self._history: deque[Json] = deque(maxlen=HISTORY_POINTS)
         self._subscribers: set[asyncio.Queue[bytes | None]] = set()
@@ -87,6 +91,9 @@ class Board:
         derived = Derived(window, self._latency(), self._solver, self._served_tokens, self._refused_requests)
         self.snapshot = build(self._site, status, derived, self._mode, self._stale_s)
         self.snapshot["ladder"] += [_step_of(failing) for failing in self._background()]
+        leadership = self._leadership()
+        self.snapshot["election"] = None if leadership is None else election_json(leadership)
+        self.snapshot["ladder"] += [] if leadership is None else election_steps(leadership)
         self.snapshot["grid"] = grid_json(self._grid())
         self.snapshot["capability"] = capability_json(self._capability())
         self._history.append(point_of(self.snapshot))

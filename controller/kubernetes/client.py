@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -31,6 +32,7 @@ async def opened_client(namespace: str | None = None) -> AsyncIterator[AsyncClie
     Raises:
         ConfigError: there is no cluster to be found.
     """
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells each request
     try:
         client = AsyncClient(namespace=namespace, field_manager=FIELD_MANAGER, timeout=httpx2.Timeout(TIMEOUT_S))
     except (NoCluster, OSError, KeyError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:

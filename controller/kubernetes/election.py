@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -48,6 +49,7 @@ class LeaseElection:
     Attributes:
         state: as it stands by the last look; see `standing` for now.
         failure: why the lease could not be read or written; None while it can.
+        is_over: whether it stands no more.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class LeaseElection:
         self._chance = chance
         self._on_change = on_change
         self._object: Lease | None = None
-        self._was_heard = False
+        self.is_over = False
+        self._turn = asyncio.Lock()
         self.state = candidate
         self.failure: str | None = None
 
@@ -117,9 +120,9 @@ class LeaseElection:
         )
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Go on until the lease is given up, or this is cancelled."""
         failures, retry_after_s = 0, None
-        while True:
+        while not self.is_over:
             now_s, draw = self._clock.monotonic_s(), self._chance.random()
             pause_s = lease.wait_s(self.state, now_s, draw, retry_after_s)
             if failures:
@@ -130,27 +133,33 @@ class LeaseElection:
             failures, retry_after_s = (0, None) if error is None else (failures + 1, error.retry_after_s)
 
     async def release(self) -> None:
-        """Give the lease up, so that another takes over at once; a failure is told, and the lease then runs out."""
-        record = lease.released(self.state, self._now_text())
-        if record is None:
-            return
-        try:
-            await self._put(record)
-        except KubernetesError as error:
-            log.warning("lease not released: it runs out by itself", extra={"reason": str(error)})
-        else:
-            log.info("lease released", extra={"lease": str(self._place)})
+        """Give the lease up for good, so that another takes over at once; where that fails it is told, and runs out."""
+        self.is_over = True
+        async with self._turn:
+            record = lease.released(self.state, self._now_text())
+            if record is None:
+                return
+            self.state = lease.overtaken(self.state)
+            try:
+                await self._put(record)
+            except KubernetesError as error:
+                log.warning("lease not released: it runs out by itself", extra={"reason": str(error)})
+            else:
+                log.info("lease released", extra={"lease": str(self._place)})
 
     async def _round(self) -> KubernetesError | None:
         """Look, and write what is to be written; returns what failed."""
-        before, failed = self.state, None
-        try:
-            await self._step()
-        except KubernetesError as error:
-            failed = error
-            if error.status == _CONFLICT:
-                self.state = lease.overtaken(self.state)
-            self.state = self.state.at(self._clock.monotonic_s())
+        async with self._turn:
+            if self.is_over:
+                return None
+            before, failed = self.state, None
+            try:
+                await self._step()
+            except KubernetesError as error:
+                failed = error
+                if error.status == _CONFLICT:
+                    self.state = lease.overtaken(self.state)
+                self.state = self.state.at(self._clock.monotonic_s())
         self._tell_failure(failed)
         if (before.standing, before.leader) != (self.state.standing, self.state.leader):
             self._tell(before)

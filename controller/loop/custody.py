@@ -78,6 +78,11 @@ class Custody:
         """Remember what is about to be put to sleep or stopped."""
         self._hold(commanded(self.sleepers, commands, now_s))
 
+    def take_charge(self, sleepers: tuple[Sleeper, ...]) -> None:
+        """Answer for these alone: they sleep by another controller's command, or others answer for them now."""
+        if sleepers != self.sleepers:
+            self._hold(sleepers)
+
     def see(self, instances: tuple[InstanceObservation, ...], now_s: float) -> None:
         """Forget those that serve again, and those that are gone, once it is known who is there."""
         if not self._present.is_whole:

@@ -7,10 +7,11 @@ import logging
 from dataclasses import dataclass
 
 from controller.actuators.instance_tasks import InstanceTasks
-from controller.errors import ActuationError, StoreError
+from controller.errors import ActuationError, StoreError, Superseded
 from controller.loop.continuity import Keep
 from controller.loop.custody import Custody
 from controller.loop.faults import Fault, Faults
+from controller.loop.leadership import Leadership
 from controller.loop.records import Records
 from controller.metrics.telemetry import Telemetry
 from controller.model.observation import Observation
@@ -32,6 +33,7 @@ class ExecutionParts:
         keep: keeps what must outlast the process, before anything is done; None keeps nothing.
         records: where it is written how commands ended.
         publish_timeout_s: each publisher has that long.
+        leadership: whether anything may be done.
     """
 
     publishers: tuple[Actuator, ...]
@@ -41,6 +43,7 @@ class ExecutionParts:
     records: Records
     telemetry: Telemetry
     publish_timeout_s: float
+    leadership: Leadership
 
 
 class Execution:
@@ -53,15 +56,20 @@ class Execution:
     async def carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
         """Act, having kept what a next process must know of it; or give back what a former process put to sleep.
 
+        A controller that does not lead does nothing.
+
         Returns:
             What was done, a line each.
         """
-        custody, now_s = self._parts.custody, observation.now_s
-        if decision.publish:
+        custody, leadership, now_s = self._parts.custody, self._parts.leadership, observation.now_s
+        leads = leadership.may_act()
+        if leads and decision.publish:
             custody.command(decision.commands.instances, now_s)
-            await self.keep(decision.memory, now_s)
-            return await self._act(decision)
         await self.keep(decision.memory, now_s)
+        if not leads or not await leadership.hand_over(decision.memory, custody.sleepers, now_s):
+            return ()
+        if decision.publish:
+            return await self._act(decision)
         return await custody.give_back(decision, observation.instances, "the controller does not act any more")
 
     async def keep(self, memory: Memory, now_s: float) -> None:
@@ -74,6 +82,16 @@ class Execution:
             self._faults.fail("state", error)
         else:
             self._faults.recover("state")
+
+    async def leave(self, memory: Memory, now_s: float) -> None:
+        """At the end: keep it, hand it over, and let another controller lead."""
+        leadership, custody = self._parts.leadership, self._parts.custody
+        await self.keep(memory, now_s)
+        if leadership.may_act():
+            await leadership.hand_over(memory, custody.sleepers, now_s)
+        await leadership.resign()
+        if not leadership.has_heir:
+            custody.tell_left()
 
     async def take_outcomes(self, now_s: float) -> None:
         """Tell how the background commands ended."""
@@ -109,9 +127,12 @@ class Execution:
                 reasons.append(f"{type(publisher).__name__}: not done within {timeout_s:g} s")
             except ActuationError as error:
                 reasons.append(str(error))
+                if isinstance(error, Superseded):
+                    self._parts.leadership.superseded(str(error))
         if reasons:
             self._faults.fail("publish", "; ".join(reasons))
         else:
             self._faults.recover("publish")
-        lines += await self._parts.instances.apply(decision.commands)
+        if self._parts.leadership.may_act():
+            lines += await self._parts.instances.apply(decision.commands)
         return tuple(lines)

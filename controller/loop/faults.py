@@ -16,8 +16,8 @@ class Fault:
     """Something of the loop's own that does not work, shown on the ladder until it does.
 
     Attributes:
-        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``energy``, ``supervisor``, ``state``, or
-            ``actuate`` with the instance's name.
+        step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``energy``, ``supervisor``, ``state``,
+            ``handover``, or ``actuate`` with the instance's name.
     """
 
     step: str

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import Clock
@@ -23,6 +23,7 @@ from controller.loop.custody import Custody
 from controller.loop.energy_desk import EnergyDesk
 from controller.loop.execution import Execution, ExecutionParts
 from controller.loop.faults import Faults
+from controller.loop.leadership import Leadership, SoleLeader
 from controller.loop.records import Records
 from controller.loop.status import Status, decision_record, sample_record, summary_of
 from controller.metrics.telemetry import Telemetry
@@ -52,6 +53,7 @@ class RunnerParts:
         keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
         desk: keeps the account of requests' energy; None keeps none.
         after_step: the memory after the clock was set; None leaves it.
+        leadership: whether this controller is the one that acts.
         watchers: called with each status; one that fails is told and called again the next time.
     """
 
@@ -67,6 +69,7 @@ class RunnerParts:
     keep: Keep | None = None
     desk: EnergyDesk | None = None
     after_step: AfterStep | None = None
+    leadership: Leadership = field(default_factory=SoleLeader)
     watchers: tuple[Callable[[Status], None], ...] = ()
 
 
@@ -98,6 +101,7 @@ class Runner:
             self._records,
             parts.telemetry,
             self._options.publish_timeout_s,
+            parts.leadership,
         )
         self._execution = Execution(doing, self._faults)
         self._decision: Decision | None = None
@@ -146,18 +150,17 @@ class Runner:
         finally:
             if self._ticking is not None:
                 await asyncio.gather(self._ticking, return_exceptions=True)
-            if self._acts:
+            if self._acts and not self._parts.leadership.has_heir:
                 await self._parts.custody.leave(self._decision, self._look, self._hurry)
             await self._parts.instances.close()
             await self._execution.take_outcomes(clock.wall_s())
-            await self._execution.keep(self._memory, clock.wall_s())
+            await self._execution.leave(self._memory, clock.wall_s())
             await self._records.close()
-            self._parts.custody.tell_left()
 
     @property
     def _acts(self) -> bool:
         """Whether the last decision was carried out."""
-        return self._decision is not None and self._decision.publish
+        return self._decision is not None and self._decision.publish and self._parts.leadership.may_act()
 
     async def _look(self) -> tuple[InstanceObservation, ...]:
         observation = await self._parts.source.read(self._parts.clock.wall_s())
@@ -232,13 +235,22 @@ class Runner:
         self._next_tick_s = self._tick_began_s + (0.0 if is_hasty else self._options.tick_s)
         self._ticking = asyncio.create_task(self._tick(observation, is_hasty=is_hasty), name="tick")
 
+    def _tell_handover(self) -> None:
+        failure = self._parts.leadership.failure
+        if failure is None:
+            self._faults.recover("handover")
+        else:
+            self._faults.fail("handover", failure)
+
     async def _tick(self, observation: Observation, *, is_hasty: bool) -> None:
         decide = self._parts.at_once if is_hasty and self._parts.at_once is not None else self._parts.decide
         try:
+            self._memory = await self._parts.leadership.follow(self._memory, observation.now_s)
             decision = await asyncio.to_thread(decide, self._memory, observation)
             self._memory, self._decision = decision.memory, decision
             self._announcer.take(decision.diagnostics)
             actions = await self._execution.carry_out(decision, observation)
+            self._tell_handover()
             took_s = self._parts.clock.monotonic_s() - self._tick_began_s
             self._parts.telemetry.take_decision(decision, took_s)
             log.info("decided", extra=summary_of(decision, took_s))

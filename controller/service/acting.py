@@ -40,9 +40,9 @@ class Tables:
 
 
 @contextlib.asynccontextmanager
-async def opened_tables(endpoints: Endpoints, clock: Clock) -> AsyncIterator[Tables]:
-    """Where tables are told, until the end."""
-    redis = _redis(endpoints, clock)
+async def opened_tables(endpoints: Endpoints, clock: Clock, identity: str | None = None) -> AsyncIterator[Tables]:
+    """Where tables are told, until the end; `identity` is that of one controller among several."""
+    redis = _redis(endpoints, clock, identity)
     try:
         yield Tables(AllocationBoard(), redis)
     finally:
@@ -84,7 +84,7 @@ def custody_of(
     )
 
 
-def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:
+def _redis(endpoints: Endpoints, clock: Clock, identity: str | None) -> RedisPublisher | None:
     if endpoints.redis_url is None:
         return None
     return RedisPublisher(
@@ -93,6 +93,7 @@ def _redis(endpoints: Endpoints, clock: Clock) -> RedisPublisher | None:
         key=endpoints.redis_key,
         password=endpoints.redis_password,
         tls=endpoints.redis_tls,
+        identity=identity,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import aiohttp
 
@@ -13,27 +14,32 @@ from controller.background import Works
 from controller.clock import Clock, SystemClock
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
+from controller.dashboard.standby import orders_to_the_leader
+from controller.lifecycle.policy import Mode
 from controller.loop.capability_desk import CapabilityDesk, opened_capability
 from controller.loop.continuity import Continuity, after_step
 from controller.loop.energy_desk import DeskParts, EnergyDesk, Opened, open_book
-from controller.loop.runner import Runner, RunnerParts
+from controller.loop.leadership import Leadership
+from controller.loop.runner import Decide, Runner, RunnerParts
 from controller.loop.status import Status
 from controller.metrics.background import BackgroundMetrics
 from controller.metrics.energy import EnergyMetrics
 from controller.metrics.feeds import FeedMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.fleet import Site
+from controller.model.observation import Observation
 from controller.service.acting import Tables, custody_of, instance_tasks, opened_tables
 from controller.service.canaries import following, opened_quality, sending_canaries
 from controller.service.gpu_limits import limiting_gpus
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
+from controller.service.leading import Announcement, Charge, LeadersRates, on_the_leader, opened_leadership
 from controller.service.options import Endpoints, Feeds, Frame, ServiceOptions
 from controller.service.proof import Proof, opened_proof
 from controller.service.serving import Service, build_app
 from controller.service.sources import Counted, ServiceSources, opened_sources
 from controller.service.vtns import followed_vtns
 from controller.signals.present import Present
-from controller.tick import Planner, TickPolicy, decide
+from controller.tick import Decision, Memory, Planner, TickPolicy, decide
 
 
 @contextlib.asynccontextmanager
@@ -74,20 +80,23 @@ async def assemble(
         sources = await stack.enter_async_context(
             opened_sources(frame, session, counted, calls=books.book, barred=quality.barred)
         )
-        tables = await stack.enter_async_context(opened_tables(endpoints, clock))
+        identity = None if options.election is None else options.election.identity
+        tables = await stack.enter_async_context(opened_tables(endpoints, clock, identity))
         telemetry.registry.register(FeedMetrics(feeds.both, clock))
         rates = RatesBoard()
-        energy = _energy_desk(frame, account, rates, tables, sources)
         desks = await stack.enter_async_context(opened_desks(frame, books, proof))
         tasks = instance_tasks(frame, session)
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
+        changed, charge = Announcement(), Charge(tables, tasks, books.book, quality, custody.take_charge)
+        leadership = await stack.enter_async_context(opened_leadership(frame, charge, changed))
+        energy = _energy_desk(frame, account, rates, _rates_store(tables, leadership), sources)
         shed = await stack.enter_async_context(opened_capability(options.shed_planner, clock, telemetry.registry))
-        board = _board(frame, sources, desks, shed)
+        board = _board(frame, sources, desks, shed, leadership)
         limiting = await stack.enter_async_context(limiting_gpus(frame))
         parts = RunnerParts(
             source=sources.collector,
-            decide=functools.partial(decide, site, policy, planner),
-            at_once=functools.partial(decide, site, policy, planner, plans=False),
+            decide=_deciding(frame, planner, leadership, plans=True),
+            at_once=_deciding(frame, planner, leadership, plans=False),
             publishers=tables.publishers,
             instances=tasks,
             custody=custody,
@@ -97,18 +106,26 @@ async def assemble(
             keep=books.links.keeping(continuity.keeper(lambda: sources.routers.counted, proof.heads.heads)),
             desk=energy,
             after_step=functools.partial(after_step, site),
-            watchers=(following(present, quality), *limiting, *_watchers(desks, shed, board, proof, sources)),
+            leadership=leadership,
+            watchers=(
+                following(present, quality),
+                *limiting,
+                *_watchers(desks, shed, board, proof, sources, leadership),
+            ),
         )
         runner = Runner(parts, inherited.memory, options.pace)
+        changed.tell(runner.hasten)
         books.steps.tell(runner.clock_set)
         facility = Facility(site.name, site.import_limit_w, options.load_target_programme)
         told = ApiParts(
             tables.board, rates, books.book, runner, telemetry, clock, quality, facility, desks.ramps, shed.current
         )
-        app = build_app(Api(told), board, options.token)
-        await stack.enter_async_context(sending_canaries(frame, session, quality, runner))
-        vens = await stack.enter_async_context(followed_vtns(frame, books, shed, runner))
-        yield Service(app, runner, board, proof.ledger, books.book, vens)
+        orders = orders_to_the_leader(lambda: leadership.status, lambda: leadership.share_asked(clock.wall_s()))
+        app = build_app(Api(told), board, options.token, orders)
+        await stack.enter_async_context(sending_canaries(frame, session, quality, runner, leadership.may_act))
+        follow = functools.partial(followed_vtns, frame, books, shed, runner)
+        await stack.enter_async_context(on_the_leader(frame, leadership, follow, books.book.links.rest))
+        yield Service(app, runner, board, proof.ledger, books.book)
 
 
 def _opened_proof(frame: Frame) -> contextlib.AbstractContextManager[Proof]:
@@ -125,8 +142,24 @@ def _opened_proof(frame: Frame) -> contextlib.AbstractContextManager[Proof]:
     )
 
 
+def _deciding(frame: Frame, planner: Planner, leadership: Leadership, *, plans: bool) -> Decide:
+    """How the loop decides: a standby plans nothing anew and does nothing, whatever the mode."""
+    standing_by = replace(frame.policy, mode=Mode.OBSERVE)
+
+    def decided(memory: Memory, observation: Observation) -> Decision:
+        leads = leadership.may_act()
+        policy = frame.policy if leads else standing_by
+        return decide(frame.site, policy, planner, memory, observation, plans=plans and leads)
+
+    return decided
+
+
+def _rates_store(tables: Tables, leadership: Leadership) -> LeadersRates | None:
+    return None if tables.redis is None else LeadersRates(tables.redis, leadership)
+
+
 def _energy_desk(
-    frame: Frame, account: Opened, rates: RatesBoard, tables: Tables, sources: ServiceSources
+    frame: Frame, account: Opened, rates: RatesBoard, store: LeadersRates | None, sources: ServiceSources
 ) -> EnergyDesk:
     """The desk that keeps the account of requests' energy, where rates are told to whom tables are told."""
     return EnergyDesk(
@@ -136,13 +169,15 @@ def _energy_desk(
             rates,
             account.file,
             frame.options.joules.idle.value,
-            tables.redis,
+            store,
             tokens=lambda: sources.routers.tokens,
         )
     )
 
 
-def _board(frame: Frame, sources: ServiceSources, desks: GridDesks, shed: CapabilityDesk) -> Board:
+def _board(
+    frame: Frame, sources: ServiceSources, desks: GridDesks, shed: CapabilityDesk, leadership: Leadership
+) -> Board:
     return Board(
         frame.site,
         frame.policy.mode.value,
@@ -151,11 +186,17 @@ def _board(frame: Frame, sources: ServiceSources, desks: GridDesks, shed: Capabi
         lambda: desks.grid.status,
         capability=shed.current,
         background=lambda: frame.works.failing,
+        leadership=lambda: leadership.status,
     )
 
 
 def _watchers(
-    desks: GridDesks, shed: CapabilityDesk, board: Board, proof: Proof, sources: ServiceSources
+    desks: GridDesks,
+    shed: CapabilityDesk,
+    board: Board,
+    proof: Proof,
+    sources: ServiceSources,
+    leadership: Leadership,
 ) -> tuple[Callable[[Status], None], ...]:
     """What looks at each status of the loop, in the order in which one goes by what another has made of it."""
     latency = sources.engines.latency
@@ -163,7 +204,7 @@ def _watchers(
         lambda status: desks.hours.take(),
         lambda status: desks.meter.take(status.observation),
         desks.grid.take,
-        desks.ramps.take,
+        lambda status: desks.ramps.take(status) if leadership.may_act() else None,
         shed.take,
         board.take,
         lambda status: proof.take(status.observation.now_s, latency.quantiles(), sources.routers.service),

@@ -52,16 +52,16 @@ def following(present: Present, quality: QualityBook) -> Callable[[Status], None
 
 @contextlib.asynccontextmanager
 async def sending_canaries(
-    frame: Frame, session: aiohttp.ClientSession, quality: QualityBook, runner: Runner
+    frame: Frame, session: aiohttp.ClientSession, quality: QualityBook, runner: Runner, leads: Callable[[], bool]
 ) -> AsyncIterator[None]:
-    """Send canaries until the end; what they change is decided upon at once."""
+    """Send canaries until the end, while this controller leads; what they change is decided upon at once."""
     shown = frame.telemetry.canaries
     parts = CanaryParts(
         book=quality,
         engines=frame.endpoints.engines,
         session=session,
         clock=frame.clock,
-        look=lambda: () if runner.status is None else runner.status.observation.instances,
+        look=lambda: () if runner.status is None or not leads() else runner.status.observation.instances,
         on_report=lambda: shown.take(quality.report()),
         on_change=runner.hasten,
     )

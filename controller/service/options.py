@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
 from controller.loop.clock_judge import ClockWatch
 from controller.loop.runner import RunnerOptions
+from controller.loop.succession import Candidate
 from controller.metrics.telemetry import Telemetry
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site
@@ -70,6 +72,31 @@ class Feeds:
 
 
 @dataclass(frozen=True, slots=True)
+class ElectionSpec:
+    """How this service stands for election among several.
+
+    Attributes:
+        identity: unique to this process.
+        address: where it is reached while it leads.
+        namespace: of the lease; None for the pod's own.
+        stand: enters the election: given this, both clocks, where background work is counted, and what is called when
+            something has changed.
+    """
+
+    name: str
+    namespace: str | None
+    identity: str
+    address: str
+    stand: Stand
+    lease_s: float = 10.0
+    renew_deadline_s: float = 7.0
+    renew_every_s: float = 2.0
+
+
+Stand = Callable[[ElectionSpec, Clock, Works, Callable[[], None]], AbstractAsyncContextManager[Candidate]]
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """The rest of what an operator chooses.
 
@@ -89,6 +116,7 @@ class ServiceOptions:
         vens2: the same of OpenADR 2.0b.
         clock: how the machine's clock is watched.
         gpu_limits: limits on GPUs, in the order in which they are set as the last means.
+        election: how this service and others choose the one that acts; None where it is alone.
         shed_planner: finds what can be shed, beside the loop's own planner; None tells nothing.
     """
 
@@ -110,6 +138,7 @@ class ServiceOptions:
     vens2: tuple[Ven2Spec, ...] = ()
     shed_planner: Planner | None = None
     gpu_limits: tuple[GpuLimit, ...] = ()
+    election: ElectionSpec | None = None
     clock: ClockWatch = field(default_factory=ClockWatch)
     pace: RunnerOptions = field(default_factory=RunnerOptions)
 

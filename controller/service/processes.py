@@ -8,6 +8,8 @@ import hashlib
 import logging
 import os
 import signal
+import socket
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -24,6 +26,7 @@ from controller.loop.runner import RunnerOptions
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.service.app import assemble
+from controller.service.candidacy import election_of
 from controller.service.compose import build_canary, build_emulated, build_gpu_limits, build_policy, build_site
 from controller.service.feed_setup import open_feeds
 from controller.service.options import Endpoints, ServiceOptions
@@ -121,6 +124,7 @@ async def _controller(settings: Settings) -> None:
                 vens2=tuple(vtn.spec() for vtn in settings.openadr2),
                 clock=settings.clock.watch(),
                 pace=RunnerOptions(tick_s=own.tick_s),
+                election=election_of(own, dict(os.environ), socket.gethostname(), uuid.uuid4().hex[:8]),
             ),
             works=works,
             clock=clock,

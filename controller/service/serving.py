@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from controller.dashboard.access import guard
 from controller.dashboard.api import MAX_BODY_BYTES, Api, errors_as_json
@@ -17,7 +18,6 @@ from controller.dashboard.board import Board
 from controller.dashboard.pages import Pages
 from controller.errors import ListenError
 from controller.loop.runner import Runner
-from controller.openadr.ven import Ven
 from controller.signals.calls import CallBook
 from controller.store.ledger import Ledger
 
@@ -35,12 +35,12 @@ class Service:
     board: Board
     ledger: Ledger
     calls: CallBook
-    vens: tuple[Ven, ...] = ()
 
 
-def build_app(api: Api, board: Board, token: str | None) -> web.Application:
-    """The HTTP application over an API and a board."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json, guard(token)])
+def build_app(api: Api, board: Board, token: str | None, orders: Middleware | None = None) -> web.Application:
+    """The HTTP application over an API and a board; `orders` sees requests that the guard lets pass."""
+    middlewares = [errors_as_json, guard(token)] + ([] if orders is None else [orders])
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
     api.add_to(app)
     Pages(board).add_to(app)
 

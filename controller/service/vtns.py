@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+from prometheus_client import CollectorRegistry
+
 from controller.lifecycle.policy import Mode
 from controller.loop.capability_desk import CapabilityDesk
 from controller.loop.runner import Runner
@@ -21,15 +23,17 @@ from controller.service.options import Frame
 
 @contextlib.asynccontextmanager
 async def followed_vtns(
-    frame: Frame, books: GridBooks, shed: CapabilityDesk, runner: Runner
+    frame: Frame, books: GridBooks, shed: CapabilityDesk, runner: Runner, registry: CollectorRegistry
 ) -> AsyncIterator[tuple[Ven, ...]]:
     """Follow the servers until the end, those of OpenADR 2.0b too; what they call is decided upon at once.
+
+    `registry` takes the metrics of all of it.
 
     Raises:
         ConfigError: a file of TLS cannot be used, or `openleadr` is not installed.
         ListenError: the port of a callback cannot be had.
     """
-    options, clock, registry, works = frame.options, frame.clock, frame.telemetry.registry, frame.works
+    options, clock, works = frame.options, frame.clock, frame.works
     book, feeds = books.book, frame.feeds.both
     async with contextlib.AsyncExitStack() as stack:
         world = Telling(options.data_dir, known(frame, books, shed, runner), clock, registry, works)

@@ -58,6 +58,10 @@ class Settings(RouterFile):
         if self.controller.supervisor_token_file is not None:
             urls = () if self.controller.supervisor_url is None else (self.controller.supervisor_url,)
             refuse_readable(urls, "controller.supervisor_token_file")
+        if self.controller.election is not None and self.table.redis_url is None:
+            raise ValueError(
+                "controller.election needs table.redis_url: table, calls and all that a standby must know go through it"
+            )
         pools = {pool.name for pool in self.pools}
         classes = {cls.name for cls in self.classes}
         _refuse_strangers("plan.pools", set(self.plan.pools), pools)

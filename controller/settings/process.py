@@ -9,6 +9,7 @@ from pydantic import Field
 
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode
+from controller.settings.election import ElectionSettings
 from controller.settings.gpu_limits import ZeusdControlSettings
 from router.settings import Group, Port, Seconds
 
@@ -57,3 +58,5 @@ class ControllerSettings(Group):
     """Daemons that set the limits of plan.pools.*.clocks, one a machine. Needed for these alone."""
     sleep_level: Annotated[int, Field(ge=1, le=2)] = 1
     """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them."""
+    election: ElectionSettings | None = None
+    """How several controllers of this site choose the one that acts. Absent: this one is alone."""

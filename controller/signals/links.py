@@ -59,6 +59,11 @@ class Links:
         known = self._links.get(source) or self._former.pop(source, None) or Link(source, programmes, now_s)
         self._links[source] = dataclasses.replace(known, programmes=programmes)
 
+    def rest(self) -> None:
+        """Expect nobody, until the sources are watched again."""
+        self._former |= self._links
+        self._links.clear()
+
     def heard(self, source: str, now_s: float) -> None:
         """A watched source was heard."""
         link = self._links.get(source)

@@ -157,6 +157,18 @@ class QualityBook:
         self._bars.restore(tuple(bars.values()))
         return len(self._bars.barred)
 
+    def adopt(self, barred: tuple[Barred, ...], now_s: float) -> None:
+        """Hold the bars that another controller held, in place of ours."""
+        theirs, ours = {bar.name: bar for bar in barred}, {bar.name: bar for bar in self._bars.barred}
+        for name in sorted(set(ours) - set(theirs)):
+            change = self._bars.lift(name, "lifted where another controller led")
+            if change is not None:
+                self._tell(change, "readmitted", now_s)
+        news = tuple(bar for bar in barred if ours.get(bar.name) != bar)
+        self._bars.restore(news)
+        for bar in news:
+            self._tell(Change(bar, is_set=True, reason=bar.reason), "barred", now_s)
+
     def count(self, **more: int | float | str | None) -> None:
         """Set fields of `counts`."""
         self.counts = replace(self.counts, **more)  # type: ignore[arg-type]
@@ -184,7 +196,7 @@ class QualityBook:
         log.log(level, "pool or instance %s", action, extra=told)
         self._recorded_s[bar.name] = now_s
         if not change.is_set:
-            self._recorded_s.pop(bar.name)
+            self._recorded_s.pop(bar.name, None)
         try:
             self._recorder.record(RECORD_KIND, now_s, {"action": action, "barred": asdict(bar), "why": change.reason})
         except StoreError as error:  # the bar holds all the same; it would not outlive the process

@@ -20,3 +20,12 @@ async def test_the_same_table_is_put_up_once_and_a_new_one_replaces_it():
     assert await board.apply(commands(sequence=8)) == ()
     await board.apply(commands(sequence=9))
     assert board.current(NOW_S).etag == '"9"'
+
+
+async def test_a_controller_that_leads_no_more_takes_its_table_down():
+    board = AllocationBoard()
+    await board.apply(commands(sequence=8))
+    board.clear()
+    assert board.current(NOW_S) is None
+    await board.apply(commands(sequence=8))
+    assert board.current(NOW_S).etag == '"8"'

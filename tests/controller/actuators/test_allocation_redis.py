@@ -10,7 +10,7 @@ import redis.asyncio
 
 from controller.actuators.allocation_redis import RedisPublisher
 from controller.clock import VirtualClock
-from controller.errors import ActuationError
+from controller.errors import ActuationError, Superseded
 from router.contract import decode
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
@@ -112,3 +112,20 @@ async def test_rates_that_redis_does_not_take_are_told():
     with pytest.raises(ActuationError, match="energy rates not written"):
         await publisher.put_rates(b"rates", 30.0)
     await publisher.close()
+
+
+async def test_of_several_controllers_only_the_one_that_claimed_last_publishes(server):
+    made = [RedisPublisher(server[1], VirtualClock(NOW_S), password=PASSWORD, identity=name) for name in ("a", "b")]
+    a, b = made
+    server[0].delete("wattroute:allocation:lead")
+    await a.shared.claim()
+    assert await a.apply(commands(sequence=50)) == ("table 50 written to redis",)
+    assert await a.apply(commands(sequence=50)) == ()
+    await b.shared.claim()
+    with pytest.raises(Superseded, match="b leads"):
+        await a.apply(commands(sequence=51))
+    assert decode(server[0].get("wattroute:allocation")).sequence == 50
+    await b.apply(commands(sequence=51))
+    assert decode(server[0].get("wattroute:allocation")).sequence == 51
+    for publisher in made:
+        await publisher.close()

@@ -141,3 +141,17 @@ async def test_one_may_wait_for_all_that_runs_or_for_some():
     other.gate.set()
     await tasks.settle()
     assert [outcome.is_done for outcome in tasks.take_outcomes()] == [True, True]
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_what_another_controller_takes_charge_of_is_given_up_whether_it_has_begun_or_not(has_begun):
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    if has_begun:
+        await asyncio.sleep(0.01)
+    tasks.give_up()
+    async with asyncio.timeout(10):
+        await tasks.settle()
+    assert [outcome.is_done for outcome in tasks.take_outcomes()] == ([False] if has_begun else [])
+    assert tasks.busy == frozenset()

@@ -251,3 +251,13 @@ async def test_a_sleeper_that_is_gone_holds_up_nobody_else():
     bench = Bench("gone-1", NAME)
     await bench.leave()
     assert bench.driver.told == [Verb.WAKE]
+
+
+async def test_another_controller_s_sleepers_are_answered_for_in_place_of_ours():
+    telemetry = Telemetry(SITE)
+    custody = Custody(SITE, InstanceTasks((), VirtualClock(NOW_S)), telemetry, sleepers=(Sleeper(NAME, NOW_S),))
+    custody.take_charge(())
+    assert custody.sleepers == ()
+    custody.take_charge((Sleeper(NAME, NOW_S + 5),))
+    assert custody.sleepers == (Sleeper(NAME, NOW_S + 5),)
+    assert telemetry.registry.get_sample_value("wattroute_controller_sleepers") == 1.0

@@ -4,11 +4,12 @@ import pytest
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import VirtualClock
-from controller.errors import ActuationError, StoreError
+from controller.errors import ActuationError, StoreError, Superseded
 from controller.lifecycle.handback import Sleeper
 from controller.loop.custody import Custody
 from controller.loop.execution import ACTUATION_KIND, Execution, ExecutionParts
 from controller.loop.faults import Faults
+from controller.loop.leadership import SoleLeader
 from controller.loop.records import Records
 from controller.metrics.telemetry import Telemetry
 from controller.model.plan import Verb
@@ -22,7 +23,7 @@ SITE = site()
 
 
 class Bench:
-    def __init__(self, *sleepers, publish_timeout_s=3.0):
+    def __init__(self, *sleepers, publish_timeout_s=3.0, leadership=None):
         self.publishers, self.driver, self.recorder = (Publisher(), Publisher()), Driver(), ListRecorder()
         self.kept, self.keep_failure = [], None
         self.telemetry, clock = Telemetry(SITE), VirtualClock(NOW_S)
@@ -32,7 +33,14 @@ class Bench:
         self.faults = Faults(self.counted.append, clock.wall_s)
         records = Records(self.recorder, None, self.faults, clock.wall_s)
         parts = ExecutionParts(
-            self.publishers, self.tasks, self.custody, self.keep, records, self.telemetry, publish_timeout_s
+            self.publishers,
+            self.tasks,
+            self.custody,
+            self.keep,
+            records,
+            self.telemetry,
+            publish_timeout_s,
+            leadership or SoleLeader(),
         )
         self.execution = Execution(parts, self.faults)
 
@@ -46,8 +54,76 @@ class Bench:
         await self.tasks.settle()
         return lines
 
+    def commanded(self):
+        return [outcome.command.instance_id for outcome in self.tasks.take_outcomes()]
+
     def in_force(self):
         return {fault.step: fault.reason for fault in self.faults.in_force}
+
+
+class Leads(SoleLeader):
+    """Leads until it is told otherwise; notes what it hands over."""
+
+    def __init__(self, *, leads=True, still_leads=True):
+        self.leads, self.still_leads, self.handed, self.resigned = leads, still_leads, [], False
+        self.has_heir = False
+
+    def may_act(self):
+        return self.leads
+
+    async def hand_over(self, memory, sleepers, now_s):
+        self.handed.append([sleeper.instance_id for sleeper in sleepers])
+        self.leads = self.leads and self.still_leads
+        return self.leads
+
+    def superseded(self, reason):
+        self.leads = False
+
+    async def resign(self):
+        self.resigned = True
+
+
+async def test_a_standby_keeps_its_own_state_and_does_nothing():
+    leadership = Leads(leads=False)
+    bench = Bench(Sleeper(InstanceId("int4-0"), NOW_S), leadership=leadership)
+    for publish in (True, False):
+        assert await bench.carry_out(publish=publish, commands=commands((Verb.SLEEP, "bf16-1"))) == ()
+    assert [publisher.tables for publisher in bench.publishers] == [[], []]
+    assert (bench.commanded(), leadership.handed, len(bench.kept)) == ([], [], 2)
+
+
+async def test_a_leader_hands_over_before_it_acts_and_does_nothing_where_that_tells_that_it_leads_no_more():
+    leadership = Leads()
+    bench = Bench(leadership=leadership)
+    assert await bench.carry_out(commands=commands((Verb.SLEEP, "bf16-1")))
+    assert (leadership.handed, bench.commanded()) == ([["bf16-1"]], ["bf16-1"])
+    leadership.still_leads = False
+    assert await bench.carry_out(commands=commands((Verb.SLEEP, "bf16-0"))) == ()
+    assert (bench.commanded(), bench.publishers[0].tables) == ([], [7])
+
+
+async def test_a_table_that_is_refused_because_another_leads_is_followed_by_no_command():
+    leadership = Leads()
+    bench = Bench(leadership=leadership)
+    bench.publishers[1].failure = Superseded("redis", "b leads")
+    await bench.carry_out(commands=commands((Verb.SLEEP, "bf16-1")))
+    assert bench.commanded() == []
+    assert bench.in_force() == {"publish": "redis: b leads"}
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_at_the_end_the_leader_hands_over_what_it_has_and_lets_go(leads, caplog):
+    leadership = Leads(leads=leads)
+    leadership.has_heir = True
+    bench = Bench(Sleeper(InstanceId("int4-0"), NOW_S), leadership=leadership)
+    await bench.execution.leave(Memory.initial(SITE, NOW_S), NOW_S)
+    assert leadership.handed == ([["int4-0"]] if leads else [])
+    assert leadership.resigned
+    assert len(bench.kept) == 1
+    assert not any("stay asleep" in message for message in caplog.messages)
+    leadership.has_heir = False
+    await bench.execution.leave(Memory.initial(SITE, NOW_S), NOW_S)
+    assert any("stay asleep" in message for message in caplog.messages)
 
 
 async def test_a_decision_is_kept_before_it_is_published_and_commanded():

@@ -11,6 +11,7 @@ from controller.lifecycle.diagnostics import Fallback
 from controller.lifecycle.handback import Sleeper
 from controller.loop.custody import Custody
 from controller.loop.execution import ACTUATION_KIND
+from controller.loop.leadership import SoleLeader
 from controller.loop.runner import SAMPLE_KIND, Runner, RunnerOptions, RunnerParts
 from controller.metrics.telemetry import Telemetry
 from controller.model.grid import GridEvent
@@ -81,6 +82,7 @@ class Bench:
             clock=self.clock,
             watchers=(*options.pop("watchers", ()), self.statuses.append),
             after_step=self.after_step,
+            leadership=options.pop("leadership", None) or SoleLeader(),
         )
         self.stepped = []
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S), RunnerOptions(**{"tick_s": 5.0, **options}))
@@ -399,3 +401,48 @@ async def test_a_clock_that_was_set_is_known_to_the_next_decision_which_is_made_
     await task
     assert [step_s for step_s, _ in bench.stepped] == [-7100.0]
     assert bench.memories[1] - bench.memories[0] >= 1000
+
+
+class Several(SoleLeader):
+    """One of several: goes on from what another left, and tells what does not work."""
+
+    def __init__(self, *, leads=True):
+        self.leads, self.failure, self.resigned = leads, None, False
+
+    def may_act(self):
+        return self.leads
+
+    async def follow(self, memory, now_s):
+        return dataclasses.replace(memory, sequence=max(memory.sequence, 10**14))
+
+    async def resign(self):
+        self.resigned = True
+
+
+async def test_a_decision_goes_on_from_what_another_controller_left():
+    leadership = Several()
+    bench = Bench(leadership=leadership)
+    await bench.until(lambda: len(bench.memories) >= 2)
+    assert bench.memories[:2] == [10**14, 10**14 + 1]
+    assert leadership.resigned
+
+
+async def test_a_standby_decides_and_is_ready_and_publishes_nothing():
+    bench = Bench(leadership=Several(leads=False))
+    await bench.until(lambda: len(bench.memories) >= 3)
+    assert bench.runner.is_ready
+    assert bench.publisher.tables == []
+
+
+async def test_what_cannot_be_handed_over_is_a_fault_until_it_can():
+    leadership = Several()
+    leadership.failure = "redis: no answer"
+    bench = Bench(leadership=leadership)
+    await bench.until(lambda: "handover" in bench.faults())
+    assert bench.faults()["handover"] == "redis: no answer"
+    assert bench.metric("faults_total", step="handover") >= 1
+    assert bench.publisher.tables, "the control goes on"
+    leadership.failure = None
+    later = Bench(leadership=leadership)
+    await later.until(lambda: len(later.memories) >= 2)
+    assert "handover" not in later.faults()

@@ -25,7 +25,7 @@ async def test_what_is_barred_is_shown_before_the_first_canary(tmp_path):
             quality = opened_quality(CanarySetup(), Present(site()), proof.recorder)
             quality.bar("int4", "odd", NOW_S)
             runner = SimpleNamespace(status=None, hasten=lambda: None)
-            async with sending_canaries(frame, session, quality, runner):
+            async with sending_canaries(frame, session, quality, runner, lambda: True):
                 registry = frame.telemetry.registry
                 shown = [
                     registry.get_sample_value("wattroute_controller_barred", {"subject": subject})

@@ -18,7 +18,7 @@ def runner(status=None):
 async def test_nobody_is_followed_unless_it_is_asked_for(tmp_path):
     async with framed(tmp_path) as (frame, _):
         with proof_of(frame) as proof, opened_books(frame, proof.recorder) as books:
-            async with followed_vtns(frame, books, SHED, runner()) as vens:
+            async with followed_vtns(frame, books, SHED, runner(), frame.telemetry.registry) as vens:
                 assert vens == ()
             assert frame.works.failing == ()
 

@@ -107,3 +107,13 @@ def test_there_is_room_for_so_many():
     with pytest.raises(ConfigError, match="configure fewer"):
         links.watch("one more", ("dr",), NOW_S)
     links.watch("vtn0", ("dr",), NOW_S)
+
+
+def test_a_source_that_is_not_followed_for_a_while_is_not_lost_and_goes_on_from_when_it_was_heard():
+    links = Links()
+    links.watch("vtn", ("operator",), NOW_S)
+    links.heard("vtn", NOW_S + 10)
+    links.rest()
+    assert links.states({}, (), NOW_S + 5000) == ()
+    links.watch("vtn", ("operator",), NOW_S + 5000)
+    assert links.states({}, (), NOW_S + 5000)[0].silent_s == pytest.approx(4990.0)

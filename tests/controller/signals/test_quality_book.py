@@ -96,3 +96,16 @@ def test_a_doubted_reference_is_told_once_and_forgotten_as_an_operator_bars_it(
     book.bar("bf16", "nonsense", NOW_S)
     assert not book.report().is_reference_doubted
     assert "reference not doubted any more" in caplog.messages
+
+
+def test_bars_of_another_controller_take_the_place_of_ours_and_are_recorded() -> None:
+    theirs, recorder = _book(ListRecorder()), ListRecorder()
+    ours = _book(recorder)
+    theirs.bar("int4", "odd", NOW_S)
+    ours.bar("bf16", "stale", NOW_S)
+    ours.adopt(theirs.barred(NOW_S), NOW_S + 1)
+    assert [bar.name for bar in ours.barred(NOW_S + 1)] == ["int4"]
+    told = [(record["action"], record["barred"]["name"]) for record in recorder.of(RECORD_KIND)]
+    assert told == [("barred", "bf16"), ("readmitted", "bf16"), ("barred", "int4")]
+    ours.adopt(theirs.barred(NOW_S), NOW_S + 2)
+    assert len(recorder.of(RECORD_KIND)) == 3

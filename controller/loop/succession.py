@@ -1,0 +1,258 @@
+"""A controller among several: stands by, takes over without a step, and hands over while it leads.
+
+Two things must hold before anything is done: the lease, by our own clock, and the claim in Redis, which refuses whoever
+claimed before. A standby takes up what the leader left at each of its ticks, so that at its turn little is new to it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from controller.errors import ActuationError, StoreError, Superseded
+from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.handover import Handover, adopted, handover_of
+from controller.lifecycle.memory import Memory
+from controller.loop.leadership import LeadershipStatus, Role
+from controller.model.fleet import Site
+from controller.signals.asked import Asked
+from controller.store.plain import from_plain, to_plain
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+MAX_BYTES = 4 << 20
+Kind = TypeVar("Kind")
+
+
+class Candidate(Protocol):
+    """Stands for election."""
+
+    @property
+    def identity(self) -> str:
+        """Who stands."""
+
+    @property
+    def leader(self) -> str | None:
+        """Who leads; None where nobody does."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is known; None while the lease can be read."""
+
+    def may_act(self) -> bool:
+        """Whether it leads, and nobody else can have taken over yet."""
+
+    async def release(self) -> None:
+        """Give the lead up."""
+
+
+class Found(Protocol):
+    """What a leader left; see `controller.actuators.shared_redis`."""
+
+    @property
+    def sequence(self) -> int:
+        """Of the last table published; -1 where none is known."""
+
+    @property
+    def handover(self) -> bytes | None:
+        """As written."""
+
+    @property
+    def asked(self) -> bytes | None:
+        """As written."""
+
+
+class Shared(Protocol):
+    """Where it is left; each call raises `ActuationError` where that cannot be reached."""
+
+    async def claim(self) -> Found:
+        """Be the one whose writes are taken from now on."""
+
+    async def look(self) -> Found:
+        """Be seen as a standby."""
+
+    async def hand_over(self, handover: bytes = b"", asked: bytes = b"") -> bool:
+        """Leave it; raises `Superseded` where another leads. Returns whether a standby is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessionParts:
+    """What it works with.
+
+    Attributes:
+        address: where this controller is reached, for operators.
+        asked: what was asked of this controller; called with the wall clock.
+        adopt_asked: takes up what was asked of the leader: (it, wall clock, whether this controller leads now).
+        take_charge: called with the instances that sleep by the controllers' command, on taking over and on a standby,
+            where there are none.
+        on_lead, on_lost: called as this controller begins to lead, and as soon as it does no more.
+    """
+
+    site: Site
+    candidate: Candidate
+    shared: Shared
+    address: str
+    asked: Callable[[float], Asked]
+    adopt_asked: Callable[[Asked, float, bool], int]
+    take_charge: Callable[[tuple[Sleeper, ...]], None]
+    on_lead: Callable[[], None] = lambda: None
+    on_lost: Callable[[], None] = lambda: None
+
+
+class Succession:
+    """The leadership of one of several controllers.
+
+    Attributes:
+        failure: why what is shared could not be read or written at the last attempt; None where it could.
+        takeovers: how often this controller began to lead.
+        handover_bytes: of the last one written.
+    """
+
+    def __init__(self, parts: SuccessionParts) -> None:
+        self._parts = parts
+        self._is_claimed = False
+        self._seen: bytes | None = None
+        self._left: Handover | str | None = None
+        self._has_standby: bool | None = None
+        self._address: str | None = None
+        self.failure: str | None = None
+        self.takeovers = 0
+        self.handover_bytes = 0
+
+    @property
+    def status(self) -> LeadershipStatus:
+        """Who leads."""
+        candidate, leads = self._parts.candidate, self.may_act()
+        address = self._parts.address if leads else self._address
+        role = Role.LEADER if leads else Role.STANDBY
+        has_standby = self._has_standby if leads else None
+        failure = candidate.failure or self.failure
+        return LeadershipStatus(role, candidate.identity, candidate.leader, address, has_standby, failure)
+
+    @property
+    def has_heir(self) -> bool:
+        """Whether a standby was seen lately."""
+        return bool(self._has_standby)
+
+    def may_act(self) -> bool:
+        """Whether this controller holds the lease, and has claimed the lead in Redis."""
+        return self._is_claimed and self._parts.candidate.may_act()
+
+    async def follow(self, memory: Memory, now_s: float) -> Memory:
+        """The memory to decide from."""
+        holds = self._parts.candidate.may_act()
+        if self._is_claimed and not holds:
+            self._lose("the lease is not held any more")
+        if self._is_claimed:
+            return memory
+        try:
+            found = await (self._parts.shared.claim() if holds else self._parts.shared.look())
+        except ActuationError as error:
+            self.failure = str(error)
+            return memory
+        memory = self._take_up(found, memory, now_s, leads=holds)
+        if holds and self._parts.candidate.may_act():
+            self._lead()
+        return memory
+
+    async def hand_over(self, memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> bool:
+        """Leave what a standby needs; whether this controller still leads."""
+        if not self.may_act():
+            return False
+        own = handover_of(self._parts.candidate.identity, self._parts.address, memory, sleepers, now_s)
+        body = _encode(own)
+        self.handover_bytes = len(body)
+        if len(body) > MAX_BYTES:
+            body = b""
+        await self._leave(body, _encode(self._parts.asked(now_s)))
+        if not body and self.failure is None:
+            size = self.handover_bytes
+            self.failure = f"the handover has {size} bytes, more than {MAX_BYTES}; a standby would begin without it"
+        return self.may_act()
+
+    async def share_asked(self, now_s: float) -> bool:
+        """Leave at once what was asked just now; whether a later leader will know of it."""
+        return self.may_act() and await self._leave(b"", _encode(self._parts.asked(now_s)))
+
+    def superseded(self, reason: str) -> None:
+        """Redis refused a write: the lead is claimed anew at the next tick, if the lease is held then."""
+        if self._is_claimed:
+            self._lose(reason)
+
+    async def resign(self) -> None:
+        """Let a standby take over at once."""
+        self._is_claimed = False
+        await self._parts.candidate.release()
+
+    async def _leave(self, handover: bytes, asked: bytes) -> bool:
+        try:
+            self._has_standby = await self._parts.shared.hand_over(handover, asked)
+        except Superseded as error:
+            self._lose(str(error))
+            return False
+        except ActuationError as error:
+            self.failure = str(error)
+            return False
+        self.failure = None
+        return True
+
+    def _take_up(self, found: Found, memory: Memory, now_s: float, *, leads: bool) -> Memory:
+        """Go on from what the leader left."""
+        wrong = self._take_asked(found.asked, now_s, leads=leads)
+        is_new = found.handover != self._seen
+        if is_new:
+            self._seen, self._left = found.handover, _decode(found.handover, Handover)
+        if isinstance(self._left, Handover):
+            self._address = self._left.address
+            self._parts.take_charge(self._left.saved.sleepers if leads else ())
+            is_news = is_new and self._left.leader != self._parts.candidate.identity
+            memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)
+        elif self._left is not None:
+            wrong = f"what the leader hands over cannot be read: {self._left}"
+        self.failure = wrong
+        return replace(memory, sequence=max(memory.sequence, found.sequence))
+
+    def _take_asked(self, body: bytes | None, now_s: float, *, leads: bool) -> str | None:
+        """Hold what the leader holds; returns why not."""
+        asked = _decode(body, Asked)
+        if not isinstance(asked, Asked):
+            return None if asked is None else f"the calls of the leader cannot be read: {asked}"
+        try:
+            changed = self._parts.adopt_asked(asked, now_s, leads)
+        except StoreError as error:
+            return f"the calls of the leader are not taken up: {error}"
+        if changed:
+            log.info("calls taken up from the leader", extra={"count": changed})
+        return None
+
+    def _lead(self) -> None:
+        self._is_claimed = True
+        self.takeovers += 1
+        log.info("leading: tables are published and instances commanded", extra={"identity": self.status.identity})
+        self._parts.on_lead()
+
+    def _lose(self, reason: str) -> None:
+        self._is_claimed = False
+        log.error("not leading any more: nothing is published or commanded", extra={"reason": reason})
+        self._parts.on_lost()
+
+
+def _encode(state: Any) -> bytes:
+    return json.dumps({"schema_version": SCHEMA_VERSION, "state": to_plain(state)}, separators=(",", ":")).encode()
+
+
+def _decode(body: bytes | None, kind: type[Kind]) -> Kind | str | None:
+    """What was written; why it cannot be read, or None where there is nothing."""
+    if body is None:
+        return None
+    try:
+        document = json.loads(body)
+        if document["schema_version"] != SCHEMA_VERSION:
+            return f"it is of schema version {document['schema_version']!r:.40}, this controller reads {SCHEMA_VERSION}"
+        return from_plain(kind, document["state"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return f"{type(error).__name__}: {error}"

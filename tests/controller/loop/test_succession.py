@@ -1,0 +1,254 @@
+"""Two controllers' leaderships over one place in memory that refuses as Redis does."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from controller.errors import ActuationError, StoreError, Superseded
+from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.memory import Intent, Memory, Phase
+from controller.loop import succession
+from controller.loop.leadership import Role
+from controller.loop.succession import Succession, SuccessionParts
+from controller.signals.asked import Asked
+from controller.signals.links import KeptLinks
+from router.contract import InstanceId
+from tests.fakes.controller_parts import NOW_S, site, table
+
+SITE = site()
+INTENTS = tuple(Intent(each.instance_id, Phase.SERVE, NOW_S) for pool in SITE.pools for each in pool.instances)
+SLEEPER = Sleeper(InstanceId("int4-0"), NOW_S)
+
+
+class Place:
+    """What is shared, seen by one; `failure` is raised instead of an answer."""
+
+    def __init__(self, kept, name):
+        self.kept, self.name, self.failure = kept, name, None
+
+    def _found(self):
+        if self.failure:
+            raise self.failure
+        return SimpleNamespace(
+            **{key: self.kept.get(key) for key in ("handover", "asked")}, sequence=self.kept["sequence"]
+        )
+
+    async def claim(self):
+        found = self._found()
+        self.kept["holder"] = self.name
+        return found
+
+    async def look(self):
+        found = self._found()
+        self.kept["standby"] = self.name
+        return found
+
+    async def hand_over(self, handover=b"", asked=b""):
+        self._found()
+        if self.kept["holder"] != self.name:
+            raise Superseded("redis", f"{self.kept['holder']} leads")
+        self.kept |= {key: body for key, body in (("handover", handover), ("asked", asked)) if body}
+        return self.kept.get("standby") not in (None, self.name)
+
+
+class One:
+    """A controller: its candidate, what it has asked for, and what it was told to do."""
+
+    def __init__(self, kept, name):
+        self.place = Place(kept, name)
+        self.holds, self.leader, self.failure, self.identity = False, None, None, name
+        self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
+        self.refuses = None
+        self.leads = Succession(
+            SuccessionParts(
+                site=SITE,
+                candidate=self,
+                shared=self.place,
+                address=f"http://{name}:8090",
+                asked=lambda now_s: Asked(now_s, (), KeptLinks((), self.asked, now_s)),
+                adopt_asked=self._adopt,
+                take_charge=self._take_charge,
+                on_lead=lambda: self.told.append("leads"),
+                on_lost=lambda: self.told.append("lost"),
+            )
+        )
+        self.memory = Memory.initial(SITE, NOW_S)
+
+    def may_act(self):
+        return self.holds
+
+    async def release(self):
+        self.holds = False
+        self.told.append("released")
+
+    def _adopt(self, asked, now_s, leads):
+        if self.refuses:
+            raise self.refuses
+        self.adopted.append((asked.links.lost, leads))
+        return 1
+
+    def _take_charge(self, sleepers):
+        self.charge = sleepers
+
+    async def tick(self, now_s=NOW_S):
+        self.memory = await self.leads.follow(self.memory, now_s)
+        return self
+
+    async def leave(self, sequence, now_s=NOW_S):
+        told = table(sequence, now_s)
+        self.memory = dataclasses.replace(self.memory, sequence=sequence, table=told, intents=INTENTS)
+        return await self.leads.hand_over(self.memory, (SLEEPER,), now_s)
+
+
+@pytest.fixture
+def pair():
+    kept = {"sequence": -1, "holder": None}
+    return One(kept, "a"), One(kept, "b"), kept
+
+
+async def begun(pair):
+    """`a` leads, has handed over, and `b` has seen it."""
+    a, b, kept = pair
+    a.holds, a.leader, b.leader = True, "a", "a"
+    await a.tick()
+    await b.tick()
+    assert await a.leave(10**13)
+    await b.tick()
+    return a, b, kept
+
+
+async def test_nothing_may_be_done_before_the_lead_is_claimed(pair):
+    a, _, kept = pair
+    assert not a.leads.may_act()
+    a.holds = True
+    assert not a.leads.may_act()
+    await a.tick()
+    assert a.leads.may_act()
+    assert kept["holder"] == "a"
+    assert a.told == ["leads"]
+
+
+async def test_a_standby_is_told_of_the_leader_and_holds_what_it_holds(pair):
+    a, b, _ = await begun(pair)
+    told = b.leads.status
+    assert (told.role, told.leader, told.address, told.failure) == (Role.STANDBY, "a", "http://a:8090", None)
+    assert not b.leads.may_act()
+    assert b.adopted[-1] == (("call of a",), False)
+    assert b.charge == ()
+    assert b.memory.table == a.memory.table
+    assert (a.leads.status.role, a.leads.status.has_standby, a.leads.has_heir) == (Role.LEADER, True, True)
+
+
+async def test_the_next_leader_goes_on_from_the_last_and_answers_for_its_sleepers(pair):
+    a, b, kept = await begun(pair)
+    kept["sequence"] = 10**13 + 5  # published after the last handover
+    a.holds, b.holds, b.leader = False, True, "b"
+    await b.tick()
+    assert b.leads.may_act()
+    assert b.memory.table == a.memory.table
+    assert b.memory.sequence == 10**13 + 5
+    assert b.charge == (SLEEPER,)
+    assert b.adopted[-1] == (("call of a",), True)
+
+
+async def test_who_finds_the_lease_gone_lets_go_before_anything_else(pair):
+    a, _, _ = await begun(pair)
+    a.holds = False
+    assert not a.leads.may_act()
+    assert not await a.leave(10**13 + 1)
+    await a.tick()
+    assert a.told == ["leads", "lost"]
+    assert a.leads.status.role is Role.STANDBY
+
+
+async def test_who_wakes_up_after_another_claimed_is_refused_and_lets_go(pair):
+    a, b, kept = await begun(pair)
+    b.holds = True
+    await b.tick()
+    before = kept["handover"]
+    assert a.leads.may_act(), "its clock has not told it yet"
+    assert not await a.leave(10**13 + 1)
+    assert kept["handover"] == before
+    assert a.told == ["leads", "lost"]
+
+
+async def test_a_table_that_was_refused_ends_the_lead_until_it_is_claimed_anew(pair):
+    a, _, _ = await begun(pair)
+    a.leads.superseded("b leads")
+    assert not a.leads.may_act()
+    await a.tick()
+    assert a.leads.may_act()
+    assert a.leads.takeovers == 2
+
+
+async def test_without_redis_the_lead_is_not_taken_and_it_is_told_why(pair):
+    a, _, _ = pair
+    a.holds, a.place.failure = True, ActuationError("redis", "no answer")
+    await a.tick()
+    assert not a.leads.may_act()
+    assert "no answer" in a.leads.failure
+    a.place.failure = None
+    await a.tick()
+    assert a.leads.may_act()
+    assert a.leads.failure is None
+
+
+async def test_a_leader_that_loses_redis_goes_on_and_tells_that_nothing_is_handed_over(pair):
+    a, _, _ = await begun(pair)
+    a.place.failure = ActuationError("redis", "no answer")
+    assert await a.leave(10**13 + 1)
+    assert "no answer" in a.leads.failure
+    assert not await a.leads.share_asked(NOW_S)
+    a.place.failure = None
+    assert await a.leads.share_asked(NOW_S)
+    assert a.leads.failure is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"schema_version": 9, "state": {}}', b'{"schema_version": 1, "state": {}}']
+)
+@pytest.mark.parametrize("key", ["handover", "asked"])
+async def test_what_cannot_be_read_is_told_and_costs_no_takeover(pair, key, body):
+    _, b, kept = await begun(pair)
+    kept[key] = body
+    own = b.memory.table
+    b.holds = True
+    await b.tick()
+    assert b.leads.may_act()
+    assert "cannot be read" in b.leads.failure
+    assert b.memory.table == own
+    await b.tick()
+    assert await b.leave(10**13 + 1)
+    assert b.leads.failure is None
+
+
+async def test_calls_that_cannot_be_recorded_are_told(pair):
+    _, b, _ = await begun(pair)
+    b.refuses = StoreError("the disk is full")
+    b.holds = True
+    await b.tick()
+    assert "the disk is full" in b.leads.failure
+
+
+async def test_a_handover_that_is_too_large_is_left_out_and_told(pair, monkeypatch):
+    a, _, kept = await begun(pair)
+    before = kept["handover"]
+    monkeypatch.setattr(succession, "MAX_BYTES", 100)
+    assert await a.leave(10**13 + 1)
+    assert kept["handover"] == before
+    assert "more than 100" in a.leads.failure
+
+
+async def test_an_orderly_end_lets_go_of_the_lease(pair):
+    a, _, _ = await begun(pair)
+    await a.leads.resign()
+    assert not a.leads.may_act()
+    assert a.told == ["leads", "released"]
+
+
+async def test_nobody_s_lead_is_told_as_such(pair):
+    a, _, _ = pair
+    a.failure = "lease: no answer"
+    told = a.leads.status
+    assert (told.role, told.leader, told.address, told.failure) == (Role.STANDBY, None, None, "lease: no answer")

@@ -1,0 +1,196 @@
+"""Two controllers of one site: processes of their own, a real Redis, emulated engines, a fake API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.store.ledger import verify_file
+from tests.fakes.controller_pair import Controllers, Monitor, Publication
+from tests.fakes.kube.config import kubeconfig
+from tests.fakes.kube.server import kube_server
+from tests.fakes.redis_server import running_redis
+from tests.fakes.system import System, get, post, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(280)]
+TAKEOVER_S = 15.0
+LIMIT_FRAC = 0.97
+"""Of what is drawn before: the event moves instances, and leaves room for all requests."""
+STEP_FRAC = 0.05
+"""Most that a weight may differ between the last table of one controller and the first of the next."""
+
+
+class Crowd:
+    """Requests without end, and how they were answered."""
+
+    def __init__(self, system: System, threads: int = 3) -> None:
+        self.statuses: list[int | str] = []
+        self._ends = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(system,)) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, system: System) -> None:
+        body = {
+            "model": system.document["model"],
+            "messages": [{"role": "user", "content": "one two three"}],
+            "max_tokens": 30,
+        }
+        while not self._ends.is_set():
+            try:
+                self.statuses.append(post(f"{system.public}/v1/chat/completions", body)[0])
+            except OSError as error:
+                self.statuses.append(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+@contextlib.contextmanager
+def playing(folder: Path, redis_url: str, port: int, config: Path) -> Iterator[tuple[Controllers, Monitor, Crowd]]:
+    """Engines, a router under load, and no controller yet."""
+
+    def among_several(document: dict[str, Any]) -> None:
+        document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
+        document["table"] |= {"url": None, "redis_url": redis_url, "poll_interval_s": 0.5}
+
+    with running(folder, "emulate", "router", change=among_several) as system, contextlib.ExitStack() as stack:
+        monitor = stack.enter_context(contextlib.closing(Monitor(port)))
+        controllers = stack.enter_context(contextlib.closing(Controllers(system, config)))
+        controllers.start("a")
+        system.until(lambda: len(monitor.by("a")) >= 3, "a publishes")
+        crowd = stack.enter_context(contextlib.closing(Crowd(system)))
+        yield controllers, monitor, crowd
+
+
+async def play(folder: Path, act: Callable[[Controllers, Monitor, Crowd], None]) -> None:
+    """Run the blocking play in a thread, beside the fake API server."""
+    async with running_redis() as redis, kube_server() as kube:
+        config = kubeconfig(folder, kube)
+
+        def whole() -> None:
+            with playing(folder, redis.url, redis.port, config) as (controllers, monitor, crowd):
+                act(controllers, monitor, crowd)
+
+        await asyncio.to_thread(whole)
+
+
+def settled_pair(controllers: Controllers, monitor: Monitor) -> None:
+    """`a` leads and has planned under load, `b` stands by and knows it; then the grid calls."""
+    until = controllers.system.until
+    controllers.start("b")
+    until(lambda: controllers.state("b")["election"]["leader"].startswith("a_"), "b knows who leads")
+    until(lambda: controllers.state("a")["election"]["has_standby"] is True, "a knows that b stands by")
+    time.sleep(25.0)  # the plan follows the demand that was observed
+    present_w = controllers.state("a")["power"]["measured_w"]
+    call = {"event_id": "evening", "limit_w": round(LIMIT_FRAC * present_w), "duration_s": 600, "ramp_s": 5}
+    status, body = post(f"{controllers.api('a')}/v1/events", call)
+    assert status == 201, body
+    until(lambda: (controllers.state("a")["event"] or {}).get("state") == "active", "the event is in force")
+    time.sleep(10.0)  # instances go, and the plan settles under the limit
+
+
+def steps(before: Publication, after: Publication) -> float:
+    """Largest difference of a weight."""
+    pairs = {(c, p) for table in (before, after) for c, pools in table.weights.items() for p in pools}
+    return max(abs(before.weights[c].get(p, 0.0) - after.weights[c].get(p, 0.0)) for c, p in pairs)
+
+
+def check_takeover(monitor: Monitor, gone_s: float) -> float:
+    """How long nobody led, s, having checked that nothing fell, stepped, or came from two."""
+    assert monitor.turns == ["a", "b"]
+    sequences = [published.sequence for published in monitor.publications]
+    assert sequences == sorted(sequences)
+    last, first = monitor.by("a")[-1], monitor.by("b")[0]
+    assert steps(last, first) <= STEP_FRAC, (last.weights, first.weights)
+    assert first.draining == last.draining
+    assert first.caps.keys() == last.caps.keys()
+    took_s = first.at_s - gone_s
+    sys.stdout.write(f"takeover: {took_s:.1f} s; weights step by {steps(last, first):.4f}\n")
+    return took_s
+
+
+def check_ledgers(folder: Path) -> None:
+    for name in ("a", "b"):
+        assert verify_file(folder / name / "ledger.sqlite").sequence > 0
+
+
+async def test_a_leader_that_is_killed_during_an_event_is_replaced_without_a_step(tmp_path: Path) -> None:
+    def act(controllers: Controllers, monitor: Monitor, crowd: Crowd) -> None:
+        settled_pair(controllers, monitor)
+        limit_w = controllers.state("a")["power"]["limit_w"]
+        killed_s = controllers.signal("a", signal.SIGKILL)
+        controllers.system.until(lambda: len(monitor.by("b")) >= 3, "b publishes", 30.0)
+        took_s = check_takeover(monitor, killed_s)
+        assert took_s <= TAKEOVER_S
+        state = controllers.state("b")
+        assert state["election"]["role"] == "leader"
+        assert state["event"]["event_id"] == "evening"
+        assert state["power"]["limit_w"] == limit_w
+        (call,) = json.loads(get(f"{controllers.api('b')}/v1/events")[1])["events"]
+        assert call["state"] == "active"
+        assert set(crowd.statuses) == {200}
+        assert controllers.stop("b") == 0
+
+    await play(tmp_path, act)
+    check_ledgers(tmp_path)
+
+
+async def test_a_leader_that_was_frozen_wakes_up_to_publish_nothing(tmp_path: Path) -> None:
+    def act(controllers: Controllers, monitor: Monitor, crowd: Crowd) -> None:
+        settled_pair(controllers, monitor)
+        frozen_s = controllers.signal("a", signal.SIGSTOP)
+        controllers.system.until(lambda: len(monitor.by("b")) >= 3, "b publishes", 30.0)
+        count = len(monitor.by("a"))
+        controllers.signal("a", signal.SIGCONT)
+        controllers.system.until(lambda: controllers.state("a")["election"]["role"] == "standby", "a stands by")
+        controllers.system.until(lambda: controllers.state("a")["election"]["leader"].startswith("b_"), "a knows b")
+        time.sleep(8.0)
+        assert len(monitor.by("a")) == count
+        took_s = check_takeover(monitor, frozen_s)
+        assert took_s <= TAKEOVER_S
+        refused, body = post(f"{controllers.api('a')}/v1/events", {"limit_w": 5000, "duration_s": 60})
+        assert refused == 503
+        assert controllers.api("b") in json.loads(body)["error"]["message"]
+        assert get(f"{controllers.api('a')}/readyz")[0] == 200
+        assert get(f"{controllers.api('a')}/v1/allocation")[0] == 503
+        assert set(crowd.statuses) == {200}
+
+    await play(tmp_path, act)
+
+
+async def test_an_orderly_end_hands_over_at_once_and_back_again(tmp_path: Path) -> None:
+    def act(controllers: Controllers, monitor: Monitor, crowd: Crowd) -> None:
+        settled_pair(controllers, monitor)
+        assert controllers.stop("a") == 0
+        stopped_s = time.time()
+        controllers.system.until(lambda: bool(monitor.by("b")), "b publishes", 30.0)
+        took_s = check_takeover(monitor, stopped_s)
+        assert took_s <= 5.0
+        controllers.start("a")
+        controllers.system.until(lambda: controllers.state("b")["election"]["has_standby"] is True, "a stands by")
+        time.sleep(5.0)
+        assert controllers.stop("b") == 0
+        controllers.system.until(lambda: monitor.turns == ["a", "b", "a"], "a publishes again", 30.0)
+        sequences = [published.sequence for published in monitor.publications]
+        assert sequences == sorted(sequences)
+        turns = [p for p, q in itertools.pairwise(monitor.publications) if p.holder != q.holder]
+        assert len(turns) == 2
+        assert controllers.state("a")["event"]["event_id"] == "evening"
+        assert set(crowd.statuses) == {200}
+
+    await play(tmp_path, act)
+    check_ledgers(tmp_path)
