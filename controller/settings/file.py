@@ -76,11 +76,8 @@ class Settings(RouterFile):
             plan = self.plan.pools.get(pool.name)
             if plan is not None and pool.discovery is None:
                 _refuse_misfit(pool.name, plan, len(pool.instances))
-            elif plan is not None and plan.gpu_uuids is not None:
-                raise ValueError(
-                    f"plan.pools.{pool.name}.gpu_uuids: the pool does not list its instances; remove the key: their "
-                    "GPUs are known by the pods that dcgm-exporter names"
-                )
+            elif plan is not None:
+                _refuse_listed(pool.name, plan)
         refuse_gpus(
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
@@ -138,6 +135,20 @@ def _refuse_misfit(name: str, plan: PoolPlanSettings, instances: int) -> None:
         )
     _refuse_bounds(name, plan, instances)
     _refuse_serve(name, plan, instances)
+
+
+def _refuse_listed(name: str, plan: PoolPlanSettings) -> None:
+    """Raise ValueError where the plan says something of the instances of a pool that are discovered."""
+    if plan.serve is not None:
+        raise ValueError(
+            f"plan.pools.{name}.serve: the pool does not list its instances; list them, each with its port, or leave "
+            "the key out: somebody else starts what is discovered"
+        )
+    if plan.gpu_uuids is not None:
+        raise ValueError(
+            f"plan.pools.{name}.gpu_uuids: the pool does not list its instances; remove the key: their GPUs are known "
+            "by the pods that dcgm-exporter names"
+        )
 
 
 def _refuse_bounds(name: str, plan: PoolPlanSettings, instances: int) -> None:

@@ -147,3 +147,16 @@ def test_engines_are_started_on_gpus_that_are_named(tmp_path: Path) -> None:
     assert "plan.pools.bf16.serve needs plan.pools.bf16.gpu_uuids" in told
     told = refusal(tmp_path, MINIMAL + SERVED % ", initially_on: 2")
     assert "initially_on is 2, but the pool has 1 instances" in told
+
+
+def test_engines_that_are_discovered_are_started_by_somebody_else(tmp_path: Path) -> None:
+    found = (
+        "pools: [{name: bf16, precision: bf16, discovery: {kind: dns, name: gpu.local, port: 8000, scheme: http}}]\n"
+    )
+    plan = "plan: {pools: {bf16: {gpu: H100, gpus_per_instance: 1, curves: x, serve: {model: m}}}}\n"
+    assert "plan.pools.bf16.serve: the pool does not list its instances" in refusal(tmp_path, found + plan)
+
+
+def test_engines_may_have_names_of_their_own(tmp_path: Path) -> None:
+    named = "pools: [{name: bf16, precision: bf16, instances: [{name: left, url: 'http://127.0.0.1:9001'}]}]\n"
+    assert load(write(tmp_path, named + SERVED % "")).plan.pools["bf16"].serve is not None

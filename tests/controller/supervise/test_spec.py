@@ -84,3 +84,8 @@ def test_pools_that_do_not_say_how_they_are_started_are_left_to_others():
 def test_engines_inherit_neither_the_supervisors_secrets_nor_what_systemd_tells_it():
     environment = {"PATH": "/bin", "HF_TOKEN": "t", "WATTROUTE_SUPERVISOR_TOKEN": "s", "REDIS_PASSWORD": "r"}
     assert inherited({**environment, "NOTIFY_SOCKET": "/run/n"}) == {"PATH": "/bin", "HF_TOKEN": "t"}
+
+
+def test_an_instance_with_a_name_of_its_own_is_known_by_it():
+    (spec,) = specs(urls="{name: left, url: 'http://127.0.0.1:9001'}")
+    assert (spec.instance_id, spec.url) == ("left", "http://127.0.0.1:9001")
