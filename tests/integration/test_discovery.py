@@ -63,6 +63,14 @@ async def instances(router: RouterProcess, *names: str, seconds: float = 30) -> 
             await asyncio.sleep(0.05)
 
 
+async def failures(router: RouterProcess, times: int) -> dict[str, Any]:
+    """Wait until the API could so often not be asked."""
+    async with asyncio.timeout(30):
+        while (found := await state(router))["discovery"][0]["failures"] < times:
+            await asyncio.sleep(0.05)
+    return found
+
+
 class Load:
     """Clients that stream all the time, and what became of each request."""
 
@@ -115,6 +123,7 @@ async def test_no_request_is_lost_while_pods_are_replaced(
             await load.more()
             await pods.remove("a-1")
             await kube.kill()
+            await failures(router, 2)
             await load.more()
             await kube.start()
             await pods.start("b-2")
@@ -198,9 +207,7 @@ async def test_what_was_told_last_stays_until_the_api_tells_otherwise(
         kube.faults.add(500, times=None)
         for watch in kube.watches.of(ENDPOINT_SLICES):
             watch.cut()
-        async with asyncio.timeout(20):
-            while (found := (await state(router)))["discovery"][0]["failures"] < 3:
-                await asyncio.sleep(0.05)
+        found = await failures(router, 3)
         assert [one["instance_id"] for one in found["instances"]] == ["a"]
         assert "500" in found["discovery"][0]["error"]
         assert (await ask(router, "/readyz"))[0] == 200

@@ -12,7 +12,7 @@ from aiohttp.test_utils import unused_port
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
 from router.reload import ConfigSource
-from router.settings import KubernetesSettings, RouterFile, TenantsSettings
+from router.settings import KubernetesSettings, PoolSettings, RouterFile, TenantsSettings
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.kube.engine_pods import NAMESPACE, SERVICE, EnginePods
 from tests.fakes.kube.server import KubeServer, kube_server
@@ -254,3 +254,22 @@ async def test_a_file_that_says_not_where_to_look_is_refused_and_the_old_one_sta
                 while not (await state(router))["instances"]:
                     await asyncio.sleep(0.02)
         await pods.close()
+
+
+async def test_a_router_that_was_not_told_of_every_pool_is_not_ready_though_it_could_serve() -> None:
+    async with kube_server() as server, FakeEngine() as engine:
+        refusing = server.faults.add(500, times=None)
+        found = found_by(server, 1)
+        listed = PoolSettings.model_validate({"name": "fp8", "precision": "fp8", "instances": [engine.url]})
+        async with Router(found.model_copy(update={"pools": (*found.pools, listed)})) as router:
+            status, body = await fetch(router.admin_port, "/readyz")
+            assert (status, json.loads(body)["status"]) == (503, "no instances told yet")
+            assert (await state(router))["ready"] is False
+            assert "wattroute_router_ready 0.0" in (await fetch(router.admin_port, "/metrics"))[1]
+            async with RawClient.to(router.port) as client:
+                await client.post(PLAIN)
+                assert (await client.reply()).status == 200
+            refusing.times = refusing.befell
+            async with asyncio.timeout(20):
+                while (await fetch(router.admin_port, "/readyz"))[0] != 200:
+                    await asyncio.sleep(0.02)

@@ -45,10 +45,15 @@ class Router:
         self.settings = settings
         self.obeyed: list[list[tuple[str, ...]]] = []
         self.failing = 0
+        self.asked = 0
+        self.may_obey = asyncio.Event()
+        self.may_obey.set()
         self.discovery = Discovery(self.obey, environment={}, monotonic_s=lambda: 0.0, rng=random.Random(1))
         self.discovery.use(settings)
 
     async def obey(self) -> None:
+        self.asked += 1
+        await self.may_obey.wait()
         if self.failing:
             self.failing -= 1
             raise SettingsError("the engine's key cannot be read")
@@ -94,11 +99,14 @@ async def test_nothing_is_told_and_then_each_pool() -> None:
 async def test_changes_that_come_together_are_obeyed_together() -> None:
     async with kube_server() as server:
         router = Router(file(server, discovered("one")))
+        router.may_obey.clear()
         async with router.running():
-            await router.goes_by(())
+            await until(lambda: router.asked == 1)
             add(server, "one", *"abcdefgh")
+            await until(lambda: router.discovery.views()[0].endpoints["ready"] == 8)
+            router.may_obey.set()
             await router.goes_by(tuple("abcdefgh"))
-            assert len(router.obeyed) <= 3
+            assert router.asked <= 2
 
 
 async def test_what_cannot_be_obeyed_is_tried_again() -> None:

@@ -186,6 +186,14 @@ async def test_after_many_failures_the_version_is_doubted() -> None:
     assert api.verbs().startswith("list: " + "watch:10 " * RELIST_AFTER + "list:")
 
 
+async def test_failures_with_events_between_them_are_not_in_a_row() -> None:
+    cut = DiscoveryError("h", "connection reset")
+    watches = [[event("MODIFIED", "a", str(11 + n)), cut] for n in range(2 * RELIST_AFTER)]
+    api, sink = Api([page("a")], list(watches)), Sink()
+    await run(api, sink, lambda: len(sink.reasons) == len(watches))
+    assert [one["verb"] for one in api.asked].count("list") == 1
+
+
 async def test_an_empty_list_is_obeyed() -> None:
     api, sink = Api([page()], [[]]), Sink()
     await following(api, sink).step()
