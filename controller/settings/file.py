@@ -52,16 +52,20 @@ class Settings(RouterFile):
     """OpenADR 2.0b servers (VTNs) whose events are followed."""
 
     @model_validator(mode="after")
+    def _standby_is_told(self) -> Settings:
+        if self.controller.election is not None and self.table.redis_url is None:
+            raise ValueError(
+                "controller.election needs table.redis_url: table, calls and all that a standby must know go through it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
         if self.plan.may_stop and self.controller.supervisor_url is None:
             raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start them again")
         if self.controller.supervisor_token_file is not None:
             urls = () if self.controller.supervisor_url is None else (self.controller.supervisor_url,)
             refuse_readable(urls, "controller.supervisor_token_file")
-        if self.controller.election is not None and self.table.redis_url is None:
-            raise ValueError(
-                "controller.election needs table.redis_url: table, calls and all that a standby must know go through it"
-            )
         pools = {pool.name for pool in self.pools}
         classes = {cls.name for cls in self.classes}
         _refuse_strangers("plan.pools", set(self.plan.pools), pools)
