@@ -11,22 +11,19 @@ import redis
 import yaml
 
 from controller.settings.file import load as load_controller
+from controller.settings.plan import PoolPlanSettings
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
-from router.settings.pools import PoolSettings
 from tests.fakes.system import free_ports
 from tests.helm.charts import VALUES, named, needs_helm, objects, rendered, values_file
 
 pytestmark = needs_helm
-KNOWS_DISCOVERY = "discovery" in PoolSettings.model_fields
 
 
 def written(values: Path, folder: Path) -> Path | None:
     """The file of the rendered ConfigMap, or None where the user brings it."""
     for document in objects(values, "ConfigMap"):
         if text := document["data"].get("wattroute.yaml"):
-            if "discovery:" in text and not KNOWS_DISCOVERY:
-                pytest.skip("this version does not know pools[].discovery")
             file = folder / "wattroute.yaml"
             file.write_text(text)
             return file
@@ -39,10 +36,11 @@ def test_the_programs_take_the_configuration(values: Path, tmp_path: Path) -> No
     if file is None:
         assert values == values_file("existing-config")
         return
-    has_election = "election" in file.read_text()
     router = config_file.load(file, RouterFile, ignore=CONTROLLER_SECTIONS)
     assert router.router.host == "0.0.0.0"
-    if "controller:" in file.read_text() and not has_election:
+    if "workload:" in file.read_text() and "workload" not in PoolPlanSettings.model_fields:
+        pytest.skip("this version does not know plan.pools.NAME.workload")
+    if "controller:" in file.read_text():
         settings = load_controller(file)
         assert settings.controller.host == "0.0.0.0"
         assert settings.signals.router_urls or settings.table.redis_url, "the controller would know no router"
