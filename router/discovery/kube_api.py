@@ -133,7 +133,7 @@ async def _refusal(url: str, path: str, answer: aiohttp.ClientResponse) -> Disco
     raw = await answer.content.read(MAX_REASON_BYTES)
     try:
         message = str(msgspec.json.decode(raw)["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         message = raw.decode("utf-8", "replace")
     told = answer.headers.get("Retry-After", "")
     retry_after_s = min(float(told), MAX_RETRY_AFTER_S) if told.isascii() and told.isdigit() else None
@@ -145,7 +145,7 @@ async def _refusal(url: str, path: str, answer: aiohttp.ClientResponse) -> Disco
 def _object(url: str, raw: bytes) -> Mapping[str, Any]:
     try:
         found = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DiscoveryError(url, f"no JSON: {error}") from error
     if not isinstance(found, dict):
         raise DiscoveryError(url, "no JSON object")

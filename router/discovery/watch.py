@@ -158,8 +158,10 @@ class SliceWatch:
         items: list[Mapping[str, Any]] = []
         for _ in range(MAX_PAGES):
             page = await self._api.get(self._path, query)
-            metadata = page.get("metadata") or {}
-            items += page.get("items") or ()
+            metadata, found = page.get("metadata"), page.get("items") or []
+            if not isinstance(metadata, Mapping) or not isinstance(found, list):
+                raise DiscoveryError(self._path, "an answer that is no list of objects: this is no Kubernetes API")
+            items += found
             if not metadata.get("continue"):
                 break
             query["continue"] = str(metadata["continue"])

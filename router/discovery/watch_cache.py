@@ -40,7 +40,7 @@ class WatchCache(Generic[T]):
         """
         found: dict[str, T] = {}
         for item in objects:
-            found[_name(item)] = self._kept(item)
+            found[self._name(item)] = self._kept(item)
             self._bound(len(found))
         self.objects, self.version = found, version
 
@@ -56,16 +56,17 @@ class WatchCache(Generic[T]):
             raise DiscoveryError(self._source, f"an event without object: {event!s:.200}")
         if kind == "ERROR":
             self._end(found)
-        version = str((found.get("metadata") or {}).get("resourceVersion") or "")
+        version = self._metadata(found).get("resourceVersion")
         changed = kind != "BOOKMARK"
         if kind == "DELETED":
-            changed = self.objects.pop(_name(found), None) is not None
+            changed = self.objects.pop(self._name(found), None) is not None
         elif kind in ("ADDED", "MODIFIED"):
-            self._bound(len(self.objects.keys() | {_name(found)}))
-            self.objects[_name(found)] = self._kept(found)
+            name = self._name(found)
+            self._bound(len(self.objects) + (name not in self.objects))
+            self.objects[name] = self._kept(found)
         elif changed:
             raise DiscoveryError(self._source, f"an event of unknown type {kind!r:.40}")
-        self.version = version or self.version
+        self.version = str(version) if version else self.version
         return changed
 
     def _end(self, status: Mapping[str, Any]) -> None:
@@ -80,10 +81,15 @@ class WatchCache(Generic[T]):
         except ValueError as error:
             raise DiscoveryError(self._source, f"cannot be read: {error}") from error
 
+    def _metadata(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        metadata = item.get("metadata") if isinstance(item, Mapping) else None
+        if not isinstance(metadata, Mapping):
+            raise DiscoveryError(self._source, f"cannot be read: an object without metadata: {item!s:.200}")
+        return metadata
+
+    def _name(self, item: Mapping[str, Any]) -> str:
+        return str(self._metadata(item).get("name"))
+
     def _bound(self, count: int) -> None:
         if count > MAX_OBJECTS:
             raise DiscoveryError(self._source, f"more than {MAX_OBJECTS} objects; narrow the selector")
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    return str((item.get("metadata") or {}).get("name"))

@@ -163,7 +163,7 @@ async def test_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             await api.watch("/x", {}, print, begun=quiet, limit_s=9)
 
 
-@pytest.mark.parametrize("body", ["<html>", "[]", ""])
+@pytest.mark.parametrize("body", ["<html>", "[]", "", pytest.param("[" * 100_000, id="deep")])
 async def test_what_is_no_json_object_is_refused(body: str) -> None:
     async with http_stub() as stub, api_of(stub.url) as api:
         stub.set("/x", body)

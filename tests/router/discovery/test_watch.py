@@ -215,7 +215,9 @@ async def test_a_port_that_is_not_there_is_told_and_what_is_known_stays() -> Non
 @pytest.mark.parametrize(
     ("pages", "reason"),
     [
-        ([{"items": []}], "without resourceVersion"),
+        ([{"items": []}], "no list of objects"),
+        ([{"metadata": {}, "items": {}}], "without resourceVersion"),
+        ([{"metadata": {}, "items": {"a": 1}}], "no list of objects"),
         ([page(more="t")] * MAX_PAGES, "more than 50 pages"),
         ([{"metadata": {"resourceVersion": "1"}, "items": [{"metadata": {}}]}], "not an EndpointSlice"),
     ],

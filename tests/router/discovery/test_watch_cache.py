@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from router.discovery.slices import read_slice
 from router.discovery.watch_cache import MAX_OBJECTS, WatchCache
 from router.errors import DiscoveryError
+
+WORDS = st.sampled_from(
+    ["metadata", "name", "resourceVersion", "ready", "kind", "uid", "code", "message", "terminating"]
+)
 
 
 def read(found: Mapping[str, Any]) -> int:
@@ -72,6 +80,31 @@ def test_what_cannot_be_read_is_refused(cache: WatchCache[int], bad: dict[str, A
     with pytest.raises(DiscoveryError, match="/things"):
         cache.apply(bad)
     assert cache.objects == {"a": 1, "b": 2}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 9) | st.sampled_from(["", "a", "8000", "IPv4"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+METADATA = st.fixed_dictionaries({"name": st.just("a")}, optional={"resourceVersion": JSON})
+ENDPOINT = st.fixed_dictionaries({}, optional={"addresses": JSON, "conditions": JSON, "targetRef": JSON})
+PORT = st.fixed_dictionaries({}, optional={"port": JSON, "name": JSON, "protocol": JSON})
+OBJECT = st.fixed_dictionaries(
+    {"metadata": METADATA | JSON},
+    optional={"endpoints": st.lists(ENDPOINT | JSON, max_size=2) | JSON, "ports": st.lists(PORT | JSON, max_size=2)},
+)
+
+
+@given(found=OBJECT | JSON, kind=st.sampled_from(["ADDED", "DELETED", "BOOKMARK", "ERROR"]))
+def test_whatever_a_server_sends_is_taken_or_refused_by_name(found: Any, kind: str) -> None:
+    slices = WatchCache("/things", read_slice)
+    with contextlib.suppress(DiscoveryError):
+        slices.apply({"type": kind, "object": found})
+    with contextlib.suppress(DiscoveryError):
+        slices.replace([found], "1")
 
 
 def test_there_is_a_most(cache: WatchCache[int]) -> None:
