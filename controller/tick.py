@@ -23,6 +23,7 @@ from controller.lifecycle.quality import granted
 from controller.lifecycle.ramps import Decided, coming_w, departing_higher, leaving_w, remembered
 from controller.lifecycle.refit import Learnt, handed_over, relearn
 from controller.lifecycle.roster import site_now, with_places
+from controller.lifecycle.settling import raised_now
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons
@@ -129,6 +130,7 @@ def decide(
         table=table,
         sequence=table.sequence,
         intents=_intents(views, table.sequence),
+        raised=raised_now(memory.raised, memory.intents, views, known.now_s) if acts else (),
         demand=known.demand_state,
         forecasts=known.forecasts,
         tokens=known.tokens,

@@ -158,6 +158,7 @@ def _plan() -> dict[str, Any]:
                     "quality_loss_frac": spec.quality_loss_frac,
                     "min_on": spec.min_on,
                     "min_up_s": 30.0,
+                    "lower_after_s": 60.0,
                     "start_usd": 0.002 * spec.gpus_per_instance,
                 }
                 for spec in POOLS

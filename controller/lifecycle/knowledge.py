@@ -174,6 +174,7 @@ def find_out(
         over_limit=over_limit,
         returns=limits.returns,
         owed=limits.owed,
+        raised=memory.raised,
     )
     age_s = router_age_s(observation)
     return Known(

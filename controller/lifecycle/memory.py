@@ -17,7 +17,7 @@ from controller.model.observation import ClassDemand
 from controller.model.plan import Plan
 from controller.settlement.baseline import PowerHistory
 from controller.settlement.quality_budget import QualityBurn
-from router.contract import AllocationTable, InstanceId
+from router.contract import AllocationTable, InstanceId, PoolId
 
 
 class Phase(StrEnum):
@@ -71,6 +71,14 @@ class TokenCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Raised:
+    """When an instance of a pool was last told to come up, or to stay though it was about to go."""
+
+    pool_id: PoolId
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Everything a tick needs of the ticks before.
 
@@ -97,6 +105,7 @@ class Memory:
         foreseen: promises that the plan in force will not keep.
         control: how far the draw goes beyond what is set under a limit.
         drains: that were seen to end.
+        raised: pools that were.
     """
 
     started_s: float
@@ -125,6 +134,7 @@ class Memory:
     foreseen: tuple[Foreseen, ...] = ()
     control: ControlError = field(default_factory=ControlError)
     drains: Drains = field(default_factory=Drains)
+    raised: tuple[Raised, ...] = ()
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from controller.forecast.demand import Demand
 from controller.lifecycle.exchange import NO_EXCHANGE, Exchange, exchange_usd, while_full
 from controller.lifecycle.limits import Limits, Return
-from controller.lifecycle.memory import Phase
+from controller.lifecycle.memory import Phase, Raised
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.power_loop import spare_w
 from controller.lifecycle.prices import Costs, promise_prices
 from controller.lifecycle.quality import budgets
 from controller.lifecycle.ramps import Ramps
+from controller.lifecycle.settling import settled_s
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import GridEvent, Precedence, released_s
@@ -41,6 +42,7 @@ class Inputs:
         returns: from events that are over.
         owed: by how much less than an event's limit must be drawn now, see `controller.lifecycle.limits.Limits`.
         exchange: what it takes to exchange instances.
+        raised: when pools were raised.
     """
 
     now_s: float
@@ -58,6 +60,7 @@ class Inputs:
     returns: tuple[Return, ...] = ()
     owed: tuple[tuple[str, float], ...] = ()
     exchange: Exchange = NO_EXCHANGE
+    raised: tuple[Raised, ...] = ()
 
     def limits(self, site: Site, policy: TickPolicy) -> Limits:
         """All limits that are known."""
@@ -214,8 +217,10 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         for t in steps
     ]
     max_on = min(pool.max_instances, len(reachable))
+    staying = sum(view.intent.phase is not Phase.DRAIN for view in on)
+    settling_s = settled_s(inputs.raised, pool, freed_s)
     # An instance that is still coming up cannot be put to sleep at all.
-    locked = [coming[t] + young[t] for t in steps]
+    locked = [staying if horizon.start_of(t) < settling_s else coming[t] + young[t] for t in steps]
     return PoolData(
         pool_id=pool.pool_id,
         instances=len(reachable),

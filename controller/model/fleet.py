@@ -26,6 +26,7 @@ class Pool:
             tell their own.
         min_on, max_on: bounds on the instances kept serving.
         min_up_s: least time between an instance's wake and its next sleep.
+        lower_after_s: least time between a wake in the pool and the next sleep in it, unless a limit calls.
         start_usd: cost set on waking an instance, against needless switching.
         places: most instances that may exist where they are discovered and can be started; 0 where others decide that.
         can_sleep: whether its engines can be put to sleep; those that cannot are stopped in place of that.
@@ -46,6 +47,7 @@ class Pool:
     places: int = 0
     can_sleep: bool = True
     may_stop: bool = False
+    lower_after_s: float = 0.0
 
     @property
     def max_instances(self) -> int:

@@ -79,6 +79,7 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         min_on=plan.min_on,
         max_on=plan.max_on,
         min_up_s=plan.min_up_s,
+        lower_after_s=plan.lower_after_s,
         start_usd=plan.start_usd,
     )
 

@@ -70,6 +70,9 @@ class PoolPlanSettings(Group):
     """Most instances that may serve. Absent: all."""
     min_up_s: NotNegative = 60.0
     """Least time between an instance's wake and its next sleep."""
+    lower_after_s: NotNegative = 3600.0
+    """Least time between a wake in the pool and the next sleep in it, so that noise is not followed. A limit that calls
+    for less ends it."""
     start_usd: NotNegative = 0.0
     """Cost set on waking an instance, against needless switching."""
     gpu_uuids: tuple[tuple[str, ...], ...] | None = None

@@ -136,6 +136,7 @@ def _pool(written: PoolSettings, instances: int) -> Pool:
         quality_loss_frac=written.quality_loss_frac,
         min_on=min(written.min_on, instances),
         min_up_s=written.min_up_s,
+        lower_after_s=written.lower_after_s,
         start_usd=written.start_usd,
     )
 

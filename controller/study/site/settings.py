@@ -40,6 +40,7 @@ class PoolSettings(CurvesSettings):
     """Of them, asleep at the start; the others serve."""
     min_on: Annotated[int, Field(ge=0, le=2000)] = 0
     min_up_s: Seconds = 60.0
+    lower_after_s: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _consistent(self) -> PoolSettings:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.forecast.demand import Demand
-from controller.lifecycle.memory import Intent, Phase
+from controller.lifecycle.memory import Intent, Phase, Raised
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.problem import Inputs, allowed_pools, build, planned_limits_w, remaining_s
 from controller.lifecycle.ramps import Ramps
@@ -254,3 +254,22 @@ def test_of_overlapping_events_the_most_restrictive_wins_in_each_interval():
     assert planned_limits_w(None, events, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)
     twice = (*events, *events)
     assert planned_limits_w(None, twice, Horizon(NOW_S, 60.0, 4)) == (9000.0, 7000.0, 9000.0, 9000.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "locked"),
+    [
+        ({}, (4, 4, 0, 0)),
+        ({"over_limit": True}, (0, 0, 0, 0)),
+        ({"events": (event(990.0, 1100.0),)}, (0, 0, 0, 0)),
+        ({"events": (event(800.0, 1100.0),)}, (4, 4, 0, 0)),
+        ({"raised": ()}, (0, 0, 0, 0)),
+    ],
+)
+def test_a_pool_that_was_raised_keeps_its_instances_for_a_while_unless_a_limit_calls(changes, locked):
+    """It was raised half a minute ago; all four serve for long."""
+    settled = replace(site(), pools=tuple(replace(pool, lower_after_s=120.0) for pool in site().pools))
+    raised = (Raised(settled.pools[0].pool_id, NOW_S - 30.0),)
+    data = build(settled, POLICY, inputs(FakeFleet(settled, {}), **{"raised": raised, **changes}))
+    assert data.pools[0].locked == locked
+    assert data.pools[1].locked == (0, 0, 0, 0)
