@@ -46,7 +46,6 @@ class Endpoints:
     """
 
     engines: EngineClient
-    rosters: RosterSource | None = None
     power: PowerSpecs = field(default_factory=PowerSpecs)
     router_urls: tuple[str, ...] = ()
     supervisor_url: str | None = None
@@ -56,6 +55,7 @@ class Endpoints:
     redis_key: str = "wattroute:allocation"
     redis_password: str | None = None
     redis_tls: Mapping[str, Any] = field(default_factory=dict)
+    rosters: RosterSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
