@@ -12,6 +12,7 @@ from collections import Counter as Tally
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from controller.lifecycle.latency import LATENCIES, POOL
+from controller.lifecycle.replicas import desired_replicas
 from controller.metrics.canaries import CanaryMetrics
 from controller.metrics.naming import PREFIX, NamedMetrics, known, number
 from controller.metrics.refits import RefitMetrics
@@ -127,6 +128,9 @@ class Telemetry:
         self._sleepers = gauge("sleepers", "Instances that sleep or are off by the controller's command.")
         self._given_back = counter("given_back", "Wakes and starts begun because the controller lets go.")
         self._target_on = gauge("plan_on_instances", "Instances that the plan wants serving.", ("pool",))
+        self._replicas = gauge(
+            "desired_replicas", "Instances that are to exist by the plan, asleep or serving.", ("pool",)
+        )
         self._demand = gauge("demand_tokens_per_second", "Planned output tokens.", ("class",))
         self._quality = gauge("quality_burnt_frac", "Mean quality loss within the class's window.", ("class",))
         self._quality_left = gauge(
@@ -184,6 +188,9 @@ class Telemetry:
         known_pools = {pool.pool_id for pool in self._site.pools}
         for entry in diagnostics.pools:
             self._target_on.labels(known(entry.pool_id, known_pools)).set(entry.target_on)
+        if decision.plan is not None:
+            for pool_id, replicas in desired_replicas(self._site, decision.plan, diagnostics.now_s):
+                self._replicas.labels(pool_id).set(replicas)
         self._refits.take(diagnostics.refits)
         known_classes = {cls.class_id for cls in self._site.classes}
         for item in diagnostics.classes:
@@ -195,7 +202,7 @@ class Telemetry:
                 self._latency.labels(name, promise).set(promise not in item.unkept and POOL not in item.unkept)
 
     def take_fault(self, step: str) -> None:
-        """Count a fault of the loop's own steps: read, tick, late, publish, record, watch, state or energy."""
+        """Count a fault of one of the loop's own steps; what is none of them is told as `other`."""
         self._faults.labels(known(step, _FAULTS)).inc()
 
     def take_outcome(self, verb: Verb, *, is_done: bool) -> None:
