@@ -7,13 +7,13 @@ forecasts and the power model are its own; only its counters of routers begin el
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from controller.lifecycle.control_error import ControlError
 from controller.lifecycle.diagnostics import Foreseen
 from controller.lifecycle.drains import Drains
 from controller.lifecycle.handback import Sleeper
-from controller.lifecycle.memory import Intent, Memory
+from controller.lifecycle.memory import Intent, Memory, Raised
 from controller.lifecycle.resume import Saved, resumed, saved_of
 from controller.model.fleet import Site
 from controller.model.plan import Plan
@@ -37,6 +37,7 @@ class UnderWay:
     foreseen: tuple[Foreseen, ...] = ()
     control: ControlError = field(default_factory=ControlError)
     drains: Drains = field(default_factory=Drains)
+    raised: tuple[Raised, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,7 @@ class Handover:
 
 def handover_of(leader: str, address: str, memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Handover:
     """What is to be handed over of a memory."""
-    under_way = UnderWay(
-        table=memory.table,
-        plan=memory.plan,
-        planned_at_s=memory.planned_at_s,
-        intents=memory.intents,
-        events_key=memory.events_key,
-        fleet_key=memory.fleet_key,
-        lacking=memory.lacking,
-        blind=memory.blind,
-        bias_w=memory.bias_w,
-        bias_at_s=memory.bias_at_s,
-        foreseen=memory.foreseen,
-        control=memory.control,
-        drains=memory.drains,
-    )
+    under_way = UnderWay(**{each.name: getattr(memory, each.name) for each in fields(UnderWay)})
     return Handover(leader, address, saved_of(memory, sleepers, now_s), under_way)
 
 
@@ -102,23 +89,7 @@ def adopted(site: Site, memory: Memory, handover: Handover, now_s: float, *, is_
         memory = _with_promises(site, memory, handover.saved, now_s)
     if not handover.is_in_force(now_s) or not _fits(site, handover.under_way):
         return memory
-    way = handover.under_way
-    return replace(
-        memory,
-        table=way.table,
-        plan=way.plan,
-        planned_at_s=way.planned_at_s,
-        intents=way.intents,
-        events_key=way.events_key,
-        fleet_key=way.fleet_key,
-        lacking=way.lacking,
-        blind=way.blind,
-        bias_w=way.bias_w,
-        bias_at_s=way.bias_at_s,
-        foreseen=way.foreseen,
-        control=way.control,
-        drains=way.drains,
-    )
+    return replace(memory, **{each.name: getattr(handover.under_way, each.name) for each in fields(UnderWay)})
 
 
 def _with_promises(site: Site, memory: Memory, saved: Saved, now_s: float) -> Memory:

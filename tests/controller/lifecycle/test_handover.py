@@ -1,12 +1,12 @@
 """A second controller goes on from the first: what it was told goes through JSON, as it does through Redis."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from controller.lifecycle.handback import Sleeper
-from controller.lifecycle.handover import Handover, adopted, handover_of
+from controller.lifecycle.handover import Handover, UnderWay, adopted, handover_of
 from controller.lifecycle.memory import Memory
 from controller.model.observation import InstanceState
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
@@ -78,7 +78,7 @@ def test_without_the_handover_there_would_be_a_step(led):
     fresh = Memory.initial(led.fleet.site, led.fleet.now_s)
     assert fresh.plan is None
     taken = adopted(led.fleet.site, fresh, led.handover(), led.fleet.now_s, is_new=True)
-    assert (taken.plan, taken.table, taken.intents) == (led.memory.plan, led.memory.table, led.memory.intents)
+    assert all(getattr(taken, each.name) == getattr(led.memory, each.name) for each in fields(UnderWay))
     asleep = {seen.instance_id for seen in led.fleet.observe().instances if seen.state is InstanceState.SLEEPING}
     assert asleep
     assert {intent.instance_id for intent in taken.intents if intent.phase.value == "sleep"} == asleep
@@ -121,6 +121,17 @@ def test_sleepers_and_where_the_leader_is_go_along(led):
     told = sent(led.memory, led.fleet.now_s, (sleeper,))
     assert told.saved.sleepers == (sleeper,)
     assert (told.leader, told.address, told.written_at_s) == ("a", "http://a:8090", led.fleet.now_s)
+
+
+OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins"}
+"""What a standby learns itself from the same meters, engines and routers, or is of its process."""
+PROMISED = {"sequence", "burns", "history", "baselines_w", "refit", "followed"}
+
+
+def test_of_every_part_of_the_memory_it_is_decided_whether_it_is_handed_over():
+    under_way = {each.name for each in fields(UnderWay)}
+    assert under_way | PROMISED | OWN == {each.name for each in fields(Memory)}
+    assert not under_way & (PROMISED | OWN)
 
 
 def test_it_stays_small(led):
