@@ -19,6 +19,7 @@ from controller.loop.clock_desk import ClockMetrics
 from controller.metrics.background import BackgroundMetrics
 from controller.metrics.energy import EnergyMetrics
 from controller.metrics.grid import GridMetrics
+from controller.metrics.leadership import LeadershipFigures, LeadershipMetrics
 from controller.metrics.naming import PREFIX as CONTROLLER_PREFIX
 from controller.metrics.telemetry import Telemetry
 from router.metrics import PREFIX, expose
@@ -57,6 +58,7 @@ def told_by_the_controller() -> set[str]:
     GridMetrics(registry)
     ClockMetrics(registry)
     EnergyMetrics(registry)
+    LeadershipMetrics(registry, lambda: LeadershipFigures(True, True, False, 1, 1000))
     families = registry.collect()
     return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
 
