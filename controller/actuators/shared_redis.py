@@ -52,6 +52,10 @@ local standby = redis.call('GET', KEYS[4])
 return (standby and standby ~= ARGV[1]) and 1 or 0
 """
 )
+_WITHDRAW = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
 _CLAIM = """
 redis.call('HSET', KEYS[1], 'holder', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -115,6 +119,15 @@ class SharedRedis:
             pipe.mget(self._handover, self._asked)
             _, sequence, (handover, asked) = await pipe.execute()
         return _state(sequence, handover, asked)
+
+    async def withdraw(self) -> None:
+        """Be seen as a standby no more.
+
+        Raises:
+            ActuationError: Redis did not answer in time.
+        """
+        async with self._deadline("standby not withdrawn"):
+            await self._run(_WITHDRAW, [self._standby], self._identity)
 
     async def hand_over(self, handover: bytes = b"", asked: bytes = b"") -> bool:
         """Leave what the next leader needs; what is empty stays as it was. Returns whether a standby is there.

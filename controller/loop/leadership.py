@@ -68,12 +68,15 @@ class Leadership(Protocol):
     def superseded(self, reason: str) -> None:
         """Somebody refused what this controller told, because another leads."""
 
+    async def find_heir(self) -> bool:
+        """At the end: whether another controller takes over what this one leaves. A standby says that it goes."""
+
     async def resign(self) -> None:
         """Let another take over, now that nothing more is done."""
 
     @property
     def has_heir(self) -> bool:
-        """Whether another controller will take over what this one leaves."""
+        """Whether another controller was last seen to stand by."""
 
 
 class SoleLeader:
@@ -101,6 +104,10 @@ class SoleLeader:
 
     def superseded(self, reason: str) -> None:
         """Cannot come about."""
+
+    async def find_heir(self) -> bool:
+        """There is none."""
+        return False
 
     async def resign(self) -> None:
         """There is nothing to give up."""

@@ -150,7 +150,8 @@ class Runner:
         finally:
             if self._ticking is not None:
                 await asyncio.gather(self._ticking, return_exceptions=True)
-            if self._acts and not self._parts.leadership.has_heir:
+            has_heir = await self._parts.leadership.find_heir()
+            if self._acts and not has_heir:
                 await self._parts.custody.leave(self._decision, self._look, self._hurry)
             await self._parts.instances.close()
             await self._execution.take_outcomes(clock.wall_s())

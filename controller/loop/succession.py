@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 4 << 20
+HEIR_S = 2.5
+"""A standby that ends together with the leader has said so after this time."""
 Kind = TypeVar("Kind")
 
 
@@ -78,6 +80,9 @@ class Shared(Protocol):
     async def hand_over(self, handover: bytes = b"", asked: bytes = b"") -> bool:
         """Leave it; raises `Superseded` where another leads. Returns whether a standby is there."""
 
+    async def withdraw(self) -> None:
+        """Be seen as a standby no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class SuccessionParts:
@@ -87,6 +92,7 @@ class SuccessionParts:
         address: where this controller is reached, for operators.
         asked: what was asked of this controller; called with the wall clock.
         adopt_asked: takes up what was asked of the leader: (it, wall clock, whether this controller leads now).
+        sleep: waits so many seconds.
         take_charge: called with the instances that sleep by the controllers' command, on taking over and on a standby,
             where there are none.
         on_lead, on_lost: called as this controller begins to lead, and as soon as it does no more.
@@ -98,6 +104,7 @@ class SuccessionParts:
     address: str
     asked: Callable[[float], Asked]
     adopt_asked: Callable[[Asked, float, bool], int]
+    sleep: Callable[[float], Awaitable[None]]
     take_charge: Callable[[tuple[Sleeper, ...]], None]
     on_lead: Callable[[], None] = lambda: None
     on_lost: Callable[[], None] = lambda: None
@@ -182,6 +189,19 @@ class Succession:
         """Redis refused a write: the lead is claimed anew at the next tick, if the lease is held then."""
         if self._is_claimed:
             self._lose(reason)
+
+    async def find_heir(self) -> bool:
+        """Whether a standby takes over what this controller leaves; one that ends at the same time does not."""
+        if not self.may_act():
+            try:
+                await self._parts.shared.withdraw()
+            except ActuationError as error:
+                log.info("not withdrawn: it is forgotten by itself", extra={"reason": str(error)})
+            return False
+        if self._has_standby:
+            await self._parts.sleep(HEIR_S)
+            await self._leave(b"", b"")
+        return bool(self._has_standby)
 
     async def resign(self) -> None:
         """Let a standby take over at once."""

@@ -112,6 +112,7 @@ async def opened_leadership(frame: Frame, charge: Charge, changed: Announcement)
             adopt_asked=lambda theirs, now_s, leads: asked.adopt(
                 theirs, charge.book, charge.quality, now_s, leads=leads
             ),
+            sleep=frame.clock.sleep,
             take_charge=charge.take,
             on_lost=lost,
         )

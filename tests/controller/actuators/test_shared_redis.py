@@ -95,6 +95,16 @@ async def test_a_leader_sees_a_standby_and_does_not_take_itself_for_one(client):
     assert 0 < await client.pttl(f"{KEY}:standby") <= 20_000
 
 
+async def test_a_standby_that_goes_is_seen_no_more_and_lets_others_stand(client):
+    a, b, c = (controller(client, name) for name in "abc")
+    await a.claim()
+    await b.look()
+    await c.withdraw()
+    assert await a.hand_over(b"x") is True
+    await b.withdraw()
+    assert await a.hand_over(b"x") is False
+
+
 async def test_what_is_empty_leaves_what_was_there(client):
     a = controller(client, "a")
     await a.claim()

@@ -10,6 +10,7 @@ async def test_a_controller_without_others_always_acts_on_its_own_memory():
     assert await alone.hand_over(memory, (), NOW_S)
     assert not await alone.share_asked(NOW_S)
     assert (alone.status, alone.failure, alone.has_heir) == (None, None, False)
+    assert not await alone.find_heir()
     alone.superseded("cannot be")
     await alone.resign()
     assert alone.may_act()

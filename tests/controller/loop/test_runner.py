@@ -407,7 +407,7 @@ class Several(SoleLeader):
     """One of several: goes on from what another left, and tells what does not work."""
 
     def __init__(self, *, leads=True):
-        self.leads, self.failure, self.resigned = leads, None, False
+        self.leads, self.failure, self.resigned, self.heir = leads, None, False, False
 
     def may_act(self):
         return self.leads

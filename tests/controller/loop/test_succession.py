@@ -44,6 +44,10 @@ class Place:
         self.kept["standby"] = self.name
         return found
 
+    async def withdraw(self):
+        self._found()
+        self.kept["standby"] = None
+
     async def hand_over(self, handover=b"", asked=b""):
         self._found()
         if self.kept["holder"] != self.name:
@@ -59,7 +63,7 @@ class One:
         self.place = Place(kept, name)
         self.holds, self.leader, self.failure, self.identity = False, None, None, name
         self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
-        self.refuses = None
+        self.refuses = self.meanwhile = None
         self.leads = Succession(
             SuccessionParts(
                 site=SITE,
@@ -68,6 +72,7 @@ class One:
                 address=f"http://{name}:8090",
                 asked=lambda now_s: Asked(now_s, (), KeptLinks((), self.asked, now_s)),
                 adopt_asked=self._adopt,
+                sleep=self._sleep,
                 take_charge=self._take_charge,
                 on_lead=lambda: self.told.append("leads"),
                 on_lost=lambda: self.told.append("lost"),
@@ -87,6 +92,11 @@ class One:
             raise self.refuses
         self.adopted.append((asked.links.lost, leads))
         return 1
+
+    async def _sleep(self, duration_s):
+        assert duration_s > 0
+        if self.meanwhile is not None:
+            await self.meanwhile.leads.find_heir()
 
     def _take_charge(self, sleepers):
         self.charge = sleepers
@@ -238,6 +248,24 @@ async def test_a_handover_that_is_too_large_is_left_out_and_told(pair, monkeypat
     assert await a.leave(10**13 + 1)
     assert kept["handover"] == before
     assert "more than 100" in a.leads.failure
+
+
+async def test_what_a_leader_leaves_is_a_standby_s_to_take_over(pair):
+    a, _, _ = await begun(pair)
+    assert await a.leads.find_heir()
+
+
+async def test_a_standby_that_ends_together_with_the_leader_takes_nothing_over(pair):
+    a, b, _ = await begun(pair)
+    a.meanwhile = b
+    assert not await a.leads.find_heir()
+    assert not a.leads.has_heir
+
+
+async def test_a_standby_that_cannot_say_that_it_goes_goes(pair):
+    _, b, _ = await begun(pair)
+    b.place.failure = ActuationError("redis", "no answer")
+    assert not await b.leads.find_heir()
 
 
 async def test_an_orderly_end_lets_go_of_the_lease(pair):
