@@ -25,6 +25,7 @@ from router.snapshot import Snapshot
 from router.sources import report_end
 from router.transport.in_clear import refuse_in_clear, told_in_clear
 from router.transport.listening import BACKLOG, bind
+from router.transport.redis_place import redis_place
 from router.worker import Worker
 from router.worker_report import resident_memory
 
@@ -228,13 +229,13 @@ def _presence(router: Router) -> Presence:
 
     settings = router.settings
     return Presence(
+        redis_place(settings.table, os.environ),
         settings.table,
         name=settings.router.name or f"{socket.gethostname()}:{router.admin_port}",
         snapshot=router.snapshot,
         sink=router.data_path if settings.table.share_caps else None,
         wall_s=clock.wall_s,
         rng=random.Random(),
-        password=os.environ.get("REDIS_PASSWORD"),
     )
 
 

@@ -29,8 +29,8 @@ from router.settings import TableSettings
 from router.share import live, share_of
 from router.snapshot import Snapshot
 from router.told import encode_told, load_of
-from router.transport.loopback import without_credentials
 from router.transport.redis_client import TIMEOUT_S, open_redis
+from router.transport.redis_place import RedisPlace
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +53,13 @@ class Presence:
     """Until cancelled, then gone at once for the others.
 
     Args:
-        settings: with the address of Redis.
+        place: of Redis.
+        settings: how often is told, and beside which key.
         name: of this router, which no other has.
         snapshot: its state.
         sink: takes its share; None where caps are not shared.
         wall_s: the wall clock.
         rng: spreads exchanges and reconnections.
-        password: takes the place of the address's.
 
     Attributes:
         routers: how many live, this one among them, as last heard.
@@ -68,6 +68,7 @@ class Presence:
 
     def __init__(
         self,
+        place: RedisPlace,
         settings: TableSettings,
         *,
         name: str,
@@ -75,11 +76,8 @@ class Presence:
         sink: ShareSink | None,
         wall_s: Callable[[], float],
         rng: random.Random,
-        password: str | None = None,
     ) -> None:
-        self._url = settings.redis_url or ""
-        self._tls = settings.tls
-        self._password = password
+        self._place = place
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._stale_s = max(LEAST_STALE_S, STALE_INTERVALS * settings.poll_interval_s)
@@ -102,12 +100,12 @@ class Presence:
             await asyncio.sleep(jittered_s(pause_s, self._rng))
 
     async def _follow(self) -> None:
-        async with open_redis(self._url, self._tls, self._password) as client:
+        async with open_redis(self._place) as client:
             try:
                 while True:
                     await self._exchange(client)
                     if self._failures:
-                        log.info("routers are heard of again", extra={"source": without_credentials(self._url)})
+                        log.info("routers are heard of again", extra={"source": self._place.shown})
                     self._failures = 0
                     await asyncio.sleep(jittered_s(self._interval_s, self._rng))
             except asyncio.CancelledError:
@@ -150,7 +148,7 @@ class Presence:
         self._failures += 1
         if self._failures == 1:
             reason = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
-            extra = {"source": without_credentials(self._url), "reason": reason}
+            extra = {"source": self._place.shown, "reason": reason}
             log.warning("other routers are not heard of; the share of caps stays as it is", extra=extra)
 
 

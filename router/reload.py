@@ -40,6 +40,7 @@ _FIXED = (
     "router.tracing",
     "table.url",
     "table.redis_url",
+    "table.sentinels",
     "table.redis_key",
     "table.share_caps",
     "table.tls",

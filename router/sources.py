@@ -21,6 +21,7 @@ from router.table_source import HttpTableSource, TableSink
 from router.tenants.engine_keys import EngineKeys
 from router.transport.asking import EngineSession
 from router.transport.keyring import Keyring
+from router.transport.redis_place import redis_place
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +107,12 @@ class Sources:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
             from router.table_redis import RedisTableSource
 
-            password = os.environ.get("REDIS_PASSWORD")
             return RedisTableSource(
-                table.redis_url,
+                redis_place(table, os.environ),
                 table,
                 sink=self._sink,
                 wall_s=clock.wall_s,
                 rng=random.Random(),
-                password=password,
                 rates=self._sink if self._settings.router.tell_energy else None,
             ).run()
         return None

@@ -15,8 +15,8 @@ from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
 from router.table_source import TableReporter, TableSink
-from router.transport.loopback import without_credentials
 from router.transport.redis_client import TIMEOUT_S, open_redis
+from router.transport.redis_place import RedisPlace
 
 MIN_BACK_OFF_S = 0.25
 MAX_BACK_OFF_S = 15.0
@@ -26,30 +26,26 @@ class RedisTableSource:
     """Follows the table in Redis until cancelled, reconnecting with growing pauses.
 
     Args:
-        url: of Redis; a password in it is used but never logged.
+        place: of Redis; passwords are used but never logged.
         settings: key, and how often to read it.
         sink: takes the tables.
         wall_s: the wall clock.
         rng: spreads reads and reconnections.
-        password: takes the place of the url's, for the environment variable REDIS_PASSWORD.
         rates: takes the energy rates that stand beside the table; None leaves them.
     """
 
     def __init__(
         self,
-        url: str,
+        place: RedisPlace,
         settings: TableSettings,
         *,
         sink: TableSink,
         wall_s: Callable[[], float],
         rng: random.Random,
-        password: str | None = None,
         rates: RateSink | None = None,
     ) -> None:
-        self._name = without_credentials(url)
-        self._url = url
-        self._password = password
-        self._tls = settings.tls
+        self._name = place.shown
+        self._place = place
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._rng = rng
@@ -78,7 +74,7 @@ class RedisTableSource:
             TableSourceError: Redis cannot be reached or does not answer in time.
         """
         try:
-            client = open_redis(self._url, self._tls, self._password)
+            client = open_redis(self._place)
             async with client, client.pubsub() as announcements:
                 async with asyncio.timeout(TIMEOUT_S):
                     await announcements.subscribe(self._key)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
 from controller.actuators.shared_redis import SharedRedis
@@ -16,14 +12,12 @@ from controller.errors import ActuationError
 from controller.model.plan import Commands
 from router.contract import encode
 from router.contract_rates import RATES_SUFFIX
-from router.transport.loopback import without_credentials
-from router.transport.redis_address import without_password
+from router.transport.redis_client import open_redis
+from router.transport.redis_place import RedisPlace
 
 
 class RedisPublisher:
     """Writes tables into Redis.
-
-    The password is an argument, so that it need not stand in the configuration file.
 
     Attributes:
         shared: what controllers share there beside the table; None where there is only one.
@@ -31,40 +25,27 @@ class RedisPublisher:
 
     def __init__(
         self,
-        url: str,
+        place: RedisPlace,
         clock: Clock,
         *,
         key: str = "wattroute:allocation",
-        password: str | None = None,
-        tls: Mapping[str, Any] = MappingProxyType({}),
         timeout_s: float = 2.0,
         identity: str | None = None,
     ) -> None:
         """Connect with the first table.
 
         Args:
-            url: of Redis.
+            place: of Redis.
             clock: the wall clock tells how long a table is still valid.
             key: of the table.
-            password: of Redis.
-            tls: what redis-py is told of TLS.
             timeout_s: longest wait.
             identity: of this controller, where several stand for election; None where it is the only one.
         """
-        self._target = without_credentials(url)
+        self._target = place.shown
         self._clock = clock
         self._key = key
         self._timeout_s = timeout_s
-        self._client = redis.asyncio.Redis.from_url(
-            without_password(url) if password else url,
-            password=password,
-            socket_connect_timeout=timeout_s,
-            # The deadline is in `apply`: redis-py's own goes through asyncio.wait_for, which loses cancellations
-            # on Python 3.11.
-            socket_timeout=None,
-            max_connections=4,
-            **tls,
-        )
+        self._client = open_redis(place, timeout_s=timeout_s, max_connections=4)
         self._announced: int | None = None
         self.shared = (
             None

@@ -85,16 +85,9 @@ def custody_of(
 
 
 def _redis(endpoints: Endpoints, clock: Clock, identity: str | None) -> RedisPublisher | None:
-    if endpoints.redis_url is None:
+    if endpoints.redis is None:
         return None
-    return RedisPublisher(
-        endpoints.redis_url,
-        clock,
-        key=endpoints.redis_key,
-        password=endpoints.redis_password,
-        tls=endpoints.redis_tls,
-        identity=identity,
-    )
+    return RedisPublisher(endpoints.redis, clock, key=endpoints.redis_key, identity=identity)
 
 
 def _drivers(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from controller.background import Works
 from controller.clock import Clock
@@ -30,6 +29,7 @@ from controller.signals.power.specs import PowerSpecs, ZeusdSpec
 from controller.signals.present import Present, RosterSource
 from controller.store.meter_file import Retention
 from controller.tick import Planner, TickPolicy
+from router.transport.redis_place import RedisPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Endpoints:
         power: sources of GPU power and of the site's meter.
         supervisor_headers: that the supervisor wants to be shown.
         zeusd: daemons that may limit GPUs.
-        redis_tls: what redis-py is told of TLS.
+        redis: that the table goes through.
     """
 
     engines: EngineClient
@@ -51,10 +51,8 @@ class Endpoints:
     supervisor_url: str | None = None
     supervisor_headers: Mapping[str, str] = field(default_factory=dict)
     zeusd: tuple[ZeusdSpec, ...] = ()
-    redis_url: str | None = None
+    redis: RedisPlace | None = None
     redis_key: str = "wattroute:allocation"
-    redis_password: str | None = None
-    redis_tls: Mapping[str, Any] = field(default_factory=dict)
     rosters: RosterSource | None = None
 
 

@@ -48,7 +48,7 @@ from router.tenants.engine_keys import read_engine_keys
 from router.transport.asking import EngineSession
 from router.transport.keyring import Keyring
 from router.transport.redis_address import is_private_redis, refuse_readable_password
-from router.transport.redis_tls import redis_options
+from router.transport.redis_place import redis_place
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def emulator(settings: Settings) -> None:
 
 
 async def _controller(settings: Settings) -> None:
-    redis_password = _redis_password(settings.table.redis_url)
+    _refuse_readable_redis(settings.table.redis_url)
     site = build_site(settings)
     clock, works = SystemClock(), Works(Random())
     signals, own = settings.signals, settings.controller
@@ -97,10 +97,8 @@ async def _controller(settings: Settings) -> None:
                     ZeusdSpec(daemon.url, daemon.gpu_uuids, daemon.http(signals.timeout_s)) for daemon in own.zeusd
                 ),
                 supervisor_headers=_supervisor_headers(own),
-                redis_url=settings.table.redis_url,
+                redis=None if settings.table.redis_url is None else redis_place(settings.table, os.environ),
                 redis_key=settings.table.redis_key,
-                redis_password=redis_password,
-                redis_tls=redis_options(settings.table.redis_url or "", settings.table.tls),
             ),
             feeds=feeds,
             options=ServiceOptions(
@@ -133,17 +131,16 @@ async def _controller(settings: Settings) -> None:
         await serve(service, own.host, own.port)
 
 
-def _redis_password(url: str | None) -> str | None:
-    """REDIS_PASSWORD; that tables go through Redis unencrypted is told.
+def _refuse_readable_redis(url: str | None) -> None:
+    """Refuse to send REDIS_PASSWORD where others could read it; that tables go through Redis unencrypted is told.
 
     Raises:
         ConfigError: the password would go to another machine unencrypted.
     """
-    password = os.environ.get("REDIS_PASSWORD")
     if url is None:
-        return password
+        return
     try:
-        refuse_readable_password(url, password)
+        refuse_readable_password(url, os.environ.get("REDIS_PASSWORD"))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     if not is_private_redis(url):
@@ -151,7 +148,6 @@ def _redis_password(url: str | None) -> str | None:
             "unencrypted to another machine: whoever is on the way may read and change it",
             extra={"setting": "table.redis_url", "remedy": "write rediss://, or keep that network to yourself"},
         )
-    return password
 
 
 def _supervisor_headers(own: ControllerSettings) -> dict[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
-import redis.asyncio
 
 from controller.background import Works
 from controller.clock import Clock
@@ -23,7 +22,7 @@ from controller.signals.router_askers import HttpRouters, RedisRouters, RouterAs
 from controller.signals.router_tokens import TokenCounts
 from controller.signals.routers import RouterCounts, RouterSource
 from controller.signals.supervisor import NO_FAULTS, SupervisorSource
-from router.transport.redis_address import without_password
+from router.transport.redis_client import open_redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +100,10 @@ async def _opened_routers(
     endpoints: Endpoints, session: aiohttp.ClientSession, timeout_s: float
 ) -> AsyncIterator[RouterAsker]:
     """Routers at the addresses that are configured; without any, those that tell of themselves beside the table."""
-    url, password = endpoints.redis_url, endpoints.redis_password
-    if endpoints.router_urls or url is None:
+    if endpoints.router_urls or endpoints.redis is None:
         yield HttpRouters(session, endpoints.router_urls, timeout_s)
         return
-    client = redis.asyncio.Redis.from_url(
-        without_password(url) if password else url,
-        password=password,
-        socket_connect_timeout=timeout_s,
-        socket_timeout=None,  # see RedisPublisher
-        max_connections=2,
-        **endpoints.redis_tls,
-    )
-    async with client:
+    async with open_redis(endpoints.redis, timeout_s=timeout_s, max_connections=2) as client:
         yield RedisRouters(client, endpoints.redis_key, timeout_s)
 
 

@@ -73,7 +73,19 @@ def check_table_url(value: str) -> str:
     return value
 
 
+def _check_host_port(value: str) -> str:
+    try:
+        parts = urlsplit(f"//{value}")
+        is_place = bool(parts.hostname) and bool(parts.port) and parts.netloc == value and "@" not in value
+    except ValueError:
+        is_place = False
+    if not is_place:
+        raise ValueError(f"{value!r} is no address; write HOST:PORT")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
+HostPort = Annotated[str, AfterValidator(_check_host_port)]
 InstanceName = Annotated[str, AfterValidator(_check_instance_name)]
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 Host = Annotated[str, AfterValidator(_without_brackets)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from router.settings.fields import Group, Seconds, check_table_url
+from router.settings.fields import Group, HostPort, Seconds, check_table_url
 from router.settings.tls import ClientTlsSettings
 from router.transport.redis_address import check_redis_url
 
@@ -21,6 +21,9 @@ class TableSettings(Group):
     """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here. To
     another machine a user or a password goes over rediss:// alone; redis:// without either can be read and changed on
     its way, and the log and /state tell of that."""
+    sentinels: Annotated[tuple[HostPort, ...], Field(max_length=16)] = ()
+    """Addresses of Redis Sentinels, HOST:PORT. The host of `redis_url` is then the name of the master that they watch,
+    e.g. redis://mymaster/0, and the one of the moment is asked. Their password is REDIS_SENTINEL_PASSWORD."""
     tls: ClientTlsSettings | None = None
     """How the source is verified where its address is https:// or rediss://, and who the router is to it. Absent: by
     the system's authorities, and without a certificate of its own."""
@@ -38,6 +41,12 @@ class TableSettings(Group):
     def _one_source(self) -> TableSettings:
         if self.url and self.redis_url:
             raise ValueError("url and redis_url are both set; the table comes from one source, remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _sentinels_have_a_master(self) -> TableSettings:
+        if self.sentinels and not (self.redis_url or "").startswith(("redis://", "rediss://")):
+            raise ValueError("sentinels are set, but redis_url names no master; write redis://MASTER/DB")
         return self
 
     @model_validator(mode="after")

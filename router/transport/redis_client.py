@@ -1,35 +1,74 @@
-"""The client for Redis, as everything of the router opens it."""
+"""The client for Redis, as everything opens it: at its address, or wherever Sentinels say that the master is."""
 
 from __future__ import annotations
 
-import redis.asyncio
+from typing import Any
 
-from router.settings.tls import ClientTlsSettings
+import redis.asyncio
+from redis.asyncio.connection import parse_url
+from redis.asyncio.sentinel import Sentinel
+
 from router.transport.redis_address import without_password
-from router.transport.redis_tls import redis_options
+from router.transport.redis_place import RedisPlace
 
 TIMEOUT_S = 3.0
 """Longest wait for a connection; callers wait for an answer no longer than that, by `asyncio.timeout`."""
 
 
-def open_redis(url: str, tls: ClientTlsSettings | None, password: str | None) -> redis.asyncio.Redis:
+class _OfMaster(redis.asyncio.Redis):
+    """A client of whichever Redis is the master; it closes those of the Sentinels with itself."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """See `redis.asyncio.Redis.aclose`."""
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def open_redis(
+    place: RedisPlace, *, timeout_s: float = TIMEOUT_S, max_connections: int | None = None
+) -> redis.asyncio.Redis:
     """A client that connects when it is first asked.
 
     Without a timeout of its own for answers: redis-py sends under asyncio.wait_for then, which loses cancellations
     before Python 3.12.
 
     Args:
-        url: of Redis.
-        tls: how it is verified at rediss://, and who the router is to it.
-        password: takes the place of the url's.
+        place: where Redis is.
+        timeout_s: longest wait for a connection.
+        max_connections: at once; None for as many as are asked for.
 
     Raises:
         ValueError: the address is none of Redis.
     """
-    return redis.asyncio.Redis.from_url(
-        without_password(url) if password else url,
-        password=password,
-        socket_connect_timeout=TIMEOUT_S,
-        socket_timeout=None,
-        **redis_options(url, tls),
+    url = without_password(place.url) if place.password else place.url
+    options: dict[str, Any] = {"socket_connect_timeout": timeout_s, "socket_timeout": None, **place.tls}
+    if place.password:
+        options["password"] = place.password
+    if max_connections is not None:
+        options["max_connections"] = max_connections
+    if not place.sentinels:
+        return redis.asyncio.Redis.from_url(url, **options)
+    return _by_sentinels(place, url, options, timeout_s)
+
+
+def _by_sentinels(place: RedisPlace, url: str, options: dict[str, Any], timeout_s: float) -> redis.asyncio.Redis:
+    parts: dict[str, Any] = dict(parse_url(url))
+    name = str(parts.pop("host", ""))
+    for unused in ("port", "connection_class"):
+        parts.pop(unused, None)
+    is_tls = url.startswith("rediss://")
+    asking = {"socket_connect_timeout": timeout_s, "socket_timeout": timeout_s, "ssl": is_tls, **place.tls}
+    if place.sentinel_password:
+        asking["password"] = place.sentinel_password
+    found = Sentinel(  # type: ignore[no-untyped-call]
+        [_address(each) for each in place.sentinels], sentinel_kwargs=asking
     )
+    master: redis.asyncio.Redis = found.master_for(name, redis_class=_OfMaster, **{**parts, "ssl": is_tls, **options})
+    return master
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

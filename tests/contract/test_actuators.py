@@ -15,6 +15,7 @@ from controller.clock import SystemClock, VirtualClock
 from controller.errors import ActuationError
 from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
+from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands, pool, present
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
@@ -75,7 +76,7 @@ async def test_applying_tells_what_was_done_and_may_be_repeated(make):
 
 async def test_a_publisher_that_cannot_publish_names_its_target_without_secrets():
     url = closed_url().replace("http://", "redis://user:secret@")
-    publisher = RedisPublisher(url, VirtualClock(NOW_S), timeout_s=0.5)
+    publisher = RedisPublisher(RedisPlace(url), VirtualClock(NOW_S), timeout_s=0.5)
     async with asyncio.timeout(10):
         with pytest.raises(ActuationError) as caught:
             await publisher.apply(commands())

@@ -19,6 +19,7 @@ from router.rate_source import RateSink
 from router.settings import TableSettings
 from router.table_redis import RedisTableSource
 from router.table_source import TableSink
+from router.transport.redis_place import RedisPlace
 from tests.fakes.redis_server import PASSWORD, RedisServer, running_redis
 from tests.fakes.routing import ask, router_file, table
 from tests.fakes.table_sink import LIMIT_S, RecordingSink
@@ -38,7 +39,12 @@ async def following(
 ) -> AsyncIterator[None]:
     settings = TableSettings(redis_url=server.url, poll_interval_s=poll_interval_s)
     source = RedisTableSource(
-        server.url, settings, sink=sink, wall_s=time.time, rng=random.Random(1), password=password, rates=rates
+        RedisPlace(server.url, password=password),
+        settings,
+        sink=sink,
+        wall_s=time.time,
+        rng=random.Random(1),
+        rates=rates,
     )
     task = asyncio.create_task(source.run())
     try:

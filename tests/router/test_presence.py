@@ -19,6 +19,7 @@ from router.presence import FORGET_S, Presence
 from router.settings import TableSettings
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.spent import Spent
+from router.transport.redis_place import RedisPlace
 from tests.fakes.redis_server import RedisServer, running_redis
 from tests.fakes.running import until
 
@@ -34,7 +35,13 @@ class Router:
         self.shares: list[tuple[float, int]] = []
         settings = TableSettings(redis_url=redis.url, poll_interval_s=0.05)
         self.presence = Presence(
-            settings, name=name, snapshot=self.snapshot, sink=self, wall_s=lambda: self.now_s, rng=random.Random(1)
+            RedisPlace(redis.url),
+            settings,
+            name=name,
+            snapshot=self.snapshot,
+            sink=self,
+            wall_s=lambda: self.now_s,
+            rng=random.Random(1),
         )
 
     def apply_share(self, share: float) -> None:

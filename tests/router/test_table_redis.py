@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from router.contract import encode
 from router.settings import TableSettings
 from router.table_redis import RedisTableSource
+from router.transport.redis_place import RedisPlace, redis_place
 from tests.fakes.certificates import Authority
 from tests.fakes.redis_server import running_redis
 from tests.fakes.routing import NOW_S, table
@@ -28,7 +29,11 @@ async def test_an_unreachable_redis_is_logged_once_without_its_password(caplog: 
     url = f"redis://:hunter2@127.0.0.1:{unused_port()}/0"
     sink = RecordingSink()
     source = RedisTableSource(
-        url, TableSettings(redis_url=url), sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1), password="hunter3"
+        RedisPlace(url, password="hunter3"),
+        TableSettings(redis_url=url),
+        sink=sink,
+        wall_s=lambda: NOW_S,
+        rng=random.Random(1),
     )
     task = asyncio.create_task(source.run())
     async with asyncio.timeout(20):
@@ -46,7 +51,7 @@ async def test_an_unreachable_redis_is_logged_once_without_its_password(caplog: 
 
 async def test_an_address_redis_does_not_understand_is_trouble_and_no_crash(caplog: pytest.LogCaptureFixture) -> None:
     source = RedisTableSource(
-        "ftp://r", TableSettings(), sink=RecordingSink(), wall_s=lambda: NOW_S, rng=random.Random(1)
+        RedisPlace("ftp://r"), TableSettings(), sink=RecordingSink(), wall_s=lambda: NOW_S, rng=random.Random(1)
     )
     task = asyncio.create_task(source.run())
     async with asyncio.timeout(20):
@@ -70,7 +75,9 @@ async def test_a_redis_behind_tls(case: str, tmp_path: Path, caplog: pytest.LogC
         url = f"rediss://127.0.0.1:{port}/0"
         settings = TableSettings.model_validate({"redis_url": url, "tls": tls})
         sink = RecordingSink()
-        source = RedisTableSource(url, settings, sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1))
+        source = RedisTableSource(
+            redis_place(settings, {}), settings, sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1)
+        )
         task = asyncio.create_task(source.run())
         try:
             await until(lambda: sink.tables or caplog.records)
@@ -88,12 +95,11 @@ async def test_the_environments_password_takes_the_place_of_the_addresss() -> No
         url = redis.url.replace("//", "//:old@")
         sink = RecordingSink()
         source = RedisTableSource(
-            url,
+            RedisPlace(url, password="p@ss/word"),
             TableSettings(redis_url=url),
             sink=sink,
             wall_s=lambda: NOW_S,
             rng=random.Random(1),
-            password="p@ss/word",
         )
         task = asyncio.create_task(source.run())
         try:

@@ -21,6 +21,7 @@ from router.settings import CONTROLLER_SECTIONS, RouterFile
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.spent import Spent
 from router.table_redis import RedisTableSource
+from router.transport.redis_place import redis_place
 
 PER_S = 2.0
 TOKENS = 200
@@ -70,10 +71,16 @@ async def run(settings: RouterFile, count: int) -> None:
     runs = []
     for number in range(count):
         router, rng = Router(settings, number), random.Random(number)
-        url = settings.table.redis_url or ""
-        source = RedisTableSource(url, settings.table, sink=router, wall_s=time.time, rng=rng)
+        place = redis_place(settings.table, {})
+        source = RedisTableSource(place, settings.table, sink=router, wall_s=time.time, rng=rng)
         presence = Presence(
-            settings.table, name=f"router-{number}", snapshot=router.snapshot, sink=router, wall_s=time.time, rng=rng
+            place,
+            settings.table,
+            name=f"router-{number}",
+            snapshot=router.snapshot,
+            sink=router,
+            wall_s=time.time,
+            rng=rng,
         )
         runs += [source.run(), presence.run()]
     sys.stdout.write("ready\n")

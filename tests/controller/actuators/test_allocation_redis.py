@@ -12,6 +12,7 @@ from controller.actuators.allocation_redis import RedisPublisher
 from controller.clock import VirtualClock
 from controller.errors import ActuationError, Superseded
 from router.contract import decode
+from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
 
@@ -55,7 +56,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 async def publisher(server):
-    made = RedisPublisher(server[1], VirtualClock(NOW_S), password=PASSWORD)
+    made = RedisPublisher(RedisPlace(server[1], password=PASSWORD), VirtualClock(NOW_S))
     yield made
     await made.close()
 
@@ -85,7 +86,7 @@ async def test_an_expired_table_is_not_written(server, publisher):
 
 
 async def test_a_wrong_password_is_told_without_it(server):
-    publisher = RedisPublisher(server[1].replace("//", "//:also-secret@"), VirtualClock(NOW_S))
+    publisher = RedisPublisher(RedisPlace(server[1].replace("//", "//:also-secret@")), VirtualClock(NOW_S))
     with pytest.raises(ActuationError) as caught:
         await publisher.apply(commands())
     await publisher.close()
@@ -94,7 +95,7 @@ async def test_a_wrong_password_is_told_without_it(server):
 
 
 async def test_an_unreachable_redis_is_told():
-    publisher = RedisPublisher(closed_url().replace("http", "redis"), VirtualClock(NOW_S))
+    publisher = RedisPublisher(RedisPlace(closed_url().replace("http", "redis")), VirtualClock(NOW_S))
     with pytest.raises(ActuationError, match="not written"):
         await publisher.apply(commands())
     await publisher.close()
@@ -108,14 +109,17 @@ async def test_energy_rates_are_written_beside_the_table_and_expire(server, publ
 
 
 async def test_rates_that_redis_does_not_take_are_told():
-    publisher = RedisPublisher(closed_url().replace("http", "redis"), VirtualClock(NOW_S))
+    publisher = RedisPublisher(RedisPlace(closed_url().replace("http", "redis")), VirtualClock(NOW_S))
     with pytest.raises(ActuationError, match="energy rates not written"):
         await publisher.put_rates(b"rates", 30.0)
     await publisher.close()
 
 
 async def test_of_several_controllers_only_the_one_that_claimed_last_publishes(server):
-    made = [RedisPublisher(server[1], VirtualClock(NOW_S), password=PASSWORD, identity=name) for name in ("a", "b")]
+    made = [
+        RedisPublisher(RedisPlace(server[1], password=PASSWORD), VirtualClock(NOW_S), identity=name)
+        for name in ("a", "b")
+    ]
     a, b = made
     server[0].delete("wattroute:allocation:lead")
     await a.shared.claim()

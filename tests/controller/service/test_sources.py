@@ -8,6 +8,7 @@ from controller.service.sources import Counted, opened_sources
 from controller.signals.router_tokens import NO_COUNTS
 from controller.signals.routers import RouterCounts
 from router.contract_presence import ROUTERS_SUFFIX, STATE_SUFFIX, Heard, encode_heard, pack_state
+from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S
 from tests.fakes.redis_server import running_redis
 from tests.fakes.router_states import state
@@ -49,7 +50,7 @@ async def test_without_addresses_the_routers_are_those_that_tell_of_themselves_i
     async with (
         running_redis() as redis,
         Redis.from_url(redis.url) as client,
-        framed(tmp_path, router_urls=(), redis_url=redis.url) as (frame, session),
+        framed(tmp_path, router_urls=(), redis=RedisPlace(redis.url)) as (frame, session),
         opened_sources(frame, session, Counted(None, NO_COUNTS), calls=Calls(), barred=lambda now_s: ()) as sources,
     ):
         key = frame.endpoints.redis_key

@@ -1,16 +1,38 @@
 import pytest
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 from router.transport.redis_client import open_redis
+from router.transport.redis_place import RedisPlace
 
 
 async def test_the_password_of_the_environment_takes_the_place_of_the_address() -> None:
-    async with open_redis("redis://user:old@127.0.0.1:1/0", None, "new") as client:
-        given = client.connection_pool.connection_kwargs
-        assert given["password"] == "new"
-    async with open_redis("redis://:own@127.0.0.1:1/0", None, None) as client:
+    async with open_redis(RedisPlace("redis://user:old@127.0.0.1:1/0", password="new")) as client:
+        assert client.connection_pool.connection_kwargs["password"] == "new"
+    async with open_redis(RedisPlace("redis://:own@127.0.0.1:1/0")) as client:
         assert client.connection_pool.connection_kwargs["password"] == "own"
 
 
 def test_an_address_that_is_none_of_redis_is_refused() -> None:
     with pytest.raises(ValueError, match="redis://"):
-        open_redis("ftp://r", None, None)
+        open_redis(RedisPlace("ftp://r"))
+
+
+async def test_with_sentinels_the_address_names_the_master_and_its_credentials_and_database() -> None:
+    place = RedisPlace("redis://user:old@mymaster/3", ("10.0.0.1:26379", "[::1]:26380"), password="new")
+    async with open_redis(place) as client:
+        pool = client.connection_pool
+        assert isinstance(pool, SentinelConnectionPool)
+        given = pool.connection_kwargs
+        asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
+    assert pool.service_name == "mymaster"
+    assert (given["username"], given["password"], given["db"]) == ("user", "new", 3)
+    assert [(each["host"], each["port"], each.get("password")) for each in asked] == [
+        ("10.0.0.1", 26379, None),
+        ("::1", 26380, None),
+    ]
+
+
+def test_no_password_is_shown() -> None:
+    place = RedisPlace("redis://u:hunter2@r/0", password="hunter3", sentinel_password="hunter4")
+    assert "hunter" not in repr(place)
+    assert "hunter" not in place.shown
