@@ -15,9 +15,10 @@ from controller.settings.plan import PoolPlanSettings
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from tests.fakes.system import free_ports
-from tests.helm.charts import VALUES, named, needs_helm, objects, rendered, values_file
+from tests.helm.charts import CHART, VALUES, named, needs_helm, objects, rendered, template, values_file
 
 pytestmark = needs_helm
+EXAMPLES = CHART.parents[1] / "deploy" / "examples"
 
 
 def written(values: Path, folder: Path) -> Path | None:
@@ -53,6 +54,30 @@ def test_a_configuration_of_your_own_is_mounted_and_not_made() -> None:
     wanted = {"secretName": "wattroute-file", "items": [{"key": "production.yaml", "path": "wattroute.yaml"}]}
     assert {"name": "config", "secret": wanted} in pod["volumes"]
     assert {"name": "router", "containerPort": 8443, "protocol": "TCP"} in pod["containers"][0]["ports"]
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_configuration_means_the_same_after_helm_has_read_and_written_it(example: Path, tmp_path: Path) -> None:
+    """Large numbers, times, octal modes, words that YAML takes for booleans."""
+    values, file = tmp_path / "values.yaml", tmp_path / "wattroute.yaml"
+    indented = "".join(f"  {line}" if line.strip() else line for line in example.read_text().splitlines(keepends=True))
+    values.write_text(f"config:\n{indented}\n  forecast: {{timezone: Europe/Oslo}}\n")
+    large = "config.controller.keep_records=987654321,config.router.limits.max_held_body_bytes=536870912"
+    done = template("-f", str(values), "--set", large, "--set-string", "config.router.listen_mode=0600")
+    assert done.returncode == 0, done.stderr
+    made = [d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "ConfigMap"]
+    file.write_text(made[0]["data"]["wattroute.yaml"])
+    before, after = load_controller(example), load_controller(file)
+    assert (after.controller.keep_records, after.forecast.timezone) == (987654321, "Europe/Oslo")
+    assert (after.router.listen_mode, after.router.limits.max_held_body_bytes) == ("0600", 536870912)
+    for section in before.model_fields_set:
+        old, new = getattr(before, section), getattr(after, section)
+        if section not in ("router", "controller", "table", "signals"):
+            assert new == old, section
+        else:
+            assert {key: getattr(new, key) for key in old.model_fields_set} == {
+                key: getattr(old, key) for key in old.model_fields_set
+            }, section
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
