@@ -7,6 +7,7 @@ from controller.lifecycle.handback import OnExit
 from controller.model.grid import GridEvent, Precedence
 from controller.model.plan import Verb
 from controller.service.acting import custody_of, instance_tasks, opened_tables
+from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
 from tests.fakes.service_frame import framed
@@ -22,7 +23,7 @@ async def test_tables_are_told_to_routers_that_ask_and_to_redis_where_there_is_o
     async with framed(tmp_path) as (frame, _), opened_tables(frame.endpoints, frame.clock) as tables:
         assert tables.redis is None
         assert tables.publishers == (tables.board,)
-    async with framed(tmp_path, redis_url="redis://127.0.0.1:1") as (frame, _):
+    async with framed(tmp_path, redis=RedisPlace("redis://127.0.0.1:1")) as (frame, _):
         with contextlib.suppress(RuntimeError):
             async with opened_tables(frame.endpoints, frame.clock) as tables:
                 assert tables.publishers == (tables.board, tables.redis)

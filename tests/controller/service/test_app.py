@@ -27,6 +27,7 @@ from controller.store.meter_file import TABLES
 from controller.store.sqlite_file import open_tables
 from controller.tick import Mode, TickPolicy
 from router.contract import ClassId, Precision
+from router.transport.redis_place import RedisPlace
 from tests.fakes.assembled import BUILT_IN, NoPlanner, assembled, eventually, serving
 from tests.fakes.controller_parts import pool, site
 from tests.fakes.http_stub import closed_url, http_stub
@@ -266,7 +267,7 @@ async def test_a_clock_that_is_set_back_gives_no_budget_back(tmp_path):
 async def test_a_redis_that_is_down_is_told_and_the_table_is_still_served(tmp_path):
     redis_url = closed_url().replace("http", "redis")
     async with (
-        assembled(tmp_path, redis_url=redis_url) as service,
+        assembled(tmp_path, redis=RedisPlace(redis_url)) as service,
         aiohttp.ClientSession() as session,
         serving(service) as (url, _),
     ):
