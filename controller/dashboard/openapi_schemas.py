@@ -126,6 +126,16 @@ _WEBHOOK = {
     "last_s": nullable(NUMBER),
 }
 _SHARE = {"type": "object"}
+_ELECTION = answer_of(
+    {
+        "role": one_of("leader", "standby"),
+        "identity": TEXT,
+        "leader": nullable(TEXT),
+        "leader_address": nullable(TEXT),
+        "has_standby": nullable(FLAG),
+        "failure": nullable(TEXT),
+    }
+)
 
 SCHEMAS: dict[str, Json] = {
     "Error": answer_of({"error": answer_of({"message": TEXT, "type": TEXT, "code": {"type": "integer"}})}),
@@ -223,6 +233,7 @@ SCHEMAS: dict[str, Json] = {
             "barred": list_of(ref("Barred")),
             "counts": _SHARE,
             "is_reference_doubted": FLAG,
+            "names": told(list_of(TEXT), "all pools and instances there are"),
         }
     ),
     "Allocation": answer_of(
@@ -257,6 +268,15 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Healthy": answer_of({"status": one_of("ok"), "age_s": NUMBER}),
     "Ready": answer_of({"status": one_of("ready")}),
-    "Snapshot": answer_of({"schema_version": COUNT, "now_s": WALL_S, "site": TEXT, "mode": TEXT, "emulated": FLAG}),
+    "Snapshot": answer_of(
+        {
+            "schema_version": COUNT,
+            "now_s": WALL_S,
+            "site": TEXT,
+            "mode": TEXT,
+            "emulated": FLAG,
+            "election": nullable(_ELECTION),
+        }
+    ),
     "History": answer_of({"pools": list_of(TEXT), "columns": {"type": "object"}}),
 }
