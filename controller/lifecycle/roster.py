@@ -34,13 +34,14 @@ def with_instances(site: Site, rosters: tuple[PoolRoster, ...]) -> Site:
 
 
 def site_now(site: Site, rosters: tuple[PoolRoster, ...]) -> Site:
-    """The same with the places that are left.
+    """The same with those that are starting, and the places that are left.
 
     A pool whose instances are discovered and were never told has none, and no places: what exists is not known.
     """
     there = with_instances(site, rosters)
-    told = {roster.pool_id for roster in rosters}
-    return _with(there, {pool.pool_id: _with_places(pool) for pool in there.pools if pool.pool_id in told})
+    starting = {roster.pool_id: roster.starting for roster in rosters}
+    pools = (pool for pool in there.pools if pool.pool_id in starting)
+    return _with(there, {pool.pool_id: _with_others(pool, starting[pool.pool_id]) for pool in pools})
 
 
 def _with(site: Site, instances: Mapping[PoolId, tuple[Instance, ...]]) -> Site:
@@ -50,18 +51,26 @@ def _with(site: Site, instances: Mapping[PoolId, tuple[Instance, ...]]) -> Site:
     return replace(site, pools=tuple(pools))
 
 
-def _with_places(pool: Pool) -> tuple[Instance, ...]:
-    vacant = range(max(0, pool.places - len(pool.instances)))
-    return (*pool.instances, *(Instance(InstanceId(f"{pool.pool_id}{PLACE}{n}"), "") for n in vacant))
+def _with_others(pool: Pool, starting: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    known = {instance.instance_id for instance in pool.instances}
+    there = (*pool.instances, *(each for each in starting if each.instance_id not in known))
+    vacant = range(max(0, pool.places - len(there)))
+    return (*there, *(Instance(InstanceId(f"{pool.pool_id}{PLACE}{n}"), "") for n in vacant))
 
 
 def with_places(site: Site, observation: Observation) -> Observation:
-    """The observation with the places of a site, each off since it was first looked at."""
+    """The observation with the places of a site, which are off, and with what is starting, which was not asked."""
     now_s = observation.now_s
-    places = tuple(
-        InstanceObservation(each.instance_id, pool.pool_id, InstanceState.OFF, now_s, now_s)
+    starting = {each.instance_id for roster in observation.rosters for each in roster.starting}
+    asked = {each.instance_id for each in observation.instances}
+    others = tuple(
+        InstanceObservation(each.instance_id, pool.pool_id, _state_of(each), now_s, now_s)
         for pool in site.pools
         for each in pool.instances
-        if is_place(each)
+        if is_place(each) or (each.instance_id in starting and each.instance_id not in asked)
     )
-    return replace(observation, instances=(*observation.instances, *places)) if places else observation
+    return replace(observation, instances=(*observation.instances, *others)) if others else observation
+
+
+def _state_of(unasked: Instance) -> InstanceState:
+    return InstanceState.OFF if is_place(unasked) else InstanceState.STARTING

@@ -61,12 +61,14 @@ class PoolRoster:
 
     Attributes:
         instances: those that take requests or may do so again; one that is being taken away is none.
+        starting: those that are there and take none yet.
         told_s: wall clock at which they were told, or were still known to be so.
     """
 
     pool_id: PoolId
     instances: tuple[Instance, ...]
     told_s: float
+    starting: tuple[Instance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from random import Random
 
 from controller.background import Work, Works, in_background
@@ -14,6 +15,7 @@ from controller.model.fleet import Instance, PoolRoster
 from controller.settings.file import Settings
 from controller.signals.present import RosterSource
 from router.contract import InstanceId, PoolId
+from router.discovery.endpoint import Endpoint
 from router.discovery.following import Discovery
 from router.errors import SettingsError
 from router.settings import PoolSettings
@@ -41,11 +43,23 @@ class FoundInstances:
         self._keyring = keyring
         self._clock = clock
         self._discovery = Discovery(self._take, environment=environment, monotonic_s=clock.monotonic_s, rng=rng)
-        self.rosters: tuple[PoolRoster, ...] = ()
+        self._ready: tuple[PoolRoster, ...] = ()
         try:
             self._discovery.use(settings)
         except SettingsError as error:
             raise ConfigError(str(error)) from error
+
+    @property
+    def rosters(self) -> tuple[PoolRoster, ...]:
+        """See `RosterSource`."""
+        schemes = {pool.name: pool.discovery.scheme for pool in self._settings.pools if pool.discovery is not None}
+        starting = self._discovery.starting()
+        return tuple(
+            replace(each, starting=tuple(_instance(schemes[each.pool_id], of) for of in starting[each.pool_id]))
+            if starting.get(each.pool_id)
+            else each
+            for each in self._ready
+        )
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -55,12 +69,16 @@ class FoundInstances:
         merged, told_s = self._discovery.merged(self._settings), self._clock.wall_s()
         self._keyring.use(merged.pools)
         told = {view.pool_id for view in self._discovery.views() if view.told}
-        self.rosters = tuple(_roster(pool, told_s) for pool in merged.pools if pool.name in told)
+        self._ready = tuple(_roster(pool, told_s) for pool in merged.pools if pool.name in told)
 
 
 def _roster(pool: PoolSettings, told_s: float) -> PoolRoster:
     found = zip(pool.names(), pool.instances, strict=True)
     return PoolRoster(PoolId(pool.name), tuple(Instance(InstanceId(name), each.url) for name, each in found), told_s)
+
+
+def _instance(scheme: str, starting: Endpoint) -> Instance:
+    return Instance(InstanceId(starting.name or starting.address), f"{scheme}://{starting.address}")
 
 
 @contextlib.asynccontextmanager

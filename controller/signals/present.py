@@ -39,7 +39,12 @@ class Present:
         if self._source is None:
             return ()
         return tuple(
-            replace(roster, instances=tuple(map(self._with_gpus, roster.instances))) for roster in self._source.rosters
+            replace(
+                roster,
+                instances=tuple(map(self._with_gpus, roster.instances)),
+                starting=tuple(map(self._with_gpus, roster.starting)),
+            )
+            for roster in self._source.rosters
         )
 
     def _with_gpus(self, instance: Instance) -> Instance:

@@ -37,12 +37,14 @@ class Found:
         draining: how many more are ending and serve what they have.
         unready: how many more neither take requests nor serve.
         problems: what is wrong with engines that had to be left out, for people.
+        starting: of the unready ones those that are not ending, in the order of their names.
     """
 
     ready: tuple[Endpoint, ...]
     draining: int = 0
     unready: int = 0
     problems: tuple[str, ...] = ()
+    starting: tuple[Endpoint, ...] = ()
 
 
 class FoundSink(Protocol):

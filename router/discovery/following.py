@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from router.discovery.dns import DnsPoll
+from router.discovery.endpoint import Endpoint
 from router.discovery.known import Known
 from router.discovery.kube_api import KubeApi
 from router.discovery.merging import Merged, merge
@@ -120,6 +121,10 @@ class Discovery:
         for name, one in self._followed.items():
             one.known.leave_out(merged.left_out.get(name, ()))
         return merged.settings
+
+    def starting(self) -> dict[str, tuple[Endpoint, ...]]:
+        """Engines of each pool that are told of and do not take requests yet."""
+        return {name: one.known.found.starting for name, one in self._followed.items() if one.known.found is not None}
 
     def untold(self) -> tuple[str, ...]:
         """Pools of which nothing was told since the start; none any more once all were."""

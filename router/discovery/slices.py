@@ -157,6 +157,7 @@ def _found(best: Iterable[tuple[State, int, Endpoint]], problems: list[str]) -> 
         draining=sum(state is State.DRAINING for state, _, _ in states),
         unready=sum(state in (State.UNREADY, State.ENDED) for state, _, _ in states),
         problems=tuple(problems),
+        starting=tuple(sorted(made for state, _, made in states if state is State.UNREADY))[:MAX_ENDPOINTS],
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from controller.lifecycle.roster import PLACE
-from controller.model.fleet import Instance, PoolRoster, Site
+from controller.model.fleet import Instance, Pool, PoolRoster, Site
 from controller.model.observation import InstanceState, Observation
 from controller.model.plan import Verb
 from controller.tick import Decision
@@ -53,17 +54,23 @@ class PodFleet(FakeFleet):
         return engine.state is not InstanceState.STARTING
 
     def observe(self) -> Observation:
-        """What a controller would see now, with the pods there are."""
+        """What a controller would see now, with the pods there are; those that are not ready are not asked."""
         rosters = tuple(
             PoolRoster(
                 pool.pool_id,
-                tuple(
-                    Instance(engine.instance_id, f"http://{engine.instance_id}:8000")
-                    for engine in self.engines
-                    if engine.pool.pool_id == pool.pool_id
-                ),
+                self._told(pool, lambda engine: engine.state is not InstanceState.STARTING),
                 self.now_s,
+                self._told(pool, lambda engine: engine.state is InstanceState.STARTING),
             )
             for pool in self.site.pools
         )
-        return replace(super().observe(), rosters=rosters)
+        whole = super().observe()
+        asked = tuple(seen for seen in whole.instances if seen.state is not InstanceState.STARTING)
+        return replace(whole, instances=asked, rosters=rosters)
+
+    def _told(self, pool: Pool, holds: Callable[[FakeEngine], bool]) -> tuple[Instance, ...]:
+        return tuple(
+            Instance(engine.instance_id, f"http://{engine.instance_id}:8000")
+            for engine in self.engines
+            if engine.pool.pool_id == pool.pool_id and holds(engine)
+        )

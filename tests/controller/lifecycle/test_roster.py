@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.power_loop import spare_w
-from controller.lifecycle.roster import is_place, site_now, with_places
+from controller.lifecycle.roster import is_place, site_now, with_instances, with_places
 from controller.model.fleet import Instance, PoolRoster
 from controller.model.observation import InstanceState
 from router.contract import InstanceId, PoolId
@@ -60,3 +60,16 @@ def test_gpus_are_counted_once_however_many_places_there_are(gpus):
     now = site_now(idle, tuple(roster(pool.pool_id) for pool in idle.pools))
     places_w = sum(pool.curves.off_w * len(pool.instances) for pool in now.pools)
     assert places_w + spare_w(now) == pytest.approx(70.0 * gpus)
+
+
+def test_a_pod_that_is_starting_takes_a_place_and_is_not_asked():
+    told = replace(roster("bf16", "pod-a"), starting=roster("bf16", "pod-b").instances)
+    now = site_now(discovered(site()), (told,))
+    assert names(now)["bf16"] == ["pod-a", "pod-b", "bf16~0", "bf16~1"]
+    assert names(with_instances(discovered(site()), (told,)))["bf16"] == ["pod-a"]
+    seen = with_places(now, replace(FakeFleet(site(), {}).observe(), instances=(), rosters=(told,)))
+    assert {each.instance_id: each.state for each in seen.instances} == {
+        "pod-b": InstanceState.STARTING,
+        "bf16~0": InstanceState.OFF,
+        "bf16~1": InstanceState.OFF,
+    }

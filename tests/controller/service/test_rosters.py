@@ -25,8 +25,13 @@ def settings_of(url, **discovery):
     return Settings.model_validate({"pools": pools, "kubernetes": {"url": url, "watch_s": 2}})
 
 
-def pods(kube, *names):
-    made = endpoint_slice("vllm-fp8-1", *(endpoint(f"10.0.1.{n}", name) for n, name in enumerate(names, 1)))
+def pods(kube, *names, starting=()):
+    not_yet = {"ready": False, "serving": False, "terminating": False}
+    made = endpoint_slice(
+        "vllm-fp8-1",
+        *(endpoint(f"10.0.1.{n}", name) for n, name in enumerate(names, 1)),
+        *(endpoint(f"10.0.2.{n}", name, **not_yet) for n, name in enumerate(starting, 1)),
+    )
     made["metadata"]["labels"]["kubernetes.io/service-name"] = "vllm-fp8"
     exists = kube.store.list(ENDPOINT_SLICES, NAMESPACE)
     (kube.store.replace if exists else kube.store.create)(ENDPOINT_SLICES, NAMESPACE, made)
@@ -47,8 +52,11 @@ async def test_pods_are_told_by_name_and_address_as_they_come_and_go():
             assert keyring.of_engine(("10.0.1.1", 8000)) is None, "an engine that is known, and plain"
             pods(kube, "fp8-a", "fp8-b")
             await until(lambda: len(known(source)["fp8"]) == 2)
+            pods(kube, "fp8-a", starting=("fp8-c",))
+            await until(lambda: [i.instance_id for i in source.rosters[0].starting] == ["fp8-c"])
+            await until(lambda: known(source) == {"fp8": [("fp8-a", "http://10.0.1.1:8000")]})
             pods(kube)
-            await until(lambda: known(source) == {"fp8": []})
+            await until(lambda: known(source) == {"fp8": []} and not source.rosters[0].starting)
             await kube.kill()
             assert known(source) == {"fp8": []}
 

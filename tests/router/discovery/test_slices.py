@@ -144,3 +144,18 @@ def test_more_engines_than_a_pool_may_have_are_cut_and_told() -> None:
 def test_what_is_no_slice_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not an EndpointSlice"):
         read_slice(bad)
+
+
+def test_those_that_are_not_ready_yet_are_told_by_name_and_those_that_end_are_not() -> None:
+    not_yet = {"ready": False, "serving": False, "terminating": False}
+    some = found(
+        endpoint_slice(
+            "s",
+            endpoint("10.0.0.1", "b", **not_yet),
+            endpoint("10.0.0.2", "a", **not_yet),
+            endpoint("10.0.0.3", "c", ready=False, serving=False, terminating=True),
+            endpoint("10.0.0.4", "d"),
+        )
+    )
+    assert some.starting == (Endpoint("a", "10.0.0.2", 8000), Endpoint("b", "10.0.0.1", 8000))
+    assert some.unready == 3
