@@ -11,7 +11,6 @@ import redis
 import yaml
 
 from controller.settings.file import load as load_controller
-from controller.settings.plan import PoolPlanSettings
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from tests.fakes.system import free_ports
@@ -39,8 +38,6 @@ def test_the_programs_take_the_configuration(values: Path, tmp_path: Path) -> No
         return
     router = config_file.load(file, RouterFile, ignore=CONTROLLER_SECTIONS)
     assert router.router.host == "0.0.0.0"
-    if "workload:" in file.read_text() and "workload" not in PoolPlanSettings.model_fields:
-        pytest.skip("this version does not know plan.pools.NAME.workload")
     if "controller:" in file.read_text():
         settings = load_controller(file)
         assert settings.controller.host == "0.0.0.0"

@@ -133,7 +133,7 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "ipBlock" in notes_of("everything"), "clients behind the load balancer"
     assert "ipBlock" not in notes_of("gateway")
     assert "config.signals.router_urls" not in notes_of("gateway") + notes_of("sidecar") + notes_of("existing-config")
-    assert "StatefulSet vllm-fp8 in vllm is scaled" in notes_of("scaling")
+    assert "StatefulSet vllm-fp8 in vllm may be scaled" in notes_of("scaling")
 
 
 def test_the_package_has_what_installs_and_not_what_tests(tmp_path: Path) -> None:

@@ -92,18 +92,12 @@ def test_what_restricted_forbids_is_seen() -> None:
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
-def test_no_workload_that_the_controller_scales_is_given_replicas(values: Path) -> None:
-    file = yaml.safe_load(values.read_text())
-    scaled = [
-        pool["workload"]["name"]
-        for pool in file["config"].get("plan", {}).get("pools", {}).values()
-        if "workload" in pool
-    ]
+def test_no_workload_that_may_be_scaled_is_given_replicas(values: Path) -> None:
+    scaled = [each["name"] for each in yaml.safe_load(values.read_text()).get("rbac", {}).get("workloads", [])]
     for document in rendered(values):
         assert document["metadata"]["name"] not in scaled
-        text = yaml.safe_dump(document)
         if "patch.yaml" in document.get("data", {}):
-            assert "replicas" not in text
+            assert "replicas" not in yaml.safe_dump(document)
     if values == values_file("scaling"):
         assert scaled == ["vllm-bf16", "vllm-fp8"]
 
@@ -141,7 +135,7 @@ def test_rights_are_namespaced_bound_to_what_runs_and_without_wildcards(values: 
             assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
 
 
-def test_the_controller_may_scale_the_workloads_of_the_plan_and_no_other() -> None:
+def test_the_controller_may_scale_the_workloads_that_are_named_and_no_other() -> None:
     assert rules(values_file("scaling"), "rel-wattroute-scale", "vllm") == [
         ("deployments", ("vllm-bf16",), ("get",)),
         ("deployments/scale", ("vllm-bf16",), ("get", "patch")),
@@ -154,6 +148,17 @@ def test_the_controller_may_scale_the_workloads_of_the_plan_and_no_other() -> No
         "leaderworkersets/scale",
         ("vllm-bf16",),
     )
+
+
+def test_workloads_that_the_plan_names_count_as_named() -> None:
+    workload = "config.plan.pools.bf16.workload"
+    words = ["--set", f"{workload}.kind=Deployment,{workload}.name=vllm", "-s", "templates/rbac-controller.yaml"]
+    done = template("-f", str(values_file("gateway")), *words)
+    (role,) = (d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert [rule.get("resourceNames") for rule in role["rules"] if "deployments/scale" in rule["resources"]] == [
+        ["vllm"]
+    ]
 
 
 def test_two_controllers_elect_a_leader_by_a_lease_that_they_alone_may_write() -> None:

@@ -103,7 +103,7 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $full := include "wattroute.fullname" . -}}
 {{- range $found -}}
 {{- if and (eq .namespace $.Release.Namespace) (has .name (list (printf "%s-router" $full) (printf "%s-controller" $full) (printf "%s-redis" $full))) -}}
-{{- fail (printf "config.plan.pools: the workload %s %s is a part of wattroute itself; name the one that runs the engines" .kind .name) -}}
+{{- fail (printf "rbac.workloads: %s %s is a part of wattroute itself; name the one that runs the engines" .kind .name) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml ($found | uniq) -}}
