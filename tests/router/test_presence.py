@@ -7,23 +7,32 @@ import contextlib
 import json
 import logging
 import random
+import re
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from controller.signals.router_state import read_state
 from router.accounting import ClassCounts
+from router.contract import encode
 from router.contract_presence import Heard, encode_heard, unpack_state
 from router.presence import FORGET_S, Presence
 from router.settings import TableSettings
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.spent import Spent
+from router.table_redis import RedisTableSource
 from router.transport.redis_place import RedisPlace
 from tests.fakes.redis_server import RedisServer, running_redis
+from tests.fakes.routing import table
 from tests.fakes.running import until
+from tests.fakes.table_sink import RecordingSink
 
 NOW_S = 1_700_000_000.0
+ROOT = Path(__file__).parents[2]
 KEY = "wattroute:allocation"
 
 
@@ -127,3 +136,31 @@ async def test_while_redis_is_away_the_share_stays_and_it_is_told_once(caplog: p
             await until(lambda: len(a.shares) > heard and a.has(0.5, 2) and b.has(0.5, 2))
     assert caplog.messages.count("other routers are not heard of; the share of caps stays as it is") == 2
     assert caplog.messages.count("routers are heard of again") == 2
+
+
+async def test_an_acl_user_with_the_rights_of_the_reference_suffices() -> None:
+    rules = (ROOT / "docs" / "reference" / "router.md").read_text()
+    (line,) = re.findall(r"^ACL SETUSER router (.+)$", rules, re.M)
+    async with running_redis() as redis, Redis.from_url(redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "router", *line.replace("PASSWORD", "hunter2").split())
+        url = redis.url.replace("//", "//router:hunter2@")
+        sink, settings = RecordingSink(), TableSettings(redis_url=url, poll_interval_s=0.05)
+        source = RedisTableSource(RedisPlace(url), settings, sink=sink, wall_s=time.time, rng=random.Random(1))
+        reading = asyncio.create_task(source.run())
+        a = Router(redis, "a")
+        a.presence = Presence(
+            RedisPlace(url), settings, name="a", snapshot=a.snapshot, sink=a, wall_s=time.time, rng=random.Random(1)
+        )
+        try:
+            async with present(a):
+                await admin.set(KEY, encode(table(sequence=4, issued_at_s=time.time())), px=30_000)
+                await until(lambda: bool(sink.tables) and bool(a.shares))
+            assert await admin.hgetall(f"{KEY}:routers") == {}, "it could leave, too"
+            async with Redis.from_url(url) as stranger:
+                with pytest.raises(NoPermissionError):
+                    await stranger.set(KEY, "a table of its own")
+                with pytest.raises(NoPermissionError):
+                    await stranger.get("another")
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
