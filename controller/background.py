@@ -37,6 +37,7 @@ class Work(StrEnum):
     OPENADR_REPORTS = "openadr_reports"
     OPENADR_SUBSCRIPTIONS = "openadr_subscriptions"
     POWER_STREAM = "power_stream"
+    TABLE = "table"
     TIME_SERVERS = "time_servers"
 
 

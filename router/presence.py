@@ -39,7 +39,7 @@ STALE_INTERVALS = 5.0
 LEAST_STALE_S = 5.0
 FORGET_S = 3600.0
 """Entries of routers that are long gone are taken out of the hash."""
-MAX_BACK_OFF_S = 15.0
+MAX_BACK_OFF_S = 1.5
 
 
 class ShareSink(Protocol):

@@ -19,7 +19,8 @@ from router.transport.redis_client import TIMEOUT_S, open_redis
 from router.transport.redis_place import RedisPlace
 
 MIN_BACK_OFF_S = 0.25
-MAX_BACK_OFF_S = 15.0
+MAX_BACK_OFF_S = 1.5
+"""So that a Redis that is back is read within two seconds; one try costs it a connection."""
 
 
 class RedisTableSource:

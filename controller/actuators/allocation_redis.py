@@ -10,7 +10,7 @@ from controller.actuators.shared_redis import SharedRedis
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
-from router.contract import encode
+from router.contract import AllocationTable, encode
 from router.contract_rates import RATES_SUFFIX
 from router.transport.redis_client import open_redis
 from router.transport.redis_place import RedisPlace
@@ -47,6 +47,7 @@ class RedisPublisher:
         self._timeout_s = timeout_s
         self._client = open_redis(place, timeout_s=timeout_s, max_connections=4)
         self._announced: int | None = None
+        self._last: AllocationTable | None = None
         self.shared = (
             None
             if identity is None
@@ -69,8 +70,30 @@ class RedisPublisher:
             await self.shared.publish(table.sequence, encode(table), ttl_ms, is_new=is_new)
         else:
             await self._put(table.sequence, encode(table), ttl_ms, is_new=is_new)
-        self._announced = table.sequence
+        self._announced, self._last = table.sequence, table
         return (f"table {table.sequence} written to redis",) if is_new else ()
+
+    async def restore(self) -> bool:
+        """Write the last table again, and announce it, where Redis has lost it; whether that was done.
+
+        Raises:
+            Superseded: another controller leads.
+            ActuationError: Redis did not answer, or take it, in time.
+        """
+        last = self._last
+        if last is None or last.expires_at_s <= self._clock.wall_s():
+            return False
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if await self._client.exists(self._key):
+                    return False
+        except TimeoutError as error:
+            raise ActuationError(self._target, f"no answer within {self._timeout_s:g} s") from error
+        except (RedisError, OSError) as error:
+            raise ActuationError(self._target, f"table not looked for: {error}") from error
+        self._announced = None
+        await self.apply(Commands(last))
+        return True
 
     async def _put(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -13,12 +14,19 @@ from controller.actuators.allocation_redis import RedisPublisher
 from controller.actuators.engines import EngineDriver
 from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
 from controller.actuators.supervisor import SupervisorDriver
+from controller.background import Work, Works, in_background
 from controller.clock import Clock
+from controller.errors import ActuationError
 from controller.lifecycle.handback import Sleeper
 from controller.loop.custody import Custody, CustodyOptions, firm_limit_of
 from controller.model.grid import GridEvent
 from controller.ports import Actuator
 from controller.service.options import Endpoints, Frame
+
+log = logging.getLogger(__name__)
+
+RESTORE_S = 0.5
+"""Time between two looks whether Redis has the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,31 @@ async def opened_tables(endpoints: Endpoints, clock: Clock, identity: str | None
     finally:
         if redis is not None:
             await redis.close()
+
+
+@contextlib.asynccontextmanager
+async def restoring_tables(
+    tables: Tables, may_act: Callable[[], bool], clock: Clock, works: Works
+) -> AsyncIterator[None]:
+    """Have a Redis that comes back empty hold the last table again, sooner than the next tick writes it."""
+    redis = tables.redis
+    if redis is None:
+        yield
+        return
+
+    async def restore() -> None:
+        while True:
+            await clock.sleep(RESTORE_S)
+            if not may_act():
+                continue
+            try:
+                if await redis.restore():
+                    log.warning("redis had lost the table, and has it again")
+            except ActuationError as error:
+                log.debug("table not restored", extra={"reason": str(error)})  # the next tick tells it as a fault
+
+    async with in_background(restore, Work.TABLE, works=works):
+        yield
 
 
 def instance_tasks(frame: Frame, supervisor: aiohttp.ClientSession) -> InstanceTasks:

@@ -28,7 +28,7 @@ from controller.metrics.feeds import FeedMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.fleet import Site
 from controller.model.observation import Observation
-from controller.service.acting import Tables, custody_of, instance_tasks, opened_tables
+from controller.service.acting import Tables, custody_of, instance_tasks, opened_tables, restoring_tables
 from controller.service.canaries import following, opened_quality, sending_canaries
 from controller.service.gpu_limits import limiting_gpus
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
@@ -122,6 +122,7 @@ async def assemble(
         )
         orders = orders_to_the_leader(lambda: leadership.status, lambda: leadership.share_asked(clock.wall_s()))
         app = build_app(Api(told), board, options.token, orders)
+        await stack.enter_async_context(restoring_tables(tables, leadership.may_act, clock, works))
         await stack.enter_async_context(sending_canaries(frame, session, quality, runner, leadership.may_act))
         follow = functools.partial(followed_vtns, frame, books, shed, runner)
         await stack.enter_async_context(on_the_leader(frame, leadership, follow, books.book.links.rest))

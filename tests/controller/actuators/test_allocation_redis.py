@@ -80,6 +80,30 @@ async def test_an_unchanged_table_is_written_again_but_not_announced(server, pub
     assert decode(client.get("wattroute:allocation")).sequence == 8
 
 
+async def test_a_redis_that_has_lost_the_table_is_given_it_again_and_announced(server, publisher):
+    client, _ = server
+    assert not await publisher.restore(), "there was none yet"
+    await publisher.apply(commands(sequence=8))
+    assert not await publisher.restore(), "it is there"
+    client.flushall()
+    with client.pubsub() as listener:
+        listener.subscribe("wattroute:allocation")
+        assert listener.get_message(timeout=5)["type"] == "subscribe"
+        assert await publisher.restore()
+        assert listener.get_message(timeout=5)["data"] == b"8"
+    assert decode(client.get("wattroute:allocation")).sequence == 8
+
+
+async def test_an_expired_table_is_not_restored(server):
+    clock = VirtualClock(NOW_S)
+    publisher = RedisPublisher(RedisPlace(server[1], password=PASSWORD), clock)
+    await publisher.apply(commands(sequence=8))
+    server[0].flushall()
+    clock.advance(3600.0)
+    assert not await publisher.restore()
+    await publisher.close()
+
+
 async def test_an_expired_table_is_not_written(server, publisher):
     with pytest.raises(ActuationError, match="table 7 has expired"):
         await publisher.apply(commands(now_s=NOW_S - 60))

@@ -1,15 +1,24 @@
+import asyncio
 import contextlib
+import time
+from random import Random
 
 import pytest
+from redis.asyncio import Redis
 
 from controller.actuators.allocation_redis import RedisPublisher
+from controller.background import Works
+from controller.clock import SystemClock
 from controller.lifecycle.handback import OnExit
 from controller.model.grid import GridEvent, Precedence
 from controller.model.plan import Verb
-from controller.service.acting import custody_of, instance_tasks, opened_tables
+from controller.service.acting import RESTORE_S, custody_of, instance_tasks, opened_tables, restoring_tables
+from controller.service.options import Endpoints
 from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
+from tests.fakes.plain_engines import PlainEngines
+from tests.fakes.redis_server import running_redis
 from tests.fakes.service_frame import framed
 
 
@@ -61,3 +70,20 @@ async def test_instances_are_held_back_by_the_limits_that_outrank_the_classes(
         custody = custody_of(frame, instance_tasks(frame, session), (), lambda now_s: called)
         assert custody._options.on_exit is OnExit.WAKE
         assert custody._firm_w(NOW_S + 31.0) == held_w
+
+
+async def test_a_redis_that_comes_back_empty_has_the_table_before_the_next_tick_and_only_of_who_leads():
+    leads = []
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        async with (
+            opened_tables(Endpoints(PlainEngines(None), redis=RedisPlace(redis.url)), SystemClock()) as tables,
+            restoring_tables(tables, lambda: bool(leads), SystemClock(), Works(Random(0))),
+        ):
+            await tables.redis.apply(commands(sequence=8, now_s=time.time()))
+            await client.flushall()
+            await asyncio.sleep(3 * RESTORE_S)
+            assert await client.get("wattroute:allocation") is None, "a standby restores nothing"
+            leads.append(True)
+            async with asyncio.timeout(30):
+                while await client.get("wattroute:allocation") is None:
+                    await asyncio.sleep(0.05)
