@@ -74,16 +74,17 @@ async def test_instances_are_held_back_by_the_limits_that_outrank_the_classes(
 
 async def test_a_redis_that_comes_back_empty_has_the_table_before_the_next_tick_and_only_of_who_leads():
     leads = []
-    async with running_redis() as redis, Redis.from_url(redis.url) as client:
-        async with (
-            opened_tables(Endpoints(PlainEngines(None), redis=RedisPlace(redis.url)), SystemClock()) as tables,
-            restoring_tables(tables, lambda: bool(leads), SystemClock(), Works(Random(0))),
-        ):
-            await tables.redis.apply(commands(sequence=8, now_s=time.time()))
-            await client.flushall()
-            await asyncio.sleep(3 * RESTORE_S)
-            assert await client.get("wattroute:allocation") is None, "a standby restores nothing"
-            leads.append(True)
-            async with asyncio.timeout(30):
-                while await client.get("wattroute:allocation") is None:
-                    await asyncio.sleep(0.05)
+    async with (
+        running_redis() as redis,
+        Redis.from_url(redis.url) as client,
+        opened_tables(Endpoints(PlainEngines(None), redis=RedisPlace(redis.url)), SystemClock()) as tables,
+        restoring_tables(tables, lambda: bool(leads), SystemClock(), Works(Random(0))),
+    ):
+        await tables.redis.apply(commands(sequence=8, now_s=time.time()))
+        await client.flushall()
+        await asyncio.sleep(3 * RESTORE_S)
+        assert await client.get("wattroute:allocation") is None, "a standby restores nothing"
+        leads.append(True)
+        async with asyncio.timeout(30):
+            while await client.get("wattroute:allocation") is None:
+                await asyncio.sleep(0.05)
