@@ -54,7 +54,8 @@ def _with(site: Site, instances: Mapping[PoolId, tuple[Instance, ...]]) -> Site:
 def _with_others(pool: Pool, starting: tuple[Instance, ...]) -> tuple[Instance, ...]:
     known = {instance.instance_id for instance in pool.instances}
     there = (*pool.instances, *(each for each in starting if each.instance_id not in known))
-    vacant = range(max(0, pool.places - len(there)))
+    # Counted on from those there are: the first place, where one was told to start, goes when a pod has come.
+    vacant = range(len(there), pool.places)
     return (*there, *(Instance(InstanceId(f"{pool.pool_id}{PLACE}{n}"), "") for n in vacant))
 
 

@@ -28,7 +28,7 @@ def test_a_site_that_lists_its_instances_stays_as_it_is():
 
 def test_instances_are_those_that_were_told_in_the_order_of_their_names_and_places_fill_up():
     now = site_now(discovered(site()), (roster("bf16", "pod-b", "pod-a"),))
-    assert names(now)["bf16"] == ["pod-a", "pod-b", "bf16~0", "bf16~1"]
+    assert names(now)["bf16"] == ["pod-a", "pod-b", "bf16~2", "bf16~3"]
     assert [is_place(each) for each in now.pools[0].instances] == [False, False, True, True]
     assert names(now)["fp8"] == [], "what was never told is not known to have room"
 
@@ -49,7 +49,7 @@ def test_places_are_off():
     now = site_now(discovered(site()), (roster("bf16", "pod-a"),))
     seen = with_places(now, replace(FakeFleet(site(), {}).observe(), instances=()))
     assert {each.instance_id: each.state for each in seen.instances} == {
-        f"bf16~{n}": InstanceState.OFF for n in range(3)
+        f"bf16~{n}": InstanceState.OFF for n in range(1, 4)
     }
 
 
@@ -65,11 +65,11 @@ def test_gpus_are_counted_once_however_many_places_there_are(gpus):
 def test_a_pod_that_is_starting_takes_a_place_and_is_not_asked():
     told = replace(roster("bf16", "pod-a"), starting=roster("bf16", "pod-b").instances)
     now = site_now(discovered(site()), (told,))
-    assert names(now)["bf16"] == ["pod-a", "pod-b", "bf16~0", "bf16~1"]
+    assert names(now)["bf16"] == ["pod-a", "pod-b", "bf16~2", "bf16~3"]
     assert names(with_instances(discovered(site()), (told,)))["bf16"] == ["pod-a"]
     seen = with_places(now, replace(FakeFleet(site(), {}).observe(), instances=(), rosters=(told,)))
     assert {each.instance_id: each.state for each in seen.instances} == {
         "pod-b": InstanceState.STARTING,
-        "bf16~0": InstanceState.OFF,
-        "bf16~1": InstanceState.OFF,
+        "bf16~2": InstanceState.OFF,
+        "bf16~3": InstanceState.OFF,
     }
