@@ -73,6 +73,7 @@ class RouterSource:
         self._tokens = TokenTotals(tokens)
         self._service = ServiceTotals()
         self._totals = _as_map(counted.totals) if counted else {}
+        self._began_s: float | None = None
         self._before = {url: _as_map(counts) for url, counts in counted.routers} if counted else {}
 
     @property
@@ -103,6 +104,9 @@ class RouterSource:
             return Missing("routers", str(error), now_s)
         self._service.begin(asked=len(results))
         self._miss_others(results.keys(), now_s)
+        self._began_s = now_s if self._began_s is None else self._began_s
+        if now_s - self._began_s > KEEP_S:
+            self._before.clear()
         states: list[RouterState] = []
         errors: list[SignalError] = []
         for name, result in results.items():

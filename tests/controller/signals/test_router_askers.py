@@ -89,3 +89,18 @@ async def test_without_redis_or_routers_it_is_told_why():
         await redis.stop()
         with pytest.raises(SignalError, match=r"Error|no answer"):
             await RedisRouters(client, KEY, 0.3).ask()
+
+
+async def test_routers_of_a_former_process_that_never_come_back_are_forgotten_after_a_day():
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        await tell(client, "a", requests=10)
+        await tell(client, "gone", requests=20)
+        former = RouterSource(RedisRouters(client, KEY))
+        await former.read(NOW_S)
+        await leave(client, "gone")
+        source = RouterSource(RedisRouters(client, KEY), counted=former.counted)
+        await source.read(NOW_S + 10.0)
+        assert [name for name, _ in source.counted.routers] == ["a", "gone"]
+        seen = await source.read(NOW_S + 20.0 + KEEP_S)
+        assert [name for name, _ in source.counted.routers] == ["a"]
+        assert seen.demand[0].requests == 30
