@@ -114,7 +114,7 @@ chart: $(STAMP)  ## bring the chart's README and its copies of alerts and dashbo
 	touch $@
 
 test-helm: .helm/helm $(STAMP)  ## the chart's tests, by the real helm
-	$(BIN)/python -m pytest tests/helm $(ARGS)
+	$(BIN)/python -m pytest tests/helm tests/test_docs_deploy.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .bench .fuzz .helm wattroute-data

@@ -81,7 +81,7 @@ def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(comman
     names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(shown, tmp_path)}
     names |= {f"namespace/{NAMESPACE}", "deployment/vllm-bf16"}
     pairs = [word if "/" in word else f"{word}/{after}" for word, after in itertools.pairwise(words)]
-    assert names & set(pairs), command
+    assert names & {*pairs, *words}, command
     if "port-forward" in words:
         (service,) = (
             d
