@@ -114,11 +114,11 @@ def refusal(
                 "wattroute_controller_desired_replicas and write mode: recommend"
             )
     others = [each for each in writers if each.manager != manager]
-    for each in others:
-        if each.applies:
+    for writer in others:
+        if writer.applies:
             return (
-                f"{each.manager!r} applies the replicas of {workload}; leave replicas out of the manifest it applies, "
-                "or write mode: recommend"
+                f"{writer.manager!r} applies the replicas of {workload}; leave replicas out of the manifest it "
+                "applies, or write mode: recommend"
             )
     if others and was_ours and not any(each.manager == manager for each in writers):
         return f"{others[0].manager!r} has taken over the replicas of {workload}; end it, or write mode: recommend"

@@ -1,0 +1,142 @@
+"""Replicas on a fake API server that speaks HTTP."""
+
+import pytest
+
+from controller.errors import ActuationError
+from controller.kubernetes.client import FIELD_MANAGER, opened_client
+from controller.kubernetes.owners import Workload
+from controller.kubernetes.scale import COST, GOES_FIRST, Scaled, ScaleDriver
+from controller.model.plan import InstanceCommand, Verb
+from router.contract import InstanceId, PoolId
+from tests.fakes.controller_parts import pool, site
+from tests.fakes.kube.config import kubeconfig
+from tests.fakes.kube.kinds import (
+    AUTOSCALERS,
+    DEPLOYMENTS,
+    LEADER_WORKER_SETS,
+    PODS,
+    SCALED_OBJECTS,
+    STATEFUL_SETS,
+)
+from tests.fakes.kube.managers import Writer
+from tests.fakes.kube.samples import (
+    autoscaler,
+    deployment,
+    leader_worker_set,
+    pod,
+    scaled_object,
+    stateful_set,
+)
+from tests.fakes.kube.server import kube_server
+
+NAMESPACE = "llm"
+RESOURCES = {"Deployment": DEPLOYMENTS, "StatefulSet": STATEFUL_SETS, "LeaderWorkerSet": LEADER_WORKER_SETS}
+MADE = {"Deployment": deployment, "StatefulSet": stateful_set, "LeaderWorkerSet": leader_worker_set}
+POOLS = tuple(pool(kind.lower(), tuple(f"http://10.0.0.{n}:8000" for n in range(3))) for kind in RESOURCES)
+
+
+def names(kind):
+    return [f"vllm-{n}" if kind != "Deployment" else f"vllm-x7-{n}" for n in range(3)]
+
+
+def fleet():
+    made = []
+    for kind, each in zip(RESOURCES, POOLS, strict=True):
+        renamed = [type(one)(InstanceId(name), one.url) for name, one in zip(names(kind), each.instances, strict=True)]
+        made.append(type(each)(**{**{f: getattr(each, f) for f in each.__slots__}, "instances": tuple(renamed)}))
+    return site(*made)
+
+
+@pytest.fixture
+async def server(tmp_path, monkeypatch):
+    async with kube_server() as running:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, running)))
+        for kind, resource in RESOURCES.items():
+            running.store.create(resource, NAMESPACE, MADE[kind]("vllm", 3), Writer("kubectl"))
+        for name in {name for kind in RESOURCES for name in names(kind)}:
+            running.store.create(PODS, NAMESPACE, pod(name))
+        yield running
+
+
+@pytest.fixture
+async def driver(server):
+    async with opened_client() as client:
+        pools = {PoolId(kind.lower()): Scaled(Workload(kind, "vllm", NAMESPACE), least=1, most=5) for kind in RESOURCES}
+        yield ScaleDriver(client, pools, fleet)
+
+
+def replicas(server, kind="Deployment"):
+    return server.store.get(RESOURCES[kind], NAMESPACE, "vllm")["spec"]["replicas"]
+
+
+def start(kind, number):
+    return InstanceCommand(Verb.START, InstanceId(f"{kind.lower()}~{number}"), "a test")
+
+
+def stop(name):
+    return InstanceCommand(Verb.STOP, InstanceId(name), "a test")
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+async def test_a_place_that_starts_makes_as_many_as_there_are_to_be_with_it_however_often_it_is_told(
+    server, driver, kind
+):
+    assert await driver.carry_out(start(kind, 3)) == f"{kind} llm/vllm: 3 to 4 replicas"
+    assert await driver.carry_out(start(kind, 3)) == f"{kind} llm/vllm has 4 replicas already"
+    assert replicas(server, kind) == 4
+    await driver.carry_out(start(kind, 4))
+    assert replicas(server, kind) == 5
+    with pytest.raises(ActuationError, match="6 replicas are more than the 5 allowed"):
+        await driver.carry_out(start(kind, 5))
+
+
+async def test_of_a_deployment_the_pod_that_is_stopped_is_marked_to_go_first_and_goes_once(server, driver):
+    for _ in range(2):
+        await driver.carry_out(stop("vllm-x7-1"))
+    assert replicas(server) == 2
+    assert server.store.get(PODS, NAMESPACE, "vllm-x7-1")["metadata"]["annotations"] == {GOES_FIRST: COST}
+    await driver.carry_out(stop("vllm-x7-0"))
+    assert replicas(server) == 1
+    with pytest.raises(ActuationError, match="has 1 replicas, and 1 are the least"):
+        await driver.carry_out(stop("vllm-x7-2"))
+
+
+async def test_of_a_stateful_set_only_the_last_goes(server, driver, monkeypatch):
+    with pytest.raises(ActuationError, match="only the last can go: vllm-2"):
+        await driver.carry_out(stop("vllm-1"))
+    await driver.carry_out(stop("vllm-2"))
+    assert replicas(server, "StatefulSet") == 2
+
+
+async def test_who_else_scales_is_named_and_nothing_is_written(server, driver):
+    server.store.create(AUTOSCALERS, NAMESPACE, autoscaler("own", "vllm"))
+    with pytest.raises(ActuationError, match="HorizontalPodAutoscaler own scales Deployment llm/vllm"):
+        await driver.carry_out(start("Deployment", 3))
+    server.store.delete(AUTOSCALERS, NAMESPACE, "own")
+    server.store.create(SCALED_OBJECTS, NAMESPACE, scaled_object("keda", "vllm"))
+    with pytest.raises(ActuationError, match="ScaledObject keda scales"):
+        await driver.carry_out(stop("vllm-x7-1"))
+    assert replicas(server) == 3
+
+
+async def test_who_takes_the_replicas_over_is_named(server, driver):
+    await driver.carry_out(start("Deployment", 3))
+    await driver.carry_out(start("Deployment", 3))
+    changed = server.store.get(DEPLOYMENTS, NAMESPACE, "vllm")
+    assert any(each["manager"] == FIELD_MANAGER for each in changed["metadata"]["managedFields"])
+    server.store.replace(
+        DEPLOYMENTS, NAMESPACE, {**changed, "spec": {**changed["spec"], "replicas": 2}}, Writer("argocd")
+    )
+    with pytest.raises(ActuationError, match="'argocd' has taken over the replicas"):
+        await driver.carry_out(start("Deployment", 3))
+    assert replicas(server) == 2
+
+
+async def test_what_cannot_be_done_says_why(server, driver):
+    with pytest.raises(ActuationError, match="there is no such instance"):
+        await driver.carry_out(stop("another"))
+    with pytest.raises(ActuationError, match="pool bf16 has no workload that this controller scales"):
+        await driver.carry_out(InstanceCommand(Verb.START, InstanceId("bf16~1"), "a test"))
+    await server.kill()
+    with pytest.raises(ActuationError, match="start: Deployment llm/vllm: get"):
+        await driver.carry_out(start("Deployment", 3))
