@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import aiohttp
 
 from controller.model.observation import Observation
-from controller.model.plan import Commands
+from controller.model.plan import Commands, InstanceCommand, Verb
 from controller.model.programme import Programme
 
 
@@ -29,6 +30,21 @@ class EngineClient(Protocol):
 
         Raises:
             OSError: the engine is none of the configured ones.
+        """
+
+
+class InstanceDriver(Protocol):
+    """Does what a command says and makes sure of it; doing it twice is harmless."""
+
+    @property
+    def verbs(self) -> Collection[Verb]:
+        """What it can do."""
+
+    async def carry_out(self, command: InstanceCommand) -> str:
+        """Return when it is done, with one line of what was done.
+
+        Raises:
+            ActuationError: it could not be done in time.
         """
 
 

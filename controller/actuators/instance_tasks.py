@@ -12,34 +12,19 @@ import dataclasses
 import functools
 import logging
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.observation import InstanceObservation, InstanceState
 from controller.model.plan import Commands, InstanceCommand, Verb
+from controller.ports import InstanceDriver
 from router.contract import InstanceId
 
 log = logging.getLogger(__name__)
 MAX_OUTCOMES = 10_000
 _READY = (InstanceState.SERVING, InstanceState.SLEEPING)
-
-
-class InstanceDriver(Protocol):
-    """Does what a command says and makes sure of it; doing it twice is harmless."""
-
-    @property
-    def verbs(self) -> Collection[Verb]:
-        """What it can do."""
-
-    async def carry_out(self, command: InstanceCommand) -> str:
-        """Return when it is done, with one line of what was done.
-
-        Raises:
-            ActuationError: it could not be done in time.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +40,17 @@ class Outcome:
 class InstanceTasks:
     """Runs commands in the background and remembers which instances are not yet to be used."""
 
-    def __init__(self, drivers: tuple[InstanceDriver, ...], clock: Clock) -> None:
+    def __init__(
+        self,
+        drivers: tuple[InstanceDriver, ...],
+        clock: Clock,
+        *,
+        leaves: Callable[[InstanceCommand], bool] = lambda _: False,
+    ) -> None:
+        """Take drivers, of which the last one for a verb counts; what `leaves` says of is left to others."""
         self._drivers = {verb: driver for driver in drivers for verb in driver.verbs}
         self._clock = clock
+        self._leaves = leaves
         self._running: dict[InstanceId, tuple[Verb, asyncio.Task[None]]] = {}
         self._unproven: set[InstanceId] = set()
         self._outcomes: deque[Outcome] = deque(maxlen=MAX_OUTCOMES)
@@ -66,7 +59,7 @@ class InstanceTasks:
         """Begin what the commands say; returns a line for each task begun."""
         begun = []
         for command in commands.instances:
-            if command.instance_id in self._running:
+            if command.instance_id in self._running or self._leaves(command):
                 continue
             if command.verb is Verb.WAKE:
                 self._unproven.add(command.instance_id)

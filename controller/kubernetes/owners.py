@@ -21,14 +21,24 @@ class Workload:
 
     Attributes:
         kind: ``Deployment``, ``StatefulSet`` or ``LeaderWorkerSet``.
+        namespace: None for that of the controller's own pod.
     """
 
     kind: str
     name: str
-    namespace: str
+    namespace: str | None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.kind} {self.name}" if self.namespace is None else f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A pool's workload, and how far its replicas may go."""
+
+    workload: Workload
+    least: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from lightkube import AsyncClient
@@ -21,10 +21,11 @@ from lightkube.resources.core_v1 import Pod
 
 from controller.errors import ActuationError, KubernetesError
 from controller.kubernetes.client import FIELD_MANAGER, asked
-from controller.kubernetes.owners import Autoscaler, Workload, autoscaler_of, refusal, replica_writers
+from controller.kubernetes.owners import Autoscaler, Scaled, Workload, autoscaler_of, refusal, replica_writers
 from controller.lifecycle.roster import PLACE
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
+from controller.ports import InstanceDriver
 from router.contract import InstanceId, PoolId
 
 GOES_FIRST = "controller.kubernetes.io/pod-deletion-cost"
@@ -41,13 +42,12 @@ _RESOURCES: Mapping[str, tuple[Any, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """A pool's workload, and how far its replicas may go."""
-
-    workload: Workload
-    least: int
-    most: int
+def placed(pools: Mapping[PoolId, Scaled], namespace: str) -> dict[PoolId, Scaled]:
+    """The same, each workload with a namespace: where none was told, this one."""
+    return {
+        pool_id: replace(each, workload=replace(each.workload, namespace=each.workload.namespace or namespace))
+        for pool_id, each in pools.items()
+    }
 
 
 class ScaleDriver:
@@ -57,12 +57,20 @@ class ScaleDriver:
         client: of the API server.
         pools: those whose replicas are this controller's to write.
         present: the site with the instances there are.
+        others: carries out what is told of other pools; None where nothing can.
     """
 
-    def __init__(self, client: AsyncClient, pools: Mapping[PoolId, Scaled], present: Callable[[], Site]) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        pools: Mapping[PoolId, Scaled],
+        present: Callable[[], Site],
+        others: InstanceDriver | None = None,
+    ) -> None:
         self._client = client
         self._pools = dict(pools)
         self._present = present
+        self._others = others
         self._turns: defaultdict[PoolId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ours: set[PoolId] = set()
         self._going: dict[InstanceId, int] = {}
@@ -81,6 +89,8 @@ class ScaleDriver:
         """
         pool_id, place = self._pool_of(command.instance_id)
         scaled = self._pools.get(pool_id)
+        if scaled is None and self._others is not None:
+            return await self._others.carry_out(command)
         if scaled is None:
             raise ActuationError(command.instance_id, f"pool {pool_id} has no workload that this controller scales")
         try:
@@ -108,7 +118,7 @@ class ScaleDriver:
             found = await self._client.get(resource, workload.name, namespace=workload.namespace)
         managed = [each.to_dict() for each in found.metadata.managedFields or ()]
         writers = replica_writers(managed)
-        autoscalers = await self._autoscalers(workload.namespace)
+        autoscalers = await self._autoscalers(workload.namespace or "")
         reason = refusal(workload, autoscalers, writers, manager=FIELD_MANAGER, was_ours=pool_id in self._ours)
         if reason is not None:
             raise ActuationError(pool_id, reason)

@@ -262,12 +262,12 @@ class _Work:
                 self.command(verb, index, "the command before had no effect")
 
     def lower_pool(self, k: int, targets: Targets) -> None:
-        """Begin to drain what the plan does not want, the emptiest first."""
+        """Begin to drain what the plan does not want, the emptiest first, or those that can go."""
         surplus = self.count_on(k) - targets.on[k]
         if surplus <= 0 or self.at.holding is not None:
             return
         serving = [i for i in self.of(k, Phase.SERVE) if self.views[i].state is InstanceState.SERVING]
-        for index in sorted(serving, key=lambda i: (self.views[i].busy, i))[:surplus]:
+        for index in sorted(serving, key=lambda i: (_turn(self.views[i]), self.views[i].busy, i))[:surplus]:
             may_wait = self.anyone_comes() and not self.at.must_fall
             goes_first = self.at.break_first or (self.lacks_headroom and not may_wait)
             if not goes_first and self.falls_short_without(k, targets):
@@ -299,11 +299,18 @@ class _Work:
         """Stop sleepers whose GPUs the plan wants free."""
         asleep = [i for i in self.of(k, Phase.SLEEP) if self.views[i].state is InstanceState.SLEEPING]
         loaded = len(self.of(k, Phase.SERVE, Phase.WAKE, Phase.DRAIN, Phase.SLEEP))
+        asleep.sort(key=lambda i: _turn(self.views[i]))
         for index in asleep[: max(0, loaded - max(targets.loaded[k], targets.on[k]))]:
             self.set_phase(index, Phase.OFF, commanded_s=self.at.now_s)
             reason = f"the plan wants {targets.loaded[k]} loaded"
             self.command(Verb.STOP, index, reason)
             self.want(Verb.STOP, index, reason)
+
+
+def _turn(view: View) -> int:
+    """The less, the sooner it goes, where the one of the highest number must."""
+    number = view.instance.instance_id.rpartition("-")[2]
+    return -int(number) if view.pool.in_order and number.isdigit() else 0
 
 
 def _way_down(pool: Pool) -> Verb:

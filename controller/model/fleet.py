@@ -31,6 +31,7 @@ class Pool:
         places: most instances that may exist where they are discovered and can be started; 0 where others decide that.
         can_sleep: whether its engines can be put to sleep; those that cannot are stopped in place of that.
         may_stop: whether its instances may be stopped, whatever holds for the others.
+        in_order: whether the one of the highest number goes first, whatever it serves.
     """
 
     pool_id: PoolId
@@ -47,6 +48,7 @@ class Pool:
     places: int = 0
     can_sleep: bool = True
     may_stop: bool = False
+    in_order: bool = False
     lower_after_s: float = 0.0
 
     @property

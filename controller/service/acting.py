@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -12,16 +13,19 @@ import aiohttp
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.allocation_redis import RedisPublisher
 from controller.actuators.engines import EngineDriver
-from controller.actuators.instance_tasks import InstanceDriver, InstanceTasks
+from controller.actuators.instance_tasks import InstanceTasks
 from controller.actuators.supervisor import SupervisorDriver
 from controller.background import Work, Works, in_background
 from controller.clock import Clock
-from controller.errors import ActuationError
+from controller.errors import ActuationError, ConfigError
 from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.roster import PLACE
 from controller.loop.custody import Custody, CustodyOptions, firm_limit_of
 from controller.model.grid import GridEvent
-from controller.ports import Actuator
+from controller.model.plan import InstanceCommand
+from controller.ports import Actuator, InstanceDriver
 from controller.service.options import Endpoints, Frame
+from router.contract import PoolId
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +87,39 @@ async def restoring_tables(
         yield
 
 
-def instance_tasks(frame: Frame, supervisor: aiohttp.ClientSession) -> InstanceTasks:
-    """What carries commands out; `supervisor` is how the supervisor of the instances' processes is reached."""
+@contextlib.asynccontextmanager
+async def opened_starting(frame: Frame, session: aiohttp.ClientSession) -> AsyncIterator[InstanceDriver | None]:
+    """What starts and stops instances, until the end: a supervisor of processes, replicas of workloads, both or none.
+
+    Raises:
+        ConfigError: a pool has a workload, and lightkube is not installed or there is no cluster.
+    """
+    endpoints = frame.endpoints
+    supervisor = None
+    if endpoints.supervisor_url is not None:
+        supervisor = SupervisorDriver(session, endpoints.supervisor_url, headers=endpoints.supervisor_headers)
+    if not endpoints.workloads:
+        yield supervisor
+        return
+    try:
+        from controller.kubernetes.client import opened_client
+        from controller.kubernetes.scale import ScaleDriver, placed
+    except ImportError as error:
+        raise ConfigError(
+            "plan.pools.NAME.workload: lightkube is not installed; pip install 'wattroute[kubernetes]'"
+        ) from error
+    async with opened_client() as client:
+        yield ScaleDriver(client, placed(endpoints.workloads, client.namespace), frame.present.site, supervisor)
+
+
+def instance_tasks(frame: Frame, starting: InstanceDriver | None) -> InstanceTasks:
+    """What carries commands out; `starting` starts and stops instances, None where nothing does."""
     endpoints, options = frame.endpoints, frame.options
     engines = EngineDriver(
         endpoints.engines, frame.present.site, frame.clock, sleep_level=options.sleep_level, model=options.model
     )
-    return InstanceTasks(_drivers(engines, endpoints, supervisor), frame.clock)
+    drivers = (engines,) if starting is None else (engines, starting)
+    return InstanceTasks(drivers, frame.clock, leaves=functools.partial(_is_for_others, frame))
 
 
 def custody_of(
@@ -123,9 +153,7 @@ def _redis(endpoints: Endpoints, clock: Clock, identity: str | None) -> RedisPub
     return RedisPublisher(endpoints.redis, clock, key=endpoints.redis_key, identity=identity)
 
 
-def _drivers(
-    engines: EngineDriver, endpoints: Endpoints, supervisor: aiohttp.ClientSession
-) -> tuple[InstanceDriver, ...]:
-    if endpoints.supervisor_url is None:
-        return (engines,)
-    return engines, SupervisorDriver(supervisor, endpoints.supervisor_url, headers=endpoints.supervisor_headers)
+def _is_for_others(frame: Frame, command: InstanceCommand) -> bool:
+    """Whether it is for others to obey: a place is filled by whoever scales its pool."""
+    pool_id, mark, _ = command.instance_id.partition(PLACE)
+    return bool(mark) and PoolId(pool_id) not in frame.endpoints.workloads

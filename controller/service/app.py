@@ -28,7 +28,14 @@ from controller.metrics.feeds import FeedMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.fleet import Site
 from controller.model.observation import Observation
-from controller.service.acting import Tables, custody_of, instance_tasks, opened_tables, restoring_tables
+from controller.service.acting import (
+    Tables,
+    custody_of,
+    instance_tasks,
+    opened_starting,
+    opened_tables,
+    restoring_tables,
+)
 from controller.service.canaries import following, opened_quality, sending_canaries
 from controller.service.gpu_limits import limiting_gpus
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
@@ -85,7 +92,8 @@ async def assemble(
         telemetry.registry.register(FeedMetrics(feeds.both, clock))
         rates = RatesBoard()
         desks = await stack.enter_async_context(opened_desks(frame, books, proof))
-        tasks = instance_tasks(frame, session)
+        starting = await stack.enter_async_context(opened_starting(frame, session))
+        tasks = instance_tasks(frame, starting)
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
         changed, charge = Announcement(), Charge(tables, tasks, books.book, quality, custody.take_charge)
         leadership = await stack.enter_async_context(opened_leadership(frame, charge, changed))

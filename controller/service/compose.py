@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from controller.errors import ConfigError
 from controller.forecast.policy import ForecastPolicy
+from controller.kubernetes.owners import Scaled, Workload
 from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Instance, Pool, RequestClass, Site
 from controller.model.gpu_limit import GpuLimit
@@ -64,6 +65,8 @@ def build_site(settings: Settings) -> Site:
 
 def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
     plan = settings.plan.pools[pool.name]
+    workload = plan.workload
+    is_scaled = workload is not None and workload.mode == "act"
     instances = []
     for n, (instance_id, listed) in enumerate(zip(pool.names(), pool.instances, strict=True)):
         uuids = plan.gpu_uuids[n] if plan.gpu_uuids else emulated_gpu_uuids(instance_id, plan.gpus_per_instance)
@@ -81,7 +84,22 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         min_up_s=plan.min_up_s,
         lower_after_s=plan.lower_after_s,
         start_usd=plan.start_usd,
+        places=0 if workload is None else workload.most,
+        can_sleep=plan.can_sleep,
+        may_stop=is_scaled and (settings.plan.may_stop or not plan.can_sleep),
+        in_order=workload is not None and workload.kind != "Deployment",
     )
+
+
+def build_workloads(settings: Settings) -> dict[PoolId, Scaled]:
+    """What runs the pods of pools whose replicas this controller writes."""
+    return {
+        PoolId(name): Scaled(
+            Workload(plan.workload.kind, plan.workload.name, plan.workload.namespace), plan.min_on, plan.workload.most
+        )
+        for name, plan in settings.plan.pools.items()
+        if plan.workload is not None and plan.workload.mode == "act"
+    }
 
 
 def _curves(pool: str, curves: str | CurveSettings) -> PoolCurves:
@@ -140,7 +158,7 @@ def build_policy(settings: Settings) -> TickPolicy:
         carbon_usd_per_kg=plan.carbon_usd_per_kg,
         default_price_usd_per_mwh=settings.signals.fallback_price_usd_per_mwh,
         reading_stale_s=settings.signals.stale_s,
-        may_stop=plan.may_stop,
+        may_stop=plan.may_stop and controller.supervisor_url is not None,
         prepare_s=plan.prepare_s,
         warmup_s=plan.warmup_s,
         baseline_window_s=plan.baseline_window_s,

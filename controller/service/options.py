@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controller.background import Works
 from controller.clock import Clock
+from controller.kubernetes.owners import Scaled
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
 from controller.loop.clock_judge import ClockWatch
@@ -29,6 +30,7 @@ from controller.signals.power.specs import PowerSpecs, ZeusdSpec
 from controller.signals.present import Present, RosterSource
 from controller.store.meter_file import Retention
 from controller.tick import Planner, TickPolicy
+from router.contract import PoolId
 from router.transport.redis_place import RedisPlace
 
 
@@ -43,6 +45,7 @@ class Endpoints:
         supervisor_headers: that the supervisor wants to be shown.
         zeusd: daemons that may limit GPUs.
         redis: that the table goes through.
+        workloads: of pools whose replicas this controller writes.
     """
 
     engines: EngineClient
@@ -54,6 +57,7 @@ class Endpoints:
     redis: RedisPlace | None = None
     redis_key: str = "wattroute:allocation"
     rosters: RosterSource | None = None
+    workloads: Mapping[PoolId, Scaled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

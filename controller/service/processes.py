@@ -27,7 +27,14 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
 from controller.service.app import assemble
 from controller.service.candidacy import election_of
-from controller.service.compose import build_canary, build_emulated, build_gpu_limits, build_policy, build_site
+from controller.service.compose import (
+    build_canary,
+    build_emulated,
+    build_gpu_limits,
+    build_policy,
+    build_site,
+    build_workloads,
+)
 from controller.service.feed_setup import open_feeds
 from controller.service.options import Endpoints, ServiceOptions
 from controller.service.proof import ProofOptions
@@ -90,6 +97,7 @@ async def _controller(settings: Settings) -> None:
             endpoints=Endpoints(
                 engines=engines.session,
                 rosters=engines.rosters,
+                workloads=build_workloads(settings),
                 power=signals.power_specs(),
                 router_urls=signals.router_urls,
                 supervisor_url=own.supervisor_url,

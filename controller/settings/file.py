@@ -61,8 +61,12 @@ class Settings(RouterFile):
 
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
-        if self.plan.may_stop and self.controller.supervisor_url is None:
-            raise ValueError("plan.may_stop needs controller.supervisor_url: nothing else could start them again")
+        scales = any(pool.workload is not None and pool.workload.mode == "act" for pool in self.plan.pools.values())
+        if self.plan.may_stop and self.controller.supervisor_url is None and not scales:
+            raise ValueError(
+                "plan.may_stop needs controller.supervisor_url, or a plan.pools.NAME.workload in mode act: nothing "
+                "else could start them again"
+            )
         if self.controller.supervisor_token_file is not None:
             urls = () if self.controller.supervisor_url is None else (self.controller.supervisor_url,)
             refuse_readable(urls, "controller.supervisor_token_file")
@@ -132,6 +136,11 @@ class Settings(RouterFile):
 def _refuse_misfit(name: str, plan: PoolPlanSettings, instances: int) -> None:
     """Raise ValueError where what the plan says of a pool does not fit its listed instances."""
     uuids = plan.gpu_uuids
+    if plan.workload is not None:
+        raise ValueError(
+            f"plan.pools.{name}.workload: the pool lists its instances; name pools[].discovery in their place, so that "
+            "pods which come are known"
+        )
     if uuids and [len(group) for group in uuids] != [plan.gpus_per_instance] * instances:
         raise ValueError(
             f"plan.pools.{name}.gpu_uuids: {plan.gpus_per_instance} UUIDs are expected for each of the "
@@ -143,6 +152,10 @@ def _refuse_misfit(name: str, plan: PoolPlanSettings, instances: int) -> None:
 
 def _refuse_listed(name: str, plan: PoolPlanSettings) -> None:
     """Raise ValueError where the plan says something of the instances of a pool that are discovered."""
+    if plan.workload is not None and plan.min_on > plan.workload.most:
+        raise ValueError(
+            f"plan.pools.{name}.workload.most is {plan.workload.most}, less than min_on, {plan.min_on}; raise it"
+        )
     if plan.serve is not None:
         raise ValueError(
             f"plan.pools.{name}.serve: the pool does not list its instances; list them, each with its port, or leave "

@@ -13,6 +13,7 @@ from controller.quality.table import Task
 from controller.settings.fields import Frac, NotNegative, Positive, Watts
 from controller.settings.gpu_limits import ClockSettings
 from controller.settings.serve import ServeSettings
+from controller.settings.workload import WorkloadSettings
 from router.contract import Precision
 from router.settings import Group, Name, Seconds
 
@@ -79,6 +80,11 @@ class PoolPlanSettings(Group):
     """UUIDs of each instance's GPUs, in the order of the instances. Absent: the emulator's names."""
     clocks: ClockSettings | None = None
     """A limit on the power or the clock of its GPUs, set through controller.zeusd. Absent: none is set."""
+    can_sleep: bool = True
+    """Whether its engines can be put to sleep. false: they are stopped in place of that, where `workload` or
+    controller.supervisor_url can start them again."""
+    workload: WorkloadSettings | None = None
+    """What runs its pods, where they are discovered. Absent: how many there are is for others to decide."""
     serve: ServeSettings | None = None
     """How `wattroute supervise` starts the instances. Absent: somebody else does."""
 
@@ -143,8 +149,8 @@ class PlanSettings(Group):
     carbon_usd_per_kg: NotNegative = 0.0
     """Price set on emissions."""
     may_stop: bool = False
-    """Whether sleeping instances may be stopped, where controller.supervisor_url can start them again. Their return is
-    a cold start."""
+    """Whether sleeping instances may be stopped, where controller.supervisor_url or a workload in mode act can start
+    them again. Their return is a cold start."""
     ramp_up_w_per_s: Positive | None = None
     """Fastest planned rise of the site's power. Absent: no bound."""
     ramp_down_w_per_s: Positive | None = None

@@ -138,9 +138,10 @@ def test_rights_are_namespaced_bound_to_what_runs_and_without_wildcards(values: 
 def test_the_controller_may_scale_the_workloads_that_are_named_and_no_other() -> None:
     assert rules(values_file("scaling"), "rel-wattroute-scale", "vllm") == [
         ("deployments", ("vllm-bf16",), ("get",)),
-        ("deployments/scale", ("vllm-bf16",), ("get", "patch")),
+        ("deployments/scale", ("vllm-bf16",), ("get", "update")),
+        ("pods", (), ("patch",)),
         ("statefulsets", ("vllm-fp8",), ("get",)),
-        ("statefulsets/scale", ("vllm-fp8",), ("get", "patch")),
+        ("statefulsets/scale", ("vllm-fp8",), ("get", "update")),
         ("horizontalpodautoscalers", (), ("list",)),
         ("scaledobjects", (), ("list",)),
     ]
@@ -150,10 +151,15 @@ def test_the_controller_may_scale_the_workloads_that_are_named_and_no_other() ->
     )
 
 
-def test_workloads_that_the_plan_names_count_as_named() -> None:
+@pytest.mark.parametrize("mode", ["act", "recommend", None])
+def test_workloads_that_the_plan_names_count_as_named_where_they_are_written(mode: str | None) -> None:
     workload = "config.plan.pools.bf16.workload"
-    words = ["--set", f"{workload}.kind=Deployment,{workload}.name=vllm", "-s", "templates/rbac-controller.yaml"]
-    done = template("-f", str(values_file("gateway")), *words)
+    told = f"{workload}.kind=Deployment,{workload}.name=vllm" + (f",{workload}.mode={mode}" if mode else "")
+    done = template("-f", str(values_file("gateway")), "--set", told)
+    if mode != "act":
+        assert "deployments/scale" not in done.stdout
+        return
+    done = template("-f", str(values_file("gateway")), "--set", told, "-s", "templates/rbac-controller.yaml")
     (role,) = (d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role")
     assert role["metadata"]["namespace"] == NAMESPACE
     assert [rule.get("resourceNames") for rule in role["rules"] if "deployments/scale" in rule["resources"]] == [

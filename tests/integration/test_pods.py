@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,10 @@ def tell(kube: KubeServer, emulated: System, pool: str, *names: str, **condition
 
 
 @contextlib.asynccontextmanager
-async def pods_under_control(folder: Path, kube: KubeServer) -> AsyncIterator[tuple[System, System]]:
-    """The emulated pods, and router and controller that find them."""
+async def pods_under_control(
+    folder: Path, kube: KubeServer, change: Callable[[dict[str, Any]], None] = lambda _: None
+) -> AsyncIterator[tuple[System, System]]:
+    """The emulated pods, and router and controller that find them, after a change of their configuration."""
 
     def named(document: dict[str, Any]) -> None:
         for pool in document["pools"]:
@@ -61,6 +63,7 @@ async def pods_under_control(folder: Path, kube: KubeServer) -> AsyncIterator[tu
         document["site"]["gpus"] = 32
         document["signals"].pop("dcgm_urls")
         document["controller"].pop("supervisor_url")
+        change(document)
 
     async with contextlib.AsyncExitStack() as stack:
         for name in ("pods", "control"):

@@ -94,7 +94,9 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $found := list -}}
 {{- range $pool, $plan := dig "plan" "pools" dict .Values.config -}}
 {{- with $plan.workload -}}
+{{- if eq (.mode | default "recommend") "act" -}}
 {{- $found = append $found (dict "kind" .kind "name" .name "namespace" (.namespace | default $.Release.Namespace)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.rbac.workloads -}}

@@ -61,6 +61,15 @@ async def test_a_busy_instance_gets_no_second_command_but_others_do():
     assert driver.seen == [(Verb.WAKE, "a-0"), (Verb.WAKE, "a-1")]
 
 
+async def test_what_is_left_to_others_is_not_begun():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock(), leaves=lambda command: command.instance_id == "a-0")
+    assert await tasks.apply(commands((Verb.SLEEP, "a-0"), (Verb.SLEEP, "a-1"))) == ("sleep a-1: a test",)
+    assert tasks.busy == {"a-1"}
+    await tasks.close()
+    assert driver.seen in ([], [(Verb.SLEEP, "a-1")])
+
+
 async def test_an_instance_is_shown_as_waking_until_its_wake_is_proven():
     driver = Driver()
     tasks = InstanceTasks((driver,), VirtualClock())

@@ -94,6 +94,11 @@ class TestDraining:
         assert done.commands == ()
         assert [(w.verb, w.instance_id) for w in done.wanted] == [(Verb.SLEEP, "bf16-1"), (Verb.SLEEP, "bf16-3")]
 
+    def test_of_a_workload_that_lets_the_last_go_only_the_highest_numbers_are_drained(self):
+        busy = {"bf16-2": 30, "bf16-3": 9}
+        seen = [replace(view, pool=replace(view.pool, in_order=True)) for view in views(running=busy)]
+        assert draining(steer(tuple(seen), targets((2, 5, 5)), situation())) == ["bf16-2", "bf16-3"]
+
     def test_nothing_is_drained_while_the_demand_is_unknown(self):
         assert draining(steer(views(), targets((0, 0, 1)), situation(holding="unknown"))) == []
 

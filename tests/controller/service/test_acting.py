@@ -9,14 +9,29 @@ from redis.asyncio import Redis
 from controller.actuators.allocation_redis import RedisPublisher
 from controller.background import Works
 from controller.clock import SystemClock
+from controller.errors import ConfigError
+from controller.kubernetes.owners import Scaled, Workload
 from controller.lifecycle.handback import OnExit
 from controller.model.grid import GridEvent, Precedence
 from controller.model.plan import Verb
-from controller.service.acting import RESTORE_S, custody_of, instance_tasks, opened_tables, restoring_tables
+from controller.service.acting import (
+    RESTORE_S,
+    custody_of,
+    instance_tasks,
+    opened_starting,
+    opened_tables,
+    restoring_tables,
+)
 from controller.service.options import Endpoints
+from router.contract import PoolId
 from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
+from tests.fakes.kube.config import kubeconfig
+from tests.fakes.kube.kinds import DEPLOYMENTS
+from tests.fakes.kube.managers import Writer
+from tests.fakes.kube.samples import deployment
+from tests.fakes.kube.server import kube_server
 from tests.fakes.plain_engines import PlainEngines
 from tests.fakes.redis_server import running_redis
 from tests.fakes.service_frame import framed
@@ -40,16 +55,55 @@ async def test_tables_are_told_to_routers_that_ask_and_to_redis_where_there_is_o
         assert closed == [tables.redis]
 
 
+@contextlib.asynccontextmanager
+async def starting_tasks(frame, session):
+    async with opened_starting(frame, session) as starting:
+        yield instance_tasks(frame, starting)
+
+
 @pytest.mark.parametrize("has_supervisor", [True, False])
 async def test_processes_are_started_by_a_supervisor_alone(tmp_path, has_supervisor):
     ends = {"supervisor_url": closed_url()} if has_supervisor else {}
-    async with framed(tmp_path, **ends) as (frame, session):
-        tasks = instance_tasks(frame, session)
+    async with framed(tmp_path, **ends) as (frame, session), contextlib.AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(starting_tasks(frame, session))
         await tasks.apply(commands((Verb.STOP, "int4-0")))
         await tasks.settle()
         [outcome] = tasks.take_outcomes()
         assert not outcome.is_done
         assert ("set controller.supervisor_url" in outcome.detail) is not has_supervisor
+
+
+WORKLOADS = {PoolId("int4"): Scaled(Workload("Deployment", "vllm-int4", None), 0, 6)}
+
+
+async def outcomes_of(tasks, *told):
+    await tasks.apply(commands(*told))
+    await tasks.settle()
+    return {outcome.command.instance_id: outcome for outcome in tasks.take_outcomes()}
+
+
+async def test_places_are_filled_by_the_replicas_of_their_workload_and_those_of_other_pools_by_others(
+    tmp_path, monkeypatch
+):
+    async with kube_server() as kube:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
+        kube.store.create(DEPLOYMENTS, "default", deployment("vllm-int4", 5), Writer("kubectl"))
+        ends = {"workloads": WORKLOADS, "supervisor_url": closed_url()}
+        async with framed(tmp_path, **ends) as (frame, session), starting_tasks(frame, session) as tasks:
+            other = frame.site.pools[0].instances[0].instance_id
+            ended = await outcomes_of(tasks, (Verb.START, "int4~5"), (Verb.START, "fp8~5"), (Verb.START, other))
+        assert kube.store.get(DEPLOYMENTS, "default", "vllm-int4")["spec"]["replicas"] == 6
+        assert ended["int4~5"].is_done
+        assert "fp8~5" not in ended, "whoever scales that pool fills its places"
+        assert f"/instances/{other}/start" in ended[other].detail, "a supervisor is asked for what is no workload's"
+
+
+async def test_a_workload_needs_a_cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    async with framed(tmp_path, workloads=WORKLOADS) as (frame, session):
+        with pytest.raises(ConfigError, match="no Kubernetes cluster can be reached from here"):
+            async with opened_starting(frame, session):
+                pass
 
 
 @pytest.mark.parametrize(
@@ -66,8 +120,8 @@ async def test_instances_are_held_back_by_the_limits_that_outrank_the_classes(
     tmp_path, own_w, called_w, precedence, held_w
 ):
     called = () if called_w is None else (GridEvent("e", called_w, NOW_S, NOW_S + 60.0, NOW_S, precedence=precedence),)
-    async with framed(tmp_path, import_limit_w=own_w) as (frame, session):
-        custody = custody_of(frame, instance_tasks(frame, session), (), lambda now_s: called)
+    async with framed(tmp_path, import_limit_w=own_w) as (frame, _):
+        custody = custody_of(frame, instance_tasks(frame, None), (), lambda now_s: called)
         assert custody._options.on_exit is OnExit.WAKE
         assert custody._firm_w(NOW_S + 31.0) == held_w
 

@@ -6,7 +6,7 @@ import pytest
 
 from controller.errors import ConfigError
 from controller.model.grid import Precedence
-from controller.service.compose import build_emulated, build_policy, build_site
+from controller.service.compose import build_emulated, build_policy, build_site, build_workloads
 from controller.settings.file import Settings, load
 from router import config_file
 from router.contract import PoolId, Precision
@@ -36,6 +36,31 @@ def test_instances_have_the_names_that_they_were_given(tmp_path: Path) -> None:
         ("bf16-0", "http://127.0.0.1:9001"),
         ("rack-7", "http://127.0.0.1:9002"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("workload", "bounds"),
+    [
+        ("", (0, True, False, False)),
+        (", workload: {kind: Deployment, name: v, most: 4}", (4, True, False, False)),
+        (", workload: {kind: Deployment, name: v, most: 4, mode: act}", (4, True, False, False)),
+        (", workload: {kind: Deployment, name: v, most: 4, mode: act}, can_sleep: false", (4, False, True, False)),
+        (", workload: {kind: StatefulSet, name: v, most: 3, mode: act}, can_sleep: false", (3, False, True, True)),
+    ],
+)
+def test_pods_are_stopped_where_they_cannot_sleep_and_may_be_started_again(
+    tmp_path: Path, workload: str, bounds: tuple[int, bool, bool, bool]
+) -> None:
+    path = tmp_path / "wattroute.yaml"
+    plan = f"{{gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100{workload}}}"
+    path.write_text(
+        "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm}}]\nsite: {gpus: 32}\n"
+        f"plan: {{pools: {{bf16: {plan}}}}}\n"
+    )
+    settings = load(path)
+    pool = build_site(settings).pool(PoolId("bf16"))
+    assert (pool.places, pool.can_sleep, pool.may_stop, pool.in_order) == bounds
+    assert list(build_workloads(settings)) == (["bf16"] if "act" in workload else [])
 
 
 def test_the_policy_is_what_the_file_says() -> None:

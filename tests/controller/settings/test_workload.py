@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.settings.file import load
+from tests.fakes.controller_files import MINIMAL, PLAN, refusal, write
+
+DISCOVERED = "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm}}]\n"
+WORKLOAD = ", workload: {kind: Deployment, name: vllm-bf16, most: 4%s}"
+
+
+def test_a_workload_is_not_written_unless_that_is_said(tmp_path: Path) -> None:
+    found = load(write(tmp_path, DISCOVERED + PLAN % (WORKLOAD % ""))).plan.pools["bf16"].workload
+    assert found is not None
+    assert (found.mode, found.namespace, found.most) == ("recommend", None, 4)
+
+
+@pytest.mark.parametrize(
+    ("pools", "plan", "says"),
+    [
+        (MINIMAL, WORKLOAD % "", "plan.pools.bf16.workload: the pool lists its instances; name pools[].discovery"),
+        (DISCOVERED, ", min_on: 5" + WORKLOAD % "", "workload.most is 4, less than min_on, 5"),
+        (DISCOVERED, WORKLOAD.replace("Deployment", "DaemonSet") % "", "plan.pools.bf16.workload.kind"),
+        (DISCOVERED, WORKLOAD.replace("vllm-bf16", "Not_A_Name") % "", "plan.pools.bf16.workload.name"),
+        (DISCOVERED, WORKLOAD.replace("most: 4", "most: 0") % "", "plan.pools.bf16.workload.most"),
+        (DISCOVERED, WORKLOAD % ", mode: observe", "plan.pools.bf16.workload.mode"),
+    ],
+)
+def test_what_cannot_be_scaled_is_refused(tmp_path: Path, pools: str, plan: str, says: str) -> None:
+    assert says in refusal(tmp_path, pools + PLAN % plan)
+
+
+def test_sleepers_may_be_stopped_where_a_workload_can_start_them_again(tmp_path: Path) -> None:
+    text = DISCOVERED + PLAN.replace("plan: {", "plan: {may_stop: true, ")
+    assert "or a plan.pools.NAME.workload in mode act" in refusal(tmp_path, text % (WORKLOAD % ""))
+    assert load(write(tmp_path, text % (WORKLOAD % ", mode: act"))).plan.may_stop

@@ -1,0 +1,115 @@
+"""A controller that writes replicas: pods come where the plan wants more, and go once they are drained.
+
+Real processes; engines and GPUs are EMULATED, the API server is `tests.fakes.kube`, and in the place of Kubernetes' own
+controllers the test makes pods of replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.kubernetes.client import FIELD_MANAGER
+from controller.kubernetes.scale import GOES_FIRST
+from tests.fakes.kube.config import kubeconfig
+from tests.fakes.kube.kinds import AUTOSCALERS, DEPLOYMENTS, PODS
+from tests.fakes.kube.managers import Writer
+from tests.fakes.kube.samples import autoscaler, deployment, pod
+from tests.fakes.kube.server import KubeServer, kube_server
+from tests.fakes.system import System
+from tests.integration.test_pods import NAMESPACE, pods_under_control, tell, until
+from tests.integration.test_pods import PODS as NAMES
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
+
+
+class Workloads:
+    """Deployments whose replicas become pods; the one that is marked goes first, else the last."""
+
+    def __init__(self, kube: KubeServer, **replicas: int) -> None:
+        self.kube = kube
+        self.there = {pool: list(NAMES[pool][:count]) for pool, count in replicas.items()}
+        for pool, count in replicas.items():
+            kube.store.create(DEPLOYMENTS, NAMESPACE, deployment(f"vllm-{pool}", count), Writer("kubectl"))
+            for name in NAMES[pool]:
+                kube.store.create(PODS, NAMESPACE, pod(name))
+
+    def replicas(self, pool: str) -> int:
+        return int(self.kube.store.get(DEPLOYMENTS, NAMESPACE, f"vllm-{pool}")["spec"]["replicas"])
+
+    def follow(self, emulated: System) -> None:
+        """Make as many pods as there are to be."""
+        for pool, there in self.there.items():
+            while len(there) > self.replicas(pool):
+                there.remove(next(filter(self.is_marked, there), there[-1]))
+            there += [name for name in NAMES[pool] if name not in there][: self.replicas(pool) - len(there)]
+            tell(self.kube, emulated, pool, *there)
+
+    def is_marked(self, name: str) -> bool:
+        found = self.kube.store.get(PODS, NAMESPACE, name)
+        return GOES_FIRST in (found["metadata"].get("annotations") or {})
+
+
+@contextlib.asynccontextmanager
+async def following(workloads: Workloads, emulated: System) -> AsyncIterator[None]:
+    async def follow() -> None:
+        while True:
+            workloads.follow(emulated)
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def scaled(document: dict[str, Any], **min_on: int) -> None:
+    """Both pools may be scaled; nothing sleeps, and nothing waits."""
+    for pool, least in min_on.items():
+        workload = {"kind": "Deployment", "name": f"vllm-{pool}", "namespace": NAMESPACE, "mode": "act", "most": 2}
+        quick = {"min_up_s": 0, "lower_after_s": 0, "can_sleep": False}
+        document["plan"]["pools"][pool] |= {"workload": workload, "min_on": least, **quick}
+    document["plan"]["warmup_s"] = 1
+
+
+async def test_pods_come_where_the_plan_wants_more_and_go_once_drained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kube_server() as kube:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
+        workloads = Workloads(kube, bf16=1, fp8=2)
+        change = functools.partial(scaled, bf16=2, fp8=0)
+        async with (
+            pods_under_control(tmp_path, kube, change) as (emulated, system),
+            following(workloads, emulated),
+        ):
+            await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes")
+            await until(system, lambda: len(workloads.there["fp8"]) < 2, "one that is not needed goes")
+            assert all(workloads.is_marked(name) for name in NAMES["fp8"] if name not in workloads.there["fp8"])
+            entries = kube.store.get(DEPLOYMENTS, NAMESPACE, "vllm-bf16")["metadata"]["managedFields"]
+            assert FIELD_MANAGER in {entry["manager"] for entry in entries}
+
+
+async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kube_server() as kube:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
+        workloads = Workloads(kube, bf16=1)
+        kube.store.create(AUTOSCALERS, NAMESPACE, autoscaler("theirs", "vllm-bf16"))
+        change = functools.partial(scaled, bf16=2)
+        async with (
+            pods_under_control(tmp_path, kube, change) as (emulated, system),
+            following(workloads, emulated),
+        ):
+            log = system.folder / "controller.log"
+            await until(system, lambda: "HorizontalPodAutoscaler theirs scales" in log.read_text(), "it is told")
+            assert workloads.replicas("bf16") == 1
