@@ -11,7 +11,7 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
     assert result.returncode == 0
     listed = [line.split()[0] for line in result.stdout.split("Commands:")[1].splitlines() if line.startswith("  ")]
     tried = ["demo", "simulate", "curves", "fit", "profile"]
-    serving = ["router", "controller", "emulate", "agent", "validate"]
+    serving = ["router", "controller", "emulate", "supervise", "agent", "validate"]
     kept = ["power", "meter", "feeds", "ledger", "report"]
     calls = ["curtail", "events", "capability", "cancel", "opt-out", "opt-in"]
     assert listed == [*tried, *serving, *kept, "schema", "openapi", *calls, "quality"]
