@@ -88,11 +88,10 @@ class EngineDriver:
             raise ActuationError(command.instance_id, f"{command.verb.value}: {error}") from error
 
     def _url_of(self, instance_id: InstanceId) -> str:
-        for pool in self._present().pools:
-            for instance in pool.instances:
-                if instance.instance_id == instance_id:
-                    return instance.url.rstrip("/")
-        raise ActuationError(instance_id, "there is no such instance")
+        found = self._present().find(instance_id)
+        if found is None:
+            raise ActuationError(instance_id, "there is no such instance")
+        return found[1].url.rstrip("/")
 
     async def _sleep(self, base: str) -> str:
         if await self._is_sleeping(base):

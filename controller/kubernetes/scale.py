@@ -22,7 +22,7 @@ from lightkube.resources.core_v1 import Pod
 from controller.errors import ActuationError, KubernetesError
 from controller.kubernetes.client import FIELD_MANAGER, asked
 from controller.kubernetes.owners import Autoscaler, Scaled, Workload, autoscaler_of, refusal, replica_writers
-from controller.lifecycle.roster import PLACE
+from controller.lifecycle.roster import place_of
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
 from controller.ports import InstanceDriver
@@ -104,13 +104,13 @@ class ScaleDriver:
 
     def _pool_of(self, instance_id: InstanceId) -> tuple[PoolId, int | None]:
         """Pool of an instance, and its number where it is a place."""
-        name, mark, number = instance_id.partition(PLACE)
-        if mark and number.isdigit():
-            return PoolId(name), int(number)
-        for pool in self._present().pools:
-            if any(instance.instance_id == instance_id for instance in pool.instances):
-                return pool.pool_id, None
-        raise ActuationError(instance_id, "there is no such instance")
+        place = place_of(instance_id)
+        if place is not None:
+            return place
+        found = self._present().find(instance_id)
+        if found is None:
+            raise ActuationError(instance_id, "there is no such instance")
+        return found[0].pool_id, None
 
     async def _refuse_others(self, pool_id: PoolId, workload: Workload) -> None:
         resource, _ = _RESOURCES[workload.kind]
@@ -145,13 +145,13 @@ class ScaleDriver:
 
     async def _without(self, scaled: Scaled, pod: InstanceId) -> str:
         """One replica less, so that this pod goes."""
-        before = await self._replicas(scaled.workload)
+        before = int((await self._scale(scaled.workload)).spec.replicas or 0)
         if pod not in self._going:
             if before <= scaled.least:
                 raise ActuationError(pod, f"{scaled.workload} has {before} replicas, and {scaled.least} are the least")
             await self._choose(scaled.workload, pod, before)
-            there = {each.instance_id for pool in self._present().pools for each in pool.instances}
-            self._going = {name: target for name, target in self._going.items() if name in there}
+            there = self._present()
+            self._going = {name: target for name, target in self._going.items() if there.find(name) is not None}
             self._going[pod] = before - 1
         return await self._write(scaled, lambda now: max(scaled.least, min(now, self._going[pod])))
 
@@ -164,19 +164,17 @@ class ScaleDriver:
         elif pod != f"{workload.name}-{replicas - 1}":
             raise ActuationError(pod, f"of {workload} only the last can go: {workload.name}-{replicas - 1}")
 
-    async def _replicas(self, workload: Workload) -> int:
+    async def _scale(self, workload: Workload) -> Any:
+        """Its scale subresource."""
         _, scale = _RESOURCES[workload.kind]
         async with asked(f"{workload}: get scale"):
-            found = await self._client.get(scale, workload.name, namespace=workload.namespace)
-        return int(found.spec.replicas or 0)
+            return await self._client.get(scale, workload.name, namespace=workload.namespace)
 
     async def _write(self, scaled: Scaled, becomes: Callable[[int], int]) -> str:
         """Set the replicas by what they are, and read them back."""
         workload = scaled.workload
-        _, scale = _RESOURCES[workload.kind]
         for attempt in range(TRIES):
-            async with asked(f"{workload}: get scale"):
-                found = await self._client.get(scale, workload.name, namespace=workload.namespace)
+            found = await self._scale(workload)
             now = int(found.spec.replicas or 0)
             if (wanted := becomes(now)) == now:
                 return f"{workload} has {now} replicas already"

@@ -17,6 +17,12 @@ PLACE = "~"
 """Between a pool's name and the number of a place: no pod's name has it."""
 
 
+def place_of(instance_id: InstanceId) -> tuple[PoolId, int] | None:
+    """Pool and number of a place; None where it is the name of an instance that exists."""
+    pool_id, mark, number = instance_id.partition(PLACE)
+    return (PoolId(pool_id), int(number)) if mark and number.isdigit() else None
+
+
 def is_place(instance: Instance) -> bool:
     """Whether it is a place in which an instance may be started, and none that exists."""
     return not instance.url

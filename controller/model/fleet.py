@@ -149,6 +149,14 @@ class Site:
             tuple(cls.loss_frac(pool.precision, pool.quality_loss_frac) for pool in self.pools) for cls in self.classes
         )
 
+    def find(self, instance_id: InstanceId) -> tuple[Pool, Instance] | None:
+        """An instance and its pool; None where the site has no such instance."""
+        for pool in self.pools:
+            for instance in pool.instances:
+                if instance.instance_id == instance_id:
+                    return pool, instance
+        return None
+
     def pool(self, pool_id: PoolId) -> Pool:
         """The pool of that name.
 

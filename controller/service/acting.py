@@ -19,13 +19,12 @@ from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import ActuationError, ConfigError
 from controller.lifecycle.handback import Sleeper
-from controller.lifecycle.roster import PLACE
+from controller.lifecycle.roster import place_of
 from controller.loop.custody import Custody, CustodyOptions, firm_limit_of
 from controller.model.grid import GridEvent
 from controller.model.plan import InstanceCommand
 from controller.ports import Actuator, InstanceDriver
 from controller.service.options import Endpoints, Frame
-from router.contract import PoolId
 
 log = logging.getLogger(__name__)
 
@@ -155,5 +154,5 @@ def _redis(endpoints: Endpoints, clock: Clock, identity: str | None) -> RedisPub
 
 def _is_for_others(frame: Frame, command: InstanceCommand) -> bool:
     """Whether it is for others to obey: a place is filled by whoever scales its pool."""
-    pool_id, mark, _ = command.instance_id.partition(PLACE)
-    return bool(mark) and PoolId(pool_id) not in frame.endpoints.workloads
+    place = place_of(command.instance_id)
+    return place is not None and place[0] not in frame.endpoints.workloads

@@ -66,7 +66,6 @@ def build_site(settings: Settings) -> Site:
 def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
     plan = settings.plan.pools[pool.name]
     workload = plan.workload
-    is_scaled = workload is not None and workload.mode == "act"
     instances = []
     for n, (instance_id, listed) in enumerate(zip(pool.names(), pool.instances, strict=True)):
         uuids = plan.gpu_uuids[n] if plan.gpu_uuids else emulated_gpu_uuids(instance_id, plan.gpus_per_instance)
@@ -86,7 +85,7 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         start_usd=plan.start_usd,
         places=0 if workload is None else workload.most,
         can_sleep=plan.can_sleep,
-        may_stop=is_scaled and (settings.plan.may_stop or not plan.can_sleep),
+        may_stop=plan.scaled is not None and (settings.plan.may_stop or not plan.can_sleep),
         in_order=workload is not None and workload.kind != "Deployment",
     )
 
@@ -94,11 +93,9 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
 def build_workloads(settings: Settings) -> dict[PoolId, Scaled]:
     """What runs the pods of pools whose replicas this controller writes."""
     return {
-        PoolId(name): Scaled(
-            Workload(plan.workload.kind, plan.workload.name, plan.workload.namespace), plan.min_on, plan.workload.most
-        )
+        PoolId(name): Scaled(Workload(told.kind, told.name, told.namespace), plan.min_on, told.most)
         for name, plan in settings.plan.pools.items()
-        if plan.workload is not None and plan.workload.mode == "act"
+        if (told := plan.scaled) is not None
     }
 
 

@@ -88,6 +88,11 @@ class PoolPlanSettings(Group):
     serve: ServeSettings | None = None
     """How `wattroute supervise` starts the instances. Absent: somebody else does."""
 
+    @property
+    def scaled(self) -> WorkloadSettings | None:
+        """The workload whose replicas this controller writes; None where it writes none."""
+        return self.workload if self.workload is not None and self.workload.mode == "act" else None
+
 
 class ClassPlanSettings(Group):
     """What the planner promises a class of requests."""

@@ -207,11 +207,10 @@ class CanaryTask:
         Raises:
             SignalError: it is gone.
         """
-        for pool in self._present().pools:
-            for instance in pool.instances:
-                if instance.instance_id == name:
-                    return pool, instance
-        raise SignalError(name, "there is no such instance any more")
+        found = self._present().find(name)
+        if found is None:
+            raise SignalError(name, "there is no such instance any more")
+        return found
 
     def _spend(self, name: InstanceId, prompt: Prompt, answer: Answer) -> None:
         running = next((seen.running for seen in self._parts.look() if seen.instance_id == name), 0)

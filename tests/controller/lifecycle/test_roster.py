@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.power_loop import spare_w
-from controller.lifecycle.roster import is_place, site_now, with_instances, with_places
+from controller.lifecycle.roster import is_place, place_of, site_now, with_instances, with_places
 from controller.model.fleet import Instance, PoolRoster
 from controller.model.observation import InstanceState
 from router.contract import InstanceId, PoolId
@@ -20,6 +20,13 @@ def roster(pool_id, *names):
 
 def names(of):
     return {pool.pool_id: [each.instance_id for each in pool.instances] for pool in of.pools}
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("fp8~3", ("fp8", 3)), ("fp8-3", None), ("fp8~", None), ("fp8~x", None), ("fp8", None)]
+)
+def test_a_place_is_told_from_an_instance_by_its_name(name, place):
+    assert place_of(InstanceId(name)) == place
 
 
 def test_a_site_that_lists_its_instances_stays_as_it_is():

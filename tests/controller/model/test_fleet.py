@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.model.fleet import RequestClass
-from router.contract import ClassId, PoolId, Precision
+from router.contract import ClassId, InstanceId, PoolId, Precision
 from tests.fakes.fake_fleet import site
 
 
@@ -11,6 +11,12 @@ def test_a_pool_is_found_by_name():
     assert site().pool(PoolId("fp8")).precision is Precision.FP8
     with pytest.raises(KeyError):
         site().pool(PoolId("int8"))
+
+
+def test_an_instance_is_found_with_its_pool():
+    pool, instance = site().find(InstanceId("fp8-1"))
+    assert (pool.pool_id, instance.instance_id) == ("fp8", "fp8-1")
+    assert site().find(InstanceId("fp8-99")) is None
 
 
 def test_the_most_that_may_serve_is_what_exists_or_less():
