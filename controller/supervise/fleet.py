@@ -88,10 +88,17 @@ class Fleet:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _held(self, engine: Engine, *, or_wanted: bool) -> str | None:
-        """Who has one of its GPUs or its address; None where nobody has."""
-        wants = engine.spec
+        """Who has one of its GPUs or its address; None where nobody has.
+
+        Of two that are to run from the beginning the one that the configuration names first has them, unless the other
+        one runs already.
+        """
+        wants, is_before = engine.spec, True
         for other in self.engines:
-            if other is engine or not (other.holds or (or_wanted and other.life.wanted)):
+            if other is engine:
+                is_before = False
+                continue
+            if not other.holds and not (other.life.wanted and (or_wanted or is_before)):
                 continue
             has = other.record if other.holds else other.spec
             shared = sorted(set(wants.gpu_uuids) & set(has.gpu_uuids))

@@ -1,3 +1,4 @@
+import asyncio
 import signal
 import subprocess
 
@@ -27,9 +28,12 @@ async def test_two_that_share_a_gpu_never_run_at_once(tmp_path):
             fleet.order("a-0", wanted=True)
 
 
-async def test_two_that_are_to_begin_on_one_gpu_do_not_both_start(tmp_path):
+async def test_of_two_that_are_to_begin_on_one_gpu_the_first_of_the_configuration_does(tmp_path):
+    async def look_long_for_the_first(instance_id, _):
+        await asyncio.sleep(0.3 if instance_id == "a-0" else 0.0)
+
     specs = [engine_spec(name, gpu_uuids=("GPU-x",)) for name in ("a-0", "b-0")]
-    async with engine_fleet(tmp_path, *specs) as fleet:
+    async with engine_fleet(tmp_path, *specs, refuse_absent=look_long_for_the_first) as fleet:
         one, other = fleet.engines
         await until(one, Phase.SERVING)
         await until(other, Phase.FAILED)
