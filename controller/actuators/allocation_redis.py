@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from redis.exceptions import RedisError
-
-from controller.actuators.shared_redis import SharedRedis
+from controller.actuators.shared_redis import SharedRedis, redis_asked
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
@@ -83,28 +79,18 @@ class RedisPublisher:
         last = self._last
         if last is None or last.expires_at_s <= self._clock.wall_s():
             return False
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                if await self._client.exists(self._key):
-                    return False
-        except TimeoutError as error:
-            raise ActuationError(self._target, f"no answer within {self._timeout_s:g} s") from error
-        except (RedisError, OSError) as error:
-            raise ActuationError(self._target, f"table not looked for: {error}") from error
+        async with redis_asked(self._target, self._timeout_s, "table not looked for"):
+            if await self._client.exists(self._key):
+                return False
         self._announced = None
         await self.apply(Commands(last))
         return True
 
     async def _put(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._client.set(self._key, body, px=ttl_ms)
-                if is_new:
-                    await self._client.publish(self._key, str(sequence))
-        except TimeoutError as error:
-            raise ActuationError(self._target, f"table not written within {self._timeout_s:g} s") from error
-        except (RedisError, OSError) as error:
-            raise ActuationError(self._target, f"table not written: {error}") from error
+        async with redis_asked(self._target, self._timeout_s, "table not written"):
+            await self._client.set(self._key, body, px=ttl_ms)
+            if is_new:
+                await self._client.publish(self._key, str(sequence))
 
     async def put_rates(self, body: bytes, ttl_s: float) -> None:
         """Write energy rates beside the table, under its key and ``:energy``.
@@ -112,13 +98,8 @@ class RedisPublisher:
         Raises:
             ActuationError: Redis did not take them in time.
         """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._client.set(f"{self._key}{RATES_SUFFIX}", body, px=max(1, int(ttl_s * 1000)))
-        except TimeoutError as error:
-            raise ActuationError(self._target, f"energy rates not written within {self._timeout_s:g} s") from error
-        except (RedisError, OSError) as error:
-            raise ActuationError(self._target, f"energy rates not written: {error}") from error
+        async with redis_asked(self._target, self._timeout_s, "energy rates not written"):
+            await self._client.set(f"{self._key}{RATES_SUFFIX}", body, px=max(1, int(ttl_s * 1000)))
 
     async def close(self) -> None:
         """Close the connections."""

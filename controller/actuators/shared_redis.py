@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,30 @@ return {redis.call('HGET', KEYS[1], 'sequence'), redis.call('GET', KEYS[2]), red
 """
 
 
+@asynccontextmanager
+async def redis_asked(target: str, timeout_s: float, failure: str) -> AsyncIterator[None]:
+    """Ask Redis within, for so long at the most.
+
+    Args:
+        target: name of Redis in messages.
+        timeout_s: longest wait.
+        failure: what was not done, for the error's text.
+
+    Raises:
+        Superseded: another controller leads.
+        ActuationError: Redis did not answer in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise ActuationError(target, f"{failure} within {timeout_s:g} s") from error
+    except (RedisError, OSError) as error:
+        if _REFUSED in str(error):
+            raise Superseded(target, f"{failure}: {str(error).partition(_REFUSED)[2].strip()}") from error
+        raise ActuationError(target, f"{failure}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class SharedState:
     """What was found.
@@ -104,7 +128,7 @@ class SharedRedis:
             ActuationError: Redis did not answer in time.
         """
         keys = [self._lead, self._handover, self._asked]
-        async with self._deadline("lead not claimed"):
+        async with self._within("lead not claimed"):
             return _state(*await self._run(_CLAIM, keys, self._identity, KEPT_MS))
 
     async def look(self) -> SharedState:
@@ -113,7 +137,7 @@ class SharedRedis:
         Raises:
             ActuationError: Redis did not answer in time.
         """
-        async with self._deadline("leader's state not read"), self._client.pipeline(transaction=False) as pipe:
+        async with self._within("leader's state not read"), self._client.pipeline(transaction=False) as pipe:
             pipe.set(self._standby, self._identity, px=STANDBY_MS)
             pipe.hget(self._lead, "sequence")
             pipe.mget(self._handover, self._asked)
@@ -126,7 +150,7 @@ class SharedRedis:
         Raises:
             ActuationError: Redis did not answer in time.
         """
-        async with self._deadline("standby not withdrawn"):
+        async with self._within("standby not withdrawn"):
             await self._run(_WITHDRAW, [self._standby], self._identity)
 
     async def hand_over(self, handover: bytes = b"", asked: bytes = b"") -> bool:
@@ -137,7 +161,7 @@ class SharedRedis:
             ActuationError: Redis did not take it in time.
         """
         keys = [self._lead, self._handover, self._asked, self._standby]
-        async with self._deadline("state not handed over"):
+        async with self._within("state not handed over"):
             return bool(await self._run(_HAND_OVER, keys, self._identity, KEPT_MS, handover, asked))
 
     async def publish(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
@@ -147,25 +171,15 @@ class SharedRedis:
             Superseded: another controller leads, or has published a later table.
             ActuationError: Redis did not take it in time.
         """
-        async with self._deadline("table not written"):
+        async with self._within("table not written"):
             keys, told = [self._lead, self._key], int(is_new)
             await self._run(_PUBLISH, keys, self._identity, sequence, ttl_ms, body, told, KEPT_MS)
 
     async def _run(self, script: str, keys: list[str], *arguments: Any) -> Any:
         return await self._client.eval(script, len(keys), *keys, *arguments)
 
-    @asynccontextmanager
-    async def _deadline(self, failure: str) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except TimeoutError as error:
-            raise ActuationError(self._target, f"{failure} within {self._timeout_s:g} s") from error
-        except (RedisError, OSError) as error:
-            if _REFUSED in str(error):
-                reason = str(error).partition(_REFUSED)[2].strip()
-                raise Superseded(self._target, f"{failure}: {reason}") from error
-            raise ActuationError(self._target, f"{failure}: {error}") from error
+    def _within(self, failure: str) -> AbstractAsyncContextManager[None]:
+        return redis_asked(self._target, self._timeout_s, failure)
 
 
 def _state(sequence: bytes | None, handover: bytes | None, asked: bytes | None) -> SharedState:
