@@ -13,6 +13,7 @@ from controller.errors import ConfigError
 from controller.profile.design import Cell
 from controller.profile.estimate import Row
 from controller.profile.steady import MAX_SPREAD_FRAC, Steadiness
+from controller.store.replacing import replace_file
 
 FORMAT = 1
 MAX_BYTES = 16 << 20
@@ -158,10 +159,8 @@ class CellsFile:
 
     def _replace(self, text: str) -> None:
         """Write the file anew, whole or not at all: a full disk must not cost what was measured."""
-        part = self.path.with_name(f"{self.path.name}.part")
         try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(self.path)
+            replace_file(self.path, text.encode())
         except OSError as error:
             raise self._unwritten(error) from error
 

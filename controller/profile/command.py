@@ -16,6 +16,7 @@ from controller.errors import ConfigError
 from controller.profile import result
 from controller.profile.options import ProfileOptions
 from controller.profile.run import Profiled, Told, profile
+from controller.store.replacing import replace_file
 from controller.study import drawing
 from controller.study.command import INTERRUPTED, show, standard_screen
 from controller.study.page import page
@@ -81,10 +82,8 @@ def written(path: Path, option: str, text: str) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise ConfigError(f"{option} {path}: cannot be written: {error.strerror}; choose another place") from error
 

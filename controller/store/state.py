@@ -1,8 +1,7 @@
 """The state file: what must outlast the controller's process, replaced as a whole at each tick.
 
-A new version is written beside the file, brought to the disk and then takes the file's name, so that a process that is
-killed, or a machine that stops, leaves the version before or the new one, never half of one. A checksum over the
-content finds what was changed or damaged since. One process writes at a time: the ledger beside it has the lock.
+A checksum over the content finds what was changed or damaged since. One process writes at a time: the ledger beside it
+has the lock.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import threading
 from pathlib import Path
 from typing import Any
 
 from controller.errors import StoreError
 from controller.store.plain import from_plain, to_plain
+from controller.store.replacing import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class StateFile:
             raise StoreError(f"{self.path}: the state has {len(body)} bytes, more than {MAX_BYTES}; nothing is written")
         with self._guard:
             try:
-                self._replace(body)
+                replace_file(self.path, body, mode=self._mode)
             except OSError as error:
                 raise StoreError(f"{self.path}: not written: {error.strerror or error}") from error
 
@@ -90,21 +89,6 @@ class StateFile:
         except OSError:
             is_kept = False
         log.error(lost, extra={"reason": str(error), "set_aside": str(kept) if is_kept else None})
-
-    def _replace(self, body: bytes) -> None:
-        beside = self.path.with_name(f"{self.path.name}.new")
-        beside.unlink(missing_ok=True)  # one that was left behind may be readable by more
-        made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
-        with os.fdopen(made, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _checked(self, body: bytes) -> dict[str, Any]:
         if len(body) > MAX_BYTES:

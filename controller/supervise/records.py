@@ -1,7 +1,4 @@
-"""What outlasts a supervisor: which engines it started and whether each is to run. One file an engine, one supervisor.
-
-A record is replaced as a whole: written beside, brought to the disk, renamed.
-"""
+"""What outlasts a supervisor: which engines it started and whether each is to run; a file an engine, one supervisor."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import ConfigError, StoreError
+from controller.store.replacing import replace_file
 from controller.supervise.proc_table import Mark
 
 log = logging.getLogger(__name__)
@@ -89,14 +87,9 @@ class Records:
             StoreError: it cannot be written, as on a full disk.
         """
         path = self._path(record.instance_id)
-        beside = path.with_name(f"{path.name}.new")
         body = json.dumps({"version": VERSION, **dataclasses.asdict(record)}, indent=1).encode()
         try:
-            with beside.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            replace_file(path, body)
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written: {error.strerror}; free some space, or correct the rights"

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from controller.errors import ConfigError
+from controller.store.replacing import replace_file
 from controller.study.events.account import EventFigures
 from controller.study.events.play_part import play_part
 from controller.study.events.settings import EventsStudySettings
@@ -100,10 +101,8 @@ def _keep(settings: EventsStudySettings, folder: Path | None, figures: EventFigu
         return
     held = {"scenario": digest(settings), "figures": msgspec.to_builtins(figures)}
     path = _path(folder, figures.number)
-    fresh = path.with_suffix(".new")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(held, indent=1), encoding="utf-8")
-        fresh.replace(path)
+        replace_file(path, json.dumps(held, indent=1).encode())
     except OSError as error:
         raise ConfigError(f"--keep {folder}: cannot be written: {error.strerror}; choose another place") from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -105,11 +106,10 @@ def test_what_was_measured_outlasts_a_disk_that_is_full(path: Path, monkeypatch:
     path.write_bytes(path.read_bytes()[:-25])
     before = path.read_bytes()
 
-    def full(place: Path, *_: object, **__: object) -> int:
-        with place.open("w"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigError, match="No space left on device; make room"):
         opened(path)
     assert path.read_bytes() == before

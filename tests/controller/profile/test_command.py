@@ -42,7 +42,7 @@ def test_a_profile_is_written_and_shown(tmp_path: Path, monkeypatch: pytest.Monk
     html = (tmp_path / "c.html").read_text()
     assert html.count("<svg") == 3
     assert "http://" not in html.replace("http://gpus", "").replace("http://www.w3.org", "")
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.new"))
 
 
 def test_curves_are_written_where_nothing_can_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
