@@ -18,7 +18,7 @@ from controller.clock import Clock
 from controller.http.bearer_token import is_shown
 from controller.signals.power.agent_sample import PATH, STREAM_PATH, encode
 from controller.signals.power.nvml_reader import NvmlSnapshot
-from router.transport.loopback import is_loopback
+from router.transport.loopback import is_loopback_host
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def guard(identity: Identity) -> Middleware:
             return await handler(request)
         token = identity.token
         if token is None:
-            if not is_loopback(_host_name(request.host)):
+            if not is_loopback_host(request.host):
                 return _error(403, f"without a token the host must be 127.0.0.1 or localhost, not {request.host!r:.80}")
             return await handler(request)
         if is_shown(request.headers.get("Authorization", ""), token):
@@ -158,13 +158,6 @@ class Handlers:
         """503 with the reason while no GPU has a fresh reading."""
         reason = unready(self._parts.hub.latest)
         return web.json_response({"status": "ready"}) if reason is None else _error(503, reason)
-
-
-def _host_name(host: str) -> str:
-    """The name or address in a Host header, without its port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
 
 
 def _abort(request: web.Request) -> None:

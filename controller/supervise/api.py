@@ -14,7 +14,7 @@ from controller.http.bearer_token import is_shown
 from controller.supervise.engine import Engine
 from controller.supervise.fleet import Fleet, NoSuchEngine
 from controller.supervise.metrics import exposition
-from router.transport.loopback import is_loopback, is_loopback_address
+from router.transport.loopback import is_loopback_address, is_loopback_host
 
 log = logging.getLogger(__name__)
 
@@ -123,16 +123,11 @@ def _refusal(request: web.Request, token: str | None) -> str | None:
         return "a bearer token is needed; send the header 'Authorization: Bearer TOKEN'"
     if not is_loopback_address(request.remote):
         return "without a token only this machine is answered; set supervisor.token_file"
-    if not is_loopback(_host_name(request.host)):
+    if not is_loopback_host(request.host):
         return f"without a token the host must be 127.0.0.1 or localhost, not {request.host!r:.80}"
     if "Origin" in request.headers:
         return "without a token no web page is answered; set supervisor.token_file"
     return None
-
-
-def _host_name(host: str) -> str:
-    """The name or address in a Host header, without its port and brackets."""
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def _error(status: int, message: str) -> web.Response:

@@ -22,6 +22,11 @@ def is_loopback_address(address: str | None) -> bool:
     return (mapped or number).is_loopback
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether what a Host header says (RFC 9110 §7.2), with or without a port, reaches this machine only."""
+    return is_loopback(host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0])
+
+
 def is_private(url: str) -> bool:
     """Whether nobody reads along on the way to an address: over TLS, or within this machine."""
     parts = urlsplit(url)

@@ -1,6 +1,6 @@
 import pytest
 
-from router.transport.loopback import is_loopback, is_loopback_address, is_private, refuse_readable
+from router.transport.loopback import is_loopback, is_loopback_address, is_loopback_host, is_private, refuse_readable
 
 OWN = ("127.0.0.1", "127.8.9.1", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::ffff:7f00:1")
 OTHERS = (
@@ -25,6 +25,17 @@ def test_of_names_only_the_one_that_every_machine_has_is_its_own():
     assert is_loopback("localhost")
     assert not is_loopback_address("localhost")
     assert not is_loopback("localhost.example")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_host_header_may_hold_a_port(host):
+    assert is_loopback_host(host)
+    assert is_loopback_host(f"{host}:9420")
+
+
+@pytest.mark.parametrize("host", ["", ":80", "10.0.0.1:80", "[fe80::1]", "::1", "localhost.example:80", "[]:80"])
+def test_a_host_header_that_names_another_machine_or_none_is_not_its_own(host):
+    assert not is_loopback_host(host)
 
 
 @pytest.mark.parametrize("url", ["https://grid.example", "http://127.0.0.1:9090/x", "http://[::1]:1"])
