@@ -7,6 +7,7 @@ each router a key with its state, which expires by itself.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ROUTERS_SUFFIX = ":routers"
@@ -46,6 +47,21 @@ def decode_heard(data: bytes) -> Heard | None:
     except (ValueError, IndexError):
         return None
     return heard if heard.load >= 0 and abs(heard.told_s) < 1e11 else None
+
+
+def decode_routers(entries: Mapping[bytes | str, bytes | str]) -> dict[str, Heard]:
+    """The hash as Redis gives it, by router; what no router could have written is left out."""
+    heard = {}
+    for name, data in entries.items():
+        each = decode_heard(data if isinstance(data, bytes) else data.encode())
+        if each is not None:
+            heard[router_name(name)] = each
+    return heard
+
+
+def router_name(name: bytes | str) -> str:
+    """A router's name as Redis gives it."""
+    return name if isinstance(name, str) else name.decode(errors="replace")
 
 
 def pack_state(document: bytes) -> bytes:

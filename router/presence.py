@@ -21,8 +21,9 @@ from router.contract_presence import (
     ROUTERS_SUFFIX,
     STATE_SUFFIX,
     Heard,
-    decode_heard,
+    decode_routers,
     encode_heard,
+    router_name,
 )
 from router.poller import jittered_s
 from router.settings import TableSettings
@@ -123,13 +124,13 @@ class Presence:
             *_, entries = await pipe.execute()
         if len(entries) > MAX_ROUTERS:
             raise ValueError(f"{len(entries)} routers are told of; delete the key {self._key + ROUTERS_SUFFIX!r}")
-        heard = {_text(name): each for name, data in entries.items() if (each := decode_heard(data)) is not None}
+        heard = decode_routers(entries)
         there = live(heard, now_s, self._stale_s)
         self.routers = len(there.keys() | {self._name})
         if self._sink is not None:
             self.share = share_of(self._name, load, there)
             self._sink.apply_share(self.share)
-        gone = [name for name in entries if _is_long_gone(heard.get(_text(name)), now_s)]
+        gone = [name for name in entries if _is_long_gone(heard.get(router_name(name)), now_s)]
         if gone:
             async with asyncio.timeout(TIMEOUT_S):
                 await client.hdel(self._key + ROUTERS_SUFFIX, *gone)
@@ -150,10 +151,6 @@ class Presence:
             reason = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
             extra = {"source": self._place.shown, "reason": reason}
             log.warning("other routers are not heard of; the share of caps stays as it is", extra=extra)
-
-
-def _text(name: bytes | str) -> str:
-    return name if isinstance(name, str) else name.decode(errors="replace")
 
 
 def _is_long_gone(heard: Heard | None, now_s: float) -> bool:

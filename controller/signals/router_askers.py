@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from controller.errors import SignalError
 from controller.signals.http_client import get_json
 from controller.signals.router_state import RouterState, read_state
-from router.contract_presence import MAX_ROUTERS, ROUTERS_SUFFIX, STATE_SUFFIX, decode_heard, unpack_state
+from router.contract_presence import MAX_ROUTERS, ROUTERS_SUFFIX, STATE_SUFFIX, decode_routers, unpack_state
 
 Answers = Mapping[str, RouterState | SignalError]
 """By a name that a router keeps when it is started again."""
@@ -81,7 +81,7 @@ class RedisRouters:
         try:
             async with asyncio.timeout(self._timeout_s):
                 entries = await self._client.hgetall(self._key + ROUTERS_SUFFIX)
-                names = sorted(_text(name) for name, data in entries.items() if decode_heard(_bytes(data)) is not None)
+                names = sorted(decode_routers(entries))
                 if len(names) > MAX_ROUTERS:
                     raise SignalError(source, f"{len(names)} routers are told of; delete the key")
                 keys = [f"{self._key}{STATE_SUFFIX}{name}" for name in names]
@@ -112,7 +112,3 @@ def _read(name: str, data: bytes | None) -> RouterState | SignalError:
 
 def _bytes(data: bytes | str) -> bytes:
     return data if isinstance(data, bytes) else data.encode()
-
-
-def _text(name: bytes | str) -> str:
-    return name if isinstance(name, str) else name.decode(errors="replace")
