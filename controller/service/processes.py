@@ -16,7 +16,7 @@ from random import Random
 
 import uvloop
 
-from controller.background import Work, Works, in_background
+from controller.background import Works
 from controller.clock import Clock, SystemClock
 from controller.dashboard.access import load_token
 from controller.errors import ConfigError
@@ -35,6 +35,7 @@ from controller.service.compose import (
     build_site,
     build_workloads,
 )
+from controller.service.engine_keyring import followed_keyring
 from controller.service.feed_setup import open_feeds
 from controller.service.options import Endpoints, ServiceOptions
 from controller.service.proof import ProofOptions
@@ -50,10 +51,9 @@ from controller.simulation.emulator import run_emulator
 from controller.store.meter_file import Retention
 from controller.store.witness import read_key
 from router.contract import PoolId
-from router.errors import CertificateError, SettingsError
+from router.errors import SettingsError
 from router.tenants.engine_keys import read_engine_keys
 from router.transport.asking import EngineSession
-from router.transport.keyring import Keyring
 from router.transport.redis_address import is_private_redis, refuse_readable_password
 from router.transport.redis_place import redis_place
 
@@ -217,12 +217,8 @@ async def engines_of(settings: Settings, clock: Clock, works: Works) -> AsyncIte
     Raises:
         ConfigError: a file of TLS cannot be used, or it is not known where to look for instances.
     """
-    try:
-        keyring = Keyring(settings, clock.wall_s)
-    except CertificateError as error:
-        raise ConfigError(str(error)) from error
     async with (
-        in_background(keyring.watch, Work.CERTIFICATES, works=works),
+        followed_keyring(settings, clock, works) as keyring,
         EngineSession(keyring) as session,
         opened_rosters(settings, keyring, clock, works) as rosters,
     ):

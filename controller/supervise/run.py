@@ -12,11 +12,12 @@ from random import Random
 
 from aiohttp import web
 
-from controller.background import Work, Works, in_background
+from controller.background import Works
 from controller.clock import Clock, SystemClock, boot_name
 from controller.errors import ConfigError, ListenError
 from controller.http import bearer_token
 from controller.service.compose import build_site
+from controller.service.engine_keyring import followed_keyring
 from controller.settings.file import Settings
 from controller.settings.supervisor import SupervisorSettings
 from controller.supervise.api import build_app
@@ -27,10 +28,9 @@ from controller.supervise.policy import Rules
 from controller.supervise.records import Records
 from controller.supervise.spec import EngineSpec, engine_specs, inherited
 from router.contract import PoolId
-from router.errors import CertificateError, SettingsError
+from router.errors import SettingsError
 from router.tenants.engine_keys import read_engine_keys
 from router.transport.asking import EngineSession
-from router.transport.keyring import Keyring
 from router.transport.loopback import is_loopback
 
 log = logging.getLogger(__name__)
@@ -145,12 +145,7 @@ async def _served(app: web.Application, own: SupervisorSettings) -> AsyncIterato
 
 @contextlib.asynccontextmanager
 async def _client(settings: Settings, clock: Clock) -> AsyncIterator[EngineSession]:
-    try:
-        keyring = Keyring(settings, clock.wall_s)
-    except CertificateError as error:
-        raise ConfigError(str(error)) from error
-    works = Works(Random())
-    async with in_background(keyring.watch, Work.CERTIFICATES, works=works), EngineSession(keyring) as client:
+    async with followed_keyring(settings, clock, Works(Random())) as keyring, EngineSession(keyring) as client:
         yield client
 
 

@@ -172,13 +172,6 @@ def test_a_password_goes_to_no_other_machine_without_tls(monkeypatch: pytest.Mon
         processes.controller(settings)
 
 
-async def test_a_file_of_tls_that_is_absent_is_named(tmp_path: Path) -> None:
-    settings = settings_with("https://127.0.0.1:1", ca_file=str(tmp_path / "no-ca.pem"))
-    with pytest.raises(ConfigError, match=r"pools\.bf16\.tls\.ca_file: .*no-ca\.pem: there is no such file"):
-        async with engines_of(settings, SystemClock(), Works(Random(0))):
-            pass
-
-
 def test_what_fails_beside_the_service_is_counted_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(_: Any) -> None:
         raise ValueError("a fault")
