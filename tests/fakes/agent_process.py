@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fakes.nvml.stub import NvmlStub
+from tests.fakes.system import listening_port
 
 START_S = 60.0
 
@@ -37,12 +36,7 @@ def agent_process(folder: Path, stub: NvmlStub | None, *arguments: str, **enviro
     with log.open("wb") as out:
         process = subprocess.Popen(words, stdout=out, stderr=out, env={**os.environ, **found, **environment})
     try:
-        end_s = time.monotonic() + START_S
-        while not (listening := re.search(r"agent listening.* port=(\d+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end_s, log.read_text()
-            time.sleep(0.05)
-        yield AgentProcess(process, int(listening[1]), log)
+        yield AgentProcess(process, listening_port(process, log, "agent", START_S), log)
     finally:
         process.kill()
         process.wait(30)

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -67,6 +68,18 @@ async def until(engine: Engine, phase: Phase, holds: Callable[[], bool] = lambda
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"never came to {phase}: {engine.life} {engine.log.tail()}") from None
+
+
+@contextlib.contextmanager
+def stray_engine(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that a former supervisor started as `a-0`; ended at the end."""
+    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        leave_record(folder, "a-0", stray.pid)
+        yield stray
+    finally:
+        stray.kill()
+        stray.wait()
 
 
 def leave_record(folder: Path, instance_id: str, pid: int) -> None:

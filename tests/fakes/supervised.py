@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.fakes.system import ROOT, free_ports, get, post
+from tests.fakes.system import ROOT, free_ports, get, listening_port, post
 
 FAKE_VLLM = Path(__file__).with_name("fake_vllm.py")
 START_S = 60.0
@@ -106,12 +105,7 @@ def supervised(folder: Path, settings: dict[str, Any], **environment: str) -> It
             words, stdout=out, stderr=out, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}
         )
     try:
-        end_s = time.monotonic() + START_S
-        while not (listening := re.search(r"supervisor listening.* port=(\d+)", log.read_text())):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end_s, log.read_text()
-            time.sleep(0.05)
-        yield Supervised(process, int(listening[1]), log)
+        yield Supervised(process, listening_port(process, log, "supervisor", START_S), log)
     finally:
         process.kill()
         process.wait(30)

@@ -151,6 +151,16 @@ def running(folder: Path, *names: str, change: Callable[[dict[str, Any]], None] 
                 process.wait(5)
 
 
+def listening_port(process: subprocess.Popen[bytes], log: Path, name: str, limit_s: float) -> int:
+    """The port that a process says in its log, once it listens."""
+    end_s = time.monotonic() + limit_s
+    while not (listening := re.search(rf"{name} listening.* port=(\d+)", log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end_s, log.read_text()
+        time.sleep(0.05)
+    return int(listening[1])
+
+
 def get(url: str) -> tuple[int, bytes]:
     """Status and body."""
     return _open(urllib.request.Request(url))

@@ -1,13 +1,12 @@
 import asyncio
 import os
 import signal
-import subprocess
 from dataclasses import replace
 
 from controller.errors import ActuationError, StoreError
 from controller.supervise.policy import Phase
 from controller.supervise.proc_table import Mark
-from tests.fakes.engine_fleet import RULES, engine_fleet, leave_record, until
+from tests.fakes.engine_fleet import RULES, engine_fleet, stray_engine, until
 from tests.fakes.engine_specs import engine_spec
 
 
@@ -109,9 +108,7 @@ async def test_a_fault_of_the_watch_is_told_and_does_not_end_it(tmp_path, caplog
 
 
 async def test_one_that_is_not_configured_and_ends_by_itself_is_not_started_again(tmp_path):
-    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    try:
-        leave_record(tmp_path, "a-0", stray.pid)
+    with stray_engine(tmp_path) as stray:
         async with engine_fleet(tmp_path, engine_spec("b-0", is_initially_on=False)) as fleet:
             engine = fleet.find("a-0")
             await until(engine, Phase.SERVING)
@@ -120,6 +117,3 @@ async def test_one_that_is_not_configured_and_ends_by_itself_is_not_started_agai
             await until(engine, Phase.OFF)
             assert engine.pid is None
         assert not list(tmp_path.glob("a-0*"))
-    finally:
-        stray.kill()
-        stray.wait()

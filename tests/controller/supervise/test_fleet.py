@@ -7,7 +7,7 @@ import pytest
 from controller.errors import ActuationError
 from controller.supervise.fleet import NoSuchEngine
 from controller.supervise.policy import Phase
-from tests.fakes.engine_fleet import engine_fleet, leave_record, until
+from tests.fakes.engine_fleet import engine_fleet, leave_record, stray_engine, until
 from tests.fakes.engine_specs import engine_spec
 
 
@@ -57,9 +57,7 @@ async def test_an_unknown_name_is_refused_with_those_there_are(tmp_path):
 
 
 async def test_an_engine_that_is_not_configured_any_more_can_be_stopped_but_not_started(tmp_path):
-    stray = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    try:
-        leave_record(tmp_path, "a-0", stray.pid)
+    with stray_engine(tmp_path) as stray:
         async with engine_fleet(tmp_path, engine_spec("b-0", is_initially_on=False)) as fleet:
             engine = fleet.find("a-0")
             await until(engine, Phase.SERVING)
@@ -69,9 +67,6 @@ async def test_an_engine_that_is_not_configured_any_more_can_be_stopped_but_not_
             await until(engine, Phase.OFF)
             assert stray.wait(10) == -signal.SIGTERM
             assert [engine.spec.instance_id for engine in fleet.engines] == ["b-0"]
-    finally:
-        stray.kill()
-        stray.wait()
 
 
 async def test_the_record_of_one_that_neither_runs_nor_is_configured_is_dropped(tmp_path):
