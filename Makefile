@@ -17,7 +17,7 @@ test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 servers:  ## the real servers that tests use where they find them, and the compiler of the NVML stand-in; on Debian as root
-	set -e; for program in redis-server prometheus mosquitto; do \
+	set -e; for program in redis-server prometheus mosquitto faketime; do \
 	  command -v $$program >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program; }; \
 	done
 	command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }

@@ -37,10 +37,10 @@ class Allocation:
         self._policies = policies
         self._obey(self.ladder.table)
 
-    def offer(self, table: AllocationTable, now_s: float) -> bool:
+    def offer(self, table: AllocationTable, now_s: float, ahead_s: float = 0.0) -> bool:
         """Obey a table, unless it is refused; True if it is new."""
         before = self.ladder.table
-        is_new = self.ladder.offer(table, now_s)
+        is_new = self.ladder.offer(table, now_s, ahead_s)
         if self.ladder.table is not before:
             self._obey(self.ladder.table)
         return is_new
@@ -64,8 +64,9 @@ class Allocation:
         if table is not None and now_s < self.ladder.expires_at_s:
             view.sequence = table.sequence
             view.issuer = table.issuer
-            view.issued_at_s = table.issued_at_s
+            view.issued_at_s = table.issued_at_s + self.ladder.ahead_s
             view.expires_at_s = self.ladder.expires_at_s
+            view.clock_ahead_s = self.ladder.ahead_s
         return view
 
     def _obey(self, table: AllocationTable | None) -> None:

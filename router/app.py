@@ -235,6 +235,7 @@ def _presence(router: Router) -> Presence:
         snapshot=router.snapshot,
         sink=router.data_path if settings.table.share_caps else None,
         wall_s=clock.wall_s,
+        monotonic_s=clock.monotonic_s,
         rng=random.Random(),
     )
 

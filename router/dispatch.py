@@ -1,7 +1,7 @@
 """Every decision about a request, behind one object that the data path calls. Pure; time is an argument.
 
-`now_s` is the **wall clock** (`router.clock.wall_s`) everywhere in this module, since tables expire by it. Durations
-(`ttft_s`, `duration_s`) are measured by the caller on its monotonic clock.
+`now_s` is the **steady clock** (`router.clock.steady`) in this module, but the wall clock for `check_key` and `ask`, as
+keys name times. Durations (`ttft_s`, `duration_s`) are measured by the caller on its monotonic clock.
 
 Life of a request::
 
@@ -226,7 +226,7 @@ class Dispatcher:
             usage: tokens as told by the engine, if it did.
             chunks: events of a stream that were passed on (0 for a plain answer).
             duration_s: from the request's arrival to the end of the attempt.
-            now_s: wall clock.
+            now_s: of the steady clock.
             ttft_s: as given to `first_byte`, for the inter-token latency.
         """
         held = self._held.pop(choice.serial, None)
@@ -263,13 +263,13 @@ class Dispatcher:
         """Look for free slots: another worker says that there may be one, see `router.shared_slots`."""
         self._room.woken()
 
-    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+    def apply_table(self, table: AllocationTable, now_s: float, ahead_s: float = 0.0) -> bool:
         """Obey a table, or note that the one obeyed is still the source's; True if the table is new.
 
-        Give every table the source gives, also one that did not change: that is what keeps it fresh. A table that
-        has expired, is older than the one obeyed or differs from it under the same sequence is counted and left.
+        Give every table of the source, also one that did not change: that keeps it fresh. One that has expired, is
+        older, or another of the same sequence is counted and left. `now_s` is `ahead_s` ahead of the issuer's clock.
         """
-        is_new = self._allocation.offer(table, now_s)
+        is_new = self._allocation.offer(table, now_s, ahead_s)
         self._room.serve(now_s)
         return is_new
 

@@ -3,7 +3,8 @@
 Rates change while a request runs. Their sums are kept by instance, weighted by how many tokens a sequence had at each,
 so that the mean rate over any request's life is a difference of two of them: what a request costs the router does not
 depend on how long it ran. By time alone the seconds in which little was made, and each token bore much of the idle
-energy, would count for more tokens than they had. Times are of the wall clock, as rates expire by it.
+energy, would count for more tokens than they had. Times are of the
+router's steady clock.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class EnergyBook:
             marks: as it was sent, and as its first token came; the same for an answer that came in one piece.
             tokens: of the request.
             is_counted: whether the engine told them; else they are an estimate, and so is the energy.
-            now_s: wall clock.
+            now_s: of the steady clock.
         """
         course = self._courses.get(instance_id)
         if course is None or not (tokens.input_tokens or tokens.output_tokens):

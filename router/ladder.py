@@ -1,6 +1,6 @@
 """Which allocation table is obeyed: a fresh one, the last good one until it expires, else none. Pure.
 
-Times are of the wall clock, as in the tables.
+Times are of the router's steady clock; a table's own are of its issuer's, and moved by how far that is behind.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Ladder:
     Attributes:
         table: the table obeyed, or None.
         expires_at_s: when it stops being obeyed; infinite while there is none.
+        ahead_s: by how much the router's clock is ahead of the issuer's.
         refused: tables not obeyed, by reason.
     """
 
@@ -43,13 +44,14 @@ class Ladder:
         self._confirmed_at_s = -math.inf
         self.table: AllocationTable | None = None
         self.expires_at_s = math.inf
+        self.ahead_s = 0.0
         self.refused: Counter[str] = Counter()
 
     def reconfigure(self, settings: TableSettings) -> None:
         """Go by other settings from the next table on."""
         self._settings = settings
 
-    def offer(self, table: AllocationTable, now_s: float) -> bool:
+    def offer(self, table: AllocationTable, now_s: float, ahead_s: float = 0.0) -> bool:
         """Take a table from the source; True if it is to be obeyed from now on, False if it is refused or known.
 
         A table of the same issuer with a smaller sequence is refused while the present one is valid, so that an old
@@ -57,7 +59,7 @@ class Ladder:
         lost its count is heard again.
         """
         self.drop_expired(now_s)
-        if table.expires_at_s <= now_s:
+        if table.expires_at_s + ahead_s <= now_s:
             self.refused["expired"] += 1
             return False
         current = self.table
@@ -69,10 +71,10 @@ class Ladder:
                 if table is not current and table != current:
                     self.refused["altered"] += 1
                     return False
-                self._confirm(current, now_s)
+                self._confirm(current, now_s, ahead_s)
                 return False
         self.table = table
-        self._confirm(table, now_s)
+        self._confirm(table, now_s, ahead_s)
         return True
 
     def drop_expired(self, now_s: float) -> bool:
@@ -97,10 +99,10 @@ class Ladder:
     def limit_left_s(self, now_s: float) -> float | None:
         """Time until the end of the event in force, at most `MAX_RETRY_AFTER_S`; None without one."""
         event = self.table.event if self.table is not None else None
-        if event is None or event.state is not EventState.ACTIVE or event.ends_at_s <= now_s:
+        if event is None or event.state is not EventState.ACTIVE or event.ends_at_s + self.ahead_s <= now_s:
             return None
-        return min(event.ends_at_s - now_s, MAX_RETRY_AFTER_S)
+        return min(event.ends_at_s + self.ahead_s - now_s, MAX_RETRY_AFTER_S)
 
-    def _confirm(self, table: AllocationTable, now_s: float) -> None:
-        self._confirmed_at_s = now_s
-        self.expires_at_s = min(table.expires_at_s, now_s + self._settings.max_ttl_s)
+    def _confirm(self, table: AllocationTable, now_s: float, ahead_s: float) -> None:
+        self._confirmed_at_s, self.ahead_s = now_s, ahead_s
+        self.expires_at_s = min(table.expires_at_s + ahead_s, now_s + self._settings.max_ttl_s)

@@ -173,7 +173,11 @@ def _table(snapshot: Snapshot) -> Iterator[Metric]:
     if table.issued_at_s is not None:  # no table has no age: absent, not zero
         age = _gauge("table_age_seconds", "Time since the table obeyed was issued.")
         age.add_metric([], max(0.0, snapshot.now_s - table.issued_at_s))
-        yield age
+        ahead = _gauge(
+            "table_clock_ahead_seconds", "This router's clock less that of the table's issuer; 0 within 2 s."
+        )
+        ahead.add_metric([], table.clock_ahead_s or 0.0)
+        yield from (age, ahead)
 
 
 def _process(snapshot: Snapshot) -> Iterator[Metric]:

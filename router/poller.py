@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from router.clocks_apart import read_date_s
 from router.errors import PollError
 from router.transport.credentials import Credentials
 from router.transport.loopback import without_credentials
@@ -55,6 +56,7 @@ class Poller:
 
     Attributes:
         url: of the document, without credentials: fit for logs.
+        told_s: what the controller's clock showed when it answered last; None where it did not say.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Poller:
         self._interval_s = interval_s
         self._rng = rng
         self._credentials = credentials
+        self.told_s: float | None = None
         self._etag: str | None = None
         self._asks_to_hold = held
         self._was_held = False
@@ -92,6 +95,7 @@ class Poller:
                 asyncio.timeout(TIMEOUT_S),
                 self._session.get(self._address, headers=headers, allow_redirects=False, ssl=self._tls()) as answer,
             ):
+                self.told_s = read_date_s(answer.headers.get("Date"))
                 waited_s = asyncio.get_running_loop().time() - began_s
                 is_held = answer.headers.get("Preference-Applied", "").startswith("wait=")
                 if answer.status == 304 and self._etag is not None:

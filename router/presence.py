@@ -25,9 +25,10 @@ from router.contract_presence import (
     encode_heard,
     router_name,
 )
+from router.hearing import Hearing
 from router.poller import jittered_s
 from router.settings import TableSettings
-from router.share import live, share_of
+from router.share import share_of
 from router.snapshot import Snapshot
 from router.told import encode_told, load_of
 from router.transport.redis_client import TIMEOUT_S, open_redis
@@ -59,7 +60,8 @@ class Presence:
         name: of this router, which no other has.
         snapshot: its state.
         sink: takes its share; None where caps are not shared.
-        wall_s: the wall clock.
+        wall_s: the wall clock, told with all that is told.
+        monotonic_s: by which others grow silent.
         rng: spreads exchanges and reconnections.
 
     Attributes:
@@ -76,6 +78,7 @@ class Presence:
         snapshot: Callable[[], Awaitable[Snapshot]],
         sink: ShareSink | None,
         wall_s: Callable[[], float],
+        monotonic_s: Callable[[], float],
         rng: random.Random,
     ) -> None:
         self._place = place
@@ -86,6 +89,8 @@ class Presence:
         self._snapshot = snapshot
         self._sink = sink
         self._wall_s = wall_s
+        self._monotonic_s = monotonic_s
+        self._hearing = Hearing(self._stale_s, FORGET_S)
         self._rng = rng
         self._failures = 0
         self.routers, self.share = 1, 1.0
@@ -115,22 +120,23 @@ class Presence:
 
     async def _exchange(self, client: redis.asyncio.Redis) -> None:
         snapshot = await self._snapshot()
-        now_s, load = self._wall_s(), load_of(snapshot)
+        load = load_of(snapshot)
         told = await asyncio.to_thread(encode_told, snapshot)
         async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=False) as pipe:
             pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * self._stale_s))
-            pipe.hset(self._key + ROUTERS_SUFFIX, self._name, encode_heard(Heard(now_s, load)))
+            pipe.hset(self._key + ROUTERS_SUFFIX, self._name, encode_heard(Heard(self._wall_s(), load)))
             pipe.hgetall(self._key + ROUTERS_SUFFIX)
             *_, entries = await pipe.execute()
         if len(entries) > MAX_ROUTERS:
             raise ValueError(f"{len(entries)} routers are told of; delete the key {self._key + ROUTERS_SUFFIX!r}")
-        heard = decode_routers(entries)
-        there = live(heard, now_s, self._stale_s)
+        now_s, heard = self._monotonic_s(), decode_routers(entries)
+        there = self._hearing.live(heard, now_s)
         self.routers = len(there.keys() | {self._name})
         if self._sink is not None:
             self.share = share_of(self._name, load, there)
             self._sink.apply_share(self.share)
-        gone = [name for name in entries if _is_long_gone(heard.get(router_name(name)), now_s)]
+        forgotten = self._hearing.forgotten(now_s)
+        gone = [raw for raw in entries if (name := router_name(raw)) not in heard or name in forgotten]
         if gone:
             async with asyncio.timeout(TIMEOUT_S):
                 await client.hdel(self._key + ROUTERS_SUFFIX, *gone)
@@ -151,7 +157,3 @@ class Presence:
             reason = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
             extra = {"source": self._place.shown, "reason": reason}
             log.warning("other routers are not heard of; the share of caps stays as it is", extra=extra)
-
-
-def _is_long_gone(heard: Heard | None, now_s: float) -> bool:
-    return heard is None or abs(now_s - heard.told_s) > FORGET_S

@@ -93,7 +93,7 @@ class Prober:
         instances: whom to ask.
         settings: intervals and limits.
         sink: takes the results.
-        wall_s: the wall clock.
+        steady_s: the clock that the sink goes by.
         rng: spreads the probes.
         keys: what the engines of each pool want to be shown.
     """
@@ -105,7 +105,7 @@ class Prober:
         settings: HealthSettings,
         *,
         sink: ProbeSink,
-        wall_s: Callable[[], float],
+        steady_s: Callable[[], float],
         rng: random.Random,
         keys: EngineKeys = NO_KEYS,
     ) -> None:
@@ -117,7 +117,7 @@ class Prober:
         # A probe that outlasts the interval would be late for the next one.
         self._timeout_s = min(settings.probe_timeout_s, settings.probe_interval_s)
         self._sink = sink
-        self._wall_s = wall_s
+        self._steady_s = steady_s
         self._rng = rng
         self._keys = keys
 
@@ -164,7 +164,7 @@ class Prober:
         while True:
             found = await self.probe(instance)
             ok = found.reason is None
-            self._sink.probed(instance.instance_id, ok=ok, load=found.load, now_s=self._wall_s())
+            self._sink.probed(instance.instance_id, ok=ok, load=found.load, now_s=self._steady_s())
             if ok is not was_ok:
                 where = {"instance_id": instance.instance_id, "url": instance.url}
                 if ok:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
+from router import clocks_apart
 from router.contract_rates import MAX_RATES_BYTES, EnergyRates, RatesError, decode_rates
 from router.errors import PollError
 from router.poller import Document, Poller
@@ -30,20 +32,28 @@ class RateSink(Protocol):
 class RateReporter:
     """Hands rates to the sink, and logs a change of the source's state once."""
 
-    def __init__(self, source: str, sink: RateSink, wall_s: Callable[[], float]) -> None:
+    def __init__(self, source: str, sink: RateSink, steady_s: Callable[[], float]) -> None:
         self._source = source
         self._sink = sink
-        self._wall_s = wall_s
+        self._steady_s = steady_s
         self._trouble: str | None = None
 
-    def deliver(self, raw: bytes) -> bool:
-        """Decode rates and hand them on; those that are malformed are logged and left: False."""
+    def deliver(self, raw: bytes, issuer_now_s: Callable[[EnergyRates], float | None]) -> bool:
+        """Decode rates and hand them on; those that are malformed are logged and left: False.
+
+        `issuer_now_s`: what the clock of their issuer shows, None unknown.
+        """
         try:
             rates = decode_rates(raw)
         except RatesError as error:
             self.failed(str(error))
             return False
-        self._sink.apply_rates(rates, self._wall_s())
+        now_s = self._steady_s()
+        ahead_s = clocks_apart.ahead_s(now_s, issuer_now_s(rates))
+        if ahead_s:
+            issued_at_s, expires_at_s = rates.issued_at_s + ahead_s, rates.expires_at_s + ahead_s
+            rates = replace(rates, issued_at_s=issued_at_s, expires_at_s=expires_at_s)
+        self._sink.apply_rates(rates, now_s)
         if self._trouble is not None:
             log.info("energy rates are known again", extra={"source": self._source})
             self._trouble = None
@@ -70,12 +80,12 @@ class HttpRateSource:
     Args:
         poller: of the rates.
         sink: takes the rates.
-        wall_s: the wall clock.
+        steady_s: the clock that the sink goes by.
     """
 
-    def __init__(self, poller: Poller, *, sink: RateSink, wall_s: Callable[[], float]) -> None:
+    def __init__(self, poller: Poller, *, sink: RateSink, steady_s: Callable[[], float]) -> None:
         self._poller = poller
-        self._reporter = RateReporter(poller.url, sink, wall_s)
+        self._reporter = RateReporter(poller.url, sink, steady_s)
 
     async def run(self) -> None:
         """Poll for ever; a failure is logged and the next poll tries again."""
@@ -90,5 +100,5 @@ class HttpRateSource:
         except PollError as error:
             self._reporter.failed(error.reason)
             return
-        if raw is not None and not self._reporter.deliver(raw):
+        if raw is not None and not self._reporter.deliver(raw, lambda _: self._poller.told_s):
             self._poller.forget()

@@ -17,11 +17,6 @@ from router.contract_presence import Heard
 EVENLY = 0.5
 
 
-def live(heard: Mapping[str, Heard], now_s: float, stale_s: float) -> dict[str, Heard]:
-    """Those that told of themselves no longer than `stale_s` ago, by clocks that may be that much apart."""
-    return {name: each for name, each in heard.items() if abs(now_s - each.told_s) <= stale_s}
-
-
 def share_of(name: str, load: int, others: Mapping[str, Heard]) -> float:
     """The share of a router, above 0 and at most 1; 1 where it is alone.
 

@@ -22,13 +22,18 @@ INSTANCE_STATES = ("up", "suspect", "ejected", "asleep")
 
 
 class TableView(msgspec.Struct):
-    """The allocation table obeyed; sequence -1 and the rest None without one."""
+    """The allocation table obeyed; sequence -1 and the rest None without one.
+
+    Attributes:
+        issued_at_s, expires_at_s: by the router's clock, of which the issuer's is `clock_ahead_s` behind.
+    """
 
     state: str
     sequence: int
     issuer: str | None = None
     issued_at_s: float | None = None
     expires_at_s: float | None = None
+    clock_ahead_s: float | None = None
     refused: dict[str, int] = {}
     unknown_names: int = 0
 
@@ -107,7 +112,7 @@ class Snapshot(msgspec.Struct):
     """Everything told on the admin port.
 
     Attributes:
-        now_s: wall clock.
+        now_s: the router's steady clock.
         ready: whether any instance could take a request and the router is not draining.
         retries: attempts tried again, by the outcome that caused it.
         leaving: engines that are no longer configured and have requests in flight yet.

@@ -6,12 +6,11 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import aiohttp
 
-from router import clock
 from router.exchange import InstanceSpec
 from router.poller import Poller
 from router.probes import Prober, ProbeSink
@@ -39,6 +38,7 @@ class Sources:
         sink: takes what is heard.
         keyring: says how those behind TLS are verified.
         keys: what the engines of each pool want to be shown.
+        steady_s: the clock that the sink goes by.
     """
 
     def __init__(
@@ -48,17 +48,19 @@ class Sources:
         sink: SourceSink,
         keyring: Keyring,
         keys: EngineKeys,
+        steady_s: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._sink = sink
         self._keyring = keyring
+        self._steady_s = steady_s
         self._engines = EngineSession(keyring)
         self._prober = Prober(
             self._engines,
             instances,
             settings.router.health,
             sink=sink,
-            wall_s=clock.wall_s,
+            steady_s=self._steady_s,
             rng=random.Random(),
             keys=keys,
         )
@@ -95,14 +97,14 @@ class Sources:
         url = None if table.url is None else rates_url(table.url)
         if url is None or self._session is None or not self._settings.router.tell_energy:
             return None
-        return HttpRateSource(self._poller(self._session, url), sink=self._sink, wall_s=clock.wall_s).run()
+        return HttpRateSource(self._poller(self._session, url), sink=self._sink, steady_s=self._steady_s).run()
 
     def _table(self) -> Coroutine[Any, Any, None] | None:
         table = self._settings.table
         if table.url is not None:
             self._session = aiohttp.ClientSession()
             poller = self._poller(self._session, table.url, held=True)
-            return HttpTableSource(poller, sink=self._sink, wall_s=clock.wall_s, max_ttl_s=table.max_ttl_s).run()
+            return HttpTableSource(poller, sink=self._sink, steady_s=self._steady_s, max_ttl_s=table.max_ttl_s).run()
         if table.redis_url is not None:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
             from router.table_redis import RedisTableSource
@@ -111,7 +113,7 @@ class Sources:
                 redis_place(table, os.environ),
                 table,
                 sink=self._sink,
-                wall_s=clock.wall_s,
+                steady_s=self._steady_s,
                 rng=random.Random(),
                 rates=self._sink if self._settings.router.tell_energy else None,
             ).run()

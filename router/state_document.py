@@ -46,6 +46,7 @@ def _table_document(table: TableView, now_s: float) -> dict[str, Any]:
         "issuer": table.issuer,
         "issued_at_s": table.issued_at_s,
         "expires_at_s": table.expires_at_s,
+        "clock_ahead_s": table.clock_ahead_s,
         "age_s": None if table.issued_at_s is None else max(0.0, now_s - table.issued_at_s),
         "unknown_names": table.unknown_names,
         "refused": dict(table.refused),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Callable
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from router.contract_rates import RATES_SUFFIX
+from router.contract import AllocationTable
+from router.contract_rates import RATES_SUFFIX, EnergyRates
 from router.errors import TableSourceError
 from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
@@ -30,7 +32,7 @@ class RedisTableSource:
         place: of Redis; passwords are used but never logged.
         settings: key, and how often to read it.
         sink: takes the tables.
-        wall_s: the wall clock.
+        steady_s: the clock that the sink goes by.
         rng: spreads reads and reconnections.
         rates: takes the energy rates that stand beside the table; None leaves them.
     """
@@ -41,7 +43,7 @@ class RedisTableSource:
         settings: TableSettings,
         *,
         sink: TableSink,
-        wall_s: Callable[[], float],
+        steady_s: Callable[[], float],
         rng: random.Random,
         rates: RateSink | None = None,
     ) -> None:
@@ -50,8 +52,8 @@ class RedisTableSource:
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._rng = rng
-        self._reporter = TableReporter(self._name, sink, wall_s, settings.max_ttl_s)
-        self._rates = None if rates is None else RateReporter(self._name, rates, wall_s)
+        self._reporter = TableReporter(self._name, sink, steady_s, settings.max_ttl_s)
+        self._rates = None if rates is None else RateReporter(self._name, rates, steady_s)
         self._answered = False
 
     async def run(self) -> None:
@@ -89,18 +91,30 @@ class RedisTableSource:
             raise TableSourceError(self._name, f"{type(error).__name__}: {error}") from error
 
     async def _read(self, client: redis.asyncio.Redis) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            raw, rates = await client.mget(self._key, f"{self._key}{RATES_SUFFIX}")
+        keys = (self._key, f"{self._key}{RATES_SUFFIX}")
+        async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=True) as pipe:
+            pipe.mget(keys)
+            for key in keys:
+                pipe.pttl(key)
+            (raw, rates), *left_ms = await pipe.execute()
+        table_ends, rates_end = (functools.partial(_issuer_now_s, ms) for ms in left_ms)
         self._answered = True
         if self._rates is not None:
             if rates is None:
                 self._rates.failed(f"key {self._key + RATES_SUFFIX!r} holds no rates")
             else:
-                self._rates.deliver(rates if isinstance(rates, bytes) else rates.encode())
+                self._rates.deliver(rates if isinstance(rates, bytes) else rates.encode(), rates_end)
         try:
             if raw is None:
                 raise TableSourceError(self._name, f"key {self._key!r} holds no table")
-            self._reporter.deliver(raw if isinstance(raw, bytes) else raw.encode())
+            self._reporter.deliver(raw if isinstance(raw, bytes) else raw.encode(), table_ends)
         except TableSourceError as error:
             # The connection is sound, only the table is not.
             self._reporter.failed(error)
+
+
+def _issuer_now_s(left_ms: int, told: AllocationTable | EnergyRates) -> float | None:
+    """What the clock of the issuer shows, whose key expires together with what it holds; None where it does not."""
+    left_s = left_ms / 1e3
+    is_together = 0.0 <= left_s <= told.expires_at_s - told.issued_at_s
+    return told.expires_at_s - left_s if is_together else None

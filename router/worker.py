@@ -63,13 +63,16 @@ class Worker:
         sock: socket.socket | None = None,
         book: SlotBook | None = None,
         tenant_book: TenantBook | None = None,
+        epoch_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys = read_engine_keys(settings.pools, os.environ)
         self._tenants = read_tenants(settings)
         self.dispatcher = Dispatcher(settings, book=book, tenant_book=tenant_book, tenants=self._tenants)
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
-        clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s)
+        epoch_s = clock.epoch_s() if epoch_s is None else epoch_s
+        self._steady_s = clock.steady(epoch_s)
+        clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s, epoch_s=epoch_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
         self.keyring = Keyring(settings, clock.wall_s)
         self._dropped_fields = frozenset[bytes]() if settings.router.tracing is None else DROPPED_WHEN_TRACING
@@ -94,7 +97,9 @@ class Worker:
         self._public: PublicSocket | None = None
         self._listener = Listener(self._accept, self._handshakes())
         self._engines = EngineSession(self.keyring, MODELS_TIMEOUT_S)
-        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys)
+        self._sources = Sources(
+            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self._steady_s
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
@@ -138,7 +143,9 @@ class Worker:
         self._go_by(settings)
         self._sample()
         await self._sources.stop()
-        self._sources = Sources(settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys)
+        self._sources = Sources(
+            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self._steady_s
+        )
         if self._workers == 1:
             self._sources.start()
 
@@ -205,7 +212,7 @@ class Worker:
 
     def apply_share(self, share: float) -> None:
         """Go by this share of all caps, of which other routers have the rest."""
-        self.dispatcher.apply_share(share, clock.wall_s())
+        self.dispatcher.apply_share(share, self._steady_s())
 
     def drain(self) -> None:
         """Report not ready, and close connections after their present answer.
@@ -235,7 +242,7 @@ class Worker:
 
     def report(self) -> Snapshot:
         """State and counts of this process."""
-        snapshot = self._report.take(self._config_hash, clock.wall_s())
+        snapshot = self._report.take(self._config_hash, self._steady_s())
         snapshot.counters |= self._tls_counts()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:
@@ -249,7 +256,7 @@ class Worker:
     def _urls_by_pool(self) -> Sequence[Sequence[str]]:
         """Engines of each pool, those in the best state first."""
         by_pool: dict[str, list[tuple[int, str]]] = {}
-        for view in self.dispatcher.state(clock.wall_s()).instances:
+        for view in self.dispatcher.state(self._steady_s()).instances:
             by_pool.setdefault(view.pool_id, []).append((INSTANCE_STATES.index(view.state), view.url))
         return [[url for _, url in sorted(urls, key=lambda item: item[0])] for urls in by_pool.values()]
 

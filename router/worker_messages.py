@@ -23,6 +23,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     Attributes:
         settings: JSON of the settings, with the port decided.
         memory_fd, wake_fds: the descriptors of `router.shared_memory.SharedMemory`.
+        epoch_s: of the steady clock of all processes.
         listen_fd: the descriptor of the Unix socket to listen on; None for a port, which each worker binds itself.
     """
 
@@ -32,6 +33,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     log_level: int
     memory_fd: int
     wake_fds: tuple[int, ...]
+    epoch_s: float
     listen_fd: int | None = None
 
 
@@ -52,13 +54,16 @@ class Instances(msgspec.Struct, frozen=True, tag="instances"):
 
 
 class Table(msgspec.Struct, frozen=True, tag="table"):
-    """The allocation table that the source holds now, in the contract's form."""
+    """The allocation table that the source holds now, in the contract's form; for `ahead_s` see `router.ladder`."""
 
     table: msgspec.Raw
+    ahead_s: float = 0.0
 
 
 class TableConfirmed(msgspec.Struct, frozen=True, tag="table_confirmed"):
     """The source still holds the table of the last `Table`."""
+
+    ahead_s: float = 0.0
 
 
 class Rates(msgspec.Struct, frozen=True, tag="rates"):

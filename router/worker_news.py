@@ -50,13 +50,13 @@ class News:
             asyncio.get_running_loop().call_later(GATHER_S, self._tell_probes)
         self._untold.append(probe)
 
-    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+    def apply_table(self, table: AllocationTable, now_s: float, ahead_s: float = 0.0) -> bool:
         """Pass a table on, unless it is refused; True if it is new."""
-        is_new = self._ladder.offer(table, now_s)
+        is_new = self._ladder.offer(table, now_s, ahead_s)
         if is_new:
-            self._tell(_table_line(table))
+            self._tell(_table_line(table, ahead_s))
         elif self._ladder.table == table:
-            self._tell(line_of(TableConfirmed()))
+            self._tell(line_of(TableConfirmed(ahead_s)))
         return is_new
 
     def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
@@ -89,7 +89,7 @@ class News:
     def catch_up(self, now_s: float) -> bytes:
         """Lines for a worker that starts now."""
         self._ladder.drop_expired(now_s)
-        table = b"" if self._ladder.table is None else _table_line(self._ladder.table)
+        table = b"" if self._ladder.table is None else _table_line(self._ladder.table, self._ladder.ahead_s)
         rates = b"" if self._rates is None else _rates_line(self._rates)
         share = b"" if self._share == 1.0 else line_of(Share(self._share))
         return table + rates + share + line_of(Probes(tuple(self._known.values())))
@@ -102,8 +102,8 @@ class News:
         self._tell(line)
 
 
-def _table_line(table: AllocationTable) -> bytes:
-    return line_of(Table(msgspec.Raw(encode(table))))
+def _table_line(table: AllocationTable, ahead_s: float) -> bytes:
+    return line_of(Table(msgspec.Raw(encode(table)), ahead_s))
 
 
 def _rates_line(rates: EnergyRates) -> bytes:

@@ -69,7 +69,9 @@ class Obedience:
             sock=sock,
             book=SharedCaps(memory, begin.worker, locks),
             tenant_book=SharedTenants(memory, begin.worker, locks),
+            epoch_s=begin.epoch_s,
         )
+        self._steady_s = clock.steady(begin.epoch_s)
         self._wake_fd = begin.wake_fds[begin.worker]
         asyncio.get_running_loop().add_reader(self._wake_fd, self._woken)
         self._table: AllocationTable | None = None
@@ -86,7 +88,7 @@ class Obedience:
 
     async def obey(self, message: ToWorker, answers: asyncio.WriteTransport) -> None:
         """Do what one message says."""
-        self._hear(message, clock.wall_s())
+        self._hear(message, self._steady_s())
         match message:
             case Settings() | Instances():
                 await self._go_by(message)
@@ -105,11 +107,11 @@ class Obedience:
             case Probes(probes):
                 for probe in probes:
                     dispatcher.probed(probe.instance_id, ok=probe.ok, load=probe.load, now_s=now_s)
-            case Table(table):
+            case Table(table, ahead_s):
                 self._table = contract.decode(bytes(table))
-                dispatcher.apply_table(self._table, now_s)
-            case TableConfirmed() if self._table is not None:
-                dispatcher.apply_table(self._table, now_s)
+                dispatcher.apply_table(self._table, now_s, ahead_s)
+            case TableConfirmed(ahead_s) if self._table is not None:
+                dispatcher.apply_table(self._table, now_s, ahead_s)
             case Rates(rates):
                 dispatcher.apply_rates(decode_rates(bytes(rates)), now_s)
             case Share(share):

@@ -36,7 +36,7 @@ class WorkerReport:
 
         Args:
             config_hash: of the configuration that is obeyed.
-            now_s: wall clock.
+            now_s: of the steady clock.
         """
         gateway = self._gateway
         rates_age_s = gateway.dispatcher.energy.age_s(now_s)

@@ -70,6 +70,8 @@ class Workers:
         self._is_draining = False
         self._is_stopping = False
         self._started: asyncio.Future[None] | None = None
+        self._epoch_s = clock.epoch_s()
+        self._steady_s = clock.steady(self._epoch_s)
         self._news = News(settings.table, self._tell_all)
         self._keyring = Keyring(settings, clock.wall_s)
         self._sources = self._sources_of(settings, read_engine_keys(settings.pools, os.environ))
@@ -147,7 +149,7 @@ class Workers:
         self._sources.follow(now)
 
     def _sources_of(self, settings: RouterFile, keys: EngineKeys) -> Sources:
-        return Sources(settings, list_instances(settings.pools), self._news, self._keyring, keys)
+        return Sources(settings, list_instances(settings.pools), self._news, self._keyring, keys, self._steady_s)
 
     def _settings_json(self) -> str:
         """What workers go by: the settings with the port decided."""
@@ -244,10 +246,11 @@ class Workers:
             log_level=logging.getLogger().getEffectiveLevel(),
             memory_fd=self._memory.fd,
             wake_fds=self._memory.wake_fds,
+            epoch_s=self._epoch_s,
             listen_fd=next(iter(self._listen_fds()), None),
         )
         drain = line_of(Drain()) if self._is_draining else b""
-        return line_of(begin) + self._news.catch_up(clock.wall_s()) + drain + line_of(Serve())
+        return line_of(begin) + self._news.catch_up(self._steady_s()) + drain + line_of(Serve())
 
     def _on_report(self) -> None:
         if self._started is not None and not self._started.done() and self.reporting() == self._count:

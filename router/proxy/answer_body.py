@@ -102,7 +102,7 @@ class BodyPassage(Passage):
             self._break_off(ENGINE_ERROR, str(error))
             return
         if payload and self._tells_in_stream() and self._teller is not None:
-            payload = self._teller.weave_payload(payload, self._tokens_with, self._gateway.wall_s())
+            payload = self._teller.weave_payload(payload, self._tokens_with, self._gateway.steady_s())
         if payload:
             self._pass_until_close(payload)
         if decoder.is_complete:
@@ -134,7 +134,7 @@ class BodyPassage(Passage):
     def _pass_telling(self, data: bytes) -> None:
         """Pass chunks on, with the comment among them."""
         if self._teller is not None:
-            data = self._teller.weave(data, self._tokens_with, self._gateway.wall_s())
+            data = self._teller.weave(data, self._tokens_with, self._gateway.steady_s())
         self._pass_chunks(data)
 
     def _tokens_with(self, data: bytes) -> tuple[Usage, bool]:

@@ -44,10 +44,15 @@ COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/e
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The two clocks: wall for tables, monotonic for durations and deadlines. In seconds."""
+    """The clocks, in seconds: wall for records and keys, monotonic for durations and deadlines.
+
+    Attributes:
+        epoch_s: what makes of the monotonic clock the one that the dispatcher goes by: see `router.clock.steady`.
+    """
 
     wall_s: Callable[[], float]
     monotonic_s: Callable[[], float]
+    epoch_s: float
 
 
 class Observer(Protocol):
@@ -119,6 +124,7 @@ class Gateway:
         self.max_lag_s = 0.0
         self.wall_s = clocks.wall_s
         self.now_s = clocks.monotonic_s
+        self.epoch_s = clocks.epoch_s
         self._own_answers = OwnAnswers(self, models)
         self._unpacker = Unpacker(self)
         self._emptied: asyncio.Event | None = None
@@ -147,6 +153,10 @@ class Gateway:
         self.told = Told()
         for client in self.clients:
             client.forget_hints()
+
+    def steady_s(self) -> float:
+        """The clock that the dispatcher goes by."""
+        return self.epoch_s + self.now_s()
 
     def admits_connection(self) -> bool:
         """Whether another client may connect."""
@@ -182,8 +192,8 @@ class Gateway:
         self, client: ClientConnection, head: RequestHead, body: bytes | bytearray | None, hints: Hints | Refusal
     ) -> None:
         """Have a request served by an engine, or refused; `body` is plain, `hints` are what its fields say."""
-        received_s, wall_s = self.now_s(), self.wall_s()
-        ask = self.dispatcher.ask(hints, self.dispatcher.read_facts(body or b""), wall_s)
+        received_s = self.now_s()
+        ask = self.dispatcher.ask(hints, self.dispatcher.read_facts(body or b""), self.wall_s())
         if isinstance(ask, Refusal):
             self.refuse(client, ask)
             return
@@ -192,7 +202,7 @@ class Gateway:
         if self.sampler is not None:
             self.sampler.offer(head.target, body, ask.class_id)
         relay = client.relay = self.relay_type(self, client, head, body, ask, received_s)
-        relay.begin(wall_s)
+        relay.begin(self.epoch_s + received_s)
 
     def key_refusal(self, head: RequestHead) -> Refusal | None:
         """Why a request is refused for want of a tenant's key."""
@@ -239,7 +249,7 @@ class Gateway:
         for client in tuple(self.unheard):
             client.reset_if_gone()
         self.engines.sweep(now_s)
-        self.dispatcher.expire(self.wall_s())
+        self.dispatcher.expire(self.epoch_s + now_s)
 
     async def sweep_forever(self) -> None:
         """Sweep until cancelled."""

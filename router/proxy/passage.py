@@ -145,7 +145,7 @@ class Passage(ABC):
             return b""
         is_known = len(data) == length and b"content-encoding" not in response.fields
         usage = usage_in_tail(data[-TAIL_BYTES:]) if is_known else None
-        return teller.field(None if usage is None else (usage, True), self._gateway.wall_s())
+        return teller.field(None if usage is None else (usage, True), self._gateway.steady_s())
 
     def _note(self, data: bytes) -> None:
         """Count the events and keep the end, where the usage stands."""

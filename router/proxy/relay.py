@@ -58,19 +58,19 @@ class Relay(HeadPassage):
 
     # Finding an engine.
 
-    def begin(self, wall_s: float) -> None:
+    def begin(self, steady_s: float) -> None:
         """Choose an instance, or wait for a free one."""
-        found = self._gateway.dispatcher.choose(self._ask, wall_s)
+        found = self._gateway.dispatcher.choose(self._ask, steady_s)
         if isinstance(found, Choice):
             self._attempt(found)
         elif found is None:
-            self._wait(wall_s)
+            self._wait(steady_s)
         else:
             self._granted(found)
 
-    def _wait(self, wall_s: float) -> None:
+    def _wait(self, steady_s: float) -> None:
         self._client.rest()
-        ticket = self._gateway.dispatcher.enqueue(self._ask, wall_s, self._granted, self._tried)
+        ticket = self._gateway.dispatcher.enqueue(self._ask, steady_s, self._granted, self._tried)
         if isinstance(ticket, Refusal):
             self._granted(ticket)
         else:
@@ -106,7 +106,7 @@ class Relay(HeadPassage):
         self._sent_s = now_s
         engine.receive = self.receive_head
         if self._teller is not None and self._choice is not None:
-            self._teller.sent(self._choice.spec.instance_id, self._gateway.wall_s())
+            self._teller.sent(self._choice.spec.instance_id, self._gateway.epoch_s + now_s)
         client = self._client
         client.patience_s = self._gateway.timeouts.first_byte_s
         client.has_moved = True
@@ -157,18 +157,18 @@ class Relay(HeadPassage):
         old = self._choice
         if old is None:
             return False
-        dispatcher, wall_s = self._gateway.dispatcher, self._gateway.wall_s()
-        if not dispatcher.may_retry(self._ask, outcome, self._attempts, wall_s):
+        dispatcher, steady_s = self._gateway.dispatcher, self._gateway.steady_s()
+        if not dispatcher.may_retry(self._ask, outcome, self._attempts, steady_s):
             return False
         tried = (*self._tried, old.spec.instance_id)
-        found = dispatcher.choose(self._ask, wall_s, tried)
+        found = dispatcher.choose(self._ask, steady_s, tried)
         if isinstance(found, Refusal) or (found is None and not may_wait):
             return False
         dispatcher.count_retry(outcome)
         self._tried = tried
         self._forget_attempt(outcome)
         if found is None:
-            self._wait(wall_s)
+            self._wait(steady_s)
         else:
             self._attempt(found)
         return True
@@ -223,7 +223,7 @@ class Relay(HeadPassage):
             usage=usage,
             chunks=self._events(),
             duration_s=now_s - self._received_s,
-            now_s=gateway.wall_s(),
+            now_s=gateway.epoch_s + now_s,
             ttft_s=self._ttft_s,
         )
 

@@ -90,6 +90,7 @@ class Controllers:
     kubeconfig: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
         """Start one, again under another identity where it ran before."""
@@ -107,7 +108,8 @@ class Controllers:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "KUBECONFIG": str(self.kubeconfig)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "KUBECONFIG": str(self.kubeconfig)}
+                | self.environments.get(name, {}),
             )
         process = self.processes[name]
         self.system.until(

@@ -68,7 +68,7 @@ async def running(*engines: FakeEngine, apart: bool = False, **sections: dict) -
     """Serve in front of `engines`: one pool of all of them, or `apart`, one pool each."""
     urls = [engine.url for engine in engines]
     settings = settings_for(*([[url] for url in urls] if apart else [urls]), **sections)
-    gateway = gateway_for(settings, Clocks(clock.wall_s, clock.monotonic_s))
+    gateway = gateway_for(settings, Clocks(clock.wall_s, clock.monotonic_s, clock.epoch_s()))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: gateway.client_type(gateway), "127.0.0.1", 0)
     sweeping = loop.create_task(gateway.sweep_forever())

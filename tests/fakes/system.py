@@ -57,12 +57,13 @@ def laptop_on_free_ports(folder: Path, change: Callable[[dict[str, Any]], None] 
 
 @dataclass
 class System:
-    """Running processes by the name of their command."""
+    """Running processes by the name of their command, each with its own `environments`."""
 
     folder: Path
     document: dict[str, Any]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     commands: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(COMMANDS))
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def public(self) -> str:
@@ -99,7 +100,7 @@ class System:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environments.get(name, {})},
             )
         ready = {"emulate": f"{self.emulator}/healthz", "router": f"{self.admin}/healthz"}
         if name == "supervise":
@@ -133,9 +134,14 @@ class System:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *names: str, change: Callable[[dict[str, Any]], None] | None = None) -> Iterator[System]:
+def running(
+    folder: Path,
+    *names: str,
+    change: Callable[[dict[str, Any]], None] | None = None,
+    environments: dict[str, dict[str, str]] | None = None,
+) -> Iterator[System]:
     """Start the named processes in order; end all of them at the end."""
-    system = System(folder, laptop_on_free_ports(folder, change))
+    system = System(folder, laptop_on_free_ports(folder, change), environments=environments or {})
     try:
         for name in names:
             system.start(name)

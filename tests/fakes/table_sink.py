@@ -15,12 +15,14 @@ class RecordingSink:
 
     def __init__(self) -> None:
         self.tables: list[AllocationTable] = []
+        self.aheads_s: list[float] = []
         self.refused: list[str] = []
         self._changed = asyncio.Event()
 
-    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+    def apply_table(self, table: AllocationTable, now_s: float, ahead_s: float) -> bool:
         is_new = not self.tables or table != self.tables[-1]
         self.tables.append(table)
+        self.aheads_s.append(ahead_s)
         self._changed.set()
         return is_new
 

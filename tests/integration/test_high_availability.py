@@ -60,29 +60,42 @@ class Crowd:
 
 
 @contextlib.contextmanager
-def playing(folder: Path, redis_url: str, port: int, config: Path) -> Iterator[tuple[Controllers, Monitor, Crowd]]:
-    """Engines, a router under load, and no controller yet."""
+def playing(
+    folder: Path,
+    redis_url: str,
+    port: int,
+    config: Path,
+    *,
+    environments: dict[str, dict[str, str]] | None = None,
+    threads: int = 3,
+) -> Iterator[tuple[Controllers, Monitor, Crowd]]:
+    """Engines, a router under load, and the controller `a`; `environments` are of the router and of controllers."""
 
     def among_several(document: dict[str, Any]) -> None:
         document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
         document["table"] |= {"url": None, "redis_url": redis_url, "poll_interval_s": 0.5}
 
-    with running(folder, "emulate", "router", change=among_several) as system, contextlib.ExitStack() as stack:
+    with (
+        running(folder, "emulate", "router", change=among_several, environments=environments) as system,
+        contextlib.ExitStack() as stack,
+    ):
         monitor = stack.enter_context(contextlib.closing(Monitor(port)))
-        controllers = stack.enter_context(contextlib.closing(Controllers(system, config)))
+        controllers = stack.enter_context(
+            contextlib.closing(Controllers(system, config, environments=environments or {}))
+        )
         controllers.start("a")
         system.until(lambda: len(monitor.by("a")) >= 3, "a publishes")
-        crowd = stack.enter_context(contextlib.closing(Crowd(system)))
+        crowd = stack.enter_context(contextlib.closing(Crowd(system, threads)))
         yield controllers, monitor, crowd
 
 
-async def play(folder: Path, act: Callable[[Controllers, Monitor, Crowd], None]) -> None:
-    """Run the blocking play in a thread, beside the fake API server."""
+async def play(folder: Path, act: Callable[[Controllers, Monitor, Crowd], None], **how: Any) -> None:
+    """Run the blocking play in a thread, beside the fake API server; `how` as for `playing`."""
     async with running_redis() as redis, kube_server() as kube:
         config = kubeconfig(folder, kube)
 
         def whole() -> None:
-            with playing(folder, redis.url, redis.port, config) as (controllers, monitor, crowd):
+            with playing(folder, redis.url, redis.port, config, **how) as (controllers, monitor, crowd):
                 act(controllers, monitor, crowd)
 
         await asyncio.to_thread(whole)

@@ -42,7 +42,7 @@ async def following(
         RedisPlace(server.url, password=password),
         settings,
         sink=sink,
-        wall_s=time.time,
+        steady_s=time.time,
         rng=random.Random(1),
         rates=rates,
     )

@@ -104,7 +104,7 @@ async def test_tables_go_on_through_the_master_that_a_sentinel_has_made(tmp_path
     async with watched(tmp_path) as redis:
         place, sink = redis_place(redis.settings, {}), RecordingSink()
         publisher = RedisPublisher(place, SystemClock(), timeout_s=1.0)
-        source = RedisTableSource(place, redis.settings, sink=sink, wall_s=time.time, rng=random.Random(1))
+        source = RedisTableSource(place, redis.settings, sink=sink, steady_s=time.time, rng=random.Random(1))
         following = asyncio.create_task(source.run())
 
         async def published(sequence: int) -> None:

@@ -204,7 +204,7 @@ class Conversation(RuleBasedStateMachine):
         super().__init__()
         self.loop = VirtualLoop()
         self.loop.kernel_bytes = 1500
-        self.gateway = gateway_for(FILE, Clocks(lambda: WALL_S + self.loop.now_s, self.loop.time))
+        self.gateway = gateway_for(FILE, Clocks(lambda: WALL_S + self.loop.now_s, self.loop.time, WALL_S))
         self.gateway.clients = InOrder()  # type: ignore[assignment]
         self.clients: list[ClientEnd] = []
         self.engines: list[EngineEnd] = []

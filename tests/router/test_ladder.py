@@ -46,6 +46,29 @@ def test_a_confirmed_table_stays_fresh_but_lives_no_longer() -> None:
     assert not some.refused
 
 
+@pytest.mark.parametrize("ahead_s", [7200.0, -7200.0])
+def test_a_table_of_another_clock_lives_as_long_as_its_issuer_says(ahead_s: float) -> None:
+    some = ladder()
+    event = EventNotice("evening", EventState.ACTIVE, NOW_S - ahead_s + 120)
+    told = table(WEIGHTS, ttl_s=30, issued_at_s=NOW_S - ahead_s, event=event)
+    assert some.offer(told, NOW_S, ahead_s)
+    assert some.limit_left_s(NOW_S) == pytest.approx(120)
+    assert not some.offer(told, NOW_S + 10, ahead_s)
+    assert some.state(NOW_S + 29.9) is not TableState.STATIC
+    assert some.drop_expired(NOW_S + 30.1)
+    assert not some.offer(told, NOW_S + 31, ahead_s)
+    assert some.refused == {"expired": 1}
+
+
+def test_a_table_goes_on_where_one_of_the_two_clocks_is_set() -> None:
+    some = ladder()
+    told = table(WEIGHTS, ttl_s=30)
+    some.offer(told, NOW_S)
+    assert not some.offer(told, NOW_S + 1, ahead_s=5.0)
+    assert some.expires_at_s == NOW_S + 35
+    assert not some.refused
+
+
 def test_a_newer_table_takes_over() -> None:
     some = ladder()
     some.offer(table(WEIGHTS, sequence=1), NOW_S)

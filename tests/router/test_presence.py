@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import random
@@ -40,7 +41,8 @@ class Router:
     """One router's presence, whose load is set by hand."""
 
     def __init__(self, redis: RedisServer, name: str, load: int = 0, now_s: float = NOW_S) -> None:
-        self.load, self.now_s = load, now_s
+        self.load, self.now_s, self.passed_s = load, now_s, 0.0
+        self._ticks = itertools.count()
         self.shares: list[tuple[float, int]] = []
         settings = TableSettings(redis_url=redis.url, poll_interval_s=0.05)
         self.presence = Presence(
@@ -49,7 +51,8 @@ class Router:
             name=name,
             snapshot=self.snapshot,
             sink=self,
-            wall_s=lambda: self.now_s,
+            wall_s=lambda: self.now_s + next(self._ticks),
+            monotonic_s=lambda: self.passed_s,
             rng=random.Random(1),
         )
 
@@ -94,15 +97,35 @@ async def test_routers_that_hear_of_each_other_share_and_one_that_ends_leaves_it
 async def test_one_that_is_silent_counts_for_a_while_and_is_forgotten_later() -> None:
     async with running_redis() as redis, Redis.from_url(redis.url) as client:
         await client.hset(f"{KEY}:routers", "silent", encode_heard(Heard(NOW_S - 2.0, 0)))
-        await client.hset(f"{KEY}:routers", "gone", encode_heard(Heard(NOW_S - FORGET_S - 1.0, 0)))
         await client.hset(f"{KEY}:routers", "nonsense", b"\xff\x00")
         a = Router(redis, "a")
         async with present(a):
             await until(lambda: a.has(0.5, 2))
-            a.now_s += 10.0
+            a.passed_s = 10.0
             await until(lambda: a.has(1.0, 1))
-            names = {name.decode() for name in await client.hkeys(f"{KEY}:routers")}
-        assert names == {"a", "silent"}
+            assert await names(client) == {"a", "silent"}
+            a.passed_s = FORGET_S + 1.0
+            await until(lambda: a.has(1.0, 1))
+            async with asyncio.timeout(20):
+                while await names(client) != {"a"}:
+                    await asyncio.sleep(0.02)
+
+
+async def test_one_whose_clock_was_set_keeps_its_share_and_leaves_the_others_theirs() -> None:
+    async with running_redis() as redis:
+        a, b = Router(redis, "a", now_s=NOW_S - 7200.0), Router(redis, "b")
+        async with present(a, b):
+            await until(lambda: a.has(0.5, 2) and b.has(0.5, 2))
+            for offset_s in (7200.0, -7200.0):
+                b.now_s = NOW_S + offset_s
+                before = len(a.shares), len(b.shares)
+                await until(lambda before=before: len(a.shares) > before[0] + 3 and len(b.shares) > before[1] + 3)
+                assert a.has(0.5, 2)
+                assert b.has(0.5, 2)
+
+
+async def names(client: Redis) -> set[str]:
+    return {name.decode() for name in await client.hkeys(f"{KEY}:routers")}
 
 
 async def test_its_state_stands_in_redis_as_a_controller_reads_it_and_goes_with_it() -> None:
@@ -145,11 +168,18 @@ async def test_an_acl_user_with_the_rights_of_the_reference_suffices() -> None:
         await admin.execute_command("ACL", "SETUSER", "router", *line.replace("PASSWORD", "hunter2").split())
         url = redis.url.replace("//", "//router:hunter2@")
         sink, settings = RecordingSink(), TableSettings(redis_url=url, poll_interval_s=0.05)
-        source = RedisTableSource(RedisPlace(url), settings, sink=sink, wall_s=time.time, rng=random.Random(1))
+        source = RedisTableSource(RedisPlace(url), settings, sink=sink, steady_s=time.time, rng=random.Random(1))
         reading = asyncio.create_task(source.run())
         a = Router(redis, "a")
         a.presence = Presence(
-            RedisPlace(url), settings, name="a", snapshot=a.snapshot, sink=a, wall_s=time.time, rng=random.Random(1)
+            RedisPlace(url),
+            settings,
+            name="a",
+            snapshot=a.snapshot,
+            sink=a,
+            wall_s=time.time,
+            monotonic_s=time.monotonic,
+            rng=random.Random(1),
         )
         try:
             async with present(a):

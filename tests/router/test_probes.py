@@ -135,7 +135,7 @@ async def prober(
         [spec_of(port, number) for number, port in enumerate(ports)],
         HealthSettings(probe_interval_s=interval_s, probe_timeout_s=timeout_s),
         sink=sink or Sink(),
-        wall_s=lambda: NOW_S,
+        steady_s=lambda: NOW_S,
         rng=random.Random(1),
         keys=keys,
     )

@@ -47,7 +47,7 @@ async def controller():
 
 
 def source(session, url, sink):
-    return HttpRateSource(Poller(session, url, 0.01, rng=random.Random(1)), sink=sink, wall_s=clock.wall_s)
+    return HttpRateSource(Poller(session, url, 0.01, rng=random.Random(1)), sink=sink, steady_s=clock.wall_s)
 
 
 async def test_rates_are_handed_on_and_unchanged_ones_cost_little(controller):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.contract_presence import Heard
-from router.share import live, share_of, shared_cap
+from router.share import share_of, shared_cap
 
 NOW_S = 1_700_000_000.0
 
@@ -30,8 +30,3 @@ def test_routers_that_heard_the_same_never_have_more_than_the_cap_but_for_one_ea
     parts = [shared_cap(cap, share_of(name, each.load, heard)) for name, each in heard.items()]
     assert sum(part for part in parts if part > 1) <= cap
     assert all((part >= 1) is (cap >= 1) for part in parts)
-
-
-def test_a_router_that_was_silent_for_too_long_does_not_count():
-    heard = {"a": Heard(NOW_S - 4.0, 1), "b": Heard(NOW_S - 6.0, 1), "ahead": Heard(NOW_S + 6.0, 1)}
-    assert set(live(heard, NOW_S, 5.0)) == {"a"}

@@ -37,7 +37,7 @@ class Sink:
         if ok:
             self.healthy.append(instance_id)
 
-    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+    def apply_table(self, table: AllocationTable, now_s: float, ahead_s: float) -> bool:
         self.tables.append(table)
         return True
 
@@ -50,7 +50,7 @@ def with_table(settings: RouterFile, **where: str) -> RouterFile:
 
 
 def sources_of(settings: RouterFile, sink: Sink, keys: EngineKeys = NO_KEYS) -> Sources:
-    return Sources(settings, list_instances(settings.pools), sink, Keyring(settings, clock.wall_s), keys)
+    return Sources(settings, list_instances(settings.pools), sink, Keyring(settings, clock.wall_s), keys, clock.wall_s)
 
 
 async def test_engines_that_are_probed_are_shown_their_key() -> None:

@@ -29,6 +29,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
         "issuer": "controller-a",
         "issued_at_s": NOW_S,
         "expires_at_s": NOW_S + 30,
+        "clock_ahead_s": 0.0,
         "age_s": 2.0,
         "unknown_names": 0,
         "refused": {},

@@ -32,7 +32,7 @@ async def test_an_unreachable_redis_is_logged_once_without_its_password(caplog: 
         RedisPlace(url, password="hunter3"),
         TableSettings(redis_url=url),
         sink=sink,
-        wall_s=lambda: NOW_S,
+        steady_s=lambda: NOW_S,
         rng=random.Random(1),
     )
     task = asyncio.create_task(source.run())
@@ -51,7 +51,7 @@ async def test_an_unreachable_redis_is_logged_once_without_its_password(caplog: 
 
 async def test_an_address_redis_does_not_understand_is_trouble_and_no_crash(caplog: pytest.LogCaptureFixture) -> None:
     source = RedisTableSource(
-        RedisPlace("ftp://r"), TableSettings(), sink=RecordingSink(), wall_s=lambda: NOW_S, rng=random.Random(1)
+        RedisPlace("ftp://r"), TableSettings(), sink=RecordingSink(), steady_s=lambda: NOW_S, rng=random.Random(1)
     )
     task = asyncio.create_task(source.run())
     async with asyncio.timeout(20):
@@ -76,7 +76,7 @@ async def test_a_redis_behind_tls(case: str, tmp_path: Path, caplog: pytest.LogC
         settings = TableSettings.model_validate({"redis_url": url, "tls": tls})
         sink = RecordingSink()
         source = RedisTableSource(
-            redis_place(settings, {}), settings, sink=sink, wall_s=lambda: NOW_S, rng=random.Random(1)
+            redis_place(settings, {}), settings, sink=sink, steady_s=lambda: NOW_S, rng=random.Random(1)
         )
         task = asyncio.create_task(source.run())
         try:
@@ -98,7 +98,7 @@ async def test_the_environments_password_takes_the_place_of_the_addresss() -> No
             RedisPlace(url, password="p@ss/word"),
             TableSettings(redis_url=url),
             sink=sink,
-            wall_s=lambda: NOW_S,
+            steady_s=lambda: NOW_S,
             rng=random.Random(1),
         )
         task = asyncio.create_task(source.run())
@@ -107,3 +107,26 @@ async def test_the_environments_password_takes_the_place_of_the_addresss() -> No
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("behind_s", [7200.0, -7200.0])
+async def test_a_table_lives_as_long_as_its_key_whatever_the_clocks_show(behind_s: float) -> None:
+    async with running_redis() as redis, Redis.from_url(redis.url) as writer:
+        sink, told = RecordingSink(), table(issued_at_s=NOW_S - behind_s, ttl_s=30)
+        await writer.set("wattroute:allocation", encode(told), px=30_000)
+        source = RedisTableSource(
+            RedisPlace(redis.url),
+            TableSettings(redis_url=redis.url),
+            sink=sink,
+            steady_s=lambda: NOW_S,
+            rng=random.Random(1),
+        )
+        task = asyncio.create_task(source.run())
+        try:
+            await until(lambda: sink.tables)
+            await writer.persist("wattroute:allocation")
+            await until(lambda: sink.aheads_s[-1] == 0.0)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert sink.aheads_s[0] == pytest.approx(behind_s, abs=5.0)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
 from pathlib import Path
 
 import aiohttp
@@ -34,6 +35,7 @@ class Controller:
         self.table: AllocationTable | None = None
         self.raw: bytes | None = None
         self.status = 200
+        self.now_s = NOW_S
         self.asked: list[str | None] = []
         self.statuses: list[int] = []
 
@@ -41,6 +43,7 @@ class Controller:
         self.asked.append(request.headers.get("If-None-Match"))
         answer = self._answer(request)
         self.statuses.append(answer.status)
+        answer.headers["Date"] = formatdate(self.now_s, usegmt=True)
         return answer
 
     def _answer(self, request: web.Request) -> web.Response:
@@ -67,7 +70,7 @@ def polling(
     session: aiohttp.ClientSession, url: str, sink: RecordingSink, credentials: Credentials | None = None
 ) -> HttpTableSource:
     poller = Poller(session, url, 0.01, rng=random.Random(1), credentials=credentials)
-    return HttpTableSource(poller, sink=sink, wall_s=lambda: NOW_S, max_ttl_s=600.0)
+    return HttpTableSource(poller, sink=sink, steady_s=lambda: NOW_S, max_ttl_s=600.0)
 
 
 @contextlib.asynccontextmanager
@@ -188,15 +191,38 @@ def test_a_table_that_runs_out_is_logged_once(caplog: pytest.LogCaptureFixture) 
     reporter = TableReporter("redis://r:6379/0", RecordingSink(), lambda: next(times_s), 20.0)
     silent = TableSourceError("redis://r:6379/0", "gone")
     reporter.failed(silent)
-    reporter.confirm(table(sequence=1, issued_at_s=NOW_S, ttl_s=600))
+    reporter.confirm(table(sequence=1, issued_at_s=NOW_S, ttl_s=600), None)
     caplog.clear()
     for _ in range(4):
         reporter.failed(silent)
     assert caplog.messages == ["allocation not fetched", "allocation expired, static weights hold"]
-    reporter.confirm(table(sequence=1, issued_at_s=NOW_S, ttl_s=1))
+    reporter.confirm(table(sequence=1, issued_at_s=NOW_S, ttl_s=1), None)
     caplog.clear()
     reporter.failed(silent)
     assert caplog.messages == ["allocation not fetched"], "one that came too late was never obeyed"
+
+
+@pytest.mark.parametrize("behind_s", [7200.0, -7200.0])
+async def test_the_tables_of_a_controller_with_another_clock_are_held_by_that_and_it_is_told_once(
+    behind_s: float, controller: tuple[Controller, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "router.table_source")
+    fake, url = controller
+    sink = RecordingSink()
+    async with source_of(url, sink) as source:
+        for sequence in (1, 1, 2):
+            fake.now_s = NOW_S - behind_s
+            fake.table = table(sequence=sequence, issued_at_s=fake.now_s)
+            await source.poll()
+        fake.now_s = NOW_S + 1.0
+        fake.table = table(sequence=3)
+        await source.poll()
+    assert sink.aheads_s == [behind_s, behind_s, behind_s, 0.0]
+    told = [(each.message, each.__dict__.get("ahead_s")) for each in caplog.records if "clock" in each.message]
+    assert told == [
+        ("the controller's clock is another one; its tables are held by it", behind_s),
+        ("the controller's clock is this machine's again", 0.0),
+    ]
 
 
 async def test_a_304_that_was_not_asked_for_is_an_error(controller: tuple[Controller, str]) -> None:

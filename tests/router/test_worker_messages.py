@@ -27,11 +27,11 @@ from router.worker_messages import (
 
 LOAD = EngineLoad(running=3, waiting=1, kv_cache_usage_frac=0.25, awake=None)
 TO_WORKER: list[ToWorker] = [
-    Begin(settings='{"a":\n1}', worker=1, workers=4, log_level=20, memory_fd=9, wake_fds=(10, 11, 12, 13)),
+    Begin(settings='{"a":\n1}', worker=1, workers=4, log_level=20, memory_fd=9, wake_fds=(10, 11, 12, 13), epoch_s=1e9),
     Serve(),
     Instances(settings='{"a":\n1}'),
-    Table(msgspec.Raw(b'{"sequence":7}')),
-    TableConfirmed(),
+    Table(msgspec.Raw(b'{"sequence":7}'), ahead_s=-7200.5),
+    TableConfirmed(ahead_s=3.0),
     Probes((Probe(InstanceId("bf16-0"), True, LOAD), Probe(InstanceId("bf16-1"), False, None))),
     Drain(),
     Report(),

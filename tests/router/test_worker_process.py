@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from router.clock import wall_s
+from router.clock import epoch_s, wall_s
 from router.contract import InstanceId, encode
 from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.errors import ListenError
@@ -63,7 +63,9 @@ class Parent:
         self.process.stdin.write(b"".join(line_of(message) for message in messages))
 
     def begin(self) -> Begin:
-        return Begin(self.settings.model_dump_json(), 0, 2, logging.INFO, self.memory.fd, self.memory.wake_fds)
+        return Begin(
+            self.settings.model_dump_json(), 0, 2, logging.INFO, self.memory.fd, self.memory.wake_fds, epoch_s()
+        )
 
     async def hear(self) -> Snapshot:
         assert self.process.stdout is not None

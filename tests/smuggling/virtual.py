@@ -30,7 +30,7 @@ class VirtualRouter:
 
     def __init__(self, loop: VirtualLoop, settings: RouterFile) -> None:
         self.loop = loop
-        self.gateway: Gateway = gateway_for(settings, Clocks(lambda: WALL_S + loop.time(), loop.time))
+        self.gateway: Gateway = gateway_for(settings, Clocks(lambda: WALL_S + loop.time(), loop.time, WALL_S))
         self.script: Callable[[Arrival], Reply] = lambda _: OK
         self.arrivals: list[Arrival] = []
         self.engine_sides: list[Peer] = []

@@ -38,7 +38,7 @@ class Router:
         self._pools = [pool.name for pool in settings.pools]
         self._instances = list_instances(settings.pools)
 
-    def apply_table(self, table: AllocationTable, now_s: float) -> bool:
+    def apply_table(self, table: AllocationTable, now_s: float, ahead_s: float) -> bool:
         self._sequence = table.sequence
         return True
 
@@ -72,14 +72,14 @@ async def run(settings: RouterFile, count: int) -> None:
     for number in range(count):
         router, rng = Router(settings, number), random.Random(number)
         place = redis_place(settings.table, {})
-        source = RedisTableSource(place, settings.table, sink=router, wall_s=time.time, rng=rng)
+        source = RedisTableSource(place, settings.table, sink=router, steady_s=time.time, rng=rng)
         presence = Presence(
             place,
             settings.table,
             name=f"router-{number}",
             snapshot=router.snapshot,
             sink=router,
-            wall_s=time.time,
+            steady_s=time.time,
             rng=rng,
         )
         runs += [source.run(), presence.run()]
