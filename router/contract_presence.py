@@ -28,22 +28,24 @@ class Heard:
     Attributes:
         told_s: wall clock of the router; nobody goes by it, but it makes each telling another one.
         load: requests in flight and waiting.
+        sequence: of the table it obeys, -1 without one.
     """
 
     told_s: float
     load: int
+    sequence: int = -1
 
 
 def encode_heard(heard: Heard) -> bytes:
     """As it stands in Redis."""
-    return f"{heard.told_s:.3f} {heard.load}".encode()
+    return f"{heard.told_s:.3f} {heard.load} {heard.sequence}".encode()
 
 
 def decode_heard(data: bytes) -> Heard | None:
     """What stands in Redis; None where a router could not have written it."""
     parts = data[:64].split()
     try:
-        heard = Heard(float(parts[0]), int(parts[1]))
+        heard = Heard(float(parts[0]), int(parts[1]), int(parts[2]))
     except (ValueError, IndexError):
         return None
     return heard if heard.load >= 0 and abs(heard.told_s) < 1e11 else None

@@ -41,6 +41,8 @@ STALE_INTERVALS = 5.0
 LEAST_STALE_S = 5.0
 FORGET_S = 3600.0
 """Entries of routers that are long gone are taken out of the hash."""
+HEARD_EACH_TIME = 50
+"""So many routers hear of each other at each exchange; of twice as many at every third, as each hears of all."""
 MAX_BACK_OFF_S = 1.5
 
 
@@ -93,6 +95,7 @@ class Presence:
         self._hearing = Hearing(self._stale_s, FORGET_S)
         self._rng = rng
         self._failures = 0
+        self._unheard = 0
         self.routers, self.share = 1, 1.0
 
     async def run(self) -> None:
@@ -120,18 +123,27 @@ class Presence:
 
     async def _exchange(self, client: redis.asyncio.Redis) -> None:
         snapshot = await self._snapshot()
-        load = load_of(snapshot)
+        load, is_heard = load_of(snapshot), self._unheard <= 0
         told = await asyncio.to_thread(encode_told, snapshot)
         async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=False) as pipe:
             pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * self._stale_s))
-            pipe.hset(self._key + ROUTERS_SUFFIX, self._name, encode_heard(Heard(self._wall_s(), load)))
-            pipe.hgetall(self._key + ROUTERS_SUFFIX)
+            pipe.hset(
+                self._key + ROUTERS_SUFFIX,
+                self._name,
+                encode_heard(Heard(self._wall_s(), load, snapshot.table.sequence)),
+            )
+            if is_heard:
+                pipe.hgetall(self._key + ROUTERS_SUFFIX)
             *_, entries = await pipe.execute()
+        if not is_heard:
+            self._unheard -= 1
+            return
         if len(entries) > MAX_ROUTERS:
             raise ValueError(f"{len(entries)} routers are told of; delete the key {self._key + ROUTERS_SUFFIX!r}")
         now_s, heard = self._monotonic_s(), decode_routers(entries)
         there = self._hearing.live(heard, now_s)
         self.routers = len(there.keys() | {self._name})
+        self._unheard = self.routers // HEARD_EACH_TIME
         if self._sink is not None:
             self.share = share_of(self._name, load, there)
             self._sink.apply_share(self.share)

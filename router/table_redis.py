@@ -20,6 +20,8 @@ from router.table_source import TableReporter, TableSink
 from router.transport.redis_client import TIMEOUT_S, open_redis
 from router.transport.redis_place import RedisPlace
 
+HEAD_BYTES = 256
+"""In which a table says its issuer, its number and its times: where these are the same, so is the rest."""
 MIN_BACK_OFF_S = 0.25
 MAX_BACK_OFF_S = 1.5
 """So that a Redis that is back is read within two seconds; one try costs it a connection."""
@@ -55,6 +57,8 @@ class RedisTableSource:
         self._reporter = TableReporter(self._name, sink, steady_s, settings.max_ttl_s)
         self._rates = None if rates is None else RateReporter(self._name, rates, steady_s)
         self._answered = False
+        self._table: AllocationTable | None = None
+        self._head = b""
 
     async def run(self) -> None:
         """Follow for ever; failures are reported, and the pause before the next try doubles up to a bound."""
@@ -91,26 +95,52 @@ class RedisTableSource:
             raise TableSourceError(self._name, f"{type(error).__name__}: {error}") from error
 
     async def _read(self, client: redis.asyncio.Redis) -> None:
-        keys = (self._key, f"{self._key}{RATES_SUFFIX}")
         async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=True) as pipe:
-            pipe.mget(keys)
-            for key in keys:
-                pipe.pttl(key)
-            (raw, rates), *left_ms = await pipe.execute()
-        table_ends, rates_end = (functools.partial(_issuer_now_s, ms) for ms in left_ms)
+            pipe.getrange(self._key, 0, HEAD_BYTES - 1)
+            pipe.pttl(self._key)
+            if self._rates is not None:
+                pipe.get(f"{self._key}{RATES_SUFFIX}")
+                pipe.pttl(f"{self._key}{RATES_SUFFIX}")
+            head, left_ms, *rates = await pipe.execute()
         self._answered = True
-        if self._rates is not None:
-            if rates is None:
-                self._rates.failed(f"key {self._key + RATES_SUFFIX!r} holds no rates")
-            else:
-                self._rates.deliver(rates if isinstance(rates, bytes) else rates.encode(), rates_end)
+        self._take_rates(*rates)
         try:
-            if raw is None:
-                raise TableSourceError(self._name, f"key {self._key!r} holds no table")
-            self._reporter.deliver(raw if isinstance(raw, bytes) else raw.encode(), table_ends)
+            if self._table is not None and _bytes(head) == self._head:
+                self._reporter.confirm(self._table, _issuer_now_s(left_ms, self._table))
+            else:
+                await self._read_whole(client)
         except TableSourceError as error:
             # The connection is sound, only the table is not.
             self._reporter.failed(error)
+
+    async def _read_whole(self, client: redis.asyncio.Redis) -> None:
+        """Take the table, of which only the head is asked for until that is another.
+
+        Raises:
+            TableSourceError: there is none, or it is malformed.
+        """
+        async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=True) as pipe:
+            pipe.get(self._key)
+            pipe.pttl(self._key)
+            found, left_ms = await pipe.execute()
+        self._table = None
+        if found is None:
+            raise TableSourceError(self._name, f"key {self._key!r} holds no table")
+        raw = _bytes(found)
+        self._table = self._reporter.deliver(raw, functools.partial(_issuer_now_s, left_ms))
+        self._head = raw[:HEAD_BYTES]
+
+    def _take_rates(self, found: bytes | str | None = None, left_ms: int = -1) -> None:
+        if self._rates is None:
+            return
+        if found is None:
+            self._rates.failed(f"key {self._key + RATES_SUFFIX!r} holds no rates")
+        else:
+            self._rates.deliver(_bytes(found), functools.partial(_issuer_now_s, left_ms))
+
+
+def _bytes(data: bytes | str) -> bytes:
+    return data if isinstance(data, bytes) else data.encode()
 
 
 def _issuer_now_s(left_ms: int, told: AllocationTable | EnergyRates) -> float | None:

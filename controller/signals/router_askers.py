@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import aiohttp
@@ -14,7 +15,8 @@ from redis.exceptions import RedisError
 from controller.errors import SignalError
 from controller.signals.http_client import get_json
 from controller.signals.router_state import RouterState, read_state
-from router.contract_presence import MAX_ROUTERS, ROUTERS_SUFFIX, STATE_SUFFIX, decode_routers, unpack_state
+from controller.signals.router_turns import Turns
+from router.contract_presence import MAX_ROUTERS, ROUTERS_SUFFIX, STATE_SUFFIX, Heard, decode_routers, unpack_state
 
 Answers = Mapping[str, RouterState | SignalError]
 """By a name that a router keeps when it is started again."""
@@ -64,12 +66,19 @@ class HttpRouters:
 
 
 class RedisRouters:
-    """Those that tell of themselves beside the table: two questions, however many they are."""
+    """Those that tell of themselves beside the table: two questions, however many they are.
 
-    def __init__(self, client: redis.asyncio.Redis, key: str, timeout_s: float = 1.5) -> None:
+    What many routers tell of many instances is read in turn, so that no answer takes the controller more than it can
+    spare: of those whose turn it is not, what they told last is given again.
+    """
+
+    def __init__(
+        self, client: redis.asyncio.Redis, key: str, timeout_s: float = 1.5, turns: Turns | None = None
+    ) -> None:
         self._client = client
         self._key = key
         self._timeout_s = timeout_s
+        self._turns = turns or Turns()
 
     def may_be(self, name: str) -> bool:
         """See `RouterAsker`."""
@@ -81,10 +90,12 @@ class RedisRouters:
         try:
             async with asyncio.timeout(self._timeout_s):
                 entries = await self._client.hgetall(self._key + ROUTERS_SUFFIX)
-                names = sorted(decode_routers(entries))
+                heard = decode_routers(entries)
+                names = sorted(heard)
                 if len(names) > MAX_ROUTERS:
                     raise SignalError(source, f"{len(names)} routers are told of; delete the key")
-                keys = [f"{self._key}{STATE_SUFFIX}{name}" for name in names]
+                due = self._turns.take(names)
+                keys = [f"{self._key}{STATE_SUFFIX}{name}" for name in due]
                 states = await self._client.mget(keys) if keys else []
         except TimeoutError as error:
             raise SignalError(source, f"no answer within {self._timeout_s:g} s") from error
@@ -93,7 +104,15 @@ class RedisRouters:
         if not names:
             raise SignalError(source, "no router tells of itself there")
         told = [None if data is None else _bytes(data) for data in states]
-        return await asyncio.to_thread(_read_all, names, told)
+        self._turns.told(await asyncio.to_thread(_read_all, due, told))
+        return {name: _as_of_now(answer, heard[name]) for name, answer in self._turns.answers.items()}
+
+
+def _as_of_now(answer: RouterState | SignalError, heard: Heard) -> RouterState | SignalError:
+    """What a router told last, with the table that it obeys now."""
+    if isinstance(answer, SignalError) or answer.sequence == heard.sequence:
+        return answer
+    return replace(answer, sequence=heard.sequence)
 
 
 def _read_all(names: list[str], states: list[bytes | None]) -> dict[str, RouterState | SignalError]:

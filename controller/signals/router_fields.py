@@ -6,6 +6,8 @@ import contextlib
 import math
 from typing import Any
 
+_EXACT = 1 << 53
+
 
 def list_of(value: Any, where: str, most: int) -> list[Any]:
     """The value, which must be a list of a bounded length.
@@ -41,16 +43,18 @@ def name_of(entry: Any, key: str, where: str) -> str:
     return name
 
 
-def count_of(value: Any, where: str) -> float:
-    """The value, which must be a finite number of at least 0.
+def count_of(value: Any, *where: str) -> float:
+    """The value, which must be a finite number of at least 0; `where` are the parts of its place, outermost first.
 
     Raises:
         ValueError: it is not.
     """
+    if type(value) is int and 0 <= value < _EXACT:
+        return float(value)
     number = math.nan
     if isinstance(value, int | float) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # a whole number of 400 digits is one in JSON
             number = float(value)
     if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{where} is {value!r:.40}, a number of at least 0 is expected")
+        raise ValueError(f"{'.'.join(where)} is {value!r:.40}, a number of at least 0 is expected")
     return number

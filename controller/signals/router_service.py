@@ -57,6 +57,10 @@ class ServiceTotals:
         for key, count in now.items():
             self._totals[key] = self._totals.get(key, 0.0) + max(0.0, count - before.get(key, 0.0))
         self._last[router] = now
+        self.answered()
+
+    def answered(self) -> None:
+        """A router has answered at this look; what it said is taken in, or was before."""
         self._answered += 1
 
 

@@ -43,6 +43,7 @@ class TokenCounts:
     routers: tuple[tuple[str, Counts], ...] = ()
 
 
+_NONE: Pair = (0.0, 0.0)
 NO_COUNTS = TokenCounts()
 """Nothing was counted yet."""
 
@@ -78,9 +79,12 @@ class TokenTotals:
         before = {} if restarted else known
         held: dict[Key, Pair] = {}
         for key, (inputs, outputs) in now.items():
-            had = before.get(key, (0.0, 0.0))
+            had = before.get(key, _NONE)
+            if had == (inputs, outputs) and key in self._totals:
+                held[key] = had
+                continue
             held[key] = max(had[0], inputs), max(had[1], outputs)
-            total = self._totals.get(key, (0.0, 0.0))
+            total = self._totals.get(key, _NONE)
             self._totals[key] = total[0] + held[key][0] - had[0], total[1] + held[key][1] - had[1]
         self._last[router] = held
 
@@ -131,11 +135,12 @@ def read_tokens(data: Mapping[str, Any]) -> tuple[dict[Key, Pair], dict[str, int
         where = f"instances[{index}]"
         name = name_of(entry, "instance_id", where)
         for class_id, counts in object_of(entry.get("tokens", {}), f"{where}.tokens", MAX_CLASSES).items():
-            place = f"{where}.tokens.{class_id}"
-            fields = object_of(counts, place, MAX_CLASSES)
-            pair = count_of(fields.get("input"), f"{place}.input"), count_of(fields.get("output"), f"{place}.output")
-            tokens["", name, class_id] = pair
-            streams[name] = streams.get(name, 0) + round(count_of(fields.get("streams", 0), f"{place}.streams"))
+            if type(counts) is not dict:
+                raise ValueError(f"{where}.tokens.{class_id} is not an object")
+            inputs = count_of(counts.get("input"), where, "tokens", class_id, "input")
+            tokens["", name, class_id] = inputs, count_of(counts.get("output"), where, "tokens", class_id, "output")
+            under_way = round(count_of(counts.get("streams", 0), where, "tokens", class_id, "streams"))
+            streams[name] = streams.get(name, 0) + under_way
     for index, entry in enumerate(list_of(data.get("tenants", []), "tenants", MAX_TENANTS)):
         tokens |= _of_tenant(entry, f"tenants[{index}]")
     if len(tokens) > MAX_ENTRIES:

@@ -36,6 +36,7 @@ class _Router:
     answered_at_s: float | None = None
     is_gone: bool = False
     sequence: int = -1
+    counters: Mapping[tuple[str, str], float] | None = None
     last: dict[tuple[str, str, str], float] = field(default_factory=dict)
     on_instance: Mapping[str, int] = field(default_factory=dict)
     streams: Mapping[str, int] = field(default_factory=dict)
@@ -155,6 +156,12 @@ class RouterSource:
             log.warning("router counts as gone", extra={"source": error.source, "reason": error.reason})
 
     def _take(self, router: _Router, state: RouterState, now_s: float, name: str) -> None:
+        """Take in one router's answer, unless it is the one that was taken last."""
+        router.sequence, router.answered_at_s, router.is_gone = state.sequence, now_s, False
+        if state.counters is router.counters:
+            self._service.answered()
+            return
+        router.counters = state.counters
         current = {("class", *key): value for key, value in state.counters.items()}
         current |= {("pool", *key): value for key, value in state.by_pool.items()}
         restarted = _has_restarted(router.last, current)
@@ -165,10 +172,7 @@ class RouterSource:
         self._service.take(name, state.service, restarted=restarted)
         router.last = current
         router.streams = state.streams
-        router.sequence = state.sequence
         router.on_instance = state.on_instance
-        router.answered_at_s = now_s
-        router.is_gone = False
 
     def _demand(self, states: list[RouterState]) -> tuple[ClassDemand, ...]:
         classes = sorted({key[1] for key in self._totals if key[0] == "class"})

@@ -9,18 +9,20 @@ NOW_S = 1_700_000_000.0
 
 
 def test_what_is_told_is_read_back():
-    heard = Heard(NOW_S + 0.125, 42)
+    heard = Heard(NOW_S + 0.125, 42, 7)
     assert decode_heard(encode_heard(heard)) == heard
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"1.0", b"1.0 -1", b"nan 1", b"inf 1", b"1.0 1.5", b"1e12 1", b"\xff 1"])
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"1.0", b"1.0 1", b"1.0 -1 1", b"nan 1 1", b"inf 1 1", b"1.0 1.5 1", b"1.0 1 1.5", b"1e12 1 1"]
+)
 def test_what_no_router_writes_is_left_out(data):
     assert decode_heard(data) is None
 
 
 def test_routers_are_told_by_name_and_what_no_router_writes_is_left_out() -> None:
-    entries = {b"a": b"1.0 2", "b": "3.0 4", b"c": b"nonsense", b"\xff": b"5.0 6"}
-    assert decode_routers(entries) == {"a": Heard(1.0, 2), "b": Heard(3.0, 4), "\ufffd": Heard(5.0, 6)}
+    entries = {b"a": b"1.0 2 7", "b": "3.0 4 -1", b"c": b"nonsense", b"\xff": b"5.0 6 0"}
+    assert decode_routers(entries) == {"a": Heard(1.0, 2, 7), "b": Heard(3.0, 4), "\ufffd": Heard(5.0, 6, 0)}
 
 
 def test_a_state_is_unpacked_as_it_was_packed() -> None:

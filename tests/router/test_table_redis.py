@@ -130,3 +130,29 @@ async def test_a_table_lives_as_long_as_its_key_whatever_the_clocks_show(behind_
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
     assert sink.aheads_s[0] == pytest.approx(behind_s, abs=5.0)
+
+
+async def test_a_table_is_sent_once_and_confirmed_by_its_head() -> None:
+    async with running_redis() as redis, Redis.from_url(redis.url) as writer:
+        sink, settings = RecordingSink(), TableSettings(redis_url=redis.url, poll_interval_s=0.02)
+        source = RedisTableSource(
+            RedisPlace(redis.url), settings, sink=sink, steady_s=lambda: NOW_S, rng=random.Random(1)
+        )
+
+        async def sent() -> int:
+            return int((await writer.info("commandstats"))["cmdstat_get"]["calls"])
+
+        task = asyncio.create_task(source.run())
+        try:
+            for sequence in (1, 2):
+                told = table({"standard": {"bf16": 1.0}}, sequence=sequence)
+                await writer.set("wattroute:allocation", encode(told), px=30_000)
+                await until(lambda told=told: sink.tables.count(told) >= 5)
+                before = await sent()
+                await until(lambda told=told: sink.tables.count(told) >= 10)
+                assert await sent() == before
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert sink.sequences == [1, 2]
+    assert len(sink.tables[0].weights) == 1

@@ -79,7 +79,8 @@ async def run(settings: RouterFile, count: int) -> None:
             name=f"router-{number}",
             snapshot=router.snapshot,
             sink=router,
-            steady_s=time.time,
+            wall_s=time.time,
+            monotonic_s=time.monotonic,
             rng=rng,
         )
         runs += [source.run(), presence.run()]

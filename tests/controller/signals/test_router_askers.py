@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from controller.errors import SignalError
 from controller.model.observation import Missing
 from controller.signals.router_askers import RedisRouters
+from controller.signals.router_turns import Turns
 from controller.signals.routers import ABSENT_AFTER_S, FORGET_AFTER_S, KEEP_S, RouterSource
 from router.contract_presence import ROUTERS_SUFFIX, STATE_SUFFIX, Heard, encode_heard, pack_state
 from tests.fakes.controller_parts import NOW_S
@@ -18,7 +19,8 @@ KEY = "wattroute:allocation"
 
 
 async def tell(client, name, **figures):
-    await client.hset(KEY + ROUTERS_SUFFIX, name, encode_heard(Heard(NOW_S, 3)))
+    heard = Heard(NOW_S, 3, figures.get("sequence", -1))
+    await client.hset(KEY + ROUTERS_SUFFIX, name, encode_heard(heard))
     await client.set(f"{KEY}{STATE_SUFFIX}{name}", pack_state(json.dumps(state(**figures)).encode()))
 
 
@@ -49,6 +51,19 @@ async def test_one_that_falls_silent_holds_back_and_one_that_ended_does_not():
         gone = await source.read(NOW_S + FORGET_AFTER_S + 1.0)
     assert [seen.acknowledged_sequence for seen in (first, soon, later, gone)] == [4, 4, 5, 9]
     assert gone.demand[0].requests == 30
+
+
+async def test_where_it_is_not_the_turn_of_one_its_counts_stay_and_its_table_is_the_present_one():
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        source = RouterSource(RedisRouters(client, KEY, turns=Turns(most=1)))
+        seen = []
+        for requests, sequence in ((10, 5), (20, 6), (20, 6), (30, 7), (30, 7)):
+            for name in ("a", "b"):
+                await tell(client, name, requests=requests, sequence=sequence)
+            seen.append(await source.read(NOW_S + len(seen)))
+    assert [each.acknowledged_sequence for each in seen[1:]] == [6, 6, 7, 7]
+    assert [each.demand[0].requests for each in seen] == [10, 30, 40, 50, 60]
+    assert source.service.is_whole
 
 
 async def test_a_redis_that_forgot_everything_has_nothing_counted_twice():
