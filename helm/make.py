@@ -14,6 +14,8 @@ import yaml
 
 CHART = Path(__file__).parent / "wattroute"
 PROMETHEUS = CHART.parents[1] / "deploy" / "prometheus"
+PARTS = ("controller", "router")
+"""Of which the chart has alerts and a dashboard."""
 BEGIN, END = "<!-- values: made by `make chart` -->", "<!-- end of values -->"
 _PARAM = re.compile(r"^ *## @(?:section (?P<section>.+)|param (?P<key>\S+) (?P<meaning>.+))$")
 
@@ -57,8 +59,8 @@ def readme(current: str, text: str) -> str:
 
 def copies() -> dict[Path, str]:
     """Files of the chart that are copies, and what they must hold."""
-    names = [*PROMETHEUS.glob("*.rules.yaml"), *PROMETHEUS.glob("*.dashboard.json")]
-    return {CHART / "files" / path.name: path.read_text() for path in sorted(names)}
+    names = [f"wattroute-{part}.{kind}" for part in PARTS for kind in ("dashboard.json", "rules.yaml")]
+    return {CHART / "files" / name: (PROMETHEUS / name).read_text() for name in names}
 
 
 def main() -> None:

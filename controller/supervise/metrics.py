@@ -12,7 +12,7 @@ from controller.supervise.engine import Engine
 from controller.supervise.policy import Phase
 
 PREFIX = "wattroute_supervisor_"
-_LABELS = ("instance", "pool")
+_LABELS = ("instance_id", "pool_id")
 
 
 _GAUGES: dict[str, tuple[str, Callable[[Engine], bool]]] = {

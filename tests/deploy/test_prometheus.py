@@ -22,13 +22,16 @@ from controller.metrics.grid import GridMetrics
 from controller.metrics.leadership import LeadershipFigures, LeadershipMetrics
 from controller.metrics.naming import PREFIX as CONTROLLER_PREFIX
 from controller.metrics.telemetry import Telemetry
+from controller.supervise.metrics import PREFIX as SUPERVISOR_PREFIX
+from controller.supervise.metrics import exposition
 from router.metrics import PREFIX, expose
 from tests.fakes.controller_parts import site
 from tests.fakes.snapshots import full_snapshot
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 PARTS = ("router", "controller")
-NAME = re.compile(rf"\b(?:{PREFIX}|{CONTROLLER_PREFIX})\w+")
+WATCHED = (*PARTS, "supervisor")
+NAME = re.compile(rf"\b(?:{PREFIX}|{CONTROLLER_PREFIX}|{SUPERVISOR_PREFIX})\w+")
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
@@ -63,6 +66,12 @@ def told_by_the_controller() -> set[str]:
     return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
 
 
+def told_by_the_supervisor() -> set[str]:
+    """Every sample's name that a supervisor shows."""
+    families = text_string_to_metric_families(exposition([]).decode())
+    return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
+
+
 def rules_of(part: str) -> list[dict[str, Any]]:
     document = yaml.safe_load((FOLDER / f"wattroute-{part}.rules.yaml").read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
@@ -83,24 +92,25 @@ def test_the_exposition_keeps_prometheus_conventions() -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", WATCHED)
 def test_the_rules_are_valid_and_their_own_tests_pass(part: str) -> None:
     promtool("check", "rules", f"wattroute-{part}.rules.yaml")
     promtool("test", "rules", f"wattroute-{part}.test.yaml")
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", WATCHED)
 def test_every_rule_has_a_test(part: str) -> None:
     tests = yaml.safe_load((FOLDER / f"wattroute-{part}.test.yaml").read_text())["tests"]
     raised = {case["alertname"] for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]}
     assert raised == {rule["alert"] for rule in rules_of(part)}
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", WATCHED)
 def test_rules_speak_of_metrics_that_exist(part: str, exposed: set[str], told_by_the_controller: set[str]) -> None:
     used = {name for rule in rules_of(part) for name in NAME.findall(rule["expr"])}
     assert used
-    assert used - (exposed if part == "router" else told_by_the_controller) == set()
+    told = {"router": exposed, "controller": told_by_the_controller, "supervisor": told_by_the_supervisor()}
+    assert used - told[part] == set()
 
 
 @pytest.mark.parametrize("part", PARTS)

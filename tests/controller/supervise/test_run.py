@@ -66,8 +66,8 @@ def test_engines_are_started_with_their_address_gpu_and_sleep_and_serve(folder):
         assert not is_alive(shown["bf16-1"]["pid"])
         assert is_alive(shown["bf16-0"]["pid"])
         metrics = get(f"{running.url}/metrics")[1].decode()
-        assert 'wattroute_supervisor_instance_state{instance="bf16-0",pool="bf16",state="serving"} 1.0' in metrics
-        assert 'wattroute_supervisor_instance_state{instance="bf16-1",pool="bf16",state="off"} 1.0' in metrics
+        assert 'wattroute_supervisor_instance_state{instance_id="bf16-0",pool_id="bf16",state="serving"} 1.0' in metrics
+        assert 'wattroute_supervisor_instance_state{instance_id="bf16-1",pool_id="bf16",state="off"} 1.0' in metrics
         assert running.order("bf16-1", "start")[0] == 200
         running.until_state("bf16-1", "serving")
         assert running.order("fp8-0", "start")[0] == 404
@@ -140,7 +140,7 @@ def test_one_that_crashes_is_given_up_with_its_last_words_and_starts_when_told_t
         assert shown["restarts"] == 2
         assert "CUDA error: out of memory" in running.log.read_text()
         metrics = get(f"{running.url}/metrics")[1].decode()
-        assert 'wattroute_supervisor_instance_fault{instance="bf16-0",pool="bf16"} 1.0' in metrics
+        assert 'wattroute_supervisor_instance_fault{instance_id="bf16-0",pool_id="bf16"} 1.0' in metrics
         flag.unlink()
         assert running.order("bf16-0", "start")[0] == 200
         assert running.until_state("bf16-0", "serving")["fault"] is None
