@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ import pytest
 from controller.kubernetes.client import FIELD_MANAGER
 from controller.kubernetes.scale import GOES_FIRST
 from tests.fakes.kube.config import kubeconfig
+from tests.fakes.kube.faults import Recorded
 from tests.fakes.kube.kinds import AUTOSCALERS, DEPLOYMENTS, PODS
 from tests.fakes.kube.managers import Writer
 from tests.fakes.kube.samples import autoscaler, deployment, pod
 from tests.fakes.kube.server import KubeServer, kube_server
-from tests.fakes.system import System
+from tests.fakes.system import System, get
 from tests.integration.test_pods import NAMESPACE, pods_under_control, tell, until
 from tests.integration.test_pods import PODS as NAMES
 
@@ -113,3 +115,36 @@ async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_tol
             log = system.folder / "controller.log"
             await until(system, lambda: "HorizontalPodAutoscaler theirs scales" in log.read_text(), "it is told")
             assert workloads.replicas("bf16") == 1
+
+
+def decided(system: System) -> float:
+    """How often the controller has decided."""
+    found = re.search(r"^wattroute_controller_tick_seconds_count (\S+)", get(f"{system.api}/metrics")[1].decode(), re.M)
+    return 0.0 if found is None else float(found[1])
+
+
+@pytest.mark.parametrize("fault", ["forbidden", "frozen"])
+async def test_an_api_server_that_refuses_or_is_silent_while_replicas_are_written_costs_time_alone(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writes(request: Recorded) -> bool:
+        return request.method in ("PUT", "PATCH") and request.path.endswith("/scale")
+
+    async with kube_server() as kube:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
+        workloads = Workloads(kube, bf16=1)
+        code = {"forbidden": 403, "frozen": None}[fault]
+        kube.faults.add(code, writes, times=None)
+        change = functools.partial(scaled, bf16=2)
+        async with (
+            pods_under_control(tmp_path, kube, change) as (emulated, system),
+            following(workloads, emulated),
+        ):
+            log = system.folder / "controller.log"
+            await until(system, lambda: "instance command failed" in log.read_text(), "it is told")
+            assert workloads.replicas("bf16") == 1
+            sequence = await asyncio.to_thread(decided, system)
+            await until(system, lambda: decided(system) > sequence + 2, "it goes on to decide")
+            kube.faults.clear()
+            await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes once it may")
+            assert workloads.replicas("bf16") == 2
