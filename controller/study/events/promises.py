@@ -11,6 +11,7 @@ from controller.study.events.part import Run
 SETTLED_S = 1200.0
 """What an event leaves behind is looked for within this time after it."""
 _QUALITY_EPS = 1e-4
+"""A mean quality loss that is above the budget by less counts as kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Promises:
         flex_waiting: tokens of `flex` that wait at the end of the call.
         overdrawn: classes whose mean quality loss over the run is above their budget.
         foreseen: promises that the plan told to be broken before the first of them was.
-        undeclared: promises broken that no plan had told before; a quality budget is broken when the mean loss since
-            the run began is above it.
+        undeclared: promises broken that no plan had told before; a quality budget is broken once the mean loss since
+            the run began is so far above it that it counts as overdrawn.
     """
 
     asked: float
@@ -71,12 +72,15 @@ def promises_of(run: Run) -> Promises:
 
 
 def _overdrawn_s(run: Run, place: int) -> float:
-    """When a class had first lost more than its budget since the run began, from the call's start on."""
-    part = run.part
-    over = (
-        at_s for at_s, record in run.records if at_s >= part.start_s and (record.quality_left_frac[place] or 0.0) < 0.0
-    )
-    return next(over, part.start_s)
+    """When a class had first lost so much since the run began that it counts as overdrawn, from the call's start on.
+
+    Where the decisions saw what was left and none saw that, it was after the last one.
+    """
+    part, budget = run.part, run.part.case.site.classes[place].quality_budget_frac
+    told = ((at_s, record.quality_left_frac[place]) for at_s, record in run.records if at_s >= part.start_s)
+    seen = [(at_s, left_frac) for at_s, left_frac in told if left_frac is not None]
+    over = (at_s for at_s, left_frac in seen if -left_frac * budget > _QUALITY_EPS)
+    return next(over, float(part.case.times_s[-1]) if seen else part.start_s)
 
 
 def _told(run: Run, broken_s: float) -> frozenset[str]:

@@ -63,3 +63,36 @@ def test_a_budget_is_declared_where_it_was_told_before_it_was_exceeded(told_afte
     )
     found = promises_of(dataclasses.replace(held, records=records))
     assert (found.undeclared == ()) is is_told
+
+
+@pytest.mark.parametrize(
+    ("over_frac", "is_told"), [(9e-5, True), (1.1e-4, False)], ids=["still counts as kept", "counts as overdrawn"]
+)
+def test_a_budget_is_exceeded_from_when_on_it_counts_as_overdrawn(over_frac: float, is_told: bool) -> None:
+    held = run()
+    worst = max(range(len(held.part.case.site.pools)), key=lambda k: held.part.case.site.losses[1][k])
+    held.played.by_pool[1, worst] = 1e6
+    start_s, budget = held.part.start_s, held.part.case.site.classes[1].quality_budget_frac
+    calm = TickRecord((), (None, 0.5, None, None), (), None, None, frozenset())
+    touched = dataclasses.replace(calm, quality_left_frac=(None, -over_frac / budget, None, None))
+    told = dataclasses.replace(calm, foreseen=frozenset({"quality:standard"}))
+    over = dataclasses.replace(calm, quality_left_frac=(None, -0.1, None, None))
+    times_s = (held.part.notice_s, held.part.notice_s, start_s + 100.0, start_s + 200.0, start_s + 250.0)
+    records = list(zip(times_s, (calm, calm, touched, told, over), strict=True))
+    found = promises_of(dataclasses.replace(held, records=records))
+    assert (found.undeclared == ()) is is_told
+
+
+@pytest.mark.parametrize(("left_frac", "is_told"), [(0.0, True), (None, False)], ids=["known", "not known"])
+def test_a_budget_that_no_decision_saw_exceeded_was_exceeded_after_the_last(
+    left_frac: float | None, is_told: bool
+) -> None:
+    held = run()
+    worst = max(range(len(held.part.case.site.pools)), key=lambda k: held.part.case.site.losses[1][k])
+    held.played.by_pool[1, worst] = 1e6
+    calm = TickRecord((), (None, left_frac, None, None), (), None, None, frozenset())
+    told = dataclasses.replace(calm, foreseen=frozenset({"quality:standard"}))
+    times_s = (held.part.notice_s, held.part.notice_s, held.part.start_s + 200.0)
+    records = list(zip(times_s, (calm, calm, told), strict=True))
+    found = promises_of(dataclasses.replace(held, records=records))
+    assert (found.undeclared == ()) is is_told
