@@ -21,6 +21,8 @@ LENGTH_TAU_S = 600.0
 """Time constant with which token lengths are forgotten."""
 FLOOR_RPS = 1.0 / 60.0
 """Least demand planned for, so that every class always has an instance: one request a minute."""
+PATIENCE_S = 30.0
+"""A router refuses a request that has waited so long for a slot, unless it is told otherwise (`max_wait_s`)."""
 PERSISTENCE = "persistence"
 """Name of the forecast that what is now lasts."""
 
@@ -77,6 +79,7 @@ class Demand:
 
     Attributes:
         output_tokens_per_s: present rate of output tokens, the queue's share included.
+        urgent_tokens_per_s: what is to be served beside it now, so that no request waits until it is refused.
         input_tokens, output_tokens: mean per request.
         ahead_tokens_per_s: rate of output tokens to plan for in each interval of the horizon; empty where the present
             rate is all that is known.
@@ -88,6 +91,12 @@ class Demand:
     output_tokens: float
     ahead_tokens_per_s: tuple[float, ...] = ()
     forecaster: str = PERSISTENCE
+    urgent_tokens_per_s: float = 0.0
+
+    @property
+    def now_tokens_per_s(self) -> float:
+        """Rate of output tokens to serve now, what is urgent included."""
+        return self.output_tokens_per_s + self.urgent_tokens_per_s
 
     @property
     def input_per_output(self) -> float:
@@ -147,7 +156,8 @@ def estimate(state: DemandState, request_class: RequestClass, clear_queue_s: flo
     Args:
         state: smoothed counters.
         request_class: whose demand.
-        clear_queue_s: time in which requests that wait in the routers should be served.
+        clear_queue_s: time in which requests that wait in the routers should be served. Where those of a class that may
+            not wait are due before, by its time to first token or the routers' patience, the rest of them is urgent.
     """
     seen = state.of(request_class.class_id)
     expected_in, expected_out = request_class.expected_input_tokens, request_class.expected_output_tokens
@@ -158,5 +168,11 @@ def estimate(state: DemandState, request_class: RequestClass, clear_queue_s: flo
     weight = prior + seen.finished
     input_tokens = (prior * expected_in + seen.input_tokens) / weight
     output_tokens = max(1.0, (prior * expected_out + seen.output_tokens) / weight)
-    rps = seen.rps + seen.counters.queued / clear_queue_s
-    return Demand(max(rps, FLOOR_RPS) * output_tokens, input_tokens, output_tokens)
+    queued_rps = seen.counters.queued / clear_queue_s
+    within_s = clear_queue_s if request_class.may_wait else max(PATIENCE_S, request_class.ttft_slo_s)
+    return Demand(
+        max(seen.rps + queued_rps, FLOOR_RPS) * output_tokens,
+        input_tokens,
+        output_tokens,
+        urgent_tokens_per_s=max(0.0, seen.counters.queued / within_s - queued_rps) * output_tokens,
+    )

@@ -89,7 +89,7 @@ class Known:
     def presently(self, data: ProblemData) -> ProblemData:
         """A problem with the demand of now in its first interval."""
         classes = tuple(
-            replace(cls, demand_tokens_per_s=(demand.output_tokens_per_s, *cls.demand_tokens_per_s[1:]))
+            replace(cls, demand_tokens_per_s=(demand.now_tokens_per_s, *cls.demand_tokens_per_s[1:]))
             for cls, demand in zip(data.classes, self.demand, strict=True)
         )
         return replace(departing_higher(data, -self.ramps.margin_w), classes=classes)

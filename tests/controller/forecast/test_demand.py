@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.forecast.demand import FLOOR_RPS, DemandState, estimate, update
+from controller.forecast.demand import FLOOR_RPS, PATIENCE_S, DemandState, estimate, update
 from controller.model.fleet import RequestClass
 from controller.model.observation import ClassDemand, RouterObservation
 from router.contract import ClassId
@@ -81,6 +81,24 @@ def test_lengths_are_learnt_from_finished_requests():
 def test_requests_that_wait_are_to_be_served_too():
     state = watched([report(0.0, 0), report(2.0, 20, queued=120)])
     assert demand(state).output_tokens_per_s == pytest.approx((10.0 + 120 / 60.0) * 200.0)
+
+
+@pytest.mark.parametrize(
+    ("of_class", "clear_queue_s", "within_s"),
+    [
+        (CLASS, 300.0, PATIENCE_S),
+        (replace(CLASS, ttft_slo_s=120.0), 300.0, 120.0),
+        (replace(CLASS, ttft_slo_s=600.0), 300.0, 300.0),
+        (replace(CLASS, priority=-1), 300.0, 300.0),
+        (CLASS, 10.0, 10.0),
+    ],
+    ids=["before it is refused", "by its own promise", "promised later", "may wait", "cleared before"],
+)
+def test_requests_that_wait_are_to_be_served_now_before_they_are_refused(of_class, clear_queue_s, within_s):
+    state = watched([report(0.0, 0), report(2.0, 20, queued=120)])
+    found = estimate(state, of_class, clear_queue_s)
+    assert found.output_tokens_per_s == pytest.approx((10.0 + 120 / clear_queue_s) * 200.0)
+    assert found.now_tokens_per_s == pytest.approx((10.0 + 120 / within_s) * 200.0)
 
 
 def test_a_class_that_went_silent_keeps_the_floor():

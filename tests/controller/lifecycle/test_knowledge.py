@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.forecast.demand import PATIENCE_S
 from controller.lifecycle.knowledge import account, find_out
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
@@ -63,6 +64,17 @@ def test_at_the_start_the_present_demand_is_planned_throughout():
     told = known(fleet().observe())
     for cls, demand in zip(told.data.classes, told.demand, strict=True):
         assert cls.demand_tokens_per_s == (demand.output_tokens_per_s,) * ACT.steps
+
+
+def test_what_waits_is_dispatched_before_it_is_refused_and_planned_over_the_interval():
+    observation = fleet().observe()
+    waits = tuple(replace(seen, queued=300) for seen in observation.router.demand)
+    observation = replace(observation, router=replace(observation.router, demand=waits))
+    told = known(observation, replace(ACT, step_s=300.0))
+    planned = told.data.classes[1].demand_tokens_per_s[0]
+    dispatched = told.present.classes[1].demand_tokens_per_s[0]
+    of_request = told.demand[1].output_tokens
+    assert dispatched - planned == pytest.approx(300 * of_request / PATIENCE_S - 300 * of_request / 300.0)
 
 
 def test_only_acting_remembers_wishes():
