@@ -219,7 +219,9 @@ def _config(snapshot: Snapshot) -> Iterator[Metric]:
     reloads = _counter("config_reloads", "Attempts to take a changed configuration, by result.", ("result",))
     for result, count in config.reloads.items():
         reloads.add_metric([result], count)
-    yield from (info, reloads)
+    in_clear = _gauge("config_in_clear", "Settings by which a table or a key goes unencrypted between machines.")
+    in_clear.add_metric([], len(config.in_clear))
+    yield from (info, reloads, in_clear)
     if config.loaded_at_s is not None:
         loaded = _gauge("config_loaded_timestamp_seconds", "When the configuration obeyed was taken.")
         loaded.add_metric([], config.loaded_at_s)
