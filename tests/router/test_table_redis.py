@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -109,41 +110,38 @@ async def test_the_environments_password_takes_the_place_of_the_addresss() -> No
             await asyncio.gather(task, return_exceptions=True)
 
 
+@contextlib.asynccontextmanager
+async def following(url: str, sink: RecordingSink, poll_interval_s: float = 1.0) -> AsyncIterator[None]:
+    settings = TableSettings(redis_url=url, poll_interval_s=poll_interval_s)
+    source = RedisTableSource(RedisPlace(url), settings, sink=sink, steady_s=lambda: NOW_S, rng=random.Random(1))
+    task = asyncio.create_task(source.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 @pytest.mark.parametrize("behind_s", [7200.0, -7200.0])
 async def test_a_table_lives_as_long_as_its_key_whatever_the_clocks_show(behind_s: float) -> None:
     async with running_redis() as redis, Redis.from_url(redis.url) as writer:
         sink, told = RecordingSink(), table(issued_at_s=NOW_S - behind_s, ttl_s=30)
         await writer.set("wattroute:allocation", encode(told), px=30_000)
-        source = RedisTableSource(
-            RedisPlace(redis.url),
-            TableSettings(redis_url=redis.url),
-            sink=sink,
-            steady_s=lambda: NOW_S,
-            rng=random.Random(1),
-        )
-        task = asyncio.create_task(source.run())
-        try:
+        async with following(redis.url, sink):
             await until(lambda: sink.tables)
             await writer.persist("wattroute:allocation")
             await until(lambda: sink.aheads_s[-1] == 0.0)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
     assert sink.aheads_s[0] == pytest.approx(behind_s, abs=5.0)
 
 
 async def test_a_table_is_sent_once_and_confirmed_by_its_head() -> None:
     async with running_redis() as redis, Redis.from_url(redis.url) as writer:
-        sink, settings = RecordingSink(), TableSettings(redis_url=redis.url, poll_interval_s=0.02)
-        source = RedisTableSource(
-            RedisPlace(redis.url), settings, sink=sink, steady_s=lambda: NOW_S, rng=random.Random(1)
-        )
+        sink = RecordingSink()
 
         async def sent() -> int:
             return int((await writer.info("commandstats"))["cmdstat_get"]["calls"])
 
-        task = asyncio.create_task(source.run())
-        try:
+        async with following(redis.url, sink, poll_interval_s=0.02):
             for sequence in (1, 2):
                 told = table({"standard": {"bf16": 1.0}}, sequence=sequence)
                 await writer.set("wattroute:allocation", encode(told), px=30_000)
@@ -151,8 +149,5 @@ async def test_a_table_is_sent_once_and_confirmed_by_its_head() -> None:
                 before = await sent()
                 await until(lambda told=told: sink.tables.count(told) >= 10)
                 assert await sent() == before
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
     assert sink.sequences == [1, 2]
     assert len(sink.tables[0].weights) == 1
