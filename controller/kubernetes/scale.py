@@ -1,7 +1,8 @@
 """Instances that are pods, started and stopped by the replicas of their workload: through the scale subresource alone.
 
 A start is for a place, whose number says how many there are to be with it, so that a start told twice makes one pod. A
-stop is for one drained pod: of a Deployment it is marked to go first, of the others only the last can go. Who else
+stop is for one drained pod: of a Deployment it is marked to go first, of the others only the last can go; and it is one
+after the other, as a pod that a former controller took off and that is still there must not be counted twice. Who else
 writes the replicas is looked for before each write, and is left to it.
 """
 
@@ -32,6 +33,7 @@ GOES_FIRST = "controller.kubernetes.io/pod-deletion-cost"
 """Annotation by which a Deployment chooses: the least goes first."""
 COST = "-1000"
 TRIES = 3
+LOOKS = 5
 _ABSENT, _CONFLICT = 404, 409
 _LWS: Any = create_namespaced_resource("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets")
 _SCALED_OBJECT: Any = create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
@@ -58,6 +60,7 @@ class ScaleDriver:
         pools: those whose replicas are this controller's to write.
         present: the site with the instances there are.
         others: carries out what is told of other pools; None where nothing can.
+        pause_s: between two looks whether pods that are to go are gone.
     """
 
     def __init__(
@@ -66,11 +69,14 @@ class ScaleDriver:
         pools: Mapping[PoolId, Scaled],
         present: Callable[[], Site],
         others: InstanceDriver | None = None,
+        *,
+        pause_s: float = 1.0,
     ) -> None:
         self._client = client
         self._pools = dict(pools)
         self._present = present
         self._others = others
+        self._pause_s = pause_s
         self._turns: defaultdict[PoolId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ours: set[PoolId] = set()
         self._going: dict[InstanceId, int] = {}
@@ -145,8 +151,8 @@ class ScaleDriver:
 
     async def _without(self, scaled: Scaled, pod: InstanceId) -> str:
         """One replica less, so that this pod goes."""
-        before = int((await self._scale(scaled.workload)).spec.replicas or 0)
         if pod not in self._going:
+            before = await self._settled(scaled.workload)
             if before <= scaled.least:
                 raise ActuationError(pod, f"{scaled.workload} has {before} replicas, and {scaled.least} are the least")
             await self._choose(scaled.workload, pod, before)
@@ -154,6 +160,17 @@ class ScaleDriver:
             self._going = {name: target for name, target in self._going.items() if there.find(name) is not None}
             self._going[pod] = before - 1
         return await self._write(scaled, lambda now: max(scaled.least, min(now, self._going[pod])))
+
+    async def _settled(self, workload: Workload) -> int:
+        """How many replicas there are to be, once there are no more pods than that."""
+        for _ in range(LOOKS):
+            found = await self._scale(workload)
+            wanted, there = (int((part and part.replicas) or 0) for part in (found.spec, found.status))
+            if there <= wanted:
+                return wanted
+            await asyncio.sleep(self._pause_s)
+        reason = f"{there} pods are there and {wanted} are to be; those that go are waited for"
+        raise ActuationError(str(workload), reason)
 
     async def _choose(self, workload: Workload, pod: InstanceId, replicas: int) -> None:
         """Have this pod be the one that goes."""

@@ -45,7 +45,10 @@ def tell(kube: KubeServer, emulated: System, pool: str, *names: str, **condition
 
 @contextlib.asynccontextmanager
 async def pods_under_control(
-    folder: Path, kube: KubeServer, change: Callable[[dict[str, Any]], None] = lambda _: None
+    folder: Path,
+    kube: KubeServer,
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+    commands: tuple[str, ...] = ("router", "controller"),
 ) -> AsyncIterator[tuple[System, System]]:
     """The emulated pods, and router and controller that find them, after a change of their configuration."""
 
@@ -78,7 +81,7 @@ async def pods_under_control(
         emulated = await started(folder / "pods", "emulate", change=named)
         for pool, names in PODS.items():
             tell(kube, emulated, pool, *names)
-        yield emulated, await started(folder / "control", "router", "controller", change=found)
+        yield emulated, await started(folder / "control", *commands, change=found)
 
 
 async def until(system: System, holds: Any, what: str) -> None:

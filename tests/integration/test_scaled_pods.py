@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import pytest
 
 from controller.kubernetes.client import FIELD_MANAGER
 from controller.kubernetes.scale import GOES_FIRST
+from tests.fakes.controller_pair import Controllers
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.faults import Recorded
 from tests.fakes.kube.kinds import AUTOSCALERS, DEPLOYMENTS, PODS
 from tests.fakes.kube.managers import Writer
 from tests.fakes.kube.samples import autoscaler, deployment, pod
 from tests.fakes.kube.server import KubeServer, kube_server
+from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get
 from tests.integration.test_pods import NAMESPACE, pods_under_control, tell, until
 from tests.integration.test_pods import PODS as NAMES
@@ -52,6 +55,17 @@ class Workloads:
                 there.remove(next(filter(self.is_marked, there), there[-1]))
             there += [name for name in NAMES[pool] if name not in there][: self.replicas(pool) - len(there)]
             tell(self.kube, emulated, pool, *there)
+            self.settle(pool)
+
+    def settle(self, pool: str) -> None:
+        """Tell how many pods there are, as Kubernetes does."""
+        count = len(self.there[pool])
+
+        def changed(found: dict[str, Any]) -> dict[str, Any]:
+            return {**found, "status": {**found.get("status", {}), "replicas": count}}
+
+        writer = Writer("kube-controller-manager", "status")
+        self.kube.store.change(DEPLOYMENTS, NAMESPACE, f"vllm-{pool}", changed, writer)
 
     def is_marked(self, name: str) -> bool:
         found = self.kube.store.get(PODS, NAMESPACE, name)
@@ -117,9 +131,9 @@ async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_tol
             assert workloads.replicas("bf16") == 1
 
 
-def decided(system: System) -> float:
-    """How often the controller has decided."""
-    found = re.search(r"^wattroute_controller_tick_seconds_count (\S+)", get(f"{system.api}/metrics")[1].decode(), re.M)
+def decided(api: str) -> float:
+    """How often the controller there has decided."""
+    found = re.search(r"^wattroute_controller_tick_seconds_count (\S+)", get(f"{api}/metrics")[1].decode(), re.M)
     return 0.0 if found is None else float(found[1])
 
 
@@ -143,8 +157,45 @@ async def test_an_api_server_that_refuses_or_is_silent_while_replicas_are_writte
             log = system.folder / "controller.log"
             await until(system, lambda: "instance command failed" in log.read_text(), "it is told")
             assert workloads.replicas("bf16") == 1
-            sequence = await asyncio.to_thread(decided, system)
-            await until(system, lambda: decided(system) > sequence + 2, "it goes on to decide")
+            sequence = await asyncio.to_thread(decided, system.api)
+            await until(system, lambda: decided(system.api) > sequence + 2, "it goes on to decide")
             kube.faults.clear()
             await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes once it may")
             assert workloads.replicas("bf16") == 2
+
+
+async def test_who_takes_over_in_the_middle_of_a_scale_down_takes_no_further_pod(tmp_path: Path) -> None:
+    async with kube_server() as kube, running_redis() as redis:
+        config = kubeconfig(tmp_path, kube)
+        kube.verbs.follows_scale = False
+        workloads = Workloads(kube, bf16=1, fp8=2)
+        for pool in workloads.there:
+            workloads.settle(pool)
+
+        def among_several(document: dict[str, Any]) -> None:
+            scaled(document, bf16=1, fp8=0)
+            document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
+            document["table"] |= {"url": None, "redis_url": redis.url}
+
+        async with pods_under_control(tmp_path, kube, among_several, commands=("router",)) as (emulated, system):
+            for pool, there in workloads.there.items():
+                tell(kube, emulated, pool, *there)
+            with contextlib.closing(Controllers(system, config)) as pair:
+                for name in ("a", "b"):
+                    await asyncio.to_thread(pair.start, name)
+                await until(system, lambda: pair.state("a")["election"]["has_standby"] is True, "b stands by")
+                await until(system, lambda: workloads.replicas("fp8") == 1, "a takes one off, which is still there")
+                pair.signal("a", signal.SIGKILL)
+                await until(system, lambda: pair.state("b")["election"]["role"] == "leader", "b leads")
+                ticks = await asyncio.to_thread(decided, pair.api("b"))
+                await until(system, lambda: decided(pair.api("b")) > ticks + 5, "b decides")
+                assert workloads.replicas("fp8") == 1, "what is going already is not counted twice"
+                async with following(workloads, emulated):
+                    await until(system, lambda: len(workloads.there["fp8"]) == 1, "the one that was marked goes")
+                    assert not any(workloads.is_marked(name) for name in workloads.there["fp8"])
+                written = [
+                    request.body["spec"].get("replicas", 0)
+                    for request in kube.asked(lambda r: r.method == "PUT" and r.path.endswith("vllm-fp8/scale"))
+                ]
+                assert written[0] == 1
+                assert written == sorted(written, reverse=True), "it never comes back"

@@ -62,7 +62,7 @@ async def server(tmp_path, monkeypatch):
 async def driver(server):
     async with opened_client() as client:
         pools = {PoolId(kind.lower()): Scaled(Workload(kind, "vllm", NAMESPACE), least=1, most=5) for kind in RESOURCES}
-        yield ScaleDriver(client, pools, fleet)
+        yield ScaleDriver(client, pools, fleet, pause_s=0.05)
 
 
 def replicas(server, kind="Deployment"):
@@ -99,6 +99,26 @@ async def test_of_a_deployment_the_pod_that_is_stopped_is_marked_to_go_first_and
     assert replicas(server) == 1
     with pytest.raises(ActuationError, match="has 1 replicas, and 1 are the least"):
         await driver.carry_out(stop("vllm-x7-2"))
+
+
+async def test_a_pod_that_another_controller_took_off_is_waited_for_and_not_counted_twice(server, driver):
+    server.verbs.follows_scale = False
+    told(server, spec=2, status=3)
+    with pytest.raises(ActuationError, match="3 pods are there and 2 are to be; those that go are waited for"):
+        await driver.carry_out(stop("vllm-x7-0"))
+    assert replicas(server) == 2
+    told(server, spec=2, status=2)
+    await driver.carry_out(stop("vllm-x7-0"))
+    assert replicas(server) == 1
+
+
+def told(server, **replicas_of):
+    """What the Deployment is to have, and what it has."""
+
+    def changed(found):
+        return {**found, **{part: {**found.get(part, {}), "replicas": count} for part, count in replicas_of.items()}}
+
+    server.store.change(DEPLOYMENTS, NAMESPACE, "vllm", changed, Writer("kube-controller-manager", "status"))
 
 
 async def test_of_a_stateful_set_only_the_last_goes(server, driver, monkeypatch):
