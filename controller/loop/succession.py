@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 4 << 20
+APART_S = 15.0
+"""What a leader left is read at the next tick, some seconds later; clocks that differ by more are another matter."""
 HEIR_S = 2.5
 """A standby that ends together with the leader has said so after this time."""
 Kind = TypeVar("Kind")
@@ -126,6 +128,7 @@ class Succession:
         self._left: Handover | str | None = None
         self._has_standby: bool | None = None
         self._address: str | None = None
+        self._ahead_s = 0.0
         self.failure: str | None = None
         self.takeovers = 0
         self.handover_bytes = 0
@@ -225,9 +228,13 @@ class Succession:
         wrong = self._take_asked(found.asked, now_s, leads=leads)
         is_new = found.handover != self._seen
         if is_new:
+            is_fresh = self._seen is not None
             self._seen, self._left = found.handover, _decode(found.handover, Handover)
+            if isinstance(self._left, Handover) and is_fresh:
+                self._ahead_s = now_s - self._left.written_at_s
         if isinstance(self._left, Handover):
             self._address = self._left.address
+            wrong = wrong or (None if leads else self._apart())
             self._parts.take_charge(self._left.saved.sleepers if leads else ())
             is_news = is_new and self._left.leader != self._parts.candidate.identity
             memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)
@@ -235,6 +242,15 @@ class Succession:
             wrong = f"what the leader hands over cannot be read: {self._left}"
         self.failure = wrong
         return replace(memory, sequence=max(memory.sequence, found.sequence))
+
+    def _apart(self) -> str | None:
+        """What is to be said of a clock that is not the leader's; what was left long ago says nothing of that."""
+        if abs(self._ahead_s) < APART_S:
+            return None
+        return (
+            f"this clock is {self._ahead_s:+.0f} s ahead of the leader's: calls would begin and end by it after a "
+            "takeover; see to the time service of both machines"
+        )
 
     def _take_asked(self, body: bytes | None, now_s: float, *, leads: bool) -> str | None:
         """Hold what the leader holds; returns why not."""

@@ -233,6 +233,24 @@ async def test_what_cannot_be_read_is_told_and_costs_no_takeover(pair, key, body
     assert b.leads.failure is None
 
 
+@pytest.mark.parametrize("ahead_s", [7200.0, -7200.0])
+async def test_a_standby_tells_that_its_clock_is_not_the_leaders_before_it_leads(pair, ahead_s):
+    one, other, _ = pair
+    one.holds, one.leader, other.leader = True, "a", "a"
+    await one.tick()
+    await one.leave(7, NOW_S - 900.0)
+    await other.tick(NOW_S)
+    assert other.leads.failure is None, "what was left long ago says nothing of clocks"
+    for n in range(3):
+        await one.leave(8 + n, NOW_S + 2.0 * n)
+        await other.tick(NOW_S + 2.0 * n + ahead_s)
+        await other.tick(NOW_S + 2.0 * n + ahead_s + 1.0)
+        assert f"this clock is {ahead_s:+.0f} s ahead of the leader's" in other.leads.failure
+    await one.leave(11, NOW_S + 8.0)
+    await other.tick(NOW_S + 9.0)
+    assert other.leads.failure is None
+
+
 async def test_calls_that_cannot_be_recorded_are_told(pair):
     _, b, _ = await begun(pair)
     b.refuses = StoreError("the disk is full")
