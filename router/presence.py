@@ -42,7 +42,7 @@ LEAST_STALE_S = 5.0
 FORGET_S = 3600.0
 """Entries of routers that are long gone are taken out of the hash."""
 HEARD_EACH_TIME = 50
-"""So many routers hear of each other at each exchange; of twice as many at every third, as each hears of all."""
+"""So many routers hear of each other at each exchange, twice as many at every second: each hears of all."""
 MAX_BACK_OFF_S = 1.5
 
 
@@ -143,7 +143,7 @@ class Presence:
         now_s, heard = self._monotonic_s(), decode_routers(entries)
         there = self._hearing.live(heard, now_s)
         self.routers = len(there.keys() | {self._name})
-        self._unheard = self.routers // HEARD_EACH_TIME
+        self._unheard = (self.routers - 1) // HEARD_EACH_TIME
         if self._sink is not None:
             self.share = share_of(self._name, load, there)
             self._sink.apply_share(self.share)

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from controller.signals.router_state import read_state
+from router import presence
 from router.accounting import ClassCounts
 from router.contract import encode
 from router.contract_presence import Heard, encode_heard, unpack_state
@@ -122,6 +123,19 @@ async def test_one_whose_clock_was_set_keeps_its_share_and_leaves_the_others_the
                 await until(lambda before=before: len(a.shares) > before[0] + 3 and len(b.shares) > before[1] + 3)
                 assert a.has(0.5, 2)
                 assert b.has(0.5, 2)
+
+
+async def test_of_many_each_hears_less_often_than_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "HEARD_EACH_TIME", 1)
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        a, b, c = (Router(redis, name) for name in "abc")
+        async with present(a, b, c):
+            await until(lambda: all(router.has(1 / 3, 3) for router in (a, b, c)))
+            await client.config_resetstat()
+            shares = len(a.shares)
+            await until(lambda: len(a.shares) >= shares + 5)
+            stats = await client.info("commandstats")
+    assert stats["cmdstat_hset"]["calls"] > 2 * stats["cmdstat_hgetall"]["calls"]
 
 
 async def names(client: Redis) -> set[str]:
