@@ -9,7 +9,7 @@ from tests.fakes.engine_specs import engine_spec
 def values(engines):
     families = text_string_to_metric_families(exposition(engines).decode())
     return {
-        (sample.name.removeprefix("wattroute_supervisor_"), sample.labels["instance"], sample.labels.get("state")): (
+        (sample.name.removeprefix("wattroute_supervisor_"), sample.labels["instance_id"], sample.labels.get("state")): (
             sample.value
         )
         for family in families
