@@ -14,14 +14,19 @@ async def test_what_a_reader_has_not_taken_is_counted_until_it_has(tmp_path: Pat
     authority = Authority(tmp_path)
     tls: ssl.SSLContext | None = authority.issue("server").server() if by_tls else None
     arrived: list[asyncio.StreamReader] = []
-    go_on = asyncio.Event()
+    go_on, ended = asyncio.Event(), asyncio.Event()
 
     async def hesitate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         arrived.append(reader)
-        await go_on.wait()
-        while await reader.read(1 << 20):
+        try:
+            await go_on.wait()
+            while await reader.read(1 << 20):
+                pass
+        except ConnectionError:
             pass
-        writer.close()
+        finally:
+            writer.close()
+            ended.set()
 
     server = await asyncio.start_server(hesitate, "127.0.0.1", 0, ssl=tls, limit=4096)
     port = server.sockets[0].getsockname()[1]
@@ -39,17 +44,20 @@ async def test_what_a_reader_has_not_taken_is_counted_until_it_has(tmp_path: Pat
         await asyncio.sleep(0)
         assert unsent_bytes(writer.transport) == 0, "asking of one that has ended does no harm"
         server.close()
+        go_on.set()
+        await asyncio.wait_for(ended.wait(), 10.0)
         await asyncio.sleep(0.01)
 
 
 async def test_a_reader_that_takes_what_the_system_holds_is_seen_to_read() -> None:
     arrived: list[asyncio.StreamReader] = []
-    done = asyncio.Event()
+    done, ended = asyncio.Event(), asyncio.Event()
 
     async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         arrived.append(reader)
         await done.wait()
         writer.close()
+        ended.set()
 
     server = await asyncio.start_server(keep, "127.0.0.1", 0, limit=4096)
     _, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
@@ -66,4 +74,5 @@ async def test_a_reader_that_takes_what_the_system_holds_is_seen_to_read() -> No
         done.set()
         writer.transport.abort()
         server.close()
+        await asyncio.wait_for(ended.wait(), 10.0)
         await asyncio.sleep(0.01)
