@@ -96,17 +96,22 @@ def scaled(document: dict[str, Any], **min_on: int) -> None:
     document["plan"]["warmup_s"] = 1
 
 
-async def test_pods_come_where_the_plan_wants_more_and_go_once_drained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextlib.asynccontextmanager
+async def controlled(
+    folder: Path, kube: KubeServer, workloads: Workloads, **min_on: int
+) -> AsyncIterator[tuple[System, Path]]:
+    """A controller that may scale, while pods follow its replicas: it, and its log."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KUBECONFIG", str(kubeconfig(folder, kube)))
+        change = functools.partial(scaled, **min_on)
+        async with pods_under_control(folder, kube, change) as (emulated, system), following(workloads, emulated):
+            yield system, system.folder / "controller.log"
+
+
+async def test_pods_come_where_the_plan_wants_more_and_go_once_drained(tmp_path: Path) -> None:
     async with kube_server() as kube:
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
         workloads = Workloads(kube, bf16=1, fp8=2)
-        change = functools.partial(scaled, bf16=2, fp8=0)
-        async with (
-            pods_under_control(tmp_path, kube, change) as (emulated, system),
-            following(workloads, emulated),
-        ):
+        async with controlled(tmp_path, kube, workloads, bf16=2, fp8=0) as (system, _):
             await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes")
             await until(system, lambda: len(workloads.there["fp8"]) < 2, "one that is not needed goes")
             assert all(workloads.is_marked(name) for name in NAMES["fp8"] if name not in workloads.there["fp8"])
@@ -114,19 +119,11 @@ async def test_pods_come_where_the_plan_wants_more_and_go_once_drained(
             assert FIELD_MANAGER in {entry["manager"] for entry in entries}
 
 
-async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_told(tmp_path: Path) -> None:
     async with kube_server() as kube:
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
         workloads = Workloads(kube, bf16=1)
         kube.store.create(AUTOSCALERS, NAMESPACE, autoscaler("theirs", "vllm-bf16"))
-        change = functools.partial(scaled, bf16=2)
-        async with (
-            pods_under_control(tmp_path, kube, change) as (emulated, system),
-            following(workloads, emulated),
-        ):
-            log = system.folder / "controller.log"
+        async with controlled(tmp_path, kube, workloads, bf16=2) as (system, log):
             await until(system, lambda: "HorizontalPodAutoscaler theirs scales" in log.read_text(), "it is told")
             assert workloads.replicas("bf16") == 1
 
@@ -139,26 +136,19 @@ def decided(api: str) -> float:
 
 @pytest.mark.parametrize("fault", ["forbidden", "frozen"])
 async def test_an_api_server_that_refuses_or_is_silent_while_replicas_are_written_costs_time_alone(
-    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str, tmp_path: Path
 ) -> None:
     def writes(request: Recorded) -> bool:
         return request.method in ("PUT", "PATCH") and request.path.endswith("/scale")
 
     async with kube_server() as kube:
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
         workloads = Workloads(kube, bf16=1)
-        code = {"forbidden": 403, "frozen": None}[fault]
-        kube.faults.add(code, writes, times=None)
-        change = functools.partial(scaled, bf16=2)
-        async with (
-            pods_under_control(tmp_path, kube, change) as (emulated, system),
-            following(workloads, emulated),
-        ):
-            log = system.folder / "controller.log"
+        kube.faults.add({"forbidden": 403, "frozen": None}[fault], writes, times=None)
+        async with controlled(tmp_path, kube, workloads, bf16=2) as (system, log):
             await until(system, lambda: "instance command failed" in log.read_text(), "it is told")
             assert workloads.replicas("bf16") == 1
-            sequence = await asyncio.to_thread(decided, system.api)
-            await until(system, lambda: decided(system.api) > sequence + 2, "it goes on to decide")
+            ticks = await asyncio.to_thread(decided, system.api)
+            await until(system, lambda: decided(system.api) > ticks + 2, "it goes on to decide")
             kube.faults.clear()
             await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes once it may")
             assert workloads.replicas("bf16") == 2
