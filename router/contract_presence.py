@@ -55,10 +55,15 @@ def decode_routers(entries: Mapping[bytes | str, bytes | str]) -> dict[str, Hear
     """The hash as Redis gives it, by router; what no router could have written is left out."""
     heard = {}
     for name, data in entries.items():
-        each = decode_heard(data if isinstance(data, bytes) else data.encode())
+        each = decode_heard(as_bytes(data))
         if each is not None:
             heard[router_name(name)] = each
     return heard
+
+
+def as_bytes(data: bytes | str) -> bytes:
+    """A value as it stands in Redis, whose client may give it as text."""
+    return data if isinstance(data, bytes) else data.encode()
 
 
 def router_name(name: bytes | str) -> str:

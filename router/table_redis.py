@@ -11,6 +11,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from router.contract import AllocationTable
+from router.contract_presence import as_bytes
 from router.contract_rates import RATES_SUFFIX, EnergyRates
 from router.errors import TableSourceError
 from router.poller import jittered_s
@@ -105,7 +106,7 @@ class RedisTableSource:
         self._answered = True
         self._take_rates(*rates)
         try:
-            if self._table is not None and _bytes(head) == self._head:
+            if self._table is not None and as_bytes(head) == self._head:
                 self._reporter.confirm(self._table, _issuer_now_s(left_ms, self._table))
             else:
                 await self._read_whole(client)
@@ -126,7 +127,7 @@ class RedisTableSource:
         self._table = None
         if found is None:
             raise TableSourceError(self._name, f"key {self._key!r} holds no table")
-        raw = _bytes(found)
+        raw = as_bytes(found)
         self._table = self._reporter.deliver(raw, functools.partial(_issuer_now_s, left_ms))
         self._head = raw[:HEAD_BYTES]
 
@@ -136,11 +137,7 @@ class RedisTableSource:
         if found is None:
             self._rates.failed(f"key {self._key + RATES_SUFFIX!r} holds no rates")
         else:
-            self._rates.deliver(_bytes(found), functools.partial(_issuer_now_s, left_ms))
-
-
-def _bytes(data: bytes | str) -> bytes:
-    return data if isinstance(data, bytes) else data.encode()
+            self._rates.deliver(as_bytes(found), functools.partial(_issuer_now_s, left_ms))
 
 
 def _issuer_now_s(left_ms: int, told: AllocationTable | EnergyRates) -> float | None:

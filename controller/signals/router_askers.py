@@ -16,7 +16,15 @@ from controller.errors import SignalError
 from controller.signals.http_client import get_json
 from controller.signals.router_state import RouterState, read_state
 from controller.signals.router_turns import Turns
-from router.contract_presence import MAX_ROUTERS, ROUTERS_SUFFIX, STATE_SUFFIX, Heard, decode_routers, unpack_state
+from router.contract_presence import (
+    MAX_ROUTERS,
+    ROUTERS_SUFFIX,
+    STATE_SUFFIX,
+    Heard,
+    as_bytes,
+    decode_routers,
+    unpack_state,
+)
 
 Answers = Mapping[str, RouterState | SignalError]
 """By a name that a router keeps when it is started again."""
@@ -103,7 +111,7 @@ class RedisRouters:
             raise SignalError(source, f"{type(error).__name__}: {error}") from error
         if not names:
             raise SignalError(source, "no router tells of itself there")
-        told = [None if data is None else _bytes(data) for data in states]
+        told = [None if data is None else as_bytes(data) for data in states]
         self._turns.told(await asyncio.to_thread(_read_all, due, told))
         return {name: _as_of_now(answer, heard[name]) for name, answer in self._turns.answers.items()}
 
@@ -127,7 +135,3 @@ def _read(name: str, data: bytes | None) -> RouterState | SignalError:
         return read_state(document)
     except (ValueError, RecursionError) as error:
         return SignalError(name, str(error))
-
-
-def _bytes(data: bytes | str) -> bytes:
-    return data if isinstance(data, bytes) else data.encode()
