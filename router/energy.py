@@ -3,8 +3,8 @@
 Rates change while a request runs. Their sums are kept by instance, weighted by how many tokens a sequence had at each,
 so that the mean rate over any request's life is a difference of two of them: what a request costs the router does not
 depend on how long it ran. By time alone the seconds in which little was made, and each token bore much of the idle
-energy, would count for more tokens than they had. Times are of the
-router's steady clock.
+energy, would count for more tokens than they had. Times are of the router's
+steady clock.
 """
 
 from __future__ import annotations

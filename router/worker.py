@@ -71,7 +71,6 @@ class Worker:
         self.dispatcher = Dispatcher(settings, book=book, tenant_book=tenant_book, tenants=self._tenants)
         self._headers_by_url = {spec.url: keys.headers(spec.pool_id) for spec in self.dispatcher.instances()}
         epoch_s = clock.epoch_s() if epoch_s is None else epoch_s
-        self._steady_s = clock.steady(epoch_s)
         clocks = Clocks(wall_s=clock.wall_s, monotonic_s=clock.monotonic_s, epoch_s=epoch_s)
         models = ModelList(self._urls_by_pool, self._fetch_models, clocks.monotonic_s)
         self.keyring = Keyring(settings, clock.wall_s)
@@ -98,7 +97,7 @@ class Worker:
         self._listener = Listener(self._accept, self._handshakes())
         self._engines = EngineSession(self.keyring, MODELS_TIMEOUT_S)
         self._sources = Sources(
-            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self._steady_s
+            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self.gateway.steady_s
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
@@ -144,7 +143,7 @@ class Worker:
         self._sample()
         await self._sources.stop()
         self._sources = Sources(
-            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self._steady_s
+            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self.gateway.steady_s
         )
         if self._workers == 1:
             self._sources.start()
@@ -212,7 +211,7 @@ class Worker:
 
     def apply_share(self, share: float) -> None:
         """Go by this share of all caps, of which other routers have the rest."""
-        self.dispatcher.apply_share(share, self._steady_s())
+        self.dispatcher.apply_share(share, self.gateway.steady_s())
 
     def drain(self) -> None:
         """Report not ready, and close connections after their present answer.
@@ -242,7 +241,7 @@ class Worker:
 
     def report(self) -> Snapshot:
         """State and counts of this process."""
-        snapshot = self._report.take(self._config_hash, self._steady_s())
+        snapshot = self._report.take(self._config_hash, self.gateway.steady_s())
         snapshot.counters |= self._tls_counts()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:
@@ -256,7 +255,7 @@ class Worker:
     def _urls_by_pool(self) -> Sequence[Sequence[str]]:
         """Engines of each pool, those in the best state first."""
         by_pool: dict[str, list[tuple[int, str]]] = {}
-        for view in self.dispatcher.state(self._steady_s()).instances:
+        for view in self.dispatcher.state(self.gateway.steady_s()).instances:
             by_pool.setdefault(view.pool_id, []).append((INSTANCE_STATES.index(view.state), view.url))
         return [[url for _, url in sorted(urls, key=lambda item: item[0])] for urls in by_pool.values()]
 

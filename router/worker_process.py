@@ -16,7 +16,7 @@ import sys
 import msgspec
 import uvloop
 
-from router import clock, contract, logs
+from router import contract, logs
 from router.contract import AllocationTable
 from router.contract_rates import decode_rates
 from router.errors import RouterError
@@ -71,7 +71,6 @@ class Obedience:
             tenant_book=SharedTenants(memory, begin.worker, locks),
             epoch_s=begin.epoch_s,
         )
-        self._steady_s = clock.steady(begin.epoch_s)
         self._wake_fd = begin.wake_fds[begin.worker]
         asyncio.get_running_loop().add_reader(self._wake_fd, self._woken)
         self._table: AllocationTable | None = None
@@ -88,7 +87,7 @@ class Obedience:
 
     async def obey(self, message: ToWorker, answers: asyncio.WriteTransport) -> None:
         """Do what one message says."""
-        self._hear(message, self._steady_s())
+        self._hear(message, self.worker.gateway.steady_s())
         match message:
             case Settings() | Instances():
                 await self._go_by(message)

@@ -88,10 +88,8 @@ def issue(
     if last is not None:
         content = replace(content, weights=_settled(content.weights, last.weights))
         same = Body(last.weights, last.caps, last.draining, last.event) == content
-        is_young = (
-            0.0 <= now_s - last.issued_at_s < policy.table_ttl_s / 2
-        )  # a clock that was set back makes it neither
-        if same and is_young and last.issuer == policy.issuer:
+        age_s = now_s - last.issued_at_s  # below zero where the clock was set back: no time of it can be gone by then
+        if same and 0.0 <= age_s < policy.table_ttl_s / 2 and last.issuer == policy.issuer:
             return last
     return AllocationTable(
         sequence=sequence + 1,
