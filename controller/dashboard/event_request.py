@@ -116,16 +116,24 @@ def read_request(data: Any) -> EventRequest:
     )
 
 
-def refuse_unknown_levels(call: Call, programme: Programme | None) -> None:
-    """Refuse levels that the programme does not know, if there is such a programme: nothing could be followed.
+def refuse_what_binds_nothing(call: Call, programme: Programme | None) -> None:
+    """Refuse, where there is such a programme, levels that it does not know and a ramp of its own as long as the event.
 
     Raises:
-        CallRefused: naming the level, and those that are known.
+        CallRefused: naming the level and those that are known, or the ramp.
     """
-    known = {} if programme is None else dict(programme.levels)
+    if programme is None:
+        return
+    lasts_s = call.end_s - call.start_s
+    if call.ramp_s is None and programme.ramp_s >= lasts_s:
+        raise CallRefused(
+            f"the event lasts {lasts_s:g} s, and programme {programme.name} allows a ramp of {programme.ramp_s:g} s: "
+            "its limit would never have to be kept; write a shorter ramp_s or lengthen the event"
+        )
+    known = dict(programme.levels)
     for each in call.intervals:
         level = each.commitment.value
-        if programme is not None and each.commitment.asked is Asked.LEVEL and level not in known:
+        if each.commitment.asked is Asked.LEVEL and level not in known:
             has = f"which has {', '.join(map(str, sorted(known)))}" if known else "which are empty"
             raise CallRefused(
                 f"programme {programme.name} does not say what level {level:g} asks for; add it to levels, {has}"

@@ -13,7 +13,7 @@ from controller.clock import Clock
 from controller.dashboard.access import error_response
 from controller.dashboard.capability_json import achievable_json
 from controller.dashboard.event_json import call_json
-from controller.dashboard.event_request import EventRequest, chosen_id, read_request, refuse_unknown_levels
+from controller.dashboard.event_request import EventRequest, chosen_id, read_request, refuse_what_binds_nothing
 from controller.errors import CallRefused
 from controller.model.call import OPERATOR, Call
 from controller.model.capability import Capability
@@ -75,7 +75,7 @@ class EventsApi:
             wanted = read_request(data)
             event_id = chosen_id(wanted, book.calls(now_s), now_s)
             call = _call(wanted, event_id, now_s)
-            refuse_unknown_levels(call, book.programmes.get(call.programme))
+            refuse_what_binds_nothing(call, book.programmes.get(call.programme))
             if wanted.dry_run:
                 view = book.preview(call, now_s)
                 within = achievable_json(self._parts.capability(), view.events, now_s)

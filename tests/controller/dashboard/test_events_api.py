@@ -69,6 +69,15 @@ async def test_a_level_is_resolved_by_its_programme(served):
     assert (stranger.status, "programme 'nobodys' is not configured" in await error_of(stranger)) == (400, True)
 
 
+async def test_an_event_that_ends_within_its_programmes_ramp_is_refused_and_taken_with_a_shorter_one(served):
+    client, _ = served
+    short = {**CAP, "duration_s": 30}
+    told = await client.post("/v1/events", json=short)
+    assert told.status == 400
+    assert "programme operator allows a ramp of 30 s: its limit would never have to be kept" in await error_of(told)
+    assert (await client.post("/v1/events", json={**short, "ramp_s": 10})).status == 201
+
+
 @pytest.mark.parametrize("is_dry", [False, True])
 async def test_a_level_that_the_programme_does_not_know_is_refused(served, is_dry):
     client, bench = served
