@@ -32,15 +32,31 @@ class Share:
 
     def __add__(self, other: Share) -> Share:
         """Both together."""
-        return Share(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Share(
+            self.prefill_j + other.prefill_j,
+            self.decode_j + other.decode_j,
+            self.idle_j + other.idle_j,
+            self.usd + other.usd,
+            self.carbon_kg + other.carbon_kg,
+            self.unpriced_j + other.unpriced_j,
+            self.uncounted_j + other.uncounted_j,
+        )
 
     def __sub__(self, other: Share) -> Share:
         """What is left without the other."""
-        return Share(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return self + other.times(-1.0)
 
     def times(self, factor: float) -> Share:
         """That many times as much."""
-        return Share(*(value * factor for value in astuple(self)))
+        return Share(
+            self.prefill_j * factor,
+            self.decode_j * factor,
+            self.idle_j * factor,
+            self.usd * factor,
+            self.carbon_kg * factor,
+            self.unpriced_j * factor,
+            self.uncounted_j * factor,
+        )
 
     def less(self, part: Share) -> Share:
         """What is left without a part of it; where rounding would leave less than nothing, nothing.

@@ -1,8 +1,9 @@
 """What each engine says of itself: vLLM's /metrics, /is_sleeping and /health.
 
 An engine that does not answer is a state, not an error. /health stays 200 while vLLM sleeps, and /is_sleeping exists
-only where the server runs in development mode, so both are asked, and the sleep gauge of /metrics stands in. Data
-parallel engines show one series an `engine` label; they are summed.
+only where the server runs in development mode, so both are asked, and the sleep gauge of /metrics stands in. Neither is
+asked while the counts of tokens grow: an engine that works is well and awake, and each question costs as much as
+reading the metrics. Data parallel engines show one series an `engine` label; they are summed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
@@ -142,6 +144,7 @@ class EngineSource:
         self._since: dict[InstanceId, tuple[InstanceState, float]] = {}
         self._last_metrics: dict[InstanceId, EngineMetrics] = {}
         self._tells_cached: dict[InstanceId, bool] = {}
+        self._working: set[InstanceId] = set()
         self.latency = LatencyWindow(latency_window_s)
 
     async def read(self, now_s: float) -> tuple[InstanceObservation, ...]:
@@ -164,34 +167,37 @@ class EngineSource:
             del self._since[instance_id]
             self._last_metrics.pop(instance_id, None)
             self._tells_cached.pop(instance_id, None)
+            self._working.discard(instance_id)
 
     async def _supervised(self) -> Mapping[str, str]:
         """State of each instance by the supervisor; empty where there is none or it does not answer."""
         return {} if self._supervisor is None else await self._supervisor.read()
 
     async def _probe(self, instance: Instance) -> _Found:
-        base = instance.url.rstrip("/")
-        results = await asyncio.gather(
-            ask_engine(self._engines, base, "/metrics", self._timeout_s),
-            self._is_sleeping(base),
-            ask_engine(self._engines, base, "/health", self._timeout_s),
-            return_exceptions=True,
-        )
-        for result in results:
-            if isinstance(result, SignalError):
-                return _Found(InstanceState.UNREACHABLE, reason=str(result))
-            if isinstance(result, BaseException):
-                raise result
-        (status, body), asleep, (health, _) = results  # type: ignore[misc]  # no exception is left among them
-        for path, found in (("/metrics", status), ("/health", health)):
-            if found != 200:
-                return _Found(InstanceState.UNREACHABLE, reason=f"{base}{path}: status {found}")
+        base, before = instance.url.rstrip("/"), self._last_metrics.get(instance.instance_id)
         try:
-            metrics = engine_metrics(body.decode())
+            if instance.instance_id not in self._working:
+                return _found(*await _all_of(self._metrics(base), self._is_sleeping(base), self._require_health(base)))
+            metrics = await self._metrics(base)
+            if _has_worked(before, metrics):
+                return _Found(InstanceState.SERVING, metrics)
+            return _found(metrics, *await _all_of(self._is_sleeping(base), self._require_health(base)))
+        except SignalError as error:
+            return _Found(InstanceState.UNREACHABLE, reason=str(error))
+
+    async def _metrics(self, base: str) -> EngineMetrics:
+        status, body = await ask_engine(self._engines, base, "/metrics", self._timeout_s)
+        if status != 200:
+            raise SignalError(f"{base}/metrics", f"status {status}")
+        try:
+            return engine_metrics(body.decode())
         except ValueError as error:
-            return _Found(InstanceState.UNREACHABLE, reason=f"{base}/metrics: {error}")
-        sleeping = metrics.is_sleeping if asleep is None else asleep
-        return _Found(InstanceState.SLEEPING if sleeping else InstanceState.SERVING, metrics)
+            raise SignalError(f"{base}/metrics", str(error)) from error
+
+    async def _require_health(self, base: str) -> None:
+        status, _ = await ask_engine(self._engines, base, "/health", self._timeout_s)
+        if status != 200:
+            raise SignalError(f"{base}/health", f"status {status}")
 
     async def _is_sleeping(self, base: str) -> bool | None:
         """The engine's own answer; None where the endpoint is absent."""
@@ -215,10 +221,13 @@ class EngineSource:
         elif told == _ENDING:
             state = InstanceState.UNREACHABLE
         metrics = found.metrics or self._last_metrics.get(instance_id)
+        previous = self._last_metrics.get(instance_id)
+        self._working.discard(instance_id)
         if found.metrics is not None:
-            previous = self._last_metrics.get(instance_id)
             self.latency.add(now_s, previous, found.metrics)
             self._last_metrics[instance_id] = found.metrics
+            if _has_worked(previous, found.metrics):
+                self._working.add(instance_id)
         self._note_cache(instance_id, found.metrics)
         since_s = self._enter(instance_id, state, now_s=now_s, reason=found.reason)
         answered = found.metrics is not None
@@ -265,3 +274,25 @@ class EngineSource:
             },
         )
         return now_s
+
+
+async def _all_of(*answers: Awaitable[Any]) -> list[Any]:
+    """What all say, once all have; the first that fails is raised."""
+    results = await asyncio.gather(*answers, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+def _has_worked(before: EngineMetrics | None, now: EngineMetrics) -> bool:
+    """Whether tokens were computed between two looks."""
+    return before is not None and (
+        now.generation_tokens > before.generation_tokens or now.prompt_tokens > before.prompt_tokens
+    )
+
+
+def _found(metrics: EngineMetrics, asleep: bool | None, _: None) -> _Found:
+    """Of an engine that is well: the gauge stands in for what it does not say of its sleep."""
+    sleeping = metrics.is_sleeping if asleep is None else asleep
+    return _Found(InstanceState.SLEEPING if sleeping else InstanceState.SERVING, metrics)

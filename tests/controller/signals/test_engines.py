@@ -167,6 +167,49 @@ async def test_since_when_and_counters_outlast_a_lost_connection():
     assert third.running == 0
 
 
+async def test_while_its_tokens_grow_an_engine_is_asked_for_its_metrics_alone():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
+        asked = []
+        for n, tokens in enumerate((100.0, 120.0, 140.0, 160.0)):
+            set_engine(stub, text=metrics(tokens=tokens))
+            stub.requests.clear()
+            (seen,) = await source.read(NOW_S + n)
+            assert seen.state is InstanceState.SERVING
+            asked.append(len(stub.requests))
+    assert asked == [3, 3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [({"sleeping": True}, InstanceState.SLEEPING), ({"health": 503}, InstanceState.UNREACHABLE)],
+)
+async def test_one_that_works_no_more_is_asked_again_at_the_same_look(change, state):
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
+        for n, tokens in enumerate((100.0, 120.0, 140.0)):
+            set_engine(stub, text=metrics(tokens=tokens))
+            await source.read(NOW_S + n)
+        set_engine(stub, text=metrics(tokens=140.0), **change)
+        (seen,) = await source.read(NOW_S + 3)
+        assert seen.state is state
+        set_engine(stub, text=metrics(tokens=160.0), **change)
+        stub.requests.clear()
+        await source.read(NOW_S + 4)
+    assert len(stub.requests) == 3
+
+
+async def test_one_that_was_started_anew_is_no_engine_that_works():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
+        for n, tokens in enumerate((100.0, 120.0)):
+            set_engine(stub, text=metrics(tokens=tokens))
+            await source.read(NOW_S + n)
+        set_engine(stub, text=metrics(tokens=5.0), health=503)
+        (seen,) = await source.read(NOW_S + 2)
+    assert seen.state is InstanceState.UNREACHABLE
+
+
 async def test_latency_over_the_window():
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         source = EngineSource(session, present(pool("a", (stub.url,))), engines=PlainEngines(session))
