@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ from controller.model.observation import (
 )
 from controller.signals.latency import Latency
 from controller.tick import Diagnostics
-from router.contract import InstanceId
+from router.contract import InstanceId, PoolId
 
 Json = dict[str, Any]
 _MAX_NAMED = 8
@@ -63,6 +65,7 @@ def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: floa
     observation = status.observation
     diagnostics = status.decision.diagnostics if status.decision is not None else None
     pools = site_now(site, observation.rosters).pools
+    seen = _Seen.of(observation, diagnostics, stale_s)
     readings = [reading for _, reading in observation.gpu_power if isinstance(reading, Reading)]
     latency = derived.latency
     return {
@@ -76,7 +79,7 @@ def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: floa
         "carbon_kg_per_mwh": _in_force(observation.carbon_kg_per_mwh, observation.now_s),
         "event": _event(diagnostics),
         "pools": [
-            _pool(pool, observation, diagnostics, derived.window, stale_s)
+            _pool(pool, seen, diagnostics, derived.window)
             | {"j_per_output_token": dict(status.j_per_output_token.get(pool.pool_id, {}))}
             for pool in pools
         ],
@@ -163,29 +166,47 @@ def _event(diagnostics: Diagnostics | None) -> Json | None:
     }
 
 
-def _pool(
-    pool: Pool, observation: Observation, diagnostics: Diagnostics | None, window: Window, stale_s: float
-) -> Json:
-    draining = set(diagnostics.draining) if diagnostics else set()
-    since_s = observation.now_s - stale_s
-    by_uuid = {
-        uuid: reading
-        for uuid, reading in observation.gpu_power
-        if isinstance(reading, Reading) and reading.observed_at_s >= since_s
-    }
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen, by pool and by GPU.
+
+    Attributes:
+        fresh: readings that are not stale, by the GPU's UUID.
+        draining: instances that serve their last requests.
+    """
+
+    instances: Mapping[PoolId, list[InstanceObservation]]
+    fresh: Mapping[str, Reading]
+    draining: set[InstanceId]
+
+    @classmethod
+    def of(cls, observation: Observation, diagnostics: Diagnostics | None, stale_s: float) -> _Seen:
+        instances: defaultdict[PoolId, list[InstanceObservation]] = defaultdict(list)
+        for each in observation.instances:
+            instances[each.pool_id].append(each)
+        since_s = observation.now_s - stale_s
+        fresh = {
+            uuid: reading
+            for uuid, reading in observation.gpu_power
+            if isinstance(reading, Reading) and reading.observed_at_s >= since_s
+        }
+        return cls(instances, fresh, set(diagnostics.draining) if diagnostics else set())
+
+
+def _pool(pool: Pool, seen: _Seen, diagnostics: Diagnostics | None, window: Window) -> Json:
     watts = {
-        instance.instance_id: _sum_w([by_uuid.get(uuid) for uuid in instance.gpu_uuids]) for instance in pool.instances
+        instance.instance_id: _sum_w([seen.fresh.get(uuid) for uuid in instance.gpu_uuids])
+        for instance in pool.instances
     }
     instances = [
         {
-            "instance_id": seen.instance_id,
-            "state": shown_state(seen, draining),
-            "running": seen.running,
-            "waiting": seen.waiting,
-            "power_w": watts.get(seen.instance_id),
+            "instance_id": each.instance_id,
+            "state": shown_state(each, seen.draining),
+            "running": each.running,
+            "waiting": each.waiting,
+            "power_w": watts.get(each.instance_id),
         }
-        for seen in observation.instances
-        if seen.pool_id == pool.pool_id
+        for each in seen.instances.get(pool.pool_id, ())
     ]
     states = [item["state"] for item in instances]
     is_heard = any(state != InstanceState.UNREACHABLE.value for state in states)
