@@ -22,6 +22,7 @@ from controller.lifecycle.precedence import Asked, answered
 from controller.lifecycle.quality import granted
 from controller.lifecycle.ramps import Decided, coming_w, departing_higher, leaving_w, remembered
 from controller.lifecycle.refit import Learnt, handed_over, relearn
+from controller.lifecycle.replicas import desired_replicas, let_go
 from controller.lifecycle.roster import site_now, with_places
 from controller.lifecycle.settling import raised_now
 from controller.lifecycle.steering import Situation, Targets, steer
@@ -35,6 +36,7 @@ from controller.model.plan import Commands, InstanceCommand, Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
 from controller.optimizer.workload import Lengths
+from router.contract import PoolId
 
 __all__ = ["Decision", "Diagnostics", "Memory", "Mode", "Planner", "TickPolicy", "decide"]
 
@@ -55,6 +57,7 @@ class Decision:
             None where nobody told.
         site: with the curves in force; None where nobody told.
         facts: from which can be told what can be shed; None where nobody told.
+        replicas: how many instances of each pool are to exist; empty without a plan.
     """
 
     plan: Plan | None
@@ -67,6 +70,7 @@ class Decision:
     upper: Site | None = None
     site: Site | None = None
     facts: Facts | None = None
+    replicas: tuple[tuple[PoolId, int], ...] = ()
 
 
 def decide(
@@ -125,6 +129,7 @@ def decide(
     lengths = tuple(Lengths(demand.input_tokens, demand.output_tokens) for demand in known.demand)
     content = with_event(body(site, known.data, dispatched.plan, views, lengths), observation.events, known.now_s)
     table = issue(content, memory.table, policy, sequence=memory.sequence, now_s=known.now_s)
+    replicas = _replicas(site, memory, known, views if acts else None)
     memory = replace(
         memory,
         table=table,
@@ -152,6 +157,7 @@ def decide(
         upper=learnt.upper,
         site=learnt.site,
         facts=facts_of(learnt, policy, known, memory),
+        replicas=replicas,
     )
 
 
@@ -265,6 +271,17 @@ def _capacity(data: ProblemData) -> tuple[float, ...]:
     )
 
 
+def _replicas(
+    site: Site, memory: Memory, known: Known, steered: tuple[View, ...] | None
+) -> tuple[tuple[PoolId, int], ...]:
+    """How many instances are to exist; by a controller that does not act, as the one says whose memory it follows."""
+    if memory.plan is None:
+        return ()
+    told = (intent.instance_id for intent in memory.intents if intent.is_let_go)
+    gone = frozenset(told) if steered is None else let_go(steered)
+    return desired_replicas(site, memory.plan, known.now_s, gone)
+
+
 def _lacks(dispatch: Plan, plan: Plan | None) -> bool:
     """Whether the serving instances break a promise that the plan, once it has come true, keeps.
 
@@ -276,9 +293,8 @@ def _lacks(dispatch: Plan, plan: Plan | None) -> bool:
 
 def _intents(views: tuple[View, ...], sequence: int) -> tuple[Intent, ...]:
     """Intents for the next tick; those newly draining wait for the table that first says so."""
+    intents = (replace(view.intent, is_let_go=view.is_let_go) for view in views)
     return tuple(
-        replace(view.intent, sequence=sequence)
-        if view.intent.phase is Phase.DRAIN and view.intent.sequence is None
-        else view.intent
-        for view in views
+        replace(intent, sequence=sequence) if intent.phase is Phase.DRAIN and intent.sequence is None else intent
+        for intent in intents
     )

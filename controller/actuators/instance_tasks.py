@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 from controller.clock import Clock
 from controller.errors import ActuationError
@@ -37,6 +38,16 @@ class Outcome:
     took_s: float
 
 
+class Kept(Protocol):
+    """Knows of instances that rest otherwise than their engines say."""
+
+    def shown(self, instances: tuple[InstanceObservation, ...]) -> tuple[InstanceObservation, ...]:
+        """The observations with what is known of those."""
+
+    def forget(self) -> None:
+        """Know nothing: another controller has taken charge."""
+
+
 class InstanceTasks:
     """Runs commands in the background and remembers which instances are not yet to be used."""
 
@@ -46,11 +57,20 @@ class InstanceTasks:
         clock: Clock,
         *,
         leaves: Callable[[InstanceCommand], bool] = lambda _: False,
+        kept: Kept | None = None,
     ) -> None:
-        """Take drivers, of which the last one for a verb counts; what `leaves` says of is left to others."""
+        """Take drivers, of which the last one for a verb counts.
+
+        Args:
+            drivers: carry commands out.
+            clock: for how long that takes.
+            leaves: says what is left to others.
+            kept: knows of instances that rest otherwise than their engines say; None where none does.
+        """
         self._drivers = {verb: driver for driver in drivers for verb in driver.verbs}
         self._clock = clock
         self._leaves = leaves
+        self._kept = kept
         self._running: dict[InstanceId, tuple[Verb, asyncio.Task[None]]] = {}
         self._unproven: set[InstanceId] = set()
         self._outcomes: deque[Outcome] = deque(maxlen=MAX_OUTCOMES)
@@ -72,7 +92,9 @@ class InstanceTasks:
         return tuple(begun)
 
     def overlay(self, instances: tuple[InstanceObservation, ...]) -> tuple[InstanceObservation, ...]:
-        """The observations, with the instances whose wake is not proven shown as waking."""
+        """The observations, with the instances whose wake is not proven shown as waking, and those that are kept."""
+        if self._kept is not None:
+            instances = self._kept.shown(instances)
         return tuple(
             dataclasses.replace(instance, state=InstanceState.WAKING)
             if instance.state in _READY and self._is_waking(instance.instance_id)
@@ -107,6 +129,8 @@ class InstanceTasks:
         """Do nothing more about what is still running: another controller has taken charge."""
         for _, task in self._running.values():
             task.cancel()
+        if self._kept is not None:
+            self._kept.forget()
 
     def _forget(self, instance_id: InstanceId, task: asyncio.Task[None]) -> None:
         """One that was given up before it began has not forgotten itself."""

@@ -52,6 +52,17 @@ def placed(pools: Mapping[PoolId, Scaled], namespace: str) -> dict[PoolId, Scale
     }
 
 
+async def mark(client: AsyncClient, workload: Workload, pod: InstanceId, cost: str | None) -> None:
+    """Set what it costs that a pod goes; None takes the annotation off.
+
+    Raises:
+        KubernetesError: the API server does not answer, refuses, or knows no such pod.
+    """
+    change = {"metadata": {"annotations": {GOES_FIRST: cost}}}
+    async with asked(f"pod {workload.namespace}/{pod}: patch"):
+        await client.patch(Pod, pod, change, namespace=workload.namespace)
+
+
 class ScaleDriver:
     """Writes replicas, one pool after itself.
 
@@ -175,9 +186,7 @@ class ScaleDriver:
     async def _choose(self, workload: Workload, pod: InstanceId, replicas: int) -> None:
         """Have this pod be the one that goes."""
         if workload.kind == "Deployment":
-            mark = {"metadata": {"annotations": {GOES_FIRST: COST}}}
-            async with asked(f"pod {workload.namespace}/{pod}: patch"):
-                await self._client.patch(Pod, pod, mark, namespace=workload.namespace)
+            await mark(self._client, workload, pod, COST)
         elif pod != f"{workload.name}-{replicas - 1}":
             raise ActuationError(pod, f"of {workload} only the last can go: {workload.name}-{replicas - 1}")
 

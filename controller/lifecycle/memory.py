@@ -39,6 +39,7 @@ class Intent:
         sequence: of the first table that lists the instance as draining; None before one does.
         acknowledged_s: when the routers were first seen to obey that table; None before.
         commanded_s: when the phase's command was last given; None before.
+        is_let_go: whether it may be taken away by an autoscaler.
     """
 
     instance_id: InstanceId
@@ -47,6 +48,7 @@ class Intent:
     sequence: int | None = None
     acknowledged_s: float | None = None
     commanded_s: float | None = None
+    is_let_go: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,11 +139,14 @@ def _meter(
 ) -> SiteData:
     ramps = inputs.ramps
     lost_w = sum(view.pool.curves.idle_w for view in inputs.views if view.state is InstanceState.UNREACHABLE)
+    # The plan counts a sleeper that it wants stopped as off; it draws on until an autoscaler takes it away.
+    kept = (view.pool.curves for view in inputs.views if view.is_let_go and view.pool.may_stop)
+    kept_w = sum(curves.sleeping_w - curves.off_w for curves in kept)
     return SiteData(
         site_id=site.name,
         gpus=max(site.gpus, sum(p.gpus_per_instance * (p.on_now + p.sleeping_now) for p in pools)),
         pue=site.pue,
-        spare_w=spare_w(site) + lost_w,
+        spare_w=spare_w(site) + lost_w + kept_w,
         aux_w=site.aux_w,
         bias_w=inputs.bias_w,
         limit_w=tuple(None if limit is None else limit * (1.0 - inputs.margin_frac) for limit in limits_w),

@@ -23,6 +23,12 @@ def place_of(instance_id: InstanceId) -> tuple[PoolId, int] | None:
     return (PoolId(pool_id), int(number)) if mark and number.isdigit() else None
 
 
+def number_of(instance_id: InstanceId) -> int:
+    """The number at the end of a pod's name, by which a StatefulSet counts; 0 where it has none."""
+    number = instance_id.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
 def is_place(instance: Instance) -> bool:
     """Whether it is a place in which an instance may be started, and none that exists."""
     return not instance.url

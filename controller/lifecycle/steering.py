@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from controller.lifecycle.memory import Intent, Phase
+from controller.lifecycle.roster import number_of
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool
 from controller.model.observation import InstanceState, Missing, RouterObservation
@@ -207,10 +208,18 @@ class _Work:
                     self.lacks_headroom = True
                     self.lacking_w = 0.0 if self.anyone_goes(targets) else self.added_w(index)
                     break
-                self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
-                reason = f"the plan wants {target} serving"
-                self.command(verb, index, reason)
-                self.want(verb, index, reason)
+                self.bring_up(verb, index, f"the plan wants {target} serving")
+
+    def bring_up(self, verb: Verb, index: int, reason: str) -> None:
+        """Wake or start an instance; one whose engine never slept serves at once."""
+        view = self.views[index]
+        self.want(verb, index, reason)
+        if view.pool.rests_awake and view.state is InstanceState.SLEEPING:
+            self.views[index] = replace(view, state=InstanceState.SERVING)
+            self.set_phase(index, Phase.SERVE)
+            return
+        self.set_phase(index, Phase.WAKE, commanded_s=self.at.now_s)
+        self.command(verb, index, reason)
 
     def take_headroom(self, index: int) -> bool:
         """Whether an instance may be added under the limit; if so its power is taken from what is left."""
@@ -297,20 +306,32 @@ class _Work:
 
     def stop_sleepers(self, k: int, targets: Targets) -> None:
         """Stop sleepers whose GPUs the plan wants free."""
-        asleep = [i for i in self.of(k, Phase.SLEEP) if self.views[i].state is InstanceState.SLEEPING]
-        loaded = len(self.of(k, Phase.SERVE, Phase.WAKE, Phase.DRAIN, Phase.SLEEP))
+        sleepers = [i for i in self.of(k, Phase.SLEEP) if not self.views[i].is_let_go]
+        asleep = [i for i in sleepers if self.views[i].state is InstanceState.SLEEPING]
+        loaded = len(self.of(k, Phase.SERVE, Phase.WAKE, Phase.DRAIN)) + len(sleepers)
         asleep.sort(key=lambda i: _turn(self.views[i]))
         for index in asleep[: max(0, loaded - max(targets.loaded[k], targets.on[k]))]:
-            self.set_phase(index, Phase.OFF, commanded_s=self.at.now_s)
+            if not self.begin_stop(index):
+                continue
             reason = f"the plan wants {targets.loaded[k]} loaded"
             self.command(Verb.STOP, index, reason)
             self.want(Verb.STOP, index, reason)
 
+    def begin_stop(self, index: int) -> bool:
+        """Whether a stop is to be told now; a sleeper that is let go sleeps on until an autoscaler takes it away."""
+        view, now_s = self.views[index], self.at.now_s
+        if not view.pool.lets_go:
+            self.set_phase(index, Phase.OFF, commanded_s=now_s)
+        elif view.intent.commanded_s is not None and now_s - view.intent.commanded_s < self.at.retry_s:
+            return False
+        else:
+            self.views[index] = replace(view, intent=replace(view.intent, commanded_s=now_s))
+        return True
+
 
 def _turn(view: View) -> int:
     """The less, the sooner it goes, where the one of the highest number must."""
-    number = view.instance.instance_id.rpartition("-")[2]
-    return -int(number) if view.pool.in_order and number.isdigit() else 0
+    return -number_of(view.instance.instance_id) if view.pool.in_order else 0
 
 
 def _way_down(pool: Pool) -> Verb:

@@ -53,6 +53,12 @@ class View:
         )
 
     @property
+    def is_let_go(self) -> bool:
+        """Rests without a request, and may be taken away by an autoscaler."""
+        is_told = self.seen is not None and self.seen.is_let_go
+        return is_told and self.intent.phase is Phase.SLEEP and self.busy == 0
+
+    @property
     def busy(self) -> int:
         """Requests in the engine; 0 where it does not report."""
         return 0 if self.seen is None else self.seen.running + self.seen.waiting

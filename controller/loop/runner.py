@@ -250,6 +250,7 @@ class Runner:
             decision = await asyncio.to_thread(decide, self._memory, observation)
             self._memory, self._decision = decision.memory, decision
             self._announcer.take(decision.diagnostics)
+            self._parts.telemetry.take_replicas(decision)
             actions = await self._execution.carry_out(decision, observation)
             self._tell_handover()
             took_s = self._parts.clock.monotonic_s() - self._tick_began_s

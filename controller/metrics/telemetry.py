@@ -12,7 +12,6 @@ from collections import Counter as Tally
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from controller.lifecycle.latency import LATENCIES, POOL
-from controller.lifecycle.replicas import desired_replicas
 from controller.metrics.canaries import CanaryMetrics
 from controller.metrics.naming import PREFIX, NamedMetrics, known, number
 from controller.metrics.refits import RefitMetrics
@@ -188,9 +187,6 @@ class Telemetry:
         known_pools = {pool.pool_id for pool in self._site.pools}
         for entry in diagnostics.pools:
             self._target_on.labels(known(entry.pool_id, known_pools)).set(entry.target_on)
-        if decision.plan is not None:
-            for pool_id, replicas in desired_replicas(self._site, decision.plan, diagnostics.now_s):
-                self._replicas.labels(pool_id).set(replicas)
         self._refits.take(diagnostics.refits)
         known_classes = {cls.class_id for cls in self._site.classes}
         for item in diagnostics.classes:
@@ -200,6 +196,11 @@ class Telemetry:
             self._quality_left.labels(name).set(number(item.quality_left_frac))
             for promise in LATENCIES:
                 self._latency.labels(name, promise).set(promise not in item.unkept and POOL not in item.unkept)
+
+    def take_replicas(self, decision: Decision) -> None:
+        """Set how many instances are to exist; before it is acted upon, so that none that comes back is taken."""
+        for pool_id, replicas in decision.replicas:
+            self._replicas.labels(pool_id).set(replicas)
 
     def take_fault(self, step: str) -> None:
         """Count a fault of one of the loop's own steps; what is none of them is told as `other`."""

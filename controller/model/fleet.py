@@ -32,6 +32,9 @@ class Pool:
         can_sleep: whether its engines can be put to sleep; those that cannot are stopped in place of that.
         may_stop: whether its instances may be stopped, whatever holds for the others.
         in_order: whether the one of the highest number goes first, whatever it serves.
+        lets_go: whether its instances are let go, for an autoscaler to take away, in place of being stopped.
+        rests_awake: whether one that rests is drained and idle, as its engines cannot sleep: its curves' `sleeping_w`
+            is their `idle_w`, and it is back at once.
     """
 
     pool_id: PoolId
@@ -50,6 +53,8 @@ class Pool:
     may_stop: bool = False
     in_order: bool = False
     lower_after_s: float = 0.0
+    lets_go: bool = False
+    rests_awake: bool = False
 
     @property
     def max_instances(self) -> int:

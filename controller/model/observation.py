@@ -136,6 +136,7 @@ class InstanceObservation:
         steps: engine steps since the engine's start; None where it counts none.
         cached_tokens: of `prompt_tokens`, those that a prefix cache held, so that they were not computed; None where
             the engine does not tell.
+        is_let_go: whether it rests and is the one that goes first, so that an autoscaler may take it away.
     """
 
     instance_id: InstanceId
@@ -150,6 +151,7 @@ class InstanceObservation:
     kv_cache_usage_frac: float = 0.0
     steps: float | None = None
     cached_tokens: float | None = None
+    is_let_go: bool = False
 
 
 @dataclass(frozen=True, slots=True)

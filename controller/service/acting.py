@@ -7,6 +7,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -19,6 +20,7 @@ from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import ActuationError, ConfigError
 from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.policy import Mode
 from controller.lifecycle.roster import place_of
 from controller.loop.custody import Custody, CustodyOptions, firm_limit_of
 from controller.model.grid import GridEvent
@@ -26,10 +28,14 @@ from controller.model.plan import InstanceCommand
 from controller.ports import Actuator, InstanceDriver
 from controller.service.options import Endpoints, Frame
 
+if TYPE_CHECKING:
+    from controller.kubernetes.release import Release
+
 log = logging.getLogger(__name__)
 
 RESTORE_S = 0.5
 """Time between two looks whether Redis has the table."""
+_NEEDS_LIGHTKUBE = "plan.pools.NAME.workload: lightkube is not installed; pip install 'wattroute[kubernetes]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +110,50 @@ async def opened_starting(frame: Frame, session: aiohttp.ClientSession) -> Async
         from controller.kubernetes.client import opened_client
         from controller.kubernetes.scale import ScaleDriver, placed
     except ImportError as error:
-        raise ConfigError(
-            "plan.pools.NAME.workload: lightkube is not installed; pip install 'wattroute[kubernetes]'"
-        ) from error
+        raise ConfigError(_NEEDS_LIGHTKUBE) from error
     async with opened_client() as client:
         yield ScaleDriver(client, placed(endpoints.workloads, client.namespace), frame.present.site, supervisor)
 
 
-def instance_tasks(frame: Frame, starting: InstanceDriver | None) -> InstanceTasks:
-    """What carries commands out; `starting` starts and stops instances, None where nothing does."""
+@contextlib.asynccontextmanager
+async def opened_releasing(frame: Frame) -> AsyncIterator[Release | None]:
+    """What lets pods go for an autoscaler, until the end; None where this controller does not act, or none follows.
+
+    Raises:
+        ConfigError: a pod has to be marked, and lightkube is not installed or there is no cluster.
+    """
+    followed = frame.endpoints.followed
+    if not followed or frame.policy.mode is not Mode.ACT:
+        yield None
+        return
+    try:
+        from controller.kubernetes.client import opened_client
+        from controller.kubernetes.release import Release, opened_release
+        from controller.kubernetes.scale import placed
+    except ImportError as error:
+        raise ConfigError(_NEEDS_LIGHTKUBE) from error
+    async with opened_client() as client:
+        workloads = {pool_id: each.workload for pool_id, each in placed(followed, client.namespace).items()}
+        async with opened_release(Release(client, workloads, frame.present.site, frame.clock)) as release:
+            yield release
+
+
+def instance_tasks(frame: Frame, starting: InstanceDriver | None, release: Release | None = None) -> InstanceTasks:
+    """What carries commands out.
+
+    Args:
+        frame: of the service.
+        starting: starts and stops instances; None where nothing does.
+        release: lets them go for an autoscaler; None where none follows.
+    """
     endpoints, options = frame.endpoints, frame.options
     engines = EngineDriver(
         endpoints.engines, frame.present.site, frame.clock, sleep_level=options.sleep_level, model=options.model
     )
-    drivers = (engines,) if starting is None else (engines, starting)
-    return InstanceTasks(drivers, frame.clock, leaves=functools.partial(_is_for_others, frame))
+    drivers: tuple[InstanceDriver, ...] = (engines,) if starting is None else (engines, starting)
+    if release is not None:
+        drivers = (*drivers, release.driver(engines, starting))
+    return InstanceTasks(drivers, frame.clock, leaves=functools.partial(_is_for_others, frame), kept=release)
 
 
 def custody_of(

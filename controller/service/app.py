@@ -32,6 +32,7 @@ from controller.service.acting import (
     Tables,
     custody_of,
     instance_tasks,
+    opened_releasing,
     opened_starting,
     opened_tables,
     restoring_tables,
@@ -93,7 +94,8 @@ async def assemble(
         rates = RatesBoard()
         desks = await stack.enter_async_context(opened_desks(frame, books, proof))
         starting = await stack.enter_async_context(opened_starting(frame, session))
-        tasks = instance_tasks(frame, starting)
+        releasing = await stack.enter_async_context(opened_releasing(frame))
+        tasks = instance_tasks(frame, starting, releasing)
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
         changed, charge = Announcement(), Charge(tables, tasks, books.book, quality, custody.take_charge)
         leadership = await stack.enter_async_context(opened_leadership(frame, charge, changed))
@@ -105,7 +107,7 @@ async def assemble(
             source=sources.collector,
             decide=_deciding(frame, planner, leadership, plans=True),
             at_once=_deciding(frame, planner, leadership, plans=False),
-            publishers=tables.publishers,
+            publishers=(*tables.publishers, *(() if releasing is None else (releasing,))),
             instances=tasks,
             custody=custody,
             recorder=proof.recorder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from controller.settings.feeds import ConstantFeed as ConstantFeedSettings
 from controller.settings.feeds import CsvFeed, EventFeed
 from controller.settings.file import Settings
 from controller.settings.plan import CurveSettings
+from controller.settings.workload import WorkloadSettings
 from controller.signals.canary import CanaryOptions
 from controller.signals.canary_setup import CanarySetup
 from controller.signals.feeds import AbsentFeed, ConstantFeed, CsvColumns, Feed, Replay, ReplayFeed
@@ -65,7 +67,11 @@ def build_site(settings: Settings) -> Site:
 
 def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
     plan = settings.plan.pools[pool.name]
-    workload = plan.workload
+    workload, curves = plan.workload, _curves(pool.name, plan.curves)
+    # Without a workload there is nobody who would start again what was stopped.
+    goes = workload is not None and (settings.plan.may_stop or not plan.can_sleep)
+    lets_go = goes and plan.scaled is None
+    rests_awake = lets_go and not plan.can_sleep
     instances = []
     for n, (instance_id, listed) in enumerate(zip(pool.names(), pool.instances, strict=True)):
         uuids = plan.gpu_uuids[n] if plan.gpu_uuids else emulated_gpu_uuids(instance_id, plan.gpus_per_instance)
@@ -76,7 +82,7 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         gpu=plan.gpu,
         gpus_per_instance=plan.gpus_per_instance,
         instances=tuple(instances),
-        curves=_curves(pool.name, plan.curves),
+        curves=_resting_awake(curves) if rests_awake else curves,
         quality_loss_frac=losses.of_pool(pool.name),
         min_on=plan.min_on,
         max_on=plan.max_on,
@@ -84,19 +90,38 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         lower_after_s=plan.lower_after_s,
         start_usd=plan.start_usd,
         places=0 if workload is None else workload.most,
-        can_sleep=plan.can_sleep,
-        may_stop=plan.scaled is not None and (settings.plan.may_stop or not plan.can_sleep),
+        can_sleep=plan.can_sleep or rests_awake,
+        may_stop=goes and (plan.can_sleep or not lets_go),
         in_order=workload is not None and workload.kind != "Deployment",
+        lets_go=lets_go,
+        rests_awake=rests_awake,
     )
+
+
+def _resting_awake(curves: PoolCurves) -> PoolCurves:
+    """The curves where an instance that rests is drained and idle, and back at once."""
+    return replace(curves, sleeping_w=curves.idle_w, sleep_s=0.0, wake_s=0.0)
 
 
 def build_workloads(settings: Settings) -> dict[PoolId, Scaled]:
     """What runs the pods of pools whose replicas this controller writes."""
     return {
-        PoolId(name): Scaled(Workload(told.kind, told.name, told.namespace), plan.min_on, told.most)
+        PoolId(name): _scaled(told, plan.min_on)
         for name, plan in settings.plan.pools.items()
         if (told := plan.scaled) is not None
     }
+
+
+def build_followed(settings: Settings, site: Site) -> dict[PoolId, Scaled]:
+    """What runs the pods of pools that are let go, for an autoscaler to take away."""
+    plans = {pool.pool_id: settings.plan.pools[pool.pool_id] for pool in site.pools if pool.lets_go}
+    return {
+        pool_id: _scaled(plan.workload, plan.min_on) for pool_id, plan in plans.items() if plan.workload is not None
+    }
+
+
+def _scaled(told: WorkloadSettings, least: int) -> Scaled:
+    return Scaled(Workload(told.kind, told.name, told.namespace), least, told.most)
 
 
 def _curves(pool: str, curves: str | CurveSettings) -> PoolCurves:

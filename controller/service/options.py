@@ -46,6 +46,7 @@ class Endpoints:
         zeusd: daemons that may limit GPUs.
         redis: that the table goes through.
         workloads: of pools whose replicas this controller writes.
+        followed: of pools whose pods are let go for an autoscaler that follows what is told.
     """
 
     engines: EngineClient
@@ -58,6 +59,7 @@ class Endpoints:
     redis_key: str = "wattroute:allocation"
     rosters: RosterSource | None = None
     workloads: Mapping[PoolId, Scaled] = field(default_factory=dict)
+    followed: Mapping[PoolId, Scaled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

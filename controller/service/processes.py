@@ -30,6 +30,7 @@ from controller.service.candidacy import election_of
 from controller.service.compose import (
     build_canary,
     build_emulated,
+    build_followed,
     build_gpu_limits,
     build_policy,
     build_site,
@@ -98,6 +99,7 @@ async def _controller(settings: Settings) -> None:
                 engines=engines.session,
                 rosters=engines.rosters,
                 workloads=build_workloads(settings),
+                followed=build_followed(settings, site),
                 power=signals.power_specs(),
                 router_urls=signals.router_urls,
                 supervisor_url=own.supervisor_url,

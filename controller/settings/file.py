@@ -61,10 +61,10 @@ class Settings(RouterFile):
 
     @model_validator(mode="after")
     def _halves_agree(self) -> Settings:
-        scales = any(pool.scaled is not None for pool in self.plan.pools.values())
+        scales = any(pool.workload is not None for pool in self.plan.pools.values())
         if self.plan.may_stop and self.controller.supervisor_url is None and not scales:
             raise ValueError(
-                "plan.may_stop needs controller.supervisor_url, or a plan.pools.NAME.workload in mode act: nothing "
+                "plan.may_stop needs controller.supervisor_url, or a plan.pools.NAME.workload: nothing "
                 "else could start them again"
             )
         if self.controller.supervisor_token_file is not None:

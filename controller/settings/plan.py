@@ -154,8 +154,8 @@ class PlanSettings(Group):
     carbon_usd_per_kg: NotNegative = 0.0
     """Price set on emissions."""
     may_stop: bool = False
-    """Whether sleeping instances may be stopped, where controller.supervisor_url or a workload in mode act can start
-    them again. Their return is a cold start."""
+    """Whether sleeping instances may be stopped, where controller.supervisor_url or a workload can start them again.
+    Their return is a cold start."""
     ramp_up_w_per_s: Positive | None = None
     """Fastest planned rise of the site's power. Absent: no bound."""
     ramp_down_w_per_s: Positive | None = None

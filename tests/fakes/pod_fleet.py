@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from controller.lifecycle.roster import PLACE
 from controller.model.fleet import Instance, Pool, PoolRoster, Site
-from controller.model.observation import InstanceState, Observation
-from controller.model.plan import Verb
+from controller.model.observation import InstanceObservation, InstanceState, Observation
+from controller.model.plan import InstanceCommand, Verb
 from controller.tick import Decision
 from router.contract import InstanceId
 from tests.fakes.fake_fleet import FakeEngine, FakeFleet
@@ -74,3 +74,60 @@ class PodFleet(FakeFleet):
             for engine in self.engines
             if engine.pool.pool_id == pool.pool_id and holds(engine)
         )
+
+
+class FollowedFleet(PodFleet):
+    """Pods that are let go, which an autoscaler takes away: it follows what it is told, `late_s` after that fell.
+
+    Which pod it takes is not its choice: one that is marked, else the newest.
+    """
+
+    def __init__(self, of: Site, rps: dict[str, float], on: int, late_s: float) -> None:
+        super().__init__(of, rps, on)
+        self.late_s = late_s
+        self.let_go: set[InstanceId] = set()
+        self.told: dict[str, list[tuple[float, int]]] = {}
+        self.taken_back: list[InstanceId] = []
+
+    def obey(self, decision: Decision) -> None:
+        """Mark who is let go; make and take away pods as the autoscaler does."""
+        draining = decision.commands.table.draining
+        self.taken_back += sorted(self.let_go - set(draining))
+        self.let_go &= set(draining)
+        self.table = decision.commands.table
+        for command in decision.commands.instances:
+            assert command.verb in (Verb.SLEEP, Verb.START)
+            if command.verb is Verb.SLEEP:
+                self.let_go.add(command.instance_id)
+        for pool_id, replicas in decision.replicas:
+            told = self.told.setdefault(pool_id, [])
+            told.append((self.now_s, replicas))
+            # As by HPA's stabilisation: the most that was told within that time.
+            self._scale(pool_id, max(count for at_s, count in told if at_s >= self.now_s - self.late_s))
+
+    def observe(self) -> Observation:
+        """What a controller would see now."""
+        whole = super().observe()
+        return replace(whole, instances=tuple(map(self._shown, whole.instances)))
+
+    def of(self, pool_id: str) -> list[FakeEngine]:
+        """The pods of a pool."""
+        return [engine for engine in self.engines if engine.pool.pool_id == pool_id]
+
+    def _shown(self, seen: InstanceObservation) -> InstanceObservation:
+        return replace(seen, state=InstanceState.SLEEPING, is_let_go=True) if seen.instance_id in self.let_go else seen
+
+    def _scale(self, pool_id: str, replicas: int) -> None:
+        there = self.of(pool_id)
+        pool = next(pool for pool in self.site.pools if pool.pool_id == pool_id)
+        for _ in range(replicas - len(there)):
+            self._made += 1
+            made = FakeEngine(pool, InstanceId(f"{pool_id}-7d9f-{self._made:05x}"), InstanceState.OFF)
+            made.obey(InstanceCommand(Verb.START, made.instance_id, "the autoscaler"), self.now_s)
+            self.engines.append(made)
+        for _ in range(len(there) - replicas):
+            goes = next((engine for engine in there if engine.instance_id in self.let_go), there[-1])
+            goes.lost += len(goes.left)
+            there.remove(goes)
+            self.engines.remove(goes)
+            self.gone.append(goes)

@@ -167,6 +167,32 @@ def test_workloads_that_the_plan_names_count_as_named_where_they_are_written(mod
     ]
 
 
+def test_the_controller_may_mark_pods_where_an_autoscaler_takes_them_and_scale_nothing_there() -> None:
+    assert rules(values_file("scaling"), "rel-wattroute-mark", "vllm") == [("pods", (), ("patch",))]
+    named_ones = [each[1] for each in rules(values_file("scaling"), "rel-wattroute-scale", "vllm")]
+    assert ("vllm-small",) not in named_ones
+
+
+@pytest.mark.parametrize(
+    ("told", "may_mark"),
+    [
+        ("{pool}.workload.kind=Deployment", False),
+        ("{pool}.workload.kind=Deployment,{pool}.can_sleep=false", True),
+        ("{pool}.workload.kind=Deployment,config.plan.may_stop=true", True),
+        ("{pool}.workload.kind=StatefulSet,{pool}.can_sleep=false", False),
+        ("{pool}.workload.kind=Deployment,{pool}.can_sleep=false,{pool}.workload.mode=act", False),
+        ("{pool}.can_sleep=false", False),
+    ],
+)
+def test_pods_may_be_marked_only_where_that_says_which_one_goes(told: str, may_mark: bool) -> None:
+    values = ("-f", str(values_file("gateway")), "--set", told.format(pool="config.plan.pools.bf16"))
+    done = template(*values)
+    assert done.returncode == 0, done.stderr
+    roles = [d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role"]
+    marks = [d["metadata"]["namespace"] for d in roles if d["metadata"]["name"] == "rel-wattroute-mark"]
+    assert marks == ([NAMESPACE] if may_mark else [])
+
+
 def test_two_controllers_elect_a_leader_by_a_lease_that_they_alone_may_write() -> None:
     values = values_file("scaling")
     file = yaml.safe_load(named(values, "ConfigMap", "rel-wattroute")["data"]["wattroute.yaml"])

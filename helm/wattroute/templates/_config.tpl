@@ -111,6 +111,21 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- toYaml ($found | uniq) -}}
 {{- end -}}
 
+{{/* Namespaces of the Deployments whose pods the controller marks to go first, for an autoscaler; as a YAML list. */}}
+{{- define "wattroute.markedNamespaces" -}}
+{{- $found := list -}}
+{{- $plans := dig "plan" dict .Values.config -}}
+{{- range $pool, $plan := dig "pools" dict $plans -}}
+{{- $goes := or (dig "may_stop" false $plans) (not (dig "can_sleep" true $plan)) -}}
+{{- with $plan.workload -}}
+{{- if and $goes (eq .kind "Deployment") (eq (.mode | default "recommend") "recommend") -}}
+{{- $found = append $found (.namespace | default $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml ($found | uniq | sortAlpha) -}}
+{{- end -}}
+
 {{/* Values that contradict each other, told before anything is installed. */}}
 {{- define "wattroute.validate" -}}
 {{- $config := include "wattroute.config" . | fromYaml -}}

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -164,3 +165,24 @@ async def test_what_another_controller_takes_charge_of_is_given_up_whether_it_ha
         await tasks.settle()
     assert [outcome.is_done for outcome in tasks.take_outcomes()] == ([False] if has_begun else [])
     assert tasks.busy == frozenset()
+
+
+class Kept:
+    """Shows all as sleeping, until it forgets."""
+
+    forgotten = False
+
+    def shown(self, instances):
+        return tuple(dataclasses.replace(each, state=InstanceState.SLEEPING) for each in instances)
+
+    def forget(self):
+        self.forgotten = True
+
+
+async def test_what_is_kept_is_shown_and_forgotten_once_another_controller_has_taken_charge():
+    kept = Kept()
+    tasks = InstanceTasks((Driver(),), VirtualClock(), kept=kept)
+    [seen] = tasks.overlay((instance("a-0"),))
+    assert (seen.state, kept.forgotten) == (InstanceState.SLEEPING, False)
+    tasks.give_up()
+    assert kept.forgotten

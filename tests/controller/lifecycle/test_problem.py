@@ -75,6 +75,21 @@ def test_what_cannot_be_reached_is_taken_to_draw_its_idle_power():
     assert build(fleet.site, POLICY, inputs(fleet)).sites[0].spare_w == pytest.approx(site().pools[0].curves.idle_w)
 
 
+@pytest.mark.parametrize("may_stop", [True, False])
+def test_a_sleeper_that_is_let_go_draws_on_where_the_plan_counts_it_as_off(may_stop):
+    fleet = FakeFleet(site(), {})
+    fleet.engines[0].state = InstanceState.SLEEPING
+    views = inputs(fleet).views
+    gone = replace(views[0], pool=replace(views[0].pool, may_stop=may_stop))
+    curves = gone.pool.curves
+    for is_let_go in (True, False):
+        seen = replace(gone, seen=replace(gone.seen, is_let_go=is_let_go))
+        data = build(fleet.site, POLICY, inputs(fleet, views=(seen, *views[1:])))
+        drawn_w = curves.sleeping_w - curves.off_w if may_stop and is_let_go else 0.0
+        assert data.sites[0].spare_w == pytest.approx(drawn_w)
+        assert data.pools[0].sleeping_now == 1
+
+
 def test_a_draining_instance_is_still_on():
     fleet = FakeFleet(site(), {})
     drain = (Intent(fleet.engines[0].instance_id, Phase.DRAIN, 990.0, 3),)

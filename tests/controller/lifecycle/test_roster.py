@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.power_loop import spare_w
-from controller.lifecycle.roster import is_place, place_of, site_now, with_instances, with_places
+from controller.lifecycle.roster import is_place, number_of, place_of, site_now, with_instances, with_places
 from controller.model.fleet import Instance, PoolRoster
 from controller.model.observation import InstanceState
 from router.contract import InstanceId, PoolId
@@ -80,3 +80,10 @@ def test_a_pod_that_is_starting_takes_a_place_and_is_not_asked():
         "bf16~2": InstanceState.OFF,
         "bf16~3": InstanceState.OFF,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("vllm-12", 12), ("vllm-0", 0), ("vllm-x7", 0), ("10.0.0.1:8000", 0), ("v-²", 0)]
+)
+def test_pods_that_are_counted_have_their_number_at_the_end(name, number):
+    assert number_of(InstanceId(name)) == number

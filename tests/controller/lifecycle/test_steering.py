@@ -298,3 +298,52 @@ class TestRoom:
         up = {"int4-0": intent(Phase.WAKE, commanded_s=NOW_S - 1.0)}
         falling = situation(called=True, headroom_w=0.0, must_fall=True)
         assert draining(steer(views(self.states, up), targets((3, 5, 2)), falling)) == ["bf16-0"]
+
+
+def released(names, is_let_go=True, **changes):
+    """Views of pools whose pods an autoscaler takes, of which these sleep and are let go."""
+    return tuple(
+        replace(
+            view,
+            pool=replace(view.pool, lets_go=True, **changes),
+            seen=replace(view.seen, is_let_go=is_let_go and view.instance.instance_id in names),
+        )
+        for view in views(dict.fromkeys(names, SLEEPING))
+    )
+
+
+class TestLettingGo:
+    def test_one_that_rests_awake_serves_at_once_and_nothing_is_commanded(self):
+        done = steer(released(["bf16-0", "bf16-1"], rests_awake=True), targets((3, 5, 5)), situation())
+        assert phases(done, "bf16-0", "bf16-1") == [Phase.SERVE, Phase.SLEEP]
+        assert next(view for view in done.views if view.instance.instance_id == "bf16-0").serves
+        assert given(done) == []
+        assert [(each.verb, each.instance_id) for each in done.wanted] == [(Verb.WAKE, "bf16-0")]
+
+    def test_it_comes_back_only_within_the_room_under_a_limit(self):
+        seen = released(["bf16-0"], rests_awake=True)
+        curves = seen[0].pool.curves
+        added_w = 1.1 * (curves.p0_w - curves.sleeping_w)
+        for room_w, phase in ((added_w - 1.0, Phase.SLEEP), (added_w + 1.0, Phase.SERVE)):
+            done = steer(seen, targets((4, 5, 5)), situation(headroom_w=room_w))
+            assert phases(done, "bf16-0") == [phase]
+
+    def test_one_that_really_sleeps_is_woken(self):
+        done = steer(released(["bf16-0"]), targets((4, 5, 5)), situation())
+        assert given(done) == [(Verb.WAKE, "bf16-0")]
+        assert phases(done, "bf16-0") == [Phase.WAKE]
+
+    def test_sleepers_that_are_not_wanted_are_told_now_and_then_and_sleep_on(self):
+        names = ["bf16-0", "bf16-1"]
+        done = steer(released(names, is_let_go=False), targets((2, 5, 5), (2, 5, 5)), situation())
+        assert given(done) == [(Verb.STOP, "bf16-0"), (Verb.STOP, "bf16-1")]
+        assert phases(done, *names) == [Phase.SLEEP] * 2
+        for later_s, again in ((29.0, 0), (31.0, 2)):
+            at = situation(now_s=NOW_S + later_s)
+            assert len(given(steer(done.views, targets((2, 5, 5), (2, 5, 5)), at))) == again
+
+    @pytest.mark.parametrize(("loaded", "more"), [(3, []), (2, [(Verb.STOP, "bf16-1")])])
+    def test_what_is_let_go_counts_as_gone_and_is_not_told_again(self, loaded, more):
+        seen = released(["bf16-0", "bf16-1"])
+        seen = (seen[0], replace(seen[1], seen=replace(seen[1].seen, is_let_go=False)), *seen[2:])
+        assert given(steer(seen, targets((2, 5, 5), (loaded, 5, 5)), situation())) == more

@@ -219,6 +219,20 @@ async def test_a_watcher_that_fails_is_told_and_control_goes_on():
     assert bench.metric("faults_total", step="watch") >= 1
 
 
+async def test_how_many_are_to_exist_is_told_before_a_table_sends_to_one_that_comes_back():
+    bench = Bench()
+    bench.more = {"replicas": ((SITE.pools[0].pool_id, 3),)}
+    told = []
+
+    async def apply(given):
+        told.append(bench.metric("desired_replicas", pool=SITE.pools[0].pool_id))
+        return ()
+
+    bench.publisher.apply = apply
+    await bench.until(lambda: told)
+    assert told[0] == 3.0
+
+
 async def test_a_slow_wake_blocks_nothing_and_the_instance_is_not_used_meanwhile():
     bench = Bench()
     bench.more = {"commands": commands((Verb.WAKE, "bf16-1"))}

@@ -14,7 +14,7 @@ from controller.metrics.energy import EnergyMetrics
 from controller.metrics.telemetry import Telemetry
 from controller.model.grid import Precedence
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
-from controller.model.plan import Horizon, Plan, PlanOrigin, PoolPlan, Slack, Verb
+from controller.model.plan import Slack, Verb
 from controller.optimizer.check import PROMISES
 from router.contract import EventState, PoolId
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, event_diagnostics, observation, site
@@ -247,10 +247,9 @@ def test_where_power_is_known_from():
 
 def test_how_many_instances_are_to_exist_is_told_once_there_is_a_plan():
     telemetry = Telemetry(SITE)
-    telemetry.take_decision(decided(), 0.1)
+    telemetry.take_replicas(decided())
     assert not any(key[0] == "desired_replicas" for key in values(telemetry))
-    pools = tuple(PoolPlan(pool.pool_id, (2,), (n,), ()) for n, pool in enumerate(SITE.pools))
-    plan = Plan(Horizon(NOW_S, 60.0, 1), PlanOrigin.MILP, (), pools, 0.0)
-    telemetry.take_decision(decision(SITE, plan=plan), 0.1)
+    replicas = tuple((pool.pool_id, 2 + n) for n, pool in enumerate(SITE.pools))
+    telemetry.take_replicas(decision(SITE, replicas=replicas))
     seen = values(telemetry)
     assert [seen["desired_replicas", pool.pool_id] for pool in SITE.pools] == [2 + n for n in range(len(SITE.pools))]

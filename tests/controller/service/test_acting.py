@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,15 +10,18 @@ from redis.asyncio import Redis
 from controller.actuators.allocation_redis import RedisPublisher
 from controller.background import Works
 from controller.clock import SystemClock
-from controller.errors import ConfigError
+from controller.errors import ActuationError, ConfigError
 from controller.kubernetes.owners import Scaled, Workload
+from controller.kubernetes.scale import COST, GOES_FIRST
 from controller.lifecycle.handback import OnExit
+from controller.lifecycle.policy import Mode
 from controller.model.grid import GridEvent, Precedence
 from controller.model.plan import Verb
 from controller.service.acting import (
     RESTORE_S,
     custody_of,
     instance_tasks,
+    opened_releasing,
     opened_starting,
     opened_tables,
     restoring_tables,
@@ -28,9 +32,9 @@ from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
 from tests.fakes.kube.config import kubeconfig
-from tests.fakes.kube.kinds import DEPLOYMENTS
+from tests.fakes.kube.kinds import DEPLOYMENTS, PODS
 from tests.fakes.kube.managers import Writer
-from tests.fakes.kube.samples import deployment
+from tests.fakes.kube.samples import deployment, pod
 from tests.fakes.kube.server import kube_server
 from tests.fakes.plain_engines import PlainEngines
 from tests.fakes.redis_server import running_redis
@@ -96,6 +100,36 @@ async def test_places_are_filled_by_the_replicas_of_their_workload_and_those_of_
         assert ended["int4~5"].is_done
         assert "fp8~5" not in ended, "whoever scales that pool fills its places"
         assert f"/instances/{other}/start" in ended[other].detail, "a supervisor is asked for what is no workload's"
+
+
+FOLLOWED = {PoolId("int4"): Scaled(Workload("Deployment", "vllm-int4", None), 0, 6)}
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_pods_are_let_go_by_a_controller_that_acts_alone(tmp_path, monkeypatch, mode):
+    async with kube_server() as kube, contextlib.AsyncExitStack() as stack:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
+        frame, _ = await stack.enter_async_context(framed(tmp_path, mode=mode, followed=FOLLOWED))
+        release = await stack.enter_async_context(opened_releasing(frame))
+        assert (release is not None) is (mode is Mode.ACT)
+        if release is None:
+            return
+        name = frame.site.pool(PoolId("int4")).instances[0].instance_id
+        kube.store.create(PODS, "default", pod(name))
+        with contextlib.suppress(ActuationError):
+            told = commands()
+            await release.apply(replace(told, table=replace(told.table, draining=(name,))))
+        ended = await outcomes_of(instance_tasks(frame, None, release), (Verb.STOP, name))
+        assert ended[name].is_done
+        assert kube.store.get(PODS, "default", name)["metadata"]["annotations"] == {GOES_FIRST: COST}
+
+
+async def test_pods_that_are_let_go_need_a_cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    async with framed(tmp_path, followed=FOLLOWED) as (frame, _):
+        with pytest.raises(ConfigError, match="no Kubernetes cluster can be reached from here"):
+            async with opened_releasing(frame):
+                pass
 
 
 async def test_a_workload_needs_a_cluster(tmp_path, monkeypatch):

@@ -6,12 +6,21 @@ import pytest
 
 from controller.errors import ConfigError
 from controller.model.grid import Precedence
-from controller.service.compose import build_emulated, build_policy, build_site, build_workloads
+from controller.service.compose import (
+    build_emulated,
+    build_followed,
+    build_policy,
+    build_site,
+    build_workloads,
+)
 from controller.settings.file import Settings, load
 from router import config_file
 from router.contract import PoolId, Precision
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+WRITTEN = ", workload: {kind: %s, name: v, most: 4, mode: act}"
+FOLLOWED = ", workload: {kind: %s, name: v, most: 4}"
+AWAKE = ", can_sleep: false"
 POOL = "pools: [{name: bf16, precision: bf16, instances: ['http://127.0.0.1:9001']}]\n"
 
 
@@ -39,28 +48,37 @@ def test_instances_have_the_names_that_they_were_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workload", "bounds"),
+    ("workload", "plan", "bounds"),
     [
-        ("", (0, True, False, False)),
-        (", workload: {kind: Deployment, name: v, most: 4}", (4, True, False, False)),
-        (", workload: {kind: Deployment, name: v, most: 4, mode: act}", (4, True, False, False)),
-        (", workload: {kind: Deployment, name: v, most: 4, mode: act}, can_sleep: false", (4, False, True, False)),
-        (", workload: {kind: StatefulSet, name: v, most: 3, mode: act}, can_sleep: false", (3, False, True, True)),
+        ("", "", (0, True, False, False, False)),
+        (FOLLOWED, "", (4, True, False, False, False)),
+        (FOLLOWED + AWAKE, "", (4, True, False, True, True)),
+        (FOLLOWED, "may_stop: true, ", (4, True, True, True, False)),
+        (FOLLOWED + AWAKE, "may_stop: true, ", (4, True, False, True, True)),
+        (WRITTEN, "", (4, True, False, False, False)),
+        (WRITTEN + AWAKE, "", (4, False, True, False, False)),
+        (WRITTEN, "may_stop: true, ", (4, True, True, False, False)),
     ],
 )
-def test_pods_are_stopped_where_they_cannot_sleep_and_may_be_started_again(
-    tmp_path: Path, workload: str, bounds: tuple[int, bool, bool, bool]
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_pods_are_stopped_or_let_go_where_that_may_be_and_somebody_starts_them_again(
+    tmp_path: Path, kind: str, workload: str, plan: str, bounds: tuple[int, bool, bool, bool, bool]
 ) -> None:
     path = tmp_path / "wattroute.yaml"
-    plan = f"{{gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100{workload}}}"
+    of_pool = f"{{gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100{workload.replace('%s', kind)}}}"
     path.write_text(
         "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm}}]\nsite: {gpus: 32}\n"
-        f"plan: {{pools: {{bf16: {plan}}}}}\n"
+        f"plan: {{{plan}pools: {{bf16: {of_pool}}}}}\n"
     )
     settings = load(path)
-    pool = build_site(settings).pool(PoolId("bf16"))
-    assert (pool.places, pool.can_sleep, pool.may_stop, pool.in_order) == bounds
-    assert list(build_workloads(settings)) == (["bf16"] if "act" in workload else [])
+    site = build_site(settings)
+    pool = site.pool(PoolId("bf16"))
+    assert (pool.places, pool.can_sleep, pool.may_stop, pool.lets_go, pool.rests_awake) == bounds
+    assert pool.in_order is (bool(workload) and kind == "StatefulSet")
+    assert list(build_workloads(settings)) == (["bf16"] if workload.startswith(WRITTEN) else [])
+    assert list(build_followed(settings, site)) == (["bf16"] if pool.lets_go else [])
+    curves = pool.curves
+    assert ((curves.sleeping_w, curves.wake_s) == (curves.idle_w, 0.0)) is pool.rests_awake
 
 
 def test_the_policy_is_what_the_file_says() -> None:
