@@ -120,7 +120,7 @@ class _Work:
 
     def power_of(self, k: int) -> float:
         """P0 of a pool's instance: the hungriest are drained first."""
-        return max(view.pool.curves.p0_w for view in self.views if view.pool_index == k)
+        return max((view.pool.curves.p0_w for view in self.views if view.pool_index == k), default=0.0)
 
     def of(self, k: int, *phases: Phase) -> list[int]:
         """A pool's reachable instances in these phases."""

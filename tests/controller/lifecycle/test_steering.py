@@ -87,6 +87,11 @@ class TestDraining:
         done = steer(views(), targets(ALL_ON), situation())
         assert (done.commands, done.wanted, draining(done)) == ((), (), [])
 
+    def test_a_pool_of_which_no_instance_is_known_yet_holds_up_no_other(self):
+        known = tuple(view for view in views() if view.pool_index != 1)
+        done = steer(known, targets((4, 0, 4), (4, 0, 4)), situation())
+        assert draining(done) == ["int4-0"]
+
     def test_the_emptiest_are_drained_and_nothing_is_commanded_yet(self):
         busy = {"bf16-0": 9, "bf16-1": 2, "bf16-2": 30, "bf16-3": 4}
         done = steer(views(running=busy), targets((2, 5, 5)), situation())
