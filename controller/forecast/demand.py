@@ -2,8 +2,9 @@
 
 The rate of requests is smoothed twice, with a fast and a slow time constant; the larger estimate is used, so that a
 rise is followed at once and a fall is believed late. Arrivals are counted, not completions: a token demand is known
-before the first answer has ended, and requests refused or queued count as what they are. What comes after the present
-is the matter of `controller.forecast.foresight`.
+before the first answer has ended, and requests refused or queued count as what they are. One that an engine found fault
+with, such as one for another model, asks for no tokens and is no arrival. What comes after the present is the matter of
+`controller.forecast.foresight`.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _step(old: ClassEstimate | None, seen: ClassDemand, elapsed_s: float, taus_s
     if min(arrived, finished, input_tokens, output_tokens) < 0:
         # A router restarted: the difference says nothing, the next one will.
         return replace(old, counters=seen)
-    rps = arrived / elapsed_s
+    rps = max(0.0, arrived - max(0.0, seen.rejected - last.rejected)) / elapsed_s
     fast, slow = (1.0 - math.exp(-elapsed_s / tau_s) for tau_s in taus_s)
     keep = math.exp(-elapsed_s / LENGTH_TAU_S)
     fast_weight, slow_weight = (

@@ -163,6 +163,7 @@ class ClassDemand:
         finished: requests that ended normally with known usage.
         input_tokens, output_tokens: tokens of the finished ones.
         refused: requests shed by the router.
+        rejected: requests that engines found fault with, and which made no tokens.
         output_tokens_by_pool: where the output tokens were served.
     """
 
@@ -175,6 +176,7 @@ class ClassDemand:
     in_flight: int = 0
     queued: int = 0
     output_tokens_by_pool: tuple[tuple[PoolId, float], ...] = ()
+    rejected: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

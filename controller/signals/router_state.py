@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.signals.router_fields import count_of, list_of, name_of, object_of
+from controller.signals.router_service import MAX_OUTCOMES, read_service
 from controller.signals.router_service import Key as ServiceKey
-from controller.signals.router_service import read_service
 from controller.signals.router_tokens import Key, Pair, read_tokens
 
 MAX_CLASSES = 1024
 MAX_INSTANCES = 65_536
-COUNTERS = ("requests", "finished", "input_tokens", "output_tokens", "refused")
+_TOLD = ("requests", "finished", "input_tokens", "output_tokens", "refused")
+COUNTERS = (*_TOLD, "rejected")
+_REJECTED = "client_error"
+"""Outcome of a request that an engine found fault with, such as one for a model that it does not serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,10 @@ def read_state(data: Any) -> RouterState:
     for index, entry in enumerate(classes):
         where = f"classes[{index}]"
         class_id = name_of(entry, "class_id", where)
-        for name in COUNTERS:
+        for name in _TOLD:
             counters[class_id, name] = count_of(entry.get(name, 0), f"{where}.{name}")
+        outcomes = object_of(entry.get("outcomes", {}), f"{where}.outcomes", MAX_OUTCOMES)
+        counters[class_id, "rejected"] = count_of(outcomes.get(_REJECTED, 0), f"{where}.outcomes.{_REJECTED}")
         in_flight[class_id] = round(count_of(entry.get("in_flight", 0), f"{where}.in_flight"))
         queued[class_id] = round(count_of(entry.get("queued", 0), f"{where}.queued"))
         pools = object_of(entry.get("output_tokens_by_pool", {}), f"{where}.output_tokens_by_pool", MAX_CLASSES)

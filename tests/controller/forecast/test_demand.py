@@ -10,11 +10,9 @@ from router.contract import ClassId
 CLASS = RequestClass(ClassId("standard"), expected_input_tokens=1000.0, expected_output_tokens=200.0)
 
 
-def report(time_s, requests, finished=None, *, tokens=(1000.0, 200.0), queued=0):
+def report(time_s, requests, finished=None, *, tokens=(1000.0, 200.0), **more):
     finished = requests if finished is None else finished
-    counters = ClassDemand(
-        CLASS.class_id, requests, finished, finished * tokens[0], finished * tokens[1], queued=queued
-    )
+    counters = ClassDemand(CLASS.class_id, requests, finished, finished * tokens[0], finished * tokens[1], **more)
     return RouterObservation(time_s, 1, (counters,))
 
 
@@ -50,6 +48,17 @@ def test_a_steady_rate_is_known_from_the_second_report_on():
 def test_arrivals_count_before_their_answers_end():
     state = watched([report(0.0, 0, 0), report(2.0, 20, 0)])
     assert demand(state).output_tokens_per_s == pytest.approx(10.0 * 200.0)
+
+
+def test_requests_that_engines_find_fault_with_ask_for_no_tokens():
+    """A client that asks for a model nobody serves is answered 404 thousands of times a second."""
+    state = watched([report(2.0 * n, 2020.0 * n, 20.0 * n, rejected=2000.0 * n) for n in range(3)])
+    assert demand(state).output_tokens_per_s == pytest.approx(10.0 * 200.0)
+
+
+def test_faults_told_after_the_requests_they_are_of_leave_a_demand_of_none():
+    state = watched([report(0.0, 100, 0), report(2.0, 110, 0, rejected=60.0), report(4.0, 130, 20, rejected=60.0)])
+    assert 0.0 < demand(state).output_tokens_per_s < 10.0 * 200.0
 
 
 def test_a_rise_is_followed_at_once_and_a_fall_is_believed_late():
