@@ -110,7 +110,7 @@ def _watched(
     last = before.of(now.class_id)
     if last is None or before.observed_at_s is None or after.observed_at_s is None:
         return known
-    arrived = now.counters.requests - last.counters.requests
+    arrived = now.counters.arrived_since(last.counters)
     span = Span(before.observed_at_s, after.observed_at_s, arrived if arrived >= 0 else None)
     closed, interval = take(known.open, span, rules.grid.step_s)
     bank = known.bank

@@ -125,12 +125,12 @@ def _step(old: ClassEstimate | None, seen: ClassDemand, elapsed_s: float, taus_s
     if old is None or elapsed_s <= 0.0:
         return ClassEstimate(seen.class_id, seen) if old is None else replace(old, counters=seen)
     last = old.counters
-    arrived, finished = seen.requests - last.requests, seen.finished - last.finished
+    arrived, finished = seen.arrived_since(last), seen.finished - last.finished
     input_tokens, output_tokens = seen.input_tokens - last.input_tokens, seen.output_tokens - last.output_tokens
     if min(arrived, finished, input_tokens, output_tokens) < 0:
         # A router restarted: the difference says nothing, the next one will.
         return replace(old, counters=seen)
-    rps = max(0.0, arrived - max(0.0, seen.rejected - last.rejected)) / elapsed_s
+    rps = arrived / elapsed_s
     fast, slow = (1.0 - math.exp(-elapsed_s / tau_s) for tau_s in taus_s)
     keep = math.exp(-elapsed_s / LENGTH_TAU_S)
     fast_weight, slow_weight = (

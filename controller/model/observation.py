@@ -178,6 +178,11 @@ class ClassDemand:
     output_tokens_by_pool: tuple[tuple[PoolId, float], ...] = ()
     rejected: float = 0.0
 
+    def arrived_since(self, last: ClassDemand) -> float:
+        """Requests for tokens that arrived since another look; less than 0 where routers count anew."""
+        requests = self.requests - last.requests
+        return requests if requests < 0 else max(0.0, requests - max(0.0, self.rejected - last.rejected))
+
 
 @dataclass(frozen=True, slots=True)
 class SpentTokens:

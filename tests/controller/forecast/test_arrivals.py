@@ -24,12 +24,13 @@ class Watched:
 
     def __init__(self, start_s=MIDNIGHT_S, policy=BEST):
         self.now_s, self.policy = start_s, policy
-        self.total, self.counted, self.state = 0.0, DemandState(), None
+        self.total, self.rejected, self.counted, self.state = 0.0, 0.0, DemandState(), None
 
-    def read(self, elapsed_s, arrived, queued=0):
+    def read(self, elapsed_s, arrived, queued=0, rejected=0.0):
         self.now_s += elapsed_s
-        self.total = max(0.0, self.total + arrived)
-        seen = ClassDemand(STANDARD.class_id, self.total, 0.0, 0.0, 0.0, queued=queued)
+        self.total = max(0.0, self.total + arrived + rejected)
+        self.rejected += rejected
+        seen = ClassDemand(STANDARD.class_id, self.total, 0.0, 0.0, 0.0, queued=queued, rejected=self.rejected)
         after = update(self.counted, RouterObservation(self.now_s, 1, (seen,)), 15.0, 90.0)
         self.state = watch(self.state, (self.counted, after), self.horizon(), self.policy)
         self.counted = after
@@ -86,6 +87,14 @@ def test_a_morning_is_foreseen_from_the_days_before():
     expected = [shape(seen.now_s + k * STEP_S) for k in range(STEPS)]
     assert planned[1:] == pytest.approx(expected[1:], rel=0.25)
     assert seen.foreseen().forecaster != "persistence"
+
+
+def test_requests_that_engines_find_fault_with_are_foreseen_no_more_than_they_count_now():
+    plain, faulty = Watched(), Watched()
+    for rate in days(4.25):
+        plain.read(STEP_S, rate * STEP_S)
+        faulty.read(STEP_S, rate * STEP_S, rejected=50.0 * STEP_S)
+    assert faulty.rates_rps == pytest.approx(plain.rates_rps)
 
 
 def test_the_first_interval_is_never_planned_below_the_present():
