@@ -364,6 +364,13 @@ def test_only_who_asks_the_api_server_may_leave_to_its_ports() -> None:
     assert not gateway.leaves("controller", 6443)
     assert not gateway.leaves("router", 443)
     assert not Network(EVERYTHING).leaves("controller", 443), "its addresses are given"
+    elects = template("-f", str(values_file("gateway")), "--set", "config.controller.election.kind=lease")
+    (policy,) = (
+        d
+        for d in yaml.safe_load_all(elects.stdout)
+        if d and (d["kind"], d["metadata"]["name"]) == ("NetworkPolicy", "rel-wattroute-controller")
+    )
+    assert any("to" not in rule and rule["ports"][0]["port"] == 443 for rule in policy["spec"]["egress"])
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
