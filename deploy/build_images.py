@@ -30,6 +30,7 @@ NO_BUILDER = (
     "no buildah, podman or docker is on PATH: images cannot be built here. On Debian: "
     "apt-get install --no-install-recommends buildah podman crun"
 )
+BASE = "docker.io/library/python:3.13-slim-trixie"
 LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
 
 
@@ -52,6 +53,7 @@ class Tools:
         common = shlex.split(environment.get("IMAGE_TOOL_FLAGS", ""))
         self._build = [builder, *common, "build", *shlex.split(environment.get("IMAGE_BUILD_FLAGS", ""))]
         self._run = [runner, *common, "run", *shlex.split(environment.get("IMAGE_RUN_FLAGS", "")), *LOCKED_DOWN]
+        self._inspect = [runner, *common, "image", "inspect", "--format", "{{.Size}}"]
         self._prefix = environment.get("IMAGE_PREFIX", "localhost/wattroute")
         self._base = environment.get("BASE")
 
@@ -64,6 +66,15 @@ class Tools:
         arguments = {"VERSION": VERSION, "REVISION": revision, **({"BASE": self._base} if self._base else {})}
         words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
         return [*self._build, *words, "-f", f"deploy/Containerfile.{name}", "-t", self.tag(name), "."]
+
+    def size_words(self, image: str) -> list[str]:
+        """The command that tells how many bytes an image has."""
+        return [*self._inspect, image]
+
+    @property
+    def base(self) -> str:
+        """The base image: what the environment says, else the default of the Containerfiles."""
+        return self._base or BASE
 
     def run_words(self, name: str, *command: str) -> list[str]:
         """The command that runs one word list in an image, with a root that cannot be written and no rights."""
@@ -82,7 +93,21 @@ def main() -> None:
         told = _output(tools.run_words(name, "wattroute", "--version")).strip()
         sbom = _output(tools.run_words(name, "cat", SHIPPED_SBOM))
         (SBOMS / f"{name}.cdx.json").write_text(sbom)
-        sys.stdout.write(f"{tools.tag(name)}: {told}, {len(json.loads(sbom)['components'])} components\n")
+        components = len(json.loads(sbom)["components"])
+        size = _size_above(tools, name)
+        sys.stdout.write(f"{tools.tag(name)}: {told}, {components} components, {size}\n")
+
+
+def _size_above(tools: Tools, name: str) -> str:
+    """What an image adds to its base; a builder that keeps the base to itself, as docker's does, leaves that open."""
+    sizes = [
+        subprocess.run(tools.size_words(image), check=False, capture_output=True, text=True).stdout.strip()
+        for image in (tools.tag(name), tools.base)
+    ]
+    if not all(size.isdigit() for size in sizes):
+        return "size above the base not known"
+    own, base = map(int, sizes)
+    return f"{(own - base) / 1e6:.0f} MB above the base"
 
 
 def _output(words: list[str]) -> str:

@@ -7,13 +7,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from router import config_file
-from router.settings import CONTROLLER_SECTIONS, RouterFile
+from router.settings import CONTROLLER_SECTIONS, RouterFile, RouterSettings
 from tests.fakes.system import ROOT
 from tests.helm.charts import NAMESPACE, helm, with_helm
 from tests.test_docs import cases
@@ -27,7 +28,7 @@ def render(words: list[str], folder: Path) -> list[dict]:
     """What `helm install` or `helm upgrade` with these words would bring to the cluster."""
     (folder / "values.yaml").write_text(yaml.safe_dump(BLOCKS[0]))
     (folder / "helm").symlink_to(ROOT / "helm")
-    words = [str(folder / word) if word in ("values.yaml", "helm/wattroute") else word for word in words]
+    words = [str(folder / word) if word.startswith(("values.yaml", "helm/wattroute")) else word for word in words]
     done = helm("template", *(word for word in words if word not in ONLY_WITH_A_CLUSTER))
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -37,9 +38,10 @@ def render(words: list[str], folder: Path) -> list[dict]:
 @pytest.mark.parametrize("command", cases("helm"))
 def test_the_chart_renders_as_shown(command: str, tmp_path: Path) -> None:
     _, verb, *words = shlex.split(command)
-    assert words[0] == "wattroute"
-    assert words[words.index("-n") + 1] == NAMESPACE
-    if verb in ("install", "upgrade"):
+    assert (words[0], words[words.index("-n") + 1]) in (("wattroute", NAMESPACE), ("wattroute-agents", "gpu-agents"))
+    if words[0] == "wattroute-agents":
+        assert {document["kind"] for document in render(words, tmp_path)} == {"DaemonSet", "NetworkPolicy"}
+    elif verb in ("install", "upgrade"):
         kinds = {document["kind"] for document in render(words, tmp_path)}
         assert "Service" in kinds
         assert ("PodMonitor" in kinds) == ("podMonitor" in command)
@@ -57,6 +59,7 @@ def test_further_values_go_with_those_of_the_guide(block: dict, tmp_path: Path) 
 
 @with_helm
 def test_the_configuration_of_the_guide_is_what_router_and_controller_take(tmp_path: Path) -> None:
+    from controller.service.compose import build_site
     from controller.settings.file import load
 
     documents = render(["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml"], tmp_path)
@@ -67,6 +70,8 @@ def test_the_configuration_of_the_guide_is_what_router_and_controller_take(tmp_p
     settings = load(file)
     assert settings.controller.token_file == Path("/etc/wattroute-operator/token")
     assert len(settings.signals.router_urls) == 2
+    known = {uuid for pool in build_site(settings).pools for each in pool.instances for uuid in each.gpu_uuids}
+    assert not known, "GPUs are those that dcgm-exporter tells of, and not the emulator's"
 
 
 @with_helm
@@ -78,17 +83,51 @@ def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(comman
         return
     mode = "sidecar" if "configmap" in words or "patch" in words else "gateway"
     shown = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.mode={mode}"]
+    shown += ["--set", "router.sidecar.serviceAccountNames={vllm}"]
     names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(shown, tmp_path)}
     names |= {f"namespace/{NAMESPACE}", "deployment/vllm-bf16"}
+    names |= {f"pod/{name.partition('/')[2]}-0" for name in names if name.startswith("statefulset/")}
+    if "cp" in words:
+        pod, _, path = words[words.index("cp") + 1].partition(":")
+        assert f"pod/{pod}" in names
+        assert path.startswith("/tmp/"), "the root cannot be written"
+        return
     pairs = [word if "/" in word else f"{word}/{after}" for word, after in itertools.pairwise(words)]
     assert names & {*pairs, *words}, command
-    if "port-forward" in words:
+    if "port-forward" in words and any(word.startswith("pod/") for word in words):
+        assert words[-1].rpartition(":")[2] == str(RouterSettings().admin_port)
+    elif "port-forward" in words:
         (service,) = (
             d
             for d in render_again(shown, tmp_path)
             if f"service/{d['metadata']['name']}" in words and d["kind"] == "Service"
         )
         assert words[-1].rpartition(":")[2] in {str(port["port"]) for port in service["spec"]["ports"]}
+
+
+@with_helm
+@pytest.mark.parametrize("command", [case for case in cases("kubectl") if " exec " in str(case.values[0])])
+def test_what_is_run_in_a_pod_is_there_with_the_options_and_the_file(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)
+    words = words[words.index("--") + 1 :]
+    documents = render(["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml"], tmp_path)
+    (spec,) = (
+        d["spec"]["template"]["spec"]
+        for d in documents
+        if d["kind"] == "StatefulSet" and d["metadata"]["name"] == "wattroute-controller"
+    )
+    (file,) = (word for word in words if word.startswith("/etc/"))
+    assert file in spec["containers"][0]["args"]
+    verb = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:2]))
+    done = subprocess.run(
+        [sys.executable, "-m", "controller.cli", *verb, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(word in done.stdout for word in words if word.startswith("--")), command
 
 
 def render_again(words: list[str], folder: Path) -> list[dict]:

@@ -1,13 +1,16 @@
 """Sleep and wake of vLLM engines, verified, with a canary after each wake.
 
 The endpoints exist where vLLM runs with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode. `mode=wait` lets a request
-that slipped in finish, where the default would abort it.
+that slipped in finish, where the default would abort it. Of level 2 the weights are gone: `/wake_up` alone brings back
+memory with nothing in it, and an engine that answers nonsense with status 200.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
@@ -23,16 +26,21 @@ from router.contract import InstanceId
 
 CANARY = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 """A completion of one token; vLLM takes its only model when none is named."""
+_DISCARDS = 2
+"""Level of sleep that drops the weights."""
 _MAX_ANSWER_BYTES = 1 << 20
+_RELOAD: dict[str, object] = {"method": "reload_weights"}
+_DISCARDED = re.compile(rb'^vllm:engine_sleep_state\{[^}\n]*sleep_state="discard_all"[^}\n]*\} 1(\.0)?$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineDeadlines:
-    """Longest waits: for a plain answer, for the verbs to take effect, for the canary, and between two looks."""
+    """Longest waits: for a plain answer, verbs, weights from the disk, the canary; and between two looks."""
 
     answer_s: float = 2.0
     sleep_s: float = 120.0
     wake_s: float = 180.0
+    reload_s: float = 900.0
     canary_s: float = 20.0
     poll_s: float = 0.2
 
@@ -56,6 +64,7 @@ class EngineDriver:
         self._sleep_level = sleep_level
         self._canary = {**CANARY, **({"model": model} if model else {})}
         self._deadlines = deadlines
+        self._without_weights: set[str] = set()
 
     @property
     def verbs(self) -> Collection[Verb]:
@@ -69,7 +78,8 @@ class EngineDriver:
             ActuationError: the engine is unknown, does not answer, refuses, or is not there in time.
         """
         base = self._url_of(command.instance_id)
-        steps = {Verb.SLEEP: (self._sleep, self._deadlines.sleep_s), Verb.WAKE: (self._wake, self._deadlines.wake_s)}
+        wake_s = self._deadlines.wake_s + (self._deadlines.reload_s if self._sleep_level == _DISCARDS else 0.0)
+        steps = {Verb.SLEEP: (self._sleep, self._deadlines.sleep_s), Verb.WAKE: (self._wake, wake_s)}
         if command.verb not in steps:
             raise ActuationError(command.instance_id, f"an engine cannot be told to {command.verb.value}")
         step, deadline_s = steps[command.verb]
@@ -102,11 +112,31 @@ class EngineDriver:
 
     async def _wake(self, base: str) -> str:
         was_asleep = await self._is_sleeping(base)
-        if was_asleep:
+        if was_asleep and await self._is_without_weights(base):
+            await self._load_weights(base)
+        elif was_asleep:
             await self._post(base, "/wake_up", self._deadlines.wake_s)
         await self._until(lambda: self._is_serving(base))
         await self._post(base, "/v1/completions", self._deadlines.canary_s, body=self._canary)
         return "awake, canary answered" if was_asleep else "already awake, canary answered"
+
+    async def _load_weights(self, base: str) -> None:
+        """Wake an engine that has dropped its weights; doing it anew from the first step is harmless."""
+        self._without_weights.add(base)  # once a part of it is awake, its metrics call it awake
+        await self._post(base, "/wake_up?tags=weights", self._deadlines.wake_s)
+        await self._post(base, "/collective_rpc", self._deadlines.reload_s, body=_RELOAD)
+        await self._post(base, "/wake_up?tags=kv_cache", self._deadlines.wake_s)
+        self._without_weights.discard(base)
+
+    async def _is_without_weights(self, base: str) -> bool:
+        """Whether a sleeper has dropped its weights; whoever had it do so."""
+        if self._sleep_level == _DISCARDS or base in self._without_weights:
+            return True
+        timeout = self._timeout(self._deadlines.answer_s)
+        with contextlib.suppress(_Refused, aiohttp.ClientError, TimeoutError):
+            async with self._engines.request("GET", base, "/metrics", timeout=timeout) as response:
+                return response.status == 200 and bool(_DISCARDED.search(await _read(response, f"{base}/metrics")))
+        return False
 
     async def _until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
         """Wait until the engine says so; the caller's deadline ends the wait."""

@@ -16,14 +16,19 @@ from controller.lifecycle.policy import TickPolicy
 from controller.model.fleet import Site
 from controller.model.observation import Missing, Reading
 from controller.service.compose import build_policy, build_site
+from controller.service.engine_keyring import followed_keyring
+from controller.service.rosters import opened_rosters
 from controller.settings.file import Settings
 from controller.signals.power.ladder import PowerView
 from controller.signals.power.open_source import open_power
 from controller.signals.power.reader import PowerReader
 from controller.signals.power.specs import PowerSpecs
+from controller.signals.present import Present
 from controller.store.plain import to_plain
 
 _LOOK_S = 1.0
+_FOUND_S = 5.0
+"""Longest wait for the instances of pools that do not list theirs."""
 _MAX_NAMED = 16
 
 
@@ -38,16 +43,41 @@ def run(settings: Settings, *, seconds: float, as_json: bool) -> int:
         raise ConfigError(
             "signals has no source of power: add signals.power or signals.meter; see docs/reference/power.md"
         )
-    site, clock = build_site(settings), SystemClock()
-    view = asyncio.run(watch(site, specs, clock, seconds=seconds, timeout_s=settings.signals.timeout_s))
+    clock = SystemClock()
+    present, view = asyncio.run(look(settings, specs, clock, seconds=seconds))
     if as_json:
         typer.echo(json.dumps(to_plain(view), indent=2))
     else:
-        typer.echo("\n".join(told(site, build_policy(settings), view, clock.wall_s())))
+        typer.echo("\n".join(told(present.site(), build_policy(settings), view, clock.wall_s())))
+        if not present.is_whole:
+            typer.echo("discovery has not told the instances of all pools; see the log, or /state of a router")
     return 1 if isinstance(view.site_power, Missing) else 0
 
 
-async def watch(site: Site, specs: PowerSpecs, clock: Clock, *, seconds: float, timeout_s: float) -> PowerView:
+async def look(settings: Settings, specs: PowerSpecs, clock: Clock, *, seconds: float) -> tuple[Present, PowerView]:
+    """Find the instances that are not listed, then read for so long; what there is, and the last look.
+
+    Raises:
+        ConfigError: a source cannot be opened, or it is not known where to find instances.
+    """
+    site, timeout_s = build_site(settings), settings.signals.timeout_s
+    if all(pool.discovery is None for pool in settings.pools):
+        present = Present(site)
+        return present, await watch(present, specs, clock, seconds=seconds, timeout_s=timeout_s)
+    works = Works(Random())
+    async with (
+        followed_keyring(settings, clock, works) as keyring,
+        opened_rosters(settings, keyring, clock, works) as source,
+    ):
+        present = Present(site, source)
+        end_s = clock.monotonic_s() + _FOUND_S
+        while not present.is_whole and clock.monotonic_s() < end_s:
+            await clock.sleep(0.1)
+        # The first look tells which pod has which GPUs.
+        return present, await watch(present, specs, clock, seconds=max(seconds, _LOOK_S), timeout_s=timeout_s)
+
+
+async def watch(present: Present, specs: PowerSpecs, clock: Clock, *, seconds: float, timeout_s: float) -> PowerView:
     """Read once a second for so long, since power from counters takes two looks; returns the last one.
 
     Raises:
@@ -55,10 +85,12 @@ async def watch(site: Site, specs: PowerSpecs, clock: Clock, *, seconds: float, 
     """
     works = Works(Random())
     async with aiohttp.ClientSession() as session, open_power(specs, session, clock, works) as sources:
-        reader = PowerReader(site, sources, 2 * timeout_s)
+        reader = PowerReader(present.site(), sources, 2 * timeout_s)
         end_s = clock.monotonic_s() + seconds
         while True:
+            reader.follow(present.site())
             view = await reader.read(clock.wall_s())
+            present.take_owners(reader.owners())
             if clock.monotonic_s() >= end_s:
                 return view
             await clock.sleep(_LOOK_S)

@@ -57,6 +57,6 @@ class ControllerSettings(Group):
     zeusd: Annotated[tuple[ZeusdControlSettings, ...], Field(max_length=256)] = ()
     """Daemons that set the limits of plan.pools.*.clocks, one a machine. Needed for these alone."""
     sleep_level: Annotated[int, Field(ge=1, le=2)] = 1
-    """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them."""
+    """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them, and a wake reads them anew."""
     election: ElectionSettings | None = None
     """How several controllers of this site choose the one that acts. Absent: this one is alone."""

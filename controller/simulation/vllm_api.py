@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from controller.clock import Clock
 from controller.simulation import tokenizer, vllm_errors, vllm_server_info, vllm_wire
 from controller.simulation.vllm_answer import Answer
-from controller.simulation.vllm_engine import EmulatedEngine, InFlight
+from controller.simulation.vllm_engine import PARTS, EmulatedEngine, InFlight
 from controller.simulation.vllm_errors import ApiError
 from controller.simulation.vllm_http import Exchange
 from controller.simulation.vllm_request import GenerationRequest, parse_chat, parse_completion, parse_json
@@ -72,6 +72,7 @@ class VllmApi:
             "/is_paused": {"GET": self._is_paused},
             "/sleep": {"POST": self._job(self._sleep)},
             "/wake_up": {"POST": self._job(self._wake_up)},
+            "/collective_rpc": {"POST": self._collective_rpc},
             "/pause": {"POST": self._job(self._pause)},
             "/resume": {"POST": self._resume},
         }
@@ -156,8 +157,21 @@ class VllmApi:
         return dump({"status": "sleeping", "level": int(level)})
 
     async def _wake_up(self, exchange: Exchange) -> bytes:
-        await self._engine.wake()
-        return dump({"status": "awake", "tags": None})
+        tags = parse_qs(exchange.query).get("tags")
+        await self._engine.wake(tags or PARTS)
+        return dump({"status": "awake", "tags": tags})
+
+    def _collective_rpc(self, exchange: Exchange) -> None:
+        data = parse_json(exchange.headers.get("content-type", ""), exchange.body)
+        if data.get("method") != "reload_weights":
+            raise vllm_errors.bad_parameter("only reload_weights is emulated", "method", data.get("method"))
+        try:
+            self._engine.reload_weights()
+        except ValueError as error:
+            raise vllm_errors.error(
+                HTTPStatus.INTERNAL_SERVER_ERROR, str(error), "Internal Server Error", None
+            ) from error
+        exchange.respond(HTTPStatus.OK, dump({"results": [None] * self._engine.spec.gpus}))
 
     async def _pause(self, exchange: Exchange) -> bytes:
         await self._engine.pause(InFlight(_choice(exchange, "mode", tuple(InFlight))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -53,11 +53,16 @@ class EngineSpec:
     gpus: int = 1
 
 
+PARTS = ("weights", "kv_cache")
+"""What sleeps of an engine, by vLLM's names."""
+
+
 class EmulatedEngine:
     """The engine behind one instance's HTTP port.
 
     Attributes:
         sleep_level: level of the last /sleep while it lasts, None while awake.
+        asleep: parts that a sleep of level 2 has left to be woken.
         metrics: counters since the process started.
         on_state: called after each change of state.
     """
@@ -78,6 +83,8 @@ class EmulatedEngine:
         self.physics = EnginePhysics(spec.curves, self._loop.time(), spec.state)
         self._streams = Streams(self.physics)
         self.sleep_level: int | None = 1 if spec.state is InstanceState.SLEEPING else None
+        self.asleep: set[str] = set()
+        self._has_lost_weights = False
         self.metrics = EngineMetrics(spec.served.name, clock.wall_s())
         self.on_state: Callable[[], None] | None = None
 
@@ -184,6 +191,8 @@ class EmulatedEngine:
             await self._clear_the_way(mode)
             now_s = self.sync()
             self.sleep_level = level
+            if level == 2:
+                self.asleep, self._has_lost_weights = set(PARTS), True
             if level == 0:
                 self.physics.pause()
             else:
@@ -191,9 +200,28 @@ class EmulatedEngine:
                 self.sync()
         await self._wait_until(lambda: not self.physics.is_changing)
 
-    async def wake(self) -> None:
-        """Wake up; returns when the engine serves."""
+    def reload_weights(self) -> None:
+        """Read the weights anew.
+
+        Raises:
+            ValueError: their memory is not there.
+        """
+        if self.state is InstanceState.SLEEPING and (self.sleep_level == 1 or "weights" in self.asleep):
+            raise ValueError("the weights' memory is asleep")
+        if self._has_lost_weights:
+            self._has_lost_weights = self._voice.is_broken = False
+
+    async def wake(self, parts: Collection[str] = PARTS) -> None:
+        """Wake up; returns when the engine serves, or, of a sleep of level 2, when these parts are awake.
+
+        One whose weights were not read anew since a sleep of level 2 answers nonsense.
+        """
         now_s = self.sync()
+        if self.sleep_level == 2:
+            self.asleep -= set(parts)
+            if self.asleep:
+                return
+            self._voice.is_broken = self._voice.is_broken or self._has_lost_weights
         if self.sleep_level == 0:
             self.sleep_level = None
             self.resume()
@@ -212,6 +240,7 @@ class EmulatedEngine:
         self.physics.stop(self.sync())
         self._streams.clear()
         self.sleep_level = None
+        self.asleep, self._has_lost_weights = set(), False
         self.metrics = EngineMetrics(self.spec.served.name, self._clock.wall_s())
         self._counters_before = (
             self.physics.prompt_tokens,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.service.compose import build_site
 from controller.settings.file import load
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
@@ -74,6 +75,8 @@ def test_both_programs_take_the_example_and_find_what_compose_gives() -> None:
     assert router.table.redis_url == "redis://redis:6379/0"
     assert settings.signals.router_urls == ("http://router:8081",)
     assert settings.controller.token_file == Path("/run/secrets/operator-token")
+    uuids = {uuid for pool in build_site(settings).pools for each in pool.instances for uuid in each.gpu_uuids}
+    assert not any("emulated" in uuid for uuid in uuids), "no exporter would show them"
     assert ("records", str(settings.controller.data_dir)) in mounts("controller")
     assert [word for name in ("router", "controller") for word in SERVICES[name]["command"]] == 2 * ["--config", CONFIG]
 

@@ -51,6 +51,26 @@ def test_the_base_is_an_argument_with_a_tag(name: str) -> None:
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "build", "${BASE}"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_are_told_above_the_base_that_is_built_upon(name: str) -> None:
+    without = build_images.Tools({}, {"podman": "/bin/podman"})
+    assert f"\nARG BASE={without.base}\n" in containerfile(name)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ("routers) echo 205000000;; *) echo 125000000", "80 MB above the base"),
+        ("*) exit 125", "size above the base not known"),
+    ],
+)
+def test_what_an_image_adds_to_its_base_is_told_where_that_is_known(sizes: str, told: str, tmp_path: Path) -> None:
+    runner = tmp_path / "podman"
+    runner.write_text(f'#!/bin/sh\ncase "$5" in {sizes.replace("routers", "*/router:*")};; esac\n')
+    runner.chmod(0o755)
+    assert build_images._size_above(build_images.Tools({}, {"podman": str(runner)}), "router") == told
+
+
 def test_extras_exist_and_the_router_has_no_solver() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = {name: set(re.search(r"^ARG EXTRAS=(\S+)$", containerfile(name), re.M)[1].split(",")) for name in NAMES}
@@ -96,6 +116,9 @@ def test_both_images_are_built_as_the_environment_says() -> None:
     assert run[:6] == ["/bin/podman", "--root", "/x", "run", "--ulimit", "nofile=1024:1024"]
     assert run[-4:] == ["--entrypoint", "cat", tag, "/x"]
     assert {"--read-only", "no-new-privileges", "none"} <= set(run)
+    size = tools.size_words(tag)
+    assert size == ["/bin/podman", "--root", "/x", "image", "inspect", "--format", "{{.Size}}", tag]
+    assert tools.base == "python@sha256:1"
     alone = build_images.Tools({}, {"buildah": None, "podman": None, "docker": "/bin/docker"})
     assert alone.build_words("controller", "abc")[:2] == ["/bin/docker", "build"]
 

@@ -134,6 +134,8 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "ipBlock" not in notes_of("gateway")
     assert "config.signals.router_urls" not in notes_of("gateway") + notes_of("sidecar") + notes_of("existing-config")
     assert "StatefulSet vllm-fp8 in vllm may be scaled" in notes_of("scaling")
+    assert "networkPolicy.agent.extraIngress" in notes_of("agents")
+    assert "helm test" not in notes_of("agents")
 
 
 def test_the_package_has_what_installs_and_not_what_tests(tmp_path: Path) -> None:

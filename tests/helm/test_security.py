@@ -356,6 +356,22 @@ def test_what_has_no_business_with_each_other_may_not(source: str, target: str, 
     assert not Network(EVERYTHING).allows(source, target, port)
 
 
+def test_agents_of_a_release_of_their_own_are_reached_by_the_controller_of_another() -> None:
+    values = values_file("agents")
+    assert {d["kind"] for d in rendered(values)} == {"DaemonSet", "NetworkPolicy"}
+    network = Network(values)
+    network.pods |= {
+        "controller": ("inference", {"app.kubernetes.io/component": "controller"}),
+        "agent": (NAMESPACE, network.pods["agent"][1]),
+    }
+    assert network.allows("controller", "agent", 9410)
+    assert network.allows("prometheus", "agent", 9410)
+    assert not network.allows("stranger", "agent", 9410)
+    done = template("-f", str(values), "--set", "agent.hostPort=9410", "-s", "templates/agent.yaml")
+    (container,) = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["containers"]
+    assert container["ports"][0]["hostPort"] == 9410
+
+
 def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
     network = Network(values_file("sidecar"))
     assert network.allows("client", "engine", 8080)
@@ -374,6 +390,13 @@ def test_only_who_asks_the_api_server_may_leave_to_its_ports() -> None:
     assert not gateway.leaves("controller", 6443)
     assert not gateway.leaves("router", 443)
     assert not Network(EVERYTHING).leaves("controller", 443), "its addresses are given"
+    elects = template("-f", str(values_file("gateway")), "--set", "config.controller.election.kind=lease")
+    (policy,) = (
+        d
+        for d in yaml.safe_load_all(elects.stdout)
+        if d and (d["kind"], d["metadata"]["name"]) == ("NetworkPolicy", "rel-wattroute-controller")
+    )
+    assert any("to" not in rule and rule["ports"][0]["port"] == 443 for rule in policy["spec"]["egress"])
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)

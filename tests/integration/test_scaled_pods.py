@@ -124,14 +124,23 @@ async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_tol
         workloads = Workloads(kube, bf16=1)
         kube.store.create(AUTOSCALERS, NAMESPACE, autoscaler("theirs", "vllm-bf16"))
         async with controlled(tmp_path, kube, workloads, bf16=2) as (system, log):
-            await until(system, lambda: "HorizontalPodAutoscaler theirs scales" in log.read_text(), "it is told")
+            told = "HorizontalPodAutoscaler theirs scales"
+            await until(system, lambda: told in log.read_text(), "it is told")
+            await until(system, lambda: any(told in each["reason"] for each in system.state()["ladder"]), "on the page")
+            failed = 'wattroute_controller_actuations_total{outcome="failed",verb="start"}'
+            await until(system, lambda: sample(system.api, failed) >= 1, "in the metrics")
             assert workloads.replicas("bf16") == 1
+
+
+def sample(api: str, name: str) -> float:
+    """A figure of the controller there; 0 where it tells none."""
+    found = re.search(rf"^{re.escape(name)} (\S+)", get(f"{api}/metrics")[1].decode(), re.M)
+    return 0.0 if found is None else float(found[1])
 
 
 def decided(api: str) -> float:
     """How often the controller there has decided."""
-    found = re.search(r"^wattroute_controller_tick_seconds_count (\S+)", get(f"{api}/metrics")[1].decode(), re.M)
-    return 0.0 if found is None else float(found[1])
+    return sample(api, "wattroute_controller_tick_seconds_count")
 
 
 @pytest.mark.parametrize("fault", ["forbidden", "frozen"])

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from controller.kubernetes.scale import COST, GOES_FIRST
 from tests.fakes.kube.client import Client, contract_client
 from tests.fakes.kube.kinds import (
     AUTOSCALERS,
@@ -24,6 +25,7 @@ from tests.fakes.kube.kinds import (
     ENDPOINT_SLICES,
     LEADER_WORKER_SETS,
     LEASES,
+    PODS,
     SCALED_OBJECTS,
     STATEFUL_SETS,
     Resource,
@@ -35,6 +37,7 @@ from tests.fakes.kube.samples import (
     endpoint_slice,
     leader_worker_set,
     lease,
+    pod,
     scaled_object,
     stateful_set,
 )
@@ -188,6 +191,36 @@ async def test_scale_is_read_and_written(client: Client, name: str, resource: Re
     assert owners == ["wattroute"]
     by_scale = next(e for e in found["metadata"]["managedFields"] if e["manager"] == "wattroute")
     assert by_scale["subresource"] == "scale"
+
+
+@pytest.mark.parametrize("resource", SCALED, ids=lambda resource: resource.plural)
+async def test_a_scale_that_was_read_is_replaced_as_the_controller_does(
+    client: Client, name: str, resource: Resource
+) -> None:
+    if not await client.knows(resource):
+        pytest.skip(f"this cluster has no {resource.title}")
+    async with made(client, resource, SCALED[resource](name, 0)):
+        scale = await client.read(resource, name, "scale")
+        body = {**scale, "spec": {"replicas": 1}}
+        answer = await client.ask("PUT", client.path(resource, name, "scale"), body=body, fieldManager="wattroute")
+        assert (answer.status, answer.body["spec"]) == (200, {"replicas": 1})
+        assert answer.body["metadata"]["resourceVersion"] != scale["metadata"]["resourceVersion"]
+        found = await client.read(resource, name)
+    (owner,) = (entry for entry in found["metadata"]["managedFields"] if _owns_replicas(entry))
+    assert (owner["manager"], owner["operation"], owner["subresource"]) == ("wattroute", "Update", "scale")
+
+
+async def test_a_pod_takes_an_annotation_and_keeps_those_it_has(client: Client, name: str) -> None:
+    sample = pod(name)
+    sample["metadata"]["annotations"] = {"example.org/kept": "1"}
+    async with made(client, PODS, sample):
+        mark = {"metadata": {"annotations": {GOES_FIRST: COST}}}
+        path = client.path(PODS, name)
+        answer = await client.ask("PATCH", path, body=mark, content_type="application/strategic-merge-patch+json")
+        assert answer.status == 200, answer.body
+        found = await client.read(PODS, name)
+    annotations = found["metadata"]["annotations"]
+    assert (annotations[GOES_FIRST], annotations["example.org/kept"]) == (COST, "1")
 
 
 async def test_a_scale_of_an_old_version_is_refused(client: Client, name: str) -> None:

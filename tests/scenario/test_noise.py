@@ -1,8 +1,8 @@
 """Demand that is never twice the same: the controller's own loop, a virtual clock, engines that are simulated.
 
 Each minute asks for its own share of 90 to 110 % of the mean, drawn anew, so that nothing can be learnt of it; and the
-mean lies where one instance more or less is about as good, which is where a controller flaps. Of a day six hours are
-played, a decision a minute: a whole one has the same rhythm and takes a minute of processor time.
+mean lies where one instance more or less is about as good, which is where a controller flaps. A day is played, a
+decision a minute.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from controller.study.site.play import Played, TickDecider, play
 from controller.study.site.settings import SiteStudySettings
 from tests.fakes.site_cases import site_document
 
+pytestmark = pytest.mark.timeout(400)
 NOISE_FRAC = 0.1
 MEAN_TOKENS_PER_S = 5500.0
-HOURS = 6
+HOURS = 24
 TICK_S = 60
 PER_HOUR = 3600 // TICK_S
 MOST_SWITCHES = 2

@@ -3,7 +3,7 @@ The configuration that both programs read: `config` over what the chart knows, a
 has the last word. The chart does not know the schema; `wattroute validate` does.
 */}}
 {{- define "wattroute.config" -}}
-{{- if not (or .Values.config.pools .Values.existingConfig.name) -}}
+{{- if and (include "wattroute.isConfigured" .) (not (or .Values.config.pools .Values.existingConfig.name)) -}}
 {{- fail "config.pools is empty: write the pools of your engines under `config`, as in helm/wattroute/ci/gateway-values.yaml, or name a ConfigMap or a Secret that holds the file in existingConfig" -}}
 {{- end -}}
 {{- $full := include "wattroute.fullname" . -}}
@@ -46,6 +46,11 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- end -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* Whether anything is installed that reads the configuration; node agents alone do not. */}}
+{{- define "wattroute.isConfigured" -}}
+{{- if or (ne .Values.router.mode "none") .Values.controller.enabled }}true{{ end -}}
 {{- end -}}
 
 {{/* Admin addresses of the gateway's pods, which a StatefulSet names; none where the chart cannot know them. */}}

@@ -28,6 +28,7 @@ class Engine:
         stub.set("/sleep", self.sleep, "POST")
         stub.set("/wake_up", self.wake, "POST")
         stub.set("/v1/completions", {"choices": [{"text": "2"}]}, "POST")
+        stub.set("/collective_rpc", {"results": [None]}, "POST")
 
     async def is_sleeping(self, _):
         if self.pending is not None:
@@ -40,9 +41,18 @@ class Engine:
         self.pending = True
         return web.Response()
 
-    async def wake(self, _):
-        self.pending = False
+    async def wake(self, request):
+        if request.query.get("tags") != "weights":
+            self.pending = False
         return web.Response()
+
+
+def orders(stub):
+    return [request for request in stub.requests if request.startswith("POST")]
+
+
+LEVEL_2 = ["/wake_up?tags=weights", "/collective_rpc", "/wake_up?tags=kv_cache", "/v1/completions"]
+DISCARDED = 'vllm:engine_sleep_state{engine="0",model_name="m",sleep_state="discard_all"} 1.0\n'
 
 
 @contextlib.asynccontextmanager
@@ -75,6 +85,47 @@ async def test_wake_is_verified_and_a_canary_answers():
         stub.set("/v1/completions", completion, "POST")
         assert await driver.carry_out(command(Verb.WAKE)) == "awake, canary answered"
     assert [(body["model"], body["max_tokens"]) for body in bodies] == [("qwen", 1)]
+
+
+async def test_weights_that_sleep_has_dropped_are_read_anew_before_the_canary():
+    bodies = []
+
+    async def rpc(request):
+        bodies.append(await request.json())
+        return web.json_response({"results": [None]})
+
+    async with http_stub() as stub, driver_for(stub.url, sleep_level=2) as driver:
+        Engine(stub)
+        stub.set("/collective_rpc", rpc, "POST")
+        assert await driver.carry_out(command(Verb.SLEEP)) == "asleep at level 2"
+        stub.requests.clear()
+        assert await driver.carry_out(command(Verb.WAKE)) == "awake, canary answered"
+        assert orders(stub) == [f"POST {path}" for path in LEVEL_2]
+    assert bodies == [{"method": "reload_weights"}]
+
+
+@pytest.mark.parametrize(("metrics", "are_gone"), [(DISCARDED, True), (DISCARDED.replace("1.0", "0.0"), False)])
+async def test_whoever_dropped_the_weights_of_a_sleeper_they_are_read_anew(metrics, are_gone):
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub, asleep=True)
+        stub.set("/metrics", metrics)
+        await driver.carry_out(command(Verb.WAKE))
+        assert orders(stub) == [f"POST {path}" for path in (LEVEL_2 if are_gone else ("/wake_up", "/v1/completions"))]
+
+
+async def test_a_reload_that_failed_is_done_again_though_the_engine_calls_itself_awake():
+    async with http_stub() as stub, driver_for(stub.url) as driver:
+        Engine(stub, asleep=True)
+        stub.set("/metrics", DISCARDED)
+        stub.set("/collective_rpc", 500, "POST")
+        with pytest.raises(ActuationError, match="/collective_rpc: status 500"):
+            await driver.carry_out(command(Verb.WAKE))
+        assert "POST /v1/completions" not in stub.requests
+        stub.requests.clear()
+        stub.set("/metrics", DISCARDED.replace("1.0", "0.0"))
+        stub.set("/collective_rpc", {"results": [None]}, "POST")
+        await driver.carry_out(command(Verb.WAKE))
+        assert orders(stub) == [f"POST {path}" for path in LEVEL_2]
 
 
 async def test_doing_it_twice_is_harmless():

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.clock import VirtualClock
-from controller.commands.power_command import run, told, watch
+from controller.clock import SystemClock, VirtualClock
+from controller.commands.power_command import look, run, told, watch
 from controller.errors import ConfigError
 from controller.lifecycle.policy import TickPolicy
 from controller.model.observation import Missing, PowerConflict, PowerLadder, PowerSourceState, Rung
@@ -12,10 +12,16 @@ from controller.settings.file import load
 from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.ladder import PowerView
 from controller.signals.power.specs import CsvSpec, PowerSpecs
+from controller.signals.present import Present
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
+from tests.fakes.http_stub import http_stub
+from tests.fakes.kube.kinds import ENDPOINT_SLICES
+from tests.fakes.kube.samples import endpoint, endpoint_slice
+from tests.fakes.kube.server import kube_server
 
 SITE = site(pool("a", ("http://a:1",)))
 A, B = "GPU-a-0-0", "GPU-a-0-1"
+CURVES = "qwen3-235b-a22b/bf16/8xh100"
 LAPTOP = Path(__file__).parents[3] / "deploy" / "examples" / "laptop.yaml"
 
 
@@ -29,7 +35,7 @@ async def test_sources_are_read_for_a_while(tmp_path):
     file = recorded(tmp_path, f"0,{A},300", f"0,{B},300", f"4,{A},500")
     clock = VirtualClock(NOW_S)
     specs = PowerSpecs((("old", CsvSpec(file, ReplayTimes())),))
-    view = await watch(SITE, specs, clock, seconds=5.0, timeout_s=1.0)
+    view = await watch(Present(SITE), specs, clock, seconds=5.0, timeout_s=1.0)
     assert clock.wall_s() == NOW_S + 5
     assert (view.gpu_power[A].value_w, view.gpu_power[B].value_w) == (500.0, 300.0)
 
@@ -87,3 +93,39 @@ def test_a_meter_alone_is_enough(tmp_path, capsys):
     assert "5000 W" in capsys.readouterr().out
     assert run(settings, seconds=0.0, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["ladder"]["rung"] == "meter"
+
+
+def scraped(*pods):
+    return "".join(
+        f'DCGM_FI_DEV_POWER_USAGE{{gpu="{n}",UUID="GPU-{pod}-{n}",exported_pod="{pod}"}} 400\n'
+        for pod in pods
+        for n in range(8)
+    )
+
+
+@pytest.mark.parametrize(("owned", "line"), [(True, ": 6400 W, "), (False, "8 of the GPUs of vllm-b are not known")])
+async def test_gpus_of_instances_that_are_found_are_those_of_their_pods(tmp_path, owned, line):
+    async with kube_server() as kube, http_stub() as exporter:
+        pods = {"vllm-a": "10.0.0.1", "vllm-b": "10.0.0.2"}
+        endpoints = [endpoint(address, pod) for pod, address in pods.items()]
+        kube.store.create(ENDPOINT_SLICES, "llm", endpoint_slice("s", *endpoints, service="vllm"))
+        exporter.set("/metrics", scraped(*pods) if owned else scraped("vllm-a"))
+        file = tmp_path / "wattroute.yaml"
+        document = {
+            "pools": [
+                {
+                    "name": "bf16",
+                    "precision": "bf16",
+                    "discovery": {"kind": "kubernetes", "service": "vllm", "namespace": "llm"},
+                }
+            ],
+            "kubernetes": {"url": kube.url},
+            "site": {"gpus": 16, "pue": 1.0},
+            "plan": {"pools": {"bf16": {"gpu": "H100", "gpus_per_instance": 8, "curves": CURVES}}},
+            "signals": {"dcgm_urls": [f"{exporter.url}/metrics"]},
+        }
+        file.write_text(json.dumps(document))
+        settings, clock = load(file), SystemClock()
+        present, view = await look(settings, settings.signals.power_specs(), clock, seconds=0.0)
+        lines = told(present.site(), TickPolicy(), view, clock.wall_s())
+    assert any(line in each for each in lines), lines

@@ -201,6 +201,36 @@ async def test_sleep_and_wake_over_http() -> None:
         assert await call(emulator, "GET", "/is_sleeping") == (200, {"is_sleeping": False})
 
 
+GREEDY: dict[str, Any] = {**CHAT, "temperature": 0}
+
+
+async def test_weights_that_level_2_dropped_have_to_be_read_anew() -> None:
+    reload = {"method": "reload_weights"}
+    async with emulated() as emulator:
+
+        async def said() -> str:
+            status, answer = await call(emulator, "POST", "/v1/chat/completions", GREEDY)
+            assert status == 200
+            return str(answer["choices"][0]["message"]["content"])
+
+        async def is_asleep() -> bool:
+            return bool((await call(emulator, "GET", "/is_sleeping"))[1]["is_sleeping"])
+
+        assert (await call(emulator, "POST", "/sleep?level=2"))[0] == 200
+        assert (await call(emulator, "POST", "/collective_rpc", reload))[0] == 500
+        assert (await call(emulator, "POST", "/wake_up"))[0] == 200
+        assert emulator.engine("bf16-0").is_broken
+        assert len({await said() for _ in range(4)}) > 1, "status 200, and nonsense"
+        assert (await call(emulator, "POST", "/sleep?level=2"))[0] == 200
+        assert await call(emulator, "POST", "/wake_up?tags=weights") == (200, {"status": "awake", "tags": ["weights"]})
+        assert await call(emulator, "POST", "/collective_rpc", reload) == (200, {"results": [None] * 2})
+        assert await is_asleep()
+        assert (await call(emulator, "POST", "/wake_up?tags=kv_cache"))[0] == 200
+        assert not await is_asleep()
+        assert not emulator.engine("bf16-0").is_broken
+        assert (await call(emulator, "POST", "/collective_rpc", {"method": "x"}))[0] == 400
+
+
 async def test_pause_and_resume_over_http() -> None:
     async with emulated() as emulator:
         assert await call(emulator, "POST", "/pause?mode=keep") == (200, {"status": "paused"})
