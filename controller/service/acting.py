@@ -78,6 +78,7 @@ async def restoring_tables(
         return
 
     async def restore() -> None:
+        is_told = False
         while True:
             await clock.sleep(RESTORE_S)
             if not may_act():
@@ -86,7 +87,11 @@ async def restoring_tables(
                 if await redis.restore():
                     log.warning("redis had lost the table, and has it again")
             except ActuationError as error:
-                log.debug("table not restored", extra={"reason": str(error)})  # the next tick tells it as a fault
+                if not is_told:
+                    log.warning("it is not seen whether redis has the table", extra={"reason": str(error)})
+                is_told = True
+            else:
+                is_told = False
 
     async with in_background(restore, Work.TABLE, works=works):
         yield

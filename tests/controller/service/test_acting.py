@@ -176,3 +176,17 @@ async def test_a_redis_that_comes_back_empty_has_the_table_before_the_next_tick_
         async with asyncio.timeout(30):
             while await client.get("wattroute:allocation") is None:
                 await asyncio.sleep(0.05)
+
+
+async def test_that_the_table_may_not_be_looked_for_is_said_once(caplog):
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        await client.execute_command("ACL", "SETUSER", "default", "-exists")
+        async with (
+            opened_tables(Endpoints(PlainEngines(None), redis=RedisPlace(redis.url)), SystemClock()) as tables,
+            restoring_tables(tables, lambda: True, SystemClock(), Works(Random(0))),
+        ):
+            await tables.redis.apply(commands(sequence=8, now_s=time.time()))
+            await asyncio.sleep(4 * RESTORE_S)
+    told = [record.reason for record in caplog.records if "seen whether redis has the table" in record.message]
+    assert len(told) == 1
+    assert "exists" in told[0]
