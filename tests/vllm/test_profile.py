@@ -25,8 +25,8 @@ from tests.vllm.watts import DECODE_J, PROMPT_J, STEP_J, exporter, work_j
 pytestmark = pytest.mark.vllm
 
 STEADY_R2 = 0.95
-"""Of the fit of step times. What computing a prompt takes is bounded below by them: where they are noise, the parts of the
-energy are not found either."""
+"""Of the fit of step times. What computing a prompt takes is bounded below by them: where they are noise, the parts of
+the energy are not found either."""
 
 
 async def test_engines_tell_their_precision_and_limits(pair: Pair) -> None:
