@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 
 RESTORE_S = 0.5
 """Time between two looks whether Redis has the table."""
-_NEEDS_LIGHTKUBE = "plan.pools.NAME.workload: lightkube is not installed; pip install 'wattroute[kubernetes]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,11 @@ async def restoring_tables(
         yield
 
 
+def _require_lightkube() -> None:
+    if importlib.util.find_spec("lightkube") is None:
+        raise ConfigError("plan.pools.NAME.workload: lightkube is not installed; pip install 'wattroute[kubernetes]'")
+
+
 @contextlib.asynccontextmanager
 async def opened_starting(frame: Frame, session: aiohttp.ClientSession) -> AsyncIterator[InstanceDriver | None]:
     """What starts and stops instances, until the end: a supervisor of processes, replicas of workloads, both or none.
@@ -111,11 +116,10 @@ async def opened_starting(frame: Frame, session: aiohttp.ClientSession) -> Async
     if not endpoints.workloads:
         yield supervisor
         return
-    try:
-        from controller.kubernetes.client import opened_client
-        from controller.kubernetes.scale import ScaleDriver, placed
-    except ImportError as error:
-        raise ConfigError(_NEEDS_LIGHTKUBE) from error
+    _require_lightkube()
+    from controller.kubernetes.client import opened_client
+    from controller.kubernetes.scale import ScaleDriver, placed
+
     async with opened_client() as client:
         yield ScaleDriver(client, placed(endpoints.workloads, client.namespace), frame.present.site, supervisor)
 
@@ -131,12 +135,11 @@ async def opened_releasing(frame: Frame) -> AsyncIterator[Release | None]:
     if not followed or frame.policy.mode is not Mode.ACT:
         yield None
         return
-    try:
-        from controller.kubernetes.client import opened_client
-        from controller.kubernetes.release import Release, opened_release
-        from controller.kubernetes.scale import placed
-    except ImportError as error:
-        raise ConfigError(_NEEDS_LIGHTKUBE) from error
+    _require_lightkube()
+    from controller.kubernetes.client import opened_client
+    from controller.kubernetes.release import Release, opened_release
+    from controller.kubernetes.scale import placed
+
     async with opened_client() as client:
         workloads = {pool_id: each.workload for pool_id, each in placed(followed, client.namespace).items()}
         async with opened_release(Release(client, workloads, frame.present.site, frame.clock)) as release:
