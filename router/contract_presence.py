@@ -76,17 +76,18 @@ def pack_state(document: bytes) -> bytes:
     return zlib.compress(document, _LEVEL)
 
 
-def unpack_state(data: bytes) -> bytes:
+def unpack_state(data: bytes, max_bytes: int | None = None) -> bytes:
     """A state from Redis.
 
     Raises:
-        ValueError: it is none, is cut short, or is larger than `MAX_STATE_BYTES`.
+        ValueError: it is none, is cut short, or is larger than `max_bytes`, by default `MAX_STATE_BYTES`.
     """
+    max_bytes = MAX_STATE_BYTES if max_bytes is None else max_bytes
     unpacking = zlib.decompressobj()
     try:
-        document = unpacking.decompress(data, MAX_STATE_BYTES)
+        document = unpacking.decompress(data, max_bytes)
     except zlib.error as error:
         raise ValueError(f"not compressed as a router does it ({error})") from error
     if not unpacking.eof:
-        raise ValueError(f"cut short, or more than {MAX_STATE_BYTES} bytes")
+        raise ValueError(f"cut short, or more than {max_bytes} bytes")
     return document

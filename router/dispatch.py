@@ -26,6 +26,7 @@ from router.energy import EnergyBook
 from router.exchange import Ask, Choice, Hints, InstanceSpec, Outcome, Refusal
 from router.fleet import EngineLoad
 from router.health import HealthState
+from router.intake import nothing_usable
 from router.openai import RequestFacts, Usage
 from router.parts import Held, Parts, make_parts, names_of, succeed
 from router.policy import LENGTH_GAIN, ClassPolicy, Unavailable
@@ -147,7 +148,7 @@ class Dispatcher:
             return self._reserve(ask, policy, found)
         if found is Unavailable.FULL:
             return None
-        refusal = self._nothing_usable(ask, now_s)
+        refusal = nothing_usable(ask, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))
         return refusal if tried else self._intake.turn_away(ask, refusal)
 
     def enqueue(self, ask: Ask, now_s: float, grant: Grant, tried: tuple[InstanceId, ...] = ()) -> Ticket | Refusal:
@@ -291,7 +292,11 @@ class Dispatcher:
         """Count a request that the data path refused by itself; `reason` is a word of a fixed list."""
         self._accounts.refused(class_id, reason)
 
-    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+    def take_doubted(self) -> set[InstanceId]:
+        """Instances at which requests have failed since the last call."""
+        return self._fleet.take_doubted()
+
+    def probed(self, instance_id: InstanceId, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
         """Take a probe of an instance into account."""
         slot = self._fleet.slots.get(instance_id)
         if slot is None:
@@ -333,8 +338,3 @@ class Dispatcher:
             ask.charge.hold()
         degraded = lane.is_degraded and ask.precision is None
         return Choice(slot.spec, ask.class_id, self._allocation.sequence, degraded, serial, charged)
-
-    def _nothing_usable(self, ask: Ask, now_s: float) -> Refusal:
-        at = f" at {ask.precision.value}" if ask.precision is not None else ""
-        message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
-        return Refusal(503, "no_instance", message, self._ladder.retry_after_s(now_s, UNUSABLE_RETRY_S))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from router.contract import InstanceId, PoolId, Precision
 from router.exchange import InstanceSpec, Outcome
-from router.health import Health
+from router.health import FAILURES, Health
 from router.pool import Pool
 from router.settings import HealthSettings
 from router.share import shared_cap
@@ -74,6 +74,7 @@ class Fleet:
         self.share = 1.0
         self.changes = 0
         self.leaving: list[Slot] = []
+        self._doubted: set[InstanceId] = set()
         self.pools: dict[PoolId, Pool] = {}
         self.slots: dict[InstanceId, Slot] = {}
         for pool_id, precision in (*pools, *((spec.pool_id, spec.precision) for spec in specs)):
@@ -132,12 +133,19 @@ class Fleet:
 
     def ended(self, slot: Slot, outcome: Outcome) -> None:
         """Learn from how an attempt ended; one that ended well tells nothing new of an instance that `is_well`."""
+        if outcome in FAILURES:
+            self._doubted.add(slot.spec.instance_id)
         if slot.health.request_ended(outcome):
             self._refresh(slot.pool)
 
-    def probed(self, slot: Slot, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
-        """Learn from a probe; load figures older than allowed are forgotten."""
-        changed = slot.health.probed(ok)
+    def take_doubted(self) -> set[InstanceId]:
+        """Instances at which requests have failed since the last call."""
+        doubted, self._doubted = self._doubted, set()
+        return doubted
+
+    def probed(self, slot: Slot, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
+        """Learn from a probe, or, where `ok` is None, of the load alone; figures older than allowed are forgotten."""
+        changed = ok is not None and slot.health.probed(ok)
         if ok:
             slot.probed_at_s = now_s
         if load is None:

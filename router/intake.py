@@ -154,3 +154,10 @@ class Intake:
         if self._roster is not None and refusal.status == BAD_KEY.status:
             self._roster.count_refusal(None, refusal.reason)
         return self.refuse(None, refusal)
+
+
+def nothing_usable(ask: Ask, retry_after_s: float) -> Refusal:
+    """What a request is told for which no instance is fit."""
+    at = f" at {ask.precision.value}" if ask.precision is not None else ""
+    message = f"no instance can serve class '{ask.class_id}'{at} now; retry later"
+    return Refusal(503, "no_instance", message, retry_after_s)

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from router.accounting import Traffic
 from router.histogram import Histogram
 from router.ladder import TableState
-from router.snapshot import INSTANCE_STATES, DiscoveryView, InstanceView, Snapshot
+from router.snapshot import INSTANCE_STATES, LOADS_STATES, DiscoveryView, InstanceView, LoadsView, Snapshot
 from router.version import VERSION
 
 PREFIX = "wattroute_router_"
@@ -83,6 +83,8 @@ class SnapshotCollector(Collector):
         yield from _table(snapshot)
         yield from _process(snapshot)
         yield from _config(snapshot)
+        if snapshot.loads is not None:
+            yield from _loads(snapshot.loads)
         if snapshot.tenants:
             yield from _tenants(snapshot)
         if snapshot.discovery:
@@ -178,6 +180,21 @@ def _table(snapshot: Snapshot) -> Iterator[Metric]:
         )
         ahead.add_metric([], table.clock_ahead_s or 0.0)
         yield from (age, ahead)
+
+
+def _loads(view: LoadsView) -> Iterator[Metric]:
+    state = _gauge("loads_state", "1 for whose looks at the engines count: shared or own.", ("state",))
+    for name in LOADS_STATES:
+        state.add_metric([name], float(view.state == name))
+    agreed = _gauge("loads_agreed_instances", "Instances of which the controller says what the router has seen itself.")
+    agreed.add_metric([], view.agreed)
+    refused = _counter("loads_refused", "Documents of engines' loads that could not be used.")
+    refused.add_metric([], view.refused)
+    yield from (state, agreed, refused)
+    if view.age_s is not None:  # never told has no age: absent, not zero
+        age = _gauge("loads_age_seconds", "Time since the controller told the engines' loads last.")
+        age.add_metric([], view.age_s)
+        yield age
 
 
 def _process(snapshot: Snapshot) -> Iterator[Metric]:

@@ -68,10 +68,15 @@ class RateReporter:
 
 def rates_url(table_url: str) -> str | None:
     """Where the controller that serves a table serves its rates; None where the table's address is another's."""
+    return beside_table(table_url, _RATES_PATH)
+
+
+def beside_table(table_url: str, path: str) -> str | None:
+    """Where the controller that serves a table serves another document; None where the address is another's."""
     parts = urlsplit(table_url)
     if not parts.path.endswith(_TABLE_PATH):
         return None
-    return urlunsplit(parts._replace(path=parts.path.removesuffix(_TABLE_PATH) + _RATES_PATH))
+    return urlunsplit(parts._replace(path=parts.path.removesuffix(_TABLE_PATH) + path))
 
 
 class HttpRateSource:

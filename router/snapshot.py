@@ -19,6 +19,7 @@ from router.tenants.counts import TenantCounts, merge_tenants
 _RUNGS = [TableState.FRESH.value, TableState.LAST_GOOD.value, TableState.STATIC.value]
 INSTANCE_STATES = ("up", "suspect", "ejected", "asleep")
 """States of an instance, each worse than the one before."""
+LOADS_STATES = ("shared", "own")
 
 
 class TableView(msgspec.Struct):
@@ -108,6 +109,24 @@ class ConfigView(msgspec.Struct):
     in_clear: tuple[str, ...] = ()
 
 
+class LoadsView(msgspec.Struct):
+    """Whose looks at the engines the router goes by.
+
+    Attributes:
+        state: ``shared`` while the controller's stand for most of its own, ``own`` while it goes by its own alone.
+        age_s: since the controller told them last, None before the first time.
+        routers: how many share them by the controller's word, None while it tells nothing.
+        agreed: instances of which the controller says what the router has seen itself.
+        refused: documents of loads that could not be used.
+    """
+
+    state: str
+    age_s: float | None = None
+    routers: int | None = None
+    agreed: int = 0
+    refused: int = 0
+
+
 class Snapshot(msgspec.Struct):
     """Everything told on the admin port.
 
@@ -129,6 +148,7 @@ class Snapshot(msgspec.Struct):
         samples: requests kept for canaries.
         discovery: of each pool whose instances are found, not listed.
         untold: those of which nothing was told since the start, which keep the router from being ready.
+        loads: whose looks at the engines count; None from a worker among several, and where no table is followed.
     """
 
     now_s: float
@@ -152,6 +172,7 @@ class Snapshot(msgspec.Struct):
     samples: list[Sample] = []
     discovery: list[DiscoveryView] = []
     untold: tuple[str, ...] = ()
+    loads: LoadsView | None = None
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:

@@ -6,16 +6,19 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Protocol
 
 import aiohttp
 
+from router.contract import InstanceId
 from router.exchange import InstanceSpec
+from router.load_source import HttpLoadSource, LoadReporter, fresh_s, loads_url, read_every_s
 from router.poller import Poller
 from router.probes import Prober, ProbeSink
 from router.rate_source import HttpRateSource, RateSink, rates_url
 from router.settings import RouterFile
+from router.snapshot import LoadsView
 from router.table_source import HttpTableSource, TableSink
 from router.tenants.engine_keys import EngineKeys
 from router.transport.asking import EngineSession
@@ -63,7 +66,9 @@ class Sources:
             steady_s=self._steady_s,
             rng=random.Random(),
             keys=keys,
+            fresh_s=fresh_s(settings.table.poll_interval_s),
         )
+        self._loads_refused: Callable[[], int] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -78,6 +83,18 @@ class Sources:
         """Probe these from now on; all else goes on."""
         self._prober.follow(instances)
 
+    def doubt(self, instances: Collection[InstanceId]) -> None:
+        """Requests to these have failed: probe them soon."""
+        self._prober.doubt(instances)
+
+    def loads_view(self) -> LoadsView | None:
+        """Whose looks at the engines count; None where no table is followed, or nothing is asked."""
+        if self._loads_refused is None:
+            return None
+        view = self._prober.loads_view()
+        view.refused = self._loads_refused()
+        return view
+
     async def stop(self) -> None:
         """Ask no more."""
         for task in self._tasks:
@@ -88,7 +105,12 @@ class Sources:
             await self._session.close()
 
     def _runs(self) -> dict[str, Coroutine[Any, Any, None]]:
-        runs = {"probes": self._prober.run(), "table": self._table(), "rates": self._rates()}
+        runs = {
+            "probes": self._prober.run(),
+            "table": self._table(),
+            "rates": self._rates(),
+            "loads": self._loads(),
+        }
         return {name: run for name, run in runs.items() if run is not None}
 
     def _rates(self) -> Coroutine[Any, Any, None] | None:
@@ -98,6 +120,17 @@ class Sources:
         if url is None or self._session is None or not self._settings.router.tell_energy:
             return None
         return HttpRateSource(self._poller(self._session, url), sink=self._sink, steady_s=self._steady_s).run()
+
+    def _loads(self) -> Coroutine[Any, Any, None] | None:
+        """Of the controller that serves the table; those of Redis come with the table."""
+        table = self._settings.table
+        url = None if table.url is None else loads_url(table.url)
+        if url is None or self._session is None:
+            return None
+        poller = self._poller(self._session, url, every_s=read_every_s(table.poll_interval_s))
+        reporter = LoadReporter(poller.url, self._prober)
+        self._loads_refused = lambda: reporter.refused
+        return HttpLoadSource(poller, reporter).run()
 
     def _table(self) -> Coroutine[Any, Any, None] | None:
         table = self._settings.table
@@ -109,18 +142,23 @@ class Sources:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
             from router.table_redis import RedisTableSource
 
-            return RedisTableSource(
+            source = RedisTableSource(
                 redis_place(table, os.environ),
                 table,
                 sink=self._sink,
                 steady_s=self._steady_s,
                 rng=random.Random(),
                 rates=self._sink if self._settings.router.tell_energy else None,
-            ).run()
+                loads=self._prober,
+            )
+            self._loads_refused = lambda: source.loads_refused
+            return source.run()
         return None
 
-    def _poller(self, session: aiohttp.ClientSession, url: str, *, held: bool = False) -> Poller:
-        interval_s = self._settings.table.poll_interval_s
+    def _poller(
+        self, session: aiohttp.ClientSession, url: str, *, held: bool = False, every_s: float | None = None
+    ) -> Poller:
+        interval_s = self._settings.table.poll_interval_s if every_s is None else every_s
         credentials = self._keyring.table
         return Poller(session, url, interval_s, rng=random.Random(), credentials=credentials, held=held)
 

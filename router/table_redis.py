@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import random
 from collections.abc import Callable
 
 import redis.asyncio
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from router.contract import AllocationTable
-from router.contract_presence import as_bytes
+from router.contract_loads import LOADS_SUFFIX, MAX_LOADS_BYTES
+from router.contract_presence import as_bytes, unpack_state
 from router.contract_rates import RATES_SUFFIX, EnergyRates
 from router.errors import TableSourceError
+from router.load_source import LoadReporter, LoadSink, read_every_s
 from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
 from router.settings import TableSettings
@@ -38,6 +41,10 @@ class RedisTableSource:
         steady_s: the clock that the sink goes by.
         rng: spreads reads and reconnections.
         rates: takes the energy rates that stand beside the table; None leaves them.
+        loads: takes the engines' loads that do; None leaves them.
+
+    Attributes:
+        loads_refused: documents of loads that could not be used.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class RedisTableSource:
         steady_s: Callable[[], float],
         rng: random.Random,
         rates: RateSink | None = None,
+        loads: LoadSink | None = None,
     ) -> None:
         self._name = place.shown
         self._place = place
@@ -57,6 +65,8 @@ class RedisTableSource:
         self._rng = rng
         self._reporter = TableReporter(self._name, sink, steady_s, settings.max_ttl_s)
         self._rates = None if rates is None else RateReporter(self._name, rates, steady_s)
+        self._loads = None if loads is None else LoadReporter(self._name, loads)
+        self._loads_read_s = -math.inf
         self._answered = False
         self._table: AllocationTable | None = None
         self._head = b""
@@ -72,8 +82,15 @@ class RedisTableSource:
                 self._reporter.failed(error)
                 if self._rates is not None:
                     self._rates.failed(error.reason)
+                if self._loads is not None:
+                    self._loads.failed(error.reason)
             back_off_s = MIN_BACK_OFF_S if self._answered else min(2 * back_off_s, MAX_BACK_OFF_S)
             await asyncio.sleep(jittered_s(back_off_s, self._rng))
+
+    @property
+    def loads_refused(self) -> int:
+        """See the class."""
+        return 0 if self._loads is None else self._loads.refused
 
     async def _follow(self) -> None:
         """Read the table again and again over one connection.
@@ -88,6 +105,7 @@ class RedisTableSource:
                     await announcements.subscribe(self._key)
                 while True:
                     await self._read(client)
+                    await self._read_loads(client)
                     # An announcement ends the wait early; so does the answer to the subscription, once.
                     await announcements.get_message(timeout=jittered_s(self._interval_s, self._rng))
         except TimeoutError as error:
@@ -130,6 +148,28 @@ class RedisTableSource:
         raw = as_bytes(found)
         self._table = self._reporter.deliver(raw, functools.partial(_issuer_now_s, left_ms))
         self._head = raw[:HEAD_BYTES]
+
+    async def _read_loads(self, client: redis.asyncio.Redis) -> None:
+        """Take the engines' loads where it is time; apart from the table, which is had without rights to these, too."""
+        now_s, every_s = asyncio.get_running_loop().time(), read_every_s(self._interval_s)
+        if self._loads is None or now_s - self._loads_read_s < every_s - 0.5 * self._interval_s:
+            return
+        self._loads_read_s, key = now_s, f"{self._key}{LOADS_SUFFIX}"
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                packed = as_bytes(await client.getrange(key, 0, MAX_LOADS_BYTES))
+        except ResponseError as error:
+            self._loads.failed(f"{type(error).__name__}: {error}")
+            return
+        if not packed:
+            self._loads.failed(f"key {key!r} holds no loads")
+            return
+        try:
+            document = unpack_state(packed, MAX_LOADS_BYTES)
+        except ValueError as error:
+            self._loads.refuse(f"engines' loads: {error}")
+        else:
+            self._loads.deliver(document)
 
     def _take_rates(self, found: bytes | str | None = None, left_ms: int = -1) -> None:
         if self._rates is None:

@@ -8,12 +8,13 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiohttp
 
 from router import clock
 from router.canary import Sampler
+from router.contract import InstanceId
 from router.dispatch import Dispatcher
 from router.errors import ListenError
 from router.observe.observer import DROPPED_WHEN_TRACING, observe
@@ -38,6 +39,8 @@ from router.worker_report import WorkerReport
 log = logging.getLogger(__name__)
 
 MODELS_TIMEOUT_S = 5.0
+DOUBT_S = 0.1
+"""Time between two looks for instances at which requests have failed."""
 
 
 class Worker:
@@ -49,6 +52,9 @@ class Worker:
         sock: what the public port listens on where the parent has bound it.
         book: where several workers share the instances' slots.
         tenant_book: where they share what tenants use of their limits.
+
+    Attributes:
+        on_doubt: takes instances at which requests have failed, to have them asked.
 
     Raises:
         SettingsError: a key of engines or tenants cannot be read.
@@ -100,6 +106,7 @@ class Worker:
             settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self.gateway.steady_s
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self.on_doubt: Callable[[set[InstanceId]], None] = lambda doubted: self._sources.doubt(doubted)
         self.port = 0
 
     async def start(self) -> None:
@@ -118,7 +125,12 @@ class Worker:
             await self._listener.start(sock)
         except OSError as error:
             raise ListenError(router.host, router.port, error.strerror or str(error)) from error
-        for name, run in {"sweep": self.gateway.sweep_forever(), "certificates": self.keyring.watch()}.items():
+        runs = {
+            "sweep": self.gateway.sweep_forever(),
+            "certificates": self.keyring.watch(),
+            "doubts": self._tell_doubts(),
+        }
+        for name, run in runs.items():
             task = loop.create_task(run, name=name)
             task.add_done_callback(report_end)
             self._tasks.append(task)
@@ -180,6 +192,14 @@ class Worker:
             shutdown_s=router.timeouts.inter_chunk_s,
             most=router.limits.max_connections,
         )
+
+    async def _tell_doubts(self) -> None:
+        """Have instances asked at which requests have failed."""
+        while True:
+            await asyncio.sleep(DOUBT_S)
+            doubted = self.dispatcher.take_doubted()
+            if doubted:
+                self.on_doubt(doubted)
 
     def _accept(self) -> ClientConnection:
         return self.gateway.client_type(self.gateway)
@@ -243,6 +263,7 @@ class Worker:
         """State and counts of this process."""
         snapshot = self._report.take(self._config_hash, self.gateway.steady_s())
         snapshot.counters |= self._tls_counts()
+        snapshot.loads = self._sources.loads_view()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:
             snapshot.gauges["tls_certificate_expires_at_seconds"] = expires_at_s

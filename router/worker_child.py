@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from router.contract import InstanceId
 from router.snapshot import Snapshot
-from router.worker_messages import MAX_LINE_BYTES, Report, line_of, read_by_parent
+from router.worker_messages import MAX_LINE_BYTES, Doubted, Report, line_of, read_by_parent
 
 LEAVE_S = 10.0
 """How long a worker that says nothing more may take to end."""
@@ -74,8 +75,8 @@ class Child:
             self.tell(line_of(Report()))
         return self._asked
 
-    async def listen(self, on_report: Callable[[], None]) -> None:
-        """Take its reports until its output ends, calling `on_report` after each.
+    async def listen(self, on_report: Callable[[], None], on_doubt: Callable[[tuple[InstanceId, ...]], None]) -> None:
+        """Take its reports until its output ends, calling `on_report` after each; `on_doubt` takes what it doubts.
 
         Raises:
             ValueError: a line is longer than allowed.
@@ -85,8 +86,12 @@ class Child:
             raise ValueError("a worker has no pipe")
         async for line in self._process.stdout:
             if line.endswith(b"\n"):  # its death may cut its last line short, which then says nothing
-                self._report = bytes(read_by_parent(line).snapshot)
+                message = read_by_parent(line)
                 self.silent_s = 0.0
+                if isinstance(message, Doubted):
+                    on_doubt(message.instances)
+                    continue
+                self._report = bytes(message.snapshot)
                 self._answer()
                 on_report()
         with contextlib.suppress(TimeoutError):

@@ -1,7 +1,8 @@
 """What parent and worker processes say to each other: one JSON object a line, on the worker's standard streams. Pure.
 
 The parent says `Begin`, then what it knows, then `Serve`; the worker now listens and says `Reported`, at once, at every
-interval, and when asked. The end of its standard input means that the parent is gone.
+interval, and when asked, and `Doubted` where requests fail. The end of its standard input means that the parent is
+gone.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class Rates(msgspec.Struct, frozen=True, tag="rates"):
 
 
 class Probe(msgspec.Struct, frozen=True, array_like=True):
-    """Result of one probe; `load` is None if the engine did not tell."""
+    """Result of one probe; `load` is None if the engine did not tell, `ok` if the load alone is told."""
 
     instance_id: InstanceId
-    ok: bool
+    ok: bool | None
     load: EngineLoad | None
 
 
@@ -106,10 +107,16 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     snapshot: msgspec.Raw
 
 
+class Doubted(msgspec.Struct, frozen=True, tag="doubted"):
+    """Requests of a worker to these instances have failed: the parent is to ask them."""
+
+    instances: tuple[InstanceId, ...]
+
+
 ToWorker: TypeAlias = (
     Begin | Serve | Settings | Instances | Table | TableConfirmed | Rates | Probes | Share | Drain | Report
 )
-FromWorker: TypeAlias = Reported
+FromWorker: TypeAlias = Reported | Doubted
 
 _to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
 _from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)

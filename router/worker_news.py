@@ -43,9 +43,11 @@ class News:
         """Tables that no worker was told of, by reason."""
         return dict(self._ladder.refused)
 
-    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+    def probed(self, instance_id: InstanceId, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
         """Pass the result of a probe on; the workers take the time of its arrival, milliseconds later, for its own."""
-        probe = self._known[instance_id] = Probe(instance_id, ok, load)
+        probe, known = Probe(instance_id, ok, load), self._known.get(instance_id)
+        # A worker that starts later is to know how the last probe ended, too.
+        self._known[instance_id] = probe if ok is not None or known is None else Probe(instance_id, known.ok, load)
         if not self._untold:
             asyncio.get_running_loop().call_later(GATHER_S, self._tell_probes)
         self._untold.append(probe)

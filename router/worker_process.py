@@ -29,6 +29,7 @@ from router.worker import Worker
 from router.worker_messages import (
     MAX_LINE_BYTES,
     Begin,
+    Doubted,
     Drain,
     Instances,
     Probes,
@@ -94,6 +95,7 @@ class Obedience:
             case Drain():
                 self.worker.drain()
             case Serve():
+                self.worker.on_doubt = lambda doubted: answers.write(line_of(Doubted(tuple(sorted(doubted)))))
                 await self.worker.start()
                 self._reporting = asyncio.get_running_loop().create_task(self._report_forever(answers))
             case Report():

@@ -193,6 +193,7 @@ class Workers:
             live = [past]
         whole = merge(live)
         whole.counters["worker_restarts"] = self._restarts
+        whole.loads = self._sources.loads_view()
         add_counts(whole.table.refused, self._news.refused)
         return whole
 
@@ -226,7 +227,7 @@ class Workers:
             if self._is_stopping:
                 child.signal(signal.SIGKILL)
             child.tell(self._first_lines(worker))
-            await child.listen(self._on_report)
+            await child.listen(self._on_report, lambda instances: self._sources.doubt(instances))
         finally:
             code = await child.end()
             del self._children[worker]

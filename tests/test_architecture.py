@@ -17,7 +17,13 @@ SOURCES = sorted(
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 MAX_LINES = 340
 """Modules aim at 100 to 250 lines. This is the longest there is; it may fall, not rise."""
-EXEMPT = {"router.contract_presence", "router.contract", "router.contract_fields", "router.contract_rates"}
+EXEMPT = {
+    "router.contract",
+    "router.contract_fields",
+    "router.contract_loads",
+    "router.contract_presence",
+    "router.contract_rates",
+}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=str)

@@ -7,6 +7,8 @@ from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
 from router.contract import AllocationTable, encode
+from router.contract_loads import LOADS_SUFFIX
+from router.contract_presence import pack_state
 from router.contract_rates import RATES_SUFFIX
 from router.transport.redis_client import open_redis
 from router.transport.redis_place import RedisPlace
@@ -100,6 +102,15 @@ class RedisPublisher:
         """
         async with redis_asked(self._target, self._timeout_s, "energy rates not written"):
             await self._client.set(f"{self._key}{RATES_SUFFIX}", body, px=max(1, int(ttl_s * 1000)))
+
+    async def put_loads(self, body: bytes, ttl_s: float) -> None:
+        """Write engines' loads beside the table, compressed, under its key and ``:loads``.
+
+        Raises:
+            ActuationError: Redis did not take them in time.
+        """
+        async with redis_asked(self._target, self._timeout_s, "engines' loads not written"):
+            await self._client.set(f"{self._key}{LOADS_SUFFIX}", pack_state(body), px=max(1, int(ttl_s * 1000)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from controller.actuators.allocation_http import AllocationBoard
+from controller.actuators.loads_board import LoadsBoard
 from controller.actuators.rates_board import RatesBoard
 from controller.clock import Clock
 from controller.dashboard import openapi
@@ -64,6 +65,7 @@ class ApiParts:
 
     allocation: AllocationBoard
     rates: RatesBoard
+    loads: LoadsBoard
     calls: CallBook
     runner: Runner
     telemetry: Telemetry
@@ -100,6 +102,7 @@ class Api:
         """Register the routes."""
         app.router.add_get("/v1/allocation", self.allocation)
         app.router.add_get("/v1/energy-rates", self.energy_rates)
+        app.router.add_get("/v1/engine-loads", self.engine_loads)
         self._events.add_to(app)
         self._load_target.add_to(app)
         if self._parts.ramps is not None:
@@ -143,6 +146,16 @@ class Api:
         posted = self._parts.rates.current(self._parts.clock.wall_s())
         if posted is None:
             return error_response(503, "no energy rates are known now", "no_rates")
+        headers = {"ETag": posted.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == posted.etag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=posted.body, content_type="application/json", headers=headers)
+
+    async def engine_loads(self, request: web.Request) -> web.Response:
+        """What was last read of each engine; 304 for loads the caller has, 503 before the first ones."""
+        posted = self._parts.loads.current
+        if posted is None:
+            return error_response(503, "no engine has been read yet", "no_loads")
         headers = {"ETag": posted.etag, "Cache-Control": "no-cache"}
         if request.headers.get("If-None-Match") == posted.etag:
             return web.Response(status=304, headers=headers)

@@ -152,6 +152,14 @@ _REST: dict[tuple[str, str], Operation] = {
         (503,),
         headers=_TAGGED,
     ),
+    ("get", "/v1/engine-loads"): Operation(
+        "showEngineLoads",
+        "routers",
+        "What the controller last read of each engine, in columns",
+        {200: ("with an ETag", ref("EngineLoads")), 304: ("the caller has them", None)},
+        (503,),
+        headers=_TAGGED,
+    ),
     ("get", "/v1/site"): Operation("showSite", "site", "Whose controller this is", {200: ("the site", ref("Site"))}),
     ("get", "/v1/capability"): Operation(
         "showCapability",

@@ -266,6 +266,18 @@ SCHEMAS: dict[str, Json] = {
             ),
         }
     ),
+    "EngineLoads": answer_of(
+        {
+            "schema_version": COUNT,
+            "sequence": told(COUNT, "another one at each look"),
+            "routers": told(COUNT, "routers that the controller hears of"),
+            "instances": list_of(TEXT),
+            "states": told(TEXT, "a letter an instance: s serving, z sleeping, - neither"),
+            "running": list_of(COUNT),
+            "waiting": list_of(COUNT),
+            "kv_permille": list_of(COUNT),
+        }
+    ),
     "Healthy": answer_of({"status": one_of("ok"), "age_s": NUMBER}),
     "Ready": answer_of({"status": one_of("ready")}),
     "Snapshot": answer_of(

@@ -24,6 +24,7 @@ from controller.loop.energy_desk import EnergyDesk
 from controller.loop.execution import Execution, ExecutionParts
 from controller.loop.faults import Faults
 from controller.loop.leadership import Leadership, SoleLeader
+from controller.loop.load_desk import LoadDesk
 from controller.loop.records import Records
 from controller.loop.status import Status, decision_record, sample_record, summary_of
 from controller.metrics.telemetry import Telemetry
@@ -52,6 +53,7 @@ class RunnerParts:
         custody: knows which instances sleep by the controller's command.
         keep: keeps what must outlast the process, before a tick acts; None keeps nothing.
         desk: keeps the account of requests' energy; None keeps none.
+        loads: tells routers what was read of the engines; None tells them nothing.
         after_step: the memory after the clock was set; None leaves it.
         leadership: whether this controller is the one that acts.
         watchers: called with each status; one that fails is told and called again the next time.
@@ -68,6 +70,7 @@ class RunnerParts:
     at_once: Decide | None = None
     keep: Keep | None = None
     desk: EnergyDesk | None = None
+    loads: LoadDesk | None = None
     after_step: AfterStep | None = None
     leadership: Leadership = field(default_factory=SoleLeader)
     watchers: tuple[Callable[[Status], None], ...] = ()
@@ -205,7 +208,18 @@ class Runner:
             else:
                 self._faults.recover("watch")
         await self._records.write(SAMPLE_KIND, now_s, sample_record(observation, self._decision, energy_j))
-        await self._records.book(observation, None if self._decision is None else self._decision.site)
+        site = None if self._decision is None else self._decision.site
+        await asyncio.gather(self._records.book(observation, site), self._tell_loads(observation))
+
+    async def _tell_loads(self, observation: Observation) -> None:
+        if self._parts.loads is None:
+            return
+        try:
+            await self._parts.loads.tell(observation.instances)
+        except Exception as error:  # routers then ask the engines themselves
+            self._faults.fail("loads", error)
+        else:
+            self._faults.recover("loads")
 
     def _judge_supervisor(self, observation: Observation) -> None:
         if observation.supervisor_faults:

@@ -37,7 +37,9 @@ _LADDERS = frozenset(
 )
 _STEPS_MAX = 32
 _SIGNALS = ("site_power", "router", "price", "carbon")
-_FAULTS = frozenset(("read", "tick", "late", "publish", "record", "watch", "state", "energy", "supervisor", "handover"))
+_FAULTS = frozenset(
+    ("read", "tick", "late", "publish", "record", "watch", "state", "energy", "supervisor", "handover", "loads")
+)
 
 
 class Telemetry:

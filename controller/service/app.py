@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import aiohttp
 
+from controller.actuators.loads_board import LoadsBoard
 from controller.actuators.rates_board import RatesBoard
 from controller.background import Works
 from controller.clock import Clock, SystemClock
@@ -20,6 +21,7 @@ from controller.loop.capability_desk import CapabilityDesk, opened_capability
 from controller.loop.continuity import Continuity, after_step
 from controller.loop.energy_desk import DeskParts, EnergyDesk, Opened, open_book
 from controller.loop.leadership import Leadership
+from controller.loop.load_desk import LoadDesk
 from controller.loop.runner import Decide, Runner, RunnerParts
 from controller.loop.status import Status
 from controller.metrics.background import BackgroundMetrics
@@ -40,7 +42,14 @@ from controller.service.acting import (
 from controller.service.canaries import following, opened_quality, sending_canaries
 from controller.service.gpu_limits import limiting_gpus
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
-from controller.service.leading import Announcement, Charge, LeadersRates, on_the_leader, opened_leadership
+from controller.service.leading import (
+    Announcement,
+    Charge,
+    LeadersLoads,
+    LeadersRates,
+    on_the_leader,
+    opened_leadership,
+)
 from controller.service.options import Endpoints, Feeds, Frame, ServiceOptions
 from controller.service.proof import Proof, opened_proof
 from controller.service.serving import Service, build_app
@@ -91,7 +100,7 @@ async def assemble(
         identity = None if options.election is None else options.election.identity
         tables = await stack.enter_async_context(opened_tables(endpoints, clock, identity))
         telemetry.registry.register(FeedMetrics(feeds.both, clock))
-        rates = RatesBoard()
+        rates, loads = RatesBoard(), LoadsBoard()
         desks = await stack.enter_async_context(opened_desks(frame, books, proof))
         starting = await stack.enter_async_context(opened_starting(frame, session))
         releasing = await stack.enter_async_context(opened_releasing(frame))
@@ -115,6 +124,7 @@ async def assemble(
             clock=clock,
             keep=books.links.keeping(continuity.keeper(lambda: sources.routers.counted, proof.heads.heads)),
             desk=energy,
+            loads=_load_desk(frame, loads, tables, leadership, sources),
             after_step=functools.partial(after_step, site),
             leadership=leadership,
             watchers=(
@@ -128,7 +138,17 @@ async def assemble(
         books.steps.tell(runner.clock_set)
         facility = Facility(site.name, site.import_limit_w, options.load_target_programme)
         told = ApiParts(
-            tables.board, rates, books.book, runner, telemetry, clock, quality, facility, desks.ramps, shed.current
+            tables.board,
+            rates,
+            loads,
+            books.book,
+            runner,
+            telemetry,
+            clock,
+            quality,
+            facility,
+            desks.ramps,
+            shed.current,
         )
         orders = orders_to_the_leader(lambda: leadership.status, lambda: leadership.share_asked(clock.wall_s()))
         app = build_app(Api(told), board, options.token, orders)
@@ -167,6 +187,14 @@ def _deciding(frame: Frame, planner: Planner, leadership: Leadership, *, plans: 
 
 def _rates_store(tables: Tables, leadership: Leadership) -> LeadersRates | None:
     return None if tables.redis is None else LeadersRates(tables.redis, leadership)
+
+
+def _load_desk(
+    frame: Frame, board: LoadsBoard, tables: Tables, leadership: Leadership, sources: ServiceSources
+) -> LoadDesk:
+    """The desk that tells what is read of the engines, to whom tables are told."""
+    store = None if tables.redis is None else LeadersLoads(tables.redis, leadership)
+    return LoadDesk(board, lambda: sources.routers.there, began_s=frame.clock.wall_s(), store=store)
 
 
 def _energy_desk(

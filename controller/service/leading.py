@@ -204,3 +204,16 @@ class LeadersRates:
         """Write them where this controller leads; raises `ActuationError` where that fails."""
         if self._leadership.may_act():
             await self._redis.put_rates(body, ttl_s)
+
+
+class LeadersLoads:
+    """Engines' loads for routers, written by the leader alone."""
+
+    def __init__(self, redis: RedisPublisher, leadership: Leadership) -> None:
+        self._redis = redis
+        self._leadership = leadership
+
+    async def put_loads(self, body: bytes, ttl_s: float) -> None:
+        """Write them where this controller leads; raises `ActuationError` where that fails."""
+        if self._leadership.may_act():
+            await self._redis.put_loads(body, ttl_s)

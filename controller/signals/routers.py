@@ -94,6 +94,11 @@ class RouterSource:
         """What classes got since this process began to count."""
         return self._service
 
+    @property
+    def there(self) -> int:
+        """How many routers have answered and do not count as gone."""
+        return sum(not each.is_gone and each.answered_at_s is not None for each in self._routers.values())
+
     async def read(self, now_s: float) -> RouterObservation | Missing:
         """Demand and acknowledgement, or `Missing` when no router answers."""
         try:

@@ -3,7 +3,7 @@ import yaml
 from controller.settings.file import Settings
 from controller.signals.engines import engine_metrics
 from tests.bench.scale.__main__ import SIZES, Found, Size, document, table_of
-from tests.bench.scale.engines import answer
+from tests.bench.scale.engines import COUNT_PATH, answer
 from tests.bench.scale.routers import Router
 from tests.fakes.redis_server import RedisServer
 
@@ -28,6 +28,10 @@ def test_engines_answer_as_a_controller_reads_them():
     metrics = engine_metrics(body.decode())
     assert (metrics.running, metrics.generation_tokens, metrics.is_sleeping) == (8, 4000.0, False)
     assert answer(b"/v1/models", 1.0).startswith(b"HTTP/1.1 404")
+
+
+def test_an_engine_tells_how_often_it_was_asked():
+    assert answer(COUNT_PATH, 1.0, 17).endswith(b"\r\n\r\n17")
 
 
 async def test_routers_tell_of_every_instance(tmp_path):

@@ -185,3 +185,22 @@ def test_an_ejected_sleeper_shows_as_ejected() -> None:
     for _ in range(3):
         some.probed(first, ok=False, load=None, now_s=NOW_S)
     assert first.state == "ejected"
+
+
+def test_a_load_that_is_told_says_nothing_of_health() -> None:
+    some = fleet()
+    first = slots_of(some)[0]
+    for _ in range(3):
+        some.probed(first, ok=False, load=None, now_s=NOW_S)
+    some.probed(first, ok=None, load=EngineLoad(3, 1, 0.0, awake=True), now_s=NOW_S)
+    assert (first.state, first.extra, first.probed_at_s) == ("ejected", 4, None)
+
+
+def test_instances_at_which_requests_failed_are_told_once() -> None:
+    some = fleet()
+    first, second, third = slots_of(some)
+    some.ended(first, Outcome.TIMED_OUT)
+    some.ended(second, Outcome.CLIENT_ERROR)
+    some.ended(third, Outcome.ENGINE_BUSY)
+    assert some.take_doubted() == {first.spec.instance_id}
+    assert some.take_doubted() == set()

@@ -193,6 +193,17 @@ def test_the_process_and_its_configuration() -> None:
     assert value(samples, "tenant_refused_total", tenant="team-a", reason="rate_limited") == 1
 
 
+def test_whose_looks_at_the_engines_count(dispatcher: Dispatcher) -> None:
+    samples = samples_of(full_snapshot())
+    assert value(samples, "loads_state", state="shared") == 1
+    assert value(samples, "loads_state", state="own") == 0
+    assert value(samples, "loads_age_seconds") == 1.5
+    assert value(samples, "loads_agreed_instances") == 2
+    assert value(samples, "loads_refused_total") == 1
+    without = expose(dispatcher.state(NOW_S))[0]
+    assert b"router_loads_" not in without
+
+
 def test_what_discovery_knows_by_pool() -> None:
     samples = samples_of(full_snapshot())
     assert value(samples, "discovery_age_seconds", pool_id="bf16") == 3.0

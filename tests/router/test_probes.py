@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from router.contract import InstanceId, PoolId, Precision
+from router.contract_loads import EngineState, InstanceLoad, Loads
 from router.exchange import InstanceSpec
 from router.fleet import EngineLoad
 from router.probes import MAX_METRICS_BYTES, Finding, Prober, read_load
@@ -100,9 +101,9 @@ class Sink:
     """Stands for a dispatcher."""
 
     def __init__(self) -> None:
-        self.results: asyncio.Queue[tuple[str, bool, EngineLoad | None, float]] = asyncio.Queue()
+        self.results: asyncio.Queue[tuple[str, bool | None, EngineLoad | None, float]] = asyncio.Queue()
 
-    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+    def probed(self, instance_id: InstanceId, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
         self.results.put_nowait((instance_id, ok, load, now_s))
 
 
@@ -128,6 +129,7 @@ async def prober(
     timeout_s: float = 1.0,
     keys: EngineKeys = NO_KEYS,
     interval_s: float = 1.0,
+    fresh_s: float = 60.0,
 ) -> AsyncIterator[Prober]:
     engines = EngineSession()
     yield Prober(
@@ -138,6 +140,7 @@ async def prober(
         steady_s=lambda: NOW_S,
         rng=random.Random(1),
         keys=keys,
+        fresh_s=fresh_s,
     )
     await engines.close()
 
@@ -250,3 +253,119 @@ async def test_one_that_stays_is_not_asked_anew() -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@contextlib.asynccontextmanager
+async def probing(engine: Engine, *, fresh_s: float = 60.0) -> AsyncIterator[tuple[Prober, Sink]]:
+    """One that has looked often enough to be sure of its one engine."""
+    sink = Sink()
+    async with serving(engine) as port, prober(port, sink=sink, interval_s=0.05, fresh_s=fresh_s) as some:
+        task = asyncio.create_task(some.run())
+        try:
+            async with asyncio.timeout(20):
+                for _ in range(4):
+                    await sink.results.get()
+            yield some, sink
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def loads(state: EngineState = EngineState.SERVING, *, routers: int = 4000, name: str = "bf16-0") -> Loads:
+    return Loads(1, routers, (InstanceLoad(InstanceId(name), state, 8, 2, 0.5),))
+
+
+async def quiet(engine: Engine) -> bool:
+    """Whether the engine is asked nothing for a while, once what is under way has ended."""
+    await asyncio.sleep(0.1)
+    asked = len(engine.shown)
+    await asyncio.sleep(0.3)
+    return len(engine.shown) == asked
+
+
+async def test_while_the_controller_says_the_same_its_load_is_taken_and_the_engine_is_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "router.probes")
+    engine = Engine()
+    async with probing(engine) as (some, sink):
+        assert some.loads_view().state == "own"
+        while not sink.results.empty():
+            sink.results.get_nowait()
+        some.heard(loads())
+        told = [sink.results.get_nowait() for _ in range(sink.results.qsize())]
+        assert ("bf16-0", None, EngineLoad(8, 2, 0.5, awake=True), NOW_S) in told
+        assert await quiet(engine)
+        view = some.loads_view()
+        assert (view.state, view.routers, view.agreed) == ("shared", 4000, 1)
+        assert view.age_s is not None
+    assert "engines' loads come from the controller" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        loads(EngineState.AWAY),
+        loads(EngineState.SLEEPING),
+        loads(name="another"),
+        loads(routers=1),
+        loads(routers=0),
+    ],
+    ids=["away", "sleeping", "not among them", "alone", "none known"],
+)
+async def test_the_controllers_word_against_its_own_eyes_changes_nothing(told: Loads) -> None:
+    engine = Engine()
+    async with probing(engine) as (some, sink):
+        some.heard(told)
+        assert not await quiet(engine)
+        results = [sink.results.get_nowait() for _ in range(sink.results.qsize())]
+        assert {ok for _, ok, *_ in results} == {True}
+        assert some.loads_view().agreed == 0
+
+
+async def test_an_engine_that_is_gone_by_both_is_left_alone_until_the_controller_says_that_it_is_back() -> None:
+    engine = Engine()
+    engine.health = 503
+    async with probing(engine) as (some, sink):
+        some.heard(loads(EngineState.AWAY))
+        assert await quiet(engine)
+        engine.health = 200
+        some.heard(loads())
+        async with asyncio.timeout(20):
+            while (await sink.results.get())[1] is not True:
+                pass
+
+
+async def test_after_a_failed_request_the_engine_is_asked_at_once() -> None:
+    engine = Engine()
+    async with probing(engine) as (some, _):
+        some.heard(loads())
+        assert await quiet(engine)
+        asked = len(engine.shown)
+        some.doubt({InstanceId("another")})
+        assert await quiet(engine)
+        some.doubt({InstanceId("bf16-0")})
+        async with asyncio.timeout(20):
+            while len(engine.shown) == asked:
+                await asyncio.sleep(0.01)
+
+
+async def test_when_the_controller_falls_silent_engines_are_asked_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine()
+    async with probing(engine, fresh_s=0.5) as (some, _):
+        some.heard(loads())
+        assert await quiet(engine)
+        async with asyncio.timeout(20):
+            while some.loads_view().state == "shared":
+                await asyncio.sleep(0.01)
+        assert not await quiet(engine)
+        assert some.loads_view().agreed == 0
+    assert "engines' loads not told any more, own probes" in caplog.messages
+
+
+def test_what_a_probe_found_in_the_controllers_words() -> None:
+    assert Finding(reason="x").state is EngineState.AWAY
+    assert Finding().state is None
+    assert Finding(EngineLoad(1, 0, 0.0, awake=None)).state is EngineState.SERVING
+    assert Finding(EngineLoad(1, 0, 0.0, awake=False)).state is EngineState.SLEEPING

@@ -8,8 +8,9 @@ import logging
 import pytest
 from redis.asyncio import Redis
 
-from router import clock
+from router import clock, load_source
 from router.contract import AllocationTable, InstanceId, PoolId, encode
+from router.contract_loads import Loads, encode_loads
 from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
@@ -33,7 +34,7 @@ class Sink:
     def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
         self.rates.append(rates)
 
-    def probed(self, instance_id: InstanceId, *, ok: bool, load: EngineLoad | None, now_s: float) -> None:
+    def probed(self, instance_id: InstanceId, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
         if ok:
             self.healthy.append(instance_id)
 
@@ -135,3 +136,41 @@ async def test_energy_rates_come_from_the_controller_of_the_table_unless_nobody_
         await sources.stop()
     assert sink.rates[:1] == [rates] * tells
     assert ("/v1/energy-rates" in asked) is tells
+
+
+async def test_engines_loads_come_from_the_controller_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_source, "READ_EVERY_S", 0.01)
+    asked: list[str] = []
+
+    async def controller(request: Request, wire: Wire) -> None:
+        asked.append(request.target)
+        if request.target == "/v1/engine-loads":
+            await wire.answer(200, encode_loads(Loads(len(asked), 3, ())) if len(asked) < 40 else b"{")
+        else:
+            await wire.answer(200, encode(table()))
+
+    async with FakeEngine(controller) as source:
+        settings = with_table(settings_for([source.url]), url=f"{source.url}/v1/allocation", poll_interval_s=0.01)  # type: ignore[arg-type]
+        sources = sources_of(settings, Sink())
+        assert sources.loads_view() is None
+        sources.start()
+
+        def is_state(state: str) -> bool:
+            view = sources.loads_view()
+            return view is not None and view.state == state
+
+        def is_refused() -> bool:
+            view = sources.loads_view()
+            return view is not None and view.refused > 0
+
+        await until(lambda: is_state("shared"))
+        await until(is_refused)
+        sources.doubt({InstanceId("bf16-0")})
+        await sources.stop()
+
+
+async def test_a_router_without_a_source_of_tables_tells_nothing_of_loads() -> None:
+    sources = sources_of(settings_for(["http://127.0.0.1:1"]), Sink())
+    sources.start()
+    assert sources.loads_view() is None
+    await sources.stop()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from router.dispatch import Dispatcher
-from router.snapshot import ConfigView
+from router.snapshot import ConfigView, LoadsView
 from router.state_document import state_document
 from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
 
@@ -20,7 +20,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
         *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
-        *("leaving", "connections", "config", "tenants", "discovery"),
+        *("leaving", "connections", "config", "tenants", "discovery", "loads"),
     }
     assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
     assert document["table"] == {
@@ -87,6 +87,19 @@ def test_ages_are_of_the_snapshots_time() -> None:
     assert (state_document(snapshot)["table"]["age_s"], state_document(snapshot)["config"]["age_s"]) == (None, None)
     snapshot.config = ConfigView({"aa": 1}, loaded_at_s=NOW_S - 7)
     assert state_document(snapshot)["config"]["age_s"] == 7.0
+
+
+def test_whose_looks_at_the_engines_count() -> None:
+    snapshot = Dispatcher(SETTINGS).state(NOW_S)
+    assert state_document(snapshot)["loads"] is None
+    snapshot.loads = LoadsView("shared", age_s=1.0, routers=3, agreed=2)
+    assert state_document(snapshot)["loads"] == {
+        "state": "shared",
+        "age_s": 1.0,
+        "routers": 3,
+        "agreed": 2,
+        "refused": 0,
+    }
 
 
 def test_tokens_are_told_by_instance_and_class() -> None:

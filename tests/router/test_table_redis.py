@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -13,7 +14,9 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
+from router import contract_loads, load_source
 from router.contract import encode
+from router.contract_presence import pack_state
 from router.settings import TableSettings
 from router.table_redis import RedisTableSource
 from router.transport.redis_place import RedisPlace, redis_place
@@ -151,3 +154,70 @@ async def test_a_table_is_sent_once_and_confirmed_by_its_head() -> None:
                 assert await sent() == before
     assert sink.sequences == [1, 2]
     assert len(sink.tables[0].weights) == 1
+
+
+class Loads:
+    def __init__(self) -> None:
+        self.sequences: list[int] = []
+
+    def heard(self, loads: contract_loads.Loads) -> None:
+        self.sequences.append(loads.sequence)
+
+
+def packed(sequence: int) -> bytes:
+    return pack_state(contract_loads.encode_loads(contract_loads.Loads(sequence, 2, ())))
+
+
+@contextlib.asynccontextmanager
+async def with_loads(url: str, sink: RecordingSink, loads: Loads) -> AsyncIterator[RedisTableSource]:
+    settings = TableSettings(redis_url=url, poll_interval_s=0.2)
+    source = RedisTableSource(
+        RedisPlace(url), settings, sink=sink, steady_s=lambda: NOW_S, rng=random.Random(1), loads=loads
+    )
+    task = asyncio.create_task(source.run())
+    try:
+        yield source
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _has_refused_more(source: RedisTableSource, before: int) -> bool:
+    return source.loads_refused > before
+
+
+async def test_loads_are_read_beside_the_table_each_time_they_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_source, "READ_EVERY_S", 0.1)
+    sink, loads = RecordingSink(), Loads()
+    async with running_redis() as redis, Redis.from_url(redis.url) as writer:
+        await writer.set("wattroute:allocation", encode(table()))
+        await writer.set("wattroute:allocation:loads", packed(4))
+        async with with_loads(redis.url, sink, loads) as source:
+            await until(lambda: len(sink.tables) > 2)
+            assert loads.sequences == []
+            await writer.set("wattroute:allocation:loads", packed(5))
+            await until(lambda: loads.sequences == [5])
+            for malformed in (b"no zlib", packed(6)[:-3], pack_state(b"{}")):
+                await writer.set("wattroute:allocation:loads", malformed)
+                await until(functools.partial(_has_refused_more, source, source.loads_refused))
+            await writer.delete("wattroute:allocation:loads")
+            await writer.set("wattroute:allocation:loads", packed(7))
+            await until(lambda: loads.sequences == [5, 7])
+    assert sink.refused == []
+
+
+async def test_a_router_without_the_right_to_loads_has_its_table_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(load_source, "READ_EVERY_S", 0.1)
+    caplog.set_level(logging.INFO, "router.load_source")
+    sink, loads = RecordingSink(), Loads()
+    rights = "on >pw -@all %R~wattroute:allocation &wattroute:allocation +getrange +pttl +multi +exec +get +subscribe"
+    more = ("+unsubscribe", "+ping", "+hello", "+auth")
+    async with running_redis() as redis, Redis.from_url(redis.url) as writer:
+        await writer.set("wattroute:allocation", encode(table()))
+        await writer.execute_command("ACL", "SETUSER", "old", *rights.split(), *more)
+        async with with_loads(redis.url.replace("//", "//old:pw@"), sink, loads):
+            await until(lambda: len(sink.tables) > 3)
+    assert caplog.messages == ["engines' loads not told"]
+    assert "NoPermission" in caplog.records[0].__dict__["reason"]

@@ -5,6 +5,7 @@ import json
 import aiohttp
 import pytest
 
+from router.contract import InstanceId
 from router.errors import SettingsError
 from router.settings import InstanceSettings
 from router.worker import Worker
@@ -53,6 +54,26 @@ async def test_an_engine_that_fails_its_probes_is_not_asked() -> None:
                 await client.post(PLAIN)
                 assert (await client.reply()).status == 200
         assert "/v1/chat/completions" not in [request.target for request in bad.requests]
+        await worker.stop()
+
+
+async def test_an_engine_whose_requests_fail_is_to_be_asked() -> None:
+    async def broken(request, wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await wire.answer(500, b"{}")
+        else:
+            await behave(request, wire)
+
+    async with FakeEngine(broken) as engine:
+        worker = Worker(settings_for([engine.url], port=0))
+        doubted: list[set[InstanceId]] = []
+        worker.on_doubt = doubted.append
+        await worker.start()
+        async with RawClient.to(worker.port) as client:
+            await client.post(PLAIN)
+            assert (await client.reply()).status >= 500
+        await until(lambda: doubted)
+        assert {name for names in doubted for name in names} == {"bf16-0"}
         await worker.stop()
 
 

@@ -10,10 +10,11 @@ from asyncio.subprocess import PIPE
 import msgspec
 import pytest
 
+from router.contract import InstanceId
 from router.dispatch import Dispatcher
 from router.snapshot import Snapshot
 from router.worker_child import Child
-from router.worker_messages import Drain, Report, Reported, line_of
+from router.worker_messages import Doubted, Drain, Report, Reported, line_of
 from tests.fakes.routing import NOW_S, ask, choose, finish, router_file
 
 
@@ -36,6 +37,10 @@ async def child_that(program: str) -> Child:
     return Child(process)
 
 
+def nobody(doubted: tuple[InstanceId, ...]) -> None:
+    raise AssertionError(doubted)
+
+
 class Heard:
     def __init__(self) -> None:
         self.requests: list[int] = []
@@ -51,7 +56,7 @@ async def test_reports_are_read_as_they_come() -> None:
     assert child.report is None
     child.silent_s = 5.0
     heard = Heard()
-    await child.listen(lambda: heard.of(child))
+    await child.listen(lambda: heard.of(child), nobody)
     assert heard.requests == [1, 2]
     assert child.serves
     assert child.silent_s == 0.0
@@ -60,7 +65,7 @@ async def test_reports_are_read_as_they_come() -> None:
 
 async def test_a_report_that_death_cut_short_is_left_out() -> None:
     child = await child_that(f"out({report_of(1)!r}); out({report_of(2)[:-20]!r})")
-    await child.listen(lambda: None)
+    await child.listen(lambda: None, nobody)
     assert child.report is not None
     assert child.report.classes[0].requests == 1
     await child.end()
@@ -71,7 +76,7 @@ async def test_who_asks_together_asks_once_and_is_answered_together() -> None:
         f"line = sys.stdin.buffer.readline()\nout({report_of(3)!r} if b'report' in line else b'?')\ntime.sleep(60)"
     )
     child = await child_that(program)
-    listening = asyncio.create_task(child.listen(lambda: None))
+    listening = asyncio.create_task(child.listen(lambda: None, nobody))
     one, two = child.ask(), child.ask()
     assert one is two
     async with asyncio.timeout(20):
@@ -91,7 +96,7 @@ async def test_who_asks_a_child_that_dies_is_told_of_nothing_and_goes_on() -> No
 
 async def test_the_dead_hear_nothing() -> None:
     child = await child_that("")
-    await child.listen(lambda: None)
+    await child.listen(lambda: None, nobody)
     await child.end()
     child.tell(line_of(Drain()))
     child.tell(line_of(Report()))
@@ -101,7 +106,7 @@ async def test_the_dead_hear_nothing() -> None:
 async def test_what_is_no_report_is_an_error() -> None:
     child = await child_that("out(b'hello\\n')")
     with pytest.raises(msgspec.DecodeError):
-        await child.listen(lambda: None)
+        await child.listen(lambda: None, nobody)
     await child.end()
 
 
@@ -109,5 +114,15 @@ async def test_it_is_started_with_the_descriptors_it_is_to_inherit() -> None:
     child = await Child.start(())
     assert child.pid > 0
     child.signal(signal.SIGKILL)
-    await child.listen(lambda: None)
+    await child.listen(lambda: None, nobody)
     assert await child.end() == -signal.SIGKILL
+
+
+async def test_what_it_doubts_is_passed_on_and_is_no_report() -> None:
+    line = line_of(Doubted((InstanceId("bf16-1"),)))
+    child = await child_that(f"out({line!r})")
+    doubted: list[tuple[InstanceId, ...]] = []
+    await child.listen(lambda: None, doubted.append)
+    assert doubted == [("bf16-1",)]
+    assert not child.serves
+    await child.end()

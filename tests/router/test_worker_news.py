@@ -136,3 +136,15 @@ async def test_what_instances_that_stay_have_said_is_told_to_a_worker_that_start
     told.news.keep({TWO})
     assert [type(message) for message in told.messages()] == [Probes], "before the instances change, not after"
     assert caught_up(told.news) == [Probes((Probe(TWO, True, LOAD),))]
+
+
+async def test_a_load_that_the_controller_told_hides_from_no_later_worker_how_the_last_probe_ended() -> None:
+    told = Told()
+    told.news.probed(ONE, ok=False, load=None, now_s=NOW_S)
+    told.news.probed(ONE, ok=None, load=LOAD, now_s=NOW_S)
+    told.news.probed(TWO, ok=None, load=LOAD, now_s=NOW_S)
+    *_, line = told.news.catch_up(NOW_S).splitlines()
+    assert read_by_worker(line) == Probes((Probe(ONE, False, LOAD), Probe(TWO, None, LOAD)))
+    await asyncio.sleep(0.1)
+    (message,) = told.messages()
+    assert message == Probes((Probe(ONE, False, None), Probe(ONE, None, LOAD), Probe(TWO, None, LOAD)))

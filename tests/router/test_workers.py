@@ -152,7 +152,7 @@ async def test_engines_and_source_are_asked_once_for_all_workers() -> None:
         await until(lambda: sum(request.target == "/health" for request in awake.requests) >= 3)
         await until(lambda: len(source.requests) >= 3)
         assert sleeping.connections + awake.connections <= 4
-        assert source.connections <= 2  # for the table and for the energy rates, however many workers there are
+        assert source.connections <= 3  # for the table, the energy rates and the loads, however many workers there are
         # A worker that comes later knows at once what the others know.
         os.kill(workers.pids()[0], signal.SIGKILL)
         await until(lambda: workers.reporting() < 3, seconds=30)
@@ -161,6 +161,26 @@ async def test_engines_and_source_are_asked_once_for_all_workers() -> None:
         async with RawClient.to(workers.port) as client:
             await client.post(PLAIN)
             assert (await client.reply()).get("x-wattroute-allocation") == "7"
+        await workers.stop()
+
+
+async def test_an_engine_whose_requests_fail_in_a_worker_is_asked_by_the_parent() -> None:
+    async def broken(request: Request, wire: Wire) -> None:
+        if request.target == "/v1/chat/completions":
+            await wire.answer(500, b"{}")
+        else:
+            await behave(request, wire)
+
+    async with FakeEngine(broken) as engine:
+        workers = Workers(settings_for([engine.url], port=0, workers=2))
+        await workers.start()
+        doubted: list[tuple[str, ...]] = []
+        workers._sources.doubt = doubted.append  # type: ignore[method-assign,assignment]
+        async with RawClient.to(workers.port) as client:
+            await client.post(PLAIN)
+            assert (await client.reply()).status >= 500
+        await until(lambda: doubted)
+        assert set(doubted) == {("bf16-0",)}
         await workers.stop()
 
 

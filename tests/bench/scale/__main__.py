@@ -18,6 +18,7 @@ import yaml
 from redis.asyncio import Redis
 
 from tests.bench.about import host
+from tests.bench.scale.engines import COUNT_PATH
 from tests.fakes.redis_server import RedisServer, running_redis
 from tests.fakes.system import ROOT, free_ports, get
 
@@ -48,6 +49,8 @@ class Found:
         cpu_frac: processor time of the controller over the time that passed, 1 for one core.
         commands, bytes_in, bytes_out: of Redis, a tick; in is what it is sent.
         own_commands: of those the controller's.
+        asked_per_s: requests a second at an engine that every router probes, those of the controller among them.
+        loads_bytes: of the document by which the controller tells of the engines.
     """
 
     size: Size
@@ -58,6 +61,8 @@ class Found:
     bytes_in: float
     bytes_out: float
     table_bytes: int
+    asked_per_s: float = 0.0
+    loads_bytes: int = 0
 
 
 SIZES = (Size(50, 125, 12), Size(100, 250, 25), Size(200, 500, 50))
@@ -136,6 +141,11 @@ async def traffic(client: Redis) -> tuple[float, float, float]:
     )  # type: ignore[return-value]
 
 
+def asked() -> int:
+    """How often the first engine was asked so far."""
+    return int(get(f"http://127.0.0.1:{FIRST_PORT}{COUNT_PATH.decode()}")[1])
+
+
 async def until_ticks(api: str, process: asyncio.subprocess.Process, count: float, limit_s: float) -> None:
     """Wait until the controller has decided so often."""
     async with asyncio.timeout(limit_s):
@@ -167,14 +177,19 @@ async def measured(size: Size, tick_s: float, seconds: float) -> Found:
                 except TimeoutError as error:
                     told = (folder / "controller.log").read_text()[-2000:]
                     raise RuntimeError(f"the controller does not decide: {told}") from error
+                asked_before = await asyncio.to_thread(asked)
                 before = (await asyncio.to_thread(ticked, api), cpu_s(controller.pid), await traffic(client))
                 await asyncio.sleep(seconds)
                 after = (await asyncio.to_thread(ticked, api), cpu_s(controller.pid), await traffic(client))
+                asked_per_s = (await asyncio.to_thread(asked) - asked_before) / seconds
                 table_bytes = int(await client.strlen("wattroute:allocation"))
+                loads_bytes = int(await client.strlen("wattroute:allocation:loads"))
     ticks = after[0][0] - before[0][0]
     per_tick = [(late - early) / ticks for early, late in zip(before[2], after[2], strict=True)]
+    cpu_frac = (after[1] - before[1]) / seconds
+    sizes = {"table_bytes": table_bytes, "loads_bytes": loads_bytes}
     return Found(
-        size, ticks, (after[0][1] - before[0][1]) / ticks, (after[1] - before[1]) / seconds, *per_tick, table_bytes
+        size, ticks, (after[0][1] - before[0][1]) / ticks, cpu_frac, *per_tick, **sizes, asked_per_s=asked_per_s
     )
 
 
@@ -182,7 +197,8 @@ def table_of(found: list[Found]) -> str:
     """Markdown; the last columns are for one instance."""
     heads = (
         "routers", "instances", "pools", "tick, s", "controller, cores", "Redis commands a tick", "MB in", "MB out",
-        "table, kB", "ms a tick and instance", "commands and instance", "kB and instance", "table, B and instance",
+        "table, kB", "requests a second at an engine", "loads, kB",
+        "ms a tick and instance", "commands and instance", "kB and instance", "table, B and instance",
     )  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|" + "---:|" * len(heads)]
     for each in found:
@@ -190,6 +206,7 @@ def table_of(found: list[Found]) -> str:
         cells = (
             each.size.routers, n, each.size.pools, f"{each.tick_s:.2f}", f"{each.cpu_frac:.2f}", f"{each.commands:.0f}",
             f"{each.bytes_in / 1e6:.2f}", f"{each.bytes_out / 1e6:.2f}", f"{each.table_bytes / 1e3:.1f}",
+            f"{each.asked_per_s:.1f}", f"{each.loads_bytes / 1e3:.1f}",
             f"{1e3 * each.tick_s / n:.2f}", f"{each.commands / n:.2f}",
             f"{(each.bytes_in + each.bytes_out) / n / 1e3:.1f}", f"{each.table_bytes / n:.0f}",
         )  # fmt: skip

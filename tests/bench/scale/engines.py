@@ -6,10 +6,13 @@ Nothing is served: the bodies are those of an engine with work, whose counters f
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 import time
 
 RATE_PER_S = 400.0
+COUNT_PATH = b"/asked"
+"""Tells how often the engine was asked for anything else."""
 _METRICS = """\
 vllm:num_requests_running{{engine="0",model_name="m"}} 8.0
 vllm:num_requests_waiting{{engine="0",model_name="m"}} 0.0
@@ -20,13 +23,14 @@ vllm:engine_sleep_state{{engine="0",model_name="m",sleep_state="awake"}} 1.0
 """
 
 
-def answer(path: bytes, since_s: float) -> bytes:
-    """The whole answer to a GET."""
+def answer(path: bytes, since_s: float, asked: int = 0) -> bytes:
+    """The whole answer to a GET; `asked` is how often the engine was asked so far."""
     tokens = RATE_PER_S * since_s
     bodies = {
         b"/metrics": _METRICS.format(prompts=4 * tokens, tokens=tokens).encode(),
         b"/health": b"",
         b"/is_sleeping": b'{"is_sleeping": false}',
+        COUNT_PATH: b"%d" % asked,
     }
     body = bodies.get(path.partition(b"?")[0])
     status = b"404 Not Found" if body is None else b"200 OK"
@@ -36,10 +40,16 @@ def answer(path: bytes, since_s: float) -> bytes:
 
 
 class Engine(asyncio.Protocol):
-    """One connection; requests have no bodies."""
+    """One connection; requests have no bodies.
 
-    def __init__(self, began_s: float) -> None:
+    Args:
+        began_s: when the engine began.
+        asked: one count, of all connections of the engine.
+    """
+
+    def __init__(self, began_s: float, asked: list[int]) -> None:
         self._began_s = began_s
+        self._asked = asked
         self._held = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,14 +60,16 @@ class Engine(asyncio.Protocol):
         while b"\r\n\r\n" in self._held:
             head, _, self._held = self._held.partition(b"\r\n\r\n")
             path = head.split(b" ", 2)[1]
-            self._transport.write(answer(path, time.monotonic() - self._began_s))  # type: ignore[attr-defined]
+            self._asked[0] += path != COUNT_PATH
+            whole = answer(path, time.monotonic() - self._began_s, self._asked[0])
+            self._transport.write(whole)  # type: ignore[attr-defined]
 
 
 async def serve(first_port: int, count: int) -> None:
     """Until the process is ended."""
     began_s, loop = time.monotonic(), asyncio.get_running_loop()
     for port in range(first_port, first_port + count):
-        await loop.create_server(lambda: Engine(began_s), "127.0.0.1", port)
+        await loop.create_server(functools.partial(Engine, began_s, [0]), "127.0.0.1", port)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.Event().wait()

@@ -1,7 +1,8 @@
 """Many routers as Redis and the controller see them, in one process.
 
-Each reads the table and tells of itself by the router's own code; what it tells is made up: one request in flight on
-every instance, and counters that follow the clock.
+Each reads the table and the engines' loads, and tells of itself, by the router's own code; what it tells is made up:
+one request in flight on every instance, and counters that follow the clock. The first engines are probed by all, by the
+router's own code, too.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from pathlib import Path
 
 from router import config_file
 from router.accounting import ClassCounts, Traffic
-from router.contract import AllocationTable
+from router.contract import AllocationTable, InstanceId
 from router.discovery.static import list_instances
+from router.fleet import EngineLoad
 from router.presence import Presence
+from router.probes import Prober
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from router.snapshot import InstanceView, Snapshot, TableView
 from router.spent import Spent
 from router.table_redis import RedisTableSource
+from router.transport.asking import EngineSession
 from router.transport.redis_place import redis_place
 
+PROBED = 2
+"""So many engines are probed by every router; all of them would be more than one process can ask."""
 PER_S = 2.0
 TOKENS = 200
 
@@ -48,6 +54,9 @@ class Router:
     def apply_share(self, share: float) -> None:
         self.share = share
 
+    def probed(self, instance_id: InstanceId, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
+        """What the engines say is of no use to a router without requests."""
+
     async def snapshot(self) -> Snapshot:
         count = int(PER_S * (time.monotonic() - self._began_s))
         counts = [ClassCounts(name, requests=count, finished=count, in_flight=2) for name in self._classes]
@@ -68,11 +77,19 @@ class Router:
 
 async def run(settings: RouterFile, count: int) -> None:
     """Until the process is ended."""
-    runs = []
+    runs, engines = [], EngineSession()
     for number in range(count):
         router, rng = Router(settings, number), random.Random(number)
         place = redis_place(settings.table, {})
-        source = RedisTableSource(place, settings.table, sink=router, steady_s=time.time, rng=rng)
+        prober = Prober(
+            engines,
+            list_instances(settings.pools)[:PROBED],
+            settings.router.health,
+            sink=router,
+            steady_s=time.time,
+            rng=rng,
+        )
+        source = RedisTableSource(place, settings.table, sink=router, steady_s=time.time, rng=rng, loads=prober)
         presence = Presence(
             place,
             settings.table,
@@ -83,7 +100,7 @@ async def run(settings: RouterFile, count: int) -> None:
             monotonic_s=time.monotonic,
             rng=rng,
         )
-        runs += [source.run(), presence.run()]
+        runs += [source.run(), presence.run(), prober.run()]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.gather(*runs)

@@ -12,6 +12,7 @@ from controller.actuators.allocation_redis import RedisPublisher
 from controller.clock import VirtualClock
 from controller.errors import ActuationError, Superseded
 from router.contract import decode
+from router.contract_presence import unpack_state
 from router.transport.redis_place import RedisPlace
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
@@ -130,6 +131,20 @@ async def test_energy_rates_are_written_beside_the_table_and_expire(server, publ
     await publisher.put_rates(b"rates", 30.0)
     assert client.get("wattroute:allocation:energy") == b"rates"
     assert 0 < client.pttl("wattroute:allocation:energy") <= 30_000
+
+
+async def test_engines_loads_are_written_beside_the_table_compressed_and_expire(server, publisher):
+    client, _ = server
+    await publisher.put_loads(b"loads", 10.0)
+    assert unpack_state(client.get("wattroute:allocation:loads")) == b"loads"
+    assert 0 < client.pttl("wattroute:allocation:loads") <= 10_000
+
+
+async def test_loads_that_redis_does_not_take_are_told():
+    publisher = RedisPublisher(RedisPlace(closed_url().replace("http", "redis")), VirtualClock(NOW_S))
+    with pytest.raises(ActuationError, match="loads not written"):
+        await publisher.put_loads(b"loads", 10.0)
+    await publisher.close()
 
 
 async def test_rates_that_redis_does_not_take_are_told():

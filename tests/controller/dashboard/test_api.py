@@ -5,6 +5,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from controller.actuators.allocation_http import AllocationBoard
 from controller.actuators.instance_tasks import InstanceTasks
+from controller.actuators.loads_board import LoadsBoard
 from controller.actuators.rates_board import RatesBoard
 from controller.clock import VirtualClock
 from controller.dashboard.api import Api, ApiParts
@@ -19,6 +20,7 @@ from controller.signals.latency import Latency
 from controller.signals.present import Present
 from controller.tick import Memory
 from router.contract import decode
+from router.contract_loads import EngineState, InstanceLoad, Loads, decode_loads
 from router.contract_rates import EnergyRate, EnergyRates, decode_rates
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
 
@@ -52,9 +54,19 @@ class Bench:
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S))
         self.calls = CallBook(self.recorder)
         self.rates = RatesBoard()
+        self.loads = LoadsBoard()
         self.quality = CanarySetup().book(SITE, self.recorder)
         self.api = Api(
-            ApiParts(self.allocation, self.rates, self.calls, self.runner, self.telemetry, self.clock, self.quality)
+            ApiParts(
+                self.allocation,
+                self.rates,
+                self.loads,
+                self.calls,
+                self.runner,
+                self.telemetry,
+                self.clock,
+                self.quality,
+            )
         )
 
 
@@ -217,6 +229,18 @@ async def test_an_operator_bars_a_pool_and_lifts_it(served):
 async def test_a_bar_that_cannot_be_set_says_why(served, name, body, status):
     client, _ = served
     assert (await client.post(f"/v1/quality/barred/{name}", data=body)).status == status
+
+
+async def test_engines_loads_are_served_with_a_tag(served):
+    client, bench = served
+    assert (await client.get("/v1/engine-loads")).status == 503
+    loads = Loads(4, 2, (InstanceLoad("bf16-0", EngineState.SERVING, 3, 1, 0.5),))
+    bench.loads.post(loads)
+    answer = await client.get("/v1/engine-loads")
+    assert decode_loads(await answer.read()) == loads
+    assert (await client.get("/v1/engine-loads", headers={"If-None-Match": answer.headers["ETag"]})).status == 304
+    bench.loads.post(Loads(5, 2, ()))
+    assert (await client.get("/v1/engine-loads", headers={"If-None-Match": answer.headers["ETag"]})).status == 200
 
 
 async def test_energy_rates_are_served_with_a_tag_and_not_after_their_expiry(served):

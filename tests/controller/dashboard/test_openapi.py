@@ -145,6 +145,7 @@ REQUESTS = [
     ("delete", "/v1/quality/barred/{name}", {"name": "bf16"}, None, 200),
     ("get", "/v1/allocation", {}, None, None),
     ("get", "/v1/energy-rates", {}, None, None),
+    ("get", "/v1/engine-loads", {}, None, None),
     ("get", "/healthz", {}, None, 200),
     ("get", "/readyz", {}, None, None),
     ("get", "/metrics", {}, None, 200),

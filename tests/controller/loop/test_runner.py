@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,6 +84,7 @@ class Bench:
             watchers=(*options.pop("watchers", ()), self.statuses.append),
             after_step=self.after_step,
             leadership=options.pop("leadership", None) or SoleLeader(),
+            loads=options.pop("loads", None),
         )
         self.stepped = []
         self.runner = Runner(parts, Memory.initial(SITE, NOW_S), RunnerOptions(**{"tick_s": 5.0, **options}))
@@ -374,6 +376,21 @@ async def test_an_account_that_fails_is_told_and_does_not_stop_the_control():
     await bench.until(lambda: "energy" in bench.faults() and len(bench.publisher.tables) >= 2)
     assert bench.metric("faults_total", step="energy") >= 1
     assert bench.recorder.of("energy")
+
+
+async def test_routers_are_told_what_was_read_of_the_engines_and_a_failure_stands_until_it_is_over():
+    told, failures = [], [ActuationError("redis", "gone")]
+
+    async def tell(instances):
+        if failures:
+            raise failures.pop()
+        told.append([each.instance_id for each in instances])
+
+    bench = Bench(loads=SimpleNamespace(tell=tell))
+    await bench.until(lambda: len(told) >= 2)
+    assert told[0] == [each.instance_id for each in observation(NOW_S).instances]
+    assert bench.metric("faults_total", step="loads") == 1
+    assert "loads" not in bench.faults()
 
 
 async def test_what_has_to_be_told_at_once_is_told_without_a_plan_and_planned_for_next():

@@ -16,6 +16,7 @@ from controller.service.acting import Tables
 from controller.service.leading import (
     Announcement,
     Charge,
+    LeadersLoads,
     LeadersRates,
     lease_candidate,
     on_the_leader,
@@ -109,6 +110,19 @@ async def test_without_an_election_a_fault_at_the_start_ends_the_start(tmp_path)
         with pytest.raises(ConfigError, match="no such file"):
             async with on_the_leader(frame, SoleLeader(), begin, lambda: None):
                 pass
+
+
+async def test_loads_are_written_by_the_leader_alone():
+    leads, written = Leads(), []
+
+    async def put_loads(body, ttl_s):
+        written.append((body, ttl_s))
+
+    loads = LeadersLoads(SimpleNamespace(put_loads=put_loads), leads)
+    await loads.put_loads(b"1", 10.0)
+    leads.now = True
+    await loads.put_loads(b"2", 10.0)
+    assert written == [(b"2", 10.0)]
 
 
 async def test_rates_are_written_by_the_leader_alone():

@@ -29,6 +29,21 @@ async def test_two_routers_are_summed_and_the_smallest_sequence_counts():
     assert (seen.demand[0].requests, seen.demand[0].output_tokens, seen.demand[0].in_flight) == (17, 1500.0, 6)
 
 
+async def test_those_are_there_that_have_answered_and_are_not_gone():
+    async with http_stub() as one, http_stub() as two, aiohttp.ClientSession() as session:
+        source = RouterSource(HttpRouters(session, (one.url, two.url, closed_url())))
+        assert source.there == 0
+        one.set("/state", state())
+        two.set("/state", state())
+        await source.read(NOW_S)
+        assert source.there == 2
+        two.set("/state", "no state")
+        await source.read(NOW_S + 1)
+        assert source.there == 2
+        await source.read(NOW_S + FORGET_AFTER_S + 2)
+        assert source.there == 1
+
+
 async def test_requests_under_way_are_summed_by_instance():
     def on(**counts):
         instances = [{"instance_id": name, "in_flight": count} for name, count in counts.items()]
