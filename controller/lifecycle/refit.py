@@ -28,7 +28,7 @@ from controller.lifecycle.modelled_power import charged_at_meter_w, count_tokens
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.refit_state import RefitState
 from controller.lifecycle.views import View, look
-from controller.model.fleet import Site
+from controller.model.fleet import Site, resting_awake
 from controller.model.observation import InstanceState, Observation
 from router.contract import PoolId
 
@@ -184,8 +184,8 @@ def _with_curves(site: Site, fits: list[PoolFit]) -> Site:
     curves = [curves_of(fit, pool.curves) for fit, pool in zip(fits, site.pools, strict=True)]
     if all(new is pool.curves for new, pool in zip(curves, site.pools, strict=True)):
         return site
-    pools = tuple(replace(pool, curves=new) for new, pool in zip(curves, site.pools, strict=True))
-    return replace(site, pools=pools)
+    pools = (replace(pool, curves=new) for new, pool in zip(curves, site.pools, strict=True))
+    return replace(site, pools=tuple(resting_awake(pool) if pool.rests_awake else pool for pool in pools))
 
 
 def _report(pool_id: PoolId, fit: PoolFit, found: tuple[refit_drift.Figure, ...]) -> PoolRefit:

@@ -47,16 +47,38 @@ class Body:
 
 def body(site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, ...], lengths: tuple[Lengths, ...]) -> Body:
     """What the routers are to do, for the dispatched token rates; the event is added by `with_event`."""
+    spared = _spared(dispatch, views)
     return Body(
         weights=_weights(site, data, dispatch, views),
-        caps=_caps(site, data, dispatch, views, lengths),
+        caps=_caps(site, data, dispatch, views, lengths, spared),
         draining=tuple(
             view.instance.instance_id
             for view in views
-            if view.is_barred or (view.intent.phase is not Phase.SERVE and not _is_engine_lost(view))
+            if view.is_barred
+            or view.instance.instance_id in spared
+            or (view.intent.phase is not Phase.SERVE and not _is_engine_lost(view))
         ),
         event=None,
     )
+
+
+def _sheds(dispatch: Plan) -> bool:
+    """Whether a limit leaves somebody unserved."""
+    return dispatch.is_limited(0) and any(slack.promise == "serve" for slack in dispatch.slack)
+
+
+def _spared(dispatch: Plan, views: tuple[View, ...]) -> frozenset[InstanceId]:
+    """Instances that serve and are to have no work: where these alone exceed a limit, all but one of an unused pool.
+
+    What trickles through to those that are held goes to that one: an engine with a single request draws P0 as well.
+    """
+    if not _sheds(dispatch) or not any(slack.promise == "limit" for slack in dispatch.slack):
+        return frozenset()
+    spared = []
+    for k, pool in enumerate(dispatch.pools):
+        if not any(rates[0] > 0 for _, rates in pool.output_tokens_per_s):
+            spared += [view.instance.instance_id for view in views if view.serves and view.pool_index == k][1:]
+    return frozenset(spared)
 
 
 def with_event(content: Body, events: tuple[GridEvent, ...], now_s: float) -> Body:
@@ -163,14 +185,19 @@ def _is_close(new: ClassWeights, old: ClassWeights) -> bool:
 
 
 def _caps(
-    site: Site, data: ProblemData, dispatch: Plan, views: tuple[View, ...], lengths: tuple[Lengths, ...]
+    site: Site,
+    data: ProblemData,
+    dispatch: Plan,
+    views: tuple[View, ...],
+    lengths: tuple[Lengths, ...],
+    spared: frozenset[InstanceId],
 ) -> tuple[InstanceCap, ...]:
     """Largest batch within the latency of the classes served; under a limit, that of the rate that it leaves room for.
 
     A burst, or what has waited, then cannot draw more than the limit allows before the next tick sees it.
     """
     rates = rates_of(dispatch)
-    sheds = dispatch.is_limited(0) and any(slack.promise == "serve" for slack in dispatch.slack)
+    sheds = _sheds(dispatch)
     room = 1.0 if sheds else _room(data, dispatch)
     out = []
     for k, pool in enumerate(site.pools):
@@ -184,7 +211,7 @@ def _caps(
         mixed = _mean(lengths, planned) if sum(planned) > 0 else None
         most = min(slo_batch(pool.curves, site.classes[r], mixed or lengths[r]) for r in users)
         if sheds and sum(planned) <= 0:
-            most = 1.0
+            most = min(most, 1.0 + sum(view.instance.instance_id in spared for view in serving))
         elif sum(planned) > 0 and math.isfinite(room):
             rate = sum(planned) / len(serving)
             most = min(most, SHED_HEADROOM * batch_at_rate(pool.curves, room * rate, _mean(lengths, planned)))

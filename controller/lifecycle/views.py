@@ -25,7 +25,8 @@ class View:
 
     Attributes:
         pool_index: place of its pool in the site.
-        state: as observed; unreachable where the report is missing or stale, or the instance is left out.
+        state: as observed; unreachable where the report is missing or stale, or the instance is left out; asleep
+            where it rests awake.
         seen: the report, None where it is missing or stale, or the instance is left out.
         is_barred: left out because its answers are not to be trusted; see `barring`.
     """
@@ -84,8 +85,9 @@ def look(
             is_barred = instance.instance_id in barred
             if seen is not None and (is_barred or now_s - seen.observed_at_s > stale_s):
                 seen = None
-            state = InstanceState.UNREACHABLE if seen is None else seen.state
-            intent = _reconcile(before.get(instance.instance_id), instance, state, seen, now_s, retry_s)
+            old = before.get(instance.instance_id)
+            state = _state(pool, old, seen)
+            intent = _reconcile(old, instance, state, seen, now_s, retry_s)
             views.append(View(instance, pool, index, state, seen, intent, is_barred))
     return tuple(views)
 
@@ -104,6 +106,15 @@ def natural_intent(view: View, now_s: float) -> Intent:
     if view.intent.phase is phase:
         return replace(view.intent, sequence=None, acknowledged_s=None, commanded_s=None)
     return Intent(view.instance.instance_id, phase, now_s)
+
+
+def _state(pool: Pool, old: Intent | None, seen: InstanceObservation | None) -> InstanceState:
+    """As observed; one that rests awake, drained and without a request, counts as asleep."""
+    if seen is None:
+        return InstanceState.UNREACHABLE
+    is_idle = seen.state is InstanceState.SERVING and seen.running + seen.waiting == 0
+    rests = pool.rests_awake and old is not None and old.phase is Phase.SLEEP
+    return InstanceState.SLEEPING if is_idle and rests else seen.state
 
 
 def _reconcile(

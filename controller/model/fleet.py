@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.model.perf import PoolCurves
 from router.contract import ClassId, InstanceId, PoolId, Precision
@@ -29,7 +29,7 @@ class Pool:
         lower_after_s: least time between a wake in the pool and the next sleep in it, unless a limit calls.
         start_usd: cost set on waking an instance, against needless switching.
         places: most instances that may exist where they are discovered and can be started; 0 where others decide that.
-        can_sleep: whether its engines can be put to sleep; those that cannot are stopped in place of that.
+        can_sleep: whether its instances can rest; those that cannot are stopped in place of that.
         may_stop: whether its instances may be stopped, whatever holds for the others.
         in_order: whether the one of the highest number goes first, whatever it serves.
         lets_go: whether its instances are let go, for an autoscaler to take away, in place of being stopped.
@@ -60,6 +60,12 @@ class Pool:
     def max_instances(self) -> int:
         """Most instances that may serve."""
         return len(self.instances) if self.max_on is None else min(self.max_on, len(self.instances))
+
+
+def resting_awake(pool: Pool) -> Pool:
+    """The pool where one that rests is drained and idle, and back at once."""
+    curves = replace(pool.curves, sleeping_w=pool.curves.idle_w, sleep_s=0.0, wake_s=0.0)
+    return replace(pool, curves=curves, can_sleep=True, rests_awake=True)
 
 
 @dataclass(frozen=True, slots=True)

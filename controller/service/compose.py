@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from controller.errors import ConfigError
 from controller.forecast.policy import ForecastPolicy
 from controller.kubernetes.owners import Scaled, Workload
 from controller.lifecycle.policy import TickPolicy
-from controller.model.fleet import Instance, Pool, RequestClass, Site
+from controller.model.fleet import Instance, Pool, RequestClass, Site, resting_awake
 from controller.model.gpu_limit import GpuLimit
 from controller.model.observation import InstanceState
 from controller.model.perf import PoolCurves, Provenance
@@ -67,22 +66,22 @@ def build_site(settings: Settings) -> Site:
 
 def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
     plan = settings.plan.pools[pool.name]
-    workload, curves = plan.workload, _curves(pool.name, plan.curves)
+    workload = plan.workload
     # Without a workload there is nobody who would start again what was stopped.
     goes = workload is not None and (settings.plan.may_stop or not plan.can_sleep)
     lets_go = goes and plan.scaled is None
-    rests_awake = lets_go and not plan.can_sleep
+    rests_awake = not plan.can_sleep and (lets_go or (workload is None and not settings.plan.may_stop))
     instances = []
     for n, (instance_id, listed) in enumerate(zip(pool.names(), pool.instances, strict=True)):
         uuids = plan.gpu_uuids[n] if plan.gpu_uuids else emulated_gpu_uuids(instance_id, plan.gpus_per_instance)
         instances.append(Instance(InstanceId(instance_id), listed.url, uuids))
-    return Pool(
+    made = Pool(
         pool_id=PoolId(pool.name),
         precision=pool.precision,
         gpu=plan.gpu,
         gpus_per_instance=plan.gpus_per_instance,
         instances=tuple(instances),
-        curves=_resting_awake(curves) if rests_awake else curves,
+        curves=_curves(pool.name, plan.curves),
         quality_loss_frac=losses.of_pool(pool.name),
         min_on=plan.min_on,
         max_on=plan.max_on,
@@ -90,17 +89,12 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         lower_after_s=plan.lower_after_s,
         start_usd=plan.start_usd,
         places=0 if workload is None else workload.most,
-        can_sleep=plan.can_sleep or rests_awake,
+        can_sleep=plan.can_sleep,
         may_stop=goes and (plan.can_sleep or not lets_go),
         in_order=workload is not None and workload.kind != "Deployment",
         lets_go=lets_go,
-        rests_awake=rests_awake,
     )
-
-
-def _resting_awake(curves: PoolCurves) -> PoolCurves:
-    """The curves where an instance that rests is drained and idle, and back at once."""
-    return replace(curves, sleeping_w=curves.idle_w, sleep_s=0.0, wake_s=0.0)
+    return resting_awake(made) if rests_awake else made
 
 
 def build_workloads(settings: Settings) -> dict[PoolId, Scaled]:

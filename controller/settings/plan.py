@@ -82,7 +82,7 @@ class PoolPlanSettings(Group):
     """A limit on the power or the clock of its GPUs, set through controller.zeusd. Absent: none is set."""
     can_sleep: bool = True
     """Whether its engines can be put to sleep. false: they are stopped in place of that, where `workload` or
-    controller.supervisor_url can start them again."""
+    plan.may_stop with controller.supervisor_url can start them again; else they rest awake, drained and idle."""
     workload: WorkloadSettings | None = None
     """What runs its pods, where they are discovered. Absent: how many there are is for others to decide."""
     serve: ServeSettings | None = None

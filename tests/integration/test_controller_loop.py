@@ -20,7 +20,7 @@ from controller.clock import SystemClock
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.loop.runner import RunnerOptions
-from controller.model.fleet import Instance, Pool, Site
+from controller.model.fleet import Instance, Pool, Site, resting_awake
 from controller.model.observation import InstanceState, Observation
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.service.app import assemble
@@ -77,7 +77,7 @@ class Plant:
         )
 
 
-async def emulate(second: InstanceState, min_on: int) -> tuple[Emulator, Site]:
+async def emulate(second: InstanceState, min_on: int, can_sleep: bool) -> tuple[Emulator, Site]:
     """Two BF16 instances, of which the first serves; all ports are chosen by the system."""
     names = ("bf16-0", "bf16-1")
     uuids = {name: (f"GPU-emulated-{name}-0",) for name in names}
@@ -87,6 +87,7 @@ async def emulate(second: InstanceState, min_on: int) -> tuple[Emulator, Site]:
     )
     emulator = await run_emulator(instances, control_host="127.0.0.1", control_port=0, model="m")
     bare: Pool = pool("bf16", (), Precision.BF16, gpus=1, curves=CURVES, min_on=min_on, min_up_s=0.0)
+    bare = bare if can_sleep else resting_awake(bare)
     listed = tuple(
         Instance(InstanceId(name), f"http://127.0.0.1:{emulator.ports[name]}", uuids[name]) for name in names
     )
@@ -113,9 +114,11 @@ def obedient_router(stub: HttpStub, plant: Plant) -> None:
 
 
 @contextlib.asynccontextmanager
-async def fleet_of_two(second: InstanceState = InstanceState.SERVING, min_on: int = 1) -> AsyncIterator[Plant]:
+async def fleet_of_two(
+    second: InstanceState = InstanceState.SERVING, min_on: int = 1, *, can_sleep: bool = True
+) -> AsyncIterator[Plant]:
     """Engines and a router that outlast the controllers which `controlling` runs over them."""
-    emulator, fleet = await emulate(second, min_on)
+    emulator, fleet = await emulate(second, min_on, can_sleep)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(emulator.close)
         router = await stack.enter_async_context(http_stub())
@@ -196,6 +199,29 @@ async def test_an_event_puts_an_instance_to_sleep_and_brings_power_down(tmp_path
     decided = ledger.records("decision")
     assert all(from_plain(Observation, record.payload["observation"]).now_s > 0 for record in decided)
     ledger.close()
+
+
+async def test_engines_that_cannot_sleep_are_drained_under_a_limit_and_told_nothing(tmp_path: Path) -> None:
+    async def draining() -> tuple[InstanceId, ...]:
+        async with plant.session.get(f"{plant.url}/v1/allocation") as answer:
+            return decode(await answer.read()).draining
+
+    def is_resting() -> bool:
+        decided = (record.payload["diagnostics"] for record in plant.service.ledger.records("decision"))
+        return [each["pools"][0]["sleeping"] for each in decided if each is not None][-1:] == [1]
+
+    async with fleet_of_two(can_sleep=False) as plant, controlling(plant, tmp_path):
+        await plant.until(lambda: (plant.snapshot().get("power") or {}).get("measured_w"))
+        # Two that work draw 5333 W by their curves, one that does and one that is idle 3567 W.
+        await curtail(plant, limit_w=4_200.0)
+        await plant.until(is_resting)
+        assert len(await draining()) == 1
+        assert plant.snapshot()["pools"][0]["draining"] == 1
+        async with plant.session.delete(f"{plant.url}/v1/events/e1") as answer:
+            assert answer.status == 200
+        await plant.until(lambda: plant.snapshot()["event"] is None)
+        assert set(plant.states().values()) == {InstanceState.SERVING}
+        assert plant.service.ledger.records("actuation") == []
 
 
 async def test_an_instance_that_is_wanted_is_woken_and_answers_its_canary_first(tmp_path: Path) -> None:

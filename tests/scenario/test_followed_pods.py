@@ -9,7 +9,7 @@ import pytest
 
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.policy import Mode, TickPolicy
-from controller.model.fleet import Pool, Site
+from controller.model.fleet import Pool, Site, resting_awake
 from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.tick import Decision, decide
@@ -23,8 +23,7 @@ NEVER = 1e9
 
 def released(pool: Pool) -> Pool:
     """The pool where its engines cannot sleep and an autoscaler takes its pods."""
-    curves = replace(pool.curves, sleeping_w=pool.curves.idle_w, sleep_s=0.0, wake_s=0.0)
-    return replace(pool, lets_go=True, rests_awake=True, curves=curves)
+    return replace(resting_awake(pool), lets_go=True)
 
 
 CONFIGURED = replace(discovered(site()), pools=tuple(released(pool) for pool in discovered(site()).pools))

@@ -11,6 +11,7 @@ from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.refit import SURE_SD, Learnt, doubt_w, handed_over, relearn, widened_frac
 from controller.lifecycle.refit_state import RefitState
 from controller.lifecycle.views import look
+from controller.model.fleet import resting_awake
 from controller.model.observation import InstanceState, Quality, Reading
 from controller.settlement.baseline import PowerHistory
 from tests.fakes.controller_parts import NOW_S, instance, observation, reading, site
@@ -69,6 +70,25 @@ def test_a_site_that_draws_more_is_modelled_so():
     full = found.p0_w + found.decode_j_per_token * 1000.0
     assert full == pytest.approx(1.4 * (BF16.p0_w + BF16.decode_j_per_token * 1000.0), rel=0.03)
     assert SITE.pools[0].curves is BF16
+
+
+def test_what_rests_awake_is_planned_to_draw_what_is_learnt_of_idling():
+    site = replace(SITE, pools=tuple(resting_awake(pool) for pool in SITE.pools))
+    memory, last = Memory.initial(site, NOW_S), None
+    for n in range(40):
+        at = seen(n)
+        powers = [1.5 * BF16.idle_w / 2] * 4 + [SITE.pools[1].curves.idle_w / 2] * 2
+        gpus = tuple(
+            (uuid, replace(reading, value_w=watts, energy_j=watts * n * TICK_S))
+            for (uuid, reading), watts in zip(at.gpu_power, powers, strict=True)
+        )
+        idle = {"state": InstanceState.SERVING, "running": 0, "generation_tokens": 0.0, "steps": 0.0}
+        at = replace(at, gpu_power=gpus, instances=tuple(replace(one, **idle) for one in at.instances))
+        last = relearn(site, ON, memory, at)
+        memory = handed_over(last, ON, memory, at)
+    found = last.site.pools[0].curves
+    assert found.idle_w == pytest.approx(1.5 * BF16.idle_w, rel=0.05)
+    assert found.sleeping_w == found.idle_w
 
 
 def test_where_it_is_off_the_curves_are_taken_at_their_word():

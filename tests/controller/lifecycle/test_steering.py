@@ -6,6 +6,7 @@ import pytest
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.steering import Situation, Targets, steer
 from controller.lifecycle.views import look
+from controller.model.fleet import resting_awake
 from controller.model.observation import InstanceState, Missing, RouterObservation
 from controller.model.plan import Verb
 from router.contract import InstanceId
@@ -179,6 +180,18 @@ class TestFallingAsleep:
         commands, done = self.sleeps()
         assert commands == [(Verb.SLEEP, "bf16-0")]
         assert phases(done, "bf16-0") == [Phase.SLEEP]
+
+    @pytest.mark.parametrize(("lets_go", "verbs"), [(False, []), (True, [Verb.SLEEP])])
+    def test_one_that_rests_awake_is_told_nothing_unless_an_autoscaler_is_to_take_it(self, lets_go, verbs):
+        known = views(intents={"bf16-0": self.DRAINED}, observed_at_s=NOW_S + 2)
+        known = tuple(
+            replace(view, pool=replace(resting_awake(view.pool), lets_go=lets_go)) if view.pool_index == 0 else view
+            for view in known
+        )
+        done = steer(known, targets((3, 5, 5)), situation())
+        assert phases(done, "bf16-0") == [Phase.SLEEP]
+        assert [verb for verb, _ in given(done)] == verbs
+        assert done.drained_s == (NOW_S - self.DRAINED.since_s,)
 
     @pytest.mark.parametrize(
         "changes",

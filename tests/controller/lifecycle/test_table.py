@@ -116,6 +116,16 @@ def test_a_limit_that_sheds_lowers_the_caps():
     assert min(low.values()) >= 1
 
 
+def test_where_instances_alone_exceed_a_limit_one_of_each_pool_takes_what_trickles_through():
+    made = content(limit_w=5_000.0)
+    counts = {pool.pool_id: len(pool.instances) for pool in site().pools}
+    assert len(made.draining) == sum(counts.values()) - len(counts)
+    caps = {cap.instance_id: cap.max_in_flight for cap in made.caps}
+    assert [caps[f"{name}-0"] for name in counts] == list(counts.values())
+    assert not {f"{name}-0" for name in counts} & set(made.draining)
+    assert content(tokens_per_s=4000.0, limit_w=32_500.0).draining == ()
+
+
 def test_the_event_in_force_is_told_before_the_next_one():
     made = content()
     active, pending = GridEvent("now", 9000.0, 900.0, 1100.0, 0.0), GridEvent("next", 5000.0, 1050.0, 2000.0, 0.0)

@@ -4,6 +4,7 @@ import pytest
 
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.views import look, natural_intent, serving_by_pool
+from controller.model.fleet import resting_awake
 from controller.model.observation import InstanceState
 from router.contract import InstanceId
 from tests.fakes.fake_fleet import FakeFleet, site
@@ -12,8 +13,8 @@ NOW_S = 1000.0
 ID = InstanceId("bf16-0")
 
 
-def viewed(state, intent=None, *, age_s=0.0, running=0):
-    fleet = FakeFleet(site(), {})
+def viewed(state, intent=None, *, age_s=0.0, running=0, fleet_site=None):
+    fleet = FakeFleet(site() if fleet_site is None else fleet_site, {})
     observation = fleet.observe()
     first = replace(observation.instances[0], state=state, observed_at_s=NOW_S - age_s, running=running)
     observation = replace(observation, instances=(first, *observation.instances[1:]))
@@ -83,6 +84,19 @@ def test_wishes_give_way_to_what_has_become_of_them(state, intent, phase):
 def test_a_sleep_without_effect_keeps_its_acknowledgement():
     again = viewed(InstanceState.SERVING, Intent(ID, Phase.SLEEP, 900.0, 7, 890.0, 900.0)).intent
     assert (again.sequence, again.acknowledged_s, again.commanded_s) == (7, 890.0, None)
+
+
+def awake():
+    return replace(site(), pools=tuple(resting_awake(pool) for pool in site().pools))
+
+
+def test_a_drained_one_that_rests_awake_counts_as_asleep_until_it_has_a_request():
+    drained = Intent(ID, Phase.SLEEP, 900.0, 7, 905.0, commanded_s=910.0)
+    rests = viewed(InstanceState.SERVING, drained, fleet_site=awake())
+    assert (rests.state, rests.intent, rests.serves) == (InstanceState.SLEEPING, drained, False)
+    works = viewed(InstanceState.SERVING, drained, running=1, fleet_site=awake())
+    assert (works.state, works.intent.phase) == (InstanceState.SERVING, Phase.DRAIN)
+    assert viewed(InstanceState.SERVING, fleet_site=awake()).serves
 
 
 def test_outside_of_acting_only_the_state_counts():

@@ -51,6 +51,7 @@ def test_instances_have_the_names_that_they_were_given(tmp_path: Path) -> None:
     ("workload", "plan", "bounds"),
     [
         ("", "", (0, True, False, False, False)),
+        (AWAKE, "", (0, True, False, False, True)),
         (FOLLOWED, "", (4, True, False, False, False)),
         (FOLLOWED + AWAKE, "", (4, True, False, True, True)),
         (FOLLOWED, "may_stop: true, ", (4, True, True, True, False)),
@@ -74,11 +75,24 @@ def test_pods_are_stopped_or_let_go_where_that_may_be_and_somebody_starts_them_a
     site = build_site(settings)
     pool = site.pool(PoolId("bf16"))
     assert (pool.places, pool.can_sleep, pool.may_stop, pool.lets_go, pool.rests_awake) == bounds
-    assert pool.in_order is (bool(workload) and kind == "StatefulSet")
+    assert pool.in_order is ("workload" in workload and kind == "StatefulSet")
     assert list(build_workloads(settings)) == (["bf16"] if workload.startswith(WRITTEN) else [])
     assert list(build_followed(settings, site)) == (["bf16"] if pool.lets_go else [])
     curves = pool.curves
     assert ((curves.sleeping_w, curves.wake_s) == (curves.idle_w, 0.0)) is pool.rests_awake
+
+
+@pytest.mark.parametrize("may_stop", [False, True])
+def test_engines_that_cannot_sleep_rest_awake_unless_a_supervisor_stops_them(tmp_path: Path, may_stop: bool) -> None:
+    path = tmp_path / "wattroute.yaml"
+    of_pool = "{gpu: H100, gpus_per_instance: 8, curves: qwen3-235b-a22b/bf16/8xh100, can_sleep: false}"
+    path.write_text(
+        "pools: [{name: bf16, precision: bf16, instances: [http://127.0.0.1:1]}]\nsite: {gpus: 8}\n"
+        "controller: {supervisor_url: http://127.0.0.1:2}\n"
+        f"plan: {{may_stop: {str(may_stop).lower()}, pools: {{bf16: {of_pool}}}}}\n"
+    )
+    pool = build_site(load(path)).pool(PoolId("bf16"))
+    assert (pool.can_sleep, pool.rests_awake) == (not may_stop, not may_stop)
 
 
 def test_the_policy_is_what_the_file_says() -> None:
