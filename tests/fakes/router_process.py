@@ -10,12 +10,19 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 
-from tests.fakes.fake_engine import FakeEngine
-
 _LISTENS = re.compile(r"router listens (?:.*\bport=(\d+) )?(?:.* )?admin_port=(\d+)")
+
+
+class Engine(Protocol):
+    """An engine to be put behind it."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
 
 
 @dataclass
@@ -39,7 +46,7 @@ class RouterProcess:
 @contextlib.asynccontextmanager
 async def router_process(
     folder: Path,
-    *engines: FakeEngine,
+    *engines: Engine,
     workers: int = 1,
     pool: Mapping[str, object] | None = None,
     sections: Mapping[str, object] | None = None,

@@ -1,4 +1,4 @@
-"""The wall clocks of a router, and of the controller that leads, are set to other times under load.
+"""The wall clocks of a router, of Redis, and of the controller that leads, are set to other times under load.
 
 Real processes and a real Redis; their clocks are moved by libfaketime. Engines and GPUs are EMULATED, the API server is
 `tests.fakes.kube`.
@@ -58,6 +58,27 @@ async def test_a_router_whose_clock_is_set_goes_by_the_same_table_and_loses_no_r
         assert controllers.state("a")["election"]["role"] == "leader"
 
     await play(tmp_path, act, environments={"router": moved.environment}, threads=16)
+
+
+async def test_a_redis_whose_clock_is_set_costs_no_request_and_no_table(tmp_path: Path) -> None:
+    moved = MovedClock(tmp_path / "redis-clock")
+
+    def act(controllers: Controllers, monitor: Monitor, crowd: Crowd) -> None:
+        system = controllers.system
+        system.until(lambda: table(system)["state"] == "fresh", "the table is obeyed")
+        for offset_s in JUMPS_S:
+            before = table(system)["sequence"]
+            moved.move(offset_s)
+            stays_fresh(system, NOTICED_S + 5.0)
+            system.until(functools.partial(is_newer, system, before), f"tables arrive, set to {offset_s:+g} s", 60.0)
+        assert set(crowd.statuses) == {200}
+        assert controllers.state("a")["election"]["role"] == "leader"
+
+    await play(tmp_path, act, redis_environment=moved.environment, threads=16)
+
+
+def is_newer(system: System, sequence: int) -> bool:
+    return bool(table(system)["sequence"] > sequence)
 
 
 async def test_a_router_that_starts_with_another_clock_goes_by_the_table_as_the_others_do(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.fakes.engine_process import engine_process
 from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire, behave, chat
 from tests.fakes.router_process import router_process
 from tests.fakes.running import until
@@ -51,6 +52,43 @@ async def test_killing_an_engine_loses_no_request_that_had_not_begun_to_stream(t
         answers = await asyncio.gather(*asked)
         assert {status for status, _ in answers} == {200}
         assert all(b"w2" in body for _, body in answers)
+
+
+async def test_a_frozen_engine_under_load_loses_no_request_and_serves_again_once_it_goes_on(tmp_path: Path) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    async def ask_on(session: aiohttp.ClientSession, url: str, body: dict) -> None:
+        while not over.is_set():
+            answers.append(await post(session, url, body))
+
+    async def state(of: str) -> str:
+        async with session.get(f"{router.admin_url}/state") as answer:
+            return {each["instance_id"]: each["state"] for each in (await answer.json())["instances"]}[of]
+
+    async def comes_to_be(wanted: str) -> None:
+        async with asyncio.timeout(30):
+            while await state("bf16-0") != wanted:
+                await asyncio.sleep(0.05)
+
+    over = asyncio.Event()
+    async with (
+        engine_process() as frozen,
+        engine_process() as other,
+        router_process(tmp_path, frozen, other, timeouts={"first_byte_s": 2.0}, **ROUTER) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        crowd = [asyncio.create_task(ask_on(session, router.url, body)) for body in (PLAIN, STREAM) * 4]
+        await until(lambda: len(answers) > 100)
+        frozen.freeze()
+        await comes_to_be("ejected")
+        before = len(answers)
+        await until(lambda: len(answers) > before + 100)
+        frozen.thaw()
+        await comes_to_be("up")
+        over.set()
+        await asyncio.gather(*crowd)
+    assert {status for status, _ in answers} == {200}
+    assert all(b"w2" in body for _, body in answers)
 
 
 async def test_streams_that_had_begun_end_with_an_error_and_are_not_begun_again(tmp_path: Path) -> None:

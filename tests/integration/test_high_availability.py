@@ -89,9 +89,15 @@ def playing(
         yield controllers, monitor, crowd
 
 
-async def play(folder: Path, act: Callable[[Controllers, Monitor, Crowd], None], **how: Any) -> None:
+async def play(
+    folder: Path,
+    act: Callable[[Controllers, Monitor, Crowd], None],
+    *,
+    redis_environment: dict[str, str] | None = None,
+    **how: Any,
+) -> None:
     """Run the blocking play in a thread, beside the fake API server; `how` as for `playing`."""
-    async with running_redis() as redis, kube_server() as kube:
+    async with running_redis(environment=redis_environment) as redis, kube_server() as kube:
         config = kubeconfig(folder, kube)
 
         def whole() -> None:
