@@ -18,7 +18,17 @@ _PARALLEL = frozenset(
 )
 _OWN_PREFIX = "WATTROUTE_"
 _NOT_INHERITED = frozenset(
-    ("REDIS_PASSWORD", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID")
+    (
+        "REDIS_USERNAME",
+        "REDIS_PASSWORD",
+        "REDIS_SENTINEL_PASSWORD",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+    )
 )
 """What the supervisor's own environment may hold for it alone."""
 

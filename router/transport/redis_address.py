@@ -5,7 +5,7 @@ No message shows an address as it is written, since it may hold a password.
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from router.transport.loopback import is_loopback, readable
 
@@ -61,6 +61,14 @@ def without_password(url: str) -> str:
     parts = urlsplit(url)
     user, at, place = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user.partition(':')[0]}@{place}").geturl() if at else url
+
+
+def as_user(url: str, name: str) -> str:
+    """The address with this user in place of its own; of two names, too, redis-py takes the address's."""
+    parts = urlsplit(url)
+    credentials, _, place = parts.netloc.rpartition("@")
+    _, colon, password = credentials.partition(":")
+    return parts._replace(netloc=f"{quote(name, safe='')}{colon}{password}@{place}").geturl()
 
 
 def _split(url: str) -> SplitResult:

@@ -8,6 +8,7 @@ from typing import Any
 
 from router.settings import TableSettings
 from router.transport.loopback import without_credentials
+from router.transport.redis_address import as_user
 from router.transport.redis_tls import redis_options
 
 
@@ -36,15 +37,17 @@ class RedisPlace:
 
 
 def redis_place(table: TableSettings, environment: Mapping[str, str]) -> RedisPlace:
-    """Where the table's Redis is; passwords come from REDIS_PASSWORD and REDIS_SENTINEL_PASSWORD.
+    """Where the table's Redis is; REDIS_USERNAME goes before the address's user.
+
+    Passwords come from REDIS_PASSWORD and REDIS_SENTINEL_PASSWORD.
 
     Args:
         table: with a Redis.
         environment: of the process.
     """
-    url = table.redis_url or ""
+    url, user = table.redis_url or "", environment.get("REDIS_USERNAME")
     return RedisPlace(
-        url,
+        as_user(url, user) if user else url,
         table.sentinels,
         redis_options(url, table.tls),
         environment.get("REDIS_PASSWORD"),

@@ -460,3 +460,31 @@ def test_secrets_are_named_and_never_written() -> None:
     }
     assert names == {"router-tls", "router-admin", "operators", "agent-token", "agent-tls", "redis-tls", "tenants"}
     assert RELEASE not in names
+
+
+def shown_to_redis(values: Path, pod: str) -> dict[str, str]:
+    """What the only container of a pod is told of Redis: values, or SECRET/KEY."""
+    (container,) = pod_templates(values)[pod]["spec"]["containers"]
+    told = {entry["name"]: entry for entry in container["env"] if entry["name"].startswith("REDIS_")}
+    secrets = {name: entry.get("valueFrom", {}).get("secretKeyRef", {}) for name, entry in told.items()}
+    return {name: entry.get("value") or "{name}/{key}".format(**secrets[name]) for name, entry in told.items()}
+
+
+def test_routers_and_controller_may_be_users_of_their_own_of_a_redis_behind_sentinels(tmp_path: Path) -> None:
+    values = yaml.safe_load(values_file("gateway").read_text())
+    values["config"]["table"] = {"redis_url": "rediss://mymaster/0", "sentinels": ["s0:26379"]}
+    own = {"username": "controller", "key": "of-controller"}
+    auth = {"existingSecret": "redis", "username": "router", "controller": own, "sentinelKey": "of-sentinels"}
+    values["redis"] = {"enabled": False, "auth": auth}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    assert shown_to_redis(file, "StatefulSet/rel-wattroute-router") == {
+        "REDIS_USERNAME": "router",
+        "REDIS_PASSWORD": "redis/password",
+        "REDIS_SENTINEL_PASSWORD": "redis/of-sentinels",
+    }
+    assert shown_to_redis(file, "StatefulSet/rel-wattroute-controller") == {
+        "REDIS_USERNAME": "controller",
+        "REDIS_PASSWORD": "redis/of-controller",
+        "REDIS_SENTINEL_PASSWORD": "redis/of-sentinels",
+    }

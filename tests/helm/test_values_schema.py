@@ -31,6 +31,8 @@ CONTRADICTIONS = [
     ("gateway", "agent.enabled=true", "agent.token.existingSecret"),
     ("gateway", "controller.replicas=2", "redis.enabled or config.table.redis_url"),
     ("sidecar", "redis.auth.existingSecret=password", "redis.tls.existingSecret"),
+    ("deployment", "redis.enabled=true,redis.auth.username=router", "the chart's own Redis does not know"),
+    ("deployment", "redis.enabled=false,redis.auth.controller.key=k", "keys of redis.auth.existingSecret"),
     ("sidecar", "engines.namespace=vllm", 'engines.namespace is "vllm"'),
     ("sidecar", "router.sidecar.serviceAccountNames=null", "router.sidecar.serviceAccountNames"),
     ("gateway", "rbac.workloads[0].kind=StatefulSet,rbac.workloads[0].name=rel-wattroute-router", "part of wattroute"),

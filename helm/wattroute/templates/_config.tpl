@@ -137,6 +137,13 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if and .Values.redis.auth.existingSecret .Values.redis.enabled (not .Values.redis.tls.existingSecret) -}}
 {{- fail "redis.auth.existingSecret needs redis.tls.existingSecret: wattroute sends a password to another machine over TLS alone" -}}
 {{- end -}}
+{{- $auth := .Values.redis.auth -}}
+{{- if and .Values.redis.enabled (or $auth.username $auth.controller.username $auth.controller.key $auth.sentinelKey) -}}
+{{- fail "redis.auth names users or Sentinels, which the chart's own Redis does not know; name yours in config.table.redis_url in place of redis.enabled" -}}
+{{- end -}}
+{{- if and (or $auth.controller.key $auth.sentinelKey) (not $auth.existingSecret) -}}
+{{- fail "redis.auth.controller.key and redis.auth.sentinelKey are keys of redis.auth.existingSecret; name that secret" -}}
+{{- end -}}
 {{- if and .Values.controller.enabled (gt (int .Values.controller.replicas) 1) (not (dig "table" "redis_url" "" $config)) (not .Values.existingConfig.name) -}}
 {{- fail "controller.replicas is above 1, but the table does not go through Redis: routers would ask a standby for it; set redis.enabled or config.table.redis_url" -}}
 {{- end -}}

@@ -127,12 +127,21 @@ annotations:
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 {{- end -}}
 
-{{/* The password of Redis, where there is one. */}}
+{{/* What a component shows Redis: dict "root" $ "username" NAME "key" KEY of its password; both may be empty. */}}
 {{- define "wattroute.redisEnv" -}}
-{{- with .Values.redis.auth.existingSecret }}
+{{- $auth := .root.Values.redis.auth -}}
+{{- with .username }}
+- {name: REDIS_USERNAME, value: {{ . | quote }}}
+{{- end }}
+{{- with $auth.existingSecret }}
 - name: REDIS_PASSWORD
   valueFrom:
-    secretKeyRef: {name: {{ . }}, key: {{ $.Values.redis.auth.key }}}
+    secretKeyRef: {name: {{ . }}, key: {{ $.key | default $auth.key }}}
+{{- with $auth.sentinelKey }}
+- name: REDIS_SENTINEL_PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ $auth.existingSecret }}, key: {{ . }}}
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -12,7 +12,7 @@ ports:
   - {name: router-admin, containerPort: {{ $config.router.admin_port }}, protocol: TCP}
 env:
   {{- include "wattroute.downwardEnv" .root | nindent 2 }}
-  {{- include "wattroute.redisEnv" .root | nindent 2 }}
+  {{- include "wattroute.redisEnv" (dict "root" .root "username" .root.Values.redis.auth.username) | nindent 2 }}
   {{- with $values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

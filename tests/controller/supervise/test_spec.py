@@ -83,6 +83,7 @@ def test_pools_that_do_not_say_how_they_are_started_are_left_to_others():
 
 def test_engines_inherit_neither_the_supervisors_secrets_nor_what_systemd_tells_it():
     environment = {"PATH": "/bin", "HF_TOKEN": "t", "WATTROUTE_SUPERVISOR_TOKEN": "s", "REDIS_PASSWORD": "r"}
+    environment |= {"REDIS_USERNAME": "u", "REDIS_SENTINEL_PASSWORD": "q"}
     assert inherited({**environment, "NOTIFY_SOCKET": "/run/n"}) == {"PATH": "/bin", "HF_TOKEN": "t"}
 
 

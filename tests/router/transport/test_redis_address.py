@@ -6,6 +6,7 @@ import pytest
 
 from router.transport.loopback import without_credentials
 from router.transport.redis_address import (
+    as_user,
     check_redis_url,
     is_private_redis,
     refuse_readable_password,
@@ -83,3 +84,16 @@ def test_what_is_no_address_is_refused_without_showing_it(url: str, said: str) -
 def test_credentials_are_not_shown_and_a_password_is_taken_out(url: str, shown: str, kept: str) -> None:
     assert without_credentials(url) == shown
     assert without_password(url) == kept
+
+
+@pytest.mark.parametrize(
+    ("url", "as_seen"),
+    [
+        ("rediss://r:6380/0", "rediss://a%2Fb@r:6380/0"),
+        ("rediss://own:word@r/1", "rediss://a%2Fb:word@r/1"),
+        ("rediss://:word@[::1]:6379/1", "rediss://a%2Fb:word@[::1]:6379/1"),
+        ("unix:///run/redis.sock?db=1", "unix://a%2Fb@/run/redis.sock?db=1"),
+    ],
+)
+def test_another_user_takes_the_place_of_the_address_user(url: str, as_seen: str) -> None:
+    assert as_user(url, "a/b") == as_seen

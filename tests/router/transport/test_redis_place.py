@@ -9,3 +9,9 @@ def test_passwords_come_from_the_environment_and_the_rest_from_the_settings() ->
     assert (place.password, place.sentinel_password) == ("a", "b")
     assert place.tls["ssl_check_hostname"] is True
     assert redis_place(TableSettings(redis_url="redis://r/0"), {}).password is None
+
+
+def test_the_user_of_the_environment_takes_the_place_of_the_address() -> None:
+    table = TableSettings(redis_url="rediss://shared@r:6380/0")
+    assert redis_place(table, {"REDIS_USERNAME": "controller"}).url == "rediss://controller@r:6380/0"
+    assert redis_place(table, {"REDIS_USERNAME": ""}).url == "rediss://shared@r:6380/0"
