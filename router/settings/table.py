@@ -18,10 +18,9 @@ class TableSettings(Group):
     """The controller's table, e.g. http://127.0.0.1:8090/v1/allocation. Over http:// from another machine it can be
     read and changed on its way; the log and /state tell of that. A user and a password in it go over https:// alone."""
     redis_url: Annotated[str, AfterValidator(check_redis_url)] | None = None
-    """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here; REDIS_USERNAME
-    goes before the address's user. To
-    another machine a user or a password goes over rediss:// alone; redis:// without either can be read and changed on
-    its way, and the log and /state tell of that."""
+    """Redis that holds the table, e.g. redis://127.0.0.1:6379/0. Write the password into REDIS_PASSWORD, not here;
+    REDIS_USERNAME goes before the address's user. To another machine a user or a password goes over rediss:// alone;
+    redis:// without either can be read and changed on its way, and the log and /state tell of that."""
     sentinels: Annotated[tuple[HostPort, ...], Field(max_length=16)] = ()
     """Addresses of Redis Sentinels, HOST:PORT. The host of `redis_url` is then the name of the master that they watch,
     e.g. redis://mymaster/0, and the one of the moment is asked. Their password is REDIS_SENTINEL_PASSWORD."""

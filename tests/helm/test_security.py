@@ -439,12 +439,15 @@ def test_policies_can_be_left_out() -> None:
     assert "NetworkPolicy" not in done.stdout
 
 
-def test_a_budget_is_there_from_two_replicas_on() -> None:
+def test_a_budget_is_there_from_two_replicas_on_and_where_an_autoscaler_sets_them() -> None:
     assert {d["metadata"]["name"] for d in objects(EVERYTHING, "PodDisruptionBudget")} == {
         "rel-wattroute-router",
         "rel-wattroute-controller",
     }
     assert {d["metadata"]["name"] for d in objects(values_file("gateway"), "PodDisruptionBudget")} == {
+        "rel-wattroute-router"
+    }
+    assert {d["metadata"]["name"] for d in objects(values_file("deployment"), "PodDisruptionBudget")} == {
         "rel-wattroute-router"
     }
     assert not objects(values_file("router-only"), "PodDisruptionBudget")
