@@ -31,7 +31,7 @@ from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_r
 from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Site
 from controller.model.grid import Precedence
-from controller.model.observation import Observation
+from controller.model.observation import InstanceState, Observation
 from controller.model.plan import Commands, InstanceCommand, Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
@@ -200,10 +200,13 @@ def _plan(
 
 
 def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) -> Targets:
-    """What the plan wants now, within what can be reached; what an event needs is woken shortly before it."""
-    if plan is None:
-        on = serving_by_pool(known.views, len(site.pools))
-        return Targets(on, on)
+    """What the plan wants now, within what can be reached; what an event needs is woken shortly before it.
+
+    A plan that knows nothing of the demand yet moves nothing within an event: a controller that starts then leaves the
+    instances as it finds them.
+    """
+    if plan is None or (known.is_called and known.demand_state.observed_s <= 0.0):
+        return _as_found(known.views, len(site.pools))
     step = step_of(plan, known.now_s)
     steps = (step, _prepared_step(plan, step)) if is_near(known.events, known.now_s, policy.prepare_s) else (step,)
     reach = [pool.instances for pool in known.data.pools]
@@ -213,6 +216,16 @@ def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) ->
         for pool, most in zip(plan.pools, reach, strict=True)
     )
     return Targets(on, loaded)
+
+
+def _as_found(views: tuple[View, ...], pools: int) -> Targets:
+    """What serves or is on its way, and what is loaded, a pool each."""
+    on, loaded = [0] * pools, [0] * pools
+    for view in views:
+        if view.state is not InstanceState.UNREACHABLE:
+            on[view.pool_index] += view.intent.phase in (Phase.SERVE, Phase.WAKE)
+            loaded[view.pool_index] += view.intent.phase is not Phase.OFF
+    return Targets(tuple(on), tuple(loaded))
 
 
 def _prepared_step(plan: Plan, step: int) -> int:

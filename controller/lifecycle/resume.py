@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.limits import Followed
-from controller.lifecycle.memory import Memory
+from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
 from controller.model.observation import ClassDemand
 from controller.settlement.baseline import PowerHistory
 from controller.settlement.quality_budget import QualityBurn
+from router.contract import InstanceId
 
 CLOCK_TOLERANCE_S = 5.0
 """How far ahead of now a time of the former life may lie before the clock counts as set back."""
@@ -38,6 +39,7 @@ class Saved:
         refit: what was learnt of the pools' curves; it counts for a pool while the configuration gives it the same
             curves, and becomes as doubtful as its age makes it.
         followed: the events in force, and the returns from those that are over.
+        drained: instances that rest; of those that do so awake nothing else tells it.
     """
 
     saved_at_s: float
@@ -49,6 +51,7 @@ class Saved:
     sleepers: tuple[Sleeper, ...]
     refit: RefitState = field(default_factory=RefitState)
     followed: Followed = field(default_factory=Followed)
+    drained: tuple[InstanceId, ...] = ()
 
 
 def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Saved:
@@ -63,6 +66,7 @@ def saved_of(memory: Memory, sleepers: tuple[Sleeper, ...], now_s: float) -> Sav
         sleepers=sleepers,
         refit=memory.refit.outlasting,
         followed=memory.followed,
+        drained=tuple(intent.instance_id for intent in memory.intents if intent.phase is Phase.SLEEP),
     )
 
 
@@ -71,6 +75,7 @@ def resumed(site: Site, saved: Saved, now_s: float) -> Memory:
 
     Classes are matched by name: a new one begins with nothing burnt, one that is gone is dropped, and one whose window
     was changed keeps its tokens. Tables are numbered above those of the former life even where the clock was set back.
+    Instances that rested awake go on to do so where they have no request; routers without a table send them some again.
     """
     memory = Memory.initial(site, now_s)
     kept = {burn.class_id: burn for burn in saved.burns}
@@ -85,7 +90,14 @@ def resumed(site: Site, saved: Saved, now_s: float) -> Memory:
         baselines_w=saved.baselines_w,
         refit=saved.refit,
         followed=saved.followed,
+        intents=_resting(site, saved, now_s),
     )
+
+
+def _resting(site: Site, saved: Saved, now_s: float) -> tuple[Intent, ...]:
+    awake = (pool for pool in site.pools if pool.rests_awake and not pool.lets_go)
+    there = {instance.instance_id for pool in awake for instance in pool.instances}
+    return tuple(Intent(name, Phase.SLEEP, now_s) for name in saved.drained if name in there)
 
 
 def unknown(site: Site, now_s: float) -> Memory:

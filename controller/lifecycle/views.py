@@ -109,11 +109,14 @@ def natural_intent(view: View, now_s: float) -> Intent:
 
 
 def _state(pool: Pool, old: Intent | None, seen: InstanceObservation | None) -> InstanceState:
-    """As observed; one that rests awake, drained and without a request, counts as asleep."""
+    """As observed; one that rests awake, drained and without a request, counts as asleep.
+
+    Of those that are let go the report itself says so, once an autoscaler may take them.
+    """
     if seen is None:
         return InstanceState.UNREACHABLE
     is_idle = seen.state is InstanceState.SERVING and seen.running + seen.waiting == 0
-    rests = pool.rests_awake and old is not None and old.phase is Phase.SLEEP
+    rests = pool.rests_awake and not pool.lets_go and old is not None and old.phase is Phase.SLEEP
     return InstanceState.SLEEPING if is_idle and rests else seen.state
 
 

@@ -5,11 +5,11 @@ import pytest
 from controller.energy.pool_fit import PoolFit
 from controller.energy.refit_prior import prior_of
 from controller.lifecycle.handback import Sleeper
-from controller.lifecycle.memory import Memory
+from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.meters import intervals_of
 from controller.lifecycle.refit_state import RefitState
 from controller.lifecycle.resume import Saved, is_clock_back, resumed, saved_of, unknown
-from controller.model.fleet import RequestClass
+from controller.model.fleet import RequestClass, resting_awake
 from controller.model.observation import ClassDemand
 from controller.settlement.baseline import PowerHistory
 from controller.settlement.quality_budget import QualityBurn
@@ -95,3 +95,17 @@ def test_a_state_kept_before_curves_were_learnt_can_be_taken_up():
     old = to_plain(saved_of(lived(), (), NOW_S))
     del old["refit"]
     assert from_plain(Saved, old).refit == RefitState()
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [({}, ["bf16-1"]), ({"lets_go": True}, []), ({"rests_awake": False}, []), ({"instances": ()}, [])],
+)
+def test_what_rested_awake_goes_on_to_where_nothing_else_tells_of_it(change, kept):
+    pools = tuple(replace(resting_awake(pool), **change) for pool in SITE.pools)
+    intents = (Intent(InstanceId("bf16-0"), Phase.DRAIN, 1.0), Intent(InstanceId("bf16-1"), Phase.SLEEP, 1.0))
+    saved = from_plain(Saved, to_plain(saved_of(replace(lived(), intents=intents), (), NOW_S - 5)))
+    after = resumed(replace(SITE, pools=pools), saved, NOW_S)
+    assert [(each.instance_id, each.phase, each.commanded_s) for each in after.intents] == [
+        (name, Phase.SLEEP, None) for name in kept
+    ]
