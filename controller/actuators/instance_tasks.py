@@ -44,6 +44,9 @@ class Kept(Protocol):
     def shown(self, instances: tuple[InstanceObservation, ...]) -> tuple[InstanceObservation, ...]:
         """The observations with what is known of those."""
 
+    def adopt(self, pods: Collection[InstanceId]) -> None:
+        """Know of these, as another controller told."""
+
     def forget(self) -> None:
         """Know nothing: another controller has taken charge."""
 
@@ -131,6 +134,11 @@ class InstanceTasks:
             task.cancel()
         if self._kept is not None:
             self._kept.forget()
+
+    def adopt(self, let_go: Collection[InstanceId]) -> None:
+        """Know that another controller has let these go."""
+        if self._kept is not None:
+            self._kept.adopt(let_go)
 
     def _forget(self, instance_id: InstanceId, task: asyncio.Task[None]) -> None:
         """One that was given up before it began has not forgotten itself."""

@@ -124,6 +124,11 @@ class Release:
         self._clean.clear()
         self._resting = frozenset()
 
+    def adopt(self, pods: Collection[InstanceId]) -> None:
+        """Go on from what another controller has let go, whose pods bear its marks."""
+        self._let_go = self._there().intersection(pods)
+        self._clean -= self._let_go
+
     def driver(self, engines: InstanceDriver, starting: InstanceDriver | None) -> ReleasingDriver:
         """Carries out what concerns it, and leaves the rest to these."""
         return ReleasingDriver(self, engines, starting)

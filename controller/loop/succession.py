@@ -20,6 +20,7 @@ from controller.loop.leadership import LeadershipStatus, Role
 from controller.model.fleet import Site
 from controller.signals.asked import Asked
 from controller.store.plain import from_plain, to_plain
+from router.contract import InstanceId
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class SuccessionParts:
         sleep: waits so many seconds.
         take_charge: called with the instances that sleep by the controllers' command, on taking over and on a standby,
             where there are none.
+        let_go: called with the instances that the leader has let go, whenever that is looked at.
         on_lead, on_lost: called as this controller begins to lead, and as soon as it does no more.
     """
 
@@ -108,6 +110,7 @@ class SuccessionParts:
     adopt_asked: Callable[[Asked, float, bool], int]
     sleep: Callable[[float], Awaitable[None]]
     take_charge: Callable[[tuple[Sleeper, ...]], None]
+    let_go: Callable[[tuple[InstanceId, ...]], None] = lambda names: None
     on_lead: Callable[[], None] = lambda: None
     on_lost: Callable[[], None] = lambda: None
 
@@ -236,6 +239,7 @@ class Succession:
             self._address = self._left.address
             wrong = wrong or (None if leads else self._apart())
             self._parts.take_charge(self._left.saved.sleepers if leads else ())
+            self._parts.let_go(tuple(each.instance_id for each in self._left.under_way.intents if each.is_let_go))
             is_news = is_new and self._left.leader != self._parts.candidate.identity
             memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)
         elif self._left is not None:

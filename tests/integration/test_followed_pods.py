@@ -10,21 +10,24 @@ import contextlib
 import functools
 import json
 import re
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes.controller_pair import Controllers
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.faults import Recorded
 from tests.fakes.kube.kinds import DEPLOYMENTS
 from tests.fakes.kube.managers import Writer
 from tests.fakes.kube.server import KubeServer, kube_server
+from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post
 from tests.integration.test_pods import NAMESPACE, pods_under_control, until
 from tests.integration.test_pods import PODS as NAMES
-from tests.integration.test_scaled_pods import Workloads, following, scaled
+from tests.integration.test_scaled_pods import Workloads, decided, following, scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 
@@ -53,9 +56,9 @@ def _with_replicas(replicas: int, found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "spec": found["spec"] | {"replicas": replicas}}
 
 
-def desired(system: System) -> dict[str, int]:
-    """What the metric tells, by pool."""
-    text = get(f"{system.api}/metrics")[1].decode()
+def desired(api: str) -> dict[str, int]:
+    """What the metric of a controller tells, by pool."""
+    text = get(f"{api}/metrics")[1].decode()
     found = re.findall(r'^wattroute_controller_desired_replicas\{pool="(\w+)"\} (\S+)', text, re.M)
     return {pool: int(float(value)) for pool, value in found}
 
@@ -127,14 +130,14 @@ async def autoscaled(folder: Path, kube: KubeServer, *, is_paused: bool = False)
 
             async def scale() -> None:
                 while True:
-                    autoscaler.follow(await asyncio.to_thread(desired, system))
+                    autoscaler.follow(await asyncio.to_thread(desired, system.api))
                     there = workloads.there["fp8"]
                     for name in set(NAMES["fp8"]) - set(there) - set(plant.taken):
                         plant.taken[name] = await asyncio.to_thread(running, emulated, name)
                     await asyncio.sleep(0.2)
 
             async with following(workloads, emulated):
-                await plant.until(lambda: desired(system).get("fp8") == 2, "both are to be there at first")
+                await plant.until(lambda: desired(system.api).get("fp8") == 2, "both are to be there at first")
                 await asyncio.sleep(3.0)  # The demand is estimated from a rest on, as the first rate seen is a guess.
                 tasks = [asyncio.create_task(clients.ask()) for _ in range(CLIENTS)]
                 scaling = asyncio.create_task(scale())
@@ -169,7 +172,7 @@ async def test_a_pod_that_is_kept_serves_again_at_once_and_its_mark_is_taken_off
         assert [states[name] for name in kept] == ["sleeping", "sleeping"]
         await asyncio.to_thread(plant.bar, "bf16")
         await plant.until(lambda: any(map(plant.sent_to, kept)), "one serves again")
-        told = await asyncio.to_thread(desired, plant.system)
+        told = await asyncio.to_thread(desired, plant.system.api)
         back = [name for name in kept if plant.sent_to(name)]
         assert told["fp8"] >= len(back)
         await plant.until(lambda: not any(map(plant.workloads.is_marked, back)), "it bears no mark any more")
@@ -198,3 +201,43 @@ async def test_at_its_end_a_controller_takes_the_marks_off(tmp_path: Path) -> No
         await plant.until(lambda: plant.autoscaler.told["fp8"] == 0, "both may go")
         await asyncio.to_thread(plant.system.stop, "controller")
         assert not any(map(plant.workloads.is_marked, NAMES["fp8"]))
+
+
+async def test_who_takes_over_tells_the_same_number_all_the_time_and_keeps_the_marks(tmp_path: Path) -> None:
+    async with kube_server() as kube, running_redis() as redis:
+        config = kubeconfig(tmp_path, kube)
+        workloads = Workloads(kube, fp8=2)
+        workloads.settle("fp8")
+
+        def among_several(document: dict[str, Any]) -> None:
+            followed(document)
+            document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
+            document["table"] |= {"url": None, "redis_url": redis.url}
+
+        def told(name: str) -> int | None:
+            return desired(pair.api(name)).get("fp8")
+
+        async with pods_under_control(tmp_path, kube, among_several, commands=("router",)) as (_, system):
+            with contextlib.closing(Controllers(system, config)) as pair:
+                for name in ("a", "b"):
+                    await asyncio.to_thread(pair.start, name)
+                await until(system, lambda: pair.state("a")["election"]["has_standby"] is True, "b stands by")
+                await until(system, lambda: told("a") == 0, "both may go")
+                await until(system, lambda: told("b") == 0, "the standby tells the same")
+                pair.signal("a", signal.SIGKILL)
+                seen = []
+
+                def leads() -> bool:
+                    seen.append(told("b"))
+                    return pair.state("b")["election"]["role"] == "leader"
+
+                await until(system, leads, "b leads")
+                ticks = await asyncio.to_thread(decided, pair.api("b"))
+
+                def has_decided() -> bool:
+                    seen.append(told("b"))
+                    return decided(pair.api("b")) > ticks + 5
+
+                await until(system, has_decided, "b decides")
+                assert set(seen) == {0}
+                assert all(map(workloads.is_marked, NAMES["fp8"]))

@@ -171,6 +171,10 @@ class Kept:
     """Shows all as sleeping, until it forgets."""
 
     forgotten = False
+    adopted = ()
+
+    def adopt(self, pods):
+        self.adopted = pods
 
     def shown(self, instances):
         return tuple(dataclasses.replace(each, state=InstanceState.SLEEPING) for each in instances)
@@ -184,5 +188,7 @@ async def test_what_is_kept_is_shown_and_forgotten_once_another_controller_has_t
     tasks = InstanceTasks((Driver(),), VirtualClock(), kept=kept)
     [seen] = tasks.overlay((instance("a-0"),))
     assert (seen.state, kept.forgotten) == (InstanceState.SLEEPING, False)
+    tasks.adopt(("a-0",))
+    assert kept.adopted == ("a-0",)
     tasks.give_up()
     assert kept.forgotten

@@ -127,6 +127,16 @@ async def test_marks_that_a_former_controller_left_on_pods_that_serve_are_taken_
     assert len(parts.server.asked(lambda request: request.method == "PATCH")) == 2 * patched
 
 
+async def test_what_another_controller_has_let_go_goes_on_to_be_and_nothing_that_is_not_there(parts):
+    parts.server.store.change(PODS, NAMESPACE, "a-1", marked)
+    parts.release.adopt(("a-1", "gone"))
+    assert parts.shown("a-1") == (InstanceState.SLEEPING, True)
+    await parts.table("a-1")
+    assert (parts.shown("a-1"), parts.mark_of("a-1")) == ((InstanceState.SLEEPING, True), COST)
+    await parts.table()
+    assert (parts.shown("a-1"), parts.mark_of("a-1")) == ((InstanceState.SERVING, False), None)
+
+
 def marked(found):
     return {**found, "metadata": found["metadata"] | {"annotations": {GOES_FIRST: COST}}}
 

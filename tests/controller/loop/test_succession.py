@@ -18,6 +18,7 @@ from tests.fakes.controller_parts import NOW_S, site, table
 
 SITE = site()
 INTENTS = tuple(Intent(each.instance_id, Phase.SERVE, NOW_S) for pool in SITE.pools for each in pool.instances)
+INTENTS = (dataclasses.replace(INTENTS[0], phase=Phase.SLEEP, is_let_go=True), *INTENTS[1:])
 SLEEPER = Sleeper(InstanceId("int4-0"), NOW_S)
 
 
@@ -63,7 +64,7 @@ class One:
         self.place = Place(kept, name)
         self.holds, self.leader, self.failure, self.identity = False, None, None, name
         self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
-        self.refuses = self.meanwhile = None
+        self.refuses = self.meanwhile = self.let_go = None
         self.leads = Succession(
             SuccessionParts(
                 site=SITE,
@@ -74,6 +75,7 @@ class One:
                 adopt_asked=self._adopt,
                 sleep=self._sleep,
                 take_charge=self._take_charge,
+                let_go=self._know_of,
                 on_lead=lambda: self.told.append("leads"),
                 on_lost=lambda: self.told.append("lost"),
             )
@@ -97,6 +99,9 @@ class One:
         assert duration_s > 0
         if self.meanwhile is not None:
             await self.meanwhile.leads.find_heir()
+
+    def _know_of(self, let_go):
+        self.let_go = let_go
 
     def _take_charge(self, sleepers):
         self.charge = sleepers
@@ -146,6 +151,7 @@ async def test_a_standby_is_told_of_the_leader_and_holds_what_it_holds(pair):
     assert not b.leads.may_act()
     assert b.adopted[-1] == (("call of a",), False)
     assert b.charge == ()
+    assert b.let_go == (INTENTS[0].instance_id,)
     assert b.memory.table == a.memory.table
     assert (a.leads.status.role, a.leads.status.has_standby, a.leads.has_heir) == (Role.LEADER, True, True)
 
