@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from router.proxy.gateway import Gateway
     from router.proxy.relay import Relay
 
+FIRST_REQUEST_S = 1.0
+"""How long a client that has only just connected may take for its first request, once the router is stopping."""
 LINGER_S = 2.0
 """How long a refused client may go on sending before the connection is cut: long enough to read the refusal."""
 
@@ -199,9 +201,21 @@ class ClientConnection(Reception):
         self.transport.abort()
 
     def drain(self) -> None:
-        """The router is stopping: close now if nothing is in progress."""
-        if self._phase is HEAD and not self._buffer:
+        """The router is stopping: close now if nothing is in progress.
+
+        A client that has just connected may have sent its first request already: it is served, should it come soon.
+        """
+        if self._phase is not HEAD or self._buffer:
+            return
+        if self._has_asked:
             self._close()
+        else:
+            self.deadline_s = min(self.deadline_s, self._gateway.now_s() + FIRST_REQUEST_S)
+
+    @property
+    def _has_asked(self) -> bool:
+        """Whether a request has ever come."""
+        return self.patience_s > 0.0
 
     def _linger(self) -> None:
         """End the connection, but let the client read the answer first, also where it is still sending.

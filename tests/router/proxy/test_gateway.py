@@ -71,15 +71,22 @@ async def test_draining_lets_requests_end_and_closes_their_connections() -> None
         running(engine) as router,
         RawClient.to(router.port) as busy,
         RawClient.to(router.port) as idle,
+        RawClient.to(router.port) as begins,
+        RawClient.to(router.port) as says_nothing,
     ):
+        await idle.send(b"GET /health HTTP/1.1\r\nhost: r\r\n\r\n")
+        assert (await idle.reply()).status == 200
         await busy.post(PLAIN)
-        await until(lambda: engine.requests and len(router.gateway.clients) == 2)
+        await until(lambda: engine.requests and len(router.gateway.clients) == 4)
         router.gateway.drain()
         assert await idle.rest() == b""
+        await begins.post(PLAIN)
         gate.set()
-        reply = await busy.reply()
-        assert (reply.status, reply.get("connection")) == (200, "close")
-        assert await busy.rest() == b""
+        for client in (busy, begins):
+            reply = await client.reply()
+            assert (reply.status, reply.get("connection")) == (200, "close")
+            assert await client.rest() == b""
+        assert await says_nothing.rest() == b""
         async with asyncio.timeout(5):
             await router.gateway.wait_empty()
 
