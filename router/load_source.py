@@ -11,8 +11,7 @@ import logging
 from typing import Protocol
 
 from router.contract_loads import MAX_LOADS_BYTES, Loads, LoadsError, decode_loads
-from router.errors import PollError
-from router.poller import Document, Poller
+from router.poller import Document, Followed, Poller
 from router.rate_source import beside_table
 
 log = logging.getLogger(__name__)
@@ -88,25 +87,7 @@ def loads_url(table_url: str) -> str | None:
     return beside_table(table_url, _LOADS_PATH)
 
 
-class HttpLoadSource:
-    """Polls the controller until cancelled."""
-
-    def __init__(self, poller: Poller, reporter: LoadReporter) -> None:
-        self._poller = poller
-        self._reporter = reporter
-
-    async def run(self) -> None:
-        """Poll for ever; a failure is logged and the next poll tries again."""
-        while True:
-            await self.poll()
-            await self._poller.pause()
-
-    async def poll(self) -> None:
-        """Ask once and hand the loads on."""
-        try:
-            raw = await self._poller.fetch(Document("engines' loads", _LOADS_PATH, MAX_LOADS_BYTES))
-        except PollError as error:
-            self._reporter.failed(error.reason)
-            return
-        if raw is not None and not self._reporter.deliver(raw):
-            self._poller.forget()
+def http_loads(poller: Poller, reporter: LoadReporter) -> Followed:
+    """Loads from a controller."""
+    document = Document("engines' loads", _LOADS_PATH, MAX_LOADS_BYTES)
+    return Followed(poller, document, deliver=reporter.deliver, failed=reporter.failed)

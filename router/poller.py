@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -135,3 +136,38 @@ class Poller:
                     f"more than {document.max_bytes} bytes; point it at the {document.path} of a controller",
                 )
         return bytes(raw)
+
+
+class Followed:
+    """A document that is handed on as often as it is another one.
+
+    Args:
+        poller: asks for it.
+        document: what is asked for.
+        deliver: takes it; False where it cannot be used, so that it is asked for as a whole again.
+        failed: told why it was not had.
+    """
+
+    def __init__(
+        self, poller: Poller, document: Document, *, deliver: Callable[[bytes], bool], failed: Callable[[str], None]
+    ) -> None:
+        self._poller = poller
+        self._document = document
+        self._deliver = deliver
+        self._failed = failed
+
+    async def run(self) -> None:
+        """Poll for ever; a failure is told and the next poll tries again."""
+        while True:
+            await self.poll()
+            await self._poller.pause()
+
+    async def poll(self) -> None:
+        """Ask once and hand the document on."""
+        try:
+            raw = await self._poller.fetch(self._document)
+        except PollError as error:
+            self._failed(error.reason)
+            return
+        if raw is not None and not self._deliver(raw):
+            self._poller.forget()

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from router import clocks_apart
 from router.contract_rates import MAX_RATES_BYTES, EnergyRates, RatesError, decode_rates
-from router.errors import PollError
-from router.poller import Document, Poller
+from router.poller import Document, Followed, Poller
 
 log = logging.getLogger(__name__)
 
@@ -79,31 +78,10 @@ def beside_table(table_url: str, path: str) -> str | None:
     return urlunsplit(parts._replace(path=parts.path.removesuffix(_TABLE_PATH) + path))
 
 
-class HttpRateSource:
-    """Polls the controller until cancelled.
-
-    Args:
-        poller: of the rates.
-        sink: takes the rates.
-        steady_s: the clock that the sink goes by.
-    """
-
-    def __init__(self, poller: Poller, *, sink: RateSink, steady_s: Callable[[], float]) -> None:
-        self._poller = poller
-        self._reporter = RateReporter(poller.url, sink, steady_s)
-
-    async def run(self) -> None:
-        """Poll for ever; a failure is logged and the next poll tries again."""
-        while True:
-            await self.poll()
-            await self._poller.pause()
-
-    async def poll(self) -> None:
-        """Ask once and hand the rates on."""
-        try:
-            raw = await self._poller.fetch(Document("energy rates", _RATES_PATH, MAX_RATES_BYTES))
-        except PollError as error:
-            self._reporter.failed(error.reason)
-            return
-        if raw is not None and not self._reporter.deliver(raw, lambda _: self._poller.told_s):
-            self._poller.forget()
+def http_rates(poller: Poller, sink: RateSink, steady_s: Callable[[], float]) -> Followed:
+    """Rates from a controller, for a sink that goes by a clock of its own."""
+    reporter = RateReporter(poller.url, sink, steady_s)
+    document = Document("energy rates", _RATES_PATH, MAX_RATES_BYTES)
+    return Followed(
+        poller, document, deliver=lambda raw: reporter.deliver(raw, lambda _: poller.told_s), failed=reporter.failed
+    )

@@ -13,10 +13,10 @@ import aiohttp
 
 from router.contract import InstanceId
 from router.exchange import InstanceSpec
-from router.load_source import HttpLoadSource, LoadReporter, fresh_s, loads_url, read_every_s
+from router.load_source import LoadReporter, fresh_s, http_loads, loads_url, read_every_s
 from router.poller import Poller
 from router.probes import Prober, ProbeSink
-from router.rate_source import HttpRateSource, RateSink, rates_url
+from router.rate_source import RateSink, http_rates, rates_url
 from router.settings import RouterFile
 from router.snapshot import LoadsView
 from router.table_source import HttpTableSource, TableSink
@@ -119,7 +119,7 @@ class Sources:
         url = None if table.url is None else rates_url(table.url)
         if url is None or self._session is None or not self._settings.router.tell_energy:
             return None
-        return HttpRateSource(self._poller(self._session, url), sink=self._sink, steady_s=self._steady_s).run()
+        return http_rates(self._poller(self._session, url), self._sink, self._steady_s).run()
 
     def _loads(self) -> Coroutine[Any, Any, None] | None:
         """Of the controller that serves the table; those of Redis come with the table."""
@@ -130,7 +130,7 @@ class Sources:
         poller = self._poller(self._session, url, every_s=read_every_s(table.poll_interval_s))
         reporter = LoadReporter(poller.url, self._prober)
         self._loads_refused = lambda: reporter.refused
-        return HttpLoadSource(poller, reporter).run()
+        return http_loads(poller, reporter).run()
 
     def _table(self) -> Coroutine[Any, Any, None] | None:
         table = self._settings.table

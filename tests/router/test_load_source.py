@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from router.contract_loads import Loads, encode_loads
-from router.load_source import FRESH_S, HttpLoadSource, LoadReporter, fresh_s, loads_url, read_every_s
+from router.load_source import FRESH_S, LoadReporter, fresh_s, http_loads, loads_url, read_every_s
 from router.poller import Poller
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
 
@@ -69,7 +69,7 @@ async def test_it_asks_again_and_again_and_bears_every_answer() -> None:
     sink = Sink()
     async with FakeEngine(controller) as engine, aiohttp.ClientSession() as session:
         reporter = LoadReporter(engine.url, sink)
-        source = HttpLoadSource(Poller(session, engine.url, 0.01, rng=random.Random(1)), reporter)
+        source = http_loads(Poller(session, engine.url, 0.01, rng=random.Random(1)), reporter)
         for _ in answers:
             await source.poll()
     assert sink.heard_of == [2, 3]

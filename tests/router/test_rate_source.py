@@ -11,7 +11,7 @@ from router import clock, rate_source
 from router.contract import InstanceId
 from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.poller import Poller
-from router.rate_source import HttpRateSource, rates_url
+from router.rate_source import http_rates, rates_url
 
 RATES = EnergyRates(1.0, 31.0, "shared", (EnergyRate(InstanceId("a"), 0.01, 0.5, "direct"),))
 
@@ -47,7 +47,7 @@ async def controller():
 
 
 def source(session, url, sink):
-    return HttpRateSource(Poller(session, url, 0.01, rng=random.Random(1)), sink=sink, steady_s=clock.wall_s)
+    return http_rates(Poller(session, url, 0.01, rng=random.Random(1)), sink, clock.wall_s)
 
 
 async def test_rates_are_handed_on_and_unchanged_ones_cost_little(controller):
