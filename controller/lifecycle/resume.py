@@ -95,7 +95,7 @@ def resumed(site: Site, saved: Saved, now_s: float) -> Memory:
 
 
 def _resting(site: Site, saved: Saved, now_s: float) -> tuple[Intent, ...]:
-    awake = (pool for pool in site.pools if pool.rests_awake and not pool.lets_go)
+    awake = (pool for pool in site.pools if pool.rests_untold)
     there = {instance.instance_id for pool in awake for instance in pool.instances}
     return tuple(Intent(name, Phase.SLEEP, now_s) for name in saved.drained if name in there)
 

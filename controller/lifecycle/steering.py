@@ -189,7 +189,7 @@ class _Work:
         phase = Phase.SLEEP if view.pool.can_sleep else Phase.OFF
         self.views[index] = replace(view, intent=replace(intent, phase=phase, since_s=now_s, commanded_s=now_s))
         self.drained_s.append(now_s - intent.since_s)
-        if not view.pool.rests_awake or view.pool.lets_go:
+        if not view.pool.rests_untold:
             self.command(_way_down(view.pool), index, f"drained in {now_s - intent.since_s:.0f} s")
 
     def raise_pool(self, k: int, targets: Targets) -> None:

@@ -116,7 +116,7 @@ def _state(pool: Pool, old: Intent | None, seen: InstanceObservation | None) -> 
     if seen is None:
         return InstanceState.UNREACHABLE
     is_idle = seen.state is InstanceState.SERVING and seen.running + seen.waiting == 0
-    rests = pool.rests_awake and not pool.lets_go and old is not None and old.phase is Phase.SLEEP
+    rests = pool.rests_untold and old is not None and old.phase is Phase.SLEEP
     return InstanceState.SLEEPING if is_idle and rests else seen.state
 
 

@@ -57,6 +57,11 @@ class Pool:
     rests_awake: bool = False
 
     @property
+    def rests_untold(self) -> bool:
+        """Whether one that rests is told nothing, so that nobody but the controller knows that it does."""
+        return self.rests_awake and not self.lets_go
+
+    @property
     def max_instances(self) -> int:
         """Most instances that may serve."""
         return len(self.instances) if self.max_on is None else min(self.max_on, len(self.instances))
