@@ -28,7 +28,7 @@ LEAST_MISFIT_FRAC = 0.03
 _MARGINAL_SHARE = 0.25
 """Share of P0 that the tokens of a full batch may add although the curves say that they add none."""
 _FLOOR_FRAC = 0.05
-"""P0 and a are never taken for less than this share of what the curves say; the others for less than 0."""
+"""P0, a and b are never taken for less than this share of what the curves say, the others for less than 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,14 @@ def prior_of(curves: PoolCurves) -> Prior:
     if told is not None:
         power_spread, time_spread = _told_spread(curves, told, states)
     resting = (curves.sleeping_w, curves.off_w)
+    least = tuple(_FLOOR_FRAC * value for value in (power[0], *time[:2]))
     return Prior(
         power=Belief(power, power_spread),
         time=Belief(time, time_spread),
         sleeping=Belief(resting[:1], _rest_spread(curves, resting[0], states)),
         off=Belief(resting[1:], _rest_spread(curves, resting[1], states)),
         wide=(*wide, _rest_spread(curves, resting[0], WIDE_SD), _rest_spread(curves, resting[1], WIDE_SD)),
-        floors=((_FLOOR_FRAC * power[0], 0.0, 0.0, 0.0), (_FLOOR_FRAC * time[0], 0.0, 0.0), (0.0,), (0.0,)),
+        floors=((least[0], 0.0, 0.0, 0.0), (*least[1:], 0.0), (0.0,), (0.0,)),
         full_tokens_per_s=rate,
         key=_key(curves),
     )

@@ -66,6 +66,17 @@ def test_chance_does_not_decide_it(seed, factor):
     assert minutes[4:] == pytest.approx([1.0] * 11, abs=0.05)
 
 
+@pytest.mark.parametrize("known", [LARGE, load_profile("qwen3-235b-a22b/int4/2xh100")])
+def test_an_engine_whose_steps_seem_shorter_with_more_sequences_can_still_be_planned(known):
+    """Batches that happen to meet with other work: what a sequence adds is believed to be little, and never nothing."""
+    true = dataclasses.replace(known, step_per_seq_s=-0.004 * known.step_base_s)
+    seen = intervals(lambda _: true, load_of(known, "mixed"), seconds=300.0, seed=5)
+    fit, _ = played(known, seen)
+    found = curves_of(fit, known)
+    assert 0.0 < found.step_per_seq_s < known.step_per_seq_s
+    assert found.batch_at_itl(0.06, 700) > 1.0
+
+
 @pytest.mark.parametrize("factor", [1.4, 1 / 1.4])
 def test_time_and_power_that_are_both_wrong_are_both_found(factor):
     configured = scaled_time(scaled_power(LARGE, factor), factor)
