@@ -64,7 +64,7 @@ async def compared(stage: Stage, replayed: Replayed, clock: Clock, is_stopped: C
         is_stopped: whether nobody waits for it any more; asked from the thread.
     """
     settings, start_s = stage.settings, replayed.start_s
-    price, carbon = (_still(settings.signals, name, start_s) for name in feed_setup.NAMES)
+    price, carbon = (still(settings.signals, name, start_s) for name in feed_setup.NAMES)
     events = () if replayed.event is None else (replayed.event,)
     played = Scenario(
         site=stage.site,
@@ -108,7 +108,7 @@ def sleeping_at_start(settings: Settings, site: Site) -> frozenset[InstanceId]:
     )
 
 
-def _still(told: SignalSettings, name: str, started_at_s: float) -> Feed:
+def still(told: SignalSettings, name: str, started_at_s: float) -> Feed:
     """A feed for the comparison in simulated time, which what is read live cannot be part of."""
     feed = feed_setup.still_feed(told, name, started_at_s)
     if feed is None:

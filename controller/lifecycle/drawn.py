@@ -24,12 +24,19 @@ class Drawn:
         modelled_w: by the model, for the instances as they are.
         charged_w: the same by the plan's rule, in which an instance with work draws P0 all the time.
         bias_w: what the plan adds to its own figures, by what they were off.
+        leaving_w: what of it goes once the draining instances are asleep.
     """
 
     measured: Measured
     modelled_w: float
     charged_w: float
     bias_w: float
+    leaving_w: float
+
+    @property
+    def most_w(self) -> float:
+        """The most that is drawn, measured or by the plan's rule."""
+        return self.measured.at_least(self.charged_w)
 
 
 def find_drawn(
@@ -43,6 +50,7 @@ def find_drawn(
     """What is drawn by the instances as they are seen, with the tokens that they are known to have made."""
     measured = measured_power(site, observation, policy.reading_stale_s)
     charged_w = charged_at_meter_w(site, views, tokens)
+    leaving_w = draining_power_w(site, views, tokens)
     bias_w = next_bias_w(
         policy,
         site,
@@ -50,9 +58,9 @@ def find_drawn(
         (memory.bias_w, memory.bias_at_s),
         measured_w=measured.value_w,
         charged_w=charged_w,
-        leaving_w=draining_power_w(site, views, tokens),
+        leaving_w=leaving_w,
     )
-    return Drawn(measured, modelled_power_w(site, views, tokens), charged_w, bias_w)
+    return Drawn(measured, modelled_power_w(site, views, tokens), charged_w, bias_w, leaving_w)
 
 
 def margin_of(

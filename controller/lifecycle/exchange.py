@@ -25,18 +25,22 @@ class Exchange:
     """What it takes to exchange instances where the limit leaves no room for both.
 
     Attributes:
-        waits_s: how long what comes waits for what goes.
-        served_tokens_per_s: [r], output tokens that the plan in force serves of a class now; None where it has not come
-            true yet, as a site that is over its limit must move anyhow.
+        waits_s: [k], how long what comes waits for what goes; 0 where there is room for it. () where nothing waits.
+        served_tokens_per_s: [r], output tokens that the plan in force serves of a class now; None where it cannot come
+            true, as a site that stays over its limit must move anyhow.
         on: [k], instances that it has serving now.
     """
 
-    waits_s: float
+    waits_s: tuple[float, ...] = ()
     served_tokens_per_s: tuple[float, ...] | None = None
     on: tuple[int, ...] = ()
 
+    def wait_of_s(self, k: int) -> float:
+        """How long an instance of pool k waits for what goes."""
+        return self.waits_s[k] if self.waits_s else 0.0
 
-NO_EXCHANGE = Exchange(0.0)
+
+NO_EXCHANGE = Exchange()
 
 
 def exchange_of(
@@ -50,15 +54,18 @@ def exchange_of(
         plan: in force.
         now_s: wall clock.
         most_w: the limit in force less its margin, None without one.
-        drawn_w: at the meter.
+        drawn_w: at the meter, once what drains has gone.
     """
-    if most_w is None or drawn_w + min(step_w(site, pool) for pool in site.pools) <= most_w:
+    if most_w is None:
+        return NO_EXCHANGE
+    waits_s = tuple(policy.drain_expected_s if drawn_w + step_w(site, pool) > most_w else 0.0 for pool in site.pools)
+    if not any(waits_s):
         return NO_EXCHANGE
     if plan is None or drawn_w > most_w:
-        return Exchange(policy.drain_expected_s)
+        return Exchange(waits_s)
     step = step_of(plan, now_s)
     served = tuple(sum(cell[step] for cell in row) for row in rates_of(plan))
-    return Exchange(policy.drain_expected_s, served, tuple(pool.on[step] for pool in plan.pools))
+    return Exchange(waits_s, served, tuple(pool.on[step] for pool in plan.pools))
 
 
 def exchange_usd(
@@ -83,8 +90,11 @@ def exchange_usd(
     unused = max(0.0, sum(map(mul, exchange.on, capacities)) - sum(served))
     prices = []
     for k, pool in enumerate(site.pools):
+        if exchange.wait_of_s(k) == 0.0:
+            prices.append(0.0)
+            continue
         gone = max(capacities[k], _going_tokens_per_s(site, exchange, k, capacities) - unused)
-        prices.append((exchange.waits_s + pool.curves.wake_s) * _lost_usd_per_s(by_worth, gone))
+        prices.append((exchange.waits_s[k] + pool.curves.wake_s) * _lost_usd_per_s(by_worth, gone))
     return tuple(prices)
 
 

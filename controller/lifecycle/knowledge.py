@@ -151,15 +151,10 @@ def find_out(
     is_called = released_s(observation.events, now_s, now_s) > -math.inf
     doubted_w = 0.0 if curves is None else doubt_w(curves, views, tokens)
     margin_frac = margin_of(policy, memory.control, drawn, doubted_w, limit_w, now_s)
+    allowed_w = None if limit_w is None else limit_w * (1.0 - margin_frac)
+    standing_w = drawn.most_w - drawn.leaving_w
     inputs = Inputs(
-        exchange=exchange_of(
-            site,
-            policy,
-            memory.plan,
-            now_s,
-            most_w=None if limit_w is None else limit_w * (1.0 - margin_frac),
-            drawn_w=drawn.measured.at_least(drawn.charged_w),
-        ),
+        exchange=exchange_of(site, policy, memory.plan, now_s, most_w=allowed_w, drawn_w=standing_w),
         now_s=now_s,
         views=views,
         demand=foreseen.demand,
@@ -172,6 +167,7 @@ def find_out(
         retry_s=policy.command_retry_s,
         ramps=bounds,
         over_limit=over_limit,
+        is_full=allowed_w is not None and drawn.most_w > allowed_w,
         returns=limits.returns,
         owed=limits.owed,
         raised=memory.raised,

@@ -39,6 +39,7 @@ class Inputs:
         retry_s: time after which a command is given again.
         ramps: bounds on the steps of power.
         over_limit: whether more is drawn than the limit in force allows.
+        is_full: whether more is drawn, by the plan's rule, than that limit less its margin.
         returns: from events that are over.
         owed: by how much less than an event's limit must be drawn now, see `controller.lifecycle.limits.Limits`.
         exchange: what it takes to exchange instances.
@@ -57,6 +58,7 @@ class Inputs:
     retry_s: float
     ramps: Ramps
     over_limit: bool = False
+    is_full: bool = False
     returns: tuple[Return, ...] = ()
     owed: tuple[tuple[str, float], ...] = ()
     exchange: Exchange = NO_EXCHANGE
@@ -219,16 +221,18 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         )
         for t in steps
     ]
-    max_on = min(pool.max_instances, len(reachable))
     staying = sum(view.intent.phase is not Phase.DRAIN for view in on)
+    # What drains brings the power down: to take it back before it has is a move, as the time until then begins anew.
+    leaving = len(on) - staying if inputs.is_full else 0
+    max_on = min(pool.max_instances, len(reachable))
     settling_s = settled_s(inputs.raised, pool, freed_s)
     # An instance that is still coming up cannot be put to sleep at all.
     locked = [staying if horizon.start_of(t) < settling_s else coming[t] + young[t] for t in steps]
     return PoolData(
         pool_id=pool.pool_id,
         instances=len(reachable),
-        on_now=len(on),
-        sleeping_now=asleep,
+        on_now=len(on) - leaving,
+        sleeping_now=asleep + leaving,
         min_on=min(pool.min_on, max_on),
         max_on=max(max_on, max(coming)),
         locked=tuple(min(count, max(max_on, coming[t])) for t, count in enumerate(locked)),
@@ -238,7 +242,7 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         sleeping_w=pool.curves.sleeping_w,
         off_w=pool.curves.off_w,
         quality_loss_frac=pool.quality_loss_frac,
-        wake_s=pool.curves.wake_s + inputs.exchange.waits_s,
+        wake_s=pool.curves.wake_s + inputs.exchange.wait_of_s(k),
         start_s=pool.curves.start_s,
         start_usd=pool.start_usd,
         min_up_steps=max(1, math.ceil(pool.min_up_s / horizon.dt_s)),

@@ -13,7 +13,7 @@ from tests.fakes.fake_fleet import FakeFleet, site
 
 ACT = TickPolicy(mode=Mode.ACT)
 NOW_S = 10_000.0
-METERED = Drawn(Measured(9000.0, 1.0), 8800.0, 9500.0, 0.0)
+METERED = Drawn(Measured(9000.0, 1.0), 8800.0, 9500.0, 0.0, 0.0)
 KEPT = ControlError(9000.0, NOW_S - 2 * LEAST_S, ((NOW_S - LEAST_S, 0.0), (NOW_S, 0.0)))
 
 

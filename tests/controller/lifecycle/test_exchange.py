@@ -13,6 +13,7 @@ from controller.lifecycle.exchange import (
 )
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.policy import TickPolicy
+from controller.lifecycle.ramps import step_w
 from controller.lifecycle.views import look
 from controller.model.observation import InstanceState
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
@@ -22,6 +23,7 @@ from tests.fakes.fake_fleet import FakeFleet, site
 from tests.fakes.problems import at_site, problem
 
 POLICY = TickPolicy(drain_expected_s=20.0)
+ALL_WAIT = (20.0, 20.0, 20.0)
 
 
 def planned():
@@ -37,9 +39,19 @@ def test_where_both_fit_nothing_waits(most_w, drawn_w):
 def test_what_comes_waits_for_what_goes_and_only_a_site_within_its_limit_pays_for_moves():
     settled = exchange_of(site(), POLICY, planned(), 0.0, most_w=9e3, drawn_w=8.9e3)
     served = sum(rate[0] for rate in rates_of(planned())[0])
-    assert settled == Exchange(20.0, (pytest.approx(served),), tuple(pool.on[0] for pool in planned().pools))
-    assert exchange_of(site(), POLICY, planned(), 0.0, most_w=9e3, drawn_w=9.1e3) == Exchange(20.0)
-    assert exchange_of(site(), POLICY, None, 0.0, most_w=9e3, drawn_w=8.9e3) == Exchange(20.0)
+    assert settled == Exchange(ALL_WAIT, (pytest.approx(served),), tuple(pool.on[0] for pool in planned().pools))
+    assert exchange_of(site(), POLICY, planned(), 0.0, most_w=9e3, drawn_w=9.1e3) == Exchange(ALL_WAIT)
+    assert exchange_of(site(), POLICY, None, 0.0, most_w=9e3, drawn_w=8.9e3) == Exchange(ALL_WAIT)
+
+
+def test_what_there_is_room_for_waits_for_nothing_and_is_no_exchange():
+    int4_w = step_w(site(), site().pools[2])
+    assert all(step_w(site(), pool) > int4_w for pool in site().pools[:2])
+    small = exchange_of(site(), POLICY, planned(), 0.0, most_w=9e3, drawn_w=9e3 - int4_w)
+    assert small.waits_s == (20.0, 20.0, 0.0)
+    served = Exchange(small.waits_s, (1e4, 0.0, 1e4), (1, 1, 2))
+    bf16, fp8, int4 = exchange_usd(site(), served, WORTH, CAPACITIES)
+    assert min(bf16, fp8) > 0.0 == int4
 
 
 WORTH = (5e-6, 1e-6, 2e-6)
@@ -49,7 +61,7 @@ CAPACITIES = (2000.0, 1500.0, 1000.0)
 
 def paid(*args, on=(1, 1, 2)):
     """By how many USD/s of waiting each pool's instance comes dearer."""
-    usd = exchange_usd(site(), Exchange(20.0, *args, on), WORTH, CAPACITIES)
+    usd = exchange_usd(site(), Exchange(ALL_WAIT, *args, on), WORTH, CAPACITIES)
     return [each / (20.0 + pool.curves.wake_s) for each, pool in zip(usd, site().pools, strict=True)]
 
 
@@ -68,7 +80,7 @@ def test_what_those_serve_that_must_go_is_lost_from_the_least_worth_on():
 
 
 def test_a_site_over_its_limit_moves_for_nothing():
-    assert exchange_usd(site(), Exchange(20.0), WORTH, CAPACITIES) == (0.0,) * 3
+    assert exchange_usd(site(), Exchange(ALL_WAIT), WORTH, CAPACITIES) == (0.0,) * 3
 
 
 def test_the_price_lasts_while_no_interval_leaves_more_room():

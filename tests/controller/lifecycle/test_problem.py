@@ -96,6 +96,15 @@ def test_a_draining_instance_is_still_on():
     assert build(fleet.site, POLICY, inputs(fleet, drain)).pools[0].on_now == 4
 
 
+def test_on_a_full_site_what_drains_counts_as_gone_so_that_to_take_it_back_is_a_move():
+    fleet = FakeFleet(site(), {})
+    fleet.engines[1].state = InstanceState.SLEEPING
+    drain = (Intent(fleet.engines[0].instance_id, Phase.DRAIN, 990.0, 3),)
+    within, full = (build(fleet.site, POLICY, inputs(fleet, drain, is_full=each)).pools[0] for each in (False, True))
+    assert (within.on_now, within.sleeping_now, within.max_on) == (3, 1, 4)
+    assert (full.on_now, full.sleeping_now, full.max_on) == (2, 2, 4)
+
+
 def test_an_instance_that_is_starting_is_late_and_cannot_be_put_to_sleep():
     fleet = FakeFleet(site(), {})
     fleet.engines[0].state = InstanceState.STARTING
