@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-calls bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +42,9 @@ bench-joules: $(STAMP)  ## whether the energy that clients are told adds up to w
 
 bench-levers: $(STAMP)  ## what each lever gives of a cut, and how fast, on a simulated site
 	$(BIN)/python -m tests.bench.levers $(ARGS)
+
+bench-calls: $(STAMP)  ## a second call close behind the first, simulated
+	$(BIN)/python -m tests.bench.calls $(ARGS)
 
 bench-notice: $(STAMP)  ## from an event's receipt to the new table at the router, with real processes
 	$(BIN)/python -m tests.bench.notice $(ARGS)

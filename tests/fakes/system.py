@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -22,6 +23,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 READY_S = 120.0
+PORTS = (10_000, 20_000)
+"""Below those of the demo, and below those that Linux gives to outgoing connections."""
 COMMANDS = {
     "emulate": ("-m", "controller.cli", "emulate"),
     "router": ("-m", "router.cli"),
@@ -31,12 +34,15 @@ COMMANDS = {
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, each one different."""
+    """Ports that were free a moment ago, each one different, and that no outgoing connection is given meanwhile."""
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
+        while len(ports) < count:
+            listener, port = stack.enter_context(socket.socket()), random.SystemRandom().randrange(*PORTS)
+            with contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports
 
 
 def laptop_on_free_ports(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
