@@ -85,6 +85,7 @@ def emulator(settings: Settings) -> None:
 async def _controller(settings: Settings) -> None:
     _refuse_readable_redis(settings.table.redis_url)
     site = build_site(settings)
+    _tell_unnamed_gpus(settings)
     clock, works = SystemClock(), Works(Random())
     signals, own = settings.signals, settings.controller
     started_at_s, lookahead_s = clock.wall_s(), settings.plan.steps * settings.plan.step_s
@@ -157,6 +158,18 @@ def _refuse_readable_redis(url: str | None) -> None:
         log.warning(
             "unencrypted to another machine: whoever is on the way may read and change it",
             extra={"setting": "table.redis_url", "remedy": "write rediss://, or keep that network to yourself"},
+        )
+
+
+def _tell_unnamed_gpus(settings: Settings) -> None:
+    """Tell of pools whose instances are listed and their GPUs are not, of which only an emulator shows the power."""
+    pools = [
+        pool.name for pool in settings.pools if pool.instances and settings.plan.pools[pool.name].gpu_uuids is None
+    ]
+    if pools and settings.signals.power_specs().gpus:
+        log.warning(
+            "gpus are not named: they are looked for by the names that wattroute emulate gives them",
+            extra={"pools": pools, "remedy": "write plan.pools.NAME.gpu_uuids, as nvidia-smi -L prints them"},
         )
 
 

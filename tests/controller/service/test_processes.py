@@ -196,16 +196,49 @@ def test_what_fails_beside_the_service_is_counted_by_it(tmp_path: Path, monkeypa
     processes.controller(Settings.model_validate(document))
 
 
-async def test_what_the_file_says_of_the_end_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Reached(Exception):
-        pass
+class Reached(Exception):
+    """The service is put together."""
+
+
+async def assembled(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> ServiceOptions:
+    """The options with which a configuration's service is put together."""
+    found: list[ServiceOptions] = []
 
     def assemble(*_: Any, options: ServiceOptions, **__: Any) -> None:
-        assert (options.keep_records, options.on_exit, options.exit_wait_s) == (20_000, OnExit.LEAVE, 5.0)
+        found.append(options)
         raise Reached
 
     monkeypatch.setattr(processes, "assemble", assemble)
-    document = yaml.safe_load((ROOT / "deploy" / "examples" / "laptop.yaml").read_text())
-    document["controller"] |= {"keep_records": 20_000, "on_exit": "leave", "exit_wait_s": 5}
     with pytest.raises(Reached):
         await asyncio.to_thread(processes.controller, Settings.model_validate(document))
+    return found[0]
+
+
+def laptop() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "examples" / "laptop.yaml").read_text())
+    return document
+
+
+async def test_what_the_file_says_of_the_end_reaches_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = laptop()
+    document["controller"] |= {"keep_records": 20_000, "on_exit": "leave", "exit_wait_s": 5}
+    options = await assembled(document, monkeypatch)
+    assert (options.keep_records, options.on_exit, options.exit_wait_s) == (20_000, OnExit.LEAVE, 5.0)
+
+
+async def test_pools_whose_gpus_are_not_named_are_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = laptop()
+    for number, (name, plan) in enumerate(document["plan"]["pools"].items()):
+        if name != "fp8":
+            [pool] = [each for each in document["pools"] if each["name"] == name]
+            counts = range(len(pool["instances"])), range(plan.get("gpus_per_instance", 1))
+            plan["gpu_uuids"] = [[f"GPU-{number}-{n}-{gpu}" for gpu in counts[1]] for n in counts[0]]
+    await assembled(document, monkeypatch)
+    [told] = [record for record in caplog.records if record.message.startswith("gpus are not named")]
+    assert told.__dict__["pools"] == ["fp8"]
+    caplog.clear()
+    del document["signals"]["dcgm_urls"]
+    await assembled(document, monkeypatch)
+    assert not [record for record in caplog.records if record.message.startswith("gpus are not named")]
