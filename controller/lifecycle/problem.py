@@ -232,7 +232,7 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         pool_id=pool.pool_id,
         instances=len(reachable),
         on_now=len(on) - leaving,
-        sleeping_now=asleep + leaving,
+        sleeping_now=asleep + (leaving if pool.can_sleep else 0),
         min_on=min(pool.min_on, max_on),
         max_on=max(max_on, max(coming)),
         locked=tuple(min(count, max(max_on, coming[t])) for t, count in enumerate(locked)),

@@ -103,6 +103,9 @@ def test_on_a_full_site_what_drains_counts_as_gone_so_that_to_take_it_back_is_a_
     within, full = (build(fleet.site, POLICY, inputs(fleet, drain, is_full=each)).pools[0] for each in (False, True))
     assert (within.on_now, within.sleeping_now, within.max_on) == (3, 1, 4)
     assert (full.on_now, full.sleeping_now, full.max_on) == (2, 2, 4)
+    pools = (replace(fleet.site.pools[0], can_sleep=False, may_stop=True), *fleet.site.pools[1:])
+    stopped = build(replace(fleet.site, pools=pools), POLICY, inputs(fleet, drain, is_full=True)).pools[0]
+    assert (stopped.on_now, stopped.sleeping_now) == (2, 1), "one that cannot sleep is off once it has drained"
 
 
 def test_an_instance_that_is_starting_is_late_and_cannot_be_put_to_sleep():
