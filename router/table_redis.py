@@ -26,6 +26,9 @@ from router.transport.redis_place import RedisPlace
 
 HEAD_BYTES = 256
 """In which a table says its issuer, its number and its times: where these are the same, so is the rest."""
+CONNECT_S = 1.5
+"""Longest wait for a connection. An attempt that a cut line has lost is repeated by the kernel after one second and
+then, before Linux 6.5, only after three."""
 RECONNECT_S = 0.5
 """Pause before the next try, which costs Redis a connection. One that is back is read within two seconds, of which
 Sentinels take up to one to tell of a new master."""
@@ -95,7 +98,7 @@ class RedisTableSource:
             TableSourceError: Redis cannot be reached or does not answer in time.
         """
         try:
-            client = open_redis(self._place)
+            client = open_redis(self._place, timeout_s=CONNECT_S)
             async with client, client.pubsub() as announcements:
                 async with asyncio.timeout(TIMEOUT_S):
                     await announcements.subscribe(self._key)

@@ -18,7 +18,8 @@ from router import contract_loads, load_source, table_redis
 from router.contract import encode
 from router.contract_presence import pack_state
 from router.settings import TableSettings
-from router.table_redis import RECONNECT_S, RedisTableSource
+from router.table_redis import CONNECT_S, RECONNECT_S, RedisTableSource
+from router.transport.redis_client import open_redis
 from router.transport.redis_place import RedisPlace, redis_place
 from tests.fakes.certificates import Authority
 from tests.fakes.redis_server import running_redis
@@ -66,6 +67,21 @@ async def test_a_redis_that_does_not_answer_is_asked_again_after_the_same_pause(
     async with following(f"redis://127.0.0.1:{unused_port()}/0", RecordingSink()):
         await until(lambda: len(paused_s) >= 8)
     assert set(paused_s) == {RECONNECT_S}
+
+
+async def test_a_connection_is_given_up_before_the_kernel_would_be_silent_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[Redis] = []
+
+    def opening(place: RedisPlace, *, timeout_s: float) -> Redis:
+        opened.append(open_redis(place, timeout_s=timeout_s))
+        return opened[-1]
+
+    monkeypatch.setattr(table_redis, "open_redis", opening)
+    async with following(f"redis://127.0.0.1:{unused_port()}/0", RecordingSink()):
+        await until(lambda: opened)
+    assert opened[0].connection_pool.connection_kwargs["socket_connect_timeout"] == CONNECT_S
 
 
 async def test_an_address_redis_does_not_understand_is_trouble_and_no_crash(caplog: pytest.LogCaptureFixture) -> None:
