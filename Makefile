@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-calls bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-calls bench-convergence bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +30,9 @@ bench: $(STAMP)  ## what the router costs, beside its peers
 
 bench-agreement: $(STAMP)  ## how well the simulator's models agree with the emulator, in real time
 	$(BIN)/python -m tests.bench.agreement $(ARGS)
+
+bench-convergence: $(STAMP)  ## how soon all routers obey the newest table once Redis or the controller is back
+	$(BIN)/python -m tests.bench.convergence $(ARGS)
 
 bench-curtail: $(STAMP)  ## how fast real processes follow a call to draw less
 	$(BIN)/python -m tests.bench.curtail $(ARGS)

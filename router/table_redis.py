@@ -26,13 +26,16 @@ from router.transport.redis_place import RedisPlace
 
 HEAD_BYTES = 256
 """In which a table says its issuer, its number and its times: where these are the same, so is the rest."""
-MIN_BACK_OFF_S = 0.25
-MAX_BACK_OFF_S = 1.5
-"""So that a Redis that is back is read within two seconds; one try costs it a connection."""
+CONNECT_S = 1.5
+"""Longest wait for a connection. An attempt that a cut line has lost is repeated by the kernel after one second and
+then, before Linux 6.5, only after three."""
+RECONNECT_S = 0.5
+"""Pause before the next try, which costs Redis a connection. One that is back is read within two seconds, of which
+Sentinels take up to one to tell of a new master."""
 
 
 class RedisTableSource:
-    """Follows the table in Redis until cancelled, reconnecting with growing pauses.
+    """Follows the table in Redis until cancelled, reconnecting after a pause.
 
     Args:
         place: of Redis; passwords are used but never logged.
@@ -67,15 +70,12 @@ class RedisTableSource:
         self._rates = None if rates is None else RateReporter(self._name, rates, steady_s)
         self._loads = None if loads is None else LoadReporter(self._name, loads)
         self._loads_read_s = -math.inf
-        self._answered = False
         self._table: AllocationTable | None = None
         self._head = b""
 
     async def run(self) -> None:
-        """Follow for ever; failures are reported, and the pause before the next try doubles up to a bound."""
-        back_off_s = MIN_BACK_OFF_S
+        """Follow for ever; failures are reported."""
         while True:
-            self._answered = False
             try:
                 await self._follow()
             except TableSourceError as error:
@@ -84,8 +84,7 @@ class RedisTableSource:
                     self._rates.failed(error.reason)
                 if self._loads is not None:
                     self._loads.failed(error.reason)
-            back_off_s = MIN_BACK_OFF_S if self._answered else min(2 * back_off_s, MAX_BACK_OFF_S)
-            await asyncio.sleep(jittered_s(back_off_s, self._rng))
+            await asyncio.sleep(jittered_s(RECONNECT_S, self._rng))
 
     @property
     def loads_refused(self) -> int:
@@ -99,7 +98,7 @@ class RedisTableSource:
             TableSourceError: Redis cannot be reached or does not answer in time.
         """
         try:
-            client = open_redis(self._place)
+            client = open_redis(self._place, timeout_s=CONNECT_S)
             async with client, client.pubsub() as announcements:
                 async with asyncio.timeout(TIMEOUT_S):
                     await announcements.subscribe(self._key)
@@ -121,7 +120,6 @@ class RedisTableSource:
                 pipe.get(f"{self._key}{RATES_SUFFIX}")
                 pipe.pttl(f"{self._key}{RATES_SUFFIX}")
             head, left_ms, *rates = await pipe.execute()
-        self._answered = True
         self._take_rates(*rates)
         try:
             if self._table is not None and as_bytes(head) == self._head:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from controller.actuators.shared_redis import SharedRedis, redis_asked
 from controller.clock import Clock
 from controller.errors import ActuationError
@@ -44,8 +46,9 @@ class RedisPublisher:
         self._key = key
         self._timeout_s = timeout_s
         self._client = open_redis(place, timeout_s=timeout_s, max_connections=4)
-        self._announced: int | None = None
         self._last: AllocationTable | None = None
+        self._held: AllocationTable | None = None
+        self._writing = asyncio.Lock()
         self.shared = (
             None
             if identity is None
@@ -60,19 +63,24 @@ class RedisPublisher:
             ActuationError: Redis did not take it in time.
         """
         table = commands.table
-        ttl_ms = int((table.expires_at_s - self._clock.wall_s()) * 1000)
-        if ttl_ms <= 0:
-            raise ActuationError(self._target, f"table {table.sequence} has expired; it is not written")
-        is_new = table.sequence != self._announced
-        if self.shared is not None:
-            await self.shared.publish(table.sequence, encode(table), ttl_ms, is_new=is_new)
-        else:
-            await self._put(table.sequence, encode(table), ttl_ms, is_new=is_new)
-        self._announced, self._last = table.sequence, table
+        self._last = table
+        async with self._writing:
+            ttl_ms = int((table.expires_at_s - self._clock.wall_s()) * 1000)
+            if ttl_ms <= 0:
+                raise ActuationError(self._target, f"table {table.sequence} has expired; it is not written")
+            is_new = self._held is None or table.sequence != self._held.sequence
+            self._held = None
+            if self.shared is not None:
+                await self.shared.publish(table.sequence, encode(table), ttl_ms, is_new=is_new)
+            else:
+                await self._put(table.sequence, encode(table), ttl_ms, is_new=is_new)
+            self._held = table
         return (f"table {table.sequence} written to redis",) if is_new else ()
 
     async def restore(self) -> bool:
-        """Write the last table again, and announce it, where Redis has lost it; whether that was done.
+        """Write the last table again, and announce it, where Redis may lack it; whether that was done.
+
+        It may where it did not take it, has lost it, or was out of reach since: another may have taken its place.
 
         Raises:
             Superseded: another controller leads.
@@ -81,12 +89,21 @@ class RedisPublisher:
         last = self._last
         if last is None or last.expires_at_s <= self._clock.wall_s():
             return False
-        async with redis_asked(self._target, self._timeout_s, "table not looked for"):
-            if await self._client.exists(self._key):
-                return False
-        self._announced = None
+        has_table = await self._has_table()
+        if self._writing.locked() or self._last is not last or (has_table and self._held is last):
+            return False
+        self._held = None
         await self.apply(Commands(last))
         return True
+
+    async def _has_table(self) -> bool:
+        """Whether Redis has any."""
+        try:
+            async with redis_asked(self._target, self._timeout_s, "table not looked for"):
+                return bool(await self._client.exists(self._key))
+        except ActuationError:
+            self._held = None
+            raise
 
     async def _put(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
         async with redis_asked(self._target, self._timeout_s, "table not written"):

@@ -120,11 +120,12 @@ class Api:
     async def allocation(self, request: web.Request) -> web.Response:
         """The table in force; 304 for one the caller has, 503 while there is none.
 
-        A caller that has it and prefers to wait (RFC 7240) is answered as soon as there is another.
+        A caller that has it, or to whom none can be given, and prefers to wait (RFC 7240) is answered as soon as there
+        is another.
         """
         board, known = self._parts.allocation, _known_tags(request)
         published = board.current(self._parts.clock.wall_s())
-        wait_s = _preferred_wait_s(request) if published is not None and published.etag in known else None
+        wait_s = _preferred_wait_s(request) if published is None or published.etag in known else None
         if wait_s is not None:
             await board.changed(wait_s)
             published = board.current(self._parts.clock.wall_s())

@@ -71,7 +71,7 @@ async def opened_tables(endpoints: Endpoints, clock: Clock, identity: str | None
 async def restoring_tables(
     tables: Tables, may_act: Callable[[], bool], clock: Clock, works: Works
 ) -> AsyncIterator[None]:
-    """Have a Redis that comes back empty hold the last table again, sooner than the next tick writes it."""
+    """Have a Redis that comes back, empty or as another, hold the last table, sooner than the next tick writes it."""
     redis = tables.redis
     if redis is None:
         yield
@@ -85,7 +85,7 @@ async def restoring_tables(
                 continue
             try:
                 if await redis.restore():
-                    log.warning("redis had lost the table, and has it again")
+                    log.warning("redis lacked the last table, and has it now")
             except ActuationError as error:
                 if not is_told:
                     log.warning("it is not seen whether redis has the table", extra={"reason": str(error)})

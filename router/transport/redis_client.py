@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import redis.asyncio
 from redis.asyncio.connection import parse_url
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from router.transport.redis_address import without_password
 from router.transport.redis_place import RedisPlace
@@ -24,6 +28,36 @@ class _OfMaster(redis.asyncio.Redis):
         pool: Any = self.connection_pool
         for sentinel in pool.sentinel_manager.sentinels:
             await sentinel.aclose()
+
+
+class _Sentinels(Sentinel):
+    """Asks all of them at once, so that one which is gone holds nobody up; the first that knows the master is believed.
+
+    redis-py asks one after the other, and waits for each as long as there is to wait for the master.
+    """
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """See `redis.asyncio.sentinel.Sentinel.discover_master`."""
+        asked = [asyncio.create_task(self._ask(each, service_name)) for each in self.sentinels]
+        troubles: set[str] = set()
+        try:
+            for answer in asyncio.as_completed(asked):
+                try:
+                    return await answer
+                except (RedisError, OSError) as error:
+                    troubles.add(str(error))
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        raise MasterNotFoundError(f"no Sentinel knows a master {service_name!r}: {'; '.join(sorted(troubles))}")
+
+    async def _ask(self, sentinel: redis.asyncio.Redis, service_name: str) -> tuple[str, int]:
+        masters: Any = await sentinel.sentinel_masters()
+        state = masters.get(service_name)
+        if state is None or not self.check_master_state(state, service_name):
+            raise MasterNotFoundError("one watches none, or holds it for down")
+        return state["ip"], state["port"]
 
 
 def open_redis(
@@ -59,10 +93,16 @@ def _by_sentinels(place: RedisPlace, url: str, options: dict[str, Any], timeout_
     for unused in ("port", "connection_class"):
         parts.pop(unused, None)
     is_tls = url.startswith("rediss://")
-    asking = {"socket_connect_timeout": timeout_s, "socket_timeout": timeout_s, "ssl": is_tls, **place.tls}
+    asking = {
+        "socket_connect_timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "ssl": is_tls,
+        **place.tls,
+    }
     if place.sentinel_password:
         asking["password"] = place.sentinel_password
-    found = Sentinel(  # type: ignore[no-untyped-call]
+    found = _Sentinels(  # type: ignore[no-untyped-call]
         [_address(each) for each in place.sentinels], sentinel_kwargs=asking
     )
     master: redis.asyncio.Redis = found.master_for(name, redis_class=_OfMaster, **{**parts, "ssl": is_tls, **options})

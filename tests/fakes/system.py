@@ -99,7 +99,8 @@ class System:
         found: dict[str, Any] = json.loads(body)
         return found
 
-    def start(self, name: str) -> None:
+    def launch(self, name: str) -> None:
+        """Start a process, and do not wait until it answers."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *self.commands[name], "--config", str(self.folder / "wattroute.yaml")],
@@ -108,6 +109,9 @@ class System:
                 cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.environments.get(name, {})},
             )
+
+    def start(self, name: str) -> None:
+        self.launch(name)
         ready = {"emulate": f"{self.emulator}/healthz", "router": f"{self.admin}/healthz"}
         if name == "supervise":
             ready[name] = f"{self.supervisor}/healthz"

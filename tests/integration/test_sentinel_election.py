@@ -18,9 +18,9 @@ import pytest
 from tests.fakes.controller_pair import Controllers
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.server import kube_server
+from tests.fakes.sentinel import Watched, watched
 from tests.fakes.system import System, get, running
 from tests.integration.test_high_availability import Crowd
-from tests.integration.test_sentinel import Watched, watched
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(280)]
 

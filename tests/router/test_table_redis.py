@@ -14,11 +14,12 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
-from router import contract_loads, load_source
+from router import contract_loads, load_source, table_redis
 from router.contract import encode
 from router.contract_presence import pack_state
 from router.settings import TableSettings
-from router.table_redis import RedisTableSource
+from router.table_redis import CONNECT_S, RECONNECT_S, RedisTableSource
+from router.transport.redis_client import open_redis
 from router.transport.redis_place import RedisPlace, redis_place
 from tests.fakes.certificates import Authority
 from tests.fakes.redis_server import running_redis
@@ -51,6 +52,36 @@ async def test_an_unreachable_redis_is_logged_once_without_its_password(caplog: 
     assert caplog.messages == ["allocation not fetched"]
     assert "hunter" not in str(caplog.records[0].__dict__)
     assert sink.tables == []
+
+
+async def test_a_redis_that_does_not_answer_is_asked_again_after_the_same_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused_s: list[float] = []
+
+    def at_once(duration_s: float, _: random.Random) -> float:
+        paused_s.append(duration_s)
+        return 0.0
+
+    monkeypatch.setattr(table_redis, "jittered_s", at_once)
+    async with following(f"redis://127.0.0.1:{unused_port()}/0", RecordingSink()):
+        await until(lambda: len(paused_s) >= 8)
+    assert set(paused_s) == {RECONNECT_S}
+
+
+async def test_a_connection_is_given_up_before_the_kernel_would_be_silent_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[Redis] = []
+
+    def opening(place: RedisPlace, *, timeout_s: float) -> Redis:
+        opened.append(open_redis(place, timeout_s=timeout_s))
+        return opened[-1]
+
+    monkeypatch.setattr(table_redis, "open_redis", opening)
+    async with following(f"redis://127.0.0.1:{unused_port()}/0", RecordingSink()):
+        await until(lambda: opened)
+    assert opened[0].connection_pool.connection_kwargs["socket_connect_timeout"] == CONNECT_S
 
 
 async def test_an_address_redis_does_not_understand_is_trouble_and_no_crash(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -11,9 +12,10 @@ import redis.asyncio
 from controller.actuators.allocation_redis import RedisPublisher
 from controller.clock import VirtualClock
 from controller.errors import ActuationError, Superseded
-from router.contract import decode
+from router.contract import decode, encode
 from router.contract_presence import unpack_state
 from router.transport.redis_place import RedisPlace
+from tests.fakes.bad_line import bad_line
 from tests.fakes.controller_parts import NOW_S, commands
 from tests.fakes.http_stub import closed_url
 
@@ -93,6 +95,53 @@ async def test_a_redis_that_has_lost_the_table_is_given_it_again_and_announced(s
         assert await publisher.restore()
         assert listener.get_message(timeout=5)["data"] == b"8"
     assert decode(client.get("wattroute:allocation")).sequence == 8
+
+
+@pytest.fixture
+async def behind_a_line(server):
+    port = int(server[1].rpartition(":")[2].partition("/")[0])
+    async with bad_line(port) as line:
+        place = RedisPlace(f"redis://127.0.0.1:{line.port}/0", password=PASSWORD)
+        made = RedisPublisher(place, VirtualClock(NOW_S), timeout_s=0.2)
+        yield made, line
+        await made.close()
+
+
+async def test_a_redis_that_did_not_take_a_table_is_given_it_once_it_answers(server, behind_a_line):
+    client, (publisher, line) = server[0], behind_a_line
+    await publisher.apply(commands(sequence=8))
+    line.carries.clear()
+    with pytest.raises(ActuationError, match="not written"):
+        await publisher.apply(commands(sequence=9))
+    with pytest.raises(ActuationError, match="not looked for"):
+        await publisher.restore()
+    client.set("wattroute:allocation", encode(commands(sequence=8).table))
+    line.carries.set()
+    assert await publisher.restore()
+    assert decode(client.get("wattroute:allocation")).sequence == 9
+    assert not await publisher.restore()
+
+
+async def test_a_redis_that_was_out_of_reach_is_given_the_table_as_it_may_be_another(server, behind_a_line):
+    client, (publisher, line) = server[0], behind_a_line
+    await publisher.apply(commands(sequence=8))
+    line.carries.clear()
+    with pytest.raises(ActuationError, match="not looked for"):
+        await publisher.restore()
+    client.set("wattroute:allocation", encode(commands(sequence=7).table))
+    line.carries.set()
+    assert await publisher.restore()
+    assert decode(client.get("wattroute:allocation")).sequence == 8
+
+
+async def test_a_table_is_not_restored_over_one_that_is_being_written(server, publisher):
+    await publisher.apply(commands(sequence=8))
+    server[0].flushall()
+    restoring = asyncio.create_task(publisher.restore())
+    await asyncio.sleep(0)
+    await publisher.apply(commands(sequence=9))
+    await restoring
+    assert decode(server[0].get("wattroute:allocation")).sequence == 9
 
 
 async def test_an_expired_table_is_not_restored(server):

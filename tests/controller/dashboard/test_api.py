@@ -110,6 +110,21 @@ async def test_who_prefers_to_wait_is_told_of_the_next_table_at_once(served):
     assert (answer.status, answer.headers["ETag"], answer.headers["Preference-Applied"]) == (200, '"9"', "wait=2")
 
 
+async def test_who_prefers_to_wait_is_told_of_the_first_table_at_once(served):
+    client, bench = served
+    coming = asyncio.create_task(client.get("/v1/allocation", headers={"If-None-Match": '"8"', "Prefer": "wait=3600"}))
+    await asyncio.sleep(0.05)
+    assert not coming.done()
+    await bench.allocation.apply(commands(sequence=9))
+    answer = await coming
+    assert (answer.status, answer.headers["ETag"]) == (200, '"9"')
+
+
+async def test_the_wait_for_a_first_table_is_bounded(served):
+    client, _ = served
+    assert (await client.get("/v1/allocation", headers={"Prefer": "wait=0"})).status == 503
+
+
 async def test_the_wait_for_another_table_is_bounded(served):
     client, bench = served
     await bench.allocation.apply(commands(sequence=8))
