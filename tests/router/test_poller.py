@@ -1,7 +1,9 @@
 """A document polled over HTTP: sent again only where it is another or of no use, and never read for ever."""
 
 import asyncio
+import contextlib
 import random
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+import router.poller
 from router.errors import PollError
 from router.poller import HELD_S, JITTER_FRAC, Document, Poller, jittered_s
 
@@ -50,6 +53,24 @@ async def test_an_unchanged_document_is_not_sent_again(polled: Polled) -> None:
     fake.body, fake.etag = b"two", '"2"'
     assert await poller.fetch(DOCUMENT) == b"two"
     assert fake.asked == [None, '"1"', '"1"']
+
+
+async def test_a_line_that_carries_nothing_is_left_before_an_answer_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(router.poller, "CONNECT_S", 0.05)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # the kernel answers no further attempt once those that nobody takes are too many
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{full.getsockname()[1]}/v1/test"
+            with pytest.raises(PollError, match=r"no connection within 0\.05 s"):
+                await Poller(session, url, 0.01, rng=random.Random(1)).fetch(DOCUMENT)
 
 
 async def test_one_that_was_of_no_use_is(polled: Polled) -> None:
