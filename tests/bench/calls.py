@@ -21,6 +21,7 @@ from controller.demo.options import DemoOptions
 from controller.demo.stage import Stage, prepare
 from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
+from controller.optimizer.solving import SolverOptions
 from controller.service import compose, feed_setup
 from controller.simulation import scenario
 from controller.simulation.replay import Outcome, Timing
@@ -89,7 +90,8 @@ def _scenario(stage: Stage) -> Scenario:
 
 def played(of: Scenario, events: tuple[GridEvent, ...]) -> Outcome:
     """The run with these events."""
-    return scenario.run(replace(of, signals=replace(of.signals, events=events)), CvxpyPlanner(lambda: 0.0)).outcome
+    planner = CvxpyPlanner(lambda: 0.0, SolverOptions(lp_time_limit_s=SOLVE_S))
+    return scenario.run(replace(of, signals=replace(of.signals, events=events)), planner).outcome
 
 
 @cache
