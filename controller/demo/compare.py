@@ -63,17 +63,8 @@ async def compared(stage: Stage, replayed: Replayed, clock: Clock, is_stopped: C
         clock: times the planners.
         is_stopped: whether nobody waits for it any more; asked from the thread.
     """
-    settings, start_s = stage.settings, replayed.start_s
-    price, carbon = (still(settings.signals, name, start_s) for name in feed_setup.NAMES)
     events = () if replayed.event is None else (replayed.event,)
-    played = Scenario(
-        site=stage.site,
-        policy=compose.build_policy(settings),
-        requests=stage.requests,
-        signals=Signals(price.read(start_s), carbon.read(start_s), events),
-        timing=Timing(start_s, stage.options.seconds, settings.controller.tick_s),
-        sleeping=sleeping_at_start(settings, stage.site),
-    )
+    played = scenario_of(stage, replayed.start_s, events)
     try:
         return await asyncio.to_thread(compare, played, lambda: CvxpyPlanner(clock.monotonic_s), is_stopped)
     except ConfigError as error:
@@ -81,6 +72,20 @@ async def compared(stage: Stage, replayed: Replayed, clock: Clock, is_stopped: C
     except Stopped:
         log.info("the comparison was left out")
     return None
+
+
+def scenario_of(stage: Stage, start_s: float, events: tuple[GridEvent, ...]) -> Scenario:
+    """What was prepared, from a wall clock on and with these events, under a virtual clock."""
+    settings = stage.settings
+    price, carbon = (_still(settings.signals, name, start_s) for name in feed_setup.NAMES)
+    return Scenario(
+        site=stage.site,
+        policy=compose.build_policy(settings),
+        requests=stage.requests,
+        signals=Signals(price.read(start_s), carbon.read(start_s), events),
+        timing=Timing(start_s, stage.options.seconds, settings.controller.tick_s),
+        sleeping=sleeping_at_start(settings, stage.site),
+    )
 
 
 def compare(played: Scenario, make_planner: Callable[[], Planner], is_stopped: Callable[[], bool]) -> Comparison:
@@ -108,7 +113,7 @@ def sleeping_at_start(settings: Settings, site: Site) -> frozenset[InstanceId]:
     )
 
 
-def still(told: SignalSettings, name: str, started_at_s: float) -> Feed:
+def _still(told: SignalSettings, name: str, started_at_s: float) -> Feed:
     """A feed for the comparison in simulated time, which what is read live cannot be part of."""
     feed = feed_setup.still_feed(told, name, started_at_s)
     if feed is None:

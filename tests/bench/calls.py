@@ -16,17 +16,16 @@ from itertools import product
 from pathlib import Path
 
 from controller.demo import event as demo_event
-from controller.demo.compare import sleeping_at_start, still
+from controller.demo.compare import scenario_of
 from controller.demo.options import DemoOptions
-from controller.demo.stage import Stage, prepare
+from controller.demo.stage import prepare
 from controller.model.grid import GridEvent
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.solving import SolverOptions
-from controller.service import compose, feed_setup
 from controller.simulation import scenario
-from controller.simulation.replay import Outcome, Timing
+from controller.simulation.replay import Outcome
 from controller.simulation.scenario import Scenario
-from controller.simulation.site import Signals
+from tests.bench.levers import mean
 
 BEGAN_S = 1_795_397_627.0
 SECONDS = 150.0
@@ -73,19 +72,8 @@ def prepared(trace_start_s: float) -> Scenario:
     """The demo from a time of its trace on, without any event."""
     with tempfile.TemporaryDirectory() as folder:
         options = DemoOptions(seconds=SECONDS, data_dir=Path(folder), trace_start_s=trace_start_s)
-        return _scenario(prepare(options, BEGAN_S))
-
-
-def _scenario(stage: Stage) -> Scenario:
-    price, carbon = (still(stage.settings.signals, name, BEGAN_S) for name in feed_setup.NAMES)
-    return Scenario(
-        site=stage.site,
-        policy=replace(compose.build_policy(stage.settings), slow_time_limit_s=SOLVE_S),
-        requests=stage.requests,
-        signals=Signals(price.read(BEGAN_S), carbon.read(BEGAN_S), ()),
-        timing=Timing(BEGAN_S, SECONDS, stage.settings.controller.tick_s),
-        sleeping=sleeping_at_start(stage.settings, stage.site),
-    )
+        of = scenario_of(prepare(options, BEGAN_S), BEGAN_S, ())
+    return replace(of, policy=replace(of.policy, slow_time_limit_s=SOLVE_S))
 
 
 def played(of: Scenario, events: tuple[GridEvent, ...]) -> Outcome:
@@ -140,9 +128,11 @@ def kept(trace_start_s: float, second: tuple[float, float] | None) -> Kept:
     enough_w = before_w - 0.9 * (before_w - first.limit_w)
     return Kept(
         intervals=len(starts),
-        over=sum(_mean(watts, s) > min(bound[s + n] for n in range(WINDOW_S)) for s in starts),
+        over=sum(mean(watts, s, s + WINDOW_S) > min(bound[s + n] for n in range(WINDOW_S)) for s in starts),
         over_j=sum(max(0.0, watts[s] - most) for s, most in bound.items()),
-        to_90_s=next((s - begins for s in range(begins, begins + 60) if _mean(watts, s) <= enough_w), None),
+        to_90_s=next(
+            (s - begins for s in range(begins, begins + 60) if mean(watts, s, s + WINDOW_S) <= enough_w), None
+        ),
         ttft_p99_s=outcome.ttft.quantile_s(0.99) or 0.0,
         tokens_lost=outcome.tokens_lost,
     )
@@ -152,10 +142,6 @@ def _most_w(events: tuple[GridEvent, ...], second: int) -> float | None:
     """The most restrictive limit at a second whose ramp is over."""
     now_s = BEGAN_S + second
     return min((each.limit_w for each in events if each.start_s + each.ramp_s <= now_s < each.end_s), default=None)
-
-
-def _mean(watts: tuple[float, ...], start: int) -> float:
-    return sum(watts[start : start + WINDOW_S]) / WINDOW_S
 
 
 def rows(starts_s: tuple[float, ...]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A real master, its replica, and the Sentinel that watches them, for tests; ports are ones that the OS chose."""
+"""A real master, its replica, and the Sentinel that watches them, for tests, on free ports."""
 
 from __future__ import annotations
 
