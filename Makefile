@@ -20,6 +20,7 @@ servers:  ## the real servers that tests use where they find them, and the compi
 	set -e; for program in redis-server prometheus mosquitto faketime; do \
 	  command -v $$program >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program; }; \
 	done
+	command -v nft >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends nftables; }
 	command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 
 test-vllm: $(STAMP)  ## the router in front of real vLLM servers, on the processor; skips where they cannot run

@@ -1,4 +1,4 @@
-"""Several routers and a controller as processes on a real Redis: engines are asked as by one.
+"""Several routers and a controller as processes, on a real Redis and without one: engines are asked as by one router.
 
 Engines are EMULATED.
 """
@@ -84,7 +84,9 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def routers_of(folder: Path, engines: list[FakeEngine], redis_url: str, workers: int) -> AsyncIterator[Fleet]:
+async def routers_of(
+    folder: Path, engines: list[FakeEngine], table: dict[str, str], workers: int
+) -> AsyncIterator[Fleet]:
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         routers = []
@@ -98,7 +100,7 @@ async def routers_of(folder: Path, engines: list[FakeEngine], redis_url: str, wo
                         *engines,
                         workers=workers if number == 0 else 1,
                         pool={"name": "bf16-0"},
-                        sections={"table": {"redis_url": redis_url}},
+                        sections={"table": table},
                         name=f"router-{number}",
                         health={"probe_interval_s": 0.5, "probe_timeout_s": 0.5},  # type: ignore[arg-type]
                     )
@@ -113,15 +115,20 @@ async def routers_of(folder: Path, engines: list[FakeEngine], redis_url: str, wo
             await asyncio.gather(sending, return_exceptions=True)
 
 
-async def test_engines_are_asked_as_by_one_router_while_a_controller_tells(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["redis", "http"])
+async def test_engines_are_asked_as_by_one_router_while_a_controller_tells(way: str, tmp_path: Path) -> None:
     async with running_redis() as redis, FakeEngine(vllm) as one, FakeEngine(vllm) as two:
         (port,) = free_ports(1)
         config, engines = tmp_path / "wattroute.yaml", [one, two]
         settings = document(Size(ROUTERS, 2, 1), redis, port, tmp_path, 2.0)
         settings["pools"][0]["instances"] = [engine.url for engine in engines]
-        config.write_text(yaml.safe_dump(settings))
+        if way == "http":
+            settings["table"] = {"url": f"http://127.0.0.1:{port}/v1/allocation"}
         command = ("-m", "controller.cli", "controller", "--config", str(config))
-        async with routers_of(tmp_path, engines, redis.url, workers=2) as fleet:
+        async with routers_of(tmp_path, engines, settings["table"], workers=2) as fleet:
+            if way == "http":
+                settings["signals"] = {"router_urls": [router.admin_url for router in fleet.routers]}
+            config.write_text(yaml.safe_dump(settings))
             await fleet.until(lambda: fleet.all_are("own"))
             alone = await rate_of(one)
 

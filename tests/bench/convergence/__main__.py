@@ -1,9 +1,10 @@
 """See the package.
 
 Redis, Sentinel, routers and controller run as an operator starts them, with a client at each router; engines and GPUs
-are EMULATED. The link between controller and routers is cut in one way after the other. Once it is back, all routers
-are asked every hundredth of a second for the table that they obey, until each obeys freshly the one that the controller
-published when the link came back, or a later one; in any case one that is later than any from before the cut.
+are EMULATED. All of it has a network of its own, where nft and unshare are found: there packets can be dropped. The
+link between controller and routers is cut in one way after the other. Once it is back, all routers are asked every
+hundredth of a second for the table that they obey, until each obeys freshly the one that the controller published when
+the link came back, or a later one; in any case one that is later than any from before the cut.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.about import host
-from tests.bench.convergence import cuts
+from tests.bench.convergence import cuts, packets
 from tests.bench.convergence.cuts import Cut
 from tests.bench.convergence.site import TICK_S, Site, running_site, until
 from tests.fakes.redis_server import running_redis
@@ -52,7 +53,8 @@ class Found:
 async def over_redis(_: Path) -> AsyncIterator[Link]:
     """Through one Redis."""
     async with running_redis() as server:
-        yield {"redis_url": server.url}, (cuts.redis_killed(server), cuts.redis_stopped(server))
+        dropped = (cuts.redis_out_of_reach(server),) if packets.can_drop() else ()
+        yield {"redis_url": server.url}, (cuts.redis_killed(server), cuts.redis_stopped(server), *dropped)
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +70,8 @@ async def over_sentinel(folder: Path) -> AsyncIterator[Link]:
 @contextlib.asynccontextmanager
 async def over_http(_: Path) -> AsyncIterator[Link]:
     """Without a Redis."""
-    yield None, (cuts.controller_stopped(), cuts.controller_killed())
+    dropped = (cuts.controller_out_of_reach(),) if packets.can_drop() else ()
+    yield None, (cuts.controller_stopped(), cuts.controller_killed(), *dropped)
 
 
 LINKS: dict[str, Callable[[Path], AbstractAsyncContextManager[Link]]] = {
@@ -137,4 +140,5 @@ if __name__ == "__main__":
     parser.add_argument("--routers", type=int, default=4)
     parser.add_argument("--links", nargs="+", choices=tuple(LINKS), default=tuple(LINKS))
     given = parser.parse_args()
+    packets.enter([sys.executable, "-m", "tests.bench.convergence", *sys.argv[1:]])
     asyncio.run(main(given.links, given.routers, given.rounds))

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from tests.bench.convergence import packets
 from tests.bench.convergence.site import LOOK_S, TICK_S, Site, until
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.sentinel import Watched
@@ -77,6 +78,23 @@ def controller_killed() -> Cut:
     return Cut("controller killed, started again", begin, end)
 
 
+def redis_out_of_reach(server: RedisServer) -> Cut:
+    """What is sent to it and by it is lost."""
+    return _out_of_reach("packets to and from Redis dropped", lambda _: (server.port,))
+
+
+def controller_out_of_reach() -> Cut:
+    """What controller and routers send one another is lost."""
+
+    def ports(site: Site) -> tuple[int, ...]:
+        return (
+            site.system.document["controller"]["port"],
+            *(each.document["router"]["admin_port"] for each in site.routers),
+        )
+
+    return _out_of_reach("packets between controller and routers dropped", ports)
+
+
 def failed_over(redis: Watched) -> Cut:
     """The master dies, so that a tick's table cannot be written; it is back once the replica says that it is one."""
 
@@ -108,3 +126,11 @@ def _stopped(name: str, pid: Callable[[Site], int]) -> Cut:
         return monotonic()
 
     return Cut(name, begin, end)
+
+
+def _out_of_reach(name: str, ports: Callable[[Site], tuple[int, ...]]) -> Cut:
+    async def end(_: Site) -> float:
+        await packets.carry()
+        return monotonic()
+
+    return Cut(name, lambda site: packets.lose(ports(site)), end)

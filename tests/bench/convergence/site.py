@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from tests.bench.convergence.packets import SPARED
 from tests.fakes.system import System, free_ports, running
 
 LOOK_S = 0.01
@@ -110,7 +111,8 @@ async def running_site(folder: Path, routers: int, table: dict[str, Any] | None)
         system, others = await asyncio.to_thread(fleet.__enter__)
         stack.push_async_callback(asyncio.to_thread, fleet.__exit__, None, None, None)
         timeout = aiohttp.ClientTimeout(total=20)
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        connector = aiohttp.TCPConnector(local_addr=(SPARED, 0))
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
         site = Site(system, others, session)
         clients = [asyncio.create_task(site.ask(router)) for router in others]
         try:

@@ -54,9 +54,10 @@ MOST_OFF = {
 @pytest.mark.parametrize("name", SETTLED)
 def test_figures_that_plans_were_made_with_stay(name: str) -> None:
     curves, (lines, rest) = load_profile(name), SETTLED[name]
-    assert lines == (curves.step_base_s, curves.step_per_seq_s, curves.step_base_j, curves.step_per_seq_j)
+    settled = (curves.step_base_s, curves.step_per_seq_s, curves.step_base_j, curves.step_per_seq_j)
+    assert settled == pytest.approx(lines, rel=1e-12)
     found = (curves.prefill_s_per_token, curves.prefill_j_per_token, curves.kv_capacity_tokens, curves.max_num_seqs)
-    assert rest == found
+    assert found == pytest.approx(rest, rel=1e-12)
     assert (curves.wake_s, curves.sleep_s, curves.start_s) == (3.0, 3.0, 100.0)
     gpus = PROFILES[name].gpus
     assert (curves.idle_w, curves.sleeping_w, curves.off_w) == (120.0 * gpus, 96.5 * gpus, 73.0 * gpus)
