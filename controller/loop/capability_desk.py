@@ -1,6 +1,6 @@
 """The desk that tells what can be shed: computed beside the loop in a thread, once a minute or when the fleet changes.
 
-It has a solver of its own, so that no decision waits for it.
+While it is not known it is looked at sooner. It has a solver of its own, so that no decision waits for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 PREFIX = "wattroute_controller_capability_"
 EVERY_S = 60.0
 LEAST_GAP_S = 10.0
-"""A change of what serves is followed no sooner than this after the last time."""
+"""A change of what serves, and what is not known, are looked at no sooner than this after the last time."""
 STALE_S = 180.0
 """What is older is not told any more."""
 SEARCH_S = 1.0
@@ -111,7 +111,8 @@ class CapabilityDesk:
         if facts is None or self._planner is None or self._running is not None:
             return
         age_s = self._clock.monotonic_s() - self._told_s
-        if age_s < LEAST_GAP_S or (age_s < EVERY_S and facts.serving == self._serving):
+        is_known = self._told is None or self._told.unknown is None
+        if age_s < LEAST_GAP_S or (age_s < EVERY_S and is_known and facts.serving == self._serving):
             return
         self._told_s, self._serving = self._clock.monotonic_s(), facts.serving
         self._running = asyncio.get_running_loop().create_task(self._tell(self._planner, facts), name="capability")

@@ -7,8 +7,9 @@ from prometheus_client import CollectorRegistry
 from controller.clock import VirtualClock
 from controller.lifecycle.capability import Facts
 from controller.loop import capability_desk
-from controller.loop.capability_desk import STALE_S, CapabilityDesk, CapabilityMetrics, opened_capability
+from controller.loop.capability_desk import LEAST_GAP_S, STALE_S, CapabilityDesk, CapabilityMetrics, opened_capability
 from controller.loop.status import Status
+from controller.model.capability import Capability
 from tests.fakes.capabilities import told
 from tests.fakes.controller_parts import NOW_S, decision, observation, pool, site
 
@@ -21,6 +22,7 @@ class Bench:
         self.registry = CollectorRegistry()
         self.asked = []
         self.error = None
+        self.unknown = None
         monkeypatch.setattr(capability_desk, "capability", self.capability)
         self.desk = CapabilityDesk(planner, self.clock, CapabilityMetrics(self.registry))
         self.serving = (1,)
@@ -29,7 +31,7 @@ class Bench:
         self.asked.append((planner, facts, time_limit_s))
         if self.error is not None:
             raise self.error
-        return told(facts.now_s)
+        return told(facts.now_s) if self.unknown is None else Capability(facts.now_s, None, unknown=self.unknown)
 
     async def look(self):
         now_s = self.clock.wall_s()
@@ -87,6 +89,15 @@ async def test_it_is_computed_once_a_minute_and_soon_after_the_fleet_changes(ben
         bench.serving = serving
         await bench.look()
         assert len(bench.asked) == computed, (after_s, serving)
+
+
+async def test_what_is_not_known_yet_is_looked_at_again_within_seconds(bench):
+    bench.unknown = "the demand has not been observed yet"
+    await bench.look()
+    bench.unknown = None
+    bench.clock.advance(LEAST_GAP_S + 1)
+    await bench.look()
+    assert bench.desk.current() == told(bench.clock.wall_s())
 
 
 async def test_a_failure_is_counted_and_what_was_told_grows_too_old(bench):
