@@ -47,7 +47,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How many hours fit what was told of them, and how many are past the time for which they are kept."""
+    """How many hours that have readings fit what was told of them, and how many are past their time."""
 
     hours: int
     gone: int
@@ -116,7 +116,7 @@ def _checked(db: sqlite3.Connection, path: Path, known: tuple[Told, ...], keep_d
         for number, (then, here) in enumerate(zip(each.hours, now, strict=True)):
             begin_s = each.from_s + number * HOUR_S
             if then == here:
-                fits += 1
+                fits += then != ""
             elif begin_s < first_s and begin_s < kept_from_s:
                 gone += 1
             else:

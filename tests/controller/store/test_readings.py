@@ -69,7 +69,7 @@ def test_readings_that_were_imported_beside_change_no_digest_of_measured_ones(pa
     measured = known(path, is_measured_only=True)
     assert measured.hours[0] == ""
     change(path, f"DELETE FROM minutes WHERE minute < {int(FROM_S // 60) + 700}")
-    assert check_readings(path, [measured], KEEP_DAYS).hours == 48
+    assert check_readings(path, [measured], KEEP_DAYS).hours == sum(map(bool, measured.hours)) < 48
 
 
 def test_what_is_past_its_time_is_gone_and_not_removed(path):
