@@ -50,7 +50,7 @@ bench-levers: $(STAMP)  ## what each lever gives of a cut, and how fast, on a si
 bench-calls: $(STAMP)  ## a second call close behind the first, simulated
 	$(BIN)/python -m tests.bench.calls $(ARGS)
 
-bench-notice: $(STAMP)  ## from an event's receipt to the new table at the router, with real processes
+bench-notice: $(STAMP)  ## from an event's receipt to the new table at every router, with real processes
 	$(BIN)/python -m tests.bench.notice $(ARGS)
 
 bench-path: $(STAMP)  ## the data path without the kernel

@@ -1,78 +1,94 @@
-"""From an event's receipt to the new table at the router, with real processes: ``python -m tests.bench.notice``.
+"""From an event's receipt until every router obeys a table made for it: ``python -m tests.bench.notice``.
 
-Emulator, router and controller run as an operator starts them (`tests.fakes.system`); events are posted at odd times,
-and the router is asked every hundredth of a second which table it obeys.
+Emulator, routers and controller run as an operator starts them, with a client at each router; events are posted at all
+phases of the controller's ticks. The routers are asked every hundredth of a second for the table that they obey.
+Engines and GPUs are EMULATED.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import asyncio
+import contextlib
+import statistics
 import sys
 import tempfile
-import time
-import urllib.request
+from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-from tests.fakes.system import System, get, post, running
+from tests.bench.about import host
+from tests.bench.convergence.site import TICK_S, Site, running_site, until
+from tests.fakes.redis_server import running_redis
+from tests.fakes.system import ROOT
 
-LOOK_S = 0.01
-SETTLE_S = 8.0
-GIVE_UP_S = 20.0
-
-
-def obeyed(system: System) -> int:
-    """Sequence of the table that the router obeys, -1 for none."""
-    sequence = json.loads(get(f"{system.admin}/state")[1])["table"]["sequence"]
-    return -1 if sequence is None else int(sequence)
+BETWEEN_S = 10.0
+"""Until what an event moved has come to rest."""
+LIMIT_W = 3000.0
 
 
-def delays_s(system: System, events: int) -> list[float]:
-    """Time from each event to the first new table at the router, s."""
-    system.until(lambda: obeyed(system) > 0, "the router obeys a table")
-    time.sleep(SETTLE_S)
-    out = []
-    for number in range(events):
-        before, began_s = obeyed(system), time.monotonic()
-        body = {"limit_w": 3000 + 10 * number, "duration_s": 60, "event_id": f"notice-{number}"}
-        status, answer = post(f"{system.api}/v1/events", body)
-        if status != 201:
-            raise RuntimeError(f"the event was not taken: {status} {answer!r:.200}")
-        while obeyed(system) <= before:
-            if time.monotonic() > began_s + GIVE_UP_S:
-                raise RuntimeError(f"no new table within {GIVE_UP_S:g} s")
-            time.sleep(LOOK_S)
-        out.append(time.monotonic() - began_s)
-        cancel = urllib.request.Request(f"{system.api}/v1/events/notice-{number}", method="DELETE")
-        urllib.request.urlopen(cancel, timeout=10).close()
-        time.sleep(3.3 + 0.13 * number)
-    return out
+async def delay_s(site: Site, event_id: str, limit_w: float) -> float:
+    """From sending an event until all routers obey the first table that names it, or a later one."""
+    events = f"{site.system.api}/v1/events"
+    began_s = monotonic()
+    asked = {"limit_w": limit_w, "duration_s": 60, "event_id": event_id}
+    async with site.session.post(events, json=asked) as answer:
+        if answer.status != 201:
+            raise RuntimeError(f"the event was not taken: {answer.status} {await answer.text():.200}")
+    named: list[int] = []
+
+    async def obeyed() -> bool:
+        if not named:
+            table = await site.told(f"{site.system.api}/v1/allocation")
+            if (table.get("event") or {}).get("event_id") != event_id:
+                return False
+            named.append(int(table["sequence"]))
+        return min(await site.obeyed()) >= named[0]
+
+    took_s = await until(obeyed, f"all routers obey a table for {event_id}") - began_s
+    async with site.session.delete(f"{events}/{event_id}"):
+        return took_s
 
 
-def main(events: int, redis_url: str | None) -> None:
-    """Measure over HTTP, and through Redis where there is one."""
+async def delays_s(folder: Path, routers: int, events: int, table: dict[str, Any] | None) -> list[float]:
+    """Of each event, where tables come from `table`, or from the controller."""
+    async with running_site(folder, routers, table) as site:
+        await until(site.settled, "all routers obey the table that is published")
+        found = []
+        for number in range(events):
+            await asyncio.sleep(BETWEEN_S + TICK_S * number / events)
+            found.append(await delay_s(site, f"notice-{number}", LIMIT_W + 10.0 * number))
+        return found
 
-    def change(document: dict[str, Any]) -> None:
-        document["controller"]["mode"] = "act"
-        if redis_url is not None:
-            document["table"] = {"redis_url": redis_url}
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), "emulate", "router", "controller", change=change) as system,
-    ):
-        told = sorted(delays_s(system, events))
-    source = "redis" if redis_url else "http"
-    sys.stdout.write(f"{source}: {len(told)} events, median {told[len(told) // 2]:.2f} s, longest {told[-1]:.2f} s\n")
+@contextlib.asynccontextmanager
+async def sources(way: str) -> AsyncIterator[dict[str, Any] | None]:
+    """Where routers get their tables from."""
+    if way == "HTTP":
+        yield None
+        return
+    async with running_redis() as server:
+        yield {"redis_url": server.url}
+
+
+async def main(ways: list[str], routers: int, events: int) -> None:
+    """Measure and print."""
+    about = ", ".join(f"{key}: {value}" for key, value in host(ROOT).items())
+    sys.stdout.write(f"{about}; {routers} routers; engines and GPUs EMULATED\n")
+    for way in ways:
+        with tempfile.TemporaryDirectory() as folder:
+            async with sources(way) as table:
+                found = await delays_s(Path(folder), routers, events, table)
+        sys.stdout.write(
+            f"{way}: {events} events, median {statistics.median(found):.2f} s, longest {max(found):.2f} s\n"
+        )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10)
-    parser.add_argument(
-        "--redis", default=None, help="a Redis that the table goes through instead, redis://HOST:PORT/0"
-    )
+    parser.add_argument("--routers", type=int, default=4)
+    parser.add_argument("--ways", nargs="+", choices=("HTTP", "Redis"), default=["HTTP", "Redis"])
     given = parser.parse_args()
-    main(given.events, given.redis)
-    sys.exit(0)
+    asyncio.run(main(given.ways, given.routers, given.events))
