@@ -183,16 +183,19 @@ class Runner:
             await asyncio.gather(*waits, return_exceptions=True)
 
     async def _sample(self) -> None:
-        """Read once, tell what was read, and begin a decision if one is due."""
-        now_s = self._parts.clock.wall_s()
+        """Read once, tell what was read, and begin a decision if one is due.
+
+        What was read counts as of when it is there: a process that stood still meanwhile decides for now, not for then.
+        """
         try:
-            observation = await self._parts.source.read(now_s)
+            observation = await self._parts.source.read(self._parts.clock.wall_s())
         except Exception as error:  # the source promises not to raise; if it does, the next sample tries again
             self._faults.fail("read", error)
             return
         self._faults.recover("read")
         self._judge_supervisor(observation)
-        observation = dataclasses.replace(observation, instances=self._parts.instances.overlay(observation.instances))
+        now_s, instances = self._parts.clock.wall_s(), self._parts.instances.overlay(observation.instances)
+        observation = dataclasses.replace(observation, now_s=now_s, instances=instances)
         await self._execution.take_outcomes(now_s)
         self._parts.custody.see(observation.instances, now_s)
         self._begin_tick(observation)

@@ -477,3 +477,19 @@ async def test_what_cannot_be_handed_over_is_a_fault_until_it_can():
     later = Bench(leadership=leadership)
     await later.until(lambda: len(later.memories) >= 2)
     assert "handover" not in later.faults()
+
+
+async def test_a_process_that_stands_still_while_it_reads_decides_for_the_time_at_which_it_goes_on():
+    bench = Bench()
+    read = bench.source.read
+
+    async def stand_still(now_s):
+        seen = await read(now_s)
+        if len(bench.source.reads) == 1:
+            bench.clock.advance(60.0)
+        return seen
+
+    bench.source.read = stand_still
+    await bench.until(lambda: bench.publisher.tables)
+    assert bench.source.reads[0] == NOW_S
+    assert bench.statuses[0].observation.now_s == NOW_S + 60.0
