@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 
 from router import contract, contract_fields
-from router.contract import EventNotice, EventState, decode, encode
+from router.contract import (
+    AllocationTable,
+    ClassId,
+    ClassWeights,
+    EventNotice,
+    EventState,
+    InstanceCap,
+    InstanceId,
+    PoolId,
+    PoolWeight,
+    decode,
+    encode,
+)
 from router.contract_fields import ContractError
 from tests.fakes.routing import NOW_S, table
 
@@ -122,3 +134,17 @@ def test_the_bytes_shown_of_a_wrong_value_are_bounded() -> None:
     with pytest.raises(ContractError) as caught:
         decode(golden_with("issuer", "y" * 1_000_000))
     assert len(str(caught.value)) < 400
+
+
+def test_a_table_of_the_largest_fleet_has_at_most_64_kib() -> None:
+    names = [InstanceId(f"{number:03}".rjust(63, "p")) for number in range(500)]
+    pools = [PoolId(f"{number:02}".rjust(40, "p")) for number in range(50)]
+    weights = tuple(
+        ClassWeights(ClassId(cls), tuple(PoolWeight(pool, 0.0201) for pool in pools))
+        for cls in ("standard", "premium", "flex")
+    )
+    caps = tuple(InstanceCap(name, 128) for name in names)
+    event = EventNotice("e" * 128, EventState.ACTIVE, 1795424171.8126497)
+    from_s, until_s = 1795424171.8126497, 1795424271.8126497
+    every = AllocationTable(1795419948723, from_s, until_s, "c" * 63, weights, caps, (), event)
+    assert 40_000 < len(encode(every)) <= 65_536
