@@ -31,6 +31,8 @@ NO_BUILDER = (
     "apt-get install --no-install-recommends buildah podman crun"
 )
 BASE = "docker.io/library/python:3.13-slim-trixie"
+MOST_MB = {"router": 120.0}
+"""What an image may add to its base."""
 LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
 
 
@@ -94,20 +96,35 @@ def main() -> None:
         sbom = _output(tools.run_words(name, "cat", SHIPPED_SBOM))
         (SBOMS / f"{name}.cdx.json").write_text(sbom)
         components = len(json.loads(sbom)["components"])
-        size = _size_above(tools, name)
+        size = size_told(name, _mb_above(tools, name))
         sys.stdout.write(f"{tools.tag(name)}: {told}, {components} components, {size}\n")
 
 
-def _size_above(tools: Tools, name: str) -> str:
+def size_told(name: str, above_mb: float | None) -> str:
+    """What an image adds to its base, None where that is not known, in words.
+
+    Raises:
+        SystemExit: it is more than it may be.
+    """
+    if above_mb is None:
+        return "size above the base not known"
+    if above_mb > MOST_MB.get(name, above_mb):
+        sys.exit(
+            f"the {name} image has {above_mb:.0f} MB above the base, more than {MOST_MB[name]:.0f}: look at its sbom"
+        )
+    return f"{above_mb:.0f} MB above the base"
+
+
+def _mb_above(tools: Tools, name: str) -> float | None:
     """What an image adds to its base; a builder that keeps the base to itself, as docker's does, leaves that open."""
     sizes = [
         subprocess.run(tools.size_words(image), check=False, capture_output=True, text=True).stdout.strip()
         for image in (tools.tag(name), tools.base)
     ]
     if not all(size.isdigit() for size in sizes):
-        return "size above the base not known"
+        return None
     own, base = map(int, sizes)
-    return f"{(own - base) / 1e6:.0f} MB above the base"
+    return (own - base) / 1e6
 
 
 def _output(words: list[str]) -> str:

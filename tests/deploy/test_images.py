@@ -68,7 +68,15 @@ def test_what_an_image_adds_to_its_base_is_told_where_that_is_known(sizes: str, 
     runner = tmp_path / "podman"
     runner.write_text(f'#!/bin/sh\ncase "$5" in {sizes.replace("routers", "*/router:*")};; esac\n')
     runner.chmod(0o755)
-    assert build_images._size_above(build_images.Tools({}, {"podman": str(runner)}), "router") == told
+    above_mb = build_images._mb_above(build_images.Tools({}, {"podman": str(runner)}), "router")
+    assert build_images.size_told("router", above_mb) == told
+
+
+def test_a_router_image_that_has_grown_beyond_what_is_allowed_ends_the_build() -> None:
+    assert build_images.size_told("router", 120.0) == "120 MB above the base"
+    assert build_images.size_told("controller", 591.0) == "591 MB above the base"
+    with pytest.raises(SystemExit, match="router image has 121 MB above the base, more than 120"):
+        build_images.size_told("router", 121.0)
 
 
 def test_extras_exist_and_the_router_has_no_solver() -> None:
