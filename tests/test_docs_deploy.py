@@ -24,9 +24,9 @@ BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", GU
 ONLY_WITH_A_CLUSTER = ("--wait", "--create-namespace")
 
 
-def render(words: list[str], folder: Path) -> list[dict]:
+def render(words: list[str], folder: Path, values: dict = BLOCKS[0]) -> list[dict]:
     """What `helm install` or `helm upgrade` with these words would bring to the cluster."""
-    (folder / "values.yaml").write_text(yaml.safe_dump(BLOCKS[0]))
+    (folder / "values.yaml").write_text(yaml.safe_dump(values))
     (folder / "helm").symlink_to(ROOT / "helm")
     words = [str(folder / word) if word.startswith(("values.yaml", "helm/wattroute")) else word for word in words]
     done = helm("template", *(word for word in words if word not in ONLY_WITH_A_CLUSTER))
@@ -42,11 +42,46 @@ def test_the_chart_renders_as_shown(command: str, tmp_path: Path) -> None:
     if words[0] == "wattroute-agents":
         assert {document["kind"] for document in render(words, tmp_path)} == {"DaemonSet", "NetworkPolicy"}
     elif verb in ("install", "upgrade"):
-        kinds = {document["kind"] for document in render(words, tmp_path)}
-        assert "Service" in kinds
-        assert ("PodMonitor" in kinds) == ("podMonitor" in command)
+        assert "Service" in {document["kind"] for document in render(words, tmp_path)}
     else:
         assert verb in ("test", "rollback", "uninstall")
+
+
+def followed() -> list[tuple[dict, str]]:
+    """Every install and upgrade of the guides, in their order, with the values.yaml that the reader has by then."""
+    text = GUIDE.read_text() + (GUIDE.parent / "upgrade.md").read_text()
+    values, found = {}, []
+    shown = r"```yaml\n(.*?)```|^(helm (?:install|upgrade) wattroute [^\n]*)$"
+    for block, command in re.findall(shown, text, re.MULTILINE | re.DOTALL):
+        values = with_block(values, yaml.safe_load(block)) if block else values
+        found += [(values, command)] if command else []
+    return found
+
+
+def with_block(values: dict, block: dict) -> dict:
+    """A block merged into the file: maps by their keys, and lists as a whole."""
+    both = {
+        key: with_block(values[key], block[key]) for key in values.keys() & block.keys() if isinstance(block[key], dict)
+    }
+    return {**values, **block, **both}
+
+
+@with_helm
+def test_what_the_guide_has_set_every_later_command_keeps(tmp_path: Path) -> None:
+    seen = []
+    for number, (values, command) in enumerate(followed()):
+        words = shlex.split(command)[2:]
+        assert "--set" not in words, "the next upgrade takes it back"
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        documents = render(words, folder, values)
+        kinds = {d["kind"] for d in documents}
+        (file,) = (d["data"]["wattroute.yaml"] for d in documents if "wattroute.yaml" in d.get("data", {}))
+        names = {d["metadata"]["name"] for d in documents}
+        mode = yaml.safe_load(file)["controller"]["mode"]
+        seen.append((mode, "wattroute-sidecar" in names, "wattroute-redis" in names, "PodMonitor" in kinds))
+    acting, beside, watched = ("act", False, False, False), ("act", True, True, False), ("act", True, True, True)
+    assert seen == [("observe", False, False, False), acting, beside, watched, watched]
 
 
 @with_helm
