@@ -437,6 +437,40 @@ def test_ports_that_services_and_monitors_name_exist(values: Path) -> None:
                 assert set(wanted) <= {*names, *numbers}, document["metadata"]["name"]
 
 
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        ("table.redis_url=redis://:pw@redis.db.svc:6380/0", {"ports": [6380]}),
+        ("table.redis_url=rediss://redis.db.svc/0", {"ports": [6379]}),
+        ("table.redis_url=redis://[fd00::1]:6390/0", {"ports": [6390]}),
+        ("table.redis_url=redis://[fd00::1]/0", {"ports": [6379]}),
+        (
+            "table.redis_url=redis://mymaster/0,config.table.sentinels={s0:26379,s1:26380}",
+            {"ports": [6379, 26379, 26380]},
+        ),
+        ("table.redis_url=redis://r:1/0,networkPolicy.redis.ports={7000}", {"ports": [7000]}),
+        (
+            "table.redis_url=redis://r:1/0,networkPolicy.redis.peers[0].ipBlock.cidr=10.0.0.1/32",
+            {"ports": [1], "to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]},
+        ),
+        ("table.redis_url=unix:///run/redis.sock", None),
+    ],
+)
+def test_a_redis_of_ones_own_is_reached_by_routers_and_controller(told: str, rule: Object | None) -> None:
+    words = ("-f", str(values_file("gateway")), "-s", "templates/networkpolicy.yaml")
+    policies = {}
+    for case in ([], ["--set", f"config.{told}"]):
+        done = template(*words, *case)
+        assert done.returncode == 0, done.stderr
+        policies[bool(case)] = {
+            d["metadata"]["name"]: d["spec"].get("egress", []) for d in yaml.safe_load_all(done.stdout)
+        }
+    for name in ("rel-wattroute-router", "rel-wattroute-controller"):
+        added = [each for each in policies[True][name] if each not in policies[False][name]]
+        shown = [{**each, "ports": [port["port"] for port in each["ports"]]} for each in added]
+        assert shown == ([rule] if rule else []), name
+
+
 def test_policies_can_be_left_out() -> None:
     assert not objects(values_file("router-only"), "NetworkPolicy")
     done = template("-f", str(values_file("gateway")), "--set", "networkPolicy.enabled=false")
