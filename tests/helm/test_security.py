@@ -383,6 +383,17 @@ def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
     assert network.allows("engine", "stranger", 443), "what an engine may reach is its owner's to say"
 
 
+def test_an_engine_beside_a_sidecar_is_reached_as_one_without_where_no_labels_are_told(tmp_path: Path) -> None:
+    values = yaml.safe_load(values_file("sidecar").read_text())
+    values["engines"] = {"extraIngress": [{"from": [{"podSelector": {"matchLabels": {"app": "stranger"}}}]}]}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    network = Network(file)
+    assert network.allows("prometheus", "engine", 8000)
+    assert network.allows("stranger", "engine", 29500), "the other pods of an engine on several machines"
+    assert not network.allows("client", "engine", 8000)
+
+
 def test_only_who_asks_the_api_server_may_leave_to_its_ports() -> None:
     scaling, gateway = Network(values_file("scaling")), Network(values_file("gateway"))
     assert scaling.leaves("controller", 6443)
