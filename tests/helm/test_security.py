@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.settings.election import ElectionSettings
 from tests.helm.charts import (
     NAMESPACE,
     RELEASE,
@@ -202,6 +203,13 @@ def test_two_controllers_elect_a_leader_by_a_lease_that_they_alone_may_write() -
         ("leases", ("rel-wattroute",), ("get", "update")),
     ]
     assert not [d for d in objects(values_file("gateway"), "Role") if "election" in d["metadata"]["name"]]
+
+
+def test_an_election_without_a_name_is_allowed_the_lease_that_the_program_takes_and_no_other() -> None:
+    words = ("--set", "config.controller.election.kind=lease", "-s", "templates/rbac-controller.yaml")
+    done = template("-f", str(values_file("gateway")), *words)
+    (role,) = (d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role")
+    assert role["rules"][1]["resourceNames"] == [ElectionSettings(kind="lease").name]
 
 
 def test_engines_are_found_in_the_namespaces_of_their_pools_only() -> None:
