@@ -21,12 +21,14 @@ from tests.helm.charts import (
     needs_helm,
     objects,
     patched,
+    patched_by_kubectl,
     sidecar_patch,
     template,
     values_file,
 )
 
 pytestmark = needs_helm
+SIDECAR = "templates/router-sidecar.yaml"
 
 
 def router_of(values: str) -> Object:
@@ -74,6 +76,21 @@ def test_both_containers_drain_before_anything_is_told_to_end() -> None:
     assert float(wait_s) == RouterSettings().timeouts.drain_s
     assert hook["port"] == RouterSettings().admin_port
     assert pod["terminationGracePeriodSeconds"] >= float(wait_s) + 120 + 10
+
+
+def test_a_hook_and_secrets_that_an_engine_has_of_its_own_stand_not_in_the_way() -> None:
+    """The API server refuses a hook with two handlers."""
+    done = template("-f", str(values_file("sidecar")), "--set", "imagePullSecrets[0].name=ours", "-s", SIDECAR)
+    patch = yaml.safe_load(done.stdout)["data"]["patch.yaml"]
+    workload = engine()
+    pod = workload["spec"]["template"]["spec"]
+    pod["imagePullSecrets"] = [{"name": "theirs"}]
+    for handler in ({"exec": {"command": ["sleep", "15"]}}, {"sleep": {"seconds": 15}}, {"tcpSocket": {"port": 1}}):
+        pod["containers"][0]["lifecycle"] = {"preStop": handler, "postStart": {"exec": {"command": ["warm"]}}}
+        changed = patched_by_kubectl(workload, patch)["spec"]["template"]["spec"]
+        assert list(changed["containers"][0]["lifecycle"]["preStop"]) == ["httpGet"]
+        assert "postStart" in changed["containers"][0]["lifecycle"]
+        assert {each["name"] for each in changed["imagePullSecrets"]} == {"ours", "theirs"}
 
 
 @pytest.mark.parametrize("drain_s", [None, 300.0])
@@ -214,6 +231,6 @@ def test_a_chart_of_your_own_includes_the_sidecar_as_the_readme_shows(tmp_path: 
 
 
 def test_the_readme_command_shows_the_patch() -> None:
-    done = template("-f", str(values_file("sidecar")), "-s", "templates/router-sidecar.yaml")
+    done = template("-f", str(values_file("sidecar")), "-s", SIDECAR)
     assert "restartPolicy: Always" in done.stdout
     assert not [d for d in objects(values_file("gateway"), "ConfigMap") if "patch.yaml" in d["data"]]

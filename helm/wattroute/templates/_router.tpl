@@ -139,8 +139,13 @@ preStop:
 {{- add (include "wattroute.drainSeconds" . | int) 30 -}}
 {{- end -}}
 
-{{/* The patch that puts the sidecar into a Deployment or a StatefulSet which runs engines. It never has `replicas`. */}}
+{{/*
+The patch that puts the sidecar into a Deployment or a StatefulSet which runs engines. It never has `replicas`. A hook has one
+handler: null takes away the engine's own.
+*/}}
 {{- define "wattroute.router.patch" -}}
+{{- $hook := include "wattroute.router.enginePreStop" . | fromYaml -}}
+{{- range list "exec" "sleep" "tcpSocket" }}{{ $_ := set $hook.preStop . nil }}{{ end -}}
 spec:
   template:
     metadata:
@@ -148,12 +153,16 @@ spec:
         wattroute/router: {{ include "wattroute.fullname" . | quote }}
     spec:
       terminationGracePeriodSeconds: {{ add (include "wattroute.graceSeconds" .) .Values.router.sidecar.engineShutdownSeconds }}
+      {{- with .Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       initContainers:
         {{- include "wattroute.router.sidecar" . | nindent 8 }}
       containers:
         - name: {{ .Values.engines.container }}
           lifecycle:
-            {{- include "wattroute.router.enginePreStop" . | nindent 12 }}
+            {{- toYaml $hook | nindent 12 }}
       volumes:
         {{- include "wattroute.router.sidecarVolumes" . | nindent 8 }}
 {{- end -}}
