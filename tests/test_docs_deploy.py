@@ -16,7 +16,7 @@ import yaml
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile, RouterSettings
 from tests.fakes.system import ROOT
-from tests.helm.charts import NAMESPACE, helm, with_helm
+from tests.helm.charts import NAMESPACE, helm, values_file, with_helm
 from tests.test_docs import cases
 
 GUIDE = ROOT / "docs" / "how-to" / "deploy.md"
@@ -81,7 +81,37 @@ def test_what_the_guide_has_set_every_later_command_keeps(tmp_path: Path) -> Non
         mode = yaml.safe_load(file)["controller"]["mode"]
         seen.append((mode, "wattroute-sidecar" in names, "wattroute-redis" in names, "PodMonitor" in kinds))
     acting, beside, watched = ("act", False, False, False), ("act", True, True, False), ("act", True, True, True)
-    assert seen == [("observe", False, False, False), acting, beside, watched, watched]
+    assert seen == [("observe", False, False, False), acting, beside, beside, watched, watched]
+
+
+@with_helm
+def test_power_by_agents_comes_beside_what_was_there_with_what_it_reads(tmp_path: Path) -> None:
+    from controller.settings.file import load
+
+    values, _ = followed()[-1]
+    documents = render(["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml"], tmp_path, values)
+    (file,) = (d["data"]["wattroute.yaml"] for d in documents if "wattroute.yaml" in d.get("data", {}))
+    (tmp_path / "wattroute.yaml").write_text(file)
+    sources = load(tmp_path / "wattroute.yaml").signals.power
+    assert [source.kind for source in sources] == ["promql", "agent"]
+    (pod,) = (
+        d["spec"]["template"]["spec"]
+        for d in documents
+        if (d["kind"], d["metadata"]["name"]) == ("StatefulSet", "wattroute-controller")
+    )
+    mounts = {Path(mount["mountPath"]): mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts[sources[1].ca_file.parent] == "ca"
+    token = mounts[sources[1].token_file.parent]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == token)
+    agents = yaml.safe_load(values_file("agents").read_text())["agent"]
+    assert volume["secret"]["secretName"] == agents["token"]["existingSecret"]
+    (policy,) = (
+        d["spec"]["egress"]
+        for d in documents
+        if (d["kind"], d["metadata"]["name"]) == ("NetworkPolicy", "wattroute-controller")
+    )
+    assert {9090, 9410} <= {port["port"] for rule in policy for port in rule["ports"]}
+    assert "DaemonSet" not in {d["kind"] for d in documents}
 
 
 @with_helm
