@@ -221,6 +221,13 @@ def test_files_that_are_installed_are_there(command: str) -> None:
         assert named
 
 
+def test_engines_are_given_the_time_to_end_that_they_are_told_to_take() -> None:
+    text = (GUIDE.parent / "real-vllm.md").read_text()
+    ends_s = int(re.search(r"vllm serve .* --shutdown-timeout (\d+)", text)[1])
+    assert int(re.search(r"`terminationGracePeriodSeconds`[^.]*set it to (\d+)", text)[1]) > ends_s
+    assert "`terminationGracePeriodSeconds` is longer than" in GUIDE.read_text()
+
+
 def test_token_and_namespace_are_those_of_the_values() -> None:
     (secret,) = (shlex.split(str(case.values[0])) for case in cases("kubectl") if " secret " in str(case.values[0]))
     assert secret[secret.index("generic") + 1] == BLOCKS[0]["controller"]["operatorToken"]["existingSecret"]
