@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from router.drain_command import COMMAND as DRAIN
+from router.reload import _FIXED
 from router.settings import RouterSettings
 from tests.helm.charts import (
     CHART,
@@ -125,6 +126,19 @@ def test_a_changed_configuration_restarts_who_cannot_take_it_while_running() -> 
     assert pools[router] == before[router], "a router obeys changed pools without a restart"
     workers = checksums("--set", "config.router.workers=4")
     assert workers[router] != before[router]
+    again = checksums("--set", "config.router.reload=false,config.pools[0].static_weight=3")
+    assert again[router] != checksums("--set", "config.router.reload=false")[router]
+
+
+def test_routers_are_restarted_for_what_they_take_at_their_start_and_for_nothing_else() -> None:
+    router = "rel-wattroute-router"
+    before = checksums("--set", "config.table.url=http://c:1/v1/allocation")[router]
+    for key in _FIXED:
+        changed = checksums("--set", f"config.table.url=http://c:1/v1/allocation,config.{key}=changed")
+        assert changed[router] != before, key
+    for key in ("router.timeouts.inter_chunk_s", "router.retries.budget_frac", "table.poll_interval_s"):
+        changed = checksums("--set", f"config.table.url=http://c:1/v1/allocation,config.{key}=7")
+        assert changed[router] == before, key
 
 
 def test_the_router_is_told_to_read_changes() -> None:

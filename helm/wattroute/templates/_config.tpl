@@ -83,6 +83,17 @@ has the last word. The chart does not know the schema; `wattroute validate` does
   {{- end }}
 {{- end -}}
 
+{{/* What of the configuration a router takes at its start alone. */}}
+{{- define "wattroute.routerFixed" -}}
+{{- $config := include "wattroute.config" . | fromYaml -}}
+{{- if $config.router.reload -}}
+{{- $router := pick $config.router "host" "port" "listen" "listen_mode" "tls" "admin_host" "admin_port" "admin_token_file" "name" "workers" "access_log" "tracing" -}}
+{{- $table := pick ($config.table | default dict) "url" "redis_url" "sentinels" "redis_key" "share_caps" "tls" -}}
+{{- $config = dict "router" $router "table" $table -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
 {{/* Ports of a Redis of the user's own and of its Sentinels, as a YAML list; none where the configuration names neither. */}}
 {{- define "wattroute.redisPorts" -}}
 {{- $ports := .Values.networkPolicy.redis.ports -}}
