@@ -75,13 +75,19 @@ def test_what_the_guide_has_set_every_later_command_keeps(tmp_path: Path) -> Non
         folder = tmp_path / str(number)
         folder.mkdir()
         documents = render(words, folder, values)
-        kinds = {d["kind"] for d in documents}
         (file,) = (d["data"]["wattroute.yaml"] for d in documents if "wattroute.yaml" in d.get("data", {}))
-        names = {d["metadata"]["name"] for d in documents}
+        names = {(d["kind"], d["metadata"]["name"]) for d in documents}
         mode = yaml.safe_load(file)["controller"]["mode"]
-        seen.append((mode, "wattroute-sidecar" in names, "wattroute-redis" in names, "PodMonitor" in kinds))
-    acting, beside, watched = ("act", False, False, False), ("act", True, True, False), ("act", True, True, True)
-    assert seen == [("observe", False, False, False), acting, beside, beside, watched, watched]
+        routers = ("StatefulSet", "wattroute-router") in names, ("ConfigMap", "wattroute-sidecar") in names
+        redis = ("StatefulSet", "wattroute-redis") in names
+        seen.append((mode, *routers, redis, any(kind == "PodMonitor" for kind, _ in names)))
+    both, beside, watched = (
+        ("act", True, True, True, False),
+        ("act", False, True, True, False),
+        ("act", False, True, True, True),
+    )
+    observing, acting = (("observe", True, False, False, False), ("act", True, False, False, False))
+    assert seen == [observing, acting, both, beside, beside, watched, watched]
 
 
 @with_helm

@@ -20,6 +20,7 @@ from tests.helm.charts import (
     objects,
     pod_templates,
     rendered,
+    sidecar_patch,
     template,
     values_file,
 )
@@ -389,6 +390,24 @@ def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
     assert network.allows("controller", "engine", 8081)
     assert network.allows("engine", "redis", 6379)
     assert network.allows("engine", "stranger", 443), "what an engine may reach is its owner's to say"
+
+
+def test_sidecars_are_let_in_while_the_gateway_serves_and_serve_as_they_are_without_it() -> None:
+    both, after = values_file("both"), values_file("sidecar")
+    network = Network(both)
+    network.pods["gateway"] = (NAMESPACE, pod_templates(both)["StatefulSet/rel-wattroute-router"]["metadata"]["labels"])
+    assert network.allows("gateway", "redis", 6379)
+    assert network.allows("engine", "redis", 6379)
+    assert network.allows("gateway", "engine", 8000)
+    assert network.allows("client", "gateway", 8080)
+    assert network.allows("client", "engine", 8080)
+    assert not network.allows("client", "engine", 8000)
+    (binding,) = objects(both, "RoleBinding")[-1:]
+    assert {subject["name"] for subject in binding["subjects"]} >= {"vllm", "rel-wattroute-router"}
+    assert sidecar_patch(both) == sidecar_patch(after), "engines are rolled once"
+    chosen = [named(values, "Service", "rel-wattroute-router")["spec"]["selector"] for values in (both, after)]
+    assert [matches({"matchLabels": each}, network.pods["gateway"][1]) for each in chosen] == [True, False]
+    assert [matches({"matchLabels": each}, network.pods["engine"][1]) for each in chosen] == [False, True]
 
 
 def test_an_engine_beside_a_sidecar_is_reached_as_one_without_where_no_labels_are_told(tmp_path: Path) -> None:

@@ -167,11 +167,20 @@ spec:
         {{- include "wattroute.router.sidecarVolumes" . | nindent 8 }}
 {{- end -}}
 
-{{/* Labels of the pods that have a router: the gateway's own, or the engines' with the sidecar's label. */}}
-{{- define "wattroute.routerSelector" -}}
-{{- if eq .Values.router.mode "sidecar" -}}
-wattroute/router: {{ include "wattroute.fullname" . | quote }}
-{{- else -}}
-{{ include "wattroute.selectorLabels" (dict "root" . "component" "router") }}
+{{/* Labels of the pods that have a router, by their kind: the gateway's own, and the engines' with the sidecar's label. */}}
+{{- define "wattroute.routerSelectors" -}}
+{{- if ne .Values.router.mode "sidecar" }}
+router:
+  {{- include "wattroute.selectorLabels" (dict "root" . "component" "router") | nindent 2 }}
+{{- end }}
+{{- if has .Values.router.mode (list "sidecar" "both") }}
+sidecar:
+  wattroute/router: {{ include "wattroute.fullname" . | quote }}
+{{- end }}
 {{- end -}}
+
+{{/* Labels of the pods that serve clients: the gateway's as long as there is one. */}}
+{{- define "wattroute.routerSelector" -}}
+{{- $selectors := include "wattroute.routerSelectors" . | fromYaml -}}
+{{- toYaml ($selectors.router | default $selectors.sidecar) -}}
 {{- end -}}
