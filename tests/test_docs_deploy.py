@@ -121,6 +121,31 @@ def test_power_by_agents_comes_beside_what_was_there_with_what_it_reads(tmp_path
 
 
 @with_helm
+@pytest.mark.parametrize(
+    ("told", "kind", "container"),
+    [("gateway.kind=Deployment", "Deployment", None), ("mode=sidecar", "ConfigMap", "wattroute-router")],
+)
+def test_routers_are_found_by_the_names_that_the_guide_tells(
+    told: str, kind: str, container: str | None, tmp_path: Path
+) -> None:
+    key, value = told.split("=")
+    (row,) = re.findall(
+        rf"^\| `router\.{re.escape(key)}: {value}` .*$", (GUIDE.parent / "operate.md").read_text(), re.M
+    )
+    words = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.{told}"]
+    documents = render([*words, "--set", "router.sidecar.serviceAccountNames={vllm}"], tmp_path)
+    made = [d for d in documents if d["kind"] == kind and "wattroute.yaml" not in d.get("data", {})]
+    (patch,) = (yaml.safe_load(d["data"]["patch.yaml"]) if container else d for d in made)
+    label, _, wanted = re.search(r"`-l (\S+)`", row)[1].partition("=")
+    assert patch["spec"]["template"]["metadata"]["labels"][label] == wanted
+    if container:
+        assert f"-c {container}" in row
+        assert patch["spec"]["template"]["spec"]["initContainers"][0]["name"] == container
+    else:
+        assert f"deployment/{patch['metadata']['name']}" in row
+
+
+@with_helm
 @pytest.mark.parametrize("block", BLOCKS[1:], ids=lambda block: ",".join(block))
 def test_further_values_go_with_those_of_the_guide(block: dict, tmp_path: Path) -> None:
     (tmp_path / "more.yaml").write_text(yaml.safe_dump(block))
@@ -152,7 +177,7 @@ def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(comman
     if "create" in words:
         assert shutil.which("kubectl") is None or created(words)
         return
-    mode = "sidecar" if "configmap" in words or "patch" in words else "gateway"
+    mode = "sidecar" if "wattroute-sidecar" in words or "patch" in words else "gateway"
     shown = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.mode={mode}"]
     shown += ["--set", "router.sidecar.serviceAccountNames={vllm}"]
     names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(shown, tmp_path)}

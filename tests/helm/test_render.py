@@ -138,6 +138,10 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "networkPolicy.agent.extraIngress" in notes_of("agents")
     assert "helm test" not in notes_of("agents")
     assert "name their ports in networkPolicy.redis.ports" in notes_of("existing-config")
+    assert "Redis asks for no password" in notes_of("sidecar", "networkPolicy.enabled=false")
+    assert "Redis asks for no password" not in notes_of("sidecar") + notes_of(
+        "everything", "networkPolicy.enabled=false"
+    )
     assert "Set router.mode to sidecar once" in notes_of("both")
     assert "controller.election" not in notes_of("existing-config") + notes_of("scaling")
     two = notes_of("existing-config", "controller.replicas=2")
