@@ -16,7 +16,7 @@ import yaml
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile, RouterSettings
 from tests.fakes.system import ROOT
-from tests.helm.charts import NAMESPACE, helm, with_helm
+from tests.helm.charts import NAMESPACE, helm, values_file, with_helm
 from tests.test_docs import cases
 
 GUIDE = ROOT / "docs" / "how-to" / "deploy.md"
@@ -24,9 +24,9 @@ BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", GU
 ONLY_WITH_A_CLUSTER = ("--wait", "--create-namespace")
 
 
-def render(words: list[str], folder: Path) -> list[dict]:
+def render(words: list[str], folder: Path, values: dict = BLOCKS[0]) -> list[dict]:
     """What `helm install` or `helm upgrade` with these words would bring to the cluster."""
-    (folder / "values.yaml").write_text(yaml.safe_dump(BLOCKS[0]))
+    (folder / "values.yaml").write_text(yaml.safe_dump(values))
     (folder / "helm").symlink_to(ROOT / "helm")
     words = [str(folder / word) if word.startswith(("values.yaml", "helm/wattroute")) else word for word in words]
     done = helm("template", *(word for word in words if word not in ONLY_WITH_A_CLUSTER))
@@ -42,11 +42,107 @@ def test_the_chart_renders_as_shown(command: str, tmp_path: Path) -> None:
     if words[0] == "wattroute-agents":
         assert {document["kind"] for document in render(words, tmp_path)} == {"DaemonSet", "NetworkPolicy"}
     elif verb in ("install", "upgrade"):
-        kinds = {document["kind"] for document in render(words, tmp_path)}
-        assert "Service" in kinds
-        assert ("PodMonitor" in kinds) == ("podMonitor" in command)
+        assert "Service" in {document["kind"] for document in render(words, tmp_path)}
     else:
         assert verb in ("test", "rollback", "uninstall")
+
+
+def followed() -> list[tuple[dict, str]]:
+    """Every install and upgrade of the guides, in their order, with the values.yaml that the reader has by then."""
+    text = GUIDE.read_text() + (GUIDE.parent / "upgrade.md").read_text()
+    values, found = {}, []
+    shown = r"```yaml\n(.*?)```|^(helm (?:install|upgrade) wattroute [^\n]*)$"
+    for block, command in re.findall(shown, text, re.MULTILINE | re.DOTALL):
+        values = with_block(values, yaml.safe_load(block)) if block else values
+        found += [(values, command)] if command else []
+    return found
+
+
+def with_block(values: dict, block: dict) -> dict:
+    """A block merged into the file: maps by their keys, and lists as a whole."""
+    both = {
+        key: with_block(values[key], block[key]) for key in values.keys() & block.keys() if isinstance(block[key], dict)
+    }
+    return {**values, **block, **both}
+
+
+@with_helm
+def test_what_the_guide_has_set_every_later_command_keeps(tmp_path: Path) -> None:
+    seen = []
+    for number, (values, command) in enumerate(followed()):
+        words = shlex.split(command)[2:]
+        assert "--set" not in words, "the next upgrade takes it back"
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        documents = render(words, folder, values)
+        (file,) = (d["data"]["wattroute.yaml"] for d in documents if "wattroute.yaml" in d.get("data", {}))
+        names = {(d["kind"], d["metadata"]["name"]) for d in documents}
+        mode = yaml.safe_load(file)["controller"]["mode"]
+        routers = ("StatefulSet", "wattroute-router") in names, ("ConfigMap", "wattroute-sidecar") in names
+        redis = ("StatefulSet", "wattroute-redis") in names
+        seen.append((mode, *routers, redis, any(kind == "PodMonitor" for kind, _ in names)))
+    both, beside, watched = (
+        ("act", True, True, True, False),
+        ("act", False, True, True, False),
+        ("act", False, True, True, True),
+    )
+    observing, acting = (("observe", True, False, False, False), ("act", True, False, False, False))
+    assert seen == [observing, acting, both, beside, beside, watched, watched]
+
+
+@with_helm
+def test_power_by_agents_comes_beside_what_was_there_with_what_it_reads(tmp_path: Path) -> None:
+    from controller.settings.file import load
+
+    values, _ = followed()[-1]
+    documents = render(["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml"], tmp_path, values)
+    (file,) = (d["data"]["wattroute.yaml"] for d in documents if "wattroute.yaml" in d.get("data", {}))
+    (tmp_path / "wattroute.yaml").write_text(file)
+    sources = load(tmp_path / "wattroute.yaml").signals.power
+    assert [source.kind for source in sources] == ["promql", "agent"]
+    (pod,) = (
+        d["spec"]["template"]["spec"]
+        for d in documents
+        if (d["kind"], d["metadata"]["name"]) == ("StatefulSet", "wattroute-controller")
+    )
+    mounts = {Path(mount["mountPath"]): mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts[sources[1].ca_file.parent] == "ca"
+    token = mounts[sources[1].token_file.parent]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == token)
+    agents = yaml.safe_load(values_file("agents").read_text())["agent"]
+    assert volume["secret"]["secretName"] == agents["token"]["existingSecret"]
+    (policy,) = (
+        d["spec"]["egress"]
+        for d in documents
+        if (d["kind"], d["metadata"]["name"]) == ("NetworkPolicy", "wattroute-controller")
+    )
+    assert {9090, 9410} <= {port["port"] for rule in policy for port in rule["ports"]}
+    assert "DaemonSet" not in {d["kind"] for d in documents}
+
+
+@with_helm
+@pytest.mark.parametrize(
+    ("told", "kind", "container"),
+    [("gateway.kind=Deployment", "Deployment", None), ("mode=sidecar", "ConfigMap", "wattroute-router")],
+)
+def test_routers_are_found_by_the_names_that_the_guide_tells(
+    told: str, kind: str, container: str | None, tmp_path: Path
+) -> None:
+    key, value = told.split("=")
+    (row,) = re.findall(
+        rf"^\| `router\.{re.escape(key)}: {value}` .*$", (GUIDE.parent / "operate.md").read_text(), re.M
+    )
+    words = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.{told}"]
+    documents = render([*words, "--set", "router.sidecar.serviceAccountNames={vllm}"], tmp_path)
+    made = [d for d in documents if d["kind"] == kind and "wattroute.yaml" not in d.get("data", {})]
+    (patch,) = (yaml.safe_load(d["data"]["patch.yaml"]) if container else d for d in made)
+    label, _, wanted = re.search(r"`-l (\S+)`", row)[1].partition("=")
+    assert patch["spec"]["template"]["metadata"]["labels"][label] == wanted
+    if container:
+        assert f"-c {container}" in row
+        assert patch["spec"]["template"]["spec"]["initContainers"][0]["name"] == container
+    else:
+        assert f"deployment/{patch['metadata']['name']}" in row
 
 
 @with_helm
@@ -81,7 +177,7 @@ def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(comman
     if "create" in words:
         assert shutil.which("kubectl") is None or created(words)
         return
-    mode = "sidecar" if "configmap" in words or "patch" in words else "gateway"
+    mode = "sidecar" if "wattroute-sidecar" in words or "patch" in words else "gateway"
     shown = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.mode={mode}"]
     shown += ["--set", "router.sidecar.serviceAccountNames={vllm}"]
     names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(shown, tmp_path)}
@@ -154,6 +250,13 @@ def test_files_that_are_installed_are_there(command: str) -> None:
         assert all((ROOT / "deploy" / "systemd" / f"{unit}.service").exists() for unit in words[3:])
     if words[0] == "install":
         assert named
+
+
+def test_engines_are_given_the_time_to_end_that_they_are_told_to_take() -> None:
+    text = (GUIDE.parent / "real-vllm.md").read_text()
+    ends_s = int(re.search(r"vllm serve .* --shutdown-timeout (\d+)", text)[1])
+    assert int(re.search(r"`terminationGracePeriodSeconds`[^.]*set it to (\d+)", text)[1]) > ends_s
+    assert "`terminationGracePeriodSeconds` is longer than" in GUIDE.read_text()
 
 
 def test_token_and_namespace_are_those_of_the_values() -> None:

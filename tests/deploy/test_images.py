@@ -84,6 +84,9 @@ def test_extras_exist_and_the_router_has_no_solver() -> None:
     asked = {name: set(re.search(r"^ARG EXTRAS=(\S+)$", containerfile(name), re.M)[1].split(",")) for name in NAMES}
     assert asked["controller"] | asked["router"] <= set(extras)
     assert {"controller", "kubernetes", "openadr2"} <= asked["controller"]
+    assert {"nvml", "tracing"} <= asked["router"], (
+        "the agent reads by one, and router.tracing refuses to start without the other"
+    )
     heavy = re.compile(r"^(cvxpy|numpy|scipy|highspy)\b")
     assert not [line for extra in asked["router"] for line in extras[extra] if heavy.match(line)]
 

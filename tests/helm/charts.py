@@ -116,23 +116,28 @@ def engine(kind: str = "Deployment") -> Object:
 
 @functools.cache
 def patched(patch: str) -> Object:
-    """What kubectl makes of an engine's Deployment with the patch, without a cluster."""
+    """The patch in an engine's Deployment."""
+    return patched_by_kubectl(engine(), patch)
+
+
+def patched_by_kubectl(target: Object, patch: str) -> Object:
+    """What kubectl makes of a workload with the patch, without a cluster."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        return merged(engine(), yaml.safe_load(patch))
+        return merged(target, yaml.safe_load(patch))
     words = [kubectl, "patch", "--local", "-f", "-", "--type", "strategic", "-p", patch, "-o", "yaml"]
-    done = subprocess.run(
-        words, input=yaml.safe_dump(engine()), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(words, input=yaml.safe_dump(target), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     document: Object = yaml.safe_load(done.stdout)
     return document
 
 
 def merged(target: Any, patch: Any) -> Any:
-    """A strategic merge as far as the patch needs one: lists of named things are merged by name."""
-    if isinstance(target, dict) and isinstance(patch, dict):
-        return {**target, **{key: merged(target.get(key), value) for key, value in patch.items()}}
+    """A strategic merge as far as the patch needs one: lists of named things are merged by name, null takes away."""
+    if isinstance(patch, dict):
+        target = target or {}
+        kept = {key: value for key, value in target.items() if key not in patch}
+        return kept | {key: merged(target.get(key), value) for key, value in patch.items() if value is not None}
     if isinstance(target, list) and isinstance(patch, list) and all("name" in item for item in [*target, *patch]):
         by_name = {item["name"]: item for item in patch}
         kept = [merged(item, by_name.pop(item["name"], {})) for item in target]

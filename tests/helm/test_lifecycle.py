@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from router.drain_command import COMMAND as DRAIN
+from router.reload import _FIXED
 from router.settings import RouterSettings
 from tests.helm.charts import (
     CHART,
@@ -21,12 +22,14 @@ from tests.helm.charts import (
     needs_helm,
     objects,
     patched,
+    patched_by_kubectl,
     sidecar_patch,
     template,
     values_file,
 )
 
 pytestmark = needs_helm
+SIDECAR = "templates/router-sidecar.yaml"
 
 
 def router_of(values: str) -> Object:
@@ -76,6 +79,21 @@ def test_both_containers_drain_before_anything_is_told_to_end() -> None:
     assert pod["terminationGracePeriodSeconds"] >= float(wait_s) + 120 + 10
 
 
+def test_a_hook_and_secrets_that_an_engine_has_of_its_own_stand_not_in_the_way() -> None:
+    """The API server refuses a hook with two handlers."""
+    done = template("-f", str(values_file("sidecar")), "--set", "imagePullSecrets[0].name=ours", "-s", SIDECAR)
+    patch = yaml.safe_load(done.stdout)["data"]["patch.yaml"]
+    workload = engine()
+    pod = workload["spec"]["template"]["spec"]
+    pod["imagePullSecrets"] = [{"name": "theirs"}]
+    for handler in ({"exec": {"command": ["sleep", "15"]}}, {"sleep": {"seconds": 15}}, {"tcpSocket": {"port": 1}}):
+        pod["containers"][0]["lifecycle"] = {"preStop": handler, "postStart": {"exec": {"command": ["warm"]}}}
+        changed = patched_by_kubectl(workload, patch)["spec"]["template"]["spec"]
+        assert list(changed["containers"][0]["lifecycle"]["preStop"]) == ["httpGet"]
+        assert "postStart" in changed["containers"][0]["lifecycle"]
+        assert {each["name"] for each in changed["imagePullSecrets"]} == {"ours", "theirs"}
+
+
 @pytest.mark.parametrize("drain_s", [None, 300.0])
 def test_the_grace_period_is_longer_than_the_drain(drain_s: float | None) -> None:
     words = [] if drain_s is None else ["--set", f"config.router.timeouts.drain_s={drain_s:g}"]
@@ -108,6 +126,19 @@ def test_a_changed_configuration_restarts_who_cannot_take_it_while_running() -> 
     assert pools[router] == before[router], "a router obeys changed pools without a restart"
     workers = checksums("--set", "config.router.workers=4")
     assert workers[router] != before[router]
+    again = checksums("--set", "config.router.reload=false,config.pools[0].static_weight=3")
+    assert again[router] != checksums("--set", "config.router.reload=false")[router]
+
+
+def test_routers_are_restarted_for_what_they_take_at_their_start_and_for_nothing_else() -> None:
+    router = "rel-wattroute-router"
+    before = checksums("--set", "config.table.url=http://c:1/v1/allocation")[router]
+    for key in _FIXED:
+        changed = checksums("--set", f"config.table.url=http://c:1/v1/allocation,config.{key}=changed")
+        assert changed[router] != before, key
+    for key in ("router.timeouts.inter_chunk_s", "router.retries.budget_frac", "table.poll_interval_s"):
+        changed = checksums("--set", f"config.table.url=http://c:1/v1/allocation,config.{key}=7")
+        assert changed[router] == before, key
 
 
 def test_the_router_is_told_to_read_changes() -> None:
@@ -214,6 +245,6 @@ def test_a_chart_of_your_own_includes_the_sidecar_as_the_readme_shows(tmp_path: 
 
 
 def test_the_readme_command_shows_the_patch() -> None:
-    done = template("-f", str(values_file("sidecar")), "-s", "templates/router-sidecar.yaml")
+    done = template("-f", str(values_file("sidecar")), "-s", SIDECAR)
     assert "restartPolicy: Always" in done.stdout
     assert not [d for d in objects(values_file("gateway"), "ConfigMap") if "patch.yaml" in d["data"]]

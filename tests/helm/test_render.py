@@ -123,8 +123,9 @@ def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
 
 
-def notes_of(values: str) -> str:
-    done = helm("install", "rel", str(CHART), "-n", NAMESPACE, "--dry-run=client", "-f", str(values_file(values)))
+def notes_of(values: str, told: str = "tests.enabled=true") -> str:
+    words = ["-n", NAMESPACE, "--dry-run=client", "-f", str(values_file(values)), "--set", told]
+    done = helm("install", "rel", str(CHART), *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.partition("NOTES:")[2]
 
@@ -136,6 +137,18 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "StatefulSet vllm-fp8 in vllm may be scaled" in notes_of("scaling")
     assert "networkPolicy.agent.extraIngress" in notes_of("agents")
     assert "helm test" not in notes_of("agents")
+    assert "name their ports in networkPolicy.redis.ports" in notes_of("existing-config")
+    assert "Redis asks for no password" in notes_of("sidecar", "networkPolicy.enabled=false")
+    assert "Redis asks for no password" not in notes_of("sidecar") + notes_of(
+        "everything", "networkPolicy.enabled=false"
+    )
+    assert "Set router.mode to sidecar once" in notes_of("both")
+    assert "controller.election" not in notes_of("existing-config") + notes_of("scaling")
+    two = notes_of("existing-config", "controller.replicas=2")
+    assert "controller.election {kind: lease, name: rel-wattroute, namespace: inference}" in two
+    own = notes_of("gateway", "config.table.redis_url=redis://redis.db.svc:6380/0")
+    assert "may reach every address at the ports 6380 of your Redis" in own
+    assert "networkPolicy.redis" not in notes_of("gateway") + notes_of("sidecar")
 
 
 def test_the_package_has_what_installs_and_not_what_tests(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.settings.election import ElectionSettings
 from tests.helm.charts import (
     NAMESPACE,
     RELEASE,
@@ -19,6 +20,7 @@ from tests.helm.charts import (
     objects,
     pod_templates,
     rendered,
+    sidecar_patch,
     template,
     values_file,
 )
@@ -204,6 +206,13 @@ def test_two_controllers_elect_a_leader_by_a_lease_that_they_alone_may_write() -
     assert not [d for d in objects(values_file("gateway"), "Role") if "election" in d["metadata"]["name"]]
 
 
+def test_an_election_without_a_name_is_allowed_the_lease_that_the_program_takes_and_no_other() -> None:
+    words = ("--set", "config.controller.election.kind=lease", "-s", "templates/rbac-controller.yaml")
+    done = template("-f", str(values_file("gateway")), *words)
+    (role,) = (d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role")
+    assert role["rules"][1]["resourceNames"] == [ElectionSettings(kind="lease").name]
+
+
 def test_engines_are_found_in_the_namespaces_of_their_pools_only() -> None:
     assert rules(values_file("scaling"), "rel-wattroute-discovery", "vllm") == [
         ("endpointslices", (), ("list", "watch"))
@@ -383,6 +392,35 @@ def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
     assert network.allows("engine", "stranger", 443), "what an engine may reach is its owner's to say"
 
 
+def test_sidecars_are_let_in_while_the_gateway_serves_and_serve_as_they_are_without_it() -> None:
+    both, after = values_file("both"), values_file("sidecar")
+    network = Network(both)
+    network.pods["gateway"] = (NAMESPACE, pod_templates(both)["StatefulSet/rel-wattroute-router"]["metadata"]["labels"])
+    assert network.allows("gateway", "redis", 6379)
+    assert network.allows("engine", "redis", 6379)
+    assert network.allows("gateway", "engine", 8000)
+    assert network.allows("client", "gateway", 8080)
+    assert network.allows("client", "engine", 8080)
+    assert not network.allows("client", "engine", 8000)
+    (binding,) = objects(both, "RoleBinding")[-1:]
+    assert {subject["name"] for subject in binding["subjects"]} >= {"vllm", "rel-wattroute-router"}
+    assert sidecar_patch(both) == sidecar_patch(after), "engines are rolled once"
+    chosen = [named(values, "Service", "rel-wattroute-router")["spec"]["selector"] for values in (both, after)]
+    assert [matches({"matchLabels": each}, network.pods["gateway"][1]) for each in chosen] == [True, False]
+    assert [matches({"matchLabels": each}, network.pods["engine"][1]) for each in chosen] == [False, True]
+
+
+def test_an_engine_beside_a_sidecar_is_reached_as_one_without_where_no_labels_are_told(tmp_path: Path) -> None:
+    values = yaml.safe_load(values_file("sidecar").read_text())
+    values["engines"] = {"extraIngress": [{"from": [{"podSelector": {"matchLabels": {"app": "stranger"}}}]}]}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    network = Network(file)
+    assert network.allows("prometheus", "engine", 8000)
+    assert network.allows("stranger", "engine", 29500), "the other pods of an engine on several machines"
+    assert not network.allows("client", "engine", 8000)
+
+
 def test_only_who_asks_the_api_server_may_leave_to_its_ports() -> None:
     scaling, gateway = Network(values_file("scaling")), Network(values_file("gateway"))
     assert scaling.leaves("controller", 6443)
@@ -417,6 +455,7 @@ def test_selectors_of_services_policies_and_monitors_find_pods(values: Path) -> 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_ports_that_services_and_monitors_name_exist(values: Path) -> None:
+    """Services name none of an init container: before Kubernetes 1.33 EndpointSlices would be without the port."""
     pods = pod_templates(values).values()
     for document in rendered(values):
         if document["kind"] == "Service":
@@ -429,8 +468,45 @@ def test_ports_that_services_and_monitors_name_exist(values: Path) -> None:
             continue
         for pod in pods:
             if matches({"matchLabels": selector}, pod["metadata"]["labels"]):
-                names = [port["name"] for c in containers(pod["spec"]) for port in c.get("ports", [])]
-                assert set(wanted) <= set(names), document["metadata"]["name"]
+                ports = [port for c in containers(pod["spec"]) for port in c.get("ports", [])]
+                plain = [port for c in pod["spec"]["containers"] for port in c.get("ports", [])]
+                names = [port["name"] for port in (plain if document["kind"] == "Service" else ports)]
+                numbers = [port["containerPort"] for port in ports]
+                assert set(wanted) <= {*names, *numbers}, document["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("told", "rule"),
+    [
+        ("table.redis_url=redis://:pw@redis.db.svc:6380/0", {"ports": [6380]}),
+        ("table.redis_url=rediss://redis.db.svc/0", {"ports": [6379]}),
+        ("table.redis_url=redis://[fd00::1]:6390/0", {"ports": [6390]}),
+        ("table.redis_url=redis://[fd00::1]/0", {"ports": [6379]}),
+        (
+            "table.redis_url=redis://mymaster/0,config.table.sentinels={s0:26379,s1:26380}",
+            {"ports": [6379, 26379, 26380]},
+        ),
+        ("table.redis_url=redis://r:1/0,networkPolicy.redis.ports={7000}", {"ports": [7000]}),
+        (
+            "table.redis_url=redis://r:1/0,networkPolicy.redis.peers[0].ipBlock.cidr=10.0.0.1/32",
+            {"ports": [1], "to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]},
+        ),
+        ("table.redis_url=unix:///run/redis.sock", None),
+    ],
+)
+def test_a_redis_of_ones_own_is_reached_by_routers_and_controller(told: str, rule: Object | None) -> None:
+    words = ("-f", str(values_file("gateway")), "-s", "templates/networkpolicy.yaml")
+    policies = {}
+    for case in ([], ["--set", f"config.{told}"]):
+        done = template(*words, *case)
+        assert done.returncode == 0, done.stderr
+        policies[bool(case)] = {
+            d["metadata"]["name"]: d["spec"].get("egress", []) for d in yaml.safe_load_all(done.stdout)
+        }
+    for name in ("rel-wattroute-router", "rel-wattroute-controller"):
+        added = [each for each in policies[True][name] if each not in policies[False][name]]
+        shown = [{**each, "ports": [port["port"] for port in each["ports"]]} for each in added]
+        assert shown == ([rule] if rule else []), name
 
 
 def test_policies_can_be_left_out() -> None:

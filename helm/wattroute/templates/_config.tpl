@@ -57,7 +57,7 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- define "wattroute.routerUrls" -}}
 {{- $urls := list -}}
 {{- $gateway := .Values.router.gateway -}}
-{{- if and (eq .Values.router.mode "gateway") (eq $gateway.kind "StatefulSet") $gateway.replicas -}}
+{{- if and (has .Values.router.mode (list "gateway" "both")) (eq $gateway.kind "StatefulSet") $gateway.replicas -}}
 {{- $full := include "wattroute.fullname" . -}}
 {{- $port := dig "router" "admin_port" 8081 .Values.config -}}
 {{- range $n := until (int $gateway.replicas) -}}
@@ -81,6 +81,30 @@ has the last word. The chart does not know the schema; `wattroute validate` does
     items: [{key: {{ ternary .key "wattroute.yaml" (not (empty .name)) | quote }}, path: wattroute.yaml}]
   {{- end }}
   {{- end }}
+{{- end -}}
+
+{{/* What of the configuration a router takes at its start alone. */}}
+{{- define "wattroute.routerFixed" -}}
+{{- $config := include "wattroute.config" . | fromYaml -}}
+{{- if $config.router.reload -}}
+{{- $router := pick $config.router "host" "port" "listen" "listen_mode" "tls" "admin_host" "admin_port" "admin_token_file" "name" "workers" "access_log" "tracing" -}}
+{{- $table := pick ($config.table | default dict) "url" "redis_url" "sentinels" "redis_key" "share_caps" "tls" -}}
+{{- $config = dict "router" $router "table" $table -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* Ports of a Redis of the user's own and of its Sentinels, as a YAML list; none where the configuration names neither. */}}
+{{- define "wattroute.redisPorts" -}}
+{{- $ports := .Values.networkPolicy.redis.ports -}}
+{{- $url := dig "table" "redis_url" "" .Values.config -}}
+{{- if and (not $ports) (regexMatch "^rediss?://" $url) -}}
+{{- $ports = list (regexFind "[0-9]*$" (regexFind ":[0-9]+$" (urlParse $url).host) | default "6379" | int) -}}
+{{- range dig "table" "sentinels" list .Values.config -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" . | int) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml ($ports | uniq) -}}
 {{- end -}}
 
 {{/* Namespaces in which the router looks for engines, as a YAML list. */}}
@@ -150,10 +174,10 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if and .Values.agent.enabled (not .Values.agent.token.existingSecret) -}}
 {{- fail "agent.enabled needs agent.token.existingSecret: other machines may read power with a token only; docs/how-to/agent.md" -}}
 {{- end -}}
-{{- if and (eq .Values.router.mode "sidecar") .Values.engines.namespace (ne .Values.engines.namespace .Release.Namespace) -}}
-{{- fail (printf "router.mode is sidecar, but engines.namespace is %q: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.engines.namespace) -}}
+{{- if and (has .Values.router.mode (list "sidecar" "both")) .Values.engines.namespace (ne .Values.engines.namespace .Release.Namespace) -}}
+{{- fail (printf "router.mode is %s, but engines.namespace is %q: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.router.mode .Values.engines.namespace) -}}
 {{- end -}}
-{{- if and (eq .Values.router.mode "sidecar") (include "wattroute.discoveryNamespaces" . | fromYamlArray) (not .Values.router.sidecar.serviceAccountNames) .Values.rbac.create -}}
-{{- fail "router.mode is sidecar and pools are discovered: name the service accounts of the engines' pods in router.sidecar.serviceAccountNames, so that they may read EndpointSlices" -}}
+{{- if and (has .Values.router.mode (list "sidecar" "both")) (include "wattroute.discoveryNamespaces" . | fromYamlArray) (not .Values.router.sidecar.serviceAccountNames) .Values.rbac.create -}}
+{{- fail (printf "router.mode is %s and pools are discovered: name the service accounts of the engines' pods in router.sidecar.serviceAccountNames, so that they may read EndpointSlices" .Values.router.mode) -}}
 {{- end -}}
 {{- end -}}

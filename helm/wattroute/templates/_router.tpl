@@ -139,8 +139,13 @@ preStop:
 {{- add (include "wattroute.drainSeconds" . | int) 30 -}}
 {{- end -}}
 
-{{/* The patch that puts the sidecar into a Deployment or a StatefulSet which runs engines. It never has `replicas`. */}}
+{{/*
+The patch that puts the sidecar into a Deployment or a StatefulSet which runs engines. It never has `replicas`. A hook has one
+handler: null takes away the engine's own.
+*/}}
 {{- define "wattroute.router.patch" -}}
+{{- $hook := include "wattroute.router.enginePreStop" . | fromYaml -}}
+{{- range list "exec" "sleep" "tcpSocket" }}{{ $_ := set $hook.preStop . nil }}{{ end -}}
 spec:
   template:
     metadata:
@@ -148,21 +153,34 @@ spec:
         wattroute/router: {{ include "wattroute.fullname" . | quote }}
     spec:
       terminationGracePeriodSeconds: {{ add (include "wattroute.graceSeconds" .) .Values.router.sidecar.engineShutdownSeconds }}
+      {{- with .Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       initContainers:
         {{- include "wattroute.router.sidecar" . | nindent 8 }}
       containers:
         - name: {{ .Values.engines.container }}
           lifecycle:
-            {{- include "wattroute.router.enginePreStop" . | nindent 12 }}
+            {{- toYaml $hook | nindent 12 }}
       volumes:
         {{- include "wattroute.router.sidecarVolumes" . | nindent 8 }}
 {{- end -}}
 
-{{/* Labels of the pods that have a router: the gateway's own, or the engines' with the sidecar's label. */}}
-{{- define "wattroute.routerSelector" -}}
-{{- if eq .Values.router.mode "sidecar" -}}
-wattroute/router: {{ include "wattroute.fullname" . | quote }}
-{{- else -}}
-{{ include "wattroute.selectorLabels" (dict "root" . "component" "router") }}
+{{/* Labels of the pods that have a router, by their kind: the gateway's own, and the engines' with the sidecar's label. */}}
+{{- define "wattroute.routerSelectors" -}}
+{{- if ne .Values.router.mode "sidecar" }}
+router:
+  {{- include "wattroute.selectorLabels" (dict "root" . "component" "router") | nindent 2 }}
+{{- end }}
+{{- if has .Values.router.mode (list "sidecar" "both") }}
+sidecar:
+  wattroute/router: {{ include "wattroute.fullname" . | quote }}
+{{- end }}
 {{- end -}}
+
+{{/* Labels of the pods that serve clients: the gateway's as long as there is one. */}}
+{{- define "wattroute.routerSelector" -}}
+{{- $selectors := include "wattroute.routerSelectors" . | fromYaml -}}
+{{- toYaml ($selectors.router | default $selectors.sidecar) -}}
 {{- end -}}
