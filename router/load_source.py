@@ -8,6 +8,7 @@ or was cut off, nothing counts after a few seconds.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from router.contract_loads import MAX_LOADS_BYTES, Loads, LoadsError, decode_loads
@@ -44,13 +45,20 @@ def fresh_s(poll_interval_s: float) -> float:
 class LoadReporter:
     """Hands on loads that are new, and logs a change of the source's state once.
 
+    Args:
+        source: for the log.
+        sink: takes loads that are new.
+        hear_routers: takes how many routers the controller hears of, from every document: unlike the loads, a number
+            that may have been there for a while is better than none.
+
     Attributes:
         refused: documents that could not be used.
     """
 
-    def __init__(self, source: str, sink: LoadSink) -> None:
+    def __init__(self, source: str, sink: LoadSink, hear_routers: Callable[[int], None] = lambda routers: None) -> None:
         self._source = source
         self._sink = sink
+        self._hear_routers = hear_routers
         self._trouble: str | None = None
         self._sequence: int | None = None
         self.refused = 0
@@ -65,6 +73,7 @@ class LoadReporter:
         if self._trouble is not None:
             log.info("engines' loads are told again", extra={"source": self._source})
             self._trouble = None
+        self._hear_routers(loads.routers)
         before, self._sequence = self._sequence, loads.sequence
         if before is not None and before != loads.sequence:
             self._sink.heard(loads)

@@ -46,7 +46,7 @@ COUNTERS = {
 }
 GAUGES = {
     "caps_share_frac": "Share of instances' in-flight caps that is this router's; the other routers have the rest.",
-    "routers_known": "Routers that tell of themselves through Redis, this one among them.",
+    "routers_known": "Routers that tell of themselves through Redis, or are told of by the controller, with this one.",
     "energy_rates_age_seconds": "Time since the energy rates in force were issued; the largest of the workers.",
     "event_loop_lag_seconds": "How late the event loop last ran; the largest of the workers.",
     "event_loop_lag_max_seconds": "The most of that within the last minute.",

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from router.contract_presence import Heard
 
 EVENLY = 0.5
+_ROUNDING = 1e-9
+"""What products of floats miss: 98 times a 49th is 2."""
 
 
 def share_of(name: str, load: int, others: Mapping[str, Heard]) -> float:
@@ -32,4 +34,4 @@ def share_of(name: str, load: int, others: Mapping[str, Heard]) -> float:
 
 def shared_cap(max_in_flight: int, share: float) -> int:
     """A router's part of a cap: no more than its share, but one where there is any at all."""
-    return min(max_in_flight, max(1, int(max_in_flight * share)))
+    return min(max_in_flight, max(1, int(max_in_flight * share + _ROUNDING)))

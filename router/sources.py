@@ -42,6 +42,8 @@ class Sources:
         keyring: says how those behind TLS are verified.
         keys: what the engines of each pool want to be shown.
         steady_s: the clock that the sink goes by.
+        hear_routers: takes how many routers there are, as the controller tells it over HTTP; those that follow Redis
+            hear of each other there.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Sources:
         keyring: Keyring,
         keys: EngineKeys,
         steady_s: Callable[[], float],
+        hear_routers: Callable[[int], None],
     ) -> None:
         self._settings = settings
+        self._hear_routers = hear_routers
         self._sink = sink
         self._keyring = keyring
         self._steady_s = steady_s
@@ -128,7 +132,7 @@ class Sources:
         if url is None or self._session is None:
             return None
         poller = self._poller(self._session, url, every_s=read_every_s(table.poll_interval_s))
-        reporter = LoadReporter(poller.url, self._prober)
+        reporter = LoadReporter(poller.url, self._prober, self._hear_routers)
         self._loads_refused = lambda: reporter.refused
         return http_loads(poller, reporter).run()
 

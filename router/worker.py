@@ -27,9 +27,10 @@ from router.settings import RouterFile
 from router.shared_slots import SlotBook
 from router.snapshot import INSTANCE_STATES, Snapshot
 from router.sources import Sources, report_end
-from router.tenants.engine_keys import read_engine_keys
+from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.shared_limits import TenantBook
 from router.tenants.source import read_tenants
+from router.told_share import ToldShare
 from router.transport.asking import EngineSession
 from router.transport.dialing import Dialer
 from router.transport.keyring import Keyring
@@ -102,9 +103,8 @@ class Worker:
         self._public: PublicSocket | None = None
         self._listener = Listener(self._accept, self._handshakes())
         self._engines = EngineSession(self.keyring, MODELS_TIMEOUT_S)
-        self._sources = Sources(
-            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self.gateway.steady_s
-        )
+        self._told_share = ToldShare(self.apply_share if settings.table.share_caps else None)
+        self._sources = self._sources_of(settings, keys)
         self._tasks: list[asyncio.Task[None]] = []
         self.on_doubt: Callable[[set[InstanceId]], None] = lambda doubted: self._sources.doubt(doubted)
         self.port = 0
@@ -154,9 +154,7 @@ class Worker:
         self._go_by(settings)
         self._sample()
         await self._sources.stop()
-        self._sources = Sources(
-            settings, self.dispatcher.instances(), self.dispatcher, self.keyring, keys, self.gateway.steady_s
-        )
+        self._sources = self._sources_of(settings, keys)
         if self._workers == 1:
             self._sources.start()
 
@@ -170,6 +168,10 @@ class Worker:
         self.dispatcher.reconfigure(settings, self._tenants, is_found=True)
         self._go_by(settings)
         self._sources.follow(self.dispatcher.instances())
+
+    def _sources_of(self, settings: RouterFile, keys: EngineKeys) -> Sources:
+        instances, steady_s = self.dispatcher.instances(), self.gateway.steady_s
+        return Sources(settings, instances, self.dispatcher, self.keyring, keys, steady_s, self._told_share.hear)
 
     def _go_by(self, settings: RouterFile) -> None:
         self._settings = settings
@@ -263,6 +265,7 @@ class Worker:
         """State and counts of this process."""
         snapshot = self._report.take(self._config_hash, self.gateway.steady_s())
         snapshot.counters |= self._tls_counts()
+        snapshot.gauges |= self._told_share.gauges()
         snapshot.loads = self._sources.loads_view()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:

@@ -23,6 +23,7 @@ from router.snapshot import Snapshot, counts_of, merge
 from router.sources import Sources, report_end
 from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.source import read_tenants
+from router.told_share import ToldShare
 from router.transport.keyring import Keyring
 from router.transport.listening import PublicSocket
 from router.worker_child import LEAVE_S, Child
@@ -74,6 +75,7 @@ class Workers:
         self._steady_s = clock.steady(self._epoch_s)
         self._news = News(settings.table, self._tell_all)
         self._keyring = Keyring(settings, clock.wall_s)
+        self._told_share = ToldShare(self.apply_share if settings.table.share_caps else None)
         self._sources = self._sources_of(settings, read_engine_keys(settings.pools, os.environ))
         self.port = 0
 
@@ -149,7 +151,8 @@ class Workers:
         self._sources.follow(now)
 
     def _sources_of(self, settings: RouterFile, keys: EngineKeys) -> Sources:
-        return Sources(settings, list_instances(settings.pools), self._news, self._keyring, keys, self._steady_s)
+        instances, hear = list_instances(settings.pools), self._told_share.hear
+        return Sources(settings, instances, self._news, self._keyring, keys, self._steady_s, hear)
 
     def _settings_json(self) -> str:
         """What workers go by: the settings with the port decided."""
@@ -194,6 +197,7 @@ class Workers:
         whole = merge(live)
         whole.counters["worker_restarts"] = self._restarts
         whole.loads = self._sources.loads_view()
+        whole.gauges |= self._told_share.gauges()
         add_counts(whole.table.refused, self._news.refused)
         return whole
 

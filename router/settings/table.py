@@ -32,8 +32,9 @@ class TableSettings(Group):
     poll_interval_s: Seconds = 1.0
     """Time between two looks at the source."""
     share_caps: bool = True
-    """With `redis_url`, where routers tell of themselves: whether this one shares with the others what instances may
-    have in flight, so that the caps hold for all routers together. Without, it has the whole of every cap."""
+    """Whether this router shares with the others what instances may have in flight, so that the caps hold for all
+    routers together: with `redis_url` by what routers tell of themselves there, with `url` evenly among as many as the
+    controller hears of at its `signals.router_urls`. Without, it has the whole of every cap."""
     max_ttl_s: Seconds = 3600.0
     """Tables that claim to be valid for longer than this from now are cut to it."""
 

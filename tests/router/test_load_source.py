@@ -34,6 +34,15 @@ def test_what_was_there_before_does_not_count_and_neither_does_what_stays_the_sa
     assert sink.heard_of == [6, 3]
 
 
+def test_the_number_of_routers_counts_from_the_first_document_on() -> None:
+    heard: list[int] = []
+    reporter = LoadReporter("http", Sink(), heard.append)
+    for routers in (4, 4, 3):
+        reporter.deliver(encode_loads(Loads(len(heard), routers, ())))
+    reporter.deliver(b"{}")
+    assert heard == [4, 4, 3]
+
+
 def test_what_is_malformed_is_refused_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "router.load_source")
     sink = Sink()

@@ -24,6 +24,11 @@ def test_the_shares_of_all_come_to_one_and_more_work_gives_more(loads):
     assert sorted(shares) == [share for _, share in sorted(zip(loads, shares, strict=True))]
 
 
+@given(part=st.integers(1, 200), routers=st.integers(1, 400))
+def test_a_cap_that_can_be_parted_evenly_is_parted_without_a_rest(part, routers):
+    assert shared_cap(part * routers, 1.0 / routers) == part
+
+
 @given(cap=st.integers(0, 1024), loads=st.lists(st.integers(0, 1000), min_size=1, max_size=20))
 def test_routers_that_heard_the_same_never_have_more_than_the_cap_but_for_one_each(cap, loads):
     heard = {str(n): Heard(NOW_S, load) for n, load in enumerate(loads)}

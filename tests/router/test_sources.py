@@ -30,6 +30,7 @@ class Sink:
         self.tables: list[AllocationTable] = []
         self.refused: list[str] = []
         self.rates: list[EnergyRates] = []
+        self.routers: list[int] = []
 
     def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
         self.rates.append(rates)
@@ -51,7 +52,8 @@ def with_table(settings: RouterFile, **where: str) -> RouterFile:
 
 
 def sources_of(settings: RouterFile, sink: Sink, keys: EngineKeys = NO_KEYS) -> Sources:
-    return Sources(settings, list_instances(settings.pools), sink, Keyring(settings, clock.wall_s), keys, clock.wall_s)
+    instances, keyring = list_instances(settings.pools), Keyring(settings, clock.wall_s)
+    return Sources(settings, instances, sink, keyring, keys, clock.wall_s, sink.routers.append)
 
 
 async def test_engines_that_are_probed_are_shown_their_key() -> None:
@@ -151,7 +153,8 @@ async def test_engines_loads_come_from_the_controller_of_the_table(monkeypatch: 
 
     async with FakeEngine(controller) as source:
         settings = with_table(settings_for([source.url]), url=f"{source.url}/v1/allocation", poll_interval_s=0.01)  # type: ignore[arg-type]
-        sources = sources_of(settings, Sink())
+        sink = Sink()
+        sources = sources_of(settings, sink)
         assert sources.loads_view() is None
         sources.start()
 
@@ -165,6 +168,7 @@ async def test_engines_loads_come_from_the_controller_of_the_table(monkeypatch: 
 
         await until(lambda: is_state("shared"))
         await until(is_refused)
+        assert set(sink.routers) == {3}
         sources.doubt({InstanceId("bf16-0")})
         await sources.stop()
 

@@ -5,7 +5,9 @@ import json
 import aiohttp
 import pytest
 
+from router import load_source
 from router.contract import InstanceId
+from router.contract_loads import Loads, encode_loads
 from router.errors import SettingsError
 from router.settings import InstanceSettings
 from router.worker import Worker
@@ -120,6 +122,28 @@ async def test_the_table_is_fetched_from_where_the_settings_say() -> None:
         await until(lambda: controller.requests)
         assert controller.requests[0].target == "/v1/allocation"
         assert worker.report().table.state == "static"
+        await worker.stop()
+
+
+async def test_caps_are_shared_by_the_controllers_number_of_routers_also_after_a_reload(monkeypatch) -> None:
+    monkeypatch.setattr(load_source, "READ_EVERY_S", 0.02)
+
+    async def of_four(request, wire) -> None:
+        is_loads = request.target == "/v1/engine-loads"
+        await wire.answer(200, encode_loads(Loads(7, 4, ()))) if is_loads else await wire.answer(503, b"{}")
+
+    async with FakeEngine() as engine, FakeEngine(of_four) as controller:
+        settings = settings_for([engine.url], port=0, pool={"max_in_flight": 10})
+        where = {"url": f"{controller.url}/v1/allocation", "poll_interval_s": 0.02}
+        settings = settings.model_copy(update={"table": settings.table.model_copy(update=where)})
+        worker = Worker(settings)
+        await worker.start()
+        await until(lambda: worker.report().instances[0].max_in_flight == 2)
+        assert (await worker.snapshot()).gauges["caps_share_frac"] == 0.25
+        await controller.kill()
+        await worker.reload(settings)
+        report = await worker.snapshot()
+        assert (report.instances[0].max_in_flight, report.gauges["routers_known"]) == (2, 4.0)
         await worker.stop()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from router import workers as workers_module
 from router.contract import encode
+from router.contract_loads import Loads, encode_loads
 from router.errors import ListenError, WorkersError
 from router.settings import RouterFile
 from router.workers import Workers
@@ -161,6 +162,30 @@ async def test_engines_and_source_are_asked_once_for_all_workers() -> None:
         async with RawClient.to(workers.port) as client:
             await client.post(PLAIN)
             assert (await client.reply()).get("x-wattroute-allocation") == "7"
+        await workers.stop()
+
+
+async def test_workers_share_their_routers_part_of_a_cap_and_one_that_comes_later_has_it() -> None:
+    async def of_two(request: Request, wire: Wire) -> None:
+        if request.target == "/v1/engine-loads":
+            await wire.answer(200, encode_loads(Loads(7, 2, ())))
+        else:
+            await wire.answer(503, b"{}")
+
+    async with FakeEngine() as engine, FakeEngine(of_two) as source:
+        settings = settings_for([engine.url], port=0, workers=2, pool={"max_in_flight": 9})
+        where = settings.table.model_copy(update={"url": f"{source.url}/v1/allocation"})
+        workers = Workers(settings.model_copy(update={"table": where}))
+        await workers.start()
+        async with asyncio.timeout(20):
+            while [view.max_in_flight for view in (await workers.snapshot()).instances] != [4]:
+                await asyncio.sleep(0.02)
+        assert (await workers.snapshot()).gauges["caps_share_frac"] == 0.5
+        for pid in workers.pids():
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: workers.reporting() < 2, seconds=30)
+        await until(lambda: workers.reporting() == 2, seconds=30)
+        assert [view.max_in_flight for view in (await workers.snapshot()).instances] == [4]
         await workers.stop()
 
 
