@@ -402,6 +402,9 @@ def test_sidecars_are_let_in_while_the_gateway_serves_and_serve_as_they_are_with
     assert network.allows("client", "gateway", 8080)
     assert network.allows("client", "engine", 8080)
     assert not network.allows("client", "engine", 8000)
+    left = Network(after)
+    left.pods["gateway"] = network.pods["gateway"]
+    assert left.allows("gateway", "engine", 8000), "answers that a gateway drains go on"
     (binding,) = objects(both, "RoleBinding")[-1:]
     assert {subject["name"] for subject in binding["subjects"]} >= {"vllm", "rel-wattroute-router"}
     assert sidecar_patch(both) == sidecar_patch(after), "engines are rolled once"
@@ -439,8 +442,12 @@ def test_only_who_asks_the_api_server_may_leave_to_its_ports() -> None:
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_selectors_of_services_policies_and_monitors_find_pods(values: Path) -> None:
-    """Budgets, Services, policies and PodMonitors each mean at least one pod; the engines' own policy means engines."""
-    labels = [pod["metadata"]["labels"] for pod in pod_templates(values).values()] + [{"app": "vllm"}]
+    """Budgets, Services, policies and PodMonitors each mean a pod: one of ours, an engine, a gateway that drains."""
+    labels = [pod["metadata"]["labels"] for pod in pod_templates(values).values()]
+    labels += [
+        {"app": "vllm"},
+        pod_templates(values_file("both"))["StatefulSet/rel-wattroute-router"]["metadata"]["labels"],
+    ]
     for document in rendered(values):
         spec, kind = document.get("spec", {}), document["kind"]
         selector = {

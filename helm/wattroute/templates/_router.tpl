@@ -167,12 +167,13 @@ spec:
         {{- include "wattroute.router.sidecarVolumes" . | nindent 8 }}
 {{- end -}}
 
-{{/* Labels of the pods that have a router, by their kind: the gateway's own, and the engines' with the sidecar's label. */}}
+{{/*
+Labels of the pods that have a router, by their kind: the gateway's own, which drain when sidecars have taken over, and the
+engines' with the sidecar's label.
+*/}}
 {{- define "wattroute.routerSelectors" -}}
-{{- if ne .Values.router.mode "sidecar" }}
 router:
   {{- include "wattroute.selectorLabels" (dict "root" . "component" "router") | nindent 2 }}
-{{- end }}
 {{- if has .Values.router.mode (list "sidecar" "both") }}
 sidecar:
   wattroute/router: {{ include "wattroute.fullname" . | quote }}
@@ -182,5 +183,5 @@ sidecar:
 {{/* Labels of the pods that serve clients: the gateway's as long as there is one. */}}
 {{- define "wattroute.routerSelector" -}}
 {{- $selectors := include "wattroute.routerSelectors" . | fromYaml -}}
-{{- toYaml ($selectors.router | default $selectors.sidecar) -}}
+{{- toYaml (eq .Values.router.mode "sidecar" | ternary $selectors.sidecar $selectors.router) -}}
 {{- end -}}
