@@ -30,6 +30,11 @@ def host(tree: Path) -> dict[str, str]:
     }
 
 
+def line(tree: Path) -> str:
+    """The same in one line."""
+    return ", ".join(f"{key}: {value}" for key, value in host(tree).items())
+
+
 def run(root: Path, peers: Sequence[Peer], *, checkout: Path | None) -> dict[str, str]:
     """Facts of a run beside the peers."""
     return {

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from tests.bench.about import host
+from tests.bench import about
+from tests.bench.convergence.__main__ import LINKS
 from tests.bench.convergence.site import TICK_S, Site, running_site, until
-from tests.fakes.redis_server import running_redis
 from tests.fakes.system import ROOT
 
 BETWEEN_S = 10.0
@@ -62,24 +60,15 @@ async def delays_s(folder: Path, routers: int, events: int, table: dict[str, Any
         return found
 
 
-@contextlib.asynccontextmanager
-async def sources(way: str) -> AsyncIterator[dict[str, Any] | None]:
-    """Where routers get their tables from."""
-    if way == "HTTP":
-        yield None
-        return
-    async with running_redis() as server:
-        yield {"redis_url": server.url}
-
-
 async def main(ways: list[str], routers: int, events: int) -> None:
     """Measure and print."""
-    about = ", ".join(f"{key}: {value}" for key, value in host(ROOT).items())
-    sys.stdout.write(f"{about}; {routers} routers; engines and GPUs EMULATED\n")
+    machine = about.line(ROOT)
+    sys.stdout.write(f"{machine}; {routers} routers; engines and GPUs EMULATED\n")
     for way in ways:
-        with tempfile.TemporaryDirectory() as folder:
-            async with sources(way) as table:
-                found = await delays_s(Path(folder), routers, events, table)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            async with LINKS[way](folder) as (table, _):
+                found = await delays_s(folder, routers, events, table)
         sys.stdout.write(
             f"{way}: {events} events, median {statistics.median(found):.2f} s, longest {max(found):.2f} s\n"
         )
@@ -89,6 +78,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10)
     parser.add_argument("--routers", type=int, default=4)
-    parser.add_argument("--ways", nargs="+", choices=("HTTP", "Redis"), default=["HTTP", "Redis"])
+    parser.add_argument("--ways", nargs="+", choices=tuple(LINKS), default=["HTTP", "Redis"])
     given = parser.parse_args()
     asyncio.run(main(given.ways, given.routers, given.events))

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from tests.bench.scale.__main__ import Size, document, started
-from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire
+from tests.fakes.counting_engine import Gauge
+from tests.fakes.fake_engine import MODEL, FakeEngine
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.system import free_ports
 from tests.integration.test_shared_loads import ROUTERS, Fleet, routers_of, vllm
@@ -25,25 +26,7 @@ HOLD_S = 0.5
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
 
 
-class Counted:
-    """An engine that knows how many requests it has, and had at the most."""
-
-    def __init__(self) -> None:
-        self.now = self.most = 0
-
-    async def serve(self, request: Request, wire: Wire) -> None:
-        if request.target != "/v1/chat/completions":
-            await vllm(request, wire)
-            return
-        self.now += 1
-        self.most = max(self.most, self.now)
-        await asyncio.sleep(HOLD_S)
-        # Before it answers: the router may send the next one as soon as it has the answer.
-        self.now -= 1
-        await vllm(request, wire)
-
-
-async def burst(fleet: Fleet, counted: Counted, each: int) -> int:
+async def burst(fleet: Fleet, counted: Gauge, each: int) -> int:
     """So many requests at once at every router; how many the engine had at the most."""
     counted.most = 0
 
@@ -79,8 +62,8 @@ async def settled(fleet: Fleet, url: str) -> int:
 async def test_caps_of_the_table_hold_for_all_routers_together_also_while_the_controller_is_frozen(
     tmp_path: Path,
 ) -> None:
-    counted = Counted()
-    async with FakeEngine(counted.serve) as engine:
+    counted = Gauge(HOLD_S, vllm)
+    async with FakeEngine(counted) as engine:
         (port,) = free_ports(1)
         config, url = tmp_path / "wattroute.yaml", f"http://127.0.0.1:{port}"
         settings = document(Size(ROUTERS, 1, 1), RedisServer("unused", 0, None), port, tmp_path, 1.0)

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 import yaml
 
+from tests.fakes.counting_engine import Gauge
 from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire, behave, chat
 from tests.fakes.router_process import RouterProcess, router_process
 from tests.fakes.running import RawClient
@@ -24,29 +25,6 @@ from tests.fakes.running import RawClient
 PLAIN = json.dumps({"model": MODEL, "messages": []}).encode()
 STREAM = json.dumps({"model": MODEL, "messages": [], "stream": True}).encode()
 CLIENTS = 300
-
-
-class Gauge:
-    """An engine's script that records how many requests it has at once."""
-
-    def __init__(self, work_s: float) -> None:
-        self.work_s = work_s
-        self.now = 0
-        self.most = 0
-        self.served = 0
-
-    async def __call__(self, request: Request, wire: Wire) -> None:
-        if request.target != "/v1/chat/completions":
-            await behave(request, wire)
-            return
-        self.now += 1
-        self.most = max(self.most, self.now)
-        try:
-            await asyncio.sleep(self.work_s)
-        finally:
-            self.now -= 1
-        self.served += 1
-        await chat(request, wire)
 
 
 async def post(port: int, body: bytes = PLAIN) -> int | None:

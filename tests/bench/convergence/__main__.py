@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.about import host
+from tests.bench import about
 from tests.bench.convergence import cuts, packets
 from tests.bench.convergence.cuts import Cut
 from tests.bench.convergence.site import TICK_S, Site, running_site, until
@@ -126,12 +126,12 @@ def table_of(found: Sequence[Found]) -> str:
 
 async def main(links: Sequence[str], routers: int, rounds: int) -> None:
     """Measure and print."""
-    about, found = ", ".join(f"{key}: {value}" for key, value in host(ROOT).items()), []
+    machine, found = about.line(ROOT), []
     for link in links:
         async for each in measured(link, routers, rounds):
             found.append(each)
             sys.stderr.write(f"{each}\n")
-    sys.stdout.write(f"{about}; {routers} routers; engines and GPUs EMULATED\n\n{table_of(found)}\n")
+    sys.stdout.write(f"{machine}; {routers} routers; engines and GPUs EMULATED\n\n{table_of(found)}\n")
 
 
 if __name__ == "__main__":

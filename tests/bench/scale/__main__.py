@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from redis.asyncio import Redis
 
-from tests.bench.about import host
+from tests.bench import about
 from tests.bench.scale.engines import COUNT_PATH
 from tests.fakes.redis_server import RedisServer, running_redis
 from tests.fakes.system import ROOT, free_ports, get
@@ -220,8 +220,8 @@ async def main(sizes: tuple[Size, ...], tick_s: float, seconds: float) -> None:
     for size in sizes:
         found.append(await measured(size, tick_s, seconds))
         sys.stderr.write(f"{found[-1]}\n")
-    about = ", ".join(f"{key}: {value}" for key, value in host(ROOT).items())
-    sys.stdout.write(f"{about}; engines and requests EMULATED\n\n{table_of(found)}\n")
+    machine = about.line(ROOT)
+    sys.stdout.write(f"{machine}; engines and requests EMULATED\n\n{table_of(found)}\n")
 
 
 if __name__ == "__main__":
