@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -11,10 +12,14 @@ import typer
 
 from controller.clock import Clock, SystemClock
 from controller.errors import ConfigError
+from controller.grid.thresholds import runs_above
 from controller.model.grid import Series
 from controller.model.observation import Missing
+from controller.model.programme import Programme
+from controller.model.threshold import Threshold
 from controller.service.feed_setup import NAMES, live_specs, still_feed
 from controller.settings.file import Settings
+from controller.settings.programmes import programmes_of
 from controller.settings.signals import SignalSettings
 from controller.signals.feeds.live import FeedState
 from controller.signals.feeds.running import refreshers
@@ -53,7 +58,9 @@ def run(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps({one.name: to_plain(one) for one in looked}, indent=2))
     else:
-        typer.echo("\n".join(line for one in looked for line in told(one, now_s)))
+        programmes = programmes_of(settings.programmes).values()
+        for one in looked:
+            typer.echo("\n".join((*told(one, now_s), *thresholds_told(one, programmes, now_s))))
     return 1 if any(isinstance(one.known, Missing) for one in looked) else 0
 
 
@@ -102,3 +109,24 @@ def told(looked: Looked, now_s: float) -> list[str]:
     if state is not None and state.remark:
         lines.append(f"  {state.remark}")
     return lines
+
+
+def thresholds_told(looked: Looked, programmes: Iterable[Programme], now_s: float) -> list[str]:
+    """The lines to print of what thresholds make of one feed."""
+    known = looked.known
+    return [
+        f"  programme {programme.name}, above {threshold.above:g}: {_asked(known, threshold, programme, now_s)}"
+        for programme in programmes
+        for threshold in programme.thresholds
+        if threshold.signal.value == looked.name
+    ]
+
+
+def _asked(known: Series | Missing, threshold: Threshold, programme: Programme, now_s: float) -> str:
+    if isinstance(known, Missing):
+        return "not known"
+    runs = runs_above(known, threshold, now_s, hold_s=programme.hold_s)
+    if not runs:
+        return "asks for nothing as far as is known"
+    what = f"{threshold.asks.asked.value} {threshold.asks.value:g}"
+    return f"{what} " + ", ".join(f"from {utc_minute(run.start_s)} to {utc_minute(run.end_s)}" for run in runs)

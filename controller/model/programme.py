@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from controller.model.call import Commitment
 from controller.model.grid import Precedence
+from controller.model.threshold import Threshold
 
 
 class OnLoss(StrEnum):
@@ -137,6 +138,7 @@ class Programme:
         restore_random_s: the restore begins up to this much after the end, by chance.
         prepare_s: how long before a start preparation may begin, None for the plan's.
         levels: what each level asks for.
+        thresholds: of price and carbon, above which something is asked for without anybody's call.
         least_w, most_w: limits outside of these are refused as insane.
         changes_per_min: changes of its calls accepted in any minute.
         default_limit_w: limit in force when the source is lost (OpenADR: the capacity subscription), None for none.
@@ -159,6 +161,7 @@ class Programme:
     restore_random_s: float = 0.0
     prepare_s: float | None = None
     levels: tuple[tuple[int, Commitment], ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
     least_w: float = 0.0
     most_w: float = 1e9
     changes_per_min: int = 30

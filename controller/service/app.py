@@ -24,6 +24,7 @@ from controller.loop.leadership import Leadership
 from controller.loop.load_desk import LoadDesk
 from controller.loop.runner import Decide, Runner, RunnerParts
 from controller.loop.status import Status
+from controller.loop.threshold_desk import ThresholdDesk
 from controller.metrics.background import BackgroundMetrics
 from controller.metrics.energy import EnergyMetrics
 from controller.metrics.feeds import FeedMetrics
@@ -130,6 +131,7 @@ async def assemble(
             watchers=(
                 following(present, quality),
                 *limiting,
+                ThresholdDesk(books.book, options.programmes, leadership.may_act).take,
                 *_watchers(desks, shed, board, proof, sources, leadership),
             ),
         )

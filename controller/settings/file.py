@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from controller.errors import ConfigError
+from controller.model.threshold import FeedSignal
+from controller.settings.asked import refuse_unfed
 from controller.settings.clock import ClockSettings
 from controller.settings.emulator import EmulatorSettings
 from controller.settings.energy import EnergySettings
@@ -57,6 +59,15 @@ class Settings(RouterFile):
             raise ValueError(
                 "controller.election needs table.redis_url: table, calls and all that a standby must know go through it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _thresholds_are_fed(self) -> Settings:
+        feeds = {signal: getattr(self.signals, signal.value) for signal in FeedSignal}
+        refuse_unfed(
+            {name: programme.thresholds for name, programme in self.programmes.items()},
+            {signal.value: None if feed is None else feed.kind for signal, feed in feeds.items()},
+        )
         return self
 
     @model_validator(mode="after")

@@ -8,48 +8,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from controller.model.call import Asked, Commitment
 from controller.model.grid import Precedence
 from controller.model.programme import BaselineRule, OnLoss, Programme, Rates
+from controller.settings.asked import AskedSettings, ThresholdSettings, refuse_doubles
 from controller.settings.baselines import BaselineSettings
-from controller.settings.fields import Frac, NotNegative, Positive, Watts
+from controller.settings.fields import NotNegative, Positive, Watts
 from router.settings import Group, Name, Seconds
 
 OPERATOR = "operator"
 """The built-in programme: calls of operators, unless they name another."""
-
-
-class LevelSettings(Group):
-    """What a level asks for: one of these."""
-
-    at_most_w: Watts | None = None
-    """Import at the metering point at most this."""
-    below_baseline_w: Watts | None = None
-    """This much less than the programme's baseline."""
-    below_baseline_frac: Frac | None = None
-    """This share less than the programme's baseline: 0.1 is 10 %."""
-    below_present_w: Watts | None = None
-    """This much less than what is drawn when the interval begins."""
-    nothing: bool = False
-    """No limit: normal operation."""
-
-    @model_validator(mode="after")
-    def _is_one(self) -> LevelSettings:
-        if len(self._told()) != 1:
-            raise ValueError(
-                "a level asks for one thing: write one of at_most_w, below_baseline_w, below_baseline_frac, "
-                "below_present_w, or nothing: true"
-            )
-        return self
-
-    def _told(self) -> list[Commitment]:
-        forms = (Asked.AT_MOST_W, Asked.BELOW_BASELINE_W, Asked.BELOW_BASELINE_FRAC, Asked.BELOW_PRESENT_W)
-        told = [Commitment(asked, value) for asked in forms if (value := getattr(self, asked.value)) is not None]
-        return told + ([Commitment(Asked.NOTHING)] if self.nothing else [])
-
-    def commitment(self) -> Commitment:
-        """The same as a commitment."""
-        return self._told()[0]
 
 
 class RateSettings(Group):
@@ -75,11 +42,13 @@ class ProgrammeSettings(Group):
     """The return begins up to this much after the end, by chance, so that not all sites return at once."""
     prepare_s: NotNegative | None = None
     """How long before a start preparation may begin. Absent: `plan.prepare_s`."""
-    levels: Annotated[dict[Annotated[int, Field(ge=-100, le=100)], LevelSettings], Field(max_length=201)] = Field(
+    levels: Annotated[dict[Annotated[int, Field(ge=-100, le=100)], AskedSettings], Field(max_length=201)] = Field(
         default_factory=dict
     )
     """What each level asks for, e.g. {1: {below_baseline_frac: 0.1}}. A level that is not here is not followed, which
     is told."""
+    thresholds: Annotated[tuple[ThresholdSettings, ...], Field(max_length=8)] = ()
+    """What is asked for while the price or the emission rate is high, without anybody's call."""
     least_w: Watts = 0.0
     """A limit below is refused as insane; one that a reduction comes to is raised to it."""
     most_w: Watts = 1e9
@@ -126,11 +95,13 @@ class ProgrammeSettings(Group):
             raise ValueError(f"least_w is {self.least_w:g}, more than most_w {self.most_w:g}; exchange them")
         limits = {"default_limit_w": self.default_limit_w}
         limits |= {f"levels.{number}.at_most_w": level.at_most_w for number, level in self.levels.items()}
+        limits |= {f"thresholds.{n}.asks.at_most_w": each.asks.at_most_w for n, each in enumerate(self.thresholds)}
         for name, limit_w in limits.items():
             if limit_w is not None and not self.least_w <= limit_w <= self.most_w:
                 raise ValueError(
                     f"{name} is {limit_w:g}, outside least_w {self.least_w:g} to most_w {self.most_w:g}; correct one"
                 )
+        refuse_doubles(self.thresholds)
         return self
 
     def programme(self, name: str) -> Programme:
@@ -138,6 +109,7 @@ class ProgrammeSettings(Group):
         plain = {field: getattr(self, field) for field in type(self).model_fields}
         plain |= {
             "levels": tuple(sorted((number, level.commitment()) for number, level in self.levels.items())),
+            "thresholds": tuple(each.threshold() for each in self.thresholds),
             "baseline": self.baseline.rule(),
             "rates": Rates(**self.rates.model_dump()),
             "holidays": tuple(day.isoformat() for day in self.holidays),

@@ -3,10 +3,13 @@ import json
 import pytest
 
 from controller.clock import VirtualClock
-from controller.commands.feed_command import Looked, look, run, told
+from controller.commands.feed_command import Looked, look, run, thresholds_told, told
 from controller.errors import ConfigError
+from controller.model.call import Asked, Commitment
 from controller.model.grid import Series
 from controller.model.observation import Missing
+from controller.model.programme import Programme
+from controller.model.threshold import FeedSignal, Threshold
 from controller.settings.file import load
 from controller.settings.signals import SignalSettings
 from tests.fakes.controller_files import MINIMAL, write
@@ -112,6 +115,20 @@ def test_the_lines_of_a_feed():
         "  known until 1970-01-01T02:00Z (1.5 h ahead): 2 intervals, -5.00 .. 40.00",
         "  issued 1970-01-01T00:01Z",
     ]
+
+
+def test_the_lines_of_thresholds_tell_when_each_asks_for_less():
+    asks = Commitment(Asked.BELOW_BASELINE_FRAC, 0.2)
+    terms = Programme("spike", hold_s=0.0, thresholds=(Threshold(FeedSignal.PRICE, 60.0, 60.0, asks),))
+    hours = Series((0.0, 3600.0, 7200.0), (50.0, 70.0, 50.0), 10_800.0, "usd_per_mwh", "market")
+    (line,) = thresholds_told(Looked(PRICE, hours), (terms,), 60.0)
+    told = "from 1970-01-01T01:00Z to 1970-01-01T02:00Z"
+    assert line == f"  programme spike, above 60: below_baseline_frac 0.2 {told}"
+    (low,) = thresholds_told(Looked(PRICE, Series((0.0,), (1.0,), 9.0, "usd_per_mwh", "market")), (terms,), 1.0)
+    assert low.endswith("asks for nothing as far as is known")
+    (unknown,) = thresholds_told(Looked(PRICE, Missing(PRICE, "silent", 0.0)), (terms,), 1.0)
+    assert unknown.endswith("not known")
+    assert thresholds_told(Looked(CARBON, hours), (terms,), 60.0) == []
 
 
 def test_constant_feeds_are_told_too_and_json_holds_all(tmp_path, capsys):

@@ -8,7 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 from controller.model.call import Asked, Commitment
 from controller.model.grid import Precedence
 from controller.model.programme import BaselineMethod, OnLoss, Programme
+from controller.model.threshold import FeedSignal
 from controller.settings.programmes import Programmes, ProgrammeSettings, programmes_of
+
+HIGH = {"signal": "price_usd_per_mwh", "above": 300, "asks": {"at_most_w": 5000}}
 
 
 def read(**entry):
@@ -41,7 +44,12 @@ def test_everything_an_operator_writes_arrives():
         timezone="America/Los_Angeles",
         holidays=["2026-12-25"],
         restore_w_per_s=50.0,
+        thresholds=[HIGH, {"signal": "carbon_kg_per_mwh", "above": 500, "asks": {"below_baseline_frac": 0.2}}],
     )
+    assert [(each.signal, each.above) for each in told.thresholds] == [
+        (FeedSignal.PRICE, 300.0),
+        (FeedSignal.CARBON, 500.0),
+    ]
     assert told.precedence is Precedence.QOS
     assert told.on_loss is OnLoss.NORMAL
     assert told.levels == (
@@ -66,12 +74,14 @@ def test_what_the_reference_shows_is_valid_and_tells_every_key():
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ({"levels": {1: {}}}, "a level asks for one thing"),
-        ({"levels": {1: {"at_most_w": 1, "nothing": True}}}, "a level asks for one thing"),
+        ({"levels": {1: {}}}, "one thing is asked for"),
+        ({"levels": {1: {"at_most_w": 1, "nothing": True}}}, "one thing is asked for"),
         ({"levels": {1: {"below_baseline_frac": 10}}}, "less than or equal to 1"),
         ({"levels": {101: {"nothing": True}}}, "less than or equal to 100"),
         ({"least_w": 2, "most_w": 1}, "least_w is 2, more than most_w 1"),
         ({"most_w": 100, "default_limit_w": 200}, "default_limit_w is 200, outside"),
+        ({"most_w": 100, "thresholds": [HIGH]}, "thresholds.0.asks.at_most_w is 5000, outside"),
+        ({"thresholds": [HIGH, HIGH | {"least_s": 60}]}, "thresholds.1.above is 300, as another one of price"),
         ({"most_w": 100, "levels": {2: {"at_most_w": 200}}}, "levels.2.at_most_w is 200, outside"),
         ({"baseline": {"method": "maximum_base_load"}}, "needs maximum_w"),
         ({"baseline": {"adjust_frac": 0.2, "adjust_until_s": 20_000}}, "count back from the event's start"),
