@@ -460,6 +460,14 @@ def test_selectors_of_services_policies_and_monitors_find_pods(values: Path) -> 
             assert any(matches(selector(spec), own) for own in labels), document["metadata"]["name"]
 
 
+def test_while_gateways_give_way_to_sidecars_both_are_scraped() -> None:
+    monitors = [d for d in rendered(values_file("both")) if d["kind"] == "PodMonitor"]
+    selectors = {monitor["metadata"]["name"]: monitor["spec"]["selector"] for monitor in monitors}
+    gateway = pod_templates(values_file("both"))["StatefulSet/rel-wattroute-router"]["metadata"]["labels"]
+    assert matches(selectors["rel-wattroute-router"], gateway)
+    assert selectors["rel-wattroute-sidecar"] == {"matchLabels": {"wattroute/router": "rel-wattroute"}}
+
+
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_ports_that_services_and_monitors_name_exist(values: Path) -> None:
     """Services name none of an init container: before Kubernetes 1.33 EndpointSlices would be without the port."""
