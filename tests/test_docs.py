@@ -24,9 +24,10 @@ from controller.study import scenario_file
 from controller.study.registry import STUDIES
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
+from tests.fakes.ports import free_ports
 from tests.fakes.router_process import router_process
 from tests.fakes.supervised import no_engine_left, supervised
-from tests.fakes.system import ROOT, System, free_ports, get, laptop_on_free_ports, post, running
+from tests.fakes.system import ROOT, System, get, laptop_on_free_ports, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
 DOCUMENTS = [
@@ -438,7 +439,3 @@ def executable(name: str) -> list[str]:
 
 def run(command: list[str], folder: Path, limit_s: float = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=folder, check=False)
-
-
-def test_free_ports_differ() -> None:
-    assert len(set(free_ports(20))) == 20

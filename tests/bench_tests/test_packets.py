@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.bench.convergence import packets
-from tests.fakes.system import ROOT, free_ports
+from tests.fakes.ports import free_ports
+from tests.fakes.system import ROOT
 
 PLAY = """
 import asyncio, sys

@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from tests.fakes.system import COMMANDS, ROOT, System, free_ports, get
+from tests.fakes.ports import free_ports
+from tests.fakes.system import COMMANDS, ROOT, System, get
 
 _PUBLISHED = re.compile(
     rb'^\+(\d+\.\d+) \[0 lua\] "HSET" "wattroute:allocation:lead" "holder" "([^"]+)" "sequence" "(\d+)"'

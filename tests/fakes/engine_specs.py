@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.supervise.spec import EngineSpec
 from router.contract import InstanceId, PoolId
-from tests.fakes.system import free_ports
+from tests.fakes.ports import free_ports
 
 FAKE_VLLM = Path(__file__).with_name("fake_vllm.py")
 

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from router.settings import TableSettings
+from tests.fakes.ports import free_ports
 from tests.fakes.redis_server import find_binary
-from tests.fakes.system import free_ports
 
 LIMIT_S = 60.0
 LOOK_S = 0.05

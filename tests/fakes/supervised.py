@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from tests.fakes.system import ROOT, free_ports, get, listening_port, post
+from tests.fakes.ports import free_ports
+from tests.fakes.system import ROOT, get, listening_port, post
 
 FAKE_VLLM = Path(__file__).with_name("fake_vllm.py")
 START_S = 60.0

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,28 +19,16 @@ from typing import Any
 
 import yaml
 
+from tests.fakes.ports import free_ports
+
 ROOT = Path(__file__).parents[2]
 READY_S = 120.0
-PORTS = (10_000, 20_000)
-"""Below those of the demo, and below those that Linux gives to outgoing connections."""
 COMMANDS = {
     "emulate": ("-m", "controller.cli", "emulate"),
     "router": ("-m", "router.cli"),
     "controller": ("-m", "controller.cli", "controller"),
     "supervise": ("-m", "controller.cli", "supervise"),
 }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, each one different, and that no outgoing connection is given meanwhile."""
-    ports: list[int] = []
-    with contextlib.ExitStack() as stack:
-        while len(ports) < count:
-            listener, port = stack.enter_context(socket.socket()), random.SystemRandom().randrange(*PORTS)
-            with contextlib.suppress(OSError):
-                listener.bind(("127.0.0.1", port))
-                ports.append(port)
-    return ports
 
 
 def laptop_on_free_ports(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import yaml
 from controller.settings.file import load as load_controller
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
-from tests.fakes.system import free_ports
+from tests.fakes.ports import free_ports
 from tests.helm.charts import CHART, VALUES, named, needs_helm, objects, rendered, template, values_file
 
 pytestmark = needs_helm

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tests.fakes.grid_links import LIMIT_W, GridSite, site_in_event
-from tests.fakes.system import free_ports, get
+from tests.fakes.ports import free_ports
+from tests.fakes.system import get
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(300)]
 

@@ -20,7 +20,8 @@ import pytest
 from tests.controller.openadr.test_mqtt import tell
 from tests.fakes.certificates import Authority
 from tests.fakes.mosquitto_server import mosquitto
-from tests.fakes.system import System, free_ports, get, laptop_on_free_ports
+from tests.fakes.ports import free_ports
+from tests.fakes.system import System, get, laptop_on_free_ports
 from tests.fakes.vtn.section import openadr_section
 from tests.fakes.vtn.server import FakeVtn, fake_vtn, interval
 

@@ -19,9 +19,10 @@ import yaml
 from tests.fakes.agent_process import agent_process
 from tests.fakes.nvml import stub as nvml
 from tests.fakes.nvml.stub import NvmlStub, needs_a_compiler
+from tests.fakes.ports import free_ports
 from tests.fakes.prometheus import running_prometheus
 from tests.fakes.site_meter import PUE, SiteMeter, served
-from tests.fakes.system import ROOT, System, free_ports, running
+from tests.fakes.system import ROOT, System, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 

@@ -21,9 +21,9 @@ import yaml
 from tests.bench.scale.__main__ import Size, document, started
 from tests.bench.scale.engines import answer
 from tests.fakes.fake_engine import MODEL, FakeEngine, Request, Wire, behave
+from tests.fakes.ports import free_ports
 from tests.fakes.redis_server import running_redis
 from tests.fakes.router_process import RouterProcess, router_process
-from tests.fakes.system import free_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 ROUTERS = 4

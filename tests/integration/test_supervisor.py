@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.fakes.emulated_vllm import CURVES
+from tests.fakes.ports import free_ports
 from tests.fakes.supervised import no_engine_left
-from tests.fakes.system import ROOT, System, free_ports, get, post, running
+from tests.fakes.system import ROOT, System, get, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
 

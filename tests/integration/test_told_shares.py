@@ -16,8 +16,8 @@ import yaml
 from tests.bench.scale.__main__ import Size, document, started
 from tests.fakes.counting_engine import Gauge
 from tests.fakes.fake_engine import MODEL, FakeEngine
+from tests.fakes.ports import free_ports
 from tests.fakes.redis_server import RedisServer
-from tests.fakes.system import free_ports
 from tests.integration.test_shared_loads import ROUTERS, Fleet, routers_of, vllm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]

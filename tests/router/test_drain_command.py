@@ -14,8 +14,8 @@ import yaml
 from router import drain_command
 from router.errors import DrainError, SettingsError
 from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave
+from tests.fakes.ports import free_ports
 from tests.fakes.router_process import router_process
-from tests.fakes.system import free_ports
 
 
 async def drain(file: Path, *words: str) -> tuple[int, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.system import ROOT, free_ports
+from tests.fakes.ports import free_ports
+from tests.fakes.system import ROOT
 from tests.vllm.environment import VENV_VARIABLE
 from tests.vllm.router import Router, running_router
 from tests.vllm.servers import Pair, Server

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from tests.fakes.system import ROOT, free_ports, get
+from tests.fakes.ports import free_ports
+from tests.fakes.system import ROOT, get
 from tests.vllm.servers import MODEL, WAIT_S, Pair
 
 HEALTH = {"probe_interval_s": 0.5, "eject_after": 8}

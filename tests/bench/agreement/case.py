@@ -16,7 +16,7 @@ from controller.simulation.replay import assign_classes
 from controller.simulation.site_router import Request
 from controller.simulation.trace import Slice, Trace, replayed
 from router.contract import ClassId
-from tests.fakes.system import free_ports
+from tests.fakes.ports import free_ports
 
 CLASS = ClassId("standard")
 POOLS = {

@@ -25,9 +25,10 @@ from tests.bench import about
 from tests.bench.convergence import cuts, packets
 from tests.bench.convergence.cuts import Cut
 from tests.bench.convergence.site import TICK_S, Site, running_site, until
+from tests.fakes.ports import free_ports
 from tests.fakes.redis_server import running_redis
 from tests.fakes.sentinel import watched
-from tests.fakes.system import ROOT, free_ports
+from tests.fakes.system import ROOT
 
 Link = tuple[dict[str, Any] | None, tuple[Cut, ...]]
 """Where tables come from, None for the controller itself, and the ways in which that is cut."""

@@ -15,7 +15,8 @@ import aiohttp
 import yaml
 
 from tests.bench.convergence.packets import SPARED
-from tests.fakes.system import System, free_ports, running
+from tests.fakes.ports import free_ports
+from tests.fakes.system import System, running
 
 LOOK_S = 0.01
 ASK_S = 0.25

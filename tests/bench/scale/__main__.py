@@ -19,8 +19,9 @@ from redis.asyncio import Redis
 
 from tests.bench import about
 from tests.bench.scale.engines import COUNT_PATH
+from tests.fakes.ports import free_ports
 from tests.fakes.redis_server import RedisServer, running_redis
-from tests.fakes.system import ROOT, free_ports, get
+from tests.fakes.system import ROOT, get
 
 FIRST_PORT = 20_000
 PROFILES = (

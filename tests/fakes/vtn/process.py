@@ -16,7 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.system import ROOT, free_ports
+from tests.fakes.ports import free_ports
+from tests.fakes.system import ROOT
 from tests.fakes.vtn.server import FakeVtn
 
 HOST = "127.0.0.1"
