@@ -254,4 +254,11 @@ def _http(text: str, url: str, options: Mapping[str, str], timeout_s: float) -> 
         except ValueError as error:
             raise ConfigError(f"power source {text!r}: {error}") from error
     files = {key: Path(options[key]) for key in _HTTP_KEYS if key != "user" and key in options}
-    return HttpOptions(**files, user=options.get("user"), timeout_s=timeout_s)
+    return HttpOptions(
+        token_file=files.get("token_file"),
+        user=options.get("user"),
+        ca_file=files.get("ca_file"),
+        certificate_file=files.get("certificate_file"),
+        key_file=files.get("key_file"),
+        timeout_s=timeout_s,
+    )
