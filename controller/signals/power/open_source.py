@@ -137,7 +137,7 @@ async def open_power(
             for name, spec in specs.gpus
         ]
         meters = [
-            NamedMeter(name, await stack.enter_async_context(open_meter(spec, session, clock)))
+            NamedMeter(name, await stack.enter_async_context(open_meter(spec, session, clock)), spec.scope)
             for name, spec in specs.meters
         ]
         yield PowerSources(tuple(gpus), tuple(meters), specs.rules)

@@ -11,6 +11,7 @@ from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.dcgm import DcgmNames
 from controller.signals.power.http_access import HttpOptions
 from controller.signals.power.ladder import LadderRules
+from controller.signals.power.meter_scope import MeterScope
 from controller.signals.power.modbus_meter import ModbusMap
 from controller.signals.power.promql import GpuQueries
 from controller.signals.power.promql_meter import MeterQueries
@@ -81,6 +82,7 @@ class PromqlMeterSpec:
     url: str
     queries: MeterQueries
     http: HttpOptions = field(default_factory=HttpOptions)
+    scope: MeterScope = field(default_factory=MeterScope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class CsvMeterSpec:
 
     path: Path
     times: ReplayTimes = field(default_factory=ReplayTimes)
+    scope: MeterScope = field(default_factory=MeterScope)
 
 
 MeterSpec: TypeAlias = PromqlMeterSpec | ModbusMap | CsvMeterSpec

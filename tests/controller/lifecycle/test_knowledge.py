@@ -136,6 +136,14 @@ def test_the_margin_follows_the_rung_and_the_emulated_are_exact(rung, quality, m
     assert told.measured.fallback == (None if rung is Rung.METER else (rung.value, "a test"))
 
 
+def test_the_margin_follows_the_error_of_the_meter_in_force():
+    running = fleet()
+    running.events = (GridEvent("e", 20_000.0, 0.0, 1e6, 0.0),)
+    told = known(replace(running.observe(), power_ladder=PowerLadder(Rung.METER, Rung.METER, error_frac=0.06)))
+    assert told.margin_frac == 0.06
+    assert told.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * 0.94)
+
+
 def hardly_working(**changes):
     """What is known of a site whose first instance worked for a tenth of the last two seconds."""
     at = FakeFleet(site(), {}).observe()

@@ -1,0 +1,40 @@
+import pytest
+
+from controller.signals.power.meter_scope import MeterScope
+from tests.fakes.power_settings import refusal, signals
+
+KINDS = (
+    "kind: modbus, host: m, unit: kW, power: {address: 7}",
+    "kind: promql, url: 'http://p', power_query: 'm[1m]', unit: MW",
+    "kind: csv, path: m.csv",
+)
+
+
+def scope(meter):
+    ((_, spec),) = signals(f"{{meter: [{{{meter}}}]}}").power_specs().meters
+    return spec.scope
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_may_see_the_machines_or_the_site_with_an_error_of_its_own(kind):
+    assert scope(f"{kind}, meters: it, aux_w: 300") == MeterScope(is_it=True, aux_w=300.0)
+    assert scope(f"{kind}, meters: site") == MeterScope()
+    assert scope(f"{kind}, error_frac: 0.02") == MeterScope(error_frac=0.02)
+
+
+def test_a_meter_is_the_sites_unless_it_is_told_or_asks_machines():
+    assert [scope(kind).is_it for kind in KINDS] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("aux_w: 300", "write meters: it, or drop it"),
+        ("meters: it, aux_w: -1", "greater than or equal to 0"),
+        ("meters: gpus", "'site' or 'it'"),
+        ("error_frac: 0.6", "less than or equal to 0.5"),
+        ("error_frac: -0.1", "greater than or equal to 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(more, told):
+    assert told in refusal(f"{{meter: [{{{KINDS[0]}, {more}}}]}}")
