@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from controller.settings.power.metering import Metering
+from controller.settings.power.redfish_meter import RedfishMeterSettings
 from controller.settings.power.source import HttpSource, Recording, Source, Text, Url, refuse_lost_times
 from controller.signals.power.modbus_meter import ModbusMap, Register, RegisterType
 from controller.signals.power.promql_meter import MeterQueries
@@ -123,7 +124,7 @@ class CsvMeterSettings(Recording, Metering):
 
 
 MeterSettings = Annotated[
-    PromqlMeterSettings | ModbusMeterSettings | CsvMeterSettings,
+    PromqlMeterSettings | ModbusMeterSettings | RedfishMeterSettings | CsvMeterSettings,
     Field(discriminator="kind"),
 ]
 

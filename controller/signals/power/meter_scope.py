@@ -14,13 +14,12 @@ class MeterScope:
 
     Attributes:
         is_it: whether it sees the machines alone, and not what cools and feeds them.
-        aux_w: constant load at the metering point that it does not see, where it sees the machines; None takes the
-            site's.
+        aux_w: constant load at the metering point beside the machines, where it sees them alone.
         error_frac: share of the site's power by which it may be off; None takes the plan's.
     """
 
     is_it: bool = False
-    aux_w: float | None = None
+    aux_w: float = 0.0
     error_frac: float | None = None
 
 
@@ -29,6 +28,7 @@ def at_metering_point(reading: Reading | Missing, scope: MeterScope, site: Site)
 
         P_site = PUE · P_machines + aux_w        [W], where it sees the machines
 
+    The machines' processors and fans, of which the site's own constant load tells where GPUs are added up, are metered.
     The energy counter, where there is one, takes the constant load as power times the wall clock. The quality is then
     never `DIRECT`: a PUE is no meter. Machines that feed something back are a fault of the meter's, and missing.
     """
@@ -37,11 +37,12 @@ def at_metering_point(reading: Reading | Missing, scope: MeterScope, site: Site)
     if reading.value_w < 0:
         reason = f"{reading.value_w:g} W is no power of machines; look at its sign, or write meters: site"
         return Missing(reading.source, reason, reading.observed_at_s)
-    aux_w = site.aux_w if scope.aux_w is None else scope.aux_w
-    energy_j = None if reading.energy_j is None else site.pue * reading.energy_j + aux_w * reading.observed_at_s
+    energy_j = None
+    if reading.energy_j is not None:
+        energy_j = site.pue * reading.energy_j + scope.aux_w * reading.observed_at_s
     return replace(
         reading,
-        value_w=site.pue * reading.value_w + aux_w,
+        value_w=site.pue * reading.value_w + scope.aux_w,
         energy_j=energy_j,
         source=f"{reading.source} at PUE {site.pue:g}",
         quality=Quality.ESTIMATED if reading.quality is Quality.DIRECT else reading.quality,

@@ -15,6 +15,7 @@ from controller.signals.power.meter_scope import MeterScope
 from controller.signals.power.modbus_meter import ModbusMap
 from controller.signals.power.promql import GpuQueries
 from controller.signals.power.promql_meter import MeterQueries
+from controller.signals.power.redfish_meter import RedfishSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class CsvMeterSpec:
     scope: MeterScope = field(default_factory=MeterScope)
 
 
-MeterSpec: TypeAlias = PromqlMeterSpec | ModbusMap | CsvMeterSpec
+MeterSpec: TypeAlias = PromqlMeterSpec | ModbusMap | RedfishSpec | CsvMeterSpec
 
 
 def rung_of(spec: GpuSpec) -> Rung:

@@ -14,6 +14,7 @@ from controller.signals.power.ladder import PowerView
 from controller.signals.power.specs import CsvSpec, PowerSpecs
 from controller.signals.present import Present
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
+from tests.fakes.fake_bmc import ENVIRONMENT, PASSWORD, USER, environment, running_bmc
 from tests.fakes.http_stub import http_stub
 from tests.fakes.kube.kinds import ENDPOINT_SLICES
 from tests.fakes.kube.samples import endpoint, endpoint_slice
@@ -93,6 +94,31 @@ def test_a_meter_alone_is_enough(tmp_path, capsys):
     assert "5000 W" in capsys.readouterr().out
     assert run(settings, seconds=0.0, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["ladder"]["rung"] == "meter"
+
+
+async def test_machines_by_redfish_tell_the_sites_power_or_which_one_does_not(tmp_path):
+    async with running_bmc({ENVIRONMENT: environment(4000)}) as first, running_bmc() as second:
+        (tmp_path / "password").write_text(PASSWORD)
+        meter = (
+            f"  meter: [{{kind: redfish, urls: ['{first.url}', '{second.url}'], path: {ENVIRONMENT}, user: {USER}, "
+            f"token_file: {tmp_path / 'password'}, aux_w: 300}}]\n"
+        )
+        settings, clock = load(configured(tmp_path, meter)), SystemClock()
+
+        async def lines():
+            specs = settings.signals.power_specs()
+            present, view = await look(settings, specs, clock, seconds=0.0)
+            return present.site(), told(present.site(), TickPolicy(), view, clock.wall_s())
+
+        _, missing = await lines()
+        second.resources[ENVIRONMENT] = environment(3000)
+        site_, known = await lines()
+    assert any(f"1 of 2: {second.url}{ENVIRONMENT}: status 404: there is no such resource" in line for line in missing)
+    assert site_.pue > 1.0
+    expected_w = site_.pue * 7000 + 300
+    assert any(f": {expected_w:.0f} W, " in line and line.endswith("rung meter, margin 5 %") for line in known), known
+    assert any("estimated, from Redfish of 127.0.0.1 and 1 more at PUE" in line for line in known)
+    assert PASSWORD not in "\n".join(missing + known)
 
 
 def scraped(*pods):

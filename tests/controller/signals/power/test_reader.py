@@ -53,9 +53,9 @@ async def test_a_meter_is_read():
 
 
 async def test_a_meter_of_the_machines_stands_for_the_site_by_its_pue():
-    loaded = site(pool("a", ("http://a:1",), gpus=1), pue=1.25, aux_w=400.0)
+    loaded = site(pool("a", ("http://a:1",), gpus=1), pue=1.25, aux_w=9000.0)
     machines = Reading(8000.0, None, NOW_S, "machines", Quality.DIRECT)
-    scope = MeterScope(is_it=True, error_frac=0.05)
+    scope = MeterScope(is_it=True, aux_w=400.0, error_frac=0.05)
     sources = PowerSources(meters=(NamedMeter("bmc", Fixed(machines), scope),))
     view = await PowerReader(loaded, sources, 0.1).read(NOW_S)
     assert view.site_power.value_w == pytest.approx(1.25 * 8000 + 400)
