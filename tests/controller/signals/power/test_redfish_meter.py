@@ -219,6 +219,27 @@ async def test_a_reading_is_as_old_as_its_request_and_a_slow_machine_is_asked_ag
     assert asked_s == [1000.0, 1007.0, 1014.0]
 
 
+class ByMachine:
+    """Scripts of several machines, by their addresses."""
+
+    def __init__(self, **scripts):
+        self.scripts = scripts
+
+    async def get(self, url):
+        return await self.scripts[url].get(url)
+
+
+async def test_the_sum_is_as_old_as_its_oldest_part():
+    clock = VirtualClock(1000.0)
+    asleep, awake = Scripted(clock, environment(700)), Scripted(clock, *[environment(300)] * 4)
+    meter = RedfishMeter(ByMachine(asleep=asleep, awake=awake), RedfishSpec(("asleep", "awake")), clock)
+    async with meter.open(Works(Random(0))):
+        await asyncio.gather(asleep.is_done.wait(), awake.is_done.wait())
+        reading = await meter.read(clock.wall_s())
+    assert (reading.value_w, reading.observed_at_s) == (1000.0, asleep.asked_s[-2])
+    assert asleep.asked_s[-2] < awake.asked_s[-2]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_who_refuses_the_password_is_left_alone_for_a_minute(status):
     _, asked_s = await played(status, status, environment(700))
