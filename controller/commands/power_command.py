@@ -84,7 +84,10 @@ async def watch(present: Present, specs: PowerSpecs, clock: Clock, *, seconds: f
         ConfigError: a source cannot be opened.
     """
     works = Works(Random())
-    async with aiohttp.ClientSession() as session, open_power(specs, session, clock, works) as sources:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        open_power(specs, session, clock, works) as sources,
+    ):
         reader = PowerReader(present.site(), sources, 2 * timeout_s)
         end_s = clock.monotonic_s() + seconds
         while True:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from controller.settings.power.metering import Metering
 from controller.settings.power.source import HttpSource, Text, Url
-from controller.signals.power.redfish_meter import MAX_BODY_BYTES, TOKEN_HEADER, RedfishSpec
+from controller.signals.power.redfish_meter import MAX_BODY_BYTES, MAX_MACHINES, TOKEN_HEADER, RedfishSpec
 
 _WHOLE = re.compile(r"/(EnvironmentMetrics|Power)$")
 """Two resources of a chassis that both tell all of its power."""
@@ -22,7 +22,7 @@ class RedfishMeterSettings(HttpSource, Metering):
     """What machines or PDUs draw, by their own management controllers, added up."""
 
     kind: Literal["redfish"]
-    urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=1024)]
+    urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=MAX_MACHINES)]
     """Resources that tell power, each of all machines once; or the machines' addresses, with `path`. A token_file
     without `user` holds the token of a session (X-Auth-Token)."""
     path: Annotated[Text, Field(pattern="^/")] | None = None

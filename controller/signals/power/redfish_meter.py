@@ -25,7 +25,8 @@ TOKEN_HEADER = "X-Auth-Token"
 """What a session's token goes in (DSP0266, Redfish login sessions)."""
 MAX_BODY_BYTES = 1 << 20
 """A `Power` resource of a large machine has some 50 KiB."""
-MAX_AT_ONCE = 64
+MAX_MACHINES = 512
+"""Each is asked once at a time, all of them together."""
 REFUSED_S = 60.0
 """After a refused password: management controllers lock an account, or out an address, after a few in a minute."""
 _SILENCES = 2
@@ -95,7 +96,6 @@ class RedfishMeter:
         self._period_s = spec.period_s
         self._wait_s = spec.wait_s
         self._machines = tuple(_Machine(url) for url in spec.urls)
-        self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._was_read = False
         more = f" and {len(spec.urls) - 1} more" if len(spec.urls) > 1 else ""
         self._source = f"Redfish of {urlsplit(spec.urls[0]).hostname}{more}"
@@ -134,8 +134,7 @@ class RedfishMeter:
     async def _follow(self, machine: _Machine) -> None:
         while True:
             begun_s = self._clock.monotonic_s()
-            async with self._places:
-                is_refused = await self._ask(machine)
+            is_refused = await self._ask(machine)
             pause_s = max(REFUSED_S, self._period_s) if is_refused else self._period_s
             await self._clock.sleep(max(0.0, begun_s + pause_s - self._clock.monotonic_s()))
 

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from controller.model.observation import Missing, PowerConflict, PowerLadder, Po
 from controller.settings.file import load
 from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.ladder import PowerView
+from controller.signals.power.redfish_meter import RedfishSpec
 from controller.signals.power.specs import CsvSpec, PowerSpecs
 from controller.signals.present import Present
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
@@ -119,6 +121,19 @@ async def test_machines_by_redfish_tell_the_sites_power_or_which_one_does_not(tm
     assert any(f": {expected_w:.0f} W, " in line and line.endswith("rung meter, margin 5 %") for line in known), known
     assert any("estimated, from Redfish of 127.0.0.1 and 1 more at PUE" in line for line in known)
     assert PASSWORD not in "\n".join(missing + known)
+
+
+async def test_as_many_machines_are_asked_together_as_the_service_asks():
+    async with running_bmc() as bmc:
+        bmc.hangs = True
+        machines = RedfishSpec(tuple(f"{bmc.url}/{n}" for n in range(128)), wait_s=20.0)
+        specs = PowerSpecs(meters=(("bmc", machines),))
+        looking = asyncio.create_task(watch(Present(SITE), specs, SystemClock(), seconds=0.0, timeout_s=20.0))
+        async with asyncio.timeout(20):
+            while bmc.at_once < 128:
+                await asyncio.sleep(0.01)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def scraped(*pods):
