@@ -36,6 +36,7 @@ class Work(StrEnum):
     OPENADR_MQTT = "openadr_mqtt"
     OPENADR_REPORTS = "openadr_reports"
     OPENADR_SUBSCRIPTIONS = "openadr_subscriptions"
+    POWER_METER = "power_meter"
     POWER_STREAM = "power_stream"
     TABLE = "table"
     TIME_SERVERS = "time_servers"

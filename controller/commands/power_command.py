@@ -84,7 +84,10 @@ async def watch(present: Present, specs: PowerSpecs, clock: Clock, *, seconds: f
         ConfigError: a source cannot be opened.
     """
     works = Works(Random())
-    async with aiohttp.ClientSession() as session, open_power(specs, session, clock, works) as sources:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        open_power(specs, session, clock, works) as sources,
+    ):
         reader = PowerReader(present.site(), sources, 2 * timeout_s)
         end_s = clock.monotonic_s() + seconds
         while True:
@@ -106,7 +109,7 @@ def told(site: Site, policy: TickPolicy, view: PowerView, now_s: float) -> list[
         age = "-" if state.age_s is None else f"{state.age_s:.1f} s"
         lines.append(f"{state.name:{max(6, width)}}  {state.rung.value:5}  {fresh:7}  {age:7}  {state.error or '-'}")
     power = view.site_power
-    margin = f"margin {100 * policy.margin_of(ladder.rung):g} %"
+    margin = f"margin {100 * policy.by_meter(ladder.error_frac).margin_of(ladder.rung):g} %"
     if isinstance(power, Reading):
         age_s = max(0.0, now_s - power.observed_at_s)
         lines.append(

@@ -76,8 +76,8 @@ def margin_of(
         limit_w: in force now, None without one.
         now_s: wall clock.
     """
-    rung = drawn.measured.margin_rung
-    usual_frac = policy.margin_of(rung)
+    rung, metered = drawn.measured.margin_rung, policy.by_meter(drawn.measured.error_frac)
+    usual_frac = metered.margin_of(rung)
     if rung is Rung.METER:
-        usual_frac -= spared_frac(policy, control, now_s)
+        usual_frac -= spared_frac(metered, control, now_s)
     return widened_frac(policy, usual_frac, doubted_w, limit_w or drawn.charged_w)

@@ -114,7 +114,7 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
         measured.value_w,
         baselines_w=(*memory.baselines_w, *baselines),
         order=policy.precedence,
-        margin_frac=policy.margin_of(measured.rung),
+        margin_frac=policy.by_meter(measured.error_frac).margin_of(measured.rung),
     )
     if measured.value_w is not None:
         history = history.with_sample(observation.now_s, measured.value_w, window_s + policy.prepare_s)

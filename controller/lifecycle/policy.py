@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from controller.forecast.policy import ForecastPolicy
@@ -103,6 +103,12 @@ class TickPolicy:
     ramp_down_w_per_s: float | None = None
     serves_barred: bool = False
     refit: bool = False
+
+    def by_meter(self, error_frac: float | None) -> TickPolicy:
+        """The same, where the meter may be off by `error_frac`: no less is kept free, however well limits are kept."""
+        if error_frac is None:
+            return self
+        return replace(self, margin_frac=max(self.margin_frac, error_frac), meter_error_frac=error_frac)
 
     def margin_of(self, rung: Rung) -> float:
         """Share of a limit kept free where power is known from `rung`; no rung has less than a surer one."""

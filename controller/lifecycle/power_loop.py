@@ -27,6 +27,7 @@ class Measured:
         fallback: why it is not the best configured source's own fresh value; None where it is.
         rung: where the value is known from; the model where there is none.
         margin_rung: the rung whose margin holds: emulated readings are the emulated meter's own, without its error.
+        error_frac: share by which the meter may be off; None takes the plan's.
     """
 
     value_w: float | None
@@ -34,6 +35,7 @@ class Measured:
     fallback: tuple[str, str] | None = None
     rung: Rung = Rung.METER
     margin_rung: Rung = Rung.METER
+    error_frac: float | None = None
 
     def at_least(self, modelled_w: float) -> float:
         """The higher of what the curves say and what is measured: what a limit is held against."""
@@ -73,6 +75,7 @@ def _on_ladder(meter: Reading, observation: Observation) -> Measured:
         None if ladder.rung is ladder.best else (ladder.rung.value, ladder.reason),
         ladder.rung,
         Rung.METER if is_emulated else ladder.rung,
+        ladder.error_frac,
     )
 
 

@@ -105,6 +105,7 @@ class PowerLadder:
         best: the surest one for which a source is configured.
         reason: why the best is not in force; empty where it is.
         conflicts: those that last.
+        error_frac: share by which the meter in force may be off; None where that is not told, or none is in force.
     """
 
     rung: Rung
@@ -112,6 +113,7 @@ class PowerLadder:
     reason: str = ""
     conflicts: tuple[PowerConflict, ...] = ()
     sources: tuple[PowerSourceState, ...] = ()
+    error_frac: float | None = None
 
 
 class InstanceState(StrEnum):

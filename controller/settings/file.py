@@ -20,6 +20,7 @@ from controller.settings.openadr import OpenAdr, refuse_vtns
 from controller.settings.openadr2 import OpenAdr2
 from controller.settings.plan import CURVES_SUFFIXES, PlanSettings, PoolPlanSettings
 from controller.settings.power.ladder import refuse_gpus
+from controller.settings.power.metering import refuse_unknown_rest
 from controller.settings.process import ControllerSettings
 from controller.settings.programmes import OPERATOR, Programmes
 from controller.settings.quality import QualitySettings
@@ -101,6 +102,7 @@ class Settings(RouterFile):
             [uuid for plan in self.plan.pools.values() for group in plan.gpu_uuids or () for uuid in group],
             self.signals.power,
         )
+        refuse_unknown_rest(self.signals.meter, self.site)
         limited = {name: plan for name, plan in self.plan.pools.items() if plan.clocks is not None}
         refuse_limits(
             {name: [uuid for group in plan.gpu_uuids or () for uuid in group] for name, plan in limited.items()},

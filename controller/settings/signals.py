@@ -11,6 +11,7 @@ from controller.settings.fields import NotNegative
 from controller.settings.power.gpus import DcgmSettings, GpuPowerSettings
 from controller.settings.power.ladder import PowerLadderSettings, power_specs
 from controller.settings.power.meter import MeterSettings
+from controller.settings.power.redfish_meter import RedfishMeterSettings
 from controller.settings.power.source import Url
 from controller.signals.power.specs import PowerSpecs
 from router.settings import Group, Seconds
@@ -45,6 +46,12 @@ class SignalSettings(Group):
     @model_validator(mode="after")
     def _power_is_whole(self) -> SignalSettings:
         self.power_specs()
+        for meter in self.meter:
+            if isinstance(meter, RedfishMeterSettings) and meter.oldest_s > self.stale_s:
+                raise ValueError(
+                    f"a reading of the meter of kind redfish may be {meter.oldest_s:g} s old, signals.stale_s allows "
+                    f"{self.stale_s:g} s: lower its period_s and timeout_s, or raise stale_s"
+                )
         return self
 
     def power_specs(self) -> PowerSpecs:

@@ -74,17 +74,21 @@ async def ask_engine(engines: EngineClient, engine: str, path: str, timeout_s: f
 
 
 async def read(
-    answer: AbstractAsyncContextManager[aiohttp.ClientResponse], url: str, timeout_s: float
+    answer: AbstractAsyncContextManager[aiohttp.ClientResponse],
+    url: str,
+    timeout_s: float,
+    max_bytes: int | None = None,
 ) -> tuple[int, bytes]:
     """Status and body of an answer that is to come.
 
     Raises:
-        SignalError: as for `get`.
+        SignalError: as for `get`, with `max_bytes` in place of `MAX_BODY_BYTES` where it is told.
     """
+    most_bytes = MAX_BODY_BYTES if max_bytes is None else max_bytes
     try:
         async with answer as response:
             refuse_redirect(response, url)
-            return response.status, await read_body(response, MAX_BODY_BYTES, partial(SignalError, url))
+            return response.status, await read_body(response, most_bytes, partial(SignalError, url))
     except TimeoutError as error:
         raise SignalError(url, f"no answer within {timeout_s:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from controller.settings.power.metering import Metering
+from controller.settings.power.redfish_meter import RedfishMeterSettings
 from controller.settings.power.source import HttpSource, Recording, Source, Text, Url, refuse_lost_times
 from controller.signals.power.modbus_meter import ModbusMap, Register, RegisterType
 from controller.signals.power.promql_meter import MeterQueries
@@ -18,7 +20,7 @@ PowerUnit = Literal["W", "kW", "MW"]
 EnergyUnit = Literal["J", "Wh", "kWh", "MWh"]
 
 
-class PromqlMeterSettings(HttpSource):
+class PromqlMeterSettings(HttpSource, Metering):
     """The site's meter, scraped by a Prometheus."""
 
     kind: Literal["promql"]
@@ -55,7 +57,7 @@ class PromqlMeterSettings(HttpSource):
             w_per_unit=_signed(self.unit, self.positive),
             j_per_unit=_J_PER_UNIT[self.energy_unit],
         )
-        return PromqlMeterSpec(self.url, queries, self.http(timeout_s))
+        return PromqlMeterSpec(self.url, queries, self.http(timeout_s), self.scope())
 
 
 class RegisterSettings(Group):
@@ -77,7 +79,7 @@ class RegisterSettings(Group):
         return Register(self.address, self.register_kind, self.type, self.word_order, self.scale * per_unit)
 
 
-class ModbusMeterSettings(Source):
+class ModbusMeterSettings(Source, Metering):
     """The site's meter over Modbus TCP (extra `modbus`)."""
 
     kind: Literal["modbus"]
@@ -107,20 +109,24 @@ class ModbusMeterSettings(Source):
             unit_id=self.unit_id,
             energy=None if self.energy is None else self.energy.register(_J_PER_UNIT[self.energy_unit]),
             timeout_s=timeout_s,
+            scope=self.scope(),
         )
 
 
-class CsvMeterSettings(Recording):
+class CsvMeterSettings(Recording, Metering):
     """A recording of the site's meter."""
 
     kind: Literal["csv"]
 
     def spec(self, timeout_s: float) -> MeterSpec:
         """What it is opened from."""
-        return CsvMeterSpec(self.path, self.times())
+        return CsvMeterSpec(self.path, self.times(), self.scope())
 
 
-MeterSettings = Annotated[PromqlMeterSettings | ModbusMeterSettings | CsvMeterSettings, Field(discriminator="kind")]
+MeterSettings = Annotated[
+    PromqlMeterSettings | ModbusMeterSettings | RedfishMeterSettings | CsvMeterSettings,
+    Field(discriminator="kind"),
+]
 
 
 def _signed(unit: str, positive: str) -> float:

@@ -30,6 +30,8 @@ class HttpOptions:
         ca_file: authorities that may have issued the server's certificate; None takes those of the system.
         certificate_file, key_file: what is shown to a server that asks for a certificate.
         timeout_s: longest wait for an answer.
+        token_header: what a token goes in as it is; None sends it as a bearer token.
+        max_body_bytes: of an answer; None takes what the signals have in common.
     """
 
     token_file: Path | None = None
@@ -38,6 +40,8 @@ class HttpOptions:
     certificate_file: Path | None = None
     key_file: Path | None = None
     timeout_s: float = 1.5
+    token_header: str | None = None
+    max_body_bytes: int | None = None
 
 
 class HttpAccess:
@@ -64,8 +68,7 @@ class HttpAccess:
         Raises:
             SignalError: no connection, no answer in time, a redirect, a body that is too large, or no token.
         """
-        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
-        return await read(self._request(url, timeout, params), url, self._options.timeout_s)
+        return await self._read(url, params, "GET")
 
     async def post(self, url: str, params: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """The same for a request that changes something.
@@ -73,8 +76,7 @@ class HttpAccess:
         Raises:
             SignalError: as for `get`.
         """
-        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
-        return await read(self._request(url, timeout, params, method="POST"), url, self._options.timeout_s)
+        return await self._read(url, params, "POST")
 
     async def get_text(self, url: str, params: Mapping[str, str] | None = None) -> str:
         """Body of a 200 answer.
@@ -113,12 +115,23 @@ class HttpAccess:
 
     def refusal(self, status: int) -> str:
         """What a status other than 200 says to the operator."""
-        file = self._options.token_file
+        file, user = self._options.token_file, self._options.user
+        if status == 404:
+            return "status 404: there is no such resource; correct the address"
+        if status in (401, 403) and user is not None:
+            return (
+                f"status {status}: the source does not accept user {user!r} with the password in {file}; see its rights"
+            )
         if status in (401, 403) and file is not None:
             return f"status {status}: the source does not accept the token in {file}; write one that allows reading"
         if status in (401, 403):
             return f"status {status}: the source wants a token that allows reading; set token_file"
         return f"status {status}"
+
+    async def _read(self, url: str, params: Mapping[str, str] | None, method: str) -> tuple[int, bytes]:
+        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
+        answer = self._request(url, timeout, params, method=method)
+        return await read(answer, url, self._options.timeout_s, self._options.max_body_bytes)
 
     def _request(
         self,
@@ -147,6 +160,8 @@ class HttpAccess:
             secret = read_secret(file, "token_file")
         except ConfigError as error:
             raise SignalError(url, str(error)) from error
+        if user is None and self._options.token_header is not None:
+            return {self._options.token_header: secret}
         if user is None:
             return {"Authorization": f"Bearer {secret}"}
         return {"Authorization": "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()}

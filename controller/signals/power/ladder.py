@@ -57,10 +57,15 @@ class GpuReport:
 
 @dataclass(frozen=True, slots=True)
 class MeterReport:
-    """What one meter had to say."""
+    """What one meter had to say.
+
+    Attributes:
+        error_frac: share by which it may be off; None for what the plan keeps.
+    """
 
     name: str
     reading: Reading | Missing
+    error_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,8 @@ class Ladder:
         if isinstance(reading, Missing) and isinstance(meter, Missing) and meters:
             reading = Missing(meter.source, f"{meter.reason}; {reading.reason}", now_s)
         reason = "" if rung is best else self._why(step, meter if meters else None, boards, now_s)
-        return reading, PowerLadder(rung, best, reason)
+        errors = (each.error_frac for each in meters if self._last.get((each.name, SITE)) is reading)
+        return reading, PowerLadder(rung, best, reason, error_frac=next(errors, None))
 
     def _meter(self, meters: tuple[MeterReport, ...], now_s: float) -> Reading | Missing:
         """The first meter with a fresh reading, else the freshest reading, else why there is none."""
@@ -248,7 +254,7 @@ class Ladder:
             error = report.reading.reason if isinstance(report.reading, Missing) else None
             states.append(_state(report.name, Rung.METER, [last] if last else [], error, (now_s, self._rules.stale_s)))
         lasting = self._conflicts.lasting(self._rules.alarm_after_s, now_s)
-        return PowerLadder(ladder.rung, ladder.best, ladder.reason, lasting, tuple(states))
+        return replace(ladder, conflicts=lasting, sources=tuple(states))
 
     def _is_fresh(self, reading: Reading, now_s: float) -> bool:
         return is_fresh(reading, now_s, self._rules.stale_s)

@@ -7,12 +7,13 @@ import logging
 import math
 import struct
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.model.observation import Missing, Quality, Reading
+from controller.signals.power.meter_scope import MeterScope
 
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusTcpClient
@@ -62,6 +63,7 @@ class ModbusMap:
         unit_id: of the device behind a gateway; meters with an own address answer to any, or to 1 or 255.
         power: where its power stands.
         energy: where its counter of imported energy stands; None where there is none.
+        scope: what it sees of the site.
     """
 
     host: str
@@ -70,6 +72,7 @@ class ModbusMap:
     unit_id: int = 1
     energy: Register | None = None
     timeout_s: float = 1.5
+    scope: MeterScope = field(default_factory=MeterScope)
 
 
 class ModbusMeter:

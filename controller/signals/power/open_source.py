@@ -26,6 +26,7 @@ from controller.signals.power.prometheus import Prometheus
 from controller.signals.power.promql import GpuQueries, PromqlSource
 from controller.signals.power.promql_meter import PromqlMeter
 from controller.signals.power.reader import PowerSources
+from controller.signals.power.redfish_meter import RedfishMeter, RedfishSpec
 from controller.signals.power.source import GpuSource, MeterSource, NamedGpus, NamedMeter
 from controller.signals.power.specs import (
     AgentSpec,
@@ -104,7 +105,9 @@ async def open_spec(
 
 
 @contextlib.asynccontextmanager
-async def open_meter(spec: MeterSpec, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[MeterSource]:
+async def open_meter(
+    spec: MeterSpec, session: aiohttp.ClientSession, clock: Clock, works: Works
+) -> AsyncIterator[MeterSource]:
     """Open a meter; it is closed at the end.
 
     Raises:
@@ -116,6 +119,9 @@ async def open_meter(spec: MeterSpec, session: aiohttp.ClientSession, clock: Clo
         case ModbusMap():
             async with open_modbus(spec, clock) as meter:
                 yield meter
+        case RedfishSpec():
+            async with RedfishMeter(HttpAccess(session, spec.http), spec, clock).open(works) as machines:
+                yield machines
         case CsvMeterSpec():
             yield CsvMeter(spec.path, spec.times, clock.wall_s())
         case _:
@@ -137,7 +143,7 @@ async def open_power(
             for name, spec in specs.gpus
         ]
         meters = [
-            NamedMeter(name, await stack.enter_async_context(open_meter(spec, session, clock)))
+            NamedMeter(name, await stack.enter_async_context(open_meter(spec, session, clock, works)), spec.scope)
             for name, spec in specs.meters
         ]
         yield PowerSources(tuple(gpus), tuple(meters), specs.rules)
@@ -254,4 +260,11 @@ def _http(text: str, url: str, options: Mapping[str, str], timeout_s: float) -> 
         except ValueError as error:
             raise ConfigError(f"power source {text!r}: {error}") from error
     files = {key: Path(options[key]) for key in _HTTP_KEYS if key != "user" and key in options}
-    return HttpOptions(**files, user=options.get("user"), timeout_s=timeout_s)
+    return HttpOptions(
+        token_file=files.get("token_file"),
+        user=options.get("user"),
+        ca_file=files.get("ca_file"),
+        certificate_file=files.get("certificate_file"),
+        key_file=files.get("key_file"),
+        timeout_s=timeout_s,
+    )

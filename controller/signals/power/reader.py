@@ -9,6 +9,7 @@ from controller.model.fleet import Site
 from controller.model.observation import Missing, Reading
 from controller.signals.deadline import read_within
 from controller.signals.power.ladder import GpuReport, Ladder, LadderRules, MeterReport, PowerView
+from controller.signals.power.meter_scope import at_metering_point
 from controller.signals.power.source import NamedGpus, NamedMeter, OwnerSource
 
 _MAX_TOLD = 3
@@ -67,7 +68,7 @@ class PowerReader:
     async def _meter(self, named: NamedMeter, now_s: float) -> MeterReport:
         result = await read_within(self._deadline_s, named.name, named.source.read(now_s))
         if isinstance(result, str):
-            return MeterReport(named.name, Missing(named.name, result, now_s))
+            return MeterReport(named.name, Missing(named.name, result, now_s), named.scope.error_frac)
         if isinstance(result, Reading) and not abs(result.value_w) <= MAX_METER_W:  # NaN is not either
             result = Missing(named.name, f"{result.value_w:g} W is no site's power; look at its unit", now_s)
-        return MeterReport(named.name, result)
+        return MeterReport(named.name, at_metering_point(result, named.scope, self._site), named.scope.error_frac)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from controller.errors import SignalError
 from controller.model.freshness import MAX_AHEAD_S
 from controller.model.observation import Missing, Reading, Rung
+from controller.signals.power.meter_scope import MeterScope
 
 MAX_GPUS = 65_536
 """GPUs that are taken in from one source; what is beyond is a fault of the source."""
@@ -59,7 +60,7 @@ def owner_of(labels: Mapping[str, str]) -> str | None:
 
 
 class MeterSource(Protocol):
-    """Reads the power at the site's metering point."""
+    """Reads the power at the site's metering point, or that of its machines."""
 
     async def read(self, now_s: float) -> Reading | Missing:
         """The meter's reading; never raises for the outside."""
@@ -76,10 +77,11 @@ class NamedGpus:
 
 @dataclass(frozen=True, slots=True)
 class NamedMeter:
-    """A source of the site's power, and what it is called."""
+    """A source of the site's power, what it is called, and what it sees of the site."""
 
     name: str
     source: MeterSource
+    scope: MeterScope = field(default_factory=MeterScope)
 
 
 def believed_s(observed_at_s: float, now_s: float) -> float:

@@ -11,9 +11,11 @@ from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.dcgm import DcgmNames
 from controller.signals.power.http_access import HttpOptions
 from controller.signals.power.ladder import LadderRules
+from controller.signals.power.meter_scope import MeterScope
 from controller.signals.power.modbus_meter import ModbusMap
 from controller.signals.power.promql import GpuQueries
 from controller.signals.power.promql_meter import MeterQueries
+from controller.signals.power.redfish_meter import RedfishSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class PromqlMeterSpec:
     url: str
     queries: MeterQueries
     http: HttpOptions = field(default_factory=HttpOptions)
+    scope: MeterScope = field(default_factory=MeterScope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,10 @@ class CsvMeterSpec:
 
     path: Path
     times: ReplayTimes = field(default_factory=ReplayTimes)
+    scope: MeterScope = field(default_factory=MeterScope)
 
 
-MeterSpec: TypeAlias = PromqlMeterSpec | ModbusMap | CsvMeterSpec
+MeterSpec: TypeAlias = PromqlMeterSpec | ModbusMap | RedfishSpec | CsvMeterSpec
 
 
 def rung_of(spec: GpuSpec) -> Rung:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from controller.model.observation import Missing, PowerConflict, PowerLadder, Po
 from controller.settings.file import load
 from controller.signals.power.csv_replay import ReplayTimes
 from controller.signals.power.ladder import PowerView
+from controller.signals.power.redfish_meter import RedfishSpec
 from controller.signals.power.specs import CsvSpec, PowerSpecs
 from controller.signals.present import Present
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
+from tests.fakes.fake_bmc import ENVIRONMENT, PASSWORD, USER, environment, running_bmc
 from tests.fakes.http_stub import http_stub
 from tests.fakes.kube.kinds import ENDPOINT_SLICES
 from tests.fakes.kube.samples import endpoint, endpoint_slice
@@ -93,6 +96,44 @@ def test_a_meter_alone_is_enough(tmp_path, capsys):
     assert "5000 W" in capsys.readouterr().out
     assert run(settings, seconds=0.0, as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["ladder"]["rung"] == "meter"
+
+
+async def test_machines_by_redfish_tell_the_sites_power_or_which_one_does_not(tmp_path):
+    async with running_bmc({ENVIRONMENT: environment(4000)}) as first, running_bmc() as second:
+        (tmp_path / "password").write_text(PASSWORD)
+        meter = (
+            f"  meter: [{{kind: redfish, urls: ['{first.url}', '{second.url}'], path: {ENVIRONMENT}, user: {USER}, "
+            f"token_file: {tmp_path / 'password'}, aux_w: 300}}]\n"
+        )
+        settings, clock = load(configured(tmp_path, meter)), SystemClock()
+
+        async def lines():
+            specs = settings.signals.power_specs()
+            present, view = await look(settings, specs, clock, seconds=0.0)
+            return present.site(), told(present.site(), TickPolicy(), view, clock.wall_s())
+
+        _, missing = await lines()
+        second.resources[ENVIRONMENT] = environment(3000)
+        site_, known = await lines()
+    assert any(f"1 of 2: {second.url}{ENVIRONMENT}: status 404: there is no such resource" in line for line in missing)
+    assert site_.pue > 1.0
+    expected_w = site_.pue * 7000 + 300
+    assert any(f": {expected_w:.0f} W, " in line and line.endswith("rung meter, margin 5 %") for line in known), known
+    assert any("estimated, from Redfish of 127.0.0.1 and 1 more at PUE" in line for line in known)
+    assert PASSWORD not in "\n".join(missing + known)
+
+
+async def test_as_many_machines_are_asked_together_as_the_service_asks():
+    async with running_bmc() as bmc:
+        bmc.hangs = True
+        machines = RedfishSpec(tuple(f"{bmc.url}/{n}" for n in range(128)), wait_s=20.0)
+        specs = PowerSpecs(meters=(("bmc", machines),))
+        looking = asyncio.create_task(watch(Present(SITE), specs, SystemClock(), seconds=0.0, timeout_s=20.0))
+        async with asyncio.timeout(20):
+            while bmc.at_once < 128:
+                await asyncio.sleep(0.01)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def scraped(*pods):

@@ -65,3 +65,13 @@ def test_limits_that_were_kept_well_spare_a_part_with_a_meter_alone():
 )
 def test_doubt_of_the_curves_is_kept_free_up_to_what_is_without_a_meter(doubted_w, limit_w, kept_frac):
     assert margin_of(ACT, ControlError(), METERED, doubted_w, limit_w, NOW_S) == pytest.approx(kept_frac)
+
+
+@pytest.mark.parametrize(
+    ("error_frac", "usual_frac", "spared_to_frac"), [(0.05, 0.05, 0.05), (0.02, 0.03, 0.02), (None, 0.03, 0.01)]
+)
+def test_what_a_meter_may_be_off_is_kept_free_however_well_limits_are_kept(error_frac, usual_frac, spared_to_frac):
+    policy = TickPolicy(margin_frac=0.03, meter_error_frac=0.01)
+    seen = replace(METERED, measured=Measured(9000.0, 1.0, error_frac=error_frac))
+    assert margin_of(policy, ControlError(), seen, 0.0, 9000.0, NOW_S) == pytest.approx(usual_frac)
+    assert margin_of(policy, KEPT, seen, 0.0, 9000.0, NOW_S) == pytest.approx(spared_to_frac)

@@ -4,6 +4,7 @@ import pytest
 
 from controller.forecast.demand import PATIENCE_S
 from controller.lifecycle.knowledge import account, find_out
+from controller.lifecycle.limits import Followed
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.model.grid import GridEvent
@@ -134,6 +135,23 @@ def test_the_margin_follows_the_rung_and_the_emulated_are_exact(rung, quality, m
     assert told.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * (1 - margin_frac))
     assert told.measured.rung is rung
     assert told.measured.fallback == (None if rung is Rung.METER else (rung.value, "a test"))
+
+
+def test_the_margin_follows_the_error_of_the_meter_in_force():
+    running = fleet()
+    running.events = (GridEvent("e", 20_000.0, 0.0, 1e6, 0.0),)
+    told = known(replace(running.observe(), power_ladder=PowerLadder(Rung.METER, Rung.METER, error_frac=0.06)))
+    assert told.margin_frac == 0.06
+    assert told.data.sites[0].limit_w[0] == pytest.approx(20_000.0 * 0.94)
+
+
+def test_what_may_be_drawn_again_after_an_event_is_by_the_same_margin():
+    running = fleet()
+    event = GridEvent("e", 50_000.0, 0.0, running.now_s - 1.0, 0.0, restore_w_per_s=1.0)
+    before = replace(Memory.initial(site(), 0.0), followed=Followed(active=(event,)))
+    observed = replace(running.observe(), power_ladder=PowerLadder(Rung.METER, Rung.METER, error_frac=0.06))
+    (back,) = account(site(), ACT, before, observed).followed.returns
+    assert back.from_w == pytest.approx(observed.site_power.value_w / 0.94)
 
 
 def hardly_working(**changes):

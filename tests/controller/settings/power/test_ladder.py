@@ -39,7 +39,7 @@ def test_what_cannot_be_meant_is_refused(text, told):
 def test_what_the_documentation_shows_is_valid():
     page = (Path(__file__).parents[4] / "docs" / "reference" / "power.md").read_text()
     blocks = [yaml.safe_load(block)["signals"] for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     for block in blocks:
         assert SignalSettings.model_validate(block).power_specs()
 

@@ -8,6 +8,10 @@ from tests.fakes.certificates import Authority
 from tests.fakes.http_stub import http_stub
 
 
+async def told_session(request: web.Request) -> web.Response:
+    return web.json_response({name: request.headers.get(name) for name in ("X-Auth-Token", "Authorization")})
+
+
 async def told_headers(request: web.Request) -> web.Response:
     return web.json_response({"authorization": request.headers.get("Authorization")})
 
@@ -35,19 +39,44 @@ async def test_a_token_that_cannot_be_had_is_told_without_it(tmp_path, content, 
             await HttpAccess(session, HttpOptions(token_file=file)).get("http://127.0.0.1:1/")
 
 
-async def test_refusals_and_redirects_say_what_to_do():
+async def test_refusals_and_redirects_say_what_to_do(tmp_path):
     async def elsewhere(_: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": "https://login.example/"})
 
     async with http_stub() as stub, aiohttp.ClientSession() as session:
         stub.set("/closed", 401)
         stub.set("/moved", elsewhere)
+        file = tmp_path / "password"
+        file.write_text("s3cret")
         access = HttpAccess(session)
         with pytest.raises(SignalError, match="status 401: the source wants a token"):
             await access.get_text(f"{stub.url}/closed")
         with pytest.raises(SignalError, match=r"redirects to 'https://login\.example/'; configure that address"):
             await access.get_text(f"{stub.url}/moved")
-    assert stub.requests == ["GET /closed", "GET /moved"]
+        with pytest.raises(SignalError, match="status 404: there is no such resource; correct the address"):
+            await access.get_text(f"{stub.url}/absent")
+        with pytest.raises(
+            SignalError, match=r"does not accept user 'op' with the password in .*password; see its rights"
+        ):
+            await HttpAccess(session, HttpOptions(token_file=file, user="op")).get_text(f"{stub.url}/closed")
+    assert stub.requests == ["GET /closed", "GET /moved", "GET /absent", "GET /closed"]
+
+
+async def test_a_token_goes_in_a_header_of_its_own_where_the_source_has_one(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("t0ken\n")
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/", told_session)
+        access = HttpAccess(session, HttpOptions(token_file=file, token_header="X-Auth-Token"))
+        assert await access.get_json(f"{stub.url}/") == {"X-Auth-Token": "t0ken", "Authorization": None}
+
+
+async def test_an_answer_may_be_as_large_as_its_source_is_given():
+    async with http_stub() as stub, aiohttp.ClientSession() as session:
+        stub.set("/", "x" * 101)
+        assert len(await HttpAccess(session, HttpOptions(max_body_bytes=101)).get_text(f"{stub.url}/")) == 101
+        with pytest.raises(SignalError, match="more than 100 bytes"):
+            await HttpAccess(session, HttpOptions(max_body_bytes=100)).get_text(f"{stub.url}/")
 
 
 async def test_a_server_is_believed_by_the_configured_authority_alone(tmp_path):

@@ -233,3 +233,21 @@ def test_a_pod_whose_gpus_are_not_all_known_makes_no_smaller_sum():
     power = ladder.look((nvml(T, a=400),), (), T).site_power
     assert isinstance(power, Missing)
     assert "1 of the GPUs of a-1 are not known" in power.reason
+
+
+def test_the_error_is_that_of_the_meter_in_force():
+    rough, fine = replace(meter(900.0, T), error_frac=0.05), MeterReport("spare", at(901.0, T, "spare"), 0.01)
+    ladder = Ladder(SITE, RULES)
+    assert ladder.look((), (rough, fine), T).ladder.error_frac == 0.05
+    lost = replace(gone(T + 16), error_frac=0.05)
+    second = replace(fine, reading=at(902.0, T + 16, "spare"))
+    assert ladder.look((), (lost, second), T + 16).ladder.error_frac == 0.01
+    assert ladder.look(
+        (), (lost, MeterReport("spare", Missing("spare", "down", T + 40), 0.01)), T + 40
+    ).ladder.rung is (Rung.MODEL)
+
+
+def test_where_the_boards_count_the_meters_error_is_none_of_theirs():
+    rough = MeterReport("main", Missing("main", "unplugged", T), 0.3)
+    view = Ladder(SITE, RULES).look((nvml(T, a=400, b=400),), (rough,), T)
+    assert (view.ladder.rung, view.ladder.error_frac) == (Rung.NVML, None)

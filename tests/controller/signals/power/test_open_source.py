@@ -9,10 +9,14 @@ from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.model.observation import Rung
+from controller.signals.power.http_access import HttpOptions
+from controller.signals.power.meter_scope import MeterScope
 from controller.signals.power.modbus_meter import ModbusMap, Register
 from controller.signals.power.open_source import FORMS, open_power, open_source, parse_source
 from controller.signals.power.promql_meter import MeterQueries
+from controller.signals.power.redfish_meter import RedfishSpec
 from controller.signals.power.specs import AgentSpec, CsvMeterSpec, DcgmSpec, PowerSpecs, PromqlMeterSpec
+from tests.fakes.fake_bmc import PASSWORD, POWER, USER, power, running_bmc
 from tests.fakes.fake_zeusd import FakeZeusd
 from tests.fakes.http_stub import closed_url, http_stub
 
@@ -118,3 +122,25 @@ async def test_all_sources_of_a_site_open_with_their_names_and_rungs(tmp_path):
         assert [(one.name, one.rung) for one in sources.gpus] == [("node", Rung.NVML), ("dcgm", Rung.DCGM)]
         assert [one.name for one in sources.meters] == ["main", "prom", "spare"]
         assert (await sources.meters[2].source.read(clock.wall_s())).value_w == 5000.0
+
+
+async def test_machines_are_asked_as_long_as_the_sources_are_open_and_every_meter_keeps_its_scope(tmp_path):
+    file = tmp_path / "meter.csv"
+    file.write_text("time,power_w\n0,5000\n")
+    clock, works, seen = SystemClock(), Works(Random(0)), MeterScope(is_it=True, error_frac=0.1)
+    async with running_bmc({POWER: power(4000)}) as bmc, aiohttp.ClientSession() as session:
+        secret = tmp_path / "password"
+        secret.write_text(PASSWORD)
+        redfish = RedfishSpec((bmc.url + POWER,), HttpOptions(token_file=secret, user=USER), wait_s=20.0)
+        specs = PowerSpecs(
+            meters=(
+                ("bmc", redfish),
+                ("csv", CsvMeterSpec(file, scope=seen)),
+                ("modbus", ModbusMap("127.0.0.1", Register(1), scope=seen)),
+                ("prom", PromqlMeterSpec(closed_url(), MeterQueries("m[1m]"), scope=seen)),
+            )
+        )
+        async with open_power(specs, session, clock, works) as sources:
+            assert [each.scope for each in sources.meters] == [MeterScope(is_it=True), seen, seen, seen]
+            assert (await sources.meters[0].source.read(clock.wall_s())).value_w == 4000.0
+    assert works.failing == ()

@@ -42,6 +42,22 @@ async def test_a_real_prometheus_tells_the_meter_in_its_unit_and_sign(tmp_path):
             assert "'other[1m]': no series with a value" in none.reason
 
 
+async def test_machines_that_ipmi_exporter_shows_are_added_up_and_none_is_left_out(tmp_path):
+    asked = 'ipmi_dcmi_power_consumption_watts{job="test"}'
+    told = MeterQueries(power=f"sum({asked}) and count({asked}) == 2", time=f"min(timestamp({asked}))")
+    more = MeterQueries(power=f"sum({asked}) and count({asked}) == 3", time=f"min(timestamp({asked}))")
+    async with http_stub() as first, http_stub() as second:
+        first.set("/metrics", "ipmi_dcmi_power_consumption_watts 4100\n")
+        second.set("/metrics", "ipmi_dcmi_power_consumption_watts 3900\n")
+        targets = (f"{first.url}/metrics", f"{second.url}/metrics")
+        async with running_prometheus(tmp_path, *targets) as server, aiohttp.ClientSession() as session:
+            await server.until("ipmi_dcmi_power_consumption_watts", lambda result: len(result) == 2)
+            reading = await meter(session, server.url, told).read(time.time())
+            lacking = await meter(session, server.url, more).read(time.time())
+    assert reading.value_w == 8000.0
+    assert "no series with a value" in lacking.reason
+
+
 async def test_a_prometheus_that_is_down_is_missing():
     async with aiohttp.ClientSession() as session:
         reading = await meter(session, closed_url(), MeterQueries("site_kw[1m]")).read(1000.0)

@@ -5,6 +5,7 @@ import pytest
 
 from controller.errors import SignalError
 from controller.model.observation import Missing, Quality, Reading, Rung
+from controller.signals.power.meter_scope import MeterScope
 from controller.signals.power.reader import PowerReader, PowerSources
 from controller.signals.power.source import NamedGpus, NamedMeter
 from tests.fakes.controller_parts import NOW_S, pool, reading, site
@@ -49,3 +50,21 @@ async def test_a_meter_is_read():
     view = await PowerReader(SITE, sources, 0.1).read(NOW_S)
     assert view.site_power == meter
     assert isinstance(view.gpu_power[UUID], Missing)
+
+
+async def test_a_meter_of_the_machines_stands_for_the_site_by_its_pue():
+    loaded = site(pool("a", ("http://a:1",), gpus=1), pue=1.25, aux_w=9000.0)
+    machines = Reading(8000.0, None, NOW_S, "machines", Quality.DIRECT)
+    scope = MeterScope(is_it=True, aux_w=400.0, error_frac=0.05)
+    sources = PowerSources(meters=(NamedMeter("bmc", Fixed(machines), scope),))
+    view = await PowerReader(loaded, sources, 0.1).read(NOW_S)
+    assert view.site_power.value_w == pytest.approx(1.25 * 8000 + 400)
+    assert (view.ladder.rung, view.ladder.error_frac) == (Rung.METER, 0.05)
+    gone = PowerSources(meters=(NamedMeter("bmc", Fixed(asyncio.sleep), scope),))
+    assert isinstance((await PowerReader(loaded, gone, 0.1).read(NOW_S)).site_power, Missing)
+
+
+async def test_what_no_machines_draw_is_not_brought_to_the_site():
+    meter = NamedMeter("bmc", Fixed(Reading(9e30, None, NOW_S, "machines", Quality.DIRECT)), MeterScope(is_it=True))
+    view = await PowerReader(SITE, PowerSources(meters=(meter,)), 1.0).read(NOW_S)
+    assert "9e+30 W is no site's power" in view.site_power.reason
