@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from controller.actuators.webhooks import MAX_TOKEN, MAX_URL, Outcome
-from controller.dashboard.event_request import FORMS, MAX_DURATION_S, MAX_LIMIT_W, MAX_RAMP_S, MAX_START_IN_S
+from controller.dashboard.event_request import (
+    FORMS,
+    MAX_DURATION_S,
+    MAX_LIMIT_W,
+    MAX_RAMP_S,
+    MAX_REASON,
+    MAX_START_IN_S,
+)
 from controller.dashboard.load_target_request import MAX_AHEAD_S, MAX_CORRELATION_ID
 from controller.dashboard.openapi_parts import (
     ANY,
@@ -37,10 +44,15 @@ _FORMS["level"]["type"] = "integer"
 _INTERVAL = {**_FORMS, "duration_s": number(1.0, MAX_DURATION_S)}
 _EVENT_ID = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 
+_IN_PART = nullable(
+    answer_of({"down_to_w": told(NUMBER, "no lower than this it is followed"), "since_s": WALL_S, "reason": TEXT})
+)
+
 _LIMIT = answer_of(
     {
         "event_id": TEXT,
         "limit_w": told(NUMBER, "most the site may draw at its metering point"),
+        "asked_limit_w": told(_MAYBE_W, "what is asked for, where it is followed in part; null where that is limit_w"),
         "start_s": WALL_S,
         "end_s": WALL_S,
         "notice_s": WALL_S,
@@ -72,6 +84,7 @@ _EVENT = {
     "is_test": FLAG,
     "priority": nullable(COUNT),
     "opted_out": told(nullable(TEXT), "why it is not followed"),
+    "in_part": told(_IN_PART, "how far it is followed; null where all of it is, or nothing"),
     "asked": list_of(
         answer_of(
             {
@@ -111,6 +124,7 @@ _OFFER = {
 _HOLDS = {
     "status": one_of(*(each.value for each in Following)),
     "opted_out": nullable(TEXT),
+    "in_part": _IN_PART,
     "present_w": _MAYBE_W,
     "limit_w": told(_MAYBE_W, "what holds: the tightest of all calls and the site's own limit"),
     "limit_of": nullable(answer_of({"source": TEXT, "event_id": nullable(TEXT), "programme": nullable(TEXT)})),
@@ -157,7 +171,10 @@ SCHEMAS: dict[str, Json] = {
             "dry_run": FLAG,
         },
     ),
-    "Reason": request_of({"reason": text(500)}),
+    "OptOut": request_of(
+        {"reason": text(MAX_REASON)},
+        {"down_to_w": number(0.0, MAX_LIMIT_W, "above 0: follow it no lower than this; without it not at all")},
+    ),
     "Target": answer_of(
         {
             "target_w": NUMBER,

@@ -178,6 +178,7 @@ function showEvent(s) {
   banner.className = `event ${event.state}${event.over_limit ? " over" : ""}`;
   byId("event-title").textContent = active ? "Curtailment in force" : "Curtailment announced";
   const parts = [`limit ${fmt.wattsText(event.limit_w)}`];
+  if (event.asked_limit_w !== null) parts.push(`followed in part: asked for ${fmt.wattsText(event.asked_limit_w)}`);
   if (active && event.delivered_w !== null) parts.push(`${fmt.wattsText(event.delivered_w)} below the baseline of ${fmt.wattsText(event.baseline_w)}`);
   const rampLeft = event.start_s + event.ramp_s - s.now_s;
   if (active && rampLeft > 0) parts.push(`to be met within ${fmt.duration(rampLeft)}`);
