@@ -50,7 +50,7 @@ class Standing:
 
     Attributes:
         source, call_id: of the call.
-        limits: that it comes to.
+        limits: that it comes to, as they held at each time where it was followed in part.
         opted_out: since when the operator does not follow it, and until when it would last; None where he does.
         is_unresolved: whether an interval of it that is not over cannot be followed.
     """
