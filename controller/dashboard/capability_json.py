@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from controller.dashboard.derate_json import derate_json
 from controller.model.capability import Capability, Offer, QosCost
 from controller.model.grid import GridEvent
 
@@ -15,11 +16,12 @@ NOT_TOLD = "it is not told yet, or too long ago"
 def capability_json(told: Capability | None) -> Json:
     """Everything; without offers where it is not known, and why."""
     if told is None:
-        return {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "offers": []}
+        return {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "derates": [], "offers": []}
     return {
         "now_s": told.now_s,
         "present_w": told.drawn_w,
         "unknown": told.unknown,
+        "derates": [derate_json(each, told.as_of_s) for each in told.derates],
         "offers": [_offer(each) for each in told.offers],
     }
 
@@ -37,6 +39,24 @@ def _offer(offer: Offer) -> Json:
         "events_per_day": offer.events_per_day,
         "broken": list(offer.broken),
         "yields": list(offer.yields),
+        "derated": _derated(offer),
+    }
+
+
+def _derated(offer: Offer) -> Json | None:
+    """By which derate an offer is less than it could be, until when and why, and what it could be."""
+    derate, possible = offer.derate, offer.possible
+    if derate is None or possible is None:
+        return None
+    return {
+        "derate_id": derate.derate_id,
+        "shed_w": derate.shed_w,
+        "start_s": derate.start_s,
+        "end_s": derate.end_s,
+        "reason": derate.reason,
+        "possible_shed_w": possible.shed_w,
+        "possible_achievable_w": possible.achievable_w,
+        "possible_duration_s": possible.duration_s,
     }
 
 

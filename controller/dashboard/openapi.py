@@ -20,6 +20,7 @@ _BODY = (400, 413, 415)
 _EVENT_EXAMPLE = {"limit_w": 9000, "duration_s": 1800, "ramp_s": 30, "event_id": "spring"}
 _TARGET_EXAMPLE = {"target_w": 9000, "duration_s": 600, "correlation_id": "feed-a-17"}
 _SCHEDULE_EXAMPLE = {"targets": [{"target_w": 11000}, {"target_w": 9000, "start_in_s": 3600, "duration_s": 1800}]}
+_DERATE_EXAMPLE = {"shed_w": 20000, "duration_s": 14400, "reason": "a chiller is out", "derate_id": "chiller"}
 _HOOK_EXAMPLE = {"url": "https://hooks.example/ramps", "token": "a-secret-of-the-receiver"}
 
 _EVENTS: dict[tuple[str, str], Operation] = {
@@ -166,6 +167,20 @@ _REST: dict[tuple[str, str], Operation] = {
         "site",
         "What can be shed, how soon, for how long and at what cost",
         {200: ("the offers; none, and why, where it is not known", ref("Capability"))},
+    ),
+    ("get", "/v1/derates"): Operation(
+        "listDerates", "site", "When less is offered than could be shed", {200: ("the derates", ref("Derates"))}
+    ),
+    ("post", "/v1/derates"): Operation(
+        "addDerate",
+        "site",
+        "Offer at most so much for a while; calls in force are followed as they are",
+        {201: ("the derate", ref("Derate"))},
+        (*_BODY, 409, 503),
+        (ref("DerateRequest"), _DERATE_EXAMPLE),
+    ),
+    ("delete", "/v1/derates/{derate_id}"): Operation(
+        "endDerate", "site", "End a derate before its time", {200: ("the derate, ended", ref("Derate"))}, (404, 503)
     ),
     ("get", "/v1/quality"): Operation(
         "showQuality", "quality", "What canaries tell, and who is barred", {200: ("the report", ref("Quality"))}

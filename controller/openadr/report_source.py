@@ -9,6 +9,7 @@ from typing import Protocol
 
 from controller.grid.easing import pieces
 from controller.model.call import call_key
+from controller.model.derate import Derates
 from controller.model.grid import Series
 from controller.model.meter import MeterReader
 from controller.model.observation import Missing
@@ -48,7 +49,8 @@ class Known:
         baselines: over the same store.
         programmes: terms by name.
         standing_limit_w: of the site.
-        sheds: what can be shed, by horizon.
+        sheds: what can be shed, by horizon, without derates.
+        derates: when less of it is offered.
         forecast: of the draw to come.
         carbon: emissions of the grid's energy, kg/MWh.
         idle_w: draw at or below which nothing runs; None where that is not known.
@@ -62,6 +64,7 @@ class Known:
     programmes: Mapping[str, Programme] = field(default_factory=dict)
     standing_limit_w: float | None = None
     sheds: Callable[[float], tuple[Shed, ...]] = _nothing
+    derates: Callable[[float], Derates] = _nothing
     forecast: Callable[[float], tuple[Expected, ...]] = _nothing
     carbon: Callable[[float], Series | Missing] | None = None
     idle_w: float | None = None
@@ -89,6 +92,7 @@ class LiveSource:
             ),
             forecast=known.forecast(now_s),
             sheds=known.sheds(now_s),
+            derates=known.derates(now_s),
             carbon_kg_per_mwh=_spans(carbon) if isinstance(carbon, Series) else (),
             idle_w=known.idle_w,
             error=known.error(),

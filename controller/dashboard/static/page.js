@@ -281,6 +281,11 @@ function showLadder(s) {
     can.append(element("span", "muted", ` (${deepest.join(", ")} kW where promises yield)`));
     can.title = offers.map((one) => `in ${one.lead_s} s at cost ${one.qos_cost}: down to ${fmt.fixed(one.achievable_w / 1000, 1)} kW`).join("\n");
     line.push(can);
+    for (const derate of s.capability.derates.filter((one) => one.state === "active")) {
+      const less = element("span", "step", `derated to ${fmt.fixed(derate.shed_w / 1000, 1)} kW`);
+      less.append(element("span", "muted", ` (${derate.reason})`));
+      line.push(less);
+    }
   }
   if (s.ladder.length === 0) line.push(element("span", "ok", "every ladder on its top rung"));
   for (const step of s.ladder) {

@@ -1,6 +1,7 @@
 import pytest
 
 from controller.model.call import Asked
+from controller.model.derate import Derate
 from controller.model.grid import Series
 from controller.model.meter import Mean
 from controller.model.observation import Missing
@@ -109,3 +110,11 @@ def test_a_call_followed_in_part_is_told_as_it_held_at_each_time(book):
     stretches = [Stretch(NOW_S + at_s, NOW_S + at_s + 30.0, 0) for at_s in (0.0, 60.0)]
     assert [value_of(setpoint, inputs, each).value for each in stretches] == [9.0, 12.0]
     assert operating_state(inputs, stretches[1]) == "RUNNING_CURTAILED"
+
+
+def test_what_is_offered_at_most_goes_with_what_can_be_shed(book):
+    derate = Derate("fans", 500.0, NOW_S, NOW_S + 3600.0, "a fan is out", NOW_S)
+    known = Known(book, sheds=lambda now_s: (Shed(30.0, 2000.0),), derates=lambda now_s: (derate,))
+    inputs = LiveSource(known).present(NOW_S)
+    told = value_of(ReportDescriptor("LOAD_SHED_DELTA_AVAILABLE"), inputs, Stretch(NOW_S + 60, NOW_S + 660, 0))
+    assert told.value == 0.5
