@@ -86,5 +86,6 @@ def end(access: Access, derate_id: str, environment: Mapping[str, str], now: dat
 def line_of(each: Mapping[str, Any], now: datetime) -> str:
     """A derate as a line to print, times on the operator's clock."""
     span = f"from {clock_text(each['start_s'], now)} to {clock_text(each['end_s'], now)}"
-    most = "nothing is offered" if each["shed_w"] == 0.0 else f"at most {each['shed_w'] / 1e3:.3f} kW is offered"
-    return f"{each['derate_id']}: {each['state']}, {most} {span}: {each['reason']}"
+    tense = "was" if each["state"] == "ended" else "is"
+    most = "nothing" if each["shed_w"] == 0.0 else f"at most {each['shed_w'] / 1e3:.3f} kW"
+    return f"{each['derate_id']}: {each['state']}, {most} {tense} offered {span}: {each['reason']}"

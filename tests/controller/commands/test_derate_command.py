@@ -68,4 +68,4 @@ def test_the_controller_is_asked(controller, capsys):
     assert "all that can be shed is offered" in capsys.readouterr().out
     controller.answers["/v1/derates/a%2Fb"] = (200, json.dumps({**TOLD, "state": "ended"}).encode())
     end(access, "a/b", {}, NOW)
-    assert capsys.readouterr().out.startswith("chiller: ended")
+    assert capsys.readouterr().out.startswith("chiller: ended, at most 20.000 kW was offered from")
