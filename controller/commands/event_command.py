@@ -122,8 +122,11 @@ def _within(event: Mapping[str, Any]) -> list[str]:
         return [f"  can be kept; cost to those served: {event['qos_cost']}"]
     if event["achievable_w"] is None:
         return ["  can NOT be promised as soon as that"]
-    least_kw = limit_kw(event["achievable_w"])
-    return [f"  can NOT be promised for as long; the least limit that can be kept by then is {least_kw:.3f} kW"]
+    least_kw, derate = limit_kw(event["achievable_w"]), event.get("derate_id")
+    offered = "" if derate is None else f"; less is offered by derate {derate}"
+    return [
+        f"  can NOT be promised for as long; the least limit that can be kept by then is {least_kw:.3f} kW{offered}"
+    ]
 
 
 def limit_kw(limit_w: float) -> float:

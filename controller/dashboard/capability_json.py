@@ -67,9 +67,10 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
     """
     if told is None or told.unknown is not None or not events:
         reason = NOT_TOLD if told is None else told.unknown or "nothing is asked for"
-        return {"is_achievable": None, "achievable_w": None, "qos_cost": None, "capability_unknown": reason}
+        unknown = dict.fromkeys(("is_achievable", "achievable_w", "qos_cost", "derate_id"))
+        return {**unknown, "capability_unknown": reason}
     end_s = max(event.end_s for event in events)
-    kept, lowest_w = [], None
+    kept, lowest_w, derates = [], None, set()
     for event in events:
         # An event without an end asks for what nothing known ends.
         lead_s = max(0.0, event.start_s + event.ramp_s - now_s)
@@ -78,6 +79,8 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
         deepest = told.at(lead_s, told.costs(event.precedence)[-1])
         if deepest is not None and (lowest_w is None or deepest.achievable_w > lowest_w):
             lowest_w = deepest.achievable_w
+        if deepest is not None and deepest.derate is not None:
+            derates.add(deepest.derate.derate_id)
     found = [each for each in kept if each is not None]
     is_achievable = len(found) == len(events)
     costs = list(QosCost)
@@ -86,5 +89,6 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
         "is_achievable": is_achievable,
         "achievable_w": lowest_w,
         "qos_cost": None if dearest is None else dearest.value,
+        "derate_id": min(derates, default=None),
         "capability_unknown": None,
     }

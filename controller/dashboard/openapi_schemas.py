@@ -105,6 +105,7 @@ _DRY_RUN = {
     "is_achievable": told(nullable(FLAG), "whether what can be shed covers it"),
     "achievable_w": _MAYBE_W,
     "qos_cost": nullable(QOS_COST),
+    "derate_id": told(nullable(TEXT), "by which less is offered meanwhile than could be shed"),
     "capability_unknown": nullable(TEXT),
 }
 _HOLDS = {

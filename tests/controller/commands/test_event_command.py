@@ -91,3 +91,11 @@ def test_what_is_shown_of_an_event_that_is_followed_in_part():
     idle = lines_of(event(in_part={**part, "down_to_w": 3e3}), NOW)
     assert idle[-1] == "  that changes none of its limits: it asks for no less"
     assert "changes none" not in lines_of(event(in_part=part, limits=[]), NOW)[-1]
+
+
+def test_a_limit_beyond_what_is_offered_names_the_derate():
+    beyond = {"is_achievable": False, "achievable_w": 4e4, "qos_cost": None, "capability_unknown": None}
+    physical = lines_of(event(**beyond, derate_id=None), NOW)
+    assert any(line.endswith("is 40.000 kW") for line in physical)
+    derated = lines_of(event(**beyond, derate_id="fans"), NOW)
+    assert any(line.endswith("is 40.000 kW; less is offered by derate fans") for line in derated)

@@ -50,6 +50,7 @@ def test_whether_what_is_asked_for_is_within_it(events, is_achievable, achievabl
         "is_achievable": is_achievable,
         "achievable_w": achievable_w,
         "qos_cost": qos_cost,
+        "derate_id": None,
         "capability_unknown": None,
     }
 
@@ -85,6 +86,7 @@ def test_a_derated_offer_tells_by_what_until_when_why_and_what_it_could_be():
         "possible_achievable_w": 8000.0,
         "possible_duration_s": None,
     }
-    assert achievable_json(known, (event(8000.0),), NOW_S)["is_achievable"] is False
-    later = (event(8000.0, start_in_s=7200.0),)
-    assert achievable_json(known, later, NOW_S)["is_achievable"] is True, "it is over by then"
+    asked = achievable_json(known, (event(8000.0),), NOW_S)
+    assert (asked["is_achievable"], asked["achievable_w"], asked["derate_id"]) == (False, 10_500.0, "fans")
+    later = achievable_json(known, (event(8000.0, start_in_s=7200.0),), NOW_S)
+    assert (later["is_achievable"], later["derate_id"]) == (True, None), "it is over by then"
