@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.commands.cli_parts import command_group, load
+from controller.commands.derate_cli import derate_app
 from controller.commands.event_cli import event_app
 from controller.commands.service_cli import service_app
 from controller.commands.site_cli import site_app
@@ -52,7 +53,7 @@ def openapi() -> None:
 
 
 # In the order in which --help shows them; all but `quality` add their commands to those of `wattroute` itself.
-for group in (study_app, service_app, site_app, document_app, event_app, quality_app):
+for group in (study_app, service_app, site_app, document_app, event_app, derate_app, quality_app):
     app.add_typer(group)
 
 

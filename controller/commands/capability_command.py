@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from controller.commands.controller_client import Access, ask
+from controller.commands.derate_command import line_of
 from controller.commands.event_command import clock_text, limit_kw
 
 
@@ -42,7 +43,15 @@ def lines_of(told: Mapping[str, Any], now: datetime) -> list[str]:
         yields = {promise for each in told["offers"] if each["qos_cost"] == cost for promise in each["yields"]}
         if yields:
             lines.append(f"  yields at cost {cost}: {', '.join(sorted(yields))}")
-    return lines + [f"  not kept also without a reduction: {promise}" for promise in broken]
+    lines += [f"  not kept also without a reduction: {promise}" for promise in broken]
+    return lines + [f"  derated by {line_of(each, now)}" for each in told.get("derates", ())] + _possible(told)
+
+
+def _possible(told: Mapping[str, Any]) -> list[str]:
+    """What could be shed without the derates, where that is more."""
+    derated = [each["derated"] for each in told["offers"] if each.get("derated") is not None]
+    most_w = max((each["possible_shed_w"] for each in derated), default=0.0)
+    return [f"  without derates up to {most_w / 1e3:.3f} kW could be shed"] if derated else []
 
 
 def _span(time_s: float | None, absent: str = "") -> str:

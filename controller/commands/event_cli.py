@@ -82,14 +82,18 @@ def cancel(event_id: EventId, site: Site = None, controller: Controller = None, 
 def opt_out(
     event_id: EventId,
     reason: Annotated[str, typer.Option(help="Why; kept in the ledger and reported.", show_default=False)],
+    down_to: Annotated[str | None, typer.Option(help="Follow it in part: no lower than 30kW.  [default: not]")] = None,
     source: Source = None,
     site: Site = None,
     controller: Controller = None,
     config: Config = None,
 ) -> None:
-    """Do not follow a call, of whatever source, any more."""
+    """Do not follow a call, of whatever source, any more, or no lower than a power."""
     where = _access(controller, config, site)
-    _change(where, "POST", event_id, "/opt-out", (source, {"reason": reason}))
+    body: dict[str, Any] = {"reason": reason}
+    if down_to is not None:
+        body["down_to_w"] = load("controller.commands.curtail_request").watts(down_to, "--down-to")
+    _change(where, "POST", event_id, "/opt-out", (source, body))
 
 
 @event_app.command("opt-in")
@@ -100,7 +104,7 @@ def opt_in(
     controller: Controller = None,
     config: Config = None,
 ) -> None:
-    """Follow a call again."""
+    """Follow a call again, and all of it."""
     _change(_access(controller, config, site), "POST", event_id, "/opt-in", (source, {}))
 
 
@@ -108,7 +112,7 @@ def _access(url: str | None, config: Path | None, site: str | None) -> Any:
     return load("controller.commands.controller_client").Access(url, config, site)
 
 
-def _change(where: Any, method: str, event_id: str, verb: str, told: tuple[str | None, dict[str, str] | None]) -> None:
+def _change(where: Any, method: str, event_id: str, verb: str, told: tuple[str | None, dict[str, Any] | None]) -> None:
     source, body = told
     query = "" if source is None else f"?source={quote(source, safe='')}"
     path = f"/v1/events/{quote(event_id, safe='')}{verb}{query}"

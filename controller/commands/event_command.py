@@ -46,7 +46,7 @@ def events(access: Access, environment: Mapping[str, str], now: datetime, *, as_
 
 
 def change(
-    access: Access, environment: Mapping[str, str], now: datetime, request: tuple[str, str, dict[str, str] | None]
+    access: Access, environment: Mapping[str, str], now: datetime, request: tuple[str, str, dict[str, Any] | None]
 ) -> None:
     """Cancel a call, opt out of it or in again.
 
@@ -80,7 +80,7 @@ def lines_of(event: Mapping[str, Any], now: datetime) -> list[str]:
     ]
     if event["opted_out"] is not None:
         lines.append(f"  not followed: {event['opted_out']}")
-    return lines
+    return lines + _in_part(event, now)
 
 
 def _limits(event: Mapping[str, Any], now: datetime) -> list[str]:
@@ -90,10 +90,25 @@ def _limits(event: Mapping[str, Any], now: datetime) -> list[str]:
     lines = []
     for limit in told[:MOST_LIMITS]:
         span = f"{clock_text(limit['start_s'], now)} to {clock_text(limit['end_s'], now)}"
-        lines.append(f"  at most {limit['limit_w'] / 1e3:.3f} kW from {span}, met within {limit['ramp_s']:.0f} s")
+        asked_w, within = limit.get("asked_limit_w"), f"met within {limit['ramp_s']:.0f} s"
+        asked = "" if asked_w is None else f", asked for {asked_w / 1e3:.3f} kW"
+        lines.append(f"  at most {limit['limit_w'] / 1e3:.3f} kW from {span}, {within}{asked}")
     if len(told) > MOST_LIMITS:
         until = clock_text(told[-1]["end_s"], now)
         lines.append(f"  and {len(told) - MOST_LIMITS} more until {until}; wattroute events --json tells them")
+    return lines
+
+
+def _in_part(event: Mapping[str, Any], now: datetime) -> list[str]:
+    """How far it is followed, where the operator chose to follow it in part."""
+    part = event.get("in_part")
+    if part is None:
+        return []
+    down_to = f"no lower than {part['down_to_w'] / 1e3:.3f} kW since {clock_text(part['since_s'], now)}"
+    lines = [f"  followed in part, {down_to}: {part['reason']}"]
+    coming = [limit for limit in event["limits"] if limit["end_s"] > now.timestamp()]
+    if coming and all(limit.get("asked_limit_w") is None for limit in coming):
+        lines.append("  that changes none of its limits: it asks for no less")
     return lines
 
 
@@ -107,8 +122,11 @@ def _within(event: Mapping[str, Any]) -> list[str]:
         return [f"  can be kept; cost to those served: {event['qos_cost']}"]
     if event["achievable_w"] is None:
         return ["  can NOT be promised as soon as that"]
-    least_kw = limit_kw(event["achievable_w"])
-    return [f"  can NOT be promised for as long; the least limit that can be kept by then is {least_kw:.3f} kW"]
+    least_kw, derate = limit_kw(event["achievable_w"]), event.get("derate_id")
+    offered = "" if derate is None else f"; less is offered by derate {derate}"
+    return [
+        f"  can NOT be promised for as long; the least limit that can be kept by then is {least_kw:.3f} kW{offered}"
+    ]
 
 
 def limit_kw(limit_w: float) -> float:

@@ -20,6 +20,7 @@ from controller.clock import Clock
 from controller.dashboard import openapi
 from controller.dashboard.access import error_response
 from controller.dashboard.capability_json import capability_json
+from controller.dashboard.derates_api import DeratesApi
 from controller.dashboard.events_api import EventsApi, EventsParts
 from controller.dashboard.load_target_api import LoadTargetApi, LoadTargetParts
 from controller.dashboard.webhooks_api import Registry, WebhooksApi
@@ -30,6 +31,7 @@ from controller.model.call import OPERATOR
 from controller.model.capability import Capability
 from controller.model.observation import Reading
 from controller.signals.calls import CallBook
+from controller.signals.derates import DerateBook
 from controller.signals.quality_book import BarRefused, QualityBook
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class ApiParts:
 
     Attributes:
         capability: what can be shed, None where that is not known.
+        derates: when less of it is offered; None where that cannot be chosen.
     """
 
     allocation: AllocationBoard
@@ -74,6 +77,7 @@ class ApiParts:
     facility: Facility = Facility()
     ramps: Registry | None = None
     capability: Callable[[], Capability | None] = lambda: None
+    derates: DerateBook | None = None
 
 
 class Api:
@@ -107,6 +111,8 @@ class Api:
         self._load_target.add_to(app)
         if self._parts.ramps is not None:
             WebhooksApi(self._parts.ramps).add_to(app)
+        if self._parts.derates is not None:
+            DeratesApi(self._parts.derates, self._parts.clock).add_to(app)
         app.router.add_get("/v1/site", self.site)
         app.router.add_get("/v1/capability", self.capability)
         app.router.add_get("/v1/quality", self.quality)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from controller.dashboard.derate_json import derate_json
 from controller.model.capability import Capability, Offer, QosCost
 from controller.model.grid import GridEvent
 
@@ -15,11 +16,12 @@ NOT_TOLD = "it is not told yet, or too long ago"
 def capability_json(told: Capability | None) -> Json:
     """Everything; without offers where it is not known, and why."""
     if told is None:
-        return {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "offers": []}
+        return {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "derates": [], "offers": []}
     return {
         "now_s": told.now_s,
         "present_w": told.drawn_w,
         "unknown": told.unknown,
+        "derates": [derate_json(each, told.as_of_s) for each in told.derates],
         "offers": [_offer(each) for each in told.offers],
     }
 
@@ -37,6 +39,24 @@ def _offer(offer: Offer) -> Json:
         "events_per_day": offer.events_per_day,
         "broken": list(offer.broken),
         "yields": list(offer.yields),
+        "derated": _derated(offer),
+    }
+
+
+def _derated(offer: Offer) -> Json | None:
+    """By which derate an offer is less than it could be, until when and why, and what it could be."""
+    derate, possible = offer.derate, offer.possible
+    if derate is None or possible is None:
+        return None
+    return {
+        "derate_id": derate.derate_id,
+        "shed_w": derate.shed_w,
+        "start_s": derate.start_s,
+        "end_s": derate.end_s,
+        "reason": derate.reason,
+        "possible_shed_w": possible.shed_w,
+        "possible_achievable_w": possible.achievable_w,
+        "possible_duration_s": possible.duration_s,
     }
 
 
@@ -47,9 +67,10 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
     """
     if told is None or told.unknown is not None or not events:
         reason = NOT_TOLD if told is None else told.unknown or "nothing is asked for"
-        return {"is_achievable": None, "achievable_w": None, "qos_cost": None, "capability_unknown": reason}
+        unknown = dict.fromkeys(("is_achievable", "achievable_w", "qos_cost", "derate_id"))
+        return {**unknown, "capability_unknown": reason}
     end_s = max(event.end_s for event in events)
-    kept, lowest_w = [], None
+    kept, lowest_w, derates = [], None, set()
     for event in events:
         # An event without an end asks for what nothing known ends.
         lead_s = max(0.0, event.start_s + event.ramp_s - now_s)
@@ -58,6 +79,8 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
         deepest = told.at(lead_s, told.costs(event.precedence)[-1])
         if deepest is not None and (lowest_w is None or deepest.achievable_w > lowest_w):
             lowest_w = deepest.achievable_w
+        if deepest is not None and deepest.derate is not None:
+            derates.add(deepest.derate.derate_id)
     found = [each for each in kept if each is not None]
     is_achievable = len(found) == len(events)
     costs = list(QosCost)
@@ -66,5 +89,6 @@ def achievable_json(told: Capability | None, events: Sequence[GridEvent], now_s:
         "is_achievable": is_achievable,
         "achievable_w": lowest_w,
         "qos_cost": None if dearest is None else dearest.value,
+        "derate_id": min(derates, default=None),
         "capability_unknown": None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from controller.grid.easing import present
 from controller.model.call import CallState
 from controller.model.grid import GridEvent
 from controller.signals.call_views import CallView
@@ -49,6 +50,7 @@ def call_json(view: CallView, now_s: float) -> Json:
         "is_test": call.is_test,
         "priority": call.priority,
         "opted_out": call.opted_out,
+        "in_part": in_part_json(view),
         "asked": [
             {
                 "start_s": interval.start_s,
@@ -62,6 +64,12 @@ def call_json(view: CallView, now_s: float) -> Json:
         "unresolved": [{"start_s": each.start_s, "reason": each.reason} for each in view.unresolved],
         "raised_to_least": list(view.clipped),
     }
+
+
+def in_part_json(view: CallView) -> Json | None:
+    """Down to what a call is followed, since when, and why; None where all of it is, or nothing."""
+    held = present(view.easings)
+    return None if held is None else {"down_to_w": held.floor_w, "since_s": held.from_s, "reason": held.reason}
 
 
 def _shown(events: tuple[GridEvent, ...], now_s: float) -> GridEvent | None:

@@ -17,6 +17,7 @@ MAX_LIMIT_W = 1e9
 MAX_START_IN_S = 30 * 86_400.0
 MAX_DURATION_S = 7 * 86_400.0
 MAX_RAMP_S = 3600.0
+MAX_REASON = 500
 MOST_LEVEL = 100
 """Levels are whole numbers from its negative to it."""
 FORMS = {
@@ -34,6 +35,7 @@ _REQUEST_KEYS = frozenset(
         *("intervals", "start_in_s", "start", "ramp_s", "event_id", "programme", "is_test", "priority", "dry_run"),
     )
 )
+_OPT_OUT_KEYS = frozenset(("reason", "down_to_w"))
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -84,6 +86,31 @@ class EventRequest:
             ramp_s=self.ramp_s,
             is_test=self.is_test,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """An operator's choice not to follow a call.
+
+    Attributes:
+        down_to_w: as low as it is followed; None for not at all.
+    """
+
+    reason: str
+    down_to_w: float | None = None
+
+
+def read_opt_out(data: Any) -> OptOut:
+    """Check the JSON form of an opt-out; an unknown key is refused, since without it a part would become the whole.
+
+    Raises:
+        CallRefused: naming the key, the value and what is expected.
+    """
+    reason = data.get("reason") if isinstance(data, dict) else None
+    if not isinstance(reason, str) or not 0 < len(reason.strip()) <= MAX_REASON:
+        raise CallRefused(f'write the body as {{"reason": "TEXT"}}, of 1 to {MAX_REASON} characters')
+    refuse_strangers(data, _OPT_OUT_KEYS, "")
+    return OptOut(reason, read_number(data, "down_to_w", 0.0, MAX_LIMIT_W) if "down_to_w" in data else None)
 
 
 def read_request(data: Any) -> EventRequest:

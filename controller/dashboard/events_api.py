@@ -13,14 +13,18 @@ from controller.clock import Clock
 from controller.dashboard.access import error_response
 from controller.dashboard.capability_json import achievable_json
 from controller.dashboard.event_json import call_json
-from controller.dashboard.event_request import EventRequest, chosen_id, read_request, refuse_what_binds_nothing
+from controller.dashboard.event_request import (
+    EventRequest,
+    chosen_id,
+    read_opt_out,
+    read_request,
+    refuse_what_binds_nothing,
+)
 from controller.errors import CallRefused
 from controller.model.call import OPERATOR, Call
 from controller.model.capability import Capability
 from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
-
-MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +108,21 @@ class EventsApi:
         return self._changed(source, event_id, now_s)
 
     async def opt_out(self, request: web.Request) -> web.Response:
-        """Do not follow a call any more; the body says why."""
+        """Do not follow a call any more, or no lower than a power; the body says why."""
+        book = self._parts.calls
         try:
-            data = await body_of(request)
+            wanted = read_opt_out(await body_of(request))
+            floor_w, reason = wanted.down_to_w, wanted.reason
+            if floor_w is None:
+                return self._opted(request, lambda source, key, now_s: book.opt_out(source, key, reason, now_s))
+            return self._opted(
+                request, lambda source, key, now_s: book.follow_in_part(source, key, floor_w, reason, now_s)
+            )
         except CallRefused as error:
             return refused(error)
-        reason = data.get("reason") if isinstance(data, dict) else None
-        if not isinstance(reason, str) or not 0 < len(reason.strip()) <= MAX_REASON:
-            return error_response(400, f'write the body as {{"reason": "TEXT"}}, of 1 to {MAX_REASON} characters')
-        return self._opted(request, lambda source, key, now_s: self._parts.calls.opt_out(source, key, reason, now_s))
 
     async def opt_in(self, request: web.Request) -> web.Response:
-        """Follow a call again."""
+        """Follow a call again, and all of it."""
         return self._opted(request, self._parts.calls.opt_in)
 
     def _opted(self, request: web.Request, change: Callable[[str, str, float], Call | None]) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from controller.dashboard.event_json import in_part_json
 from controller.grid.loss import LinkState
 from controller.grid.site_limit import Stretch
 from controller.loop.grid_desk import GridStatus
@@ -60,6 +61,7 @@ def _call(view: CallView) -> Json:
         "end_s": view.call.end_s,
         "is_test": view.call.is_test,
         "opted_out": view.call.opted_out,
+        "in_part": in_part_json(view),
         "former_courses_s": list(view.courses_s),
         "held_until_s": max((event.end_s for event in view.held_over), default=None),
         "baseline_w": None if baseline is None else baseline.value_w,

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from controller.clock import Clock
 from controller.dashboard.access import error_response
+from controller.dashboard.event_json import in_part_json
 from controller.dashboard.events_api import body_of, refused
 from controller.dashboard.load_target_request import read_schedule, read_target
 from controller.errors import CallRefused
@@ -181,11 +182,14 @@ class LoadTargetApi:
         parts, view = self._parts, self._view(now_s)
         present_w, opted_out = parts.present_w(), None if view is None else view.call.opted_out
         target = targets.current(self._held(now_s), now_s)
-        status = targets.following(target, present_w, self._terms().ramp_s, now_s, is_opted_out=opted_out is not None)
+        in_part, ramp_s = None if view is None else in_part_json(view), self._terms().ramp_s
+        floor_w, is_out = 0.0 if in_part is None else in_part["down_to_w"], opted_out is not None
+        status = targets.following(target, present_w, ramp_s, now_s, is_opted_out=is_out, floor_w=floor_w)
         limit = site_limit(parts.calls.current(now_s), parts.standing_limit_w, now_s, now_s + 1.0).at(now_s)
         return {
             "status": status.value,
             "opted_out": opted_out,
+            "in_part": in_part,
             "present_w": present_w,
             "limit_w": None if limit is None else limit.limit_w,
             "limit_of": _owner(limit),

@@ -20,6 +20,7 @@ _BODY = (400, 413, 415)
 _EVENT_EXAMPLE = {"limit_w": 9000, "duration_s": 1800, "ramp_s": 30, "event_id": "spring"}
 _TARGET_EXAMPLE = {"target_w": 9000, "duration_s": 600, "correlation_id": "feed-a-17"}
 _SCHEDULE_EXAMPLE = {"targets": [{"target_w": 11000}, {"target_w": 9000, "start_in_s": 3600, "duration_s": 1800}]}
+_DERATE_EXAMPLE = {"shed_w": 20000, "duration_s": 14400, "reason": "a chiller is out", "derate_id": "chiller"}
 _HOOK_EXAMPLE = {"url": "https://hooks.example/ramps", "token": "a-secret-of-the-receiver"}
 
 _EVENTS: dict[tuple[str, str], Operation] = {
@@ -53,16 +54,16 @@ _EVENTS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/events/{event_id}/opt-out"): Operation(
         "optOut",
         "events",
-        "Do not follow a call any more",
+        "Do not follow a call any more, or with down_to_w no lower than that",
         {200: ("the call", ref("Event"))},
         (*_BODY, 404, 409, 503),
-        (ref("Reason"), {"reason": "a customer's launch"}),
+        (ref("OptOut"), {"reason": "a customer's launch", "down_to_w": 30000}),
         queries=_SOURCE,
     ),
     ("post", "/v1/events/{event_id}/opt-in"): Operation(
         "optIn",
         "events",
-        "Follow a call again",
+        "Follow a call again, and all of it",
         {200: ("the call", ref("Event"))},
         (404, 409, 503),
         queries=_SOURCE,
@@ -166,6 +167,20 @@ _REST: dict[tuple[str, str], Operation] = {
         "site",
         "What can be shed, how soon, for how long and at what cost",
         {200: ("the offers; none, and why, where it is not known", ref("Capability"))},
+    ),
+    ("get", "/v1/derates"): Operation(
+        "listDerates", "site", "When less is offered than could be shed", {200: ("the derates", ref("Derates"))}
+    ),
+    ("post", "/v1/derates"): Operation(
+        "addDerate",
+        "site",
+        "Offer at most so much for a while; calls in force are followed as they are",
+        {201: ("the derate", ref("Derate"))},
+        (*_BODY, 409, 503),
+        (ref("DerateRequest"), _DERATE_EXAMPLE),
+    ),
+    ("delete", "/v1/derates/{derate_id}"): Operation(
+        "endDerate", "site", "End a derate before its time", {200: ("the derate, ended", ref("Derate"))}, (404, 503)
     ),
     ("get", "/v1/quality"): Operation(
         "showQuality", "quality", "What canaries tell, and who is barred", {200: ("the report", ref("Quality"))}

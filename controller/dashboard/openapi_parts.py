@@ -12,6 +12,9 @@ TEXT: Json = {"type": "string"}
 FLAG: Json = {"type": "boolean"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 ANY: Json = {}
+WALL_S: Json = {**NUMBER, "description": "wall clock, seconds since 1970-01-01T00:00:00Z"}
+TIME: Json = {**TEXT, "description": "ISO 8601 with its offset, e.g. 2026-07-14T17:00:00Z"}
+ID: Json = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 
 
 def nullable(schema: Json) -> Json:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from controller.actuators.webhooks import MAX_TOKEN, MAX_URL, Outcome
-from controller.dashboard.event_request import FORMS, MAX_DURATION_S, MAX_LIMIT_W, MAX_RAMP_S, MAX_START_IN_S
+from controller.dashboard.event_request import (
+    FORMS,
+    MAX_DURATION_S,
+    MAX_LIMIT_W,
+    MAX_RAMP_S,
+    MAX_REASON,
+    MAX_START_IN_S,
+)
 from controller.dashboard.load_target_request import MAX_AHEAD_S, MAX_CORRELATION_ID
+from controller.dashboard.openapi_capability import CAPABILITY_SCHEMAS, QOS_COST
 from controller.dashboard.openapi_parts import (
     ANY,
     COUNT,
     FLAG,
+    ID,
     NUMBER,
     TEXT,
+    TIME,
+    WALL_S,
     Json,
     answer_of,
     list_of,
@@ -25,22 +36,23 @@ from controller.dashboard.openapi_parts import (
 from controller.grid.kept import Origin
 from controller.grid.load_target import MAX_TARGETS, Following
 from controller.model.call import MAX_INTERVALS, Asked
-from controller.model.capability import QosCost
 from controller.model.grid import Precedence
 
-WALL_S = told(NUMBER, "wall clock, seconds since 1970-01-01T00:00:00Z")
-_TIME = told(TEXT, "ISO 8601 with its offset, e.g. 2026-07-14T17:00:00Z")
 _STATE = one_of("pending", "active", "opted_out", "ended", "cancelled")
 _MAYBE_W = nullable(NUMBER)
 _FORMS = {name: number(least, most) for name, (_, least, most) in FORMS.items()}
 _FORMS["level"]["type"] = "integer"
 _INTERVAL = {**_FORMS, "duration_s": number(1.0, MAX_DURATION_S)}
-_EVENT_ID = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
+
+_IN_PART = nullable(
+    answer_of({"down_to_w": told(NUMBER, "no lower than this it is followed"), "since_s": WALL_S, "reason": TEXT})
+)
 
 _LIMIT = answer_of(
     {
         "event_id": TEXT,
         "limit_w": told(NUMBER, "most the site may draw at its metering point"),
+        "asked_limit_w": told(_MAYBE_W, "what is asked for, where it is followed in part; null where that is limit_w"),
         "start_s": WALL_S,
         "end_s": WALL_S,
         "notice_s": WALL_S,
@@ -72,6 +84,7 @@ _EVENT = {
     "is_test": FLAG,
     "priority": nullable(COUNT),
     "opted_out": told(nullable(TEXT), "why it is not followed"),
+    "in_part": told(_IN_PART, "how far it is followed; null where all of it is, or nothing"),
     "asked": list_of(
         answer_of(
             {
@@ -86,31 +99,19 @@ _EVENT = {
     "unresolved": list_of(answer_of({"start_s": WALL_S, "reason": TEXT})),
     "raised_to_least": list_of(TEXT),
 }
-_QOS_COST = one_of(*(each.value for each in QosCost))
 _DRY_RUN = {
     "present_w": _MAYBE_W,
     "dry_run": FLAG,
     "is_achievable": told(nullable(FLAG), "whether what can be shed covers it"),
     "achievable_w": _MAYBE_W,
-    "qos_cost": nullable(_QOS_COST),
+    "qos_cost": nullable(QOS_COST),
+    "derate_id": told(nullable(TEXT), "by which less is offered meanwhile than could be shed"),
     "capability_unknown": nullable(TEXT),
-}
-_OFFER = {
-    "lead_s": told(NUMBER, "from the call until it is reached"),
-    "qos_cost": _QOS_COST,
-    "shed_w": NUMBER,
-    "achievable_w": NUMBER,
-    "uncertainty_w": nullable(NUMBER),
-    "duration_s": told(nullable(NUMBER), "null where nothing known ends it"),
-    "recovery_s": nullable(NUMBER),
-    "recovery_kwh": nullable(NUMBER),
-    "events_per_day": told(nullable(NUMBER), "null where nothing limits that"),
-    "broken": list_of(TEXT),
-    "yields": told(list_of(TEXT), "promises that the plan breaks to keep it, as promise:subject"),
 }
 _HOLDS = {
     "status": one_of(*(each.value for each in Following)),
     "opted_out": nullable(TEXT),
+    "in_part": _IN_PART,
     "present_w": _MAYBE_W,
     "limit_w": told(_MAYBE_W, "what holds: the tightest of all calls and the site's own limit"),
     "limit_of": nullable(answer_of({"source": TEXT, "event_id": nullable(TEXT), "programme": nullable(TEXT)})),
@@ -147,17 +148,20 @@ SCHEMAS: dict[str, Json] = {
         {
             **_INTERVAL,
             "intervals": list_of(request_of({"duration_s": _INTERVAL["duration_s"]}, _FORMS), maxItems=MAX_INTERVALS),
-            "start": _TIME,
+            "start": TIME,
             "start_in_s": number(0.0, MAX_START_IN_S),
             "ramp_s": nullable(number(0.0, MAX_RAMP_S)),
-            "event_id": nullable(_EVENT_ID),
+            "event_id": nullable(ID),
             "programme": TEXT,
             "is_test": FLAG,
             "priority": nullable(number(0.0, 1e6)),
             "dry_run": FLAG,
         },
     ),
-    "Reason": request_of({"reason": text(500)}),
+    "OptOut": request_of(
+        {"reason": text(MAX_REASON)},
+        {"down_to_w": number(0.0, MAX_LIMIT_W, "above 0: follow it no lower than this; without it not at all")},
+    ),
     "Target": answer_of(
         {
             "target_w": NUMBER,
@@ -169,9 +173,9 @@ SCHEMAS: dict[str, Json] = {
     "TargetRequest": request_of(
         {"target_w": told(nullable(number(0.0, MAX_LIMIT_W)), "null goes back to the default")},
         {
-            "start": _TIME,
+            "start": TIME,
             "start_in_s": number(0.0, MAX_AHEAD_S),
-            "end": nullable(_TIME),
+            "end": nullable(TIME),
             "duration_s": nullable(number(1.0, MAX_AHEAD_S)),
             "correlation_id": nullable(text(MAX_CORRELATION_ID)),
         },
@@ -219,14 +223,7 @@ SCHEMAS: dict[str, Json] = {
     "Site": answer_of({"site": TEXT, "measured_w": _MAYBE_W}),
     "Barred": answer_of({"name": TEXT, "is_pool": FLAG, "source": TEXT, "reason": TEXT, "since_s": WALL_S}),
     "BarRequest": {"type": "object", "properties": {"reason": TEXT}},
-    "Capability": answer_of(
-        {
-            "now_s": nullable(NUMBER),
-            "present_w": _MAYBE_W,
-            "unknown": told(nullable(TEXT), "why there are no offers"),
-            "offers": list_of(answer_of(_OFFER)),
-        }
-    ),
+    **CAPABILITY_SCHEMAS,
     "Quality": answer_of(
         {
             "pools": list_of({"type": "object"}),

@@ -157,6 +157,7 @@ def _event(diagnostics: Diagnostics | None) -> Json | None:
         "event_id": event.event_id,
         "state": event.state.value,
         "limit_w": event.limit_w,
+        "asked_limit_w": event.asked_limit_w,
         "start_s": event.start_s,
         "end_s": event.end_s,
         "ramp_s": event.ramp_s,

@@ -219,12 +219,17 @@ def _others(limits: list[Kept], listed: Listed, events: tuple[GridEvent, ...]) -
 
 
 class _Course:
-    """The intervals of a call through its changes: what was in force stays as it was, what had not begun does not."""
+    """The intervals of a call through its changes: what was in force stays as it was, what had not begun does not.
+
+    What is begun anew since its sender changed it has a ramp of its own. What is since the operator follows it in part,
+    or in another part, has none: what was asked for goes on, and no time of it is left out of the account.
+    """
 
     def __init__(self) -> None:
         self._past: list[GridEvent] = []
         self._known: dict[str, GridEvent] = {}
         self._anew_s: dict[str, float] = {}
+        self._without_ramp: set[str] = set()
 
     @property
     def events(self) -> tuple[GridEvent, ...]:
@@ -242,11 +247,23 @@ class _Course:
             self._known[name] = self._continued(name, event, now_s)
 
     def _continued(self, name: str, event: GridEvent, now_s: float) -> GridEvent:
-        """One that goes on; a limit that was changed once the ramp was over begins anew, with a ramp of its own."""
+        """One that goes on; a limit that was changed once the ramp was over begins anew."""
         known = self._known.get(name)
         is_firm = known is not None and known.start_s + known.ramp_s < now_s < known.end_s
-        if known is not None and is_firm and abs(known.limit_w - event.limit_w) > _SAME_W:
+        if known is not None and is_firm and not (_is_same(known.limit_w, event.limit_w) and _is_asked(known, event)):
             until = f"{name} until {utc_text(now_s)}"
             self._past.append(dataclasses.replace(known, event_id=until, end_s=now_s))
             self._anew_s[name] = now_s
-        return dataclasses.replace(event, start_s=max(event.start_s, self._anew_s.get(name, event.start_s)))
+            (self._without_ramp.add if _is_asked(known, event) else self._without_ramp.discard)(name)
+        ramp_s = 0.0 if name in self._without_ramp else event.ramp_s
+        start_s = max(event.start_s, self._anew_s.get(name, event.start_s))
+        return dataclasses.replace(event, start_s=start_s, ramp_s=ramp_s)
+
+
+def _is_same(one_w: float, other_w: float) -> bool:
+    return abs(one_w - other_w) <= _SAME_W
+
+
+def _is_asked(known: GridEvent, event: GridEvent) -> bool:
+    """Whether both ask for the same, however far it is followed."""
+    return _is_same(known.due_w, event.due_w)

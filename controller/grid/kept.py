@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from controller.grid.courses import Courses, Span, span_at, spans
+from controller.grid.easing import Easings, raised
 from controller.grid.resolve import References, Resolved, resolve
 from controller.model.call import Asked, Call, CallInterval, CallState
 from controller.model.grid import GridEvent
@@ -72,6 +73,7 @@ class KeptCall:
         opted_out_s: when the operator chose not to follow it.
         courses_s: offsets of former courses of a clock that was set since, by which it holds as well.
         restore_frac: share, drawn once, of the time by which its programme lets the return begin later.
+        easings: when the operator had it followed in part.
     """
 
     call: Call
@@ -82,6 +84,7 @@ class KeptCall:
     frozen: Frozen = field(default_factory=Frozen)
     courses_s: Courses = ()
     restore_frac: float = 0.0
+    easings: Easings = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -121,7 +124,10 @@ class KeptCall:
         return not self.is_over(now_s) and spans(call.start_s, call.end_s, self.courses_s)[-1][1] <= now_s
 
     def resolved(self, programme: Programme, references: References) -> Resolved:
-        """What it comes to by every course of the clock, cut off where it was cancelled or opted out of."""
+        """What it comes to by every course of the clock, cut off where it was cancelled or opted out of.
+
+        Where it is followed in part, or was as an interval ended, the limit is the raised one.
+        """
         cut_s = min((at_s for at_s in (self.cancelled_s, self.opted_out_s) if at_s is not None), default=None)
         whole = resolve(dataclasses.replace(self.call, opted_out=None), programme, references)
         events = tuple(
@@ -129,9 +135,10 @@ class KeptCall:
             for event in whole.events
             for start_s, end_s in spans(event.start_s, event.end_s, self.courses_s)
         )
-        if cut_s is None:
-            return dataclasses.replace(whole, events=events)
-        return Resolved(tuple(_cut(event, cut_s) for event in events), (), whole.clipped)
+        if cut_s is not None:
+            whole = Resolved((), (), whole.clipped)
+            events = tuple(_cut(event, cut_s) for event in events)
+        return dataclasses.replace(whole, events=tuple(raised(event, self.easings) for event in events))
 
 
 def events_at(events: tuple[GridEvent, ...], now_s: float) -> tuple[GridEvent, ...]:

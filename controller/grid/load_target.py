@@ -161,7 +161,13 @@ def interval_id(target: Target) -> str:
 
 
 def following(
-    target: Target | None, power_w: float | None, ramp_s: float, now_s: float, *, is_opted_out: bool
+    target: Target | None,
+    power_w: float | None,
+    ramp_s: float,
+    now_s: float,
+    *,
+    is_opted_out: bool,
+    floor_w: float = 0.0,
 ) -> Following:
     """How the site stands to the target in force.
 
@@ -171,6 +177,7 @@ def following(
         ramp_s: time after the target's start by which it is met.
         now_s: wall clock.
         is_opted_out: whether the operator chose not to follow it.
+        floor_w: no lower than which the operator chose to follow it.
     """
     if target is None or target.value_w is None:
         return Following.NO_TARGET
@@ -178,7 +185,7 @@ def following(
         return Following.OPTED_OUT
     if power_w is None:
         return Following.UNKNOWN
-    if power_w <= target.value_w:
+    if power_w <= max(target.value_w, floor_w):
         return Following.FOLLOWING
     return Following.RAMPING if now_s < target.start_s + ramp_s else Following.OVER
 

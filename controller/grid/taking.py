@@ -44,6 +44,7 @@ def taken(call: Call, before: KeptCall | None, programme: Programme, draws: Draw
         call.randomize_s,
         opted_out_s=opted_out_s if going_on.opted_out_s is None else going_on.opted_out_s,
         restore_frac=going_on.restore_frac,
+        easings=going_on.easings,
         courses_s=() if call.source in _BY_THIS_CLOCK else going_on.courses_s,
     )
     has_begun = going_on.span_at(now_s)[0] <= now_s and made.span_at(now_s)[0] <= now_s

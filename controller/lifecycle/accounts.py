@@ -91,4 +91,5 @@ def event_diagnostics(
         and measured_w is not None
         and now_s >= event.start_s + event.ramp_s
         and measured_w > event.limit_w,
+        asked_limit_w=event.asked_limit_w,
     )

@@ -56,6 +56,7 @@ class EventDiagnostics:
         baseline_w: mean power before the event, frozen at its start; None before, or without a meter.
         delivered_w: baseline less measured power, None while either is unknown.
         over_limit: measured power exceeds the limit although the ramp has ended.
+        asked_limit_w: what is asked for, where the operator has it followed in part; None where that is `limit_w`.
     """
 
     event_id: str
@@ -67,6 +68,7 @@ class EventDiagnostics:
     baseline_w: float | None
     delivered_w: float | None
     over_limit: bool
+    asked_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

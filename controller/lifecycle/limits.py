@@ -18,6 +18,7 @@ HOLD_S = 600.0
 """How long the baseline bounds the draw after an event, while requests wait."""
 RELEASE_FRAC_PER_S = 0.05 / 600.0
 """Share of the baseline by which that bound rises afterwards: what waited hours must not all come at once either."""
+EASED = "#eased"
 LONGEST_RISE = 2.0
 """A return ends at so many times its baseline; without one, at so many times its first power."""
 
@@ -185,7 +186,9 @@ def follow(
 ) -> Followed:
     """What is remembered after another look: an event that is over, or no longer told of, begins its return.
 
-    Returns to a baseline or at a bounded rate are kept until they are over; an event in force again ends its own.
+    Returns to a baseline or at a bounded rate are kept until they are over; an event in force again ends its own. One
+    that is followed in part from now on, or no longer as low, begins a return to its raised limit where its rate is
+    bounded: that must be no jump either.
     The margin that the plan keeps free of any limit comes on top of what was drawn: with it, what is drawn at the end
     may be drawn on, and what the baseline tells may be drawn again.
     """
@@ -198,11 +201,23 @@ def follow(
     )
     on = {event.event_id for event in active}
     ended = [event for event in followed.active if event.event_id not in on]
+    ended += _eased(followed.active, active, now_s)
     begun = tuple(_return_of(event, min(event.end_s, now_s), measured_w, order, 1.0 - margin_frac) for event in ended)
     router = observation.router
     waits = not isinstance(router, Missing) and any(cls.queued > 0 for cls in router.demand)
-    kept = (back for back in (*followed.returns, *begun) if back.event_id not in on)
+    anew = on | {back.event_id for back in begun}
+    kept = (*(back for back in followed.returns if back.event_id not in anew), *begun)
     return Followed(active, tuple(back for back in kept if not back.is_over(now_s, anyone_waits=waits)))
+
+
+def _eased(before: tuple[GridEvent, ...], active: tuple[GridEvent, ...], now_s: float) -> list[GridEvent]:
+    """The limits in force that the operator has just raised, as they were until now."""
+    known = {event.event_id: event for event in before if event.restore_w_per_s is not None}
+    return [
+        replace(known[event.event_id], event_id=event.event_id + EASED, end_s=now_s)
+        for event in active
+        if event.asked_limit_w is not None and event.event_id in known and known[event.event_id].limit_w < event.limit_w
+    ]
 
 
 def _return_of(

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -17,6 +17,7 @@ from controller.clock import Clock
 from controller.lifecycle.capability import Facts, capability
 from controller.loop.status import Status
 from controller.model.capability import Capability, Offer, QosCost
+from controller.model.derate import Derates, tightest
 from controller.openadr.report_inputs import Shed
 from controller.optimizer.planner import Planner
 
@@ -49,12 +50,15 @@ class CapabilityMetrics:
         self._lead_s = Gauge(
             PREFIX + "lead_seconds", "From a call until it is reached.", ("horizon",), registry=registry
         )
+        self._derate_w = Gauge(PREFIX + "derate_watts", "Most that is offered now by a derate.", registry=registry)
         self._took_s = Gauge(PREFIX + "compute_seconds", "Time the last computation took.", registry=registry)
         self._failed = Counter(PREFIX + "failures", "Computations that failed.", registry=registry)
         self.show(None)
 
     def show(self, told: Capability | None) -> None:
         """Set what can be shed; what is not known is NaN."""
+        held = None if told is None else tightest(told.derates, told.as_of_s)
+        self._derate_w.set(math.nan if held is None else held.shed_w)
         leads_s = (told.leads_s if told is not None else ()) or (math.nan,) * len(HORIZONS)
         for lead_s, horizon in zip(leads_s, HORIZONS, strict=True):
             self._lead_s.labels(horizon).set(lead_s)
@@ -93,12 +97,20 @@ class CapabilityDesk:
         planner: used by nobody else; None tells nothing.
         clock: for ages and for the time it takes.
         metrics: shown.
+        derates: tells, by the wall clock, when less is offered than could be shed.
     """
 
-    def __init__(self, planner: Planner | None, clock: Clock, metrics: CapabilityMetrics) -> None:
+    def __init__(
+        self,
+        planner: Planner | None,
+        clock: Clock,
+        metrics: CapabilityMetrics,
+        derates: Callable[[float], Derates] = lambda now_s: (),
+    ) -> None:
         self._planner = planner
         self._clock = clock
         self._metrics = metrics
+        self._derates = derates
         self._told: Capability | None = None
         self._told_s = -math.inf
         self._serving: tuple[int, ...] = ()
@@ -118,16 +130,16 @@ class CapabilityDesk:
         self._running = asyncio.get_running_loop().create_task(self._tell(self._planner, facts), name="capability")
 
     def current(self) -> Capability | None:
-        """The latest; None before the first, and where it is too old to be relied on."""
-        told = self._told
-        return None if told is None or self._clock.wall_s() - told.now_s > STALE_S else told
+        """The latest, as derates leave it now; None before the first, and where it is too old to be relied on."""
+        told, now_s = self._told, self._clock.wall_s()
+        return None if told is None or now_s - told.now_s > STALE_S else told.derated(self._derates(now_s), now_s)
 
     def sheds(self, now_s: float) -> tuple[Shed, ...]:
-        """What can be shed, by lead and by cost, for reports of LOAD_SHED_DELTA_AVAILABLE."""
+        """What can be shed without derates, by lead and by cost, for reports of LOAD_SHED_DELTA_AVAILABLE."""
         told = self.current()
         if told is None:
             return ()
-        return tuple(Shed(each.lead_s, each.shed_w, each.duration_s, each.cost) for each in told.offers)
+        return tuple(Shed(each.lead_s, each.shed_w, each.duration_s, each.cost) for each in told.possible)
 
     async def close(self) -> None:
         """Wait for the computation that runs."""
@@ -149,10 +161,13 @@ class CapabilityDesk:
 
 @contextlib.asynccontextmanager
 async def opened_capability(
-    planner: Planner | None, clock: Clock, registry: CollectorRegistry
+    planner: Planner | None,
+    clock: Clock,
+    registry: CollectorRegistry,
+    derates: Callable[[float], Derates] = lambda now_s: (),
 ) -> AsyncIterator[CapabilityDesk]:
-    """The desk, until what it computes is done."""
-    desk = CapabilityDesk(planner, clock, CapabilityMetrics(registry))
+    """The desk, until what it computes is done; `derates` tells when less is offered."""
+    desk = CapabilityDesk(planner, clock, CapabilityMetrics(registry), derates)
     try:
         yield desk
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter
 
 from controller.grid.admit import Refusal
+from controller.grid.easing import present
 from controller.grid.kept import Origin
 from controller.grid.loss import LinkState
 from controller.grid.site_limit import SiteLimit
@@ -28,6 +29,7 @@ class GridMetrics:
         self._lost = gauge("grid_source_lost", "1 while a source of calls is lost.", ("source",))
         self._default = gauge("grid_default_limit", "1 while the default limit of a lost source holds.", ("source",))
         self._calls = gauge("grid_calls", "Calls held, by state.", ("state",))
+        self._in_part = gauge("grid_calls_in_part", "Calls in force or to come that the operator follows in part.")
         self._unresolved = gauge("grid_unresolved", "Intervals of calls in force or to come that cannot be followed.")
         self._limit_w = gauge("grid_limit_watts", "Limit of calls and site that holds now; NaN without one.")
         self._next_w = gauge("grid_next_limit_watts", "The next other limit; NaN where none is to come, or it ends.")
@@ -53,6 +55,7 @@ class GridMetrics:
         for state in CallState:
             self._calls.labels(state.value).set(sum(view.state is state for view in views))
         open_views = [view for view in views if view.state in (CallState.PENDING, CallState.ACTIVE)]
+        self._in_part.set(sum(present(view.easings) is not None for view in open_views))
         self._unresolved.set(sum(len(view.unresolved) for view in open_views))
 
     def show_limit(self, limit: SiteLimit, now_s: float) -> None:

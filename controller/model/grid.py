@@ -86,6 +86,8 @@ class GridEvent:
             committed in it.
         settles_on_clock: whether settlement intervals begin at multiples of their length in UTC; else the first begins
             at the end of the ramp.
+        asked_limit_w: what its call asks for, where the operator has it followed in part, down to `limit_w` and no
+            lower; None where that is `limit_w`.
     """
 
     event_id: str
@@ -104,6 +106,12 @@ class GridEvent:
     priority: int | None = None
     is_held_over: bool = False
     settles_on_clock: bool = False
+    asked_limit_w: float | None = None
+
+    @property
+    def due_w(self) -> float:
+        """The limit that was asked for, from which what is committed is counted."""
+        return self.limit_w if self.asked_limit_w is None else self.asked_limit_w
 
     def state(self, now_s: float) -> EventState | None:
         """Pending, active, or None once it is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.model.capability import QosCost
+from controller.model.derate import Derates
 from controller.model.grid import GridEvent
 from controller.model.meter import Mean
 
@@ -50,7 +51,7 @@ class Standing:
 
     Attributes:
         source, call_id: of the call.
-        limits: that it comes to.
+        limits: that it comes to, as they held at each time where it was followed in part.
         opted_out: since when the operator does not follow it, and until when it would last; None where he does.
         is_unresolved: whether an interval of it that is not over cannot be followed.
     """
@@ -74,7 +75,8 @@ class ReportInputs:
         standings: of all calls.
         standing_limit_w: of the site; None for none.
         levels: that were called for.
-        sheds: by horizon and by cost.
+        sheds: by horizon and by cost, without derates.
+        derates: by which less of them is offered.
         carbon_kg_per_mwh: emissions of the grid's energy, as spans of (start, end, value).
         reservation_w: import capacity asked for beyond what is subscribed to; None for none.
         idle_w: draw at or below which nothing runs; None where that is not known.
@@ -90,6 +92,7 @@ class ReportInputs:
     standing_limit_w: float | None = None
     levels: tuple[LevelSpan, ...] = ()
     sheds: tuple[Shed, ...] = ()
+    derates: Derates = ()
     carbon_kg_per_mwh: tuple[tuple[float, float, float], ...] = ()
     reservation_w: float | None = None
     idle_w: float | None = None

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from controller.model.call import Asked, call_key
+from controller.grid.easing import pieces
+from controller.model.call import call_key
+from controller.model.derate import Derates
 from controller.model.grid import Series
 from controller.model.meter import MeterReader
 from controller.model.observation import Missing
 from controller.model.programme import Programme
-from controller.openadr.report_inputs import Expected, LevelSpan, ReportInputs, Shed, Standing
+from controller.openadr.followed_levels import followed_levels
+from controller.openadr.report_inputs import Expected, ReportInputs, Shed, Standing
 from controller.settlement.baseline_profile import Baseline
 from controller.signals.call_views import CallView
 from controller.signals.calls import CallBook
@@ -46,7 +49,8 @@ class Known:
         baselines: over the same store.
         programmes: terms by name.
         standing_limit_w: of the site.
-        sheds: what can be shed, by horizon.
+        sheds: what can be shed, by horizon, without derates.
+        derates: when less of it is offered.
         forecast: of the draw to come.
         carbon: emissions of the grid's energy, kg/MWh.
         idle_w: draw at or below which nothing runs; None where that is not known.
@@ -60,6 +64,7 @@ class Known:
     programmes: Mapping[str, Programme] = field(default_factory=dict)
     standing_limit_w: float | None = None
     sheds: Callable[[float], tuple[Shed, ...]] = _nothing
+    derates: Callable[[float], Derates] = _nothing
     forecast: Callable[[float], tuple[Expected, ...]] = _nothing
     carbon: Callable[[float], Series | Missing] | None = None
     idle_w: float | None = None
@@ -82,9 +87,12 @@ class LiveSource:
             now_s=now_s,
             standings=tuple(_standing(view, now_s) for view in views),
             standing_limit_w=known.standing_limit_w,
-            levels=tuple(level for view in views for level in _levels(view)),
+            levels=tuple(
+                level for view in views for level in followed_levels(view, known.programmes.get(view.call.programme))
+            ),
             forecast=known.forecast(now_s),
             sheds=known.sheds(now_s),
+            derates=known.derates(now_s),
             carbon_kg_per_mwh=_spans(carbon) if isinstance(carbon, Series) else (),
             idle_w=known.idle_w,
             error=known.error(),
@@ -131,19 +139,9 @@ def _standing(view: CallView, now_s: float) -> Standing:
     return Standing(
         source=view.call.source,
         call_id=view.call.call_id,
-        limits=view.events,
+        limits=tuple(piece for event in view.events for piece in pieces(event, view.easings)),
         opted_out=(view.opted_out_s, view.call.end_s) if is_out and view.opted_out_s is not None else None,
         is_unresolved=bool(view.unresolved) and not is_out and not is_over,
-    )
-
-
-def _levels(view: CallView) -> tuple[LevelSpan, ...]:
-    """The levels that a call asks for, until it was cancelled."""
-    end_s = view.call.end_s if view.cancelled_s is None else view.cancelled_s
-    return tuple(
-        LevelSpan(interval.start_s, min(interval.end_s, end_s), int(interval.commitment.value))
-        for interval in view.call.intervals
-        if interval.commitment.asked is Asked.LEVEL and interval.start_s < end_s
     )
 
 

@@ -179,7 +179,7 @@ def operating_state(inputs: ReportInputs, stretch: Stretch) -> str:
 
 def _shed(descriptor: ReportDescriptor, inputs: ReportInputs, stretch: Stretch) -> Told:
     """What can be shed over the interval if it is called for now; more shed is a larger number."""
-    shed_w = mean_shed_w(inputs.sheds, inputs.now_s, stretch)
+    shed_w = mean_shed_w(inputs.sheds, inputs.now_s, stretch, inputs.derates)
     if shed_w is None:
         return UNKNOWN
     mean, unit = Told(shed_w, ESTIMATED), unit_of(descriptor)

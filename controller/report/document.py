@@ -10,6 +10,7 @@ from controller.evidence.read import Kept
 from controller.model.programme import Programme
 from controller.report.baseline_view import adjustment_told, baseline_tables
 from controller.report.findings import Findings, Standing
+from controller.report.in_part import in_part_told
 from controller.report.part_names import part_names
 from controller.report.power_view import power_charts
 from controller.report.service_view import service_charts, service_tables
@@ -46,6 +47,7 @@ def _paragraphs(found: Findings) -> Iterable[str]:
     yield from _watched(evidence.software)
     if found.standing is Standing.OPTED_OUT and evidence.call is not None:
         yield f"Reason of the opt-out: {evidence.call.call.opted_out}."
+    yield from in_part_told(evidence.call, evidence.start_s, evidence.end_s)
     if not found.parts:
         yield "No limit was in force: there is nothing to settle."
     for part, name in zip(found.parts, part_names(found.parts), strict=True):
@@ -89,7 +91,9 @@ def _told(part: Settled, event_id: str, found: Findings) -> str:
         none = f"no settlement interval lies after the ramp of {part.event.ramp_s:g} s"
         return f"{event_id}: nothing to settle{so_far}: {none}."
     over, missing = (sum(row.verdict == verdict for row in rows) for verdict in ("over the limit", "MISSING"))
-    kept = f"{over} over the limit of {part.event.limit_w / 1e3:.1f} kW, {missing} not measured"
+    asked_w = part.event.asked_limit_w
+    asked = "" if asked_w is None else f" (asked for: {asked_w / 1e3:.1f} kW)"
+    kept = f"{over} over the limit of {part.event.limit_w / 1e3:.1f} kW{asked}, {missing} not measured"
     where = f"over {len(rows)} settlement intervals after the ramp"
     if part.account is None:
         return f"{event_id}: what was delivered is not known: {part.reason}; {where}: {kept}."

@@ -107,10 +107,11 @@ async def assemble(
         releasing = await stack.enter_async_context(opened_releasing(frame))
         tasks = instance_tasks(frame, starting, releasing)
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
-        changed, charge = Announcement(), Charge(tables, tasks, books.book, quality, custody.take_charge)
+        changed, charge = Announcement(), Charge(tables, tasks, books.book, quality, books.derates, custody.take_charge)
         leadership = await stack.enter_async_context(opened_leadership(frame, charge, changed))
         energy = _energy_desk(frame, account, rates, _rates_store(tables, leadership), sources)
-        shed = await stack.enter_async_context(opened_capability(options.shed_planner, clock, telemetry.registry))
+        offered = opened_capability(options.shed_planner, clock, telemetry.registry, books.derates.current)
+        shed = await stack.enter_async_context(offered)
         board = _board(frame, sources, desks, shed, leadership)
         limiting = await stack.enter_async_context(limiting_gpus(frame))
         parts = RunnerParts(
@@ -151,6 +152,7 @@ async def assemble(
             facility,
             desks.ramps,
             shed.current,
+            books.derates,
         )
         orders = orders_to_the_leader(lambda: leadership.status, lambda: leadership.share_asked(clock.wall_s()))
         app = build_app(Api(told), board, options.token, orders)

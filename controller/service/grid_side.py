@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -13,13 +14,17 @@ from controller.loop.ramp_desk import RampDesk, opened_ramps
 from controller.metrics.grid import GridMetrics
 from controller.service.options import Frame
 from controller.service.proof import Proof
+from controller.signals import derates
 from controller.signals.calls import CallBook
 from controller.signals.clock_steps import ClockSteps
+from controller.signals.derates import DerateBook
 from controller.signals.references import References
 from controller.store.baselines import MeterBaselines
 from controller.store.ledger import Journal
 from controller.store.meter import FILE_NAME as METER_NAME
 from controller.store.meter import MeterStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class GridBooks:
         references: what relative calls are counted from.
         links: kept beside the book's records.
         steps: tells of a clock that was set.
+        derates: when the site offers less than it could shed.
     """
 
     store: MeterStore
@@ -39,6 +45,7 @@ class GridBooks:
     book: CallBook
     links: LinkFile
     steps: ClockSteps
+    derates: DerateBook
 
 
 @contextlib.contextmanager
@@ -53,7 +60,15 @@ def opened_books(frame: Frame, ledger: Journal) -> Iterator[GridBooks]:
         baselines = MeterBaselines(store, prepare_s=prepare_s)
         references = References(baselines, prepare_s=prepare_s, meter=store.means)
         book, links, steps = open_calls(options.data_dir, ledger, options.programmes, references, frame.clock)
-        yield GridBooks(store, baselines, references, book, links, steps)
+        yield GridBooks(store, baselines, references, book, links, steps, _derates(ledger, frame.clock.wall_s()))
+
+
+def _derates(ledger: Journal, now_s: float) -> DerateBook:
+    book = DerateBook(ledger)
+    kept = ledger.records(derates.RECORD_KIND, last=derates.RESTORED_RECORDS)
+    if restored := book.restore((record.payload for record in kept), now_s):
+        log.warning("derates restored", extra={"count": restored})
+    return book
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from controller.service.acting import Tables
 from controller.service.options import ElectionSpec, Frame
 from controller.signals import asked
 from controller.signals.calls import CallBook
+from controller.signals.derates import DerateBook
 from controller.signals.quality_book import QualityBook
 
 _LOOK_S = 0.5
@@ -83,6 +84,7 @@ class Charge:
     tasks: InstanceTasks
     book: CallBook
     quality: QualityBook
+    derates: DerateBook
     take: Callable[[tuple[Sleeper, ...]], None]
 
 
@@ -108,9 +110,9 @@ async def opened_leadership(frame: Frame, charge: Charge, changed: Announcement)
             candidate=candidate,
             shared=redis.shared,
             address=spec.address,
-            asked=lambda now_s: asked.asked_of(charge.book, charge.quality, now_s),
+            asked=lambda now_s: asked.asked_of(charge.book, charge.quality, charge.derates, now_s),
             adopt_asked=lambda theirs, now_s, leads: asked.adopt(
-                theirs, charge.book, charge.quality, now_s, leads=leads
+                theirs, charge.book, charge.quality, charge.derates, now_s, leads=leads
             ),
             sleep=frame.clock.sleep,
             take_charge=charge.take,

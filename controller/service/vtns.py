@@ -54,6 +54,7 @@ def known(frame: Frame, books: GridBooks, shed: CapabilityDesk, runner: Runner) 
         frame.options.programmes,
         site.import_limit_w,
         sheds=shed.sheds,
+        derates=books.derates.current,
         forecast=lambda now_s: planned_draw(
             runner.status.decision.plan if runner.status and runner.status.decision else None
         ),

@@ -24,7 +24,8 @@ class Terms:
 
     Attributes:
         interval_s: over which delivery is averaged.
-        committed_w: reduction sold; None where it is what the limit asks for, baseline less limit.
+        committed_w: reduction sold; None where it is what was asked for: baseline less limit, also of a call
+            that is followed in part.
         is_instantaneous: whether every reading counts: the highest of an interval rather than its mean.
         clips_at_zero: whether a draw above the baseline counts as nothing delivered rather than as negative.
         is_clock_aligned: whether intervals begin at multiples of their length in UTC, as those of meters do, the first
@@ -117,7 +118,7 @@ class IntervalFold:
     """
 
     def __init__(self, event: GridEvent, baseline: float | Baseline, terms: Terms, until_s: float) -> None:
-        self._limit_w, self._baseline, self._terms = event.limit_w, baseline, terms
+        self._event, self._baseline, self._terms = event, baseline, terms
         self._end_s = min(event.end_s, until_s)
         self._first_s = event.start_s + event.ramp_s
         if terms.is_clock_aligned:
@@ -146,7 +147,7 @@ class IntervalFold:
     def _close(self, span: tuple[float, float]) -> None:
         within = [cut for part in self._within if (cut := part.cut(*span)) is not None]
         baseline_w = self._baseline.over(*span) if isinstance(self._baseline, Baseline) else self._baseline
-        self._out.append(_interval(within, span, self._limit_w, baseline_w, self._terms))
+        self._out.append(_interval(within, span, self._event, baseline_w, self._terms))
         self._within = [part for part in self._within if part.end_s > span[1]]
 
 
@@ -197,12 +198,12 @@ def _part(measured: tuple[float, float] | Mean) -> _Part:
 
 
 def _interval(
-    parts: Sequence[_Part], span: tuple[float, float], limit_w: float, baseline_w: float | None, terms: Terms
+    parts: Sequence[_Part], span: tuple[float, float], event: GridEvent, baseline_w: float | None, terms: Terms
 ) -> Interval:
     start_s, end_s = span
     committed_w = terms.committed_w
     if committed_w is None and baseline_w is not None:
-        committed_w = max(0.0, baseline_w - limit_w)
+        committed_w = max(0.0, baseline_w - event.due_w)
     known = [part for part in parts if part.weight_s > 0.0]
     if not known:
         return Interval(start_s, end_s, None, None, False, baseline_w, committed_w, covered_frac=0.0, is_missing=True)
@@ -221,7 +222,7 @@ def _interval(
         end_s=end_s,
         mean_w=mean_w,
         delivered_w=delivered_w,
-        over_limit=not is_missing and counted_w > limit_w + TOLERANCE_W,
+        over_limit=not is_missing and counted_w > event.limit_w + TOLERANCE_W,
         baseline_w=baseline_w,
         committed_w=committed_w,
         highest_w=highest_w,

@@ -1,4 +1,4 @@
-"""What was asked of a leader and must outlast it: the calls that it holds, how their sources stand, and bars."""
+"""What was asked of a leader and must outlast it: the calls that it holds, how their sources stand, bars, derates."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 
 from controller.grid.kept import KeptCall
+from controller.model.derate import Derates
 from controller.model.observation import Barred
 from controller.signals.calls import CallBook
+from controller.signals.derates import DerateBook
 from controller.signals.links import KeptLinks
 from controller.signals.quality_book import QualityBook
 
@@ -22,22 +24,24 @@ class Asked:
         written_at_s: the leader's wall clock.
         links: with the calls that are held no more.
         barred: pools and instances, by operators and by canaries.
+        derates: by which less is offered.
     """
 
     written_at_s: float
     calls: tuple[KeptCall, ...]
     links: KeptLinks
     barred: tuple[Barred, ...] = ()
+    derates: Derates = ()
 
 
-def asked_of(book: CallBook, quality: QualityBook, now_s: float) -> Asked:
+def asked_of(book: CallBook, quality: QualityBook, derates: DerateBook, now_s: float) -> Asked:
     """What a leader leaves."""
     gone = book.kept.gone.kept()
     links = dataclasses.replace(book.links.kept(now_s), gone=gone)
-    return Asked(now_s, book.kept.all(), links, quality.barred(now_s))
+    return Asked(now_s, book.kept.all(), links, quality.barred(now_s), derates.current(now_s))
 
 
-def adopt(asked: Asked, book: CallBook, quality: QualityBook, now_s: float, *, leads: bool) -> int:
+def adopt(asked: Asked, book: CallBook, quality: QualityBook, derates: DerateBook, now_s: float, *, leads: bool) -> int:
     """Hold what the leader holds; returns how many calls changed.
 
     What this controller took in after the leader wrote stays. What it holds beside the leader's, from a time when it
@@ -47,6 +51,7 @@ def adopt(asked: Asked, book: CallBook, quality: QualityBook, now_s: float, *, l
         asked: by the leader.
         book: of this controller; every change is recorded there.
         quality: the same of bars.
+        derates: the same of these.
         now_s: wall clock.
         leads: whether this controller leads from now on: it then minds the silence of the sources, too.
 
@@ -64,6 +69,7 @@ def adopt(asked: Asked, book: CallBook, quality: QualityBook, now_s: float, *, l
             changed += 1
     book.kept.gone.resume(asked.links.gone)
     quality.adopt(asked.barred, now_s)
+    derates.adopt(asked.derates, now_s)
     if leads:
         book.links.resume(asked.links, now_s)
     return changed

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from controller.grid.easing import Easings
 from controller.grid.freeze import Froze, ReferenceSource, freeze
 from controller.grid.held_over import held_over
 from controller.grid.kept import Frozen, KeptCall, Origin, events_at
@@ -31,6 +32,7 @@ class CallView:
         clipped: ids of events whose limit was raised to the least that the programme calls sane.
         courses_s: offsets of former courses of a clock that was set since, by which it holds as well.
         held_over: limits that are held for a while after those, until the return begins.
+        easings: when the operator had it followed in part; the last one may hold.
     """
 
     call: Call
@@ -43,6 +45,7 @@ class CallView:
     opted_out_s: float | None
     courses_s: tuple[float, ...] = ()
     held_over: tuple[GridEvent, ...] = ()
+    easings: Easings = ()
 
 
 class CallViews:
@@ -141,4 +144,5 @@ def _view(kept: KeptCall, programme: Programme, resolved: Resolved, now_s: float
         opted_out_s=kept.opted_out_s,
         courses_s=kept.courses_s,
         held_over=held_over(events, kept.restore_frac * programme.restore_random_s) if is_followed else (),
+        easings=kept.easings,
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from controller.errors import CallRefused
-from controller.grid import admit
+from controller.grid import admit, easing
 from controller.grid.admit import Refusal
 from controller.grid.freeze import ReferenceSource
 from controller.grid.kept import KeptCall
@@ -167,24 +167,55 @@ class CallBook:
             return None
         if kept.opted_out_s is None:
             call = dataclasses.replace(kept.call, opted_out=reason or "no reason given")
-            kept = dataclasses.replace(kept, call=call, opted_out_s=now_s)
+            easings = easing.ended(kept.easings, now_s)
+            kept = dataclasses.replace(kept, call=call, opted_out_s=now_s, easings=easings)
             self.kept.keep(kept, "opted_out", now_s, reason=reason)
             log.warning("opted out of a call", extra={"source": source, "call_id": call_id, "reason": reason})
         return kept.call
 
-    def opt_in(self, source: str, call_id: str, now_s: float) -> Call | None:
-        """Follow a call again; None where there is none or it is over.
+    def follow_in_part(self, source: str, call_id: str, floor_w: float, reason: str, now_s: float) -> Call | None:
+        """Follow a call no lower than a power from now on, by the operator's choice; None where there is none left.
+
+        Args:
+            source: of the call.
+            call_id: its id.
+            floor_w: at the metering point; where the call asks for less, this is its limit.
+            reason: the operator's.
+            now_s: wall clock.
 
         Raises:
-            StoreError: it could not be recorded; the call is then still not followed.
+            CallRefused: the floor is outside of the programme's bounds.
+            StoreError: it could not be recorded; the call is then followed as before.
         """
         self._look()
         kept = self.kept.get(source, call_id)
         if kept is None or kept.is_over(now_s):
             return None
-        if kept.opted_out_s is not None:
+        terms = self.programmes.get(kept.call.programme) or Programme(kept.call.programme)
+        easing.check_floor(call_id, floor_w, terms)
+        easings = easing.eased(kept.easings, floor_w, reason, now_s)
+        if easings != kept.easings or kept.opted_out_s is not None:
             call = dataclasses.replace(kept.call, opted_out=None)
-            kept = dataclasses.replace(kept, call=call, opted_out_s=None)
+            kept = dataclasses.replace(kept, call=call, opted_out_s=None, easings=easings)
+            self.kept.keep(kept, "opted_out_in_part", now_s, reason=reason)
+            told = {"source": source, "call_id": call_id, "down_to_w": floor_w, "reason": reason}
+            log.warning("a call is followed in part", extra=told)
+        return kept.call
+
+    def opt_in(self, source: str, call_id: str, now_s: float) -> Call | None:
+        """Follow a call again, and all of it; None where there is none or it is over.
+
+        Raises:
+            StoreError: it could not be recorded; the call is then followed as before.
+        """
+        self._look()
+        kept = self.kept.get(source, call_id)
+        if kept is None or kept.is_over(now_s):
+            return None
+        easings = easing.ended(kept.easings, now_s)
+        if kept.opted_out_s is not None or easings != kept.easings:
+            call = dataclasses.replace(kept.call, opted_out=None)
+            kept = dataclasses.replace(kept, call=call, opted_out_s=None, easings=easings)
             self.kept.keep(kept, "opted_in", now_s)
             log.info("opted in to a call", extra={"source": source, "call_id": call_id})
         return kept.call

@@ -13,7 +13,7 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
     tried = ["demo", "simulate", "curves", "fit", "profile"]
     serving = ["router", "controller", "emulate", "supervise", "agent", "validate"]
     kept = ["power", "meter", "feeds", "ledger", "report"]
-    calls = ["curtail", "events", "capability", "cancel", "opt-out", "opt-in"]
+    calls = ["curtail", "events", "capability", "cancel", "opt-out", "opt-in", "derate", "derates", "derate-end"]
     assert listed == [*tried, *serving, *kept, "schema", "openapi", *calls, "quality"]
 
 

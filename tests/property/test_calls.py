@@ -98,6 +98,23 @@ def test_opting_out_of_one_never_touches_another(calls, data):
     assert {(e.source, e.event_id): e for e in book.current(NOW_S)} == before
 
 
+@given(some_calls(least=1), st.data(), st.floats(1000.0, 30_000.0))
+def test_following_one_in_part_raises_its_own_limits_to_the_floor_and_no_other(calls, data, floor_w):
+    book = book_of(calls)
+    part = data.draw(st.sampled_from(calls))
+    before = {(e.source, e.event_id): e for e in book.current(NOW_S)}
+    book.follow_in_part(part.source, part.call_id, floor_w, "a test", NOW_S)
+    own = {key for key in before if key[1].split("#")[0] == f"{part.source}/{part.call_id}"}
+    after = {(e.source, e.event_id): e for e in book.current(NOW_S)}
+    assert set(after) == set(before)
+    for key, event in after.items():
+        old = before[key]
+        assert event.limit_w == (max(old.limit_w, floor_w) if key in own else old.limit_w)
+        assert event.due_w == old.limit_w, "what is owed stays"
+    book.opt_in(part.source, part.call_id, NOW_S)
+    assert {(e.source, e.event_id): e for e in book.current(NOW_S)} == before
+
+
 @given(st.permutations([("a", n) for n in range(4)] * 2 + [("b", n) for n in range(4)]), st.sets(st.integers(0, 3)))
 def test_in_whatever_order_messages_come_the_newest_of_each_call_holds(messages, cancelling):
     """Replayed, reordered, and mixed with cancellations: those of version n are in `cancelling`."""

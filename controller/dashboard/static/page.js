@@ -178,6 +178,7 @@ function showEvent(s) {
   banner.className = `event ${event.state}${event.over_limit ? " over" : ""}`;
   byId("event-title").textContent = active ? "Curtailment in force" : "Curtailment announced";
   const parts = [`limit ${fmt.wattsText(event.limit_w)}`];
+  if (event.asked_limit_w !== null) parts.push(`followed in part: asked for ${fmt.wattsText(event.asked_limit_w)}`);
   if (active && event.delivered_w !== null) parts.push(`${fmt.wattsText(event.delivered_w)} below the baseline of ${fmt.wattsText(event.baseline_w)}`);
   const rampLeft = event.start_s + event.ramp_s - s.now_s;
   if (active && rampLeft > 0) parts.push(`to be met within ${fmt.duration(rampLeft)}`);
@@ -280,6 +281,11 @@ function showLadder(s) {
     can.append(element("span", "muted", ` (${deepest.join(", ")} kW where promises yield)`));
     can.title = offers.map((one) => `in ${one.lead_s} s at cost ${one.qos_cost}: down to ${fmt.fixed(one.achievable_w / 1000, 1)} kW`).join("\n");
     line.push(can);
+    for (const derate of s.capability.derates.filter((one) => one.state === "active")) {
+      const less = element("span", "step", `derated to ${fmt.fixed(derate.shed_w / 1000, 1)} kW`);
+      less.append(element("span", "muted", ` (${derate.reason})`));
+      line.push(less);
+    }
   }
   if (s.ladder.length === 0) line.push(element("span", "ok", "every ladder on its top rung"));
   for (const step of s.ladder) {

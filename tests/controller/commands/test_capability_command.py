@@ -8,6 +8,7 @@ from controller.commands.capability_command import lines_of, tell
 from controller.commands.controller_client import Access, RequestRefused
 from controller.dashboard.capability_json import capability_json
 from controller.model.capability import Capability, QosCost
+from controller.model.derate import Derate
 from tests.fakes.answering import answering
 from tests.fakes.capabilities import offer, told
 
@@ -66,3 +67,17 @@ def test_a_reason_is_printed_where_it_is_not_known(capsys):
 def test_who_does_not_answer_is_named():
     with pytest.raises(RequestRefused, match="the controller does not answer"):
         tell(Access("http://127.0.0.1:9"), {}, NOW, as_json=False)
+
+
+def test_derates_are_told_and_what_could_be_shed_without_them():
+    now_s = NOW.timestamp()
+    derates = (Derate("fans", 500.0, now_s, now_s + 1800.0, "a fan is out", now_s),)
+    lines = lines_of(capability_json(told(now_s).derated(derates, now_s)), NOW)
+    assert lines[-2:] == [
+        "  derated by fans: active, at most 0.500 kW is offered from 16:30:00 to 17:00:00: a fan is out",
+        "  without derates up to 5.500 kW could be shed",
+    ]
+    later = (Derate("fans", 9e9, now_s + 9e4, now_s + 9.1e4, "a fan is out", now_s),)
+    assert lines_of(capability_json(told(now_s).derated(later, now_s)), NOW)[-1].startswith(
+        "  derated by fans: pending"
+    )

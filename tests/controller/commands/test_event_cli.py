@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from controller.commands import event_cli
 from controller.commands.controller_client import Access
-from controller.commands.curtail_request import CurtailOptions
+from controller.commands.curtail_request import CurtailOptions, watts
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def asked(monkeypatch):
     module = types.SimpleNamespace(
         Access=Access,
         CurtailOptions=CurtailOptions,
+        watts=watts,
         curtail=lambda access, options, environment, now: calls.append((access, options)),
         events=lambda access, environment, now, as_json: calls.append((access, as_json)),
         change=lambda access, environment, now, request: calls.append((access, request)),
@@ -54,3 +55,10 @@ def test_changes_name_the_event(asked, line, request_):
 def test_events_may_be_asked_of_another_controller(asked):
     access, as_json = asked("events", "--json", "--controller", "http://10.0.0.6:8090")
     assert (access.url, as_json) == ("http://10.0.0.6:8090", True)
+
+
+def test_an_opt_out_in_part_names_its_power_with_its_unit(asked):
+    assert asked(*["opt-out", "e", "--reason", "x", "--down-to", "30kW"])[1][2] == {
+        "reason": "x",
+        "down_to_w": 30_000.0,
+    }

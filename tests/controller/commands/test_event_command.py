@@ -80,3 +80,22 @@ def test_events_are_listed_and_changed(controller, capsys):
     assert json.loads(capsys.readouterr().out)["events"][0]["event_id"] == "e"
     events(access, {}, NOW, as_json=False)
     assert "at most 40.000 kW" in capsys.readouterr().out
+
+
+def test_what_is_shown_of_an_event_that_is_followed_in_part():
+    part = {"down_to_w": 4e4, "since_s": NOW.timestamp(), "reason": "a launch"}
+    limit = {**event()["limits"][0], "asked_limit_w": 3e4}
+    eased = lines_of(event(in_part=part, limits=[limit]), NOW)
+    assert eased[1].endswith("at most 40.000 kW from 16:30:00 to further notice, met within 30 s, asked for 30.000 kW")
+    assert eased[-1] == "  followed in part, no lower than 40.000 kW since 16:30:00: a launch"
+    idle = lines_of(event(in_part={**part, "down_to_w": 3e3}), NOW)
+    assert idle[-1] == "  that changes none of its limits: it asks for no less"
+    assert "changes none" not in lines_of(event(in_part=part, limits=[]), NOW)[-1]
+
+
+def test_a_limit_beyond_what_is_offered_names_the_derate():
+    beyond = {"is_achievable": False, "achievable_w": 4e4, "qos_cost": None, "capability_unknown": None}
+    physical = lines_of(event(**beyond, derate_id=None), NOW)
+    assert any(line.endswith("is 40.000 kW") for line in physical)
+    derated = lines_of(event(**beyond, derate_id="fans"), NOW)
+    assert any(line.endswith("is 40.000 kW; less is offered by derate fans") for line in derated)

@@ -5,6 +5,7 @@ import pytest
 
 from controller.dashboard.capability_json import NOT_TOLD, achievable_json, capability_json
 from controller.model.capability import Capability
+from controller.model.derate import Derate
 from controller.model.grid import GridEvent, Precedence
 from tests.fakes.capabilities import told
 from tests.fakes.controller_parts import NOW_S
@@ -26,7 +27,7 @@ def test_every_offer_is_told_and_is_json():
 
 
 def test_what_is_not_known_is_said_to_be():
-    assert capability_json(None) == {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "offers": []}
+    assert capability_json(None) == {"now_s": None, "present_w": None, "unknown": NOT_TOLD, "derates": [], "offers": []}
     blind = capability_json(Capability(NOW_S, None, (), "what the site draws is not measured"))
     assert (blind["present_w"], blind["unknown"]) == (None, "what the site draws is not measured")
 
@@ -49,6 +50,7 @@ def test_whether_what_is_asked_for_is_within_it(events, is_achievable, achievabl
         "is_achievable": is_achievable,
         "achievable_w": achievable_w,
         "qos_cost": qos_cost,
+        "derate_id": None,
         "capability_unknown": None,
     }
 
@@ -64,3 +66,27 @@ def test_of_what_is_not_known_nothing_is_promised():
     assert (blind["is_achievable"], blind["achievable_w"], blind["capability_unknown"]) == (None, None, "no meter")
     assert achievable_json(None, (event(8000.0),), NOW_S)["capability_unknown"] == NOT_TOLD
     assert achievable_json(told(), (), NOW_S)["capability_unknown"] == "nothing is asked for"
+
+
+def test_a_derated_offer_tells_by_what_until_when_why_and_what_it_could_be():
+    derate = Derate("fans", 1500.0, NOW_S, NOW_S + 7200.0, "a fan is out", NOW_S)
+    known = told().derated((derate,), NOW_S)
+    body = json.loads(json.dumps(capability_json(known), allow_nan=False))
+    assert [each["derate_id"] for each in body["derates"]] == ["fans"]
+    assert body["offers"][0]["derated"] is None
+    soon = body["offers"][4]
+    assert (soon["lead_s"], soon["qos_cost"], soon["shed_w"], soon["achievable_w"]) == (600.0, "none", 1500.0, 10_500.0)
+    assert soon["derated"] == {
+        "derate_id": "fans",
+        "shed_w": 1500.0,
+        "start_s": NOW_S,
+        "end_s": NOW_S + 7200.0,
+        "reason": "a fan is out",
+        "possible_shed_w": 4000.0,
+        "possible_achievable_w": 8000.0,
+        "possible_duration_s": None,
+    }
+    asked = achievable_json(known, (event(8000.0),), NOW_S)
+    assert (asked["is_achievable"], asked["achievable_w"], asked["derate_id"]) == (False, 10_500.0, "fans")
+    later = achievable_json(known, (event(8000.0, start_in_s=7200.0),), NOW_S)
+    assert (later["is_achievable"], later["derate_id"]) == (True, None), "it is over by then"

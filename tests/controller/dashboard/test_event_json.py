@@ -38,3 +38,12 @@ def test_what_cannot_be_followed_says_why_and_has_no_limit():
     told = call_json(book.calls(NOW_S)[0], NOW_S)
     assert (told["limit_w"], told["limits"]) == (None, [])
     assert "does not say what level 2 asks for" in told["unresolved"][0]["reason"]
+
+
+def test_what_is_told_of_a_call_that_is_followed_in_part():
+    book = book_with(a={"limit_w": 9000, "duration_s": 600})
+    assert call_json(book.calls(NOW_S)[0], NOW_S)["in_part"] is None
+    book.follow_in_part("operator", "a", 11_000.0, "a launch", NOW_S + 5)
+    told = call_json(book.calls(NOW_S + 6)[0], NOW_S + 6)
+    assert told["in_part"] == {"down_to_w": 11_000.0, "since_s": NOW_S + 5, "reason": "a launch"}
+    assert (told["limit_w"], told["limits"][0]["asked_limit_w"], told["state"]) == (11_000.0, 9000.0, "active")

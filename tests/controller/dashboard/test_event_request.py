@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.dashboard.event_request import EventRequest, chosen_id, read_request
+from controller.dashboard.event_request import EventRequest, OptOut, chosen_id, read_opt_out, read_request
 from controller.errors import CallRefused
 from controller.model.call import Asked, Commitment
 from controller.signals.calls import CallBook
@@ -108,3 +108,10 @@ def test_names_are_made_up_and_never_twice():
     with pytest.raises(CallRefused, match="exists already") as caught:
         chosen_id(EventRequest(CAP, event_id=names.pop()), book.calls(NOW_S), NOW_S)
     assert caught.value.is_conflict
+
+
+def test_an_opt_out_is_read_whole_or_in_part():
+    assert read_opt_out({"reason": "a launch"}) == OptOut("a launch")
+    assert read_opt_out({"reason": "a launch", "down_to_w": 30_000}) == OptOut("a launch", 30_000.0)
+    with pytest.raises(CallRefused, match="unknown key 'down_to'"):
+        read_opt_out({"reason": "a launch", "down_to": 30_000})

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -160,3 +162,47 @@ async def test_wrong_requests_say_what_is_wrong(served):
     assert (await client.post("/v1/events", json=CAP)).status == 409
     assert (await client.post("/v1/events/e1/opt-out", data=b"x")).status == 415
     assert bench.changes == 1
+
+
+async def test_a_call_is_followed_in_part_and_whole_again(served):
+    client, bench = served
+    bench.book.submit(from_the_grid(), NOW_S)
+    url = "/v1/events/g1/opt-out"
+    part = await (await client.post(url, json={"reason": "a launch", "down_to_w": 8000})).json()
+    assert (part["state"], part["opted_out"], part["limit_w"]) == ("pending", None, 8000.0)
+    assert part["in_part"] == {"down_to_w": 8000.0, "since_s": NOW_S, "reason": "a launch"}
+    assert (part["limits"][0]["asked_limit_w"], bench.changes) == (5000.0, 1)
+    whole = await (await client.post("/v1/events/g1/opt-in", json={})).json()
+    assert (whole["in_part"], whole["limit_w"], whole["limits"][0]["asked_limit_w"]) == (None, 5000.0, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"down_to_w": 0}, "down to 0 W, which is not above 0 and within 1000 to 1e\\+09 W"),
+        ({"down_to_w": 500}, "down to 500 W"),
+        ({"down_to_w": -1}, "down_to_w is -1, outside 0 to 1e\\+09"),
+        ({"down_to_w": "30kW"}, "down_to_w is '30kW'; write a number"),
+        ({"down_to_w": None}, "down_to_w is missing; write a number"),
+        ({"down_to_w": True}, "down_to_w is True"),
+        ({"down_to_kw": 30}, "unknown key 'down_to_kw'; known are down_to_w, reason"),
+    ],
+)
+async def test_a_part_that_is_none_never_becomes_the_whole(served, more, says):
+    client, bench = served
+    bench.book.submit(from_the_grid(), NOW_S)
+    answer = await client.post("/v1/events/g1/opt-out", json={"reason": "a launch", **more})
+    assert answer.status == 400
+    assert re.search(says, await error_of(answer))
+    (limit,) = bench.book.current(NOW_S)
+    assert (limit.limit_w, bench.changes) == (5000.0, 0)
+
+
+async def test_what_is_unknown_or_over_is_not_followed_in_part(served):
+    client, _bench = served
+    part = {"reason": "a launch", "down_to_w": 8000}
+    assert (await client.post("/v1/events/none/opt-out", json=part)).status == 404
+    await client.post("/v1/events", json=CAP)
+    await client.delete("/v1/events/e1")
+    over = await client.post("/v1/events/e1/opt-out", json=part)
+    assert (over.status, "is over" in await error_of(over)) == (404, True)

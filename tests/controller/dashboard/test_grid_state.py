@@ -67,3 +67,11 @@ def test_it_is_json_and_bounded():
     state = told(book)
     assert (len(state["calls"]), state["calls_not_shown"]) == (MAX_CALLS, 3)
     json.dumps(state, allow_nan=False)
+
+
+def test_a_call_that_is_followed_in_part_says_so():
+    book = book_of()
+    book.submit(call("part"), NOW_S)
+    book.follow_in_part("operator", "part", 11_000.0, "launch day", NOW_S)
+    (shown,) = told(book, NOW_S + 5)["calls"]
+    assert (shown["in_part"]["down_to_w"], shown["limits_w"]) == (11_000.0, [11_000.0])

@@ -189,3 +189,11 @@ async def test_metadata_tell_what_may_be_set(served):
         "ramp_s": 60.0,
         "present_w": 12_000.0,
     }
+
+
+async def test_a_target_that_is_followed_in_part_is_judged_by_that(served):
+    client, bench = served
+    await told(await client.put(URL, json={"target_w": 2000}))
+    bench.book.follow_in_part("load_target", "load-target", 14_000.0, "a launch", NOW_S)
+    put = await told(await client.put(URL, json={"target_w": 3000}))
+    assert (put["status"], put["limit_w"], put["in_part"]["down_to_w"]) == ("following", 14_000.0, 14_000.0)

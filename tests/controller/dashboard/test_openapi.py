@@ -13,7 +13,8 @@ from openapi_spec_validator import validate as validate_document
 
 from controller.actuators.allocation_http import AllocationBoard
 from controller.dashboard.capability_json import capability_json
-from controller.dashboard.event_request import read_request
+from controller.dashboard.derate_request import read_derate
+from controller.dashboard.event_request import read_opt_out, read_request
 from controller.dashboard.load_target_request import read_schedule, read_target
 from controller.dashboard.openapi import OPERATIONS, document
 from controller.errors import CallRefused
@@ -80,6 +81,8 @@ READERS = {
     "addEvent": read_request,
     "setLoadTarget": lambda body: read_target(body, NOW_S),
     "setLoadSchedule": lambda body: read_schedule(body, NOW_S),
+    "optOut": read_opt_out,
+    "addDerate": lambda body: read_derate(body, (), NOW_S),
 }
 
 
@@ -101,6 +104,9 @@ def test_examples_are_valid_and_are_taken_in(operation):
         ("setLoadTarget", {"target_w": "9"}),
         ("setLoadTarget", {"target_w": 9, "correlation_id": ""}),
         ("setLoadSchedule", {"targets": [{"target_w": 1}] * 257}),
+        ("optOut", {"reason": "x", "down_to_kw": 1}),
+        ("addDerate", {"shed_w": -1, "duration_s": 60, "reason": "x"}),
+        ("addDerate", {"shed_w": 1, "duration_s": 60}),
     ],
 )
 def test_what_the_api_refuses_the_document_refuses(name, body):
@@ -113,6 +119,7 @@ def test_what_the_api_refuses_the_document_refuses(name, body):
 
 EVENT = {"limit_w": 9000, "duration_s": 600, "event_id": "e1"}
 TARGET = {"target_w": 8000, "correlation_id": "c"}
+DERATE = {"shed_w": 500, "duration_s": 600, "reason": "a fan is out", "derate_id": "d1"}
 HOOK = {"url": "http://127.0.0.1:9/x", "token": "s3cret-token"}
 REQUESTS = [
     ("post", "/v1/events", {}, {**EVENT, "dry_run": True}, 200),
@@ -124,6 +131,8 @@ REQUESTS = [
     ("get", "/v1/events/{event_id}", {"event_id": "e1"}, None, 200),
     ("get", "/v1/events/{event_id}", {"event_id": "none"}, None, 404),
     ("post", "/v1/events/{event_id}/opt-out", {"event_id": "e1"}, {"reason": "a launch"}, 200),
+    ("post", "/v1/events/{event_id}/opt-out", {"event_id": "e1"}, {"reason": "a launch", "down_to_w": 9500}, 200),
+    ("get", "/v1/events/{event_id}", {"event_id": "e1"}, None, 200),
     ("post", "/v1/events/{event_id}/opt-in", {"event_id": "e1"}, None, 200),
     ("delete", "/v1/events/{event_id}", {"event_id": "e1"}, None, 200),
     ("get", "/v1/load-target", {}, None, 200),
@@ -140,6 +149,12 @@ REQUESTS = [
     ("delete", "/v1/load-target", {}, None, 200),
     ("get", "/v1/site", {}, None, 200),
     ("get", "/v1/capability", {}, None, 200),
+    ("post", "/v1/derates", {}, DERATE, 201),
+    ("post", "/v1/derates", {}, DERATE, 409),
+    ("post", "/v1/derates", {}, {}, 400),
+    ("get", "/v1/derates", {}, None, 200),
+    ("delete", "/v1/derates/{derate_id}", {"derate_id": "d1"}, None, 200),
+    ("delete", "/v1/derates/{derate_id}", {"derate_id": "d1"}, None, 404),
     ("post", "/v1/quality/barred/{name}", {"name": "bf16"}, {"reason": "a test"}, 201),
     ("get", "/v1/quality", {}, None, 200),
     ("delete", "/v1/quality/barred/{name}", {"name": "bf16"}, None, 200),

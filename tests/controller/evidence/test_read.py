@@ -125,3 +125,32 @@ def test_an_interval_that_was_taken_back_under_way_was_in_force_until_then(tmp_p
     player.close()
     told = [(each.event_id, each.end_s - START_S) for each in read_event(player.path, "evening").events]
     assert told == [("evening#0", 200.0), ("evening#1", LENGTH_S)]
+
+
+def test_a_call_followed_in_part_is_judged_by_what_held_and_by_what_was_asked_for_without_a_gap(tmp_path):
+    player = Player(tmp_path)
+    eased = {"limit_w": 4500.0, "asked_limit_w": LIMIT_W}
+    player.play(START_S + 120.0, event())
+    player.play(START_S + 300.0, event(**eased))
+    player.play(START_S + 450.0, event())
+    player.play(START_S + LENGTH_S + 10.0, event(limit_w=3000.0))
+    player.close()
+    told = [
+        (each.start_s - START_S, each.end_s - START_S, each.limit_w, each.due_w, each.ramp_s)
+        for each in read_event(player.path, "evening").events
+    ]
+    assert told == [
+        (0.0, 120.0, LIMIT_W, LIMIT_W, 30.0),
+        (120.0, 300.0, 4500.0, LIMIT_W, 0.0),
+        (300.0, 450.0, LIMIT_W, LIMIT_W, 0.0),
+        (450.0, LENGTH_S, 3000.0, 3000.0, 30.0),
+    ]
+
+
+def test_what_its_sender_changes_while_it_is_followed_in_part_is_owed_from_then_on(tmp_path):
+    player = Player(tmp_path)
+    player.play(START_S + 120.0, event(limit_w=4500.0, asked_limit_w=LIMIT_W))
+    player.play(START_S + LENGTH_S + 10.0, event(limit_w=4500.0, asked_limit_w=3000.0))
+    player.close()
+    told = [(each.start_s - START_S, each.due_w) for each in read_event(player.path, "evening").events]
+    assert told == [(0.0, LIMIT_W), (120.0, 3000.0)]

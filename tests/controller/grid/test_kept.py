@@ -1,5 +1,6 @@
 import dataclasses
 
+from controller.grid.easing import Easing
 from controller.grid.kept import KeptCall, asks, from_present, needs_baseline
 from controller.grid.resolve import References
 from controller.model.call import Asked, CallState, Commitment
@@ -46,3 +47,20 @@ def test_it_survives_its_record():
     kept = KeptCall(call("c", priority=0, ramp_s=5.0), 3.5, 10.0, cancelled_s=NOW_S)
     assert from_plain(KeptCall, to_plain(kept)) == kept
     assert dataclasses.replace(kept, cancelled_s=None) != kept
+
+
+def test_where_it_is_followed_in_part_its_limits_are_the_raised_ones():
+    easings = (Easing(12_000.0, "a launch", NOW_S + 15),)
+    asked = call("c", interval(0.0, 10.0), interval(20.0, 10.0), interval(40.0, 10.0, value=15_000.0))
+    events = KeptCall(asked, easings=easings).resolved(TERMS, References()).events
+    assert [(e.limit_w, e.asked_limit_w) for e in events] == [(9e3, None), (12e3, 9e3), (15e3, None)]
+    cut = KeptCall(asked, cancelled_s=NOW_S + 25, easings=easings).resolved(TERMS, References()).events
+    assert [(e.limit_w, e.end_s - NOW_S) for e in cut] == [(9e3, 10.0), (12e3, 25.0), (15e3, 25.0)]
+
+
+def test_a_record_from_before_calls_were_followed_in_part_is_read():
+    kept = KeptCall(call("c"), easings=(Easing(12_000.0, "a launch", NOW_S),))
+    plain = to_plain(kept)
+    assert from_plain(KeptCall, plain) == kept
+    del plain["easings"]
+    assert from_plain(KeptCall, plain) == KeptCall(call("c"))

@@ -142,3 +142,9 @@ def test_ids_stay_as_other_targets_come_and_go():
 def test_a_schedule_is_told_by_the_course_of_the_clock_that_holds():
     call = as_call(spliced((), target(NOW_S, NOW_S + 100, 9e3), NOW_S), "operator", NOW_S, NOW_S)
     assert schedule_of(call, CallState.ACTIVE, NOW_S + 7250, (7200.0,)) == (target(NOW_S + 7200, NOW_S + 7300, 9e3),)
+
+
+def test_a_target_is_followed_down_to_a_floor():
+    held = target(NOW_S, FOREVER_S, 9e3)
+    assert following(held, 9.1e3, 0.0, NOW_S + 9, is_opted_out=False, floor_w=9.1e3) is Following.FOLLOWING
+    assert following(held, 9.2e3, 0.0, NOW_S + 9, is_opted_out=False, floor_w=9.1e3) is Following.OVER

@@ -1,6 +1,7 @@
 import dataclasses
 import random
 
+from controller.grid.easing import Easing
 from controller.grid.kept import Frozen, KeptCall, Origin, Reference
 from controller.grid.taking import taken
 from controller.model.programme import Programme
@@ -38,3 +39,11 @@ def test_the_return_is_drawn_once_where_the_programme_leaves_it_to_chance():
     again = taken(call("c", modified_s=NOW_S + 1), first, TERMS, random.Random(2), NOW_S + 1)
     assert again.restore_frac == first.restore_frac
     assert taken(call("c"), None, Programme("dr"), random.Random(1), NOW_S).restore_frac == 0.0
+
+
+def test_a_change_is_followed_as_far_as_the_call_was():
+    easings = (Easing(8000.0, "a launch", NOW_S),)
+    before = KeptCall(call("c"), easings=easings)
+    assert taken(call("c", modified_s=NOW_S + 1), before, TERMS, random.Random(1), NOW_S + 1).easings == easings
+    over = dataclasses.replace(before, cancelled_s=NOW_S + 1)
+    assert taken(call("c", modified_s=NOW_S + 2), over, TERMS, random.Random(1), NOW_S + 2).easings == ()

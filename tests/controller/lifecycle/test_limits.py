@@ -179,3 +179,24 @@ def test_what_is_owed_is_asked_of_the_present_alone_and_beneath_the_limit_that_i
     of_tight = Limits(None, (wide, tight), owed=(("tight", 40.0),))
     assert of_tight.planned(horizon) == (940.0, 980.0, 980.0)
     assert of_tight.planned(horizon, Precedence.CONTRACT) == (1000.0, 1000.0, 1000.0)
+
+
+def eased(before, event, measured_w=5900.0, now_s=NOW_S - 100.0):
+    seen = replace(observation(), now_s=now_s, events=(event,), router=waiting(0))
+    return follow(before, seen, measured_w, baselines_w=(), order=Precedence.CONTRACT)
+
+
+def test_a_limit_that_the_operator_raises_is_no_jump_where_the_rise_is_bounded():
+    raised = replace(EVENT, limit_w=9000.0, asked_limit_w=6000.0)
+    held = eased(Followed(active=(EVENT,)), raised)
+    (back,) = held.returns
+    assert (back.from_w, back.since_s, back.rate_w_per_s) == (5900.0, NOW_S - 100.0, 20.0)
+    limits = Limits(None, (raised,), held.returns)
+    assert [limits.at(NOW_S - 100.0 + s) for s in (0.0, 50.0)] == [5900.0, 6900.0]
+    assert eased(held, raised, now_s=NOW_S - 99.0).returns == (back,), "it is raised once"
+    lower = eased(held, EVENT, now_s=NOW_S - 50.0)
+    again = eased(lower, raised, measured_w=5950.0, now_s=NOW_S - 40.0)
+    assert [(each.from_w, each.since_s) for each in again.returns] == [(5950.0, NOW_S - 40.0)]
+    free = replace(EVENT, restore_w_per_s=None)
+    assert eased(Followed(active=(free,)), replace(raised, restore_w_per_s=None)).returns == ()
+    assert eased(Followed(active=(EVENT,)), replace(EVENT, limit_w=9000.0)).returns == (), "its sender's own change"

@@ -9,7 +9,8 @@ from controller.lifecycle.capability import Facts
 from controller.loop import capability_desk
 from controller.loop.capability_desk import LEAST_GAP_S, STALE_S, CapabilityDesk, CapabilityMetrics, opened_capability
 from controller.loop.status import Status
-from controller.model.capability import Capability
+from controller.model.capability import Capability, QosCost
+from controller.model.derate import Derate
 from tests.fakes.capabilities import told
 from tests.fakes.controller_parts import NOW_S, decision, observation, pool, site
 
@@ -23,8 +24,9 @@ class Bench:
         self.asked = []
         self.error = None
         self.unknown = None
+        self.derates = ()
         monkeypatch.setattr(capability_desk, "capability", self.capability)
-        self.desk = CapabilityDesk(planner, self.clock, CapabilityMetrics(self.registry))
+        self.desk = CapabilityDesk(planner, self.clock, CapabilityMetrics(self.registry), lambda now_s: self.derates)
         self.serving = (1,)
 
     def capability(self, planner, facts, *, time_limit_s):
@@ -131,3 +133,18 @@ async def test_without_a_planner_nothing_is_told(monkeypatch):
 async def test_the_desk_ends_with_what_it_computes(bench):
     async with opened_capability(None, bench.clock, CollectorRegistry()) as desk:
         assert desk.current() is None
+
+
+async def test_what_is_told_is_what_derates_leave_of_it_at_the_time(bench):
+    await bench.look()
+    assert math.isnan(bench.registry.get_sample_value(PREFIX + "derate_watts"))
+    bench.derates = (Derate("fans", 500.0, NOW_S, NOW_S + 700.0, "a fan is out", NOW_S),)
+    await bench.look()
+    assert [bench.value(name) for name in ("shed_watts", "limit_watts")] == [500.0, 11_500.0]
+    assert bench.value("shed_watts", "1h") == 6000.0
+    assert bench.registry.get_sample_value(PREFIX + "derate_watts") == 500.0
+    assert bench.desk.current().at(600.0, QosCost.NONE).derate.derate_id == "fans"
+    assert [shed.shed_w for shed in bench.desk.sheds(NOW_S)] == [each.shed_w for each in told(NOW_S).offers]
+    bench.derates = ()
+    await bench.look()
+    assert bench.value("shed_watts") == 4000.0

@@ -69,3 +69,15 @@ def test_counters_follow_and_never_fall():
     assert value("calls_refused_total", cause="out_of_bounds") == 3.0
     assert value("calls_refused_total", cause="other") == 4.0
     assert value("references_total", origin="present") == 1.0
+
+
+def test_calls_that_are_followed_in_part_are_counted_while_they_go_on():
+    shown, value = metrics()
+    book = CallBook(ListRecorder())
+    book.submit(call("a"), NOW_S)
+    book.follow_in_part("operator", "a", 10_000.0, "a launch", NOW_S)
+    counts = []
+    for at_s in (NOW_S, NOW_S + 600):
+        shown.show_calls(book.calls(at_s), at_s)
+        counts.append(value("calls_in_part"))
+    assert counts == [1.0, 0.0]

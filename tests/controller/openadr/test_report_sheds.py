@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.model.capability import QosCost
+from controller.model.derate import Derate
 from controller.model.grid import Precedence
 from controller.openadr.descriptors import Stretch
 from controller.openadr.report_inputs import Shed
@@ -57,3 +58,18 @@ def test_who_may_spend_more_is_told_no_less_and_never_more_than_the_deepest(star
     told = [mean(within_cost(OFFERS, cost), start_s, start_s + length_s, now_s) for cost in QosCost]
     if start_s + length_s > now_s:
         assert 0.0 <= told[0] <= told[1] + 1e-6 <= told[2] + 2e-6 <= 9e3 + 1e-3
+
+
+def test_while_a_derate_holds_no_more_is_told():
+    derates = (
+        Derate("fans", 2e3, 2.5 * HOUR, 4 * HOUR, "a fan is out", 0.0),
+        Derate("x", 9e3, 0.0, 9 * HOUR, "x", 0.0),
+    )
+
+    def told(start_s, end_s):
+        return mean_shed_w(FREE, 0.0, Stretch(start_s, end_s, 0), derates)
+
+    assert told(2 * HOUR, 3 * HOUR) == pytest.approx(4e3)
+    assert (told(3 * HOUR, 4 * HOUR), told(4 * HOUR, 5 * HOUR)) == (2e3, 6e3)
+    none = (Derate("all", 0.0, 0.0, 9 * HOUR, "an audit", 0.0),)
+    assert mean_shed_w(FREE, 0.0, Stretch(HOUR, 2 * HOUR, 0), none) == 0.0, "which is known, and not missing"

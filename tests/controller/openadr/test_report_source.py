@@ -1,12 +1,16 @@
 import pytest
 
 from controller.model.call import Asked
+from controller.model.derate import Derate
 from controller.model.grid import Series
 from controller.model.meter import Mean
 from controller.model.observation import Missing
 from controller.model.programme import BaselineMethod, Programme
+from controller.openadr.descriptors import Stretch
+from controller.openadr.messages import ReportDescriptor
 from controller.openadr.report_inputs import Expected, LevelSpan, Shed
 from controller.openadr.report_source import Known, LiveSource
+from controller.openadr.report_values import operating_state, value_of
 from controller.settlement.baseline_profile import Baseline, BaselineInterval
 from controller.signals.calls import CallBook
 from controller.signals.references import References
@@ -93,3 +97,24 @@ def test_capability_forecast_and_carbon_pass_through(book):
     inputs = LiveSource(known).present(NOW_S)
     assert (inputs.sheds, inputs.forecast) == ((shed,), (ahead,))
     assert inputs.carbon_kg_per_mwh == ((0.0, 10.0, 1.0), (10.0, 20.0, 2.0))
+
+
+def test_a_call_followed_in_part_is_told_as_it_held_at_each_time(book):
+    book.submit(call("cap"), NOW_S)
+    book.follow_in_part("operator", "cap", 12_000.0, "works", NOW_S + 60)
+    inputs = LiveSource(Known(book)).present(NOW_S + 61)
+    told = [(event.start_s - NOW_S, event.end_s - NOW_S, event.limit_w) for event in inputs.limits]
+    assert told == [(0.0, 60.0, 9000.0), (60.0, 600.0, 12_000.0)]
+    assert inputs.opted_out == ()
+    setpoint = ReportDescriptor("SETPOINT")
+    stretches = [Stretch(NOW_S + at_s, NOW_S + at_s + 30.0, 0) for at_s in (0.0, 60.0)]
+    assert [value_of(setpoint, inputs, each).value for each in stretches] == [9.0, 12.0]
+    assert operating_state(inputs, stretches[1]) == "RUNNING_CURTAILED"
+
+
+def test_what_is_offered_at_most_goes_with_what_can_be_shed(book):
+    derate = Derate("fans", 500.0, NOW_S, NOW_S + 3600.0, "a fan is out", NOW_S)
+    known = Known(book, sheds=lambda now_s: (Shed(30.0, 2000.0),), derates=lambda now_s: (derate,))
+    inputs = LiveSource(known).present(NOW_S)
+    told = value_of(ReportDescriptor("LOAD_SHED_DELTA_AVAILABLE"), inputs, Stretch(NOW_S + 60, NOW_S + 660, 0))
+    assert told.value == 0.5

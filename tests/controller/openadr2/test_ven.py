@@ -225,3 +225,9 @@ async def served(app):
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+async def test_who_follows_an_event_in_part_stays_opted_in():
+    async with opted_out() as (vtn, site):
+        site.book.follow_in_part("openadr:utility", "level", 8000.0, "maintenance", site.clock.wall_s())
+        await until(lambda: vtn.answers[-1] == ("level", "optIn"))

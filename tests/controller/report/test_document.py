@@ -1,9 +1,10 @@
 import pytest
 
+from controller.grid.easing import Easing
 from controller.report.document import report_of
 from controller.report.power_line import MAX_POINTS
 from tests.controller.report.test_findings import found_in
-from tests.fakes.played_event import BASELINE_W, LENGTH_S, START_S, Player, event, played
+from tests.fakes.played_event import BASELINE_W, LENGTH_S, LIMIT_W, START_S, Player, event, played
 
 
 def test_it_says_what_counts_first_and_how_to_check_it(tmp_path):
@@ -121,3 +122,22 @@ def test_gaps_are_told(tmp_path):
     second.play(START_S + 400, event())
     second.close()
     assert any(text.startswith("GAP: everything from") for text in report_of(found_in(second.path)).paragraphs)
+
+
+def test_it_says_how_far_the_operator_followed_it_and_settles_it_by_what_was_asked_for(tmp_path):
+    player = Player(tmp_path)
+    player.call()
+    player.play(START_S + 300.0, event(), power=lambda now_s: 3990.0)
+    player.call("opted_out_in_part", easings=(Easing(4500.0, "a launch", START_S + 300.0),))
+    eased = event(limit_w=4500.0, asked_limit_w=LIMIT_W)
+    player.play(START_S + LENGTH_S + 10.0, eased, power=lambda now_s: 4400.0)
+    player.close()
+    found = found_in(player.path)
+    verdicts = {(row.limit_kw, row.committed_kw, row.verdict) for row in found.rows}
+    assert verdicts == {(4.0, 1.0, "kept"), (4.5, 1.0, "short")}
+    assert found.rows[-1].delivered_kw == pytest.approx(0.6)
+    text = " ".join(report_of(found).paragraphs)
+    assert "FOLLOWED IN PART by the operator's choice from 2026-09-21T14:18:20Z until its end: no lower than" in text
+    assert "0 over the limit of 4.5 kW (asked for: 4.0 kW), 0 not measured, 5 short" in text
+    penalty_usd = sum(part.account.performance.penalty_usd for part in found.parts)
+    assert penalty_usd == pytest.approx(0.4e-3 * (300.0 / 3600.0) * 1150.0)

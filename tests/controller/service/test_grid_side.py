@@ -5,6 +5,7 @@ import pytest
 from controller.clock import VirtualClock
 from controller.errors import StoreError
 from controller.loop.status import Status
+from controller.model.derate import Derate
 from controller.service.grid_side import opened_books, opened_desks
 from tests.fakes import calls
 from tests.fakes.controller_parts import NOW_S, ListRecorder, observation
@@ -45,3 +46,13 @@ async def test_a_meter_store_that_cannot_be_opened_is_an_error(tmp_path):
         (tmp_path / "meter.sqlite").mkdir()
         with pytest.raises(StoreError), contextlib.ExitStack() as stack:
             stack.enter_context(opened_books(frame, ListRecorder()))
+
+
+async def test_derates_outlast_the_process(tmp_path):
+    derate = Derate("fans", 500.0, NOW_S, NOW_S + 3600.0, "a fan is out", NOW_S)
+    for life in range(2):
+        async with framed(tmp_path, clock=VirtualClock(NOW_S)) as (frame, _):
+            with proof_of(frame) as proof, opened_books(frame, proof.recorder) as books:
+                if life == 0:
+                    books.derates.add(derate, NOW_S)
+                assert books.derates.current(NOW_S) == (derate,)

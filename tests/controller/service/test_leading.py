@@ -48,7 +48,7 @@ class Clock(SystemClock):
 
 
 def charge(redis=None):
-    return Charge(Tables(AllocationBoard(), redis), None, None, None, lambda sleepers: None)
+    return Charge(Tables(AllocationBoard(), redis), None, None, None, None, lambda sleepers: None)
 
 
 async def test_a_service_without_election_leads_alone(tmp_path):

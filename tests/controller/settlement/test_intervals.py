@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from statistics import fmean
 
@@ -96,3 +97,11 @@ def test_what_is_not_known_or_as_good_as_delivered_is_not_short(delivered_w, com
 def test_a_programme_settled_on_the_clock_begins_at_the_clocks_first_interval():
     assert terms_of(Programme("p", settles_on_clock=True)).is_clock_aligned
     assert not terms_of(Programme("p")).is_clock_aligned
+
+
+def test_what_is_followed_in_part_is_kept_by_its_limit_and_committed_by_what_was_asked_for():
+    eased = dataclasses.replace(EVENT, limit_w=4000.0, asked_limit_w=3000.0)
+    (found,) = intervals_after_ramp([mean(1000.0, 1000.0, 3900.0)], eased, 5000.0, Terms(900.0), 2000.0)
+    assert (found.over_limit, found.committed_w, found.delivered_w, found.is_short) == (False, 2000.0, 1100.0, True)
+    (sold,) = intervals_after_ramp([mean(1000.0, 1000.0, 3900.0)], eased, 5000.0, Terms(900.0, 1000.0), 2000.0)
+    assert (sold.committed_w, sold.is_short) == (1000.0, False)

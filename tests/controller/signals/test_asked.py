@@ -2,9 +2,11 @@ import pytest
 
 from controller.model.call import Asked as AskedFor
 from controller.model.call import Call, CallInterval, CallState, Commitment
+from controller.model.derate import Derate
 from controller.model.observation import Barred
 from controller.signals.asked import Asked, adopt, asked_of
 from controller.signals.calls import CallBook
+from controller.signals.derates import DerateBook
 from controller.store.plain import from_plain, to_plain
 from tests.fakes.controller_parts import NOW_S, ListRecorder
 
@@ -28,6 +30,7 @@ class Side:
     def __init__(self, *barred):
         self.recorder = ListRecorder()
         self.book, self.quality = CallBook(self.recorder), Quality(*barred)
+        self.derates = DerateBook(self.recorder)
 
     def call(self, call_id, *, at_s=NOW_S, source="operator"):
         asked = CallInterval(at_s, at_s + 3600, Commitment(AskedFor.AT_MOST_W, 5000.0))
@@ -35,7 +38,7 @@ class Side:
 
     def leaves(self, now_s=NOW_S + 1):
         """As the other side reads it."""
-        return from_plain(Asked, to_plain(asked_of(self.book, self.quality, now_s)))
+        return from_plain(Asked, to_plain(asked_of(self.book, self.quality, self.derates, now_s)))
 
     def states(self, now_s=NOW_S + 10):
         return {view.call.call_id: view.state for view in self.book.calls(now_s)}
@@ -52,7 +55,7 @@ def b():
 
 
 def take(side, asked, *, now_s=NOW_S + 5, leads=False):
-    return adopt(asked, side.book, side.quality, now_s, leads=leads)
+    return adopt(asked, side.book, side.quality, side.derates, now_s, leads=leads)
 
 
 def test_a_call_of_the_leader_is_in_force_on_the_next_one_and_outlasts_its_process(a, b):
@@ -110,3 +113,10 @@ def test_the_silence_of_a_source_counts_on_once_this_controller_leads(a, b):
     assert b.book.sources(NOW_S + 5)[0].silent_s == pytest.approx(5.0)
     take(b, a.leaves(), leads=True)
     assert b.book.sources(NOW_S + 5)[0].silent_s == pytest.approx(405.0)
+
+
+def test_derates_go_along(a, b):
+    derate = Derate("fans", 500.0, NOW_S, NOW_S + 3600.0, "a fan is out", NOW_S)
+    a.derates.add(derate, NOW_S)
+    take(b, a.leaves())
+    assert b.derates.current(NOW_S + 5) == (derate,)

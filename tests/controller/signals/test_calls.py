@@ -428,3 +428,57 @@ def test_what_is_cancelled_returns_as_late_and_what_is_opted_out_of_at_once():
     (held,) = book.current(NOW_S + 60)
     assert (held.event_id, held.start_s, held.limit_w) == (f"{VTN}/v1#held", NOW_S + 60, 9000.0)
     assert 0.0 < held.end_s - held.start_s < 300.0
+
+
+def test_a_call_is_followed_in_part_through_changes_of_it_and_a_restart_until_it_is_opted_in_to():
+    recorder = ListRecorder()
+    book = book_of(recorder)
+    book.submit(of_vtn("v1", interval(value=5000.0)), NOW_S)
+    book.follow_in_part(VTN, "v1", 8000.0, "a launch", NOW_S + 10)
+    book.submit(of_vtn("v1", interval(value=4000.0), modified_s=NOW_S + 11), NOW_S + 11)
+    again = book_of(ListRecorder())
+    assert again.restore(recorder.of("call"), NOW_S + 12) == 1
+    for held in (book, again):
+        (limit,) = held.current(NOW_S + 12)
+        assert (limit.limit_w, limit.asked_limit_w) == (8000.0, 4000.0)
+        (view,) = held.calls(NOW_S + 12)
+        assert (view.state, view.easings[-1].from_s, view.easings[-1].reason) == (
+            CallState.ACTIVE,
+            NOW_S + 10,
+            "a launch",
+        )
+    book.follow_in_part(VTN, "v1", 6000.0, "less of it", NOW_S + 20)
+    assert book.current(NOW_S + 20)[0].limit_w == 6000.0
+    book.opt_in(VTN, "v1", NOW_S + 30)
+    assert [(e.limit_w, e.asked_limit_w) for e in book.current(NOW_S + 30)] == [(4000.0, None)]
+    actions = [record["action"] for record in recorder.of("call") if record["action"].startswith("opted")]
+    assert actions == ["opted_out_in_part", "opted_out_in_part", "opted_in"]
+
+
+def test_the_part_and_the_whole_of_an_opt_out_take_each_others_place():
+    book = book_of()
+    book.submit(of_vtn("v1", interval(value=5000.0)), NOW_S)
+    book.opt_out(VTN, "v1", "all of it", NOW_S + 10)
+    assert book.follow_in_part(VTN, "v1", 8000.0, "a launch", NOW_S + 20).opted_out is None
+    assert [event.limit_w for event in book.current(NOW_S + 20)] == [8000.0]
+    book.opt_out(VTN, "v1", "all of it", NOW_S + 30)
+    assert book.current(NOW_S + 30) == ()
+    (view,) = book.calls(NOW_S + 30)
+    assert (view.state, view.easings[-1].until_s, view.events[0].limit_w) == (CallState.OPTED_OUT, NOW_S + 30, 8000.0)
+    assert book.opt_in(VTN, "v1", NOW_S + 40).opted_out is None
+    assert [event.limit_w for event in book.current(NOW_S + 40)] == [5000.0]
+
+
+def test_what_is_not_held_or_not_sane_or_not_recorded_is_not_followed_in_part():
+    recorder = ListRecorder()
+    book = book_of(recorder)
+    book.submit(of_vtn("v1", interval(value=5000.0)), NOW_S)
+    assert book.follow_in_part(VTN, "none", 8000.0, "a launch", NOW_S) is None
+    assert book.follow_in_part(VTN, "v1", 8000.0, "too late", NOW_S + 600) is None
+    for wrong_w in (0.0, 999.0, 1.1e6):
+        with pytest.raises(CallRefused, match="to follow all of it opt in"):
+            book.follow_in_part(VTN, "v1", wrong_w, "a launch", NOW_S + 1)
+    count = len(recorder.of("call"))
+    book.follow_in_part(VTN, "v1", 8000.0, "a launch", NOW_S + 2)
+    book.follow_in_part(VTN, "v1", 8000.0, "a launch", NOW_S + 3)
+    assert len(recorder.of("call")) == count + 1, "the same again says nothing new"
