@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 
 from controller.errors import ControllerError
+from controller.grid.easing import present
 from controller.grid.thresholds import Changes, Run, changes, id_of, runs_above, source_of, stem_of, told_of
 from controller.loop.status import Status
 from controller.model.call import Call, CallInterval
@@ -107,24 +108,26 @@ class ThresholdDesk:
         todo: Changes = changes(threshold, held, runs, known.end_s)
         self._end(todo.over, f"{threshold.signal.value} is not above {threshold.above:g} then", now_s)
         for before, run in todo.asked:
-            call = self._call(programme, threshold, before, run, now_s)
+            call_id = id_of(programme.name, threshold, run.start_s) if before is None else before.call_id
+            last = self._book.kept.get(source_of(threshold.signal), call_id)
+            call = _call(programme, threshold, run, call_id, None if last is None else last.call, now_s)
             self._book.submit(call, now_s, raw=_raw(threshold, known, run))
+            part = None if last is None else present(last.easings)
+            if part is not None:
+                self._book.follow_in_part(call.source, call_id, part.floor_w, part.reason, now_s)
 
-    def _call(self, programme: Programme, threshold: Threshold, before: Call | None, run: Run, now_s: float) -> Call:
-        """A stretch as a call; one of the same name that was opted out of before stays so."""
-        source = source_of(threshold.signal)
-        call_id = id_of(programme.name, threshold, run.start_s) if before is None else before.call_id
-        known = self._book.kept.get(source, call_id)
-        last = None if known is None else known.call
-        return Call(
-            call_id=call_id,
-            source=source,
-            programme=programme.name,
-            received_s=now_s,
-            modified_s=now_s if last is None else max(now_s, last.modified_s + _LATER_S),
-            intervals=(CallInterval(run.start_s, run.end_s, threshold.asks),),
-            opted_out=None if last is None else last.opted_out,
-        )
+
+def _call(programme: Programme, threshold: Threshold, run: Run, call_id: str, last: Call | None, now_s: float) -> Call:
+    """A stretch as a call; one that was opted out of before stays so, in part too, where it comes back."""
+    return Call(
+        call_id=call_id,
+        source=source_of(threshold.signal),
+        programme=programme.name,
+        received_s=now_s,
+        modified_s=now_s if last is None else max(now_s, last.modified_s + _LATER_S),
+        intervals=(CallInterval(run.start_s, run.end_s, threshold.asks),),
+        opted_out=None if last is None else last.opted_out,
+    )
 
 
 def _raw(threshold: Threshold, known: Series, run: Run) -> str:

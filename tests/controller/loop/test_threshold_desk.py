@@ -128,6 +128,19 @@ def test_an_opt_out_outlasts_the_feeds_revisions():
     assert bench.limits(NOW_S + 180) == []
 
 
+def test_a_part_outlasts_a_peak_that_is_taken_back_and_told_again():
+    bench = Bench()
+    (made,) = bench.look(hours(100, 400, 100))
+    bench.book.follow_in_part(SOURCE, made.call_id, 11_000.0, "a launch", NOW_S)
+    bench.look(hours(100, 100, 100), NOW_S + 60)
+    assert bench.limits(NOW_S + 60) == []
+    bench.look(hours(100, 400, 100), NOW_S + 120)
+    assert bench.limits(NOW_S + 120) == [(11_000.0, NOW_S + HOUR_S, NOW_S + 2 * HOUR_S)]
+    bench.book.opt_in(SOURCE, made.call_id, NOW_S + 130)
+    bench.look(hours(100, 400, 400, 100), NOW_S + 180)
+    assert bench.limits(NOW_S + 180) == [(9000.0, NOW_S + HOUR_S, NOW_S + 3 * HOUR_S)]
+
+
 def test_a_low_price_leaves_the_calls_of_others_alone():
     bench = Bench()
     bench.book.submit(call("c", interval(0.0, HOUR_S, Asked.AT_MOST_W, 5000.0)), NOW_S)
