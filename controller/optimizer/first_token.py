@@ -40,6 +40,8 @@ STEP_TOKENS = 8192
 SECOND_MOMENT = 2.0
 """E[I²]/E[I]² of prompt lengths; that of an exponential distribution."""
 _HALVINGS = 16
+_FULL_FRAC = 1.0 - 1e-9
+"""An engine as busy as this has no rest within the accuracy of its figures."""
 
 
 def mean_ttft_s(curves: PoolCurves, lengths: Lengths, batch: float, share_frac: float) -> float:
@@ -58,7 +60,7 @@ def mean_ttft_s(curves: PoolCurves, lengths: Lengths, batch: float, share_frac: 
     cap = math.floor(batch)
     full_s = busy_s_per_token(curves, cap, lengths)
     used_frac = rate * full_s
-    if used_frac >= 1.0:
+    if used_frac >= _FULL_FRAC:
         return math.inf
     among = np.arange(cap + 1)
     present = _present(curves, lengths, cap, rate)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.model.fleet import RequestClass
@@ -130,6 +130,7 @@ def test_what_is_kept_nowhere_or_used_by_nobody_makes_nothing_dearer() -> None:
     assert charged(busy_s, ((0.4,), (0.4,)), ((False,), (False,)), 0.8) == busy_s
 
 
+@example(Lengths(4346.5, 1.0), 1.0, 1.0, 1.0)
 @given(
     st.builds(Lengths, st.floats(1.0, 20_000.0), st.floats(1.0, 2000.0)),
     st.floats(1.0, 400.0),
