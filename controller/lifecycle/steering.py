@@ -79,7 +79,7 @@ class Steered:
 def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> Steered:
     """Take the next step of each instance's life cycle towards the plan; those of pools that are held take none."""
     work = _Work(list(views), situation)
-    for index in range(len(work.views)):
+    for index in (i for i, view in enumerate(views) if not view.pool.is_held):
         work.finish_drain(index)
     for k in work.pools:
         work.raise_pool(k, targets)

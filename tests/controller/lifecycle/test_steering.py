@@ -386,6 +386,11 @@ class TestHeld:
         done = steer(seen, targets((4, on, 5), (4, on, 5)), situation(break_first=True))
         assert (done.commands, done.wanted, done.views) == ((), (), seen)
 
+    def test_a_drain_from_before_ends_in_no_command(self):
+        ended = intent(Phase.DRAIN, sequence=3, acknowledged_s=NOW_S - 9.0)
+        assert given(steer(views(intents={"fp8-0": ended}), targets((4, 4, 5)), situation())) == [(Verb.SLEEP, "fp8-0")]
+        assert given(steer(self.held(intents={"fp8-0": ended}), targets((4, 4, 5)), situation())) == []
+
     def test_what_others_wake_of_them_is_not_waited_for(self):
         waking = {"fp8-0": InstanceState.WAKING, **asleep("bf16", 0)}
         woken = steer(self.held(waking), targets((4, 4, 4)), situation())
