@@ -15,8 +15,9 @@ from controller.lifecycle.exchange import coming_up_w, with_room_for
 from controller.lifecycle.explain import Outcome, diagnose
 from controller.lifecycle.foresee import foresee
 from controller.lifecycle.knowledge import Known, account, find_out
-from controller.lifecycle.ladder import Made, fast, slow, step_of
+from controller.lifecycle.ladder import Made, fast, step_of
 from controller.lifecycle.memory import Intent, Memory, Phase
+from controller.lifecycle.planning import Task, recommended, targets_of
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.precedence import Asked, answered
 from controller.lifecycle.quality import granted
@@ -25,13 +26,13 @@ from controller.lifecycle.refit import Learnt, handed_over, relearn
 from controller.lifecycle.replicas import desired_replicas, let_go
 from controller.lifecycle.roster import site_now, with_places
 from controller.lifecycle.settling import raised_now
-from controller.lifecycle.steering import Situation, Targets, steer
+from controller.lifecycle.steering import Situation, steer
 from controller.lifecycle.table import body, issue, with_event
 from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons
 from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Site
 from controller.model.grid import Precedence
-from controller.model.observation import InstanceState, Observation
+from controller.model.observation import Observation
 from controller.model.plan import Commands, InstanceCommand, Plan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
@@ -50,7 +51,7 @@ class Decision:
         dispatch: token rates of the present interval over the instances that serve now.
         commands: the table and what to do to instances; to be carried out only where `publish` is set.
         publish: whether the table goes to the routers (mode ``act``).
-        recommended: what would be set going, in mode ``recommend``.
+        recommended: what would be set going, in mode ``recommend`` of the controller or of a pool.
         memory: for the next tick.
         diagnostics: the reasons.
         upper: the site with P0 of each pool at the upper end of what is known, for what is switched on between ticks;
@@ -103,8 +104,9 @@ def decide(
     memory = account(site, policy, memory, observation)
     known = find_out(site, policy, memory, observation, learnt)
     memory, reasons, made = _plan(learnt, policy, planner, memory, known, plans=plans)
-    targets = _targets(site, policy, known, memory.plan)
-    steered = steer(known.views, targets, _situation(learnt, policy, observation, known))
+    targets = targets_of(site, policy, known, memory.plan)
+    situation = _situation(learnt, policy, observation, known)
+    steered = steer(known.views, targets, situation)
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
     rising_w = coming_w(site, views, targets)
@@ -151,7 +153,10 @@ def decide(
         dispatch=dispatched.plan,
         commands=Commands(table, steered.commands if acts else ()),
         publish=acts,
-        recommended=steered.wanted if policy.mode is Mode.RECOMMEND else (),
+        recommended=(
+            *(steered.wanted if policy.mode is Mode.RECOMMEND else ()),
+            *recommended(site, policy, known, memory.proposed, situation),
+        ),
         memory=memory,
         diagnostics=diagnose(site, memory, observation, outcome),
         upper=learnt.upper,
@@ -171,66 +176,20 @@ def _plan(
     reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding, rising=rising)
     if not reasons or (memory.plan is not None and not plans):
         return memory, (), None
-    serving = serving_by_pool(known.views, len(site.pools))
-    answer = answered(
-        Asked(known.data, known.limits.order_at(known.now_s) is Precedence.CONTRACT),
-        known.firm,
-        lambda asked: slow(
-            planner,
-            asked.data,
-            memory.plan,
-            time_limit_s=policy.slow_time_limit_s,
-            serving=serving,
-            limit_first=asked.limit_first,
-            doubts_w=learnt.doubts_w,
-            drawn_w=(known.measured.at_least(known.modelled_w),),
-        ),
-    )
-    made = answer.made
+    task = Task(learnt, policy, known, memory.plan, memory.proposed)
+    found = task.planned(planner)
+    made = found.answer.made
     planned = replace(
         memory,
         plan=made.plan,
-        foreseen=foresee(made.plan, answer.data, [cls.priority for cls in site.classes]),
+        proposed=found.proposed,
+        foreseen=foresee(made.plan, found.answer.data, [cls.priority for cls in site.classes]),
         planned_at_s=known.now_s,
         events_key=events,
         fleet_key=fleet,
         blind=known.holding is not None,
     )
     return planned, reasons, made
-
-
-def _targets(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) -> Targets:
-    """What the plan wants now, within what can be reached; what an event needs is woken shortly before it.
-
-    A plan that knows nothing of the demand yet moves nothing within an event: a controller that starts then leaves the
-    instances as it finds them.
-    """
-    if plan is None or (known.is_called and known.demand_state.observed_s <= 0.0):
-        return _as_found(known.views, len(site.pools))
-    step = step_of(plan, known.now_s)
-    steps = (step, _prepared_step(plan, step)) if is_near(known.events, known.now_s, policy.prepare_s) else (step,)
-    reach = [pool.instances for pool in known.data.pools]
-    on = tuple(min(max(pool.on[t] for t in steps), most) for pool, most in zip(plan.pools, reach, strict=True))
-    loaded = tuple(
-        min(max(pool.on[t] + pool.sleeping[t] for t in steps), most)
-        for pool, most in zip(plan.pools, reach, strict=True)
-    )
-    return Targets(on, loaded)
-
-
-def _as_found(views: tuple[View, ...], pools: int) -> Targets:
-    """What serves or is on its way, and what is loaded, a pool each."""
-    on, loaded = [0] * pools, [0] * pools
-    for view in views:
-        if view.state is not InstanceState.UNREACHABLE:
-            on[view.pool_index] += view.intent.phase in (Phase.SERVE, Phase.WAKE)
-            loaded[view.pool_index] += view.intent.phase is not Phase.OFF
-    return Targets(tuple(on), tuple(loaded))
-
-
-def _prepared_step(plan: Plan, step: int) -> int:
-    """The first interval from `step` on that is planned under a limit, `step` itself where none is."""
-    return next((t for t in range(step, plan.horizon.steps) if plan.is_limited(t)), step)
 
 
 def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, known: Known) -> Situation:

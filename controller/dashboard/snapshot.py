@@ -13,6 +13,7 @@ from controller.lifecycle.roster import site_now
 from controller.loop.status import Status
 from controller.model.fleet import Pool, RequestClass, Site
 from controller.model.grid import Series
+from controller.model.mode import Mode
 from controller.model.observation import (
     ClassDemand,
     InstanceObservation,
@@ -25,7 +26,7 @@ from controller.model.observation import (
     RouterObservation,
 )
 from controller.signals.latency import Latency
-from controller.tick import Diagnostics
+from controller.tick import Decision, Diagnostics
 from router.contract import InstanceId, PoolId
 
 Json = dict[str, Any]
@@ -80,6 +81,7 @@ def build(site: Site, status: Status, derived: Derived, mode: str, stale_s: floa
         "event": _event(diagnostics),
         "pools": [
             _pool(pool, seen, diagnostics, derived.window)
+            | {"mode": pool.mode.within(Mode(mode)).value, "recommended": _recommended(pool, status.decision)}
             | {"j_per_output_token": dict(status.j_per_output_token.get(pool.pool_id, {}))}
             for pool in pools
         ],
@@ -229,6 +231,13 @@ def _pool(pool: Pool, seen: _Seen, diagnostics: Diagnostics | None, window: Wind
         "evidence": pool.curves.provenance.evidence.value,
         "evidence_source": pool.curves.provenance.source,
     }
+
+
+def _recommended(pool: Pool, decision: Decision | None) -> list[str]:
+    """What would be done to a pool's instances, where it is only told."""
+    names = {instance.instance_id for instance in pool.instances}
+    told = () if decision is None else decision.recommended
+    return [f"{step.verb.value} {step.instance_id}: {step.reason}" for step in told if step.instance_id in names]
 
 
 def shown_state(seen: InstanceObservation, draining: set[InstanceId]) -> str:

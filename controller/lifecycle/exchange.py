@@ -118,7 +118,7 @@ def _going_tokens_per_s(site: Site, exchange: Exchange, k: int, capacities: Sequ
     Where no pool has enough of them, those of all the others.
     """
     needed_w = site.pools[k].curves.p0_w
-    others = [(j, pool) for j, pool in enumerate(site.pools) if j != k and exchange.on[j] > 0]
+    others = [(j, pool) for j, pool in enumerate(site.pools) if j != k and exchange.on[j] > 0 and not pool.is_held]
     needed = [(j, math.ceil(needed_w / pool.curves.p0_w)) for j, pool in others]
     going = [count * capacities[j] for j, count in needed if count <= exchange.on[j]]
     return min(going, default=sum(exchange.on[j] * capacities[j] for j, _ in others))

@@ -12,7 +12,7 @@ from controller.lifecycle.latency import fallback, unkept
 from controller.lifecycle.memory import Memory, Phase
 from controller.lifecycle.modelled_power import instance_power_w
 from controller.lifecycle.refit import Learnt
-from controller.lifecycle.steering import Targets
+from controller.lifecycle.targets import Targets
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
 from controller.model.observation import InstanceState, Missing, Observation

@@ -1,8 +1,8 @@
 """Giving instances back: none that sleeps by the controller's command is left asleep when the controller lets go.
 
-The controller lets go of the instances when it ends, and when it comes back in a mode that does not act. What it put
-to sleep is then woken, as nobody else knows that it should be; under a limit in force only as much as fits below it.
-What others put to sleep is not touched.
+The controller lets go of the instances when it ends, and when it comes back in a mode that does not act, for all or for
+their pool. What it put to sleep is then woken, as nobody else knows that it should be; under a limit in force only as
+much as fits below it. What others put to sleep is not touched.
 """
 
 from __future__ import annotations

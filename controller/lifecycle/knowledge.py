@@ -41,6 +41,7 @@ class Known:
         modelled_w: power at the meter by the model, for the instances as they are.
         charged_w: the same by the plan's rule, in which an instance with work draws P0 all the time.
         price, carbon: over the horizon.
+        inputs: what the problem of now is made of.
         data: the problem of now, with the demand to plan instances for.
         firm: the same under the limits that outrank the classes alone, where others are more restrictive; else None.
         limits: all that are known.
@@ -65,6 +66,7 @@ class Known:
     charged_w: float
     price: SignalForecast
     carbon: SignalForecast
+    inputs: Inputs
     data: ProblemData
     firm: ProblemData | None
     limits: Limits
@@ -186,6 +188,7 @@ def find_out(
         charged_w=drawn.charged_w,
         price=foreseen.price,
         carbon=foreseen.carbon,
+        inputs=inputs,
         data=build(site, policy, inputs),
         firm=build_firm(site, policy, inputs),
         limits=limits,
@@ -209,6 +212,7 @@ def _look(site: Site, policy: TickPolicy, memory: Memory, observation: Observati
         retry_s=policy.command_retry_s,
         barred=left_out(site, observation, serves_barred=policy.serves_barred),
     )
-    if policy.mode is Mode.ACT:
-        return views
-    return tuple(replace(view, intent=natural_intent(view, observation.now_s)) for view in views)
+    acts, now_s = policy.mode is Mode.ACT, observation.now_s
+    return tuple(
+        view if acts and not view.pool.is_held else replace(view, intent=natural_intent(view, now_s)) for view in views
+    )

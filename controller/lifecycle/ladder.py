@@ -86,7 +86,8 @@ def slow(
         rungs.append(Rung("surer", lambda: search.surer(serving, doubts_w), data))
     if last is not None and _same_pools(last, data):
         step = step_of(last, now_s)
-        on = tuple(min(pool.on[step], known.instances) for pool, known in zip(last.pools, data.pools, strict=True))
+        pairs = zip(last.pools, data.pools, strict=True)
+        on = tuple(now.on_now if now.is_held else min(pool.on[step], now.instances) for pool, now in pairs)
         rungs.append(Rung("dispatch", lambda: planner.dispatch(data, on), first_interval(data, on)))
         rungs.append(Rung("last_plan", lambda: shifted(data, last, step), data))
     rungs.append(Rung("greedy", lambda: greedy(data), data))

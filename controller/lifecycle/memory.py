@@ -108,6 +108,7 @@ class Memory:
         control: how far the draw goes beyond what is set under a limit.
         drains: that were seen to end.
         raised: pools that were.
+        proposed: the plan in which pools in mode ``recommend`` are free, made with the plan in force; None without.
     """
 
     started_s: float
@@ -137,6 +138,7 @@ class Memory:
     control: ControlError = field(default_factory=ControlError)
     drains: Drains = field(default_factory=Drains)
     raised: tuple[Raised, ...] = ()
+    proposed: Plan | None = None
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

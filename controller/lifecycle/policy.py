@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from controller.forecast.policy import ForecastPolicy
 from controller.model.grid import Precedence
+from controller.model.mode import Mode
 from controller.model.observation import Rung
 
-
-class Mode(StrEnum):
-    """How far a decision reaches.
-
-    Attributes:
-        OBSERVE: plans are made and recorded; no table is published and no instance is touched.
-        RECOMMEND: as OBSERVE, and what would be done to the instances is told.
-        ACT: tables are published and instances are commanded.
-    """
-
-    OBSERVE = "observe"
-    RECOMMEND = "recommend"
-    ACT = "act"
+__all__ = ["Mode", "TickPolicy"]
 
 
 @dataclass(frozen=True, slots=True)

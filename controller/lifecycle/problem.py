@@ -224,7 +224,7 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
     staying = sum(view.intent.phase is not Phase.DRAIN for view in on)
     # What drains brings the power down: to take it back before it has is a move, as the time until then begins anew.
     leaving = len(on) - staying if inputs.is_full else 0
-    max_on = min(pool.max_instances, len(reachable))
+    max_on = len(on) if pool.is_held else min(pool.max_instances, len(reachable))
     settling_s = settled_s(inputs.raised, pool, freed_s)
     # An instance that is still coming up cannot be put to sleep at all.
     locked = [staying if horizon.start_of(t) < settling_s else coming[t] + young[t] for t in steps]
@@ -233,7 +233,7 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         instances=len(reachable),
         on_now=len(on) - leaving,
         sleeping_now=asleep + (leaving if pool.can_sleep else 0),
-        min_on=min(pool.min_on, max_on),
+        min_on=max_on if pool.is_held else min(pool.min_on, max_on),
         max_on=max(max_on, max(coming)),
         locked=tuple(min(count, max(max_on, coming[t])) for t, count in enumerate(locked)),
         late=tuple(late),
@@ -249,6 +249,7 @@ def _pool(pool: Pool, k: int, inputs: Inputs, horizon: Horizon, moves_usd: tuple
         exchange_usd=moves_usd,
         may_sleep=pool.can_sleep,
         may_stop=pool.may_stop,
+        is_held=pool.is_held,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import draining_power_w
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.steering import Targets
+from controller.lifecycle.targets import Targets
 from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Pool, Site
 from controller.model.plan import Plan

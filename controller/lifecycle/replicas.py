@@ -27,7 +27,8 @@ def desired_replicas(
 ) -> tuple[tuple[PoolId, int], ...]:
     """Instances that serve or sleep by the plan, the most of now and of the time that a start takes.
 
-    An instance that the plan wants serving once a cold start would be over has to be started now. Nothing is said of a
+    An instance that the plan wants serving once a cold start would be over has to be started now. Of a pool that is
+    held there are to be as many as there are, so that an autoscaler which follows changes nothing. Nothing is said of a
     pool of which no instance is known.
 
     Args:
@@ -40,6 +41,9 @@ def desired_replicas(
     desired = []
     for pool, planned in zip(site.pools, plan.pools, strict=True):
         if not pool.instances:
+            continue
+        if pool.is_held and pool.places:
+            desired.append((pool.pool_id, len(_there(pool))))
             continue
         ahead = math.ceil(pool.curves.start_s / plan.horizon.dt_s)
         window = range(step, min(plan.horizon.steps, step + ahead + 1))
@@ -57,10 +61,14 @@ def _least(pool: Pool, gone: Collection[InstanceId]) -> int:
     """As many as there are, less those that would go first; 0 where no autoscaler follows."""
     if not pool.places or (pool.may_stop and not pool.lets_go):
         return 0
-    there = [each.instance_id for each in pool.instances if not is_place(each)]
+    there = _there(pool)
     if not pool.in_order:
         return sum(name not in gone for name in there)
     there.sort(key=number_of)
     while there and there[-1] in gone:
         there.pop()
     return len(there)
+
+
+def _there(pool: Pool) -> list[InstanceId]:
+    return [each.instance_id for each in pool.instances if not is_place(each)]

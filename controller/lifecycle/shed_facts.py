@@ -33,7 +33,7 @@ class Facts:
         measured_w: drawn at the meter, no more than on the mean of late; None where that is not known.
         margin_frac: share of a limit that is kept free.
         doubts_w: [k], how far P0 of an instance may lie from what the problem says; () for no doubt.
-        gone_s: [k], time from a call until an instance of the pool that is let go is asleep.
+        gone_s: [k], time from a call until an instance of the pool that is let go is asleep; 0 where none is.
         coming_s: [k], time until each instance serves that is on its way up.
         may_stop: whether instances may be stopped for power.
         order: what yields to a limit that does not say.
@@ -71,7 +71,7 @@ def facts_of(learnt: Learnt, policy: TickPolicy, known: Known, memory: Memory) -
         measured_w=_drawn_w(known, memory),
         margin_frac=known.margin_frac,
         doubts_w=learnt.doubts_w,
-        gone_s=tuple(REACTION_S + drain_s + pool.curves.sleep_s for pool in site.pools),
+        gone_s=tuple(0.0 if pool.is_held else REACTION_S + drain_s + pool.curves.sleep_s for pool in site.pools),
         coming_s=tuple(tuple(wait_s for j, wait_s in waits if j == k and wait_s > 0.0) for k in pools),
         may_stop=policy.may_stop,
         order=policy.precedence,

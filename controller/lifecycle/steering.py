@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.roster import number_of
+from controller.lifecycle.targets import Targets
 from controller.lifecycle.views import View
 from controller.model.fleet import Pool
 from controller.model.observation import InstanceState, Missing, RouterObservation
@@ -21,19 +22,6 @@ from router.contract import InstanceId
 
 _NOTHING = 1e-9
 """Relative difference of capacities that counts as none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What the plan wants now, a pool each.
-
-    Attributes:
-        on: instances serving.
-        loaded: instances serving or asleep.
-    """
-
-    on: tuple[int, ...]
-    loaded: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +77,15 @@ class Steered:
 
 
 def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> Steered:
-    """Take the next step of each instance's life cycle towards the plan."""
+    """Take the next step of each instance's life cycle towards the plan; those of pools that are held take none."""
     work = _Work(list(views), situation)
-    for index in range(len(work.views)):
+    for index in (i for i, view in enumerate(views) if not view.pool.is_held):
         work.finish_drain(index)
-    pools = range(len(targets.on))
-    for k in pools:
+    for k in work.pools:
         work.raise_pool(k, targets)
-    for k in pools:
+    for k in work.pools:
         work.retry_wakes(k)
-    for k in sorted(pools, key=work.power_of, reverse=True):
+    for k in sorted(work.pools, key=work.power_of, reverse=True):
         work.lower_pool(k, targets)
         work.stop_sleepers(k, targets)
     return Steered(tuple(work.views), tuple(work.commands), tuple(work.wanted), work.lacking_w, tuple(work.drained_s))
@@ -110,6 +97,7 @@ class _Work:
     def __init__(self, views: list[View], situation: Situation) -> None:
         self.views = views
         self.at = situation
+        self.pools = sorted({view.pool_index for view in views if not view.pool.is_held})
         self.headroom_w = situation.headroom_w
         # Nothing can come before something has gone: whoever is to go does not wait for whoever replaces it.
         self.lacks_headroom = False
@@ -146,7 +134,7 @@ class _Work:
         """Whether one more instance may come up: the fleet has to grow, or no exchange is under way."""
         if self.at.called or self.capacity(Phase.SERVE, Phase.WAKE) < self.planned_capacity(targets) * (1 - _NOTHING):
             return True
-        return not any(self.of(k, Phase.WAKE, Phase.DRAIN) for k in range(len(targets.on)))
+        return not any(self.of(k, Phase.WAKE, Phase.DRAIN) for k in self.pools)
 
     def set_phase(self, index: int, phase: Phase, commanded_s: float | None = None) -> None:
         """Begin a phase."""
@@ -241,11 +229,11 @@ class _Work:
 
     def anyone_goes(self, targets: Targets) -> bool:
         """Whether some instance is to go, or is going."""
-        return any(self.of(k, Phase.DRAIN) or self.count_on(k) > on for k, on in enumerate(targets.on))
+        return any(self.of(k, Phase.DRAIN) or self.count_on(k) > targets.on[k] for k in self.pools)
 
     def anyone_comes(self) -> bool:
         """Whether some instance is on its way up: within the limit it serves before another goes for want of room."""
-        return any(view.intent.phase is Phase.WAKE for view in self.views)
+        return any(view.intent.phase is Phase.WAKE and not view.pool.is_held for view in self.views)
 
     def replaces_last(self, k: int, targets: Targets) -> bool:
         """Whether pool k must come up before a class's last pool may go, so that its requests have somewhere to go.

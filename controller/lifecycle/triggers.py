@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.lifecycle.memory import Memory
+from controller.lifecycle.memory import Memory, Phase
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.views import View
 from controller.model.fleet import Site
@@ -28,10 +28,13 @@ def is_near(events: tuple[GridEvent, ...], now_s: float, prepare_s: float) -> bo
 
 
 def fleet_key(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
-    """Reachable instances of each pool."""
-    return tuple(
-        sum(view.pool_index == k and view.state is not InstanceState.UNREACHABLE for view in views)
-        for k in range(len(site.pools))
+    """Reachable instances of each pool, then those on and asleep of each that is held: others move them."""
+    there = [view for view in views if view.state is not InstanceState.UNREACHABLE]
+    held = [k for k, pool in enumerate(site.pools) if pool.is_held]
+    return (
+        *(sum(view.pool_index == k for view in there) for k in range(len(site.pools))),
+        *(sum(view.pool_index == k and view.is_on for view in there) for k in held),
+        *(sum(view.pool_index == k and view.intent.phase is Phase.SLEEP for view in there) for k in held),
     )
 
 

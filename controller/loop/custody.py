@@ -99,11 +99,37 @@ class Custody:
         self, decision: Decision, instances: tuple[InstanceObservation, ...], reason: str
     ) -> tuple[str, ...]:
         """Begin to wake what may be woken now and was not tried just before; returns a line for each."""
+        return await self._give_back(decision, instances, self.sleepers, self._headroom_w(decision), reason)
+
+    async def give_back_held(
+        self, decision: Decision, instances: tuple[InstanceObservation, ...], reason: str
+    ) -> tuple[str, ...]:
+        """The same for those of pools that it leaves as they are, while it acts on others, which come first."""
+        pools = {pool.pool_id: pool for pool in self._present.site().pools}
+        held = {each.instance_id for pool in pools.values() if pool.is_held for each in pool.instances}
+        sleepers = tuple(sleeper for sleeper in self.sleepers if sleeper.instance_id in held)
+        if not sleepers:
+            return ()
+        room_w = self._headroom_w(decision)
+        if room_w is not None:
+            moved = ((pools[told.pool_id], told.waking) for told in decision.diagnostics.pools)
+            coming_w = sum(pool.curves.p0_w * waking for pool, waking in moved if not pool.is_held)
+            room_w -= self._present.site().pue * coming_w
+        return await self._give_back(decision, instances, sleepers, room_w, reason)
+
+    async def _give_back(
+        self,
+        decision: Decision,
+        instances: tuple[InstanceObservation, ...],
+        sleepers: tuple[Sleeper, ...],
+        room_w: float | None,
+        reason: str,
+    ) -> tuple[str, ...]:
         if self._options.on_exit is OnExit.LEAVE:
             return ()
         now_s = decision.diagnostics.now_s
         site = decision.upper or self._present.site()
-        back = hand_back(site, self.sleepers, instances, self._headroom_w(decision), reason=reason)
+        back = hand_back(site, sleepers, instances, room_w, reason=reason)
         idle = (command for command in back.commands if command.instance_id not in self._tasks.busy)
         due = tuple(command for command in idle if self._is_due(command.instance_id, now_s))
         self._tried_s |= {command.instance_id: now_s for command in due}

@@ -21,6 +21,7 @@ from controller.tick import Decision, Memory
 log = logging.getLogger(__name__)
 
 ACTUATION_KIND = "actuation"
+_HELD = "its pool is not acted upon any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,10 @@ class Execution:
         if not leads or not await leadership.hand_over(decision.memory, custody.sleepers, now_s):
             return ()
         if decision.publish:
-            return await self._act(decision)
+            lines = await self._act(decision)
+            if not leadership.may_act():
+                return lines
+            return (*lines, *await custody.give_back_held(decision, observation.instances, _HELD))
         return await custody.give_back(decision, observation.instances, "the controller does not act any more")
 
     async def keep(self, memory: Memory, now_s: float) -> None:

@@ -63,6 +63,7 @@ def summary_of(decision: Decision, took_s: float) -> dict[str, object]:
         "limit_w": diagnostics.limit_w,
         "sequence": decision.commands.table.sequence,
         "commands": [f"{c.verb.value} {c.instance_id}" for c in decision.commands.instances],
+        "recommended": [f"{c.verb.value} {c.instance_id}" for c in decision.recommended],
         "fallbacks": [f"{f.ladder}:{f.step}" for f in diagnostics.fallbacks],
         "took_s": round(took_s, 4),
     }

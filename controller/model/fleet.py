@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from controller.model.mode import Mode
 from controller.model.perf import PoolCurves
 from router.contract import ClassId, InstanceId, PoolId, Precision
 
@@ -35,6 +36,7 @@ class Pool:
         lets_go: whether its instances are let go, for an autoscaler to take away, in place of being stopped.
         rests_awake: whether one that rests is drained and idle, as its engines cannot sleep: its curves' `sleeping_w`
             is their `idle_w`, and it is back at once.
+        mode: how far the controller goes with its instances, at most.
     """
 
     pool_id: PoolId
@@ -55,16 +57,28 @@ class Pool:
     lower_after_s: float = 0.0
     lets_go: bool = False
     rests_awake: bool = False
+    mode: Mode = Mode.ACT
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the controller leaves its instances as they are: they are planned as they are found."""
+        return self.mode is not Mode.ACT
 
     @property
     def rests_untold(self) -> bool:
         """Whether one that rests is told nothing, so that nobody but the controller knows that it does."""
-        return self.rests_awake and not self.lets_go
+        return self.rests_awake and not self.lets_go and not self.is_held
 
     @property
     def max_instances(self) -> int:
         """Most instances that may serve."""
         return len(self.instances) if self.max_on is None else min(self.max_on, len(self.instances))
+
+
+def free_to_move(site: Site) -> Site:
+    """The site as it would be if the controller acted on the pools in mode ``recommend`` too."""
+    pools = (replace(pool, mode=Mode.ACT) if pool.mode is Mode.RECOMMEND else pool for pool in site.pools)
+    return replace(site, pools=tuple(pools))
 
 
 def resting_awake(pool: Pool) -> Pool:

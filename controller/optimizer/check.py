@@ -81,8 +81,9 @@ def _instances(plan: Plan, data: ProblemData) -> tuple[str, ...]:
         for t, (on, sleeping) in enumerate(zip(planned.on, planned.sleeping, strict=True)):
             if min(on, sleeping) < 0 or on + sleeping > pool.instances:
                 out.append(f"{pool.pool_id}[{t}]: {on} on and {sleeping} asleep of {pool.instances} instances")
-            if sleeping > pool.sleeping_now and not pool.may_sleep:
-                out.append(f"{pool.pool_id}[{t}]: {sleeping} asleep, although its engines cannot sleep")
+            if sleeping > pool.sleeping_now and not (pool.may_sleep and not pool.is_held):
+                reason = "they are left as they are" if pool.is_held else "its engines cannot sleep"
+                out.append(f"{pool.pool_id}[{t}]: {sleeping} asleep, although {reason}")
             if not max(pool.min_on, pool.locked[t]) <= on <= pool.max_on:
                 bounds = f"{max(pool.min_on, pool.locked[t])}..{pool.max_on}"
                 out.append(f"{pool.pool_id}[{t}]: {on} on, outside {bounds}")
@@ -99,7 +100,7 @@ def _moves(plan: Plan, data: ProblemData) -> tuple[str, ...]:
     out = []
     for pool, planned in zip(data.pools, plan.pools, strict=True):
         moved = moves(pool, planned.on, planned.sleeping)
-        if not (data.may_stop or pool.may_stop) and any(moved.stops):
+        if any(moved.stops) and not data.stops_in(pool):
             out.append(f"{pool.pool_id}: {sum(moved.stops)} stops, although instances must not be stopped")
         for t, on in enumerate(planned.on):
             held = 0

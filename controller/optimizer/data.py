@@ -35,6 +35,7 @@ class PoolData:
         stop_usd: cost set on a stop; None for that of the cold start it makes necessary later.
         may_sleep: whether its engines can sleep; those that cannot are on or off.
         may_stop: whether its instances may be stopped even where those of other pools must not be.
+        is_held: whether they stay as they are, whatever else holds: `min_on` and `max_on` are those on.
     """
 
     pool_id: PoolId
@@ -59,6 +60,12 @@ class PoolData:
     may_sleep: bool = True
     may_stop: bool = False
     exchange_usd: tuple[float, ...] = ()
+    is_held: bool = False
+
+    @property
+    def most_sleeping(self) -> int:
+        """Most of them that may be asleep."""
+        return self.instances if self.may_sleep and not self.is_held else self.sleeping_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +290,10 @@ class ProblemData:
     def kind_for(self, classes: Iterable[int], k: int) -> tuple[tuple[float, float] | None, ...]:
         """What a token of each class takes and loses at a pool, None where it may not; equal for pools alike."""
         return tuple((self.busy_s_per_token[r][k], self.losses(r)[k]) if self.allowed[r][k] else None for r in classes)
+
+    def stops_in(self, pool: PoolData) -> bool:
+        """Whether instances of a pool may be stopped."""
+        return (self.may_stop or pool.may_stop) and not pool.is_held
 
     def pools_at(self, c: int) -> tuple[int, ...]:
         """Indices of a site's pools."""

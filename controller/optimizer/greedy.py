@@ -59,7 +59,8 @@ def shifted(data: ProblemData, last: Plan, step: int) -> Plan:
         indices = [min(step + t, last.horizon.steps - 1) for t in steps]
         kept = [max(min(planned.on[i], pool.max_on), pool.min_on, pool.locked[t]) for t, i in enumerate(indices)]
         on.append(tuple(kept))
-        sleeping.append(tuple(min(planned.sleeping[i], pool.instances - kept[t]) for t, i in enumerate(indices)))
+        asleep = [pool.sleeping_now if pool.is_held else planned.sleeping[i] for i in indices]
+        sleeping.append(tuple(min(count, pool.instances - kept[t]) for t, count in enumerate(asleep)))
     serving = serving_of(data, tuple(on), tuple(sleeping))
     by_step = tuple(tuple(serving[k][t] for k in range(len(data.pools))) for t in steps)
     return assemble(data, PlanOrigin.LAST_PLAN, tuple(on), tuple(sleeping), fill(data, by_step))
@@ -110,24 +111,30 @@ def _fill_class(
 
 def _least(data: ProblemData, k: int) -> int:
     pool = data.pools[k]
-    stays = 0 if pool.may_sleep or pool.may_stop or data.may_stop else min(pool.on_now, pool.max_on)
+    stays = 0 if pool.may_sleep or data.stops_in(pool) else min(pool.on_now, pool.max_on)
     return max(pool.min_on, pool.locked[0], stays)
 
 
 def _sleeping(data: ProblemData, on: tuple[int, ...]) -> tuple[int, ...]:
     """Those not needed go to sleep, those off are started last; sleepers are stopped where GPUs run short."""
-    free = [
-        site.gpus - sum(data.pools[k].gpus_per_instance * on[k] for k in data.pools_at(c))
-        for c, site in enumerate(data.sites)
-    ]
+    free = [site.gpus - _gpus(data, c, on) for c, site in enumerate(data.sites)]
     out = []
     for pool, count in zip(data.pools, on, strict=True):
+        if pool.is_held:
+            out.append(pool.sleeping_now)
+            continue
         loaded = max((pool.on_now if pool.may_sleep else 0) + pool.sleeping_now - count, 0)
         room = free[pool.site] // pool.gpus_per_instance if pool.gpus_per_instance else loaded
         kept = max(0, min(loaded, room))
         free[pool.site] -= kept * pool.gpus_per_instance
         out.append(kept)
     return tuple(out)
+
+
+def _gpus(data: ProblemData, c: int, on: tuple[int, ...]) -> int:
+    """GPUs of a site that are not free: those of instances that are on, and of sleepers that are left as they are."""
+    pools = ((data.pools[k], on[k]) for k in data.pools_at(c))
+    return sum(pool.gpus_per_instance * (count + pool.is_held * pool.sleeping_now) for pool, count in pools)
 
 
 def _neighbours(data: ProblemData, on: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -139,10 +146,7 @@ def _neighbours(data: ProblemData, on: tuple[int, ...]) -> list[tuple[int, ...]]
         counts
         for counts in near
         if all(_least(data, k) <= counts[k] <= data.pools[k].max_on for k in pools)
-        and all(
-            sum(data.pools[k].gpus_per_instance * counts[k] for k in data.pools_at(c)) <= site.gpus
-            for c, site in enumerate(data.sites)
-        )
+        and all(_gpus(data, c, counts) <= site.gpus for c, site in enumerate(data.sites))
     ]
 
 

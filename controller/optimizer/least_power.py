@@ -112,6 +112,8 @@ def _reached(pool: PoolData, k: int, reach: Reach) -> PoolData:
     on = pool.on_now - reach.absent(k)
     loaded = on + pool.sleeping_now
     there = pool.instances - reach.absent(k)
+    if pool.is_held:
+        return replace(pool, on_now=on, min_on=on, max_on=on, instances=there)
     wakes = pool.sleeping_now if reach.comes_in(pool.wake_s) else 0
     may_stop = reach.may_stop or pool.may_stop
     starts = there - loaded if may_stop and reach.comes_in(pool.start_s) else 0

@@ -93,6 +93,7 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
         may_stop=goes and (plan.can_sleep or not lets_go),
         in_order=workload is not None and workload.kind != "Deployment",
         lets_go=lets_go,
+        mode=plan.mode,
     )
     return resting_awake(made) if rests_awake else made
 
@@ -107,8 +108,9 @@ def build_workloads(settings: Settings) -> dict[PoolId, Scaled]:
 
 
 def build_followed(settings: Settings, site: Site) -> dict[PoolId, Scaled]:
-    """What runs the pods of pools that are let go, for an autoscaler to take away."""
-    plans = {pool.pool_id: settings.plan.pools[pool.pool_id] for pool in site.pools if pool.lets_go}
+    """What runs the pods of pools that are let go, for an autoscaler to take away; none of pools that are held."""
+    letting = (pool for pool in site.pools if pool.lets_go and not pool.is_held)
+    plans = {pool.pool_id: settings.plan.pools[pool.pool_id] for pool in letting}
     return {
         pool_id: _scaled(plan.workload, plan.min_on) for pool_id, plan in plans.items() if plan.workload is not None
     }
@@ -144,11 +146,11 @@ def _request_class(settings: Settings, losses: Losses, cls: ClassSettings) -> Re
 
 
 def build_gpu_limits(settings: Settings, site: Site) -> tuple[GpuLimit, ...]:
-    """Limits on the GPUs of the pools that have one, in the order of the pools."""
+    """Limits on the GPUs of the pools that have one and are not held, in the order of the pools."""
     limits = []
     for pool in site.pools:
         clocks = settings.plan.pools[pool.pool_id].clocks
-        if clocks is not None:
+        if clocks is not None and not pool.is_held:
             uuids = tuple(uuid for instance in pool.instances for uuid in instance.gpu_uuids)
             limits.append(GpuLimit(pool.pool_id, uuids, clocks.when, clocks.power_limit_w, clocks.max_clock_mhz))
     return tuple(limits)

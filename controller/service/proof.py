@@ -150,6 +150,7 @@ def software_of(site: Site, configuration: str | None, mode: Mode) -> dict[str, 
                 "precision": pool.precision.value,
                 "gpu": pool.gpu,
                 "instances": len(pool.instances),
+                "mode": pool.mode.within(mode).value,
                 "gpus_per_instance": pool.gpus_per_instance,
                 "curves": to_plain(pool.curves.provenance),
             }

@@ -20,8 +20,9 @@ class ClockSettings(Group):
     max_clock_mhz: Annotated[int, Field(ge=100, le=10_000)] | None = None
     """Highest clock of each GPU's cores. It cannot be read back."""
     when: When
-    """fixed: as long as the controller acts; measure the pool's curves with it. over_limit: as a last means, from when
-    the site draws more than an event allows and no instance is on its way, until no event is in force."""
+    """fixed: as long as the controller acts on the pool; measure the pool's curves with it. over_limit: as a last
+    means, from when the site draws more than an event allows and no instance is on its way, until no event is in
+    force."""
 
     @model_validator(mode="after")
     def _one(self) -> ClockSettings:

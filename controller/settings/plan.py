@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from controller.model.grid import Precedence
+from controller.model.mode import Mode
 from controller.model.perf import Evidence
 from controller.optimizer.solver_name import SolverName
 from controller.quality.table import Task
@@ -53,6 +54,10 @@ class CurveSettings(CurveFigures):
 class PoolPlanSettings(Group):
     """What the planner needs to know of a pool."""
 
+    mode: Mode = Mode.ACT
+    """How far the controller goes with the pool's instances; controller.mode bounds it. act: they are moved. observe:
+    they stay as they are found, are planned so and get requests by the table. recommend: so too, and what would be done
+    to them is told."""
     gpu: Annotated[str, Field(min_length=1, max_length=64)]
     """GPU type, e.g. H100."""
     gpus_per_instance: Annotated[int, Field(ge=1, le=1024)]

@@ -47,7 +47,8 @@ class ControllerSettings(Group):
     """File to which the heads of the records are added once an hour, best on another machine's disk. Absent: none."""
     on_exit: OnExit = OnExit.WAKE
     """What becomes of the instances that sleep by the controller's command when it ends, or comes back in a mode other
-    than act. wake: they are woken, under a limit in force only as far as it leaves room. leave: they stay asleep."""
+    than act, for all or for their pool. wake: they are woken, under a limit in force only as far as it leaves room.
+    leave: they stay asleep."""
     exit_wait_s: Seconds = 20.0
     """Longest wait for instances that wake at the controller's end; less than its supervisor's patience."""
     supervisor_url: str | None = None

@@ -20,8 +20,9 @@ class WorkloadSettings(Group):
     namespace: Label | None = None
     """Where it is. Absent: the namespace of the controller's own pod."""
     mode: Literal["recommend", "act"] = "recommend"
-    """act: the controller writes its replicas, in controller.mode act. recommend: it tells by the metric
-    desired_replicas how many pods there are to be, up to `most`, for an autoscaler; where the pool's engines cannot
-    sleep, or plan.may_stop, it drains pods that are not needed, and tells fewer once they are the ones that go."""
+    """act: the controller writes its replicas, where controller.mode and the pool's own are act. recommend: it tells by
+    the metric desired_replicas how many pods there are to be, up to `most`, for an autoscaler; where the pool's engines
+    cannot sleep, or plan.may_stop, it drains pods that are not needed, and tells fewer once they are the ones that
+    go."""
     most: Annotated[int, Field(ge=1, le=512)]
     """Most pods that there may be."""

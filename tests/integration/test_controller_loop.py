@@ -37,6 +37,7 @@ from router.contract import InstanceId, PoolId, Precision, decode
 from tests.fakes.controller_parts import curves, pool, site
 from tests.fakes.http_stub import HttpStub, http_stub
 from tests.fakes.plain_engines import PlainEngines
+from tests.fakes.pool_modes import with_modes
 
 pytestmark = pytest.mark.timeout(120)
 CURVES = dataclasses.replace(curves(), wake_s=0.3, sleep_s=0.2)
@@ -310,6 +311,29 @@ async def test_a_controller_that_comes_back_in_another_mode_gives_back_what_it_h
             await plant.until(lambda: plant.service.ledger.records("actuation")[-1].payload["verb"] == "wake")
             assert await plant.metric("given_back_total") == 1
             assert await plant.metric("sleepers") == 0
+
+
+async def test_a_pool_that_is_not_acted_upon_any_more_is_woken_and_moved_by_no_limit(tmp_path: Path) -> None:
+    async with fleet_of_two() as plant:
+        async with controlling(plant, tmp_path, on_exit=OnExit.LEAVE):
+            await put_one_to_sleep(plant)
+            await withdraw(plant)
+        plant.fleet = with_modes(plant.fleet, bf16=Mode.RECOMMEND)
+        async with controlling(plant, tmp_path):
+            await plant.until(lambda: set(plant.states().values()) == {InstanceState.SERVING})
+            await plant.until(lambda: plant.service.ledger.records("actuation")[-1].payload["verb"] == "wake")
+            assert await plant.metric("given_back_total") == 1
+            assert (plant.snapshot()["mode"], plant.snapshot()["pools"][0]["mode"]) == ("act", "recommend")
+            given_back = len(plant.service.ledger.records("actuation"))
+            full_w = plant.snapshot()["power"]["measured_w"]
+            await curtail(plant, limit_w=1.85 * full_w, event_id="e2")
+            await plant.until(lambda: plant.snapshot()["pools"][0]["recommended"])
+            ticks = len(plant.service.ledger.records("decision"))
+            await plant.until(lambda: len(plant.service.ledger.records("decision")) > ticks + 5)
+            assert len(plant.service.ledger.records("actuation")) == given_back
+            decided = plant.service.ledger.records("decision")[-1].payload
+            assert {step["verb"] for step in decided["recommended"]} == {"sleep"}
+            assert decided["commands"]["instances"] == []
 
 
 async def test_an_observing_controller_leaves_alone_what_others_put_to_sleep(tmp_path: Path) -> None:

@@ -54,6 +54,22 @@ def test_nor_does_one_of_several_sites_with_assets_and_work_that_waits(data: Pro
 
 
 @QUICK
+@given(problems(), st.lists(st.booleans(), min_size=8, max_size=8), st.booleans())
+def test_what_is_held_stays_as_it_is_whoever_plans(data: ProblemData, held: list[bool], may_stop: bool) -> None:
+    pools = tuple(
+        replace(p, is_held=True, min_on=p.on_now, max_on=p.on_now, locked=(0,) * STEPS) if is_held else p
+        for p, is_held in zip(data.pools, itertools.cycle(held), strict=False)
+    )
+    data = replace(data, pools=pools, may_stop=may_stop)
+    free = EXACT.plan(replace(data, pools=tuple(replace(p, is_held=False) for p in pools)), time_limit_s=5.0)
+    for plan in (EXACT.plan(data, time_limit_s=5.0), greedy(data), shifted(data, free, 0)):
+        kept = [(p, planned) for p, planned in zip(pools, plan.pools, strict=True) if p.is_held]
+        assert all((set(made.on), set(made.sleeping)) == ({p.on_now}, {p.sleeping_now}) for p, made in kept)
+    assert violations(EXACT.plan(data, time_limit_s=5.0), data) == ()
+    assert violations(greedy(data), data) == ()
+
+
+@QUICK
 @given(rich_problems(), st.sampled_from([1.5, 4.0, 20.0]))
 def test_higher_prices_never_make_dear_energy_worth_more(data: ProblemData, factor: float) -> None:
     # At the old prices, what is bought at prices all higher by a factor costs no more than what was bought before.

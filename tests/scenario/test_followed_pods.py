@@ -15,6 +15,7 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.tick import Decision, decide
 from tests.fakes.fake_fleet import site
 from tests.fakes.pod_fleet import FollowedFleet, discovered
+from tests.fakes.pool_modes import with_modes
 
 ACT = TickPolicy(mode=Mode.ACT)
 BUSY = {"premium": 6.0, "standard": 40.0, "flex": 10.0}
@@ -150,3 +151,17 @@ def test_who_does_not_act_tells_no_fewer_than_there_are_and_who_stands_by_what_t
     assert all(count >= len(run.fleet.of(pool_id)) for pool_id, count in alone.replicas)
     assert sum(count for _, count in alone.replicas) > sum(count for _, count in stands_by.replicas)
     assert not alone.commands.instances
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_of_a_pool_that_is_not_acted_upon_none_is_let_go_and_as_many_are_told_as_there_are(mode: Mode) -> None:
+    run = Run(BUSY, on=4, late_s=NEVER, configured=with_modes(CONFIGURED, fp8=mode))
+    run.play(120.0)
+    run.fleet.rps = {name: rps / 8 for name, rps in BUSY.items()}
+    run.play(600.0)
+    held = {engine.instance_id for engine in run.fleet.of("fp8")}
+    assert run.fleet.let_go
+    assert not held & set(run.fleet.let_go)
+    assert not held & set(run.decisions[-1].commands.table.draining)
+    assert {dict(decision.replicas)["fp8"] for decision in run.decisions} == {len(held)}
+    assert run.is_whole()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.roster import PLACE
@@ -15,6 +17,7 @@ from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.tick import Decision, decide
 from tests.fakes.fake_fleet import site
 from tests.fakes.pod_fleet import PodFleet, discovered
+from tests.fakes.pool_modes import with_modes
 
 ACT = TickPolicy(mode=Mode.ACT)
 CONFIGURED = discovered(site())
@@ -136,3 +139,24 @@ def test_a_stop_without_effect_is_given_again() -> None:
     deaf.clear()
     run.play(120.0)
     assert run.fleet.gone
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+@pytest.mark.parametrize("configured", [CONFIGURED, AWAKE])
+def test_pods_of_a_pool_that_is_not_acted_upon_are_for_others_to_make_and_take(configured: Site, mode: Mode) -> None:
+    run = Run({"premium": 2.0, "standard": 4.0, "flex": 1.0}, on=2, configured=with_modes(configured, fp8=mode))
+    run.play(60.0)
+    run.fleet.rps = {"premium": 10.0, "standard": 60.0, "flex": 20.0}
+    run.play(300.0)
+    assert dict(run.decisions[-1].replicas)["fp8"] == 2
+    steps = [step.verb for step in run.decisions[-1].recommended if step.instance_id.startswith(f"fp8{PLACE}")]
+    assert bool(steps) is (mode is Mode.RECOMMEND)
+    gone = next(engine for engine in run.fleet.engines if engine.pool.pool_id == "fp8")
+    run.fleet.engines.remove(gone)
+    run.play(10.0)
+    run.fleet.rps = {"premium": 1.0, "standard": 2.0, "flex": 1.0}
+    run.play(400.0)
+    commands = [command for decision in run.decisions for command in decision.commands.instances]
+    assert commands
+    assert not [command for command in commands if command.instance_id.startswith("fp8")]
+    assert dict(run.decisions[-1].replicas)["fp8"] == 1

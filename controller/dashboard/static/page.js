@@ -5,6 +5,7 @@ import * as fmt from "./format.js";
 const MAX_POINTS = 1800;
 const PRECISIONS = ["bf16", "fp8", "int8", "int4"];
 const STATES = [["serving", "on"], ["draining", "draining"], ["waking", "waking"], ["sleeping", "asleep"], ["off", "off"], ["unreachable", "down"]];
+const MODES = { act: "acting", recommend: "recommending", observe: "observing" };
 const byId = (id) => document.getElementById(id);
 const reload = { pools: "" };
 let points = [];
@@ -200,6 +201,11 @@ function showPools(s) {
       tag.title = pool.evidence_source;
       name.append(tag);
     }
+    if (pool.mode !== s.mode) {
+      const tag = element("span", "tag", MODES[pool.mode] || pool.mode);
+      tag.title = ["its instances are left as they are", ...pool.recommended].join("\n");
+      name.append(tag);
+    }
     row.append(name);
     const figures = element("span", "figures", `${fmt.wattsText(pool.power_w)} `);
     figures.append(element("span", "", `· ${fmt.fixed(pool.output_tokens_per_s)} tok/s`));
@@ -307,7 +313,7 @@ function show(s) {
   latest = s;
   byId("site").textContent = s.site;
   byId("emulated").hidden = !s.emulated;
-  byId("mode").textContent = { act: "acting", recommend: "recommending", observe: "observing" }[s.mode] || s.mode;
+  byId("mode").textContent = MODES[s.mode] || s.mode;
   byId("clock").textContent = fmt.clock(s.now_s);
   buildShare(s.pools);
   showTiles(s);

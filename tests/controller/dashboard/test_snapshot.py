@@ -7,6 +7,7 @@ from controller.dashboard.snapshot import Derived, SolverFigures, build
 from controller.lifecycle.diagnostics import Fallback
 from controller.loop.faults import Fault
 from controller.loop.status import Status
+from controller.model.mode import Mode
 from controller.model.observation import (
     InstanceState,
     Missing,
@@ -16,7 +17,7 @@ from controller.model.observation import (
     Quality,
     Rung,
 )
-from controller.model.plan import Slack
+from controller.model.plan import InstanceCommand, Slack, Verb
 from controller.signals.latency import Latency
 from router.contract import InstanceId
 from tests.fakes.controller_parts import (
@@ -29,6 +30,7 @@ from tests.fakes.controller_parts import (
     reading,
     site,
 )
+from tests.fakes.pool_modes import with_modes
 
 SITE = site()
 DERIVED = Derived(
@@ -160,3 +162,17 @@ def test_joules_per_output_token_of_each_pool_by_class():
     status = Status(observation(), None, (), 7200.0, {"bf16": {"standard": 4.5}})
     bf16, int4 = build(SITE, status, DERIVED, "act", 15.0)["pools"]
     assert (bf16["j_per_output_token"], int4["j_per_output_token"]) == ({"standard": 4.5}, {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"), [("act", ["act", "recommend"]), ("recommend", ["recommend"] * 2), ("observe", ["observe"] * 2)]
+)
+def test_each_pool_tells_how_far_the_controller_goes_with_it(mode, told):
+    step = InstanceCommand(Verb.WAKE, InstanceId("int4-0"), "the plan wants 1 serving")
+    made = decision(SITE, recommended=(step,))
+    of = with_modes(SITE, int4=Mode.RECOMMEND)
+    pools = build(of, Status(observation(), made, (), 7200.0), DERIVED, mode, 15.0)["pools"]
+    assert [pool["mode"] for pool in pools] == told
+    assert [pool["recommended"] for pool in pools] == [[], ["wake int4-0: the plan wants 1 serving"]]
+    undecided = build(of, Status(observation(), None, (), 7200.0), DERIVED, mode, 15.0)["pools"]
+    assert [pool["recommended"] for pool in undecided] == [[], []]

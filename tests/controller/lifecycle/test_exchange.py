@@ -15,11 +15,13 @@ from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.ramps import step_w
 from controller.lifecycle.views import look
+from controller.model.mode import Mode
 from controller.model.observation import InstanceState
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.optimizer.dispatch import first_interval
 from controller.optimizer.outcome import least_power_w, rates_of
 from tests.fakes.fake_fleet import FakeFleet, site
+from tests.fakes.pool_modes import with_modes
 from tests.fakes.problems import at_site, problem
 
 POLICY = TickPolicy(drain_expected_s=20.0)
@@ -114,3 +116,10 @@ def test_room_is_made_by_fewer_tokens_and_no_further_than_they_go():
     assert with_room_for(below, 100.0, serving).sites[0].limit_w[0] == 0.5 * least_w
     free = at_site(problem(), limit_w=(None,) * problem().horizon.steps)
     assert with_room_for(free, 100.0, serving) == free
+
+
+def test_what_is_held_makes_no_room():
+    served = Exchange(ALL_WAIT, (1e4, 0.0, 1e4), (1, 1, 2))
+    free = exchange_usd(site(), served, WORTH, CAPACITIES)
+    held = exchange_usd(with_modes(site(), fp8=Mode.OBSERVE), served, WORTH, CAPACITIES)
+    assert held[0] < free[0]

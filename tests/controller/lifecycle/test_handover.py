@@ -123,8 +123,8 @@ def test_sleepers_and_where_the_leader_is_go_along(led):
     assert (told.leader, told.address, told.written_at_s) == ("a", "http://a:8090", led.fleet.now_s)
 
 
-OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins"}
-"""What a standby learns itself from the same meters, engines and routers, or is of its process."""
+OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins", "proposed"}
+"""What a standby learns itself from the same meters, engines and routers, or is of its process or of each plan."""
 PROMISED = {"sequence", "burns", "history", "baselines_w", "refit", "followed"}
 
 

@@ -6,10 +6,13 @@ from controller.forecast.demand import PATIENCE_S
 from controller.lifecycle.knowledge import account, find_out
 from controller.lifecycle.limits import Followed
 from controller.lifecycle.memory import Intent, Memory, Phase
-from controller.lifecycle.policy import Mode, TickPolicy
+from controller.lifecycle.policy import TickPolicy
+from controller.model.fleet import resting_awake
 from controller.model.grid import GridEvent
+from controller.model.mode import Mode
 from controller.model.observation import Missing, PowerLadder, Quality, Reading, Rung
 from tests.fakes.fake_fleet import BF16, FakeFleet, site
+from tests.fakes.pool_modes import with_modes
 
 ACT = TickPolicy(mode=Mode.ACT)
 
@@ -175,3 +178,24 @@ def test_an_instance_that_hardly_worked_breaks_no_limit_and_is_not_corrected_for
     assert hardly_working(site_power=unplugged, events=(replace(event, limit_w=0.9 * alone.modelled_w),)).over_limit
     metered = hardly_working(site_power=Reading(between_w, None, alone.now_s, "meter", Quality.DIRECT))
     assert metered.data.sites[0].bias_w == 0.0
+
+
+def test_what_is_meant_for_instances_of_a_pool_that_is_held_is_what_they_do():
+    running, held = fleet(), with_modes(site(), bf16=Mode.OBSERVE)
+    meant = tuple(Intent(engine.instance_id, Phase.DRAIN, 0.0) for engine in running.engines)
+    views = find_out(held, ACT, replace(Memory.initial(held, 0.0), intents=meant), running.observe()).views
+    assert {view.intent.phase for view in views if view.pool.is_held} == {Phase.SERVE}
+    assert {view.intent.phase for view in views if not view.pool.is_held} == {Phase.DRAIN}
+
+
+def test_nobody_rests_awake_in_a_pool_that_is_held():
+    running, whole = fleet(0.0), site()
+    awake = replace(whole, pools=(resting_awake(whole.pools[0]), *whole.pools[1:]))
+    resting = tuple(Intent(engine.instance_id, Phase.SLEEP, 0.0, commanded_s=0.0) for engine in running.engines[:4])
+
+    def phases(of):
+        memory = replace(Memory.initial(of, 0.0), intents=resting)
+        return {view.intent.phase for view in find_out(of, ACT, memory, running.observe()).views if not view.pool_index}
+
+    assert phases(awake) == {Phase.SLEEP}
+    assert phases(with_modes(awake, bf16=Mode.OBSERVE)) == {Phase.SERVE}

@@ -314,3 +314,13 @@ def test_a_limit_that_yields_to_the_classes_is_dispatched_as_ever_until_then():
         fast(REAL, barely_idle(), (1, 1), limit_first=False, until_planned=until).plan.slack for until in (False, True)
     )
     assert until_planned == usual
+
+
+def test_no_rung_moves_what_is_held(last):
+    held = pool_data("full", is_held=True, min_on=2, max_on=2, on_now=2, sleeping_now=1, may_stop=True)
+    data = problem(pools=(held, pool_data("lean")), may_stop=True)
+    broken = SolverError("gone")
+    planners = (REAL, Broken(plan=broken), Broken(plan=broken, dispatch=broken))
+    made = [climb(planner, data, last, serving=(2, 1)).plan for planner in planners]
+    assert [plan.origin for plan in made] == [PlanOrigin.MILP, PlanOrigin.DISPATCH, PlanOrigin.LAST_PLAN]
+    assert all((set(plan.pools[0].on), set(plan.pools[0].sleeping)) == ({2}, {1}) for plan in made)

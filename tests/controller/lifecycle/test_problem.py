@@ -9,10 +9,13 @@ from controller.lifecycle.problem import Inputs, allowed_pools, build, planned_l
 from controller.lifecycle.ramps import Ramps
 from controller.lifecycle.views import look
 from controller.model.grid import GridEvent, Precedence
+from controller.model.mode import Mode
 from controller.model.observation import InstanceState
 from controller.model.plan import Horizon
 from controller.settlement.quality_budget import QualityBurn
+from router.contract import InstanceId
 from tests.fakes.fake_fleet import FakeFleet, site
+from tests.fakes.pool_modes import with_modes
 
 POLICY = TickPolicy(steps=4)
 NOW_S = 1000.0
@@ -300,3 +303,28 @@ def test_a_pool_that_was_raised_keeps_its_instances_for_a_while_unless_a_limit_c
     data = build(settled, POLICY, inputs(FakeFleet(settled, {}), **{"raised": raised, **changes}))
     assert data.pools[0].locked == locked
     assert data.pools[1].locked == (0, 0, 0, 0)
+
+
+def posed(of, intents=(), states=None, **changes):
+    fleet = FakeFleet(of, {})
+    for engine in fleet.engines:
+        engine.state = (states or {}).get(engine.instance_id, InstanceState.SERVING)
+    return build(of, POLICY, inputs(fleet, intents, **changes)).pools[0]
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_a_pool_that_is_held_is_planned_as_it_is_found(mode):
+    whole = site()
+    bound = replace(whole, pools=(replace(whole.pools[0], min_on=4, max_on=1), *whole.pools[1:]))
+    states = {"bf16-0": InstanceState.SLEEPING, "bf16-1": InstanceState.OFF}
+    told = posed(with_modes(bound, bf16=mode), states=states)
+    assert (told.is_held, told.on_now, told.sleeping_now, told.instances) == (True, 2, 1, 4)
+    assert told.min_on == told.max_on == 2
+    assert not posed(site()).is_held
+
+
+def test_what_others_wake_of_it_is_on_and_late():
+    waking = (Intent(InstanceId("bf16-0"), Phase.WAKE, NOW_S),)
+    told = posed(with_modes(site(), bf16=Mode.OBSERVE), waking, {"bf16-0": InstanceState.WAKING})
+    assert told.on_now == told.min_on == told.max_on == 4
+    assert 0.0 < told.late[0] < 1.0

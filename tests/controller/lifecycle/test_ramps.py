@@ -15,7 +15,7 @@ from controller.lifecycle.ramps import (
     step_w,
     steps_to_cross,
 )
-from controller.lifecycle.steering import Targets
+from controller.lifecycle.targets import Targets
 from controller.lifecycle.views import look
 from controller.model.observation import InstanceState
 from controller.model.plan import PlanOrigin

@@ -6,6 +6,7 @@ from controller.lifecycle.memory import Intent, Phase
 from controller.lifecycle.replicas import desired_replicas, let_go
 from controller.lifecycle.views import View
 from controller.model.fleet import Instance
+from controller.model.mode import Mode
 from controller.model.observation import InstanceObservation, InstanceState
 from controller.model.plan import Horizon, Plan, PlanOrigin, PoolPlan
 from router.contract import InstanceId, PoolId
@@ -106,3 +107,17 @@ def test_let_go_is_what_rests_without_a_request_and_goes_first(is_told, phase, r
     view = View(of.instances[0], of, 0, state, seen, Intent(name, phase, NOW_S))
     assert let_go((view,)) == ({"a"} if is_gone else set())
     assert not let_go((replace(view, seen=None),))
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+@pytest.mark.parametrize("changes", [{}, {"lets_go": False, "may_stop": True}, {"in_order": True}])
+def test_of_a_pool_that_is_held_there_are_to_be_as_many_as_there_are(mode, changes):
+    held = followed("v-0", "v-1", "v-2", mode=mode, **changes)
+    for on in (0, 2, 5):
+        assert told(held, on, 0, ("v-2",)) == ((PoolId("bf16"), 3),)
+
+
+def test_where_others_tell_how_many_there_may_be_it_is_what_is_on_or_asleep():
+    whole = fleet(0.0)
+    held = replace(whole, pools=tuple(replace(each, mode=Mode.OBSERVE) for each in whole.pools))
+    assert desired_replicas(held, planned((2,) * 4, (1,) * 4), NOW_S) == ((PoolId("bf16"), 3),)

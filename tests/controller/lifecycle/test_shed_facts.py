@@ -5,8 +5,10 @@ import pytest
 from controller.lifecycle.memory import Phase
 from controller.lifecycle.shed_facts import REACTION_S
 from controller.model.grid import Precedence
+from controller.model.mode import Mode
 from tests.fakes.called_fleet import ACT, CalledFleet
-from tests.fakes.fake_fleet import FP8
+from tests.fakes.fake_fleet import FP8, site
+from tests.fakes.pool_modes import with_modes
 
 FALLS_ASLEEP_S = FP8.sleep_s
 
@@ -59,3 +61,9 @@ def test_a_reduction_is_from_no_more_than_is_drawn_on_the_mean_and_now(gain, lea
     loop.fleet.meter_gain = gain
     share = loop.run(2.0).facts.measured_w / loop.fleet.power_w
     assert least_share < share < most_share
+
+
+def test_nothing_goes_of_a_pool_that_is_held():
+    loop = CalledFleet(with_modes(site(), fp8=Mode.OBSERVE)).run(20)
+    bf16_s, fp8_s, int4_s = loop.facts.gone_s
+    assert min(bf16_s, int4_s) > fp8_s == 0.0

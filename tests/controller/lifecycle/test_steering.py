@@ -4,9 +4,11 @@ from dataclasses import replace
 import pytest
 
 from controller.lifecycle.memory import Intent, Phase
-from controller.lifecycle.steering import Situation, Targets, steer
+from controller.lifecycle.steering import Situation, steer
+from controller.lifecycle.targets import Targets
 from controller.lifecycle.views import look
 from controller.model.fleet import resting_awake
+from controller.model.mode import Mode
 from controller.model.observation import InstanceState, Missing, RouterObservation
 from controller.model.plan import Verb
 from router.contract import InstanceId
@@ -365,3 +367,43 @@ class TestLettingGo:
         seen = released(["bf16-0", "bf16-1"])
         seen = (seen[0], replace(seen[1], seen=replace(seen[1].seen, is_let_go=False)), *seen[2:])
         assert given(steer(seen, targets((2, 5, 5), (loaded, 5, 5)), situation())) == more
+
+
+class TestHeld:
+    """Pools that the controller leaves as they are."""
+
+    def held(self, states=None, mode=Mode.OBSERVE, name="fp8", **changes):
+        seen = views(states, **changes)
+        return tuple(
+            replace(view, pool=replace(view.pool, mode=mode)) if view.pool.pool_id == name else view for view in seen
+        )
+
+    @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+    @pytest.mark.parametrize("on", [0, 2, 5])
+    def test_whatever_is_wanted_none_of_them_takes_a_step(self, mode, on):
+        states = {**asleep("fp8", 0, 1), "fp8-2": OFF}
+        seen = self.held(states, mode)
+        done = steer(seen, targets((4, on, 5), (4, on, 5)), situation(break_first=True))
+        assert (done.commands, done.wanted, done.views) == ((), (), seen)
+
+    def test_a_drain_from_before_ends_in_no_command(self):
+        ended = intent(Phase.DRAIN, sequence=3, acknowledged_s=NOW_S - 9.0)
+        assert given(steer(views(intents={"fp8-0": ended}), targets((4, 4, 5)), situation())) == [(Verb.SLEEP, "fp8-0")]
+        assert given(steer(self.held(intents={"fp8-0": ended}), targets((4, 4, 5)), situation())) == []
+
+    def test_what_others_wake_of_them_is_not_waited_for(self):
+        waking = {"fp8-0": InstanceState.WAKING, **asleep("bf16", 0)}
+        woken = steer(self.held(waking), targets((4, 4, 4)), situation())
+        assert given(woken) == [(Verb.WAKE, "bf16-0")]
+        assert given(steer(views(waking), targets((4, 4, 4)), situation())) == []
+
+    def test_what_draws_too_much_does_not_wait_for_them_either(self):
+        waking = {"fp8-0": InstanceState.WAKING, **asleep("bf16", 0)}
+        at = situation(headroom_w=0.0)
+        assert draining(steer(self.held(waking), targets((4, 4, 4)), at)) == ["int4-0"]
+        assert draining(steer(views(waking), targets((4, 5, 4)), at)) == []
+
+    def test_they_are_nobody_who_is_to_go(self):
+        short = steer(self.held(asleep("bf16", 0)), targets((4, 0, 5)), situation(headroom_w=0.0))
+        assert short.lacking_w > 0.0
+        assert steer(views(asleep("bf16", 0)), targets((4, 0, 5)), situation(headroom_w=0.0)).lacking_w == 0.0

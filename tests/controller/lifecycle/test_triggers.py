@@ -7,9 +7,11 @@ from controller.lifecycle.policy import TickPolicy
 from controller.lifecycle.triggers import events_key, fleet_key, holding, router_age_s, slow_reasons
 from controller.lifecycle.views import look
 from controller.model.grid import GridEvent
+from controller.model.mode import Mode
 from controller.model.observation import InstanceState, Missing
 from controller.optimizer.greedy import greedy
 from tests.fakes.fake_fleet import FakeFleet, site
+from tests.fakes.pool_modes import with_modes
 from tests.fakes.problems import problem
 
 POLICY = TickPolicy(slow_interval_s=60.0, slow_min_gap_s=6.0, warmup_s=30.0, reading_stale_s=15.0)
@@ -86,3 +88,16 @@ def test_the_age_of_what_is_missing_is_unknown():
     observation = FakeFleet(site(), {}).observe()
     assert router_age_s(observation) == 0.0
     assert router_age_s(replace(observation, router=Missing("router", "refused", 0.0))) is None
+
+
+def test_what_others_do_to_pools_that_are_held_calls_for_a_plan():
+    fleet = FakeFleet(with_modes(site(), bf16=Mode.OBSERVE), {})
+
+    def key():
+        return fleet_key(fleet.site, look(fleet.site, (), fleet.observe(), stale_s=15.0, retry_s=30.0))
+
+    assert key() == (4, 5, 5, 4, 0)
+    fleet.engines[0].state = InstanceState.SLEEPING
+    assert key() == (4, 5, 5, 3, 1)
+    fleet.engines[0].state = InstanceState.OFF
+    assert key() == (4, 5, 5, 3, 0)

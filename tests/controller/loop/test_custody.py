@@ -6,15 +6,18 @@ import pytest
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import VirtualClock
 from controller.errors import ActuationError
+from controller.lifecycle.diagnostics import PoolDiagnostics
 from controller.lifecycle.handback import OnExit, Sleeper
 from controller.loop.custody import RETRY_S, Custody, CustodyOptions, firm_limit_of
 from controller.metrics.telemetry import Telemetry
 from controller.model.grid import GridEvent, Precedence
+from controller.model.mode import Mode
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.signals.present import Present
-from router.contract import InstanceId
+from router.contract import InstanceId, PoolId
 from tests.fakes.controller_parts import NOW_S, commands, curves, decision, diagnostics, instance, pool, site
+from tests.fakes.pool_modes import with_modes
 from tests.fakes.rosters import Told, roster
 
 SITE = site()
@@ -261,3 +264,35 @@ async def test_another_controller_s_sleepers_are_answered_for_in_place_of_ours()
     custody.take_charge((Sleeper(NAME, NOW_S + 5),))
     assert custody.sleepers == (Sleeper(NAME, NOW_S + 5),)
     assert telemetry.registry.get_sample_value("wattroute_controller_sleepers") == 1.0
+
+
+OBSERVED = with_modes(SITE, int4=Mode.OBSERVE)
+
+
+async def test_those_of_a_pool_that_is_not_acted_upon_any_more_are_given_back_and_no_others():
+    bench = Bench(NAME, "bf16-0", site_of=OBSERVED)
+    asleep = (*await bench.look(), instance("bf16-0", InstanceState.SLEEPING))
+    lines = await bench.custody.give_back_held(decision(SITE), asleep, "a test")
+    assert lines == (f"wake {NAME}: a test",)
+    await bench.leave()
+    assert bench.metric("given_back_total") == 1
+
+
+async def test_while_all_pools_are_acted_upon_nothing_is_given_back():
+    bench = Bench(NAME)
+    assert await bench.custody.give_back_held(decision(SITE), await bench.look(), "a test") == ()
+
+
+@pytest.mark.parametrize(("waking", "woken"), [(0, 1), (1, 0)])
+async def test_what_the_acting_controller_brings_up_takes_its_room_first(waking, woken):
+    bench = Bench(NAME, site_of=OBSERVED)
+    bench.firm_w = 4000.0 / 0.97 + ADDED_W + 100
+    pools = (PoolDiagnostics(PoolId("bf16"), 2, 0, waking, 0, 0, 0, 2, 900.0, 2400.0),)
+    made = drawing(pools=pools, margin_frac=0.03)
+    assert len(await bench.custody.give_back_held(made, await bench.look(), "a test")) == woken
+    await bench.tasks.close()
+
+
+async def test_a_configured_leave_leaves_those_of_such_a_pool_asleep_as_well():
+    bench = Bench(NAME, site_of=OBSERVED, on_exit=OnExit.LEAVE)
+    assert await bench.custody.give_back_held(decision(SITE), await bench.look(), "a test") == ()

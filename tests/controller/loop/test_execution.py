@@ -12,23 +12,25 @@ from controller.loop.faults import Faults
 from controller.loop.leadership import SoleLeader
 from controller.loop.records import Records
 from controller.metrics.telemetry import Telemetry
+from controller.model.mode import Mode
 from controller.model.plan import Verb
 from controller.signals.present import Present
 from controller.tick import Memory
 from router.contract import InstanceId
 from tests.fakes.controller_parts import NOW_S, ListRecorder, commands, decision, observation, site
 from tests.fakes.loop_parts import Driver, Publisher
+from tests.fakes.pool_modes import with_modes
 
 SITE = site()
 
 
 class Bench:
-    def __init__(self, *sleepers, publish_timeout_s=3.0, leadership=None):
+    def __init__(self, *sleepers, publish_timeout_s=3.0, leadership=None, of=SITE):
         self.publishers, self.driver, self.recorder = (Publisher(), Publisher()), Driver(), ListRecorder()
         self.kept, self.keep_failure = [], None
         self.telemetry, clock = Telemetry(SITE), VirtualClock(NOW_S)
         self.tasks = InstanceTasks((self.driver,), clock)
-        self.custody = Custody(Present(SITE), self.tasks, self.telemetry, sleepers=sleepers)
+        self.custody = Custody(Present(of), self.tasks, self.telemetry, sleepers=sleepers)
         self.counted = []
         self.faults = Faults(self.counted.append, clock.wall_s)
         records = Records(self.recorder, None, self.faults, clock.wall_s)
@@ -200,3 +202,19 @@ async def test_a_command_that_failed_is_shown_until_it_succeeds():
     await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
     await bench.execution.take_outcomes(NOW_S)
     assert bench.in_force() == {}
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_while_others_are_acted_upon_those_of_a_held_pool_are_given_back_by_who_leads(leads):
+    leadership = Leads(still_leads=leads)
+    bench = Bench(Sleeper(InstanceId("int4-0"), NOW_S), leadership=leadership, of=with_modes(SITE, int4=Mode.OBSERVE))
+    lines = await bench.carry_out(commands=commands((Verb.SLEEP, "bf16-1")))
+    assert bench.commanded() == (["bf16-1", "int4-0"] if leads else [])
+    assert (lines[-1:] == ("wake int4-0: its pool is not acted upon any more",)) is leads
+
+
+async def test_who_is_found_to_lead_no_more_gives_nothing_back():
+    bench = Bench(Sleeper(InstanceId("int4-0"), NOW_S), leadership=Leads(), of=with_modes(SITE, int4=Mode.OBSERVE))
+    bench.publishers[1].failure = Superseded("redis", "b leads")
+    await bench.carry_out(commands=commands())
+    assert bench.commanded() == []

@@ -1,5 +1,7 @@
 from controller.loop.status import decision_record, sample_record, summary_of
 from controller.model.observation import Missing
+from controller.model.plan import InstanceCommand, Verb
+from router.contract import InstanceId
 from tests.fakes.controller_parts import NOW_S, decision, diagnostics, observation, site
 
 SITE = site()
@@ -33,3 +35,8 @@ def test_the_log_tells_limit_and_table_of_a_decision() -> None:
     decided = decision(SITE, diagnostics=diagnostics(limit_w=3500.0))
     told = summary_of(decided, 0.123456)
     assert (told["limit_w"], told["sequence"], told["took_s"]) == (3500.0, decided.commands.table.sequence, 0.1235)
+
+
+def test_the_log_tells_what_would_be_done() -> None:
+    step = InstanceCommand(Verb.SLEEP, InstanceId("int4-0"), "the plan wants 0 serving")
+    assert summary_of(decision(SITE, recommended=(step,)), 0.1)["recommended"] == ["sleep int4-0"]

@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.model.fleet import RequestClass
+from controller.model.fleet import RequestClass, free_to_move, resting_awake
+from controller.model.mode import Mode
 from router.contract import ClassId, InstanceId, PoolId, Precision
 from tests.fakes.fake_fleet import site
+from tests.fakes.pool_modes import with_modes
 
 
 def test_a_pool_is_found_by_name():
@@ -37,3 +39,19 @@ def test_a_class_without_a_list_may_use_any_precision():
     anyone, careful = RequestClass(ClassId("a")), RequestClass(ClassId("b"), (Precision.BF16,))
     assert all(anyone.may_use(pool) for pool in pools)
     assert [careful.may_use(pool) for pool in pools] == [True, False, False]
+
+
+def test_a_pool_is_held_unless_it_is_acted_upon():
+    held = {mode: replace(site().pools[0], mode=mode).is_held for mode in Mode}
+    assert held == {Mode.OBSERVE: True, Mode.RECOMMEND: True, Mode.ACT: False}
+
+
+def test_nobody_but_an_acting_controller_knows_who_rests_awake():
+    awake = resting_awake(site().pools[0])
+    assert awake.rests_untold
+    assert not replace(awake, mode=Mode.OBSERVE).rests_untold
+
+
+def test_only_what_is_recommended_is_freed():
+    told = with_modes(site(), bf16=Mode.RECOMMEND, fp8=Mode.OBSERVE)
+    assert [pool.mode for pool in free_to_move(told).pools] == [Mode.ACT, Mode.OBSERVE, Mode.ACT]

@@ -130,3 +130,23 @@ def test_the_promises_are_those_that_the_optimiser_tells_of():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Slack":
                 told.add(ast.literal_eval(node.args[0]))
     assert told == set(PROMISES)
+
+
+@pytest.mark.parametrize(
+    ("on", "sleeping", "says"),
+    [
+        ((0, 0, 0), (2, 2, 2), "outside 1..1"),
+        ((1, 1, 1), (1, 1, 1), "1 stops, although instances must not be stopped"),
+    ],
+)
+def test_what_is_held_stays_as_it_is(on, sleeping, says):
+    held = pool_data("full", is_held=True, min_on=1, max_on=1, may_stop=True)
+    nobody = (((0.0,) * 3, (800.0,) * 3),)
+    plan, data = made((on, (1, 1, 1)), (sleeping, (2, 2, 2)), nobody, pools=(held, pool_data("lean")), may_stop=True)
+    assert any(says in line for line in violations(plan, data))
+
+
+def test_nothing_that_is_held_falls_asleep():
+    held = pool_data("full", is_held=True, min_on=1, max_on=1, on_now=1, sleeping_now=1)
+    plan, data = made(pools=(held, pool_data("lean")))
+    assert any("2 asleep, although they are left as they are" in line for line in violations(plan, data))

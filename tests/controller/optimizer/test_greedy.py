@@ -119,3 +119,21 @@ def test_who_finds_no_room_waits_as_long_as_it_may():
     batch = class_data("batch", 0.0, demand_tokens_per_s=(1500.0, 0.0, 0.0), defer_steps=1)
     rates = fill(steady(classes=(batch,), peak_frac=0.9), ((1.0,), (1.0,), (1.0,)))
     assert rates[0][0] == pytest.approx((900.0, 600.0, 0.0))
+
+
+HELD = {"is_held": True, "min_on": 2, "max_on": 2, "on_now": 2, "sleeping_now": 1}
+
+
+def test_what_is_held_stays_as_it_is_and_keeps_its_gpus():
+    data = problem(pools=(pool_data("full", **HELD), pool_data("lean")), gpus=8, may_stop=True)
+    plan = greedy(data)
+    assert violations(plan, data) == ()
+    assert (plan.pools[0].on, plan.pools[0].sleeping) == ((2,), (1,))
+    assert plan.pools[1].on[0] + plan.pools[1].sleeping[0] <= 1
+
+
+def test_a_last_plan_gives_way_to_what_is_held():
+    last = CvxpyPlanner(lambda: 0.0).plan(problem(), time_limit_s=5.0)
+    data = problem(pools=(pool_data("full", **HELD), pool_data("lean")))
+    plan = shifted(data, last, 0)
+    assert (plan.pools[0].on, plan.pools[0].sleeping) == ((2,) * 3, (1,) * 3)

@@ -89,3 +89,21 @@ def test_stopped_is_less_than_asleep_only_where_it_is_allowed(data: ProblemData)
     warm = replace(data, pools=tuple(replace(pool, sleeping_w=200.0, off_w=10.0) for pool in data.pools))
     hour = Reach(3600.0, GONE_S, may_stop=True)
     assert least(warm, hour)[0] < least(warm, replace(hour, may_stop=False))[0] - 1000.0
+
+
+def test_what_is_held_is_not_counted_on(data: ProblemData) -> None:
+    pools = tuple(
+        replace(pool, is_held=True, may_stop=True, min_on=pool.on_now, max_on=pool.on_now) if k == 1 else pool
+        for k, pool in enumerate(data.pools)
+    )
+    held = replace(data, pools=pools)
+    for reach in (MINUTES, Reach(3600.0, GONE_S, may_stop=True)):
+        assert least(held, reach)[1][1] == pools[1].on_now
+        assert within_reach(held, reach).pools[1].instances == pools[1].instances
+
+
+def test_of_those_that_are_held_others_may_bring_one_up(data: ProblemData) -> None:
+    pools = (replace(data.pools[0], is_held=True), *data.pools[1:])
+    coming = Reach(30.0, GONE_S, may_stop=False, coming_s=((90.0,), (), ()))
+    reached = within_reach(replace(data, pools=pools), coming).pools[0]
+    assert reached.min_on == reached.max_on == reached.on_now == data.pools[0].on_now - 1

@@ -9,6 +9,7 @@ from controller.model.grid import Precedence
 from controller.service.compose import (
     build_emulated,
     build_followed,
+    build_gpu_limits,
     build_policy,
     build_site,
     build_workloads,
@@ -179,3 +180,22 @@ def test_explicit_curves_are_taken_as_given() -> None:
     curves = build_site(config_file.parse(text, Settings, "inline")).pools[0].curves
     assert curves.p0_w == pytest.approx(50.0)
     assert curves.provenance.source == "own profile"
+
+
+def held(mode: str, more: str = "", pool: str = "instances: ['http://127.0.0.1:9001']") -> Settings:
+    of_pool = f"{{mode: {mode}, gpu: H100, gpus_per_instance: 1, curves: qwen3-235b-a22b/bf16/8xh100{more}}}"
+    text = f"pools: [{{name: bf16, precision: bf16, {pool}}}]\nsite: {{gpus: 4}}\n"
+    daemons = "controller: {zeusd: [{url: 'unix:/run/zeusd.sock', gpu_uuids: [GPU-1]}]}\n"
+    return config_file.parse(text + daemons + f"plan: {{pools: {{bf16: {of_pool}}}}}\n", Settings, "inline")
+
+
+@pytest.mark.parametrize(("mode", "acts"), [("observe", False), ("recommend", False), ("act", True)])
+def test_what_is_not_acted_upon_gets_no_limit_on_its_gpus_and_nobody_marks_its_pods(mode: str, acts: bool) -> None:
+    limited = held(mode, ", gpu_uuids: [[GPU-1]], clocks: {power_limit_w: 500, when: fixed}")
+    site = build_site(limited)
+    assert site.pools[0].mode == mode
+    assert [each.pool_id for each in build_gpu_limits(limited, site)] == ["bf16"] * acts
+    followed = held(mode, (FOLLOWED + AWAKE).replace("%s", "Deployment"), "discovery: {kind: kubernetes, service: v}")
+    site = build_site(followed)
+    assert site.pools[0].lets_go
+    assert list(build_followed(followed, site)) == ["bf16"] * acts

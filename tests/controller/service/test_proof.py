@@ -8,7 +8,9 @@ from controller.signals.latency import Latency
 from controller.store import witness
 from controller.store.ledger_check import check_file
 from controller.store.state import StateFile
+from tests.fakes.fake_fleet import site
 from tests.fakes.played_event import Served
+from tests.fakes.pool_modes import with_modes
 
 SITE = Site("test", 8, (), ())
 
@@ -38,3 +40,10 @@ def test_the_software_and_the_fleet_are_told():
     assert (told["site"], told["configuration_sha256"], told["gpus"]) == ("test", "abc", 8)
     assert told["mode"] == "recommend"
     assert told["wattroute"]
+
+
+def test_each_pool_is_told_with_how_far_the_controller_goes():
+    of = with_modes(site(), fp8=Mode.OBSERVE)
+    for mode, told in ((Mode.ACT, "act"), (Mode.RECOMMEND, "recommend")):
+        pools = software_of(of, None, mode)["pools"]
+        assert {name: pool["mode"] for name, pool in pools.items()} == {"bf16": told, "fp8": "observe", "int4": told}

@@ -35,3 +35,10 @@ def test_promises_that_cannot_be_planned_are_refused(tmp_path: Path, plan: str, 
 )
 def test_bounds_of_a_pool_that_cannot_be_kept_are_refused(tmp_path: Path, pool: str, says: str) -> None:
     assert says in refusal(tmp_path, MINIMAL + PLAN % pool)
+
+
+@pytest.mark.parametrize("mode", ["off", "Act", "null", "true"])
+def test_a_pool_has_one_of_three_modes(tmp_path: Path, mode: str) -> None:
+    told = refusal(tmp_path, MINIMAL + PLAN % f", mode: {mode}")
+    assert "plan.pools.bf16.mode" in told
+    assert "'observe', 'recommend' or 'act'" in told
