@@ -6,6 +6,7 @@ import functools
 import tarfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -26,13 +27,12 @@ from tests.helm.charts import (
     template,
     values_file,
 )
+from tests.helm.foreign_kinds import SCHEMAS
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is of the extra dev")
 validator = kubernetes_validate.utils
 
 pytestmark = needs_helm
-FOREIGN = ("monitoring.coreos.com/v1",)
-"""Kinds that Kubernetes' own schemas do not know."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,10 @@ _SCHEMAS = functools.cache(validator.schema_contents)
 
 
 def is_valid(document: Object, version: str) -> None:
+    """By the schema of its kind; those that Kubernetes does not know are the same for all of its versions."""
+    if document["apiVersion"].startswith("monitoring.coreos.com/"):
+        jsonschema.validate(document, SCHEMAS[document["kind"]])
+        return
     assert kubernetes_validate.validate(document, version, strict=True) == version
 
 
@@ -64,8 +68,7 @@ def test_what_is_rendered_is_valid(values: Path, version: str) -> None:
     documents = rendered(values, version)
     assert documents
     for document in documents:
-        if document["apiVersion"] not in FOREIGN:
-            is_valid(document, version)
+        is_valid(document, version)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -89,6 +92,23 @@ def test_a_wrong_object_is_not_taken() -> None:
     wrong = {**engine(), "spec": {**engine()["spec"], "replica": 2}}
     with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
         is_valid(wrong, NEWEST)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("PodMonitor", {"podMetricsEndpoints": [{"port": "router-admin", "intervall": "15s"}]}),
+        ("PodMonitor", {"podMetricsEndpoints": [{"port": "router-admin", "interval": "15"}]}),
+        ("PodMonitor", {"endpoints": []}),
+        ("PrometheusRule", {"groups": [{"name": "g", "rules": [{"alert": "A"}]}]}),
+        ("PrometheusRule", {"groups": [{"name": "g", "rules": [{"expr": "1", "labels": {"n": 1}}]}]}),
+    ],
+)
+def test_a_wrong_object_of_a_foreign_kind_is_not_taken(kind: str, change: Object) -> None:
+    right = next(d for path in VALUES for d in rendered(path) if d["kind"] == kind)
+    is_valid(right, NEWEST)
+    with pytest.raises(jsonschema.ValidationError):
+        is_valid({**right, "spec": {**right["spec"], **change}}, NEWEST)
 
 
 def test_an_old_cluster_is_refused_with_the_version_that_is_wanted() -> None:
