@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from controller.commands.cli_parts import load
-from controller.commands.event_cli import Config, Controller, Site
+from controller.commands.event_cli import Config, Controller, Site, access_of, local_now
 
 _COMMAND = "controller.commands.derate_command"
 derate_app = typer.Typer(rich_markup_mode=None)
@@ -30,7 +28,7 @@ def derate(
     """Have the site offer less than it could shed for a while; calls in force are followed as they are."""
     command = load(_COMMAND)
     options = command.DerateOptions(shed, duration, reason, at, derate_id)
-    command.derate(_access(controller, config, site), options, os.environ, _now())
+    command.derate(access_of(controller, config, site), options, os.environ, local_now())
 
 
 @derate_app.command()
@@ -41,7 +39,7 @@ def derates(
     config: Config = None,
 ) -> None:
     """List when the site offers less than it could, now or later."""
-    load(_COMMAND).derates(_access(controller, config, site), os.environ, _now(), as_json=as_json)
+    load(_COMMAND).derates(access_of(controller, config, site), os.environ, local_now(), as_json=as_json)
 
 
 @derate_app.command("derate-end")
@@ -52,12 +50,4 @@ def derate_end(
     config: Config = None,
 ) -> None:
     """End a derate before its time."""
-    load(_COMMAND).end(_access(controller, config, site), derate_id, os.environ, _now())
-
-
-def _access(url: str | None, config: Path | None, site: str | None) -> Any:
-    return load("controller.commands.controller_client").Access(url, config, site)
-
-
-def _now() -> datetime:
-    return datetime.now().astimezone()
+    load(_COMMAND).end(access_of(controller, config, site), derate_id, os.environ, local_now())

@@ -46,7 +46,7 @@ def curtail(  # noqa: PLR0913 - each is an option of the command
     options = load("controller.commands.curtail_request").CurtailOptions(
         to, by, level, duration, at, ramp, programme, event_id, is_test, dry_run, as_json
     )
-    load(_COMMAND).curtail(_access(controller, config, site), options, os.environ, _now())
+    load(_COMMAND).curtail(access_of(controller, config, site), options, os.environ, local_now())
 
 
 @event_app.command()
@@ -57,7 +57,7 @@ def events(
     config: Config = None,
 ) -> None:
     """List the calls that are pending, active, or ended within the last hour."""
-    load(_COMMAND).events(_access(controller, config, site), os.environ, _now(), as_json=as_json)
+    load(_COMMAND).events(access_of(controller, config, site), os.environ, local_now(), as_json=as_json)
 
 
 @event_app.command()
@@ -68,14 +68,14 @@ def capability(
     config: Config = None,
 ) -> None:
     """Tell what the site can shed: how much, how soon, for how long, how often, and at what cost."""
-    where = _access(controller, config, site)
-    load("controller.commands.capability_command").tell(where, os.environ, _now(), as_json=as_json)
+    where = access_of(controller, config, site)
+    load("controller.commands.capability_command").tell(where, os.environ, local_now(), as_json=as_json)
 
 
 @event_app.command()
 def cancel(event_id: EventId, site: Site = None, controller: Controller = None, config: Config = None) -> None:
     """End an operator's call now."""
-    _change(_access(controller, config, site), "DELETE", event_id, "", (None, None))
+    _change(access_of(controller, config, site), "DELETE", event_id, "", (None, None))
 
 
 @event_app.command("opt-out")
@@ -89,7 +89,7 @@ def opt_out(
     config: Config = None,
 ) -> None:
     """Do not follow a call, of whatever source, any more, or no lower than a power."""
-    where = _access(controller, config, site)
+    where = access_of(controller, config, site)
     body: dict[str, Any] = {"reason": reason}
     if down_to is not None:
         body["down_to_w"] = load("controller.commands.curtail_request").watts(down_to, "--down-to")
@@ -105,10 +105,11 @@ def opt_in(
     config: Config = None,
 ) -> None:
     """Follow a call again, and all of it."""
-    _change(_access(controller, config, site), "POST", event_id, "/opt-in", (source, {}))
+    _change(access_of(controller, config, site), "POST", event_id, "/opt-in", (source, {}))
 
 
-def _access(url: str | None, config: Path | None, site: str | None) -> Any:
+def access_of(url: str | None, config: Path | None, site: str | None) -> Any:
+    """How the controller is reached."""
     return load("controller.commands.controller_client").Access(url, config, site)
 
 
@@ -116,8 +117,9 @@ def _change(where: Any, method: str, event_id: str, verb: str, told: tuple[str |
     source, body = told
     query = "" if source is None else f"?source={quote(source, safe='')}"
     path = f"/v1/events/{quote(event_id, safe='')}{verb}{query}"
-    load(_COMMAND).change(where, os.environ, _now(), (method, path, body))
+    load(_COMMAND).change(where, os.environ, local_now(), (method, path, body))
 
 
-def _now() -> datetime:
+def local_now() -> datetime:
+    """The time on the operator's clock, with its offset."""
     return datetime.now().astimezone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,10 +68,7 @@ class EventRequest:
         Raises:
             CallRefused: it begins too far ahead.
         """
-        from_s = now_s if self.start_s is None else self.start_s
-        if from_s > now_s + MAX_START_IN_S:
-            raise CallRefused(f"start is {from_s - now_s:.0f} s ahead, more than {MAX_START_IN_S:g}")
-        from_s += self.start_in_s
+        from_s = begin_s((self.start_s, self.start_in_s), now_s)
         intervals = []
         for commitment, duration_s in self.stretches:
             intervals.append(CallInterval(from_s, from_s + duration_s, commitment))
@@ -120,11 +118,8 @@ def read_request(data: Any) -> EventRequest:
         CallRefused: naming the key, the value and what is expected.
     """
     refuse_strangers(data, _REQUEST_KEYS, "")
-    event_id = data.get("event_id")
-    if event_id is not None and not (isinstance(event_id, str) and _ID.fullmatch(event_id)):
-        raise CallRefused(f"event_id {event_id!r:.80} is not a name of 1 to 64 letters, digits, '.', '_' and '-'")
-    if "start" in data and "start_in_s" in data:
-        raise CallRefused("start and start_in_s both say when it begins; leave one out")
+    event_id = read_id(data, "event_id")
+    start_s, start_in_s = read_start(data)
     programme = data.get("programme", OPERATOR)
     if not isinstance(programme, str):
         raise CallRefused(f"programme is {programme!r:.40}; write the name of a configured programme")
@@ -132,8 +127,8 @@ def read_request(data: Any) -> EventRequest:
     stretches = _stretches(data)
     return EventRequest(
         stretches=stretches,
-        start_s=None if "start" not in data else read_time_s(data["start"], "start"),
-        start_in_s=read_number(data, "start_in_s", 0.0, MAX_START_IN_S, default=0.0),
+        start_s=start_s,
+        start_in_s=start_in_s,
         ramp_s=None if data.get("ramp_s") is None else _ramp_s(data, sum(length_s for _, length_s in stretches)),
         event_id=event_id,
         programme=programme,
@@ -193,8 +188,53 @@ def chosen_id(request: EventRequest, views: tuple[CallView, ...], now_s: float) 
         raise CallRefused(f"event {request.event_id!r} exists already; choose another event_id", is_conflict=True)
     if request.event_id is not None:
         return request.event_id
-    base = f"operator-{int(now_s)}"
+    return free_id("operator", taken, now_s)
+
+
+def free_id(kind: str, taken: Collection[str], now_s: float) -> str:
+    """An id that is not taken, of what it is for and the time."""
+    base = f"{kind}-{int(now_s)}"
     return next(name for name in (base, *(f"{base}-{n}" for n in range(2, len(taken) + 3))) if name not in taken)
+
+
+def read_id(data: dict[str, Any], key: str) -> str | None:
+    """The id that was chosen; None for none.
+
+    Raises:
+        CallRefused: it is no name.
+    """
+    value = data.get(key)
+    if value is None or (isinstance(value, str) and _ID.fullmatch(value)):
+        return value
+    raise CallRefused(f"{key} {value!r:.80} is not a name of 1 to 64 letters, digits, '.', '_' and '-'")
+
+
+def read_start(data: dict[str, Any]) -> tuple[float | None, float]:
+    """When it is to begin: a time on the wall clock, None for now, and how long after that.
+
+    Raises:
+        CallRefused: it is said twice, is no time, or is too far ahead.
+    """
+    if "start" in data and "start_in_s" in data:
+        raise CallRefused("start and start_in_s both say when it begins; leave one out")
+    start_s = None if "start" not in data else read_time_s(data["start"], "start")
+    return start_s, read_number(data, "start_in_s", 0.0, MAX_START_IN_S, default=0.0)
+
+
+def begin_s(start: tuple[float | None, float], now_s: float) -> float:
+    """When it begins, on the wall clock.
+
+    Args:
+        start: as `read_start` tells it.
+        now_s: wall clock.
+
+    Raises:
+        CallRefused: too far ahead.
+    """
+    from_s = now_s if start[0] is None else start[0]
+    if from_s > now_s + MAX_START_IN_S:
+        raise CallRefused(f"start is {from_s - now_s:.0f} s ahead, more than {MAX_START_IN_S:g}")
+    return from_s + start[1]
 
 
 def _ramp_s(data: dict[str, Any], lasts_s: float) -> float:

@@ -11,6 +11,7 @@ from random import Random
 
 from controller.background import Works
 from controller.clock import Clock
+from controller.model.threshold import FeedSignal
 from controller.service.compose import build_feed
 from controller.service.feed_memory import FeedMemory
 from controller.service.options import Feeds
@@ -20,7 +21,7 @@ from controller.signals.feeds.feed import Feed
 from controller.signals.feeds.running import LiveSpec, running
 
 log = logging.getLogger(__name__)
-NAMES = ("price_usd_per_mwh", "carbon_kg_per_mwh")
+NAMES = tuple(signal.value for signal in FeedSignal)
 """The signals that feeds tell; each is also its unit."""
 LEAST_LOOKAHEAD_S = 7200.0
 """How far ahead recorded feeds hand out."""
