@@ -28,7 +28,7 @@ from controller.lifecycle.roster import site_now, with_places
 from controller.lifecycle.settling import raised_now
 from controller.lifecycle.steering import Situation, steer
 from controller.lifecycle.table import body, issue, with_event
-from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons
+from controller.lifecycle.triggers import events_key, fleet_key, is_near, slow_reasons, unforeseen
 from controller.lifecycle.views import View, serving_by_pool
 from controller.model.fleet import Site
 from controller.model.grid import Precedence
@@ -104,7 +104,8 @@ def decide(
     memory = account(site, policy, memory, observation)
     known = find_out(site, policy, memory, observation, learnt)
     memory, reasons, made = _plan(learnt, policy, planner, memory, known, plans=plans)
-    targets = targets_of(site, policy, known, memory.plan)
+    new = unforeseen(memory.fleet_key, fleet_key(site, known.views), len(site.pools))
+    targets = targets_of(site, policy, known, memory.plan, new)
     situation = _situation(learnt, policy, observation, known)
     steered = steer(known.views, targets, situation)
     views = steered.views if acts else known.views
@@ -155,7 +156,7 @@ def decide(
         publish=acts,
         recommended=(
             *(steered.wanted if policy.mode is Mode.RECOMMEND else ()),
-            *recommended(site, policy, known, memory.proposed, situation),
+            *recommended(site, policy, known, memory.proposed, situation, new),
         ),
         memory=memory,
         diagnostics=diagnose(site, memory, observation, outcome),
@@ -176,7 +177,8 @@ def _plan(
     reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding, rising=rising)
     if not reasons or (memory.plan is not None and not plans):
         return memory, (), None
-    task = Task(learnt, policy, known, memory.plan, memory.proposed)
+    new = unforeseen(memory.fleet_key, fleet, len(site.pools))
+    task = Task(learnt, policy, known, memory.plan, memory.proposed, new)
     found = task.planned(planner)
     made = found.answer.made
     planned = replace(

@@ -7,6 +7,7 @@ and no step takes longer than it may.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from controller.lifecycle.knowledge import Known
@@ -21,7 +22,7 @@ from controller.lifecycle.triggers import is_near
 from controller.lifecycle.views import serving_by_pool
 from controller.model.fleet import Site, free_to_move
 from controller.model.grid import Precedence
-from controller.model.plan import InstanceCommand, Plan, PlanOrigin
+from controller.model.plan import InstanceCommand, Plan, PlanOrigin, PoolPlan
 from controller.optimizer.data import ProblemData
 from controller.optimizer.planner import Planner
 
@@ -46,6 +47,7 @@ class Task:
     Attributes:
         last: the plan in force.
         proposed: the one in which pools in mode ``recommend`` were free.
+        unforeseen: pools of whose instances these know nothing.
     """
 
     learnt: Learnt
@@ -53,6 +55,7 @@ class Task:
     known: Known
     last: Plan | None
     proposed: Plan | None
+    unforeseen: Container[int] = ()
 
     def planned(self, planner: Planner) -> Planned:
         """The plan to act upon, and the one that tells what else would be done."""
@@ -78,7 +81,7 @@ class Task:
             lambda asked: slow(
                 planner,
                 asked.data,
-                last,
+                None if last is None else _with_what_is_there(last, asked.data, self.unforeseen),
                 time_limit_s=time_limit_s,
                 serving=serving_by_pool(known.views, len(learnt.site.pools)),
                 limit_first=asked.limit_first,
@@ -88,11 +91,14 @@ class Task:
         )
 
 
-def targets_of(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) -> Targets:
+def targets_of(
+    site: Site, policy: TickPolicy, known: Known, plan: Plan | None, unforeseen: Container[int] = ()
+) -> Targets:
     """What the plan wants now, within what can be reached; what an event needs is woken shortly before it.
 
     A plan that knows nothing of the demand yet moves nothing within an event: a controller that starts then leaves the
-    instances as it finds them. So it does at any time with those of a pool that is held.
+    instances as it finds them. So it does at any time with those of a pool that is held, or that was not foreseen: of
+    which the plan knew none.
     """
     found = as_found(site, known.views)
     if plan is None or (known.is_called and known.demand_state.observed_s <= 0.0):
@@ -105,11 +111,16 @@ def targets_of(site: Site, policy: TickPolicy, known: Known, plan: Plan | None) 
         min(max(pool.on[t] + pool.sleeping[t] for t in steps), most)
         for pool, most in zip(plan.pools, reach, strict=True)
     )
-    return Targets(on, loaded).but_held(site, found)
+    return Targets(on, loaded).but_left(site, found, unforeseen)
 
 
 def recommended(
-    site: Site, policy: TickPolicy, known: Known, proposed: Plan | None, situation: Situation
+    site: Site,
+    policy: TickPolicy,
+    known: Known,
+    proposed: Plan | None,
+    situation: Situation,
+    unforeseen: Container[int] = (),
 ) -> tuple[InstanceCommand, ...]:
     """What would be done in pools of mode ``recommend`` to reach the plan in which they are acted upon.
 
@@ -121,9 +132,20 @@ def recommended(
     freed = free_to_move(site)
     views = tuple(replace(view, pool=freed.pools[view.pool_index]) for view in known.views)
     unbound = replace(situation, break_first=True, called=True, headroom_w=None)
-    steered = steer(views, targets_of(freed, policy, known, proposed), unbound)
+    steered = steer(views, targets_of(freed, policy, known, proposed, unforeseen), unbound)
     told = {view.instance.instance_id for view in known.views if view.pool.mode is Mode.RECOMMEND}
     return tuple(command for command in steered.wanted if command.instance_id in told)
+
+
+def _with_what_is_there(plan: Plan, data: ProblemData, unforeseen: Container[int]) -> Plan:
+    """The plan, with pools that it did not foresee as they are."""
+    steps, left = plan.horizon.steps, {pool.pool_id: pool for k, pool in enumerate(data.pools) if k in unforeseen}
+
+    def as_it_is(pool: PoolPlan) -> PoolPlan:
+        now = left.get(pool.pool_id)
+        return pool if now is None else replace(pool, on=(now.on_now,) * steps, sleeping=(now.sleeping_now,) * steps)
+
+    return replace(plan, pools=tuple(map(as_it_is, plan.pools)))
 
 
 def _recommends(site: Site) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from controller.lifecycle.memory import Phase
@@ -22,12 +23,13 @@ class Targets:
     on: tuple[int, ...]
     loaded: tuple[int, ...]
 
-    def but_held(self, site: Site, found: Targets) -> Targets:
-        """These, but for pools that are held, of which is wanted what is found."""
+    def but_left(self, site: Site, found: Targets, unforeseen: Container[int] = ()) -> Targets:
+        """These, but for pools that are held, or were not foreseen, of which is wanted what is found."""
+        left = [pool.is_held or k in unforeseen for k, pool in enumerate(site.pools)]
 
         def counts(wanted: tuple[int, ...], there: tuple[int, ...]) -> tuple[int, ...]:
-            each = zip(site.pools, wanted, there, strict=True)
-            return tuple(is_ if pool.is_held else planned for pool, planned, is_ in each)
+            each = zip(left, wanted, there, strict=True)
+            return tuple(is_ if stays else planned for stays, planned, is_ in each)
 
         return Targets(counts(self.on, found.on), counts(self.loaded, found.loaded))
 

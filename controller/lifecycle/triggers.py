@@ -38,6 +38,18 @@ def fleet_key(site: Site, views: tuple[View, ...]) -> tuple[int, ...]:
     )
 
 
+def unforeseen(planned: tuple[int, ...], fleet: tuple[int, ...], pools: int) -> frozenset[int]:
+    """Pools that have instances now, and had none that was known when the plan was made, which says nothing of them.
+
+    Args:
+        planned: `fleet_key` when the plan was made.
+        fleet: the same now.
+        pools: how many there are.
+    """
+    pairs = zip(planned[:pools], fleet[:pools], strict=False)
+    return frozenset(k for k, (then, now) in enumerate(pairs) if now and not then)
+
+
 def slow_reasons(
     policy: TickPolicy,
     memory: Memory,

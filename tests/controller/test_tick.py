@@ -159,6 +159,32 @@ def test_at_the_notice_nobody_who_may_not_wait_is_held_until_the_instances_are_p
     assert told.plan == settled.memory.plan, "the instances are planned at the next tick"
 
 
+class Unsolved:
+    """A planner whose search finds nothing."""
+
+    def plan(self, data, *, time_limit_s):
+        raise SolverError("nothing found")
+
+    def dispatch(self, data, on):
+        return PLANNER.dispatch(data, on)
+
+
+@pytest.mark.parametrize(("planner", "plans"), [(PLANNER, False), (Unsolved(), True)])
+def test_instances_that_the_plan_in_force_knew_nothing_of_are_left_as_they_are(planner, plans):
+    loop = Loop()
+    for _ in range(20):
+        loop.fleet.advance(2.0)
+        unseen = replace(loop.fleet.observe(), instances=())
+        loop.memory = decide(loop.fleet.site, ACT, PLANNER, loop.memory, unseen).memory
+    assert all(set(pool.on) == {0} for pool in loop.memory.plan.pools)
+    seen = loop.fleet.observe()
+    called = replace(seen, events=(GridEvent("e", 40_000.0, seen.now_s, seen.now_s + 120.0, seen.now_s),))
+    told = decide(loop.fleet.site, ACT, planner, loop.memory, called, plans=plans)
+    assert told.commands.table.draining == ()
+    assert not told.commands.instances
+    assert sum(rate for pool in told.dispatch.pools for _, (rate,) in pool.output_tokens_per_s) > 0.0
+
+
 def test_nobody_who_may_not_wait_is_held_in_a_ramp_for_what_drains_already():
     called = drawn(5).run(90.0)
     now_s, drawn_w = called.fleet.now_s, called.last.dispatch.import_w[0]

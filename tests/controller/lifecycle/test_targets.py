@@ -33,9 +33,13 @@ def test_what_is_on_its_way_counts_where_the_controller_has_sent_for_it():
     assert found(held(Mode.OBSERVE), **states) == Targets((3, 5, 5), (4, 5, 5))
 
 
+def test_of_a_pool_that_was_not_foreseen_is_wanted_what_is_found():
+    assert WANTED.but_left(site(), Targets((4, 5, 5), (4, 5, 5)), {1}) == Targets((1, 5, 3), (1, 5, 5))
+
+
 def test_of_a_pool_that_is_held_is_wanted_what_is_found():
     there = Targets((4, 5, 5), (4, 5, 5))
-    assert WANTED.but_held(site(), there) == WANTED
+    assert WANTED.but_left(site(), there) == WANTED
     for mode in (Mode.OBSERVE, Mode.RECOMMEND):
-        assert WANTED.but_held(held(mode), there) == Targets((4, 2, 3), (4, 5, 5))
-        assert WANTED.but_held(held(mode, "int4"), there) == Targets((1, 2, 5), (1, 5, 5))
+        assert WANTED.but_left(held(mode), there) == Targets((4, 2, 3), (4, 5, 5))
+        assert WANTED.but_left(held(mode, "int4"), there) == Targets((1, 2, 5), (1, 5, 5))

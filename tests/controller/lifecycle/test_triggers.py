@@ -4,7 +4,7 @@ import pytest
 
 from controller.lifecycle.memory import Memory
 from controller.lifecycle.policy import TickPolicy
-from controller.lifecycle.triggers import events_key, fleet_key, holding, router_age_s, slow_reasons
+from controller.lifecycle.triggers import events_key, fleet_key, holding, router_age_s, slow_reasons, unforeseen
 from controller.lifecycle.views import look
 from controller.model.grid import GridEvent
 from controller.model.mode import Mode
@@ -64,6 +64,18 @@ def test_the_key_of_the_fleet_counts_what_can_be_reached():
     fleet.engines[0].state = InstanceState.UNREACHABLE
     fleet.engines[1].state = InstanceState.SLEEPING
     assert fleet_key(fleet.site, look(fleet.site, (), fleet.observe(), stale_s=15.0, retry_s=30.0)) == (3, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("planned", "now", "found"),
+    [((0, 5, 0), (4, 5, 0), {0}), ((3, 5, 5), (4, 5, 5), set()), ((4, 5, 5), (0, 5, 5), set()), ((), (4, 5, 5), set())],
+)
+def test_a_pool_is_unforeseen_that_has_instances_where_none_was_known(planned, now, found):
+    assert unforeseen(planned, now, 3) == found
+
+
+def test_what_is_on_and_asleep_in_a_held_pool_is_no_pool():
+    assert unforeseen((4, 5, 5, 0, 4), (4, 5, 5, 4, 0), 3) == set()
 
 
 @pytest.mark.parametrize(
