@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 SWEEP_S = 0.1
 """Time between two looks at all deadlines: far less than any of them, and cheaper than a timer each."""
 
+STILL_S = 1.0
+"""A sweep that is late by so much has not been busy: the process was stopped, or its machine was."""
+
 COMMON_TARGETS = frozenset({b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses"})
 """Targets known to be an engine's ordinary work, to spare them the look at their segments."""
 
@@ -234,9 +237,12 @@ class Gateway:
                 if found is not None:
                     yield found
 
-    def sweep(self) -> None:
-        """Act on every deadline that has passed."""
+    def sweep(self, still_s: float = 0.0) -> None:
+        """Act on every deadline that has passed; time in which this process stood still counts for nobody's silence."""
         now_s = self.now_s()
+        if still_s:
+            for client in self.clients:
+                client.deadline_s += still_s
         late: list[ClientConnection] = []
         for client in self.clients:
             if client.has_moved:
@@ -258,7 +264,7 @@ class Gateway:
             await asyncio.sleep(SWEEP_S)
             self.lag_s = max(0.0, self.now_s() - due_s)
             self.max_lag_s = max(self.max_lag_s, self.lag_s)
-            self.sweep()
+            self.sweep(self.lag_s if self.lag_s >= STILL_S else 0.0)
 
     def drain(self) -> None:
         """Close idle connections now and the others after their present answer."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -89,6 +91,37 @@ async def test_a_frozen_engine_under_load_loses_no_request_and_serves_again_once
         await asyncio.gather(*crowd)
     assert {status for status, _ in answers} == {200}
     assert all(b"w2" in body for _, body in answers)
+
+
+@pytest.mark.parametrize("answers_meanwhile", [True, False])
+async def test_a_router_that_stood_still_takes_that_time_for_nobodys_silence(
+    tmp_path: Path, answers_meanwhile: bool
+) -> None:
+    asked, stopped, thawed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def answers_late(request: Request, wire: Wire) -> None:
+        if request.target == "/v1/chat/completions":
+            asked.set()
+            await (stopped if answers_meanwhile else thawed).wait()
+        await behave(request, wire)
+
+    async with (
+        FakeEngine(answers_late) as engine,
+        router_process(tmp_path, engine, timeouts={"first_byte_s": 2.0}, **ROUTER) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        answer = asyncio.create_task(post(session, router.url, PLAIN))
+        await asked.wait()
+        await asyncio.sleep(0.5)  # the engine's time is counted by now
+        os.kill(router.pid, signal.SIGSTOP)
+        stopped.set()
+        await asyncio.sleep(4.0)
+        os.kill(router.pid, signal.SIGCONT)
+        async with session.get(f"{router.admin_url}/state") as state:
+            assert state.status == 200
+        thawed.set()
+        assert (await answer)[0] == 200
+        assert _chats(engine) == 1
 
 
 async def test_streams_that_had_begun_end_with_an_error_and_are_not_begun_again(tmp_path: Path) -> None:
