@@ -3,7 +3,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-calls bench-convergence bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds lint schema openapi pictures chart test-helm lint-deploy images clean
+.PHONY: demo test servers fuzz bench bench-soak bench-agreement bench-calls bench-convergence bench-curtail bench-forecast bench-joules bench-levers bench-notice bench-path bench-plan bench-records bench-refit bench-scale bench-sheds bench-troubles lint schema openapi pictures chart test-helm lint-deploy images clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -67,6 +67,9 @@ bench-refit: $(STAMP)  ## what following the curves live changes where they are 
 
 bench-scale: $(STAMP)  ## what a tick costs for hundreds of routers and instances, on a real Redis
 	$(BIN)/python -m tests.bench.scale $(ARGS)
+
+bench-troubles: $(STAMP)  ## kills, freezes, restarts and clock jumps of every part, several at once, under load
+	$(BIN)/python -m tests.bench.troubles $(ARGS)
 
 bench-sheds: $(STAMP)  ## what is told to be sheddable without notice, and what is then drawn, on a simulated site
 	$(BIN)/python -m tests.bench.sheds $(ARGS)

@@ -1,0 +1,1 @@
+"""Kills, freezes, restarts and clock jumps of every part, drawn by chance: ``python -m tests.bench.troubles``."""
