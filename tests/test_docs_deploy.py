@@ -15,6 +15,7 @@ import yaml
 
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile, RouterSettings
+from router.version import VERSION
 from tests.fakes.system import ROOT
 from tests.helm.charts import NAMESPACE, helm, values_file, with_helm
 from tests.test_docs import cases
@@ -88,6 +89,26 @@ def test_what_the_guide_has_set_every_later_command_keeps(tmp_path: Path) -> Non
     )
     observing, acting = (("observe", True, False, False, False), ("act", True, False, False, False))
     assert seen == [observing, acting, both, beside, beside, watched, watched]
+
+
+def images(documents: list[dict]) -> set[str]:
+    specs = [document["spec"].get("template", document)["spec"] for document in documents if "spec" in document]
+    return {container["image"] for spec in specs for container in spec.get("containers", [])}
+
+
+@with_helm
+def test_every_image_is_one_that_the_guide_pushes_or_redis_own(tmp_path: Path) -> None:
+    prefix = re.search(r"IMAGE_PREFIX=(\S+)", GUIDE.read_text())[1]
+    ours = {f"{prefix}/{name}:{VERSION}" for name in ("router", "controller")}
+    (agents,) = (shlex.split(str(case.values[0]))[2:] for case in cases("helm") if "gpu-agents" in str(case.values[0]))
+    values, command = followed()[-1]
+    for number, words in enumerate((agents, shlex.split(command)[2:])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = images(render(words, folder, values))
+        assert found == ({f"{prefix}/router:{VERSION}"} if number == 0 else {*ours, "docker.io/library/redis:7.4"})
+    (shown,) = re.findall(r"^ +image: (\S+)$", (GUIDE.parent / "agent.md").read_text(), re.M)
+    assert shown == f"{prefix}/router:{VERSION}"
 
 
 @with_helm

@@ -143,6 +143,21 @@ def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
 
 
+@pytest.mark.parametrize(
+    ("told", "image"),
+    [
+        ("redis.enabled=true", "docker.io/library/redis:7.4"),
+        ("image.registry=registry.example.org", "docker.io/library/redis:7.4"),
+        ("redis.image.registry=mirror.example.org", "mirror.example.org/library/redis:7.4"),
+        ("image.registry=registry.example.org,redis.image.registry=", "registry.example.org/library/redis:7.4"),
+    ],
+)
+def test_redis_comes_from_the_registry_that_publishes_it_unless_another_is_named_for_it(told: str, image: str) -> None:
+    done = template("-f", str(values_file("sidecar")), "--set", told, "-s", "templates/redis.yaml")
+    (workload,) = (d for d in yaml.safe_load_all(done.stdout) if d["kind"] == "StatefulSet")
+    assert workload["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
 def notes_of(values: str, told: str = "tests.enabled=true") -> str:
     words = ["-n", NAMESPACE, "--dry-run=client", "-f", str(values_file(values)), "--set", told]
     done = helm("install", "rel", str(CHART), *words)
