@@ -381,6 +381,40 @@ def test_agents_of_a_release_of_their_own_are_reached_by_the_controller_of_anoth
     assert container["ports"][0]["hostPort"] == 9410
 
 
+DISCOVERED = "discovery: {kind: kubernetes, service: s, namespace: vllm%s}"
+
+
+@pytest.mark.parametrize(
+    ("pools", "engines", "ports", "namespaces"),
+    [
+        ([DISCOVERED % ", port: 9001"], "", [8000, 9001], ["vllm"]),
+        ([DISCOVERED % ", port: http"], "", [8000], ["vllm"]),
+        ([DISCOVERED % ", port: 9001"], "ports: [9000], namespace: own", [9000, 9001], ["own", "vllm"]),
+        (["discovery: {kind: kubernetes, service: s}"], "", [8000], [NAMESPACE]),
+        (["discovery: {kind: dns, name: vllm.own, port: 9002}"], "namespace: own", [8000, 9002], ["own"]),
+        (['instances: ["http://h:9001", "https://h", "http://[fd00::1]", "unix:/run/e"]'], "",
+         [8000, 9001, 443, 80], [NAMESPACE]),
+        (["instances: [{name: a, url: http://h:9001}]", DISCOVERED % ""], "", [8000, 9001], [NAMESPACE, "vllm"]),
+    ],
+)  # fmt: skip
+def test_engines_are_reached_at_the_ports_and_in_the_namespaces_that_their_pools_tell(
+    pools: list[str], engines: str, ports: list[int], namespaces: list[str], tmp_path: Path
+) -> None:
+    told = [f"{{name: pool-{n}, precision: bf16, {pool}}}" for n, pool in enumerate(pools)]
+    labels = "podLabels: {app: vllm}" + (f", {engines}" if engines else "")
+    file = tmp_path / "values.yaml"
+    file.write_text(f"config: {{pools: [{', '.join(told)}]}}\nengines: {{{labels}}}\n")
+    wanted = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+    places = [{"matchLabels": {"kubernetes.io/metadata.name": namespace}} for namespace in namespaces]
+    for name in ("rel-wattroute-router", "rel-wattroute-controller"):
+        rule = named(file, "NetworkPolicy", name)["spec"]["egress"][1]
+        assert rule["ports"] == wanted["ports"], name
+        assert [peer["namespaceSelector"] for peer in rule["to"]] == places, name
+    policies = [d for d in objects(file, "NetworkPolicy") if d["metadata"]["name"] == "rel-wattroute-engines"]
+    assert [policy["metadata"]["namespace"] for policy in policies] == namespaces
+    assert [policy["spec"]["ingress"][0]["ports"] for policy in policies] == [wanted["ports"]] * len(namespaces)
+
+
 def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
     network = Network(values_file("sidecar"))
     assert network.allows("client", "engine", 8080)

@@ -1,0 +1,36 @@
+{{/* Port of an address: dict "url" TEXT "default" NUMBER. */}}
+{{- define "wattroute.portOf" -}}
+{{- regexFind "[0-9]*$" (regexFind ":[0-9]+$" (urlParse .url).host) | default .default -}}
+{{- end -}}
+
+{{/* Ports of the engines, as a YAML list: those of engines.ports, and those that config.pools tells by number. */}}
+{{- define "wattroute.enginePorts" -}}
+{{- $ports := list -}}
+{{- range .Values.engines.ports }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- range .Values.config.pools -}}
+{{- $port := dig "discovery" "port" "" . | toString -}}
+{{- if regexMatch "^[0-9]+$" $port }}{{ $ports = append $ports (int $port) }}{{ end -}}
+{{- range .instances -}}
+{{- $url := kindIs "string" . | ternary . (get (kindIs "map" . | ternary . dict) "url") | toString -}}
+{{- if regexMatch "^https?://" $url -}}
+{{- $ports = append $ports (include "wattroute.portOf" (dict "url" $url "default" (hasPrefix "https:" $url | ternary 443 80)) | int) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml ($ports | uniq) -}}
+{{- end -}}
+
+{{/*
+Namespaces of the engines, as a YAML list: those in which pools are discovered; of listed instances, whose addresses tell
+none, engines.namespace.
+*/}}
+{{- define "wattroute.engineNamespaces" -}}
+{{- $listed := .Values.engines.namespace | default .Release.Namespace -}}
+{{- $found := list -}}
+{{- if or .Values.engines.namespace (not .Values.config.pools) }}{{ $found = append $found $listed }}{{ end -}}
+{{- range .Values.config.pools -}}
+{{- $discovered := eq (dig "discovery" "kind" "" .) "kubernetes" -}}
+{{- $found = append $found ($discovered | ternary (dig "discovery" "namespace" $.Release.Namespace .) $listed) -}}
+{{- end -}}
+{{- toYaml ($found | uniq | sortAlpha) -}}
+{{- end -}}
