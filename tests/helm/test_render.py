@@ -143,6 +143,12 @@ def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
 
 
+def test_what_asks_whether_it_serves_runs_an_image_that_the_release_has_anyhow() -> None:
+    for values, image in (("gateway", "wattroute/router:"), ("controller-only", "wattroute/controller:")):
+        (pod,) = (d for d in rendered(values_file(values)) if d["kind"] == "Pod")
+        assert pod["spec"]["containers"][0]["image"].startswith(image), values
+
+
 @pytest.mark.parametrize(
     ("told", "image"),
     [
@@ -183,6 +189,8 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "controller.election {kind: lease, name: rel-wattroute, namespace: inference}" in two
     own = notes_of("gateway", "config.table.redis_url=redis://redis.db.svc:6380/0")
     assert "may reach every address at the ports 6380 of your Redis" in own
+    assert "at the ports 8081 of config.signals.router_urls" in notes_of("deployment")
+    assert "networkPolicy.router.peers" not in notes_of("gateway") + notes_of("controller-only")
     assert "networkPolicy.redis" not in notes_of("gateway") + notes_of("sidecar")
 
 

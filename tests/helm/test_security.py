@@ -558,6 +558,32 @@ def test_a_redis_of_ones_own_is_reached_by_routers_and_controller(told: str, rul
         assert shown == ([rule] if rule else []), name
 
 
+@pytest.mark.parametrize(
+    ("told", "rule", "enters"),
+    [
+        ("config.signals.router_urls={http://10.0.0.5:8081,https://r}", {"ports": [8081, 443]}, False),
+        (
+            "config.signals.router_urls={http://10.0.0.5:8081},networkPolicy.router.peers[0].ipBlock.cidr=10.0.0.5/32",
+            {"ports": [8081], "to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]},
+            True,
+        ),
+        ("tests.enabled=true", None, False),
+    ],
+)
+def test_routers_elsewhere_are_reached_by_the_controller_and_reach_it_from_the_addresses_that_are_told(
+    told: str, rule: Object | None, enters: bool
+) -> None:
+    done = template("-f", str(values_file("gateway")), "--set", told, "-s", "templates/networkpolicy.yaml")
+    assert done.returncode == 0, done.stderr
+    policies = {d["metadata"]["name"]: d["spec"] for d in yaml.safe_load_all(done.stdout)}
+    controller = policies["rel-wattroute-controller"]
+    usual = named(values_file("gateway"), "NetworkPolicy", "rel-wattroute-controller")["spec"]["egress"]
+    added = [each for each in controller["egress"] if each not in usual]
+    shown = [{**each, "ports": [port["port"] for port in each["ports"]]} for each in added]
+    assert shown == ([rule] if rule else [])
+    assert ({"ipBlock": {"cidr": "10.0.0.5/32"}} in controller["ingress"][0]["from"]) is enters
+
+
 def test_policies_can_be_left_out() -> None:
     assert not objects(values_file("router-only"), "NetworkPolicy")
     done = template("-f", str(values_file("gateway")), "--set", "networkPolicy.enabled=false")

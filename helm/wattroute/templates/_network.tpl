@@ -34,3 +34,12 @@ none, engines.namespace.
 {{- end -}}
 {{- toYaml ($found | uniq | sortAlpha) -}}
 {{- end -}}
+
+{{/* Ports of routers elsewhere, which config.signals.router_urls names, as a YAML list. */}}
+{{- define "wattroute.otherRouterPorts" -}}
+{{- $ports := list -}}
+{{- range dig "signals" "router_urls" list .Values.config -}}
+{{- $ports = append $ports (include "wattroute.portOf" (dict "url" . "default" (hasPrefix "https:" . | ternary 443 80)) | int) -}}
+{{- end -}}
+{{- toYaml ($ports | uniq) -}}
+{{- end -}}
