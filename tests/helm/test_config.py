@@ -100,6 +100,23 @@ def test_files_that_the_configuration_names_are_mounted(values: Path) -> None:
                     assert str(Path(path).parent) in mounts, path
 
 
+@pytest.mark.parametrize(
+    ("told", "tls"),
+    [
+        ("config.table.redis_url=rediss://redis.db/0", {"ca_file": "/etc/wattroute-redis/ca.crt"}),
+        ("config.table.redis_url=rediss://redis.db/0,config.table.tls.ca_file=/own.pem", {"ca_file": "/own.pem"}),
+        ("config.table.redis_url=redis://redis.db/0", None),
+        ("config.table.url=http://elsewhere:1/v1/allocation", None),
+    ],
+)
+def test_a_redis_of_ones_own_is_known_by_the_authority_of_its_secret(told: str, tls: dict[str, str] | None) -> None:
+    words = ("--set", f"redis.tls.existingSecret=redis-ca,{told}", "-s", "templates/config.yaml")
+    done = template("-f", str(values_file("gateway")), *words)
+    assert done.returncode == 0, done.stderr
+    file = yaml.safe_load(yaml.safe_load(done.stdout)["data"]["wattroute.yaml"])
+    assert file["table"].get("tls") == tls
+
+
 @pytest.mark.parametrize("password", [None, 'a "quoted" \\ pass%sword'])
 def test_redis_starts_with_its_configuration_and_asks_for_the_password(password: str | None, tmp_path: Path) -> None:
     """As the pod starts it, but for TLS, folders and the port."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tarfile
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_labels_are_those_that_kubernetes_recommends_and_short_enough(values: Pa
         name = document["metadata"]["name"]
         # A StatefulSet's pods bear its name and a hash of ten characters as a label.
         assert len(name) <= (52 if document["kind"] == "StatefulSet" else 63), name
+
+
+@pytest.mark.parametrize(
+    ("release", "told", "name"),
+    [
+        ("wattroute.v2", "tests.enabled=true", "wattroute-v2"),
+        ("rel", "fullnameOverride=a.b.c", "a-b-c"),
+        ("rel", f"fullnameOverride={40 * 'a'}.b", 40 * "a"),
+    ],
+)
+def test_services_have_names_that_every_api_server_takes(release: str, told: str, name: str) -> None:
+    """Labels of RFC 1035: names of releases may have dots, those of Services not."""
+    done = helm("template", release, str(CHART), "-f", str(values_file("gateway")), "--set", told)
+    assert done.returncode == 0, done.stderr
+    names = [d["metadata"]["name"] for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Service"]
+    assert f"{name}-controller" in names
+    assert all(re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", each) for each in names)
 
 
 def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
