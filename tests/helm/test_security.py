@@ -169,6 +169,21 @@ def test_workloads_that_the_plan_names_count_as_named_where_they_are_written(mod
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "role", "place"),
+    [("mode=act", "scale", "vllm"), ("mode=recommend", "mark", "vllm"), ("mode=act,{}.namespace=own", "scale", "own")],
+)
+def test_rights_are_given_where_the_controller_looks_for_the_workload(told: str, role: str, place: str) -> None:
+    workload = "config.plan.pools.small.workload"
+    words = ("--set", f"{workload}.namespace=null,{workload}.{told.format(workload)}", "-s")
+    done = template("-f", str(values_file("scaling")), *words, "templates/rbac-controller.yaml")
+    roles = [d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role"]
+    (found,) = (
+        d for d in roles if (d["metadata"]["name"], d["metadata"]["namespace"]) == (f"rel-wattroute-{role}", place)
+    )
+    assert role == "mark" or any("vllm-small" in rule.get("resourceNames", []) for rule in found["rules"])
+
+
 def test_the_controller_may_mark_pods_where_an_autoscaler_takes_them_and_scale_nothing_there() -> None:
     assert rules(values_file("scaling"), "rel-wattroute-mark", "vllm") == [("pods", (), ("patch",))]
     named_ones = [each[1] for each in rules(values_file("scaling"), "rel-wattroute-scale", "vllm")]

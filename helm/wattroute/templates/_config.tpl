@@ -121,13 +121,22 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- toYaml (concat $found .Values.rbac.discoveryNamespaces | uniq | sortAlpha) -}}
 {{- end -}}
 
+{{/* Where the workload of a pool is: dict "root" $ "pool" NAME "workload" VALUES. As the controller has it: where the pool is discovered, unless that is told. */}}
+{{- define "wattroute.workloadNamespace" -}}
+{{- $found := .root.Release.Namespace -}}
+{{- range .root.Values.config.pools -}}
+{{- if and (eq .name $.pool) (eq (dig "discovery" "kind" "" .) "kubernetes") }}{{ $found = dig "discovery" "namespace" $found . }}{{ end -}}
+{{- end -}}
+{{- .workload.namespace | default $found -}}
+{{- end -}}
+
 {{/* Workloads that the controller scales, as a YAML list of kind, name and namespace. */}}
 {{- define "wattroute.workloads" -}}
 {{- $found := list -}}
 {{- range $pool, $plan := dig "plan" "pools" dict .Values.config -}}
 {{- with $plan.workload -}}
 {{- if eq (.mode | default "recommend") "act" -}}
-{{- $found = append $found (dict "kind" .kind "name" .name "namespace" (.namespace | default $.Release.Namespace)) -}}
+{{- $found = append $found (dict "kind" .kind "name" .name "namespace" (include "wattroute.workloadNamespace" (dict "root" $ "pool" $pool "workload" .))) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -151,7 +160,7 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $goes := or (dig "may_stop" false $plans) (not (dig "can_sleep" true $plan)) -}}
 {{- with $plan.workload -}}
 {{- if and $goes (eq .kind "Deployment") (eq (.mode | default "recommend") "recommend") -}}
-{{- $found = append $found (.namespace | default $.Release.Namespace) -}}
+{{- $found = append $found (include "wattroute.workloadNamespace" (dict "root" $ "pool" $pool "workload" .)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
