@@ -182,6 +182,18 @@ def test_redis_comes_from_the_registry_that_publishes_it_unless_another_is_named
     assert workload["spec"]["template"]["spec"]["containers"][0]["image"] == image
 
 
+def test_the_notes_say_nothing_of_what_stands_in_a_file_that_the_chart_cannot_read() -> None:
+    notes = notes_of("existing-config")
+    assert "observe" not in notes
+    assert "rollout restart statefulset/rel-wattroute-controller" in notes
+    assert "rollout restart" not in notes_of("gateway")
+
+
+def test_the_notes_speak_to_the_router_as_it_listens() -> None:
+    assert "curl http://127.0.0.1:8080/v1/models" in notes_of("gateway")
+    assert "curl --insecure https://127.0.0.1:8080/v1/models" in notes_of("everything")
+
+
 def notes_of(values: str, told: str = "tests.enabled=true") -> str:
     words = ["-n", NAMESPACE, "--dry-run=client", "-f", str(values_file(values)), "--set", told]
     done = helm("install", "rel", str(CHART), *words)
