@@ -192,6 +192,14 @@ def test_the_configuration_of_the_guide_is_what_router_and_controller_take(tmp_p
 
 
 @with_helm
+def test_the_redis_that_is_restarted_for_its_certificate_is_the_charts(tmp_path: Path) -> None:
+    (row,) = re.findall(r"^\| certificate of the chart's Redis .*$", (GUIDE.parent / "operate.md").read_text(), re.M)
+    words = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", "redis.enabled=true"]
+    names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(words, tmp_path)}
+    assert re.search(r"rollout restart (\S+)`", row)[1] in names
+
+
+@with_helm
 @pytest.mark.parametrize("command", cases("kubectl"))
 def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(command: str, tmp_path: Path) -> None:
     words = shlex.split(command.partition(" > ")[0])

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import redis
+import typer
 import yaml
 
+from controller.commands.service_cli import service_app
 from controller.settings.file import load as load_controller
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
@@ -18,6 +20,7 @@ from tests.fakes.ports import free_ports
 from tests.helm.charts import CHART, NAMESPACE, VALUES, named, needs_helm, objects, rendered, template, values_file
 
 pytestmark = needs_helm
+DOCS = CHART.parents[1] / "docs" / "how-to"
 EXAMPLES = CHART.parents[1] / "deploy" / "examples"
 
 
@@ -43,6 +46,18 @@ def test_the_programs_take_the_configuration(values: Path, tmp_path: Path) -> No
         settings = load_controller(file)
         assert settings.controller.host == "0.0.0.0"
         assert settings.signals.router_urls or settings.table.redis_url, "the controller would know no router"
+
+
+def test_the_agent_listens_where_further_arguments_say(tmp_path: Path) -> None:
+    section = (DOCS / "deploy.md").read_text().partition("## Clusters with IPv6 only")[2].partition("\n## ")[0]
+    (shown,) = re.findall(r"`agent\.extraArgs: (\[.*?\])`", section)
+    agents = ("-f", str(values_file("agents")), "-s", "templates/agent.yaml")
+    for words, host in (((), "0.0.0.0"), (("--set-json", f"agent.extraArgs={shown}"), "::")):
+        done = template(*agents, *words)
+        (container,) = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == ["wattroute", "agent"]
+        command = typer.main.get_command(service_app).commands["agent"]
+        assert command.make_context("agent", container["args"]).params["host"] == host
 
 
 def test_a_configuration_of_your_own_is_mounted_and_not_made() -> None:
