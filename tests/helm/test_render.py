@@ -22,7 +22,9 @@ from tests.helm.charts import (
     helm,
     merged,
     needs_helm,
+    needs_kubectl,
     patched,
+    patched_by_kubectl,
     rendered,
     sidecar_patch,
     template,
@@ -83,10 +85,11 @@ def test_a_patched_engine_is_valid(kind: str, version: str) -> None:
     is_valid(document, version)
 
 
+@needs_kubectl
 def test_kubectl_makes_of_the_patch_what_these_tests_do() -> None:
     patch = sidecar_patch(values_file("sidecar"))
     assert patch is not None
-    assert patched(patch)["spec"] == merged(engine(), yaml.safe_load(patch))["spec"]
+    assert patched_by_kubectl(engine(), patch)["spec"] == patched(patch)["spec"]
 
 
 def test_a_wrong_object_is_not_taken() -> None:
