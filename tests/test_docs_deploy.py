@@ -281,6 +281,27 @@ def test_files_that_are_installed_are_there(command: str) -> None:
         assert named
 
 
+def test_compose_is_given_all_that_it_reads(tmp_path: Path) -> None:
+    """The commands are run, but for compose itself and the change of the owner, which takes root."""
+    (block,) = re.findall(r"```sh\n(cp deploy/examples/compose.yaml .*?)```", GUIDE.read_text(), re.DOTALL)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    script = f"set -e\nchown() {{ :; }}\ndocker() {{ env; }}\n{block}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    told = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    variables = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "deploy" / "compose.yaml").read_text()))
+    of_this_machine = {name for name, usual in variables.items() if usual.startswith(("./", "localhost/"))}
+    assert of_this_machine == {"WATTROUTE_CONFIG", "OPERATOR_TOKEN_FILE", "ROUTER_IMAGE", "CONTROLLER_IMAGE"}
+    config, token = Path(told["WATTROUTE_CONFIG"]), Path(told["OPERATOR_TOKEN_FILE"])
+    assert config.read_text() == (ROOT / "deploy" / "examples" / "compose.yaml").read_text()
+    assert (token.is_absolute(), token.stat().st_mode & 0o777, len(token.read_text())) == (True, 0o400, 45)
+    assert config.is_absolute()
+    prefix = re.search(r"IMAGE_PREFIX=(\S+)", GUIDE.read_text())[1]
+    assert told["ROUTER_IMAGE"] == f"{prefix}/router:{VERSION}"
+    assert told["CONTROLLER_IMAGE"] == f"{prefix}/controller:{VERSION}"
+
+
 def test_engines_are_given_the_time_to_end_that_they_are_told_to_take() -> None:
     text = (GUIDE.parent / "real-vllm.md").read_text()
     ends_s = int(re.search(r"vllm serve .* --shutdown-timeout (\d+)", text)[1])
