@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -279,6 +280,26 @@ def test_files_that_are_installed_are_there(command: str) -> None:
         assert all((ROOT / "deploy" / "systemd" / f"{unit}.service").exists() for unit in words[3:])
     if words[0] == "install":
         assert named
+
+
+def test_settings_that_name_files_of_secrets_exist_and_so_do_the_values_that_mount_them() -> None:
+    section = GUIDE.read_text().partition("## Secrets that settings name")[2].partition("\n## ")[0]
+    rows = re.findall(r"\| `config\.(\S+)` \| `(\w+)\.(\w+)` \|", section)
+    assert len(rows) == 4
+    values = yaml.safe_load((ROOT / "helm" / "wattroute" / "values.yaml").read_text())
+    schema = json.loads((ROOT / "deploy" / "wattroute.schema.json").read_text())
+    for path, part, value in rows:
+        assert values[part][value] == []
+        place = schema
+        for key in path.split("."):
+            place = resolved(schema, resolved(schema, place)["properties"][key.removesuffix("[]")])
+            place = place["items"] if key.endswith("[]") else place
+
+
+def resolved(schema: dict, part: dict) -> dict:
+    """What a part of the schema refers to; what may be left out is there."""
+    part = part["anyOf"][0] if "anyOf" in part else part
+    return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
 
 def test_compose_is_given_all_that_it_reads(tmp_path: Path) -> None:

@@ -631,6 +631,32 @@ def test_secrets_are_named_and_never_written() -> None:
     assert RELEASE not in names
 
 
+@pytest.mark.parametrize(
+    ("values", "pod", "prefix"),
+    [("gateway", "gateway", ""), ("sidecar", "patched engine", "wattroute-"), ("gateway", "controller", "")],
+)
+def test_secrets_that_settings_name_files_of_are_mounted_as_folders(
+    values: str, pod: str, prefix: str, tmp_path: Path
+) -> None:
+    told = yaml.safe_load(values_file(values).read_text())
+    part = "controller" if pod == "controller" else "router"
+    secrets = [{"existingSecret": name, "mountPath": f"/etc/{name}"} for name in ("tenants", "keys")]
+    told[part] = {**told.get(part, {}), "secrets": secrets}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(told))
+    template = pod_templates(file)[
+        {"gateway": "StatefulSet/rel-wattroute-router", "controller": "StatefulSet/rel-wattroute-controller"}.get(
+            pod, pod
+        )
+    ]
+    name = "controller" if pod == "controller" else "wattroute-router"
+    (container,) = (each for each in containers(template["spec"]) if each["name"] == name)
+    for number, secret in enumerate(("tenants", "keys")):
+        volume = f"{prefix}secret-{number}"
+        assert {"name": volume, "mountPath": f"/etc/{secret}", "readOnly": True} in container["volumeMounts"]
+        assert {"name": volume, "secret": {"secretName": secret}} in template["spec"]["volumes"]
+
+
 def shown_to_redis(values: Path, pod: str) -> dict[str, str]:
     """What the only container of a pod is told of Redis: values, or SECRET/KEY."""
     (container,) = pod_templates(values)[pod]["spec"]["containers"]

@@ -25,6 +25,8 @@ WRONG = [
     ("networkPolicy.enabled=yes-please", "/networkPolicy/enabled", "want boolean"),
     ("networkPolicy.apiServer.cidrs[0]=10.0.0.1/32", "/networkPolicy/apiServer", "cidrs"),
     ("rbac.workloads[0].kind=DaemonSet", "/rbac/workloads/0", "kind|name"),
+    ("router.secrets[0].existingSecret=tenants", "/router/secrets/0", "mountPath"),
+    ("controller.secrets[0].mountPath=etc", "/controller/secrets/0/mountPath", "pattern"),
     ("replicas=2", "", "replicas"),
 ]
 CONTRADICTIONS = [
