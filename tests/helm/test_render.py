@@ -222,6 +222,11 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "controller.election {kind: lease, name: rel-wattroute, namespace: inference}" in two
     own = notes_of("gateway", "config.table.redis_url=redis://redis.db.svc:6380/0")
     assert "may reach every address at the ports 6380 of your Redis" in own
+    assert "Engines are reached in inference at the ports 8000: name others" in notes_of("sidecar")
+    assert "Engines are reached at the ports 8000: name others" in notes_of("existing-config")
+    labelled = notes_of("existing-config", "engines.podLabels.app=vllm")
+    assert "Engines are reached in inference, vllm at the ports 8000: name others" in labelled
+    assert "Engines are reached" not in notes_of("gateway") + notes_of("scaling") + notes_of("agents")
     assert "at the ports 8081 of config.signals.router_urls" in notes_of("deployment")
     assert "networkPolicy.router.peers" not in notes_of("gateway") + notes_of("controller-only")
     assert "networkPolicy.redis" not in notes_of("gateway") + notes_of("sidecar")

@@ -97,19 +97,6 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* Ports of a Redis of the user's own and of its Sentinels, as a YAML list; none where the configuration names neither. */}}
-{{- define "wattroute.redisPorts" -}}
-{{- $ports := .Values.networkPolicy.redis.ports -}}
-{{- $url := dig "table" "redis_url" "" .Values.config -}}
-{{- if and (not $ports) (regexMatch "^rediss?://" $url) -}}
-{{- $ports = list (regexFind "[0-9]*$" (regexFind ":[0-9]+$" (urlParse $url).host) | default "6379" | int) -}}
-{{- range dig "table" "sentinels" list .Values.config -}}
-{{- $ports = append $ports (regexFind "[0-9]+$" . | int) -}}
-{{- end -}}
-{{- end -}}
-{{- toYaml ($ports | uniq) -}}
-{{- end -}}
-
 {{/* Namespaces in which the router looks for engines, as a YAML list. */}}
 {{- define "wattroute.discoveryNamespaces" -}}
 {{- $found := list -}}

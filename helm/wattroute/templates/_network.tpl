@@ -20,6 +20,15 @@
 {{- toYaml ($ports | uniq) -}}
 {{- end -}}
 
+{{/* Whether engines may have ports that the chart is not told: of your file, or of pools that are discovered by a port's name. */}}
+{{- define "wattroute.hasUntoldPorts" -}}
+{{- $untold := and .Values.existingConfig.name (not .Values.config.pools) -}}
+{{- range .Values.config.pools -}}
+{{- if and .discovery (not (regexMatch "^[0-9]+$" (dig "discovery" "port" "" . | toString))) }}{{ $untold = true }}{{ end -}}
+{{- end -}}
+{{- if $untold }}true{{ end -}}
+{{- end -}}
+
 {{/*
 Namespaces of the engines, as a YAML list: those in which pools are discovered; of listed instances, whose addresses tell
 none, engines.namespace.
@@ -32,7 +41,7 @@ none, engines.namespace.
 {{- $discovered := eq (dig "discovery" "kind" "" .) "kubernetes" -}}
 {{- $found = append $found ($discovered | ternary (dig "discovery" "namespace" $.Release.Namespace .) $listed) -}}
 {{- end -}}
-{{- toYaml ($found | uniq | sortAlpha) -}}
+{{- toYaml (concat $found .Values.rbac.discoveryNamespaces | uniq | sortAlpha) -}}
 {{- end -}}
 
 {{/* Ports of routers elsewhere, which config.signals.router_urls names, as a YAML list. */}}
@@ -40,6 +49,19 @@ none, engines.namespace.
 {{- $ports := list -}}
 {{- range dig "signals" "router_urls" list .Values.config -}}
 {{- $ports = append $ports (include "wattroute.portOf" (dict "url" . "default" (hasPrefix "https:" . | ternary 443 80)) | int) -}}
+{{- end -}}
+{{- toYaml ($ports | uniq) -}}
+{{- end -}}
+
+{{/* Ports of a Redis of the user's own and of its Sentinels, as a YAML list; none where the configuration names neither. */}}
+{{- define "wattroute.redisPorts" -}}
+{{- $ports := .Values.networkPolicy.redis.ports -}}
+{{- $url := dig "table" "redis_url" "" .Values.config -}}
+{{- if and (not $ports) (regexMatch "^rediss?://" $url) -}}
+{{- $ports = list (include "wattroute.portOf" (dict "url" $url "default" 6379) | int) -}}
+{{- range dig "table" "sentinels" list .Values.config -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" . | int) -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml ($ports | uniq) -}}
 {{- end -}}
