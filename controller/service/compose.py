@@ -101,7 +101,7 @@ def _pool(settings: Settings, losses: Losses, pool: PoolSettings) -> Pool:
 def build_workloads(settings: Settings) -> dict[PoolId, Scaled]:
     """What runs the pods of pools whose replicas this controller writes."""
     return {
-        PoolId(name): _scaled(told, plan.min_on)
+        PoolId(name): _scaled(told, plan.min_on, settings.namespace_of(name))
         for name, plan in settings.plan.pools.items()
         if (told := plan.scaled) is not None
     }
@@ -112,12 +112,14 @@ def build_followed(settings: Settings, site: Site) -> dict[PoolId, Scaled]:
     letting = (pool for pool in site.pools if pool.lets_go and not pool.is_held)
     plans = {pool.pool_id: settings.plan.pools[pool.pool_id] for pool in letting}
     return {
-        pool_id: _scaled(plan.workload, plan.min_on) for pool_id, plan in plans.items() if plan.workload is not None
+        pool_id: _scaled(plan.workload, plan.min_on, settings.namespace_of(pool_id))
+        for pool_id, plan in plans.items()
+        if plan.workload is not None
     }
 
 
-def _scaled(told: WorkloadSettings, least: int) -> Scaled:
-    return Scaled(Workload(told.kind, told.name, told.namespace), least, told.most)
+def _scaled(told: WorkloadSettings, least: int, namespace: str | None) -> Scaled:
+    return Scaled(Workload(told.kind, told.name, namespace), least, told.most)
 
 
 def _curves(pool: str, curves: str | CurveSettings) -> PoolCurves:

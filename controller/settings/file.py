@@ -29,7 +29,7 @@ from controller.settings.site import SiteSettings
 from controller.settings.supervisor import SupervisorSettings
 from router import config_file
 from router.errors import SettingsError
-from router.settings import RouterFile
+from router.settings import KubernetesDiscovery, RouterFile
 from router.transport.loopback import refuse_readable
 
 
@@ -123,6 +123,29 @@ class Settings(RouterFile):
                 raise ValueError(
                     f"plan.classes.{cls.name}.survives_loss: the pools that the class may use have one instance; add "
                     "instances, widen its precisions, or leave the key out"
+                )
+        return self
+
+    def namespace_of(self, pool: str) -> str | None:
+        """Where the workload of a pool is; None is the namespace of the controller's own pod."""
+        workload = self.plan.pools[pool].workload
+        if workload is not None and workload.namespace is not None:
+            return workload.namespace
+        (discovery,) = (each.discovery for each in self.pools if each.name == pool)
+        return discovery.namespace if isinstance(discovery, KubernetesDiscovery) else None
+
+    @model_validator(mode="after")
+    def _workloads_differ(self) -> Settings:
+        owners: dict[tuple[str, str | None, str], str] = {}
+        for name, plan in self.plan.pools.items():
+            if plan.workload is None:
+                continue
+            place = (plan.workload.kind, self.namespace_of(name), plan.workload.name)
+            other = owners.setdefault(place, name)
+            if other != name:
+                raise ValueError(
+                    f"plan.pools.{name}.workload: {place[0]} {place[2]} is that of plan.pools.{other}, too; its "
+                    "replicas can follow one pool alone: name each pool's own"
                 )
         return self
 

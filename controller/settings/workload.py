@@ -18,7 +18,7 @@ class WorkloadSettings(Group):
     name: Label
     """Its name."""
     namespace: Label | None = None
-    """Where it is. Absent: the namespace of the controller's own pod."""
+    """Where it is. Absent: where the pool is discovered, and else the namespace of the controller's own pod."""
     mode: Literal["recommend", "act"] = "recommend"
     """act: the controller writes its replicas, where controller.mode and the pool's own are act. recommend: it tells by
     the metric desired_replicas how many pods there are to be, up to `most`, for an autoscaler; where the pool's engines

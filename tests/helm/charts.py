@@ -21,15 +21,19 @@ VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
 Object = dict[str, Any]
 
 
-def helm_binary() -> str | None:
-    fetched = CHART.parents[1] / ".helm" / "helm"
-    return os.environ.get("WATTROUTE_HELM") or (str(fetched) if fetched.exists() else shutil.which("helm"))
+def binary(name: str) -> str | None:
+    fetched = CHART.parents[1] / ".helm" / name
+    told = os.environ.get(f"WATTROUTE_{name.upper()}")
+    return told or (str(fetched) if fetched.exists() else shutil.which(name))
 
 
 needs_helm = [
     pytest.mark.helm,
-    pytest.mark.skipif(helm_binary() is None, reason="no helm: make test-helm fetches it into .helm/"),
+    pytest.mark.skipif(binary("helm") is None, reason="no helm: make test-helm fetches it into .helm/"),
 ]
+needs_kubectl = pytest.mark.skipif(
+    binary("kubectl") is None, reason="no kubectl: make test-helm fetches it into .helm/"
+)
 
 
 def with_helm(test: Any) -> Any:
@@ -40,9 +44,14 @@ def with_helm(test: Any) -> Any:
 
 
 def helm(*words: str) -> subprocess.CompletedProcess[str]:
-    binary = helm_binary()
-    assert binary is not None
-    return subprocess.run([binary, *words], capture_output=True, text=True, timeout=60, check=False)
+    return run("helm", *words)
+
+
+def run(name: str, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    """What a binary says and makes of words, and of what it is given on its standard input."""
+    program = binary(name)
+    assert program is not None
+    return subprocess.run([program, *words], input=given, capture_output=True, text=True, timeout=60, check=False)
 
 
 def values_file(name: str) -> Path:
@@ -117,16 +126,19 @@ def engine(kind: str = "Deployment") -> Object:
 @functools.cache
 def patched(patch: str) -> Object:
     """The patch in an engine's Deployment."""
-    return patched_by_kubectl(engine(), patch)
+    return patched_here(engine(), patch)
+
+
+def patched_here(target: Object, patch: str) -> Object:
+    """A workload with the patch; test_render.py has that kubectl makes the same of both."""
+    document: Object = merged(target, yaml.safe_load(patch))
+    return document
 
 
 def patched_by_kubectl(target: Object, patch: str) -> Object:
     """What kubectl makes of a workload with the patch, without a cluster."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        return merged(target, yaml.safe_load(patch))
-    words = [kubectl, "patch", "--local", "-f", "-", "--type", "strategic", "-p", patch, "-o", "yaml"]
-    done = subprocess.run(words, input=yaml.safe_dump(target), capture_output=True, text=True, timeout=60, check=False)
+    words = ("patch", "--local", "-f", "-", "--type", "strategic", "-p", patch, "-o", "yaml")
+    done = run("kubectl", *words, given=yaml.safe_dump(target))
     assert done.returncode == 0, done.stderr
     document: Object = yaml.safe_load(done.stdout)
     return document

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import redis
+import typer
 import yaml
 
+from controller.commands.service_cli import service_app
 from controller.settings.file import load as load_controller
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
 from tests.fakes.ports import free_ports
-from tests.helm.charts import CHART, VALUES, named, needs_helm, objects, rendered, template, values_file
+from tests.helm.charts import CHART, NAMESPACE, VALUES, named, needs_helm, objects, rendered, template, values_file
 
 pytestmark = needs_helm
+DOCS = CHART.parents[1] / "docs" / "how-to"
 EXAMPLES = CHART.parents[1] / "deploy" / "examples"
 
 
@@ -42,6 +46,18 @@ def test_the_programs_take_the_configuration(values: Path, tmp_path: Path) -> No
         settings = load_controller(file)
         assert settings.controller.host == "0.0.0.0"
         assert settings.signals.router_urls or settings.table.redis_url, "the controller would know no router"
+
+
+def test_the_agent_listens_where_further_arguments_say(tmp_path: Path) -> None:
+    section = (DOCS / "deploy.md").read_text().partition("## Clusters with IPv6 only")[2].partition("\n## ")[0]
+    (shown,) = re.findall(r"`agent\.extraArgs: (\[.*?\])`", section)
+    agents = ("-f", str(values_file("agents")), "-s", "templates/agent.yaml")
+    for words, host in (((), "0.0.0.0"), (("--set-json", f"agent.extraArgs={shown}"), "::")):
+        done = template(*agents, *words)
+        (container,) = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == ["wattroute", "agent"]
+        command = typer.main.get_command(service_app).commands["agent"]
+        assert command.make_context("agent", container["args"]).params["host"] == host
 
 
 def test_a_configuration_of_your_own_is_mounted_and_not_made() -> None:
@@ -98,6 +114,103 @@ def test_files_that_the_configuration_names_are_mounted(values: Path) -> None:
                 mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
                 for path in filter(None, paths):
                     assert str(Path(path).parent) in mounts, path
+
+
+README = (CHART / "README.md").read_text().partition("## A file of your own")[2].partition("## Values")[0]
+
+
+def table_of(heading: str) -> dict[str, str]:
+    """The second cells of a table of the README, by the keys that its first cells name."""
+    (rows,) = re.findall(rf"^\| {re.escape(heading)} .*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    cells = [row.split(" | ") for row in rows.splitlines()]
+    return {key: cell for first, cell, *_ in cells for key in re.findall(r"`(\S+)`", first)}
+
+
+def added(words: str, told: str) -> dict[str, object]:
+    """Keys with dots and values of what the chart adds to the configuration of an example."""
+    done = template("-f", str(values_file(words)), "--set", told, "-s", "templates/config.yaml")
+    assert done.returncode == 0, done.stderr
+    file = yaml.safe_load(yaml.safe_load(done.stdout)["data"]["wattroute.yaml"])
+    own = yaml.safe_load(values_file(words).read_text())["config"]
+    leaves, left = {}, [((key,), value) for key, value in file.items() if key not in own]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict) and path[-1] != "election":
+            left += [((*path, key), child) for key, child in value.items()]
+        else:
+            leaves[".".join(path)] = value
+    return leaves
+
+
+def test_a_file_of_ones_own_is_told_all_that_the_chart_adds_to_its_own() -> None:
+    """By two fleets that together have everything: with Redis, TLS, tokens and an election, and without Redis."""
+    shown = table_of("key of the file")
+    secrets = ("redis.tls", "router.tls", "router.adminToken", "controller.operatorToken")
+    both = (
+        added("scaling", ",".join(f"{secret}.existingSecret=s" for secret in secrets)),
+        added("gateway", "tests.enabled=true"),
+    )
+    assert {*both[0], *both[1]} == set(shown)
+    for key, value in {**both[0], **both[1]}.items():
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]:
+            text = str(each).lower().replace("rel-wattroute", "NAME").replace(NAMESPACE, "NAMESPACE")
+            wanted = re.sub("^rediss://", "redis://", text.replace("router-1", "router-0"))
+            assert wanted in shown[key], key
+
+
+TOLD_ONCE_MORE = {
+    "router.port": "9",
+    "router.admin_port": "9",
+    "controller.port": "9",
+    "router.tls": {"certificate_file": "/c", "key_file": "/k"},
+    "router.timeouts.drain_s": "9",
+    "controller.exit_wait_s": "9",
+    "controller.data_dir": "/data",
+    "controller.election": {"kind": "lease"},
+    "table.redis_url": "rediss://redis.db:9/0",
+    "table.sentinels": "{s:9}",
+    "signals.router_urls": "{http://r:9}",
+    "pools[0]": {"name": "a", "discovery.kind": "kubernetes", "discovery.namespace": "elsewhere"},
+    "plan.pools": {"a.workload.kind": "Deployment", "a.workload.name": "v", "a.workload.mode": "act"},
+}
+USUAL = {"table.redis_url": "rediss://redis.db/0"}
+
+
+def test_the_readme_names_what_the_chart_takes_from_config_beside_a_file_of_ones_own() -> None:
+    assert set(table_of("key of `config`")) == {key.removesuffix("[0]") for key in TOLD_ONCE_MORE}
+
+
+@pytest.mark.parametrize("key", TOLD_ONCE_MORE)
+def test_the_chart_takes_from_config_what_it_cannot_read_in_a_file_of_ones_own(key: str) -> None:
+    def shown(told: dict[str, str | dict[str, str]]) -> str:
+        flat = {
+            f"{key}.{name}" if name else key: text
+            for key, value in told.items()
+            for name, text in (value.items() if isinstance(value, dict) else [("", value)])
+        }
+        words = [word for path, text in flat.items() for word in ("--set", f"config.{path}={text}")]
+        done = template("--set", "existingConfig.name=own", *words)
+        assert done.returncode == 0, done.stderr
+        return re.sub("checksum/config: .*", "", done.stdout)
+
+    assert shown({**USUAL, key: TOLD_ONCE_MORE[key]}) != shown(USUAL)
+
+
+@pytest.mark.parametrize(
+    ("told", "tls"),
+    [
+        ("config.table.redis_url=rediss://redis.db/0", {"ca_file": "/etc/wattroute-redis/ca.crt"}),
+        ("config.table.redis_url=rediss://redis.db/0,config.table.tls.ca_file=/own.pem", {"ca_file": "/own.pem"}),
+        ("config.table.redis_url=redis://redis.db/0", None),
+        ("config.table.url=http://elsewhere:1/v1/allocation", None),
+    ],
+)
+def test_a_redis_of_ones_own_is_known_by_the_authority_of_its_secret(told: str, tls: dict[str, str] | None) -> None:
+    words = ("--set", f"redis.tls.existingSecret=redis-ca,{told}", "-s", "templates/config.yaml")
+    done = template("-f", str(values_file("gateway")), *words)
+    assert done.returncode == 0, done.stderr
+    file = yaml.safe_load(yaml.safe_load(done.stdout)["data"]["wattroute.yaml"])
+    assert file["table"].get("tls") == tls
 
 
 @pytest.mark.parametrize("password", [None, 'a "quoted" \\ pass%sword'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,9 +21,11 @@ from tests.helm.charts import (
     helm,
     named,
     needs_helm,
+    needs_kubectl,
     objects,
     patched,
     patched_by_kubectl,
+    patched_here,
     sidecar_patch,
     template,
     values_file,
@@ -79,7 +82,10 @@ def test_both_containers_drain_before_anything_is_told_to_end() -> None:
     assert pod["terminationGracePeriodSeconds"] >= float(wait_s) + 120 + 10
 
 
-def test_a_hook_and_secrets_that_an_engine_has_of_its_own_stand_not_in_the_way() -> None:
+@pytest.mark.parametrize("patched_with", [patched_here, pytest.param(patched_by_kubectl, marks=needs_kubectl)])
+def test_a_hook_and_secrets_that_an_engine_has_of_its_own_stand_not_in_the_way(
+    patched_with: Callable[[Object, str], Object],
+) -> None:
     """The API server refuses a hook with two handlers."""
     done = template("-f", str(values_file("sidecar")), "--set", "imagePullSecrets[0].name=ours", "-s", SIDECAR)
     patch = yaml.safe_load(done.stdout)["data"]["patch.yaml"]
@@ -88,7 +94,7 @@ def test_a_hook_and_secrets_that_an_engine_has_of_its_own_stand_not_in_the_way()
     pod["imagePullSecrets"] = [{"name": "theirs"}]
     for handler in ({"exec": {"command": ["sleep", "15"]}}, {"sleep": {"seconds": 15}}, {"tcpSocket": {"port": 1}}):
         pod["containers"][0]["lifecycle"] = {"preStop": handler, "postStart": {"exec": {"command": ["warm"]}}}
-        changed = patched_by_kubectl(workload, patch)["spec"]["template"]["spec"]
+        changed = patched_with(workload, patch)["spec"]["template"]["spec"]
         assert list(changed["containers"][0]["lifecycle"]["preStop"]) == ["httpGet"]
         assert "postStart" in changed["containers"][0]["lifecycle"]
         assert {each["name"] for each in changed["imagePullSecrets"]} == {"ours", "theirs"}

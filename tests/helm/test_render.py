@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tarfile
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from tests.helm.charts import (
     helm,
     merged,
     needs_helm,
+    needs_kubectl,
     patched,
+    patched_by_kubectl,
     rendered,
     sidecar_patch,
     template,
@@ -82,10 +85,11 @@ def test_a_patched_engine_is_valid(kind: str, version: str) -> None:
     is_valid(document, version)
 
 
+@needs_kubectl
 def test_kubectl_makes_of_the_patch_what_these_tests_do() -> None:
     patch = sidecar_patch(values_file("sidecar"))
     assert patch is not None
-    assert patched(patch)["spec"] == merged(engine(), yaml.safe_load(patch))["spec"]
+    assert patched_by_kubectl(engine(), patch)["spec"] == patched(patch)["spec"]
 
 
 def test_a_wrong_object_is_not_taken() -> None:
@@ -134,6 +138,23 @@ def test_labels_are_those_that_kubernetes_recommends_and_short_enough(values: Pa
         assert len(name) <= (52 if document["kind"] == "StatefulSet" else 63), name
 
 
+@pytest.mark.parametrize(
+    ("release", "told", "name"),
+    [
+        ("wattroute.v2", "tests.enabled=true", "wattroute-v2"),
+        ("rel", "fullnameOverride=a.b.c", "a-b-c"),
+        ("rel", f"fullnameOverride={40 * 'a'}.b", 40 * "a"),
+    ],
+)
+def test_services_have_names_that_every_api_server_takes(release: str, told: str, name: str) -> None:
+    """Labels of RFC 1035: names of releases may have dots, those of Services not."""
+    done = helm("template", release, str(CHART), "-f", str(values_file("gateway")), "--set", told)
+    assert done.returncode == 0, done.stderr
+    names = [d["metadata"]["name"] for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Service"]
+    assert f"{name}-controller" in names
+    assert all(re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", each) for each in names)
+
+
 def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     values = values_file("everything")
     pods = {d["metadata"]["name"]: d for d in rendered(values) if d["kind"] == "StatefulSet"}
@@ -141,6 +162,39 @@ def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     assert images["rel-wattroute-router"] == f"registry.example.org/wattroute/router@{digest}"
     assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
+
+
+def test_what_asks_whether_it_serves_runs_an_image_that_the_release_has_anyhow() -> None:
+    for values, image in (("gateway", "wattroute/router:"), ("controller-only", "wattroute/controller:")):
+        (pod,) = (d for d in rendered(values_file(values)) if d["kind"] == "Pod")
+        assert pod["spec"]["containers"][0]["image"].startswith(image), values
+
+
+@pytest.mark.parametrize(
+    ("told", "image"),
+    [
+        ("redis.enabled=true", "docker.io/library/redis:7.4"),
+        ("image.registry=registry.example.org", "docker.io/library/redis:7.4"),
+        ("redis.image.registry=mirror.example.org", "mirror.example.org/library/redis:7.4"),
+        ("image.registry=registry.example.org,redis.image.registry=", "registry.example.org/library/redis:7.4"),
+    ],
+)
+def test_redis_comes_from_the_registry_that_publishes_it_unless_another_is_named_for_it(told: str, image: str) -> None:
+    done = template("-f", str(values_file("sidecar")), "--set", told, "-s", "templates/redis.yaml")
+    (workload,) = (d for d in yaml.safe_load_all(done.stdout) if d["kind"] == "StatefulSet")
+    assert workload["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+def test_the_notes_say_nothing_of_what_stands_in_a_file_that_the_chart_cannot_read() -> None:
+    notes = notes_of("existing-config")
+    assert "observe" not in notes
+    assert "rollout restart statefulset/rel-wattroute-controller" in notes
+    assert "rollout restart" not in notes_of("gateway")
+
+
+def test_the_notes_speak_to_the_router_as_it_listens() -> None:
+    assert "curl http://127.0.0.1:8080/v1/models" in notes_of("gateway")
+    assert "curl --insecure https://127.0.0.1:8080/v1/models" in notes_of("everything")
 
 
 def notes_of(values: str, told: str = "tests.enabled=true") -> str:
@@ -168,6 +222,13 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "controller.election {kind: lease, name: rel-wattroute, namespace: inference}" in two
     own = notes_of("gateway", "config.table.redis_url=redis://redis.db.svc:6380/0")
     assert "may reach every address at the ports 6380 of your Redis" in own
+    assert "Engines are reached in inference at the ports 8000: name others" in notes_of("sidecar")
+    assert "Engines are reached at the ports 8000: name others" in notes_of("existing-config")
+    labelled = notes_of("existing-config", "engines.podLabels.app=vllm")
+    assert "Engines are reached in inference, vllm at the ports 8000: name others" in labelled
+    assert "Engines are reached" not in notes_of("gateway") + notes_of("scaling") + notes_of("agents")
+    assert "at the ports 8081 of config.signals.router_urls" in notes_of("deployment")
+    assert "networkPolicy.router.peers" not in notes_of("gateway") + notes_of("controller-only")
     assert "networkPolicy.redis" not in notes_of("gateway") + notes_of("sidecar")
 
 

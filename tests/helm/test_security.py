@@ -169,6 +169,21 @@ def test_workloads_that_the_plan_names_count_as_named_where_they_are_written(mod
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "role", "place"),
+    [("mode=act", "scale", "vllm"), ("mode=recommend", "mark", "vllm"), ("mode=act,{}.namespace=own", "scale", "own")],
+)
+def test_rights_are_given_where_the_controller_looks_for_the_workload(told: str, role: str, place: str) -> None:
+    workload = "config.plan.pools.small.workload"
+    words = ("--set", f"{workload}.namespace=null,{workload}.{told.format(workload)}", "-s")
+    done = template("-f", str(values_file("scaling")), *words, "templates/rbac-controller.yaml")
+    roles = [d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "Role"]
+    (found,) = (
+        d for d in roles if (d["metadata"]["name"], d["metadata"]["namespace"]) == (f"rel-wattroute-{role}", place)
+    )
+    assert role == "mark" or any("vllm-small" in rule.get("resourceNames", []) for rule in found["rules"])
+
+
 def test_the_controller_may_mark_pods_where_an_autoscaler_takes_them_and_scale_nothing_there() -> None:
     assert rules(values_file("scaling"), "rel-wattroute-mark", "vllm") == [("pods", (), ("patch",))]
     named_ones = [each[1] for each in rules(values_file("scaling"), "rel-wattroute-scale", "vllm")]
@@ -381,6 +396,40 @@ def test_agents_of_a_release_of_their_own_are_reached_by_the_controller_of_anoth
     assert container["ports"][0]["hostPort"] == 9410
 
 
+DISCOVERED = "discovery: {kind: kubernetes, service: s, namespace: vllm%s}"
+
+
+@pytest.mark.parametrize(
+    ("pools", "engines", "ports", "namespaces"),
+    [
+        ([DISCOVERED % ", port: 9001"], "", [8000, 9001], ["vllm"]),
+        ([DISCOVERED % ", port: http"], "", [8000], ["vllm"]),
+        ([DISCOVERED % ", port: 9001"], "ports: [9000], namespace: own", [9000, 9001], ["own", "vllm"]),
+        (["discovery: {kind: kubernetes, service: s}"], "", [8000], [NAMESPACE]),
+        (["discovery: {kind: dns, name: vllm.own, port: 9002}"], "namespace: own", [8000, 9002], ["own"]),
+        (['instances: ["http://h:9001", "https://h", "http://[fd00::1]", "unix:/run/e"]'], "",
+         [8000, 9001, 443, 80], [NAMESPACE]),
+        (["instances: [{name: a, url: http://h:9001}]", DISCOVERED % ""], "", [8000, 9001], [NAMESPACE, "vllm"]),
+    ],
+)  # fmt: skip
+def test_engines_are_reached_at_the_ports_and_in_the_namespaces_that_their_pools_tell(
+    pools: list[str], engines: str, ports: list[int], namespaces: list[str], tmp_path: Path
+) -> None:
+    told = [f"{{name: pool-{n}, precision: bf16, {pool}}}" for n, pool in enumerate(pools)]
+    labels = "podLabels: {app: vllm}" + (f", {engines}" if engines else "")
+    file = tmp_path / "values.yaml"
+    file.write_text(f"config: {{pools: [{', '.join(told)}]}}\nengines: {{{labels}}}\n")
+    wanted = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+    places = [{"matchLabels": {"kubernetes.io/metadata.name": namespace}} for namespace in namespaces]
+    for name in ("rel-wattroute-router", "rel-wattroute-controller"):
+        rule = named(file, "NetworkPolicy", name)["spec"]["egress"][1]
+        assert rule["ports"] == wanted["ports"], name
+        assert [peer["namespaceSelector"] for peer in rule["to"]] == places, name
+    policies = [d for d in objects(file, "NetworkPolicy") if d["metadata"]["name"] == "rel-wattroute-engines"]
+    assert [policy["metadata"]["namespace"] for policy in policies] == namespaces
+    assert [policy["spec"]["ingress"][0]["ports"] for policy in policies] == [wanted["ports"]] * len(namespaces)
+
+
 def test_a_sidecar_is_reached_by_clients_and_its_engine_is_not() -> None:
     network = Network(values_file("sidecar"))
     assert network.allows("client", "engine", 8080)
@@ -524,6 +573,32 @@ def test_a_redis_of_ones_own_is_reached_by_routers_and_controller(told: str, rul
         assert shown == ([rule] if rule else []), name
 
 
+@pytest.mark.parametrize(
+    ("told", "rule", "enters"),
+    [
+        ("config.signals.router_urls={http://10.0.0.5:8081,https://r}", {"ports": [8081, 443]}, False),
+        (
+            "config.signals.router_urls={http://10.0.0.5:8081},networkPolicy.router.peers[0].ipBlock.cidr=10.0.0.5/32",
+            {"ports": [8081], "to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}]},
+            True,
+        ),
+        ("tests.enabled=true", None, False),
+    ],
+)
+def test_routers_elsewhere_are_reached_by_the_controller_and_reach_it_from_the_addresses_that_are_told(
+    told: str, rule: Object | None, enters: bool
+) -> None:
+    done = template("-f", str(values_file("gateway")), "--set", told, "-s", "templates/networkpolicy.yaml")
+    assert done.returncode == 0, done.stderr
+    policies = {d["metadata"]["name"]: d["spec"] for d in yaml.safe_load_all(done.stdout)}
+    controller = policies["rel-wattroute-controller"]
+    usual = named(values_file("gateway"), "NetworkPolicy", "rel-wattroute-controller")["spec"]["egress"]
+    added = [each for each in controller["egress"] if each not in usual]
+    shown = [{**each, "ports": [port["port"] for port in each["ports"]]} for each in added]
+    assert shown == ([rule] if rule else [])
+    assert ({"ipBlock": {"cidr": "10.0.0.5/32"}} in controller["ingress"][0]["from"]) is enters
+
+
 def test_policies_can_be_left_out() -> None:
     assert not objects(values_file("router-only"), "NetworkPolicy")
     done = template("-f", str(values_file("gateway")), "--set", "networkPolicy.enabled=false")
@@ -554,6 +629,32 @@ def test_secrets_are_named_and_never_written() -> None:
     }
     assert names == {"router-tls", "router-admin", "operators", "agent-token", "agent-tls", "redis-tls", "tenants"}
     assert RELEASE not in names
+
+
+@pytest.mark.parametrize(
+    ("values", "pod", "prefix"),
+    [("gateway", "gateway", ""), ("sidecar", "patched engine", "wattroute-"), ("gateway", "controller", "")],
+)
+def test_secrets_that_settings_name_files_of_are_mounted_as_folders(
+    values: str, pod: str, prefix: str, tmp_path: Path
+) -> None:
+    told = yaml.safe_load(values_file(values).read_text())
+    part = "controller" if pod == "controller" else "router"
+    secrets = [{"existingSecret": name, "mountPath": f"/etc/{name}"} for name in ("tenants", "keys")]
+    told[part] = {**told.get(part, {}), "secrets": secrets}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(told))
+    template = pod_templates(file)[
+        {"gateway": "StatefulSet/rel-wattroute-router", "controller": "StatefulSet/rel-wattroute-controller"}.get(
+            pod, pod
+        )
+    ]
+    name = "controller" if pod == "controller" else "wattroute-router"
+    (container,) = (each for each in containers(template["spec"]) if each["name"] == name)
+    for number, secret in enumerate(("tenants", "keys")):
+        volume = f"{prefix}secret-{number}"
+        assert {"name": volume, "mountPath": f"/etc/{secret}", "readOnly": True} in container["volumeMounts"]
+        assert {"name": volume, "secret": {"secretName": secret}} in template["spec"]["volumes"]
 
 
 def shown_to_redis(values: Path, pod: str) -> dict[str, str]:

@@ -25,9 +25,17 @@ WRONG = [
     ("networkPolicy.enabled=yes-please", "/networkPolicy/enabled", "want boolean"),
     ("networkPolicy.apiServer.cidrs[0]=10.0.0.1/32", "/networkPolicy/apiServer", "cidrs"),
     ("rbac.workloads[0].kind=DaemonSet", "/rbac/workloads/0", "kind|name"),
+    ("router.secrets[0].existingSecret=tenants", "/router/secrets/0", "mountPath"),
+    ("controller.secrets[0].mountPath=etc", "/controller/secrets/0/mountPath", "pattern"),
     ("replicas=2", "", "replicas"),
 ]
 CONTRADICTIONS = [
+    ("sidecar", "config.table.redis_url=rediss://redis.db/0", "nobody would use it"),
+    ("sidecar", "config.table.url=http://c:8090/v1/allocation", "nobody would use it"),
+    ("gateway", "config.table.redis_url=redis://redis.db/0,redis.auth.existingSecret=password", "write rediss://"),
+    ("gateway", "config.table.redis_url=redis://u@127.db:1/0,redis.auth.existingSecret=password", "write rediss://"),
+    ("gateway", "router.serviceAccount.name=same,controller.serviceAccount.name=same", "name them apart"),
+    ("gateway", "fullnameOverride=1st", "begin with a letter; set fullnameOverride"),
     ("gateway", "agent.enabled=true", "agent.token.existingSecret"),
     ("gateway", "controller.replicas=2", "redis.enabled or config.table.redis_url"),
     ("sidecar", "redis.auth.existingSecret=password", "redis.tls.existingSecret"),
@@ -54,6 +62,21 @@ def test_values_that_contradict_each_other_are_refused(values: str, settings: st
     done = template("-f", str(values_file(values)), "--set", settings)
     assert done.returncode != 0, done.stdout
     assert remedy in done.stderr
+
+
+@with_helm
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "config.table.redis_url=redis://u@localhost:6380/0,redis.auth.existingSecret=password",
+        "config.table.redis_url=redis://[::1]/0,redis.auth.existingSecret=password",
+        "config.table.redis_url=redis://redis.db/0",
+        "router.serviceAccount.name=same,controller.serviceAccount.name=same,controller.serviceAccount.create=false",
+    ],
+)
+def test_values_that_only_look_like_a_contradiction_are_taken(settings: str) -> None:
+    done = template("-f", str(values_file("gateway")), "--set", settings)
+    assert done.returncode == 0, done.stderr
 
 
 @with_helm

@@ -38,6 +38,9 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $_ := set $known "table" (dict "url" (printf "http://%s-controller.%s.svc:%v/v1/allocation" $full .Release.Namespace $port)) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.redis.tls.existingSecret (hasPrefix "rediss://" (dig "table" "redis_url" "" $user)) -}}
+{{- $_ := set $known "table" (dict "tls" (dict "ca_file" "/etc/wattroute-redis/ca.crt")) -}}
+{{- end -}}
 {{- $config := mergeOverwrite $known $user -}}
 {{- /* Routers tell of themselves through Redis; without it the controller asks each by its name. */ -}}
 {{- if and .Values.controller.enabled (not (dig "signals" "router_urls" list $config)) (not (dig "table" "redis_url" "" $config)) -}}
@@ -94,19 +97,6 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* Ports of a Redis of the user's own and of its Sentinels, as a YAML list; none where the configuration names neither. */}}
-{{- define "wattroute.redisPorts" -}}
-{{- $ports := .Values.networkPolicy.redis.ports -}}
-{{- $url := dig "table" "redis_url" "" .Values.config -}}
-{{- if and (not $ports) (regexMatch "^rediss?://" $url) -}}
-{{- $ports = list (regexFind "[0-9]*$" (regexFind ":[0-9]+$" (urlParse $url).host) | default "6379" | int) -}}
-{{- range dig "table" "sentinels" list .Values.config -}}
-{{- $ports = append $ports (regexFind "[0-9]+$" . | int) -}}
-{{- end -}}
-{{- end -}}
-{{- toYaml ($ports | uniq) -}}
-{{- end -}}
-
 {{/* Namespaces in which the router looks for engines, as a YAML list. */}}
 {{- define "wattroute.discoveryNamespaces" -}}
 {{- $found := list -}}
@@ -118,13 +108,22 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- toYaml (concat $found .Values.rbac.discoveryNamespaces | uniq | sortAlpha) -}}
 {{- end -}}
 
+{{/* Where the workload of a pool is: dict "root" $ "pool" NAME "workload" VALUES. As the controller has it: where the pool is discovered, unless that is told. */}}
+{{- define "wattroute.workloadNamespace" -}}
+{{- $found := .root.Release.Namespace -}}
+{{- range .root.Values.config.pools -}}
+{{- if and (eq .name $.pool) (eq (dig "discovery" "kind" "" .) "kubernetes") }}{{ $found = dig "discovery" "namespace" $found . }}{{ end -}}
+{{- end -}}
+{{- .workload.namespace | default $found -}}
+{{- end -}}
+
 {{/* Workloads that the controller scales, as a YAML list of kind, name and namespace. */}}
 {{- define "wattroute.workloads" -}}
 {{- $found := list -}}
 {{- range $pool, $plan := dig "plan" "pools" dict .Values.config -}}
 {{- with $plan.workload -}}
 {{- if eq (.mode | default "recommend") "act" -}}
-{{- $found = append $found (dict "kind" .kind "name" .name "namespace" (.namespace | default $.Release.Namespace)) -}}
+{{- $found = append $found (dict "kind" .kind "name" .name "namespace" (include "wattroute.workloadNamespace" (dict "root" $ "pool" $pool "workload" .))) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -148,7 +147,7 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- $goes := or (dig "may_stop" false $plans) (not (dig "can_sleep" true $plan)) -}}
 {{- with $plan.workload -}}
 {{- if and $goes (eq .kind "Deployment") (eq (.mode | default "recommend") "recommend") -}}
-{{- $found = append $found (.namespace | default $.Release.Namespace) -}}
+{{- $found = append $found (include "wattroute.workloadNamespace" (dict "root" $ "pool" $pool "workload" .)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -168,11 +167,28 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if and (or $auth.controller.key $auth.sentinelKey) (not $auth.existingSecret) -}}
 {{- fail "redis.auth.controller.key and redis.auth.sentinelKey are keys of redis.auth.existingSecret; name that secret" -}}
 {{- end -}}
+{{- if and .Values.redis.enabled (or (dig "table" "redis_url" "" .Values.config) (dig "table" "url" "" .Values.config)) -}}
+{{- fail "redis.enabled installs a Redis, but config.table names another source of the table, so that nobody would use it; leave one of them out" -}}
+{{- end -}}
+{{- $url := dig "table" "redis_url" "" .Values.config -}}
+{{- if and $auth.existingSecret (hasPrefix "redis://" $url) (not (regexMatch "^redis://([^@/]*@)?(localhost|127\\.[0-9.]+|\\[::1\\])?(:[0-9]+)?(/|$)" $url)) -}}
+{{- fail "redis.auth.existingSecret has a password, which would go to config.table.redis_url readable: routers and controller refuse to start; write rediss://" -}}
+{{- end -}}
 {{- if and .Values.controller.enabled (gt (int .Values.controller.replicas) 1) (not (dig "table" "redis_url" "" $config)) (not .Values.existingConfig.name) -}}
 {{- fail "controller.replicas is above 1, but the table does not go through Redis: routers would ask a standby for it; set redis.enabled or config.table.redis_url" -}}
 {{- end -}}
 {{- if and .Values.agent.enabled (not .Values.agent.token.existingSecret) -}}
 {{- fail "agent.enabled needs agent.token.existingSecret: other machines may read power with a token only; docs/how-to/agent.md" -}}
+{{- end -}}
+{{- $accounts := list -}}
+{{- if and (has .Values.router.mode (list "gateway" "both")) .Values.router.serviceAccount.create -}}
+{{- $accounts = append $accounts (include "wattroute.serviceAccountName" (dict "root" . "component" "router" "values" .Values.router)) -}}
+{{- end -}}
+{{- if and .Values.controller.enabled .Values.controller.serviceAccount.create -}}
+{{- $accounts = append $accounts (include "wattroute.serviceAccountName" (dict "root" . "component" "controller" "values" .Values.controller)) -}}
+{{- end -}}
+{{- if ne (len $accounts) (len ($accounts | uniq)) -}}
+{{- fail (printf "router.serviceAccount.name and controller.serviceAccount.name are both %q: one object cannot be made twice, and each has rights of its own; name them apart, or set one's create to false" (first $accounts)) -}}
 {{- end -}}
 {{- if and (has .Values.router.mode (list "sidecar" "both")) .Values.engines.namespace (ne .Values.engines.namespace .Release.Namespace) -}}
 {{- fail (printf "router.mode is %s, but engines.namespace is %q: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.router.mode .Values.engines.namespace) -}}

@@ -2,16 +2,18 @@
 {{- default "wattroute" .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 41 characters: "-controller" and the hash of a StatefulSet's revision must fit into a label. */}}
+{{/*
+At most 41 characters: "-controller" and the hash of a StatefulSet's revision must fit into a label. Services are named by
+it, whose names begin with a letter and have no dots, unlike those of releases.
+*/}}
 {{- define "wattroute.fullname" -}}
 {{- $name := include "wattroute.name" . -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 41 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 41 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 41 | trimSuffix "-" -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- $full = .Values.fullnameOverride | default $full | replace "." "-" | trunc 41 | trimSuffix "-" -}}
+{{- if not (regexMatch "^[a-z]" $full) -}}
+{{- fail (printf "objects would be named %q, but names of Services begin with a letter; set fullnameOverride" $full) -}}
 {{- end -}}
+{{- $full -}}
 {{- end -}}
 
 {{/* Labels that selectors go by: dict "root" $ "component" NAME. They never change within a release. */}}

@@ -58,6 +58,9 @@ volumeMounts:
   {{- if .token }}
   - {name: {{ .prefix }}api-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
   {{- end }}
+  {{- range $n, $secret := $values.secrets }}
+  - {name: {{ $.prefix }}secret-{{ $n }}, mountPath: {{ $secret.mountPath | quote }}, readOnly: true}
+  {{- end }}
   {{- with $values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -78,6 +81,9 @@ volumeMounts:
 {{- end -}}
 {{- with .root.Values.redis.tls.existingSecret -}}
 {{- $volumes = append $volumes (dict "name" "redis-ca" "secret" (dict "secretName" . "items" (list (dict "key" "ca.crt" "path" "ca.crt")))) -}}
+{{- end -}}
+{{- range $n, $secret := .root.Values.router.secrets -}}
+{{- $volumes = append $volumes (dict "name" (printf "secret-%d" $n) "secret" (dict "secretName" $secret.existingSecret)) -}}
 {{- end -}}
 {{- if .token -}}
 {{- $volumes = append $volumes (include "wattroute.apiTokenVolume" . | fromYaml) -}}

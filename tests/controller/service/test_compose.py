@@ -83,6 +83,22 @@ def test_pods_are_stopped_or_let_go_where_that_may_be_and_somebody_starts_them_a
     assert ((curves.sleeping_w, curves.wake_s) == (curves.idle_w, 0.0)) is pool.rests_awake
 
 
+@pytest.mark.parametrize("mode", ["act", "recommend"])
+def test_a_workload_that_names_no_namespace_is_looked_for_where_its_pool_is_discovered(
+    tmp_path: Path, mode: str
+) -> None:
+    path = tmp_path / "wattroute.yaml"
+    path.write_text(
+        "pools: [{name: bf16, precision: bf16, discovery: {kind: kubernetes, service: vllm, namespace: gpus}}]\n"
+        "site: {gpus: 32}\nplan: {pools: {bf16: {gpu: H100, gpus_per_instance: 8, can_sleep: false, "
+        "curves: qwen3-235b-a22b/bf16/8xh100, "
+        f"workload: {{kind: Deployment, name: v, most: 4, mode: {mode}}}}}}}}}\n"
+    )
+    settings = load(path)
+    (found,) = {**build_workloads(settings), **build_followed(settings, build_site(settings))}.values()
+    assert found.workload.namespace == "gpus"
+
+
 @pytest.mark.parametrize("may_stop", [False, True])
 def test_engines_that_cannot_sleep_rest_awake_unless_a_supervisor_stops_them(tmp_path: Path, may_stop: bool) -> None:
     path = tmp_path / "wattroute.yaml"

@@ -32,6 +32,43 @@ def test_what_cannot_be_scaled_is_refused(tmp_path: Path, pools: str, plan: str,
     assert says in refusal(tmp_path, pools + PLAN % plan)
 
 
+TWO = """site: {gpus: 64}
+pools:
+  - {name: a, precision: bf16, discovery: {kind: kubernetes, service: a%s}}
+  - {name: b, precision: fp8, discovery: {kind: kubernetes, service: b%s}}
+plan:
+  pools:
+    a: &plan
+      gpu: H100
+      gpus_per_instance: 8
+      curves: qwen3-235b-a22b/bf16/8xh100
+      workload: {kind: Deployment, name: v, most: 4%s}
+    b: {<<: *plan, workload: {kind: %s, name: v, most: 4}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "namespaces"),
+    [
+        (("", "", ", namespace: x", "Deployment"), ("x", None)),
+        ((", namespace: y", "", "", "Deployment"), ("y", None)),
+        ((", namespace: y", ", namespace: z", ", namespace: x", "Deployment"), ("x", "z")),
+        ((", namespace: y", ", namespace: y", "", "StatefulSet"), ("y", "y")),
+    ],
+)
+def test_a_workload_is_where_its_pool_is_discovered_unless_that_is_said(
+    tmp_path: Path, told: tuple[str, ...], namespaces: tuple[str | None, ...]
+) -> None:
+    settings = load(write(tmp_path, TWO % told))
+    assert (settings.namespace_of("a"), settings.namespace_of("b")) == namespaces
+
+
+def test_a_workload_of_two_pools_is_refused_with_both(tmp_path: Path) -> None:
+    for told in (("", "", "", "Deployment"), ("", ", namespace: x", ", namespace: x", "Deployment")):
+        said = refusal(tmp_path, TWO % told)
+        assert "plan.pools.b.workload: Deployment v is that of plan.pools.a, too" in said
+
+
 def test_sleepers_may_be_stopped_where_a_workload_can_start_them_again(tmp_path: Path) -> None:
     text = DISCOVERED + PLAN.replace("plan: {", "plan: {may_stop: true, ")
     assert "or a plan.pools.NAME.workload" in refusal(tmp_path, text % "")
