@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from controller.kubernetes.client import FIELD_MANAGER
-from controller.kubernetes.scale import GOES_FIRST
+from controller.kubernetes.marks import GOES_FIRST
 from tests.fakes.controller_pair import Controllers
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.faults import Recorded
