@@ -211,6 +211,7 @@ class ScaleDriver:
         now, found.spec.replicas = _asked_for(found), wanted
         async with asked(f"{workload}: put scale"):
             written = await self._client.replace(found, workload.name, namespace=workload.namespace)
+        self._ours.add(pool_id)
         if (said := _asked_for(written)) != wanted:
             raise ActuationError(str(workload), f"{wanted} replicas were written, and {said} are there")
         return f"{workload}: {now} to {wanted} replicas"

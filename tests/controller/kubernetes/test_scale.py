@@ -239,7 +239,7 @@ async def test_who_else_scales_is_named_and_nothing_is_written(server, driver):
     assert replicas(server) == 3
 
 
-@pytest.mark.parametrize("looks", [1])
+@pytest.mark.parametrize("looks", [0, 1])
 async def test_who_takes_the_replicas_over_is_named_from_our_first_write_on(server, driver, looks):
     await driver.carry_out(start("Deployment", 3))
     for _ in range(looks):
