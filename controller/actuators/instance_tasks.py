@@ -61,6 +61,7 @@ class InstanceTasks:
         *,
         leaves: Callable[[InstanceCommand], bool] = lambda _: False,
         kept: Kept | None = None,
+        forgets: tuple[Callable[[], None], ...] = (),
     ) -> None:
         """Take drivers, of which the last one for a verb counts.
 
@@ -69,11 +70,13 @@ class InstanceTasks:
             clock: for how long that takes.
             leaves: says what is left to others.
             kept: knows of instances that rest otherwise than their engines say; None where none does.
+            forgets: called once another controller has taken charge.
         """
         self._drivers = {verb: driver for driver in drivers for verb in driver.verbs}
         self._clock = clock
         self._leaves = leaves
         self._kept = kept
+        self._forgets = forgets
         self._running: dict[InstanceId, tuple[Verb, asyncio.Task[None]]] = {}
         self._unproven: set[InstanceId] = set()
         self._outcomes: deque[Outcome] = deque(maxlen=MAX_OUTCOMES)
@@ -134,6 +137,8 @@ class InstanceTasks:
             task.cancel()
         if self._kept is not None:
             self._kept.forget()
+        for forget in self._forgets:
+            forget()
 
     def adopt(self, let_go: Collection[InstanceId]) -> None:
         """Know that another controller has let these go."""

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas")
-"""Annotations by which KEDA leaves a workload alone."""
+PAUSED = "autoscaling.keda.sh/paused"
+"""Annotation by which KEDA leaves a workload alone."""
+HELD = "autoscaling.keda.sh/paused-replicas"
+"""Annotation by which KEDA keeps a workload at so many replicas, paused or not."""
 _APPLY = "Apply"
 
 
@@ -80,7 +82,7 @@ def autoscaler_of(found: Mapping[str, Any]) -> Autoscaler:
         # KEDA takes a Deployment where no kind is told.
         scales = (str(target.get("kind") or "Deployment"), str(target["name"]))
         annotations = found["metadata"].get("annotations") or {}
-        is_paused = any(_says_paused(key, annotations.get(key)) for key in PAUSED)
+        is_paused = str(annotations.get(PAUSED)).lower() == "true" and HELD not in annotations
         return Autoscaler(str(found["kind"]), str(found["metadata"]["name"]), scales, is_paused)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no autoscaler: {type(error).__name__}: {error}") from error
@@ -119,8 +121,9 @@ def refusal(
     """
     for each in autoscalers:
         if each.target == (workload.kind, workload.name) and not each.is_paused:
+            remedy = f"delete it or pause it by {PAUSED} alone" if each.kind == "ScaledObject" else "delete it"
             return (
-                f"{each.kind} {each.name} scales {workload}; delete or pause it, or let it read "
+                f"{each.kind} {each.name} scales {workload}; {remedy}, or let it read "
                 "wattroute_controller_desired_replicas and write mode: recommend"
             )
     others = [each for each in writers if each.manager != manager]
@@ -133,7 +136,3 @@ def refusal(
     if others and was_ours and not any(each.manager == manager for each in writers):
         return f"{others[0].manager!r} has taken over the replicas of {workload}; end it, or write mode: recommend"
     return None
-
-
-def _says_paused(key: str, value: Any) -> bool:
-    return value is not None and (key != PAUSED[0] or str(value).lower() == "true")

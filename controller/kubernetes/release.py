@@ -3,15 +3,12 @@
 An autoscaler writes a number, and Kubernetes chooses who goes: of a Deployment the pod that is marked, of the others
 the one of the highest number. So a drained pod of a Deployment is marked, and only then shown as let go. It may stay
 for long: until the autoscaler has waited, or for good where somebody keeps it. Its engine is ready, so that it serves
-again as soon as a table says so, whatever the API server does; the mark is taken off after that. Pods that serve bear
-no mark: at its start a controller takes those off that a former one has left.
+again as soon as a table says so, whatever the API server does; the mark is taken off after that (`marks`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
 
@@ -19,20 +16,14 @@ from lightkube import AsyncClient
 
 from controller.clock import Clock
 from controller.errors import ActuationError, KubernetesError
+from controller.kubernetes.marks import Marks
 from controller.kubernetes.owners import Workload
-from controller.kubernetes.scale import COST, mark
 from controller.lifecycle.roster import number_of
 from controller.model.fleet import Pool, Site
 from controller.model.observation import InstanceObservation, InstanceState
 from controller.model.plan import Commands, InstanceCommand, Verb
 from controller.ports import InstanceDriver
 from router.contract import InstanceId, PoolId
-
-log = logging.getLogger(__name__)
-
-RETRY_S = 30.0
-"""Least time between two attempts to take marks off, after one that failed."""
-_ABSENT = 404
 
 
 class Release:
@@ -43,6 +34,9 @@ class Release:
         workloads: of the pools whose pods an autoscaler takes.
         present: the site with the instances there are.
         clock: for the time between attempts.
+
+    Attributes:
+        marks: those of its pods.
     """
 
     def __init__(
@@ -52,21 +46,12 @@ class Release:
         present: Callable[[], Site],
         clock: Clock,
     ) -> None:
-        self._client = client
-        self._workloads = dict(workloads)
-        self._present = present
-        self._clock = clock
+        self.marks = Marks(client, workloads, present, clock)
         self._let_go: set[InstanceId] = set()
-        self._resting: frozenset[InstanceId] = frozenset()
-        self._clean: set[InstanceId] = set()
-        self._failure: str | None = None
-        self._failed_s = 0.0
-        self._cleaning: asyncio.Task[None] | None = None
 
     def pool_of(self, instance_id: InstanceId) -> Pool | None:
         """The pool of an instance that may be let go; None where it is none of those."""
-        found = self._present().find(instance_id)
-        return found[0] if found is not None and found[0].pool_id in self._workloads else None
+        return self.marks.pool_of(instance_id)
 
     async def let_go(self, pod: InstanceId) -> str:
         """Have this pod be one that goes first.
@@ -74,18 +59,17 @@ class Release:
         Raises:
             ActuationError: it cannot be marked, or has been taken back meanwhile.
         """
-        workload = self._workload_of(pod)
+        workload = self.marks.workload_of(pod)
         if workload is None:
             raise ActuationError(pod, "there is no such pod that may be let go")
         if workload.kind == "Deployment":
-            self._clean.discard(pod)
             try:
-                await mark(self._client, workload, pod, COST)
+                await self.marks.set(workload, pod)
             except KubernetesError as error:
                 raise ActuationError(pod, f"it is kept, as it cannot be marked to go first: {error}") from error
         elif pod != f"{workload.name}-{number_of(pod)}":
             raise ActuationError(pod, f"it is kept, as its place among the pods of {workload} is not known")
-        if pod not in self._resting:
+        if pod not in self.marks.resting:
             raise ActuationError(pod, "it was taken back meanwhile")
         self._let_go.add(pod)
         return f"{pod} may be taken away from {workload}"
@@ -93,7 +77,7 @@ class Release:
     async def take_back(self, pod: InstanceId) -> str:
         """Have it stay; it does so even where the mark cannot be taken off, which is tried again with each table."""
         self._let_go.discard(pod)
-        return "it stays" if await self._unmarked(pod) else f"it stays, and bears its mark: {self._failure}"
+        return "it stays" if await self.marks.take_off(pod) else f"it stays, and bears its mark: {self.marks.failure}"
 
     async def apply(self, commands: Commands) -> tuple[str, ...]:
         """See who rests by a table: whoever does not is not let go, and bears no mark.
@@ -101,18 +85,8 @@ class Release:
         Raises:
             ActuationError: the last attempt to take a mark off failed.
         """
-        self._resting = frozenset(commands.table.draining)
-        there = self._there()
-        self._let_go &= self._resting & there
-        self._clean &= there
-        due = [pod for pod in sorted(there - self._resting - self._clean) if self._may_bear(pod)]
-        if due and self._cleaning is None and self._may_try():
-            self._cleaning = asyncio.create_task(self._clean_up(due), name="marks")
-        if not due:
-            self._failure = None
-        if self._failure is not None:
-            raise ActuationError("pods that serve", f"a mark cannot be taken off: {self._failure}")
-        return ()
+        self._let_go &= set(commands.table.draining) & self.marks.there()
+        return await self.marks.apply(commands)
 
     def shown(self, instances: tuple[InstanceObservation, ...]) -> tuple[InstanceObservation, ...]:
         """The observations with those that are let go, which rest whether or not their engines sleep."""
@@ -121,13 +95,12 @@ class Release:
     def forget(self) -> None:
         """Know of none: another controller has taken charge, and may send to them or let others go."""
         self._let_go.clear()
-        self._clean.clear()
-        self._resting = frozenset()
+        self.marks.forget()
 
     def adopt(self, pods: Collection[InstanceId]) -> None:
         """Go on from what another controller has let go, whose pods bear its marks."""
-        self._let_go = self._there().intersection(pods)
-        self._clean -= self._let_go
+        self._let_go = self.marks.there().intersection(pods)
+        self.marks.doubt(self._let_go)
 
     def driver(self, engines: InstanceDriver, starting: InstanceDriver | None) -> ReleasingDriver:
         """Carries out what concerns it, and leaves the rest to these."""
@@ -135,55 +108,12 @@ class Release:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        if self._cleaning is not None:
-            self._cleaning.cancel()
-            await asyncio.gather(self._cleaning, return_exceptions=True)
+        await self.marks.close()
 
     def _shown(self, seen: InstanceObservation) -> InstanceObservation:
         pool = self.pool_of(seen.instance_id)
         rests = pool is not None and pool.rests_awake and seen.state is InstanceState.SERVING
         return replace(seen, state=InstanceState.SLEEPING if rests else seen.state, is_let_go=True)
-
-    def _there(self) -> set[InstanceId]:
-        pools = (pool for pool in self._present().pools if pool.pool_id in self._workloads)
-        return {each.instance_id for pool in pools for each in pool.instances}
-
-    def _workload_of(self, pod: InstanceId) -> Workload | None:
-        pool = self.pool_of(pod)
-        return None if pool is None else self._workloads[pool.pool_id]
-
-    def _may_bear(self, pod: InstanceId) -> bool:
-        """Whether it may bear a mark, as only pods of Deployments do."""
-        workload = self._workload_of(pod)
-        return workload is not None and workload.kind == "Deployment"
-
-    def _may_try(self) -> bool:
-        return self._failure is None or self._clock.monotonic_s() - self._failed_s >= RETRY_S
-
-    async def _clean_up(self, pods: list[InstanceId]) -> None:
-        """Take the marks off, until one cannot be."""
-        try:
-            for pod in pods:
-                if pod not in self._resting and not await self._unmarked(pod):
-                    return
-        finally:
-            self._cleaning = None
-
-    async def _unmarked(self, pod: InstanceId) -> bool:
-        """Take the mark off; whether the pod bears none now."""
-        workload = self._workload_of(pod)
-        if workload is None or workload.kind != "Deployment":
-            return True
-        try:
-            await mark(self._client, workload, pod, None)
-        except KubernetesError as error:
-            if error.status != _ABSENT:
-                self._failure, self._failed_s = str(error), self._clock.monotonic_s()
-                log.warning("mark not taken off", extra={"pod": pod, "reason": str(error)})
-                return False
-        self._failure = None
-        self._clean.add(pod)
-        return True
 
 
 class ReleasingDriver:

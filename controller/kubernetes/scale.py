@@ -1,16 +1,17 @@
 """Instances that are pods, started and stopped by the replicas of their workload: through the scale subresource alone.
 
 A start is for a place, whose number says how many there are to be with it, so that a start told twice makes one pod. A
-stop is for one drained pod: of a Deployment it is marked to go first, of the others only the last can go; and it is one
-after the other, as a pod that a former controller took off and that is still there must not be counted twice. Who else
-writes the replicas is looked for before each write, and is left to it.
+stop is for one drained pod and lowers the replicas by one: of a Deployment the pod is marked to go first, of the others
+only the last can go. Nothing is remembered of stops before: what goes already is seen by the pod or by its number, and
+no further one is taken off while more are there than there are to be. Who else writes the replicas is looked for before
+each write, and it is left to them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,20 +19,17 @@ from lightkube import AsyncClient
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.resources.apps_v1 import Deployment, DeploymentScale, StatefulSet, StatefulSetScale
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
-from lightkube.resources.core_v1 import Pod
 
 from controller.errors import ActuationError, KubernetesError
 from controller.kubernetes.client import FIELD_MANAGER, asked
+from controller.kubernetes.marks import Marks
 from controller.kubernetes.owners import Autoscaler, Scaled, Workload, autoscaler_of, refusal, replica_writers
-from controller.lifecycle.roster import place_of
+from controller.lifecycle.roster import number_of, place_of
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
 from controller.ports import InstanceDriver
 from router.contract import InstanceId, PoolId
 
-GOES_FIRST = "controller.kubernetes.io/pod-deletion-cost"
-"""Annotation by which a Deployment chooses: the least goes first."""
-COST = "-1000"
 TRIES = 3
 LOOKS = 5
 _ABSENT, _CONFLICT = 404, 409
@@ -52,17 +50,6 @@ def placed(pools: Mapping[PoolId, Scaled], namespace: str) -> dict[PoolId, Scale
     }
 
 
-async def mark(client: AsyncClient, workload: Workload, pod: InstanceId, cost: str | None) -> None:
-    """Set what it costs that a pod goes; None takes the annotation off.
-
-    Raises:
-        KubernetesError: the API server does not answer, refuses, or knows no such pod.
-    """
-    change = {"metadata": {"annotations": {GOES_FIRST: cost}}}
-    async with asked(f"pod {workload.namespace}/{pod}: patch"):
-        await client.patch(Pod, pod, change, namespace=workload.namespace)
-
-
 class ScaleDriver:
     """Writes replicas, one pool after itself.
 
@@ -70,7 +57,9 @@ class ScaleDriver:
         client: of the API server.
         pools: those whose replicas are this controller's to write.
         present: the site with the instances there are.
+        marks: of the pods of those pools.
         others: carries out what is told of other pools; None where nothing can.
+        may_act: whether this controller leads; asked right before each write.
         pause_s: between two looks whether pods that are to go are gone.
     """
 
@@ -79,18 +68,21 @@ class ScaleDriver:
         client: AsyncClient,
         pools: Mapping[PoolId, Scaled],
         present: Callable[[], Site],
-        others: InstanceDriver | None = None,
+        marks: Marks,
         *,
+        others: InstanceDriver | None = None,
+        may_act: Callable[[], bool] = lambda: True,
         pause_s: float = 1.0,
     ) -> None:
         self._client = client
         self._pools = dict(pools)
         self._present = present
+        self._marks = marks
         self._others = others
+        self._may_act = may_act
         self._pause_s = pause_s
         self._turns: defaultdict[PoolId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ours: set[PoolId] = set()
-        self._going: dict[InstanceId, int] = {}
 
     @property
     def verbs(self) -> Collection[Verb]:
@@ -112,10 +104,10 @@ class ScaleDriver:
             raise ActuationError(command.instance_id, f"pool {pool_id} has no workload that this controller scales")
         try:
             async with self._turns[pool_id]:
-                await self._refuse_others(pool_id, scaled.workload)
                 if command.verb is Verb.START:
-                    return await self._at_least(scaled, 1 + (0 if place is None else place))
-                return await self._without(scaled, command.instance_id)
+                    wanted = 1 + (0 if place is None else place)
+                    return await self._tried(lambda: self._at_least(pool_id, scaled, wanted))
+                return await self._tried(lambda: self._without(pool_id, scaled, command.instance_id))
         except KubernetesError as error:
             raise ActuationError(command.instance_id, f"{command.verb.value}: {error}") from error
 
@@ -155,40 +147,56 @@ class ScaleDriver:
             found += [autoscaler_of({**each.to_dict(), "kind": kind}) for each in listed]
         return found
 
-    async def _at_least(self, scaled: Scaled, wanted: int) -> str:
+    async def _tried(self, attempt: Callable[[], Awaitable[str]]) -> str:
+        """What came of it; from the beginning again where somebody else wrote meanwhile."""
+        for _ in range(TRIES - 1):
+            try:
+                return await attempt()
+            except KubernetesError as error:
+                if error.status != _CONFLICT:
+                    raise
+        return await attempt()
+
+    async def _at_least(self, pool_id: PoolId, scaled: Scaled, wanted: int) -> str:
         if wanted > scaled.most:
             raise ActuationError(str(scaled.workload), f"{wanted} replicas are more than the {scaled.most} allowed")
-        return await self._write(scaled, lambda now: max(now, wanted))
+        await self._refuse_others(pool_id, scaled.workload)
+        found = await self._scale(scaled.workload)
+        if (now := _asked_for(found)) >= wanted:
+            return f"{scaled.workload} has {now} replicas already"
+        return await self._write(pool_id, scaled.workload, found, wanted)
 
-    async def _without(self, scaled: Scaled, pod: InstanceId) -> str:
+    async def _without(self, pool_id: PoolId, scaled: Scaled, pod: InstanceId) -> str:
         """One replica less, so that this pod goes."""
-        if pod not in self._going:
-            before = await self._settled(scaled.workload)
-            if before <= scaled.least:
-                raise ActuationError(pod, f"{scaled.workload} has {before} replicas, and {scaled.least} are the least")
-            await self._choose(scaled.workload, pod, before)
-            there = self._present()
-            self._going = {name: target for name, target in self._going.items() if there.find(name) is not None}
-            self._going[pod] = before - 1
-        return await self._write(scaled, lambda now: max(scaled.least, min(now, self._going[pod])))
+        workload = scaled.workload
+        await self._refuse_others(pool_id, workload)
+        in_order = workload.kind != "Deployment"
+        if in_order and _number(workload, pod) >= (now := _asked_for(await self._scale(workload))):
+            return f"{pod} goes already: {workload} has {now} replicas"
+        found = await self._settled(workload)
+        before = _asked_for(found)
+        if before <= scaled.least:
+            raise ActuationError(pod, f"{workload} has {before} replicas, and {scaled.least} are the least")
+        if in_order and _number(workload, pod) != before - 1:
+            raise ActuationError(pod, f"of {workload} only the last can go: {workload.name}-{before - 1}")
+        if not in_order:
+            await self._marks.clear(pool_id)
+            if await self._marks.set(workload, pod):
+                return f"{pod} goes already"
+        if pod not in self._marks.resting or self._marks.doubtful(pool_id):
+            raise ActuationError(pod, "it was taken back meanwhile, or another that may bear a mark")
+        return await self._write(pool_id, workload, found, before - 1)
 
-    async def _settled(self, workload: Workload) -> int:
-        """How many replicas there are to be, once there are no more pods than that."""
+    async def _settled(self, workload: Workload) -> Any:
+        """Its scale, once there are no more pods than there are to be."""
         for _ in range(LOOKS):
             found = await self._scale(workload)
-            wanted, there = (int((part and part.replicas) or 0) for part in (found.spec, found.status))
+            wanted, there = _asked_for(found), int((found.status and found.status.replicas) or 0)
             if there <= wanted:
-                return wanted
+                return found
             await asyncio.sleep(self._pause_s)
         reason = f"{there} pods are there and {wanted} are to be; those that go are waited for"
         raise ActuationError(str(workload), reason)
-
-    async def _choose(self, workload: Workload, pod: InstanceId, replicas: int) -> None:
-        """Have this pod be the one that goes."""
-        if workload.kind == "Deployment":
-            await mark(self._client, workload, pod, COST)
-        elif pod != f"{workload.name}-{replicas - 1}":
-            raise ActuationError(pod, f"of {workload} only the last can go: {workload.name}-{replicas - 1}")
 
     async def _scale(self, workload: Workload) -> Any:
         """Its scale subresource."""
@@ -196,23 +204,25 @@ class ScaleDriver:
         async with asked(f"{workload}: get scale"):
             return await self._client.get(scale, workload.name, namespace=workload.namespace)
 
-    async def _write(self, scaled: Scaled, becomes: Callable[[int], int]) -> str:
-        """Set the replicas by what they are, and read them back."""
-        workload = scaled.workload
-        for attempt in range(TRIES):
-            found = await self._scale(workload)
-            now = int(found.spec.replicas or 0)
-            if (wanted := becomes(now)) == now:
-                return f"{workload} has {now} replicas already"
-            found.spec.replicas = wanted
-            try:
-                async with asked(f"{workload}: put scale"):
-                    written = await self._client.replace(found, workload.name, namespace=workload.namespace)
-            except KubernetesError as error:
-                if error.status != _CONFLICT or attempt == TRIES - 1:
-                    raise
-                continue
-            if (said := int(written.spec.replicas or 0)) != wanted:
-                raise ActuationError(str(workload), f"{wanted} replicas were written, and {said} are there")
-            return f"{workload}: {now} to {wanted} replicas"
-        raise ActuationError(str(workload), "its replicas change faster than they can be written")
+    async def _write(self, pool_id: PoolId, workload: Workload, found: Any, wanted: int) -> str:
+        """Set the replicas of a scale that was read, unless it has changed since; and read them back."""
+        if not self._may_act():
+            raise ActuationError(str(workload), "this controller leads no more")
+        now, found.spec.replicas = _asked_for(found), wanted
+        async with asked(f"{workload}: put scale"):
+            written = await self._client.replace(found, workload.name, namespace=workload.namespace)
+        self._ours.add(pool_id)
+        if (said := _asked_for(written)) != wanted:
+            raise ActuationError(str(workload), f"{wanted} replicas were written, and {said} are there")
+        return f"{workload}: {now} to {wanted} replicas"
+
+
+def _asked_for(scale: Any) -> int:
+    """How many there are to be; a count of zero is left out of what the API server writes."""
+    return int((scale.spec and scale.spec.replicas) or 0)
+
+
+def _number(workload: Workload, pod: InstanceId) -> int:
+    """The place of a pod among those that go in order; -1 where it bears no name of theirs."""
+    number = number_of(pod)
+    return number if pod == f"{workload.name}-{number}" else -1

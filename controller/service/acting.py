@@ -30,6 +30,7 @@ from controller.ports import Actuator, InstanceDriver
 from controller.service.options import Endpoints, Frame
 
 if TYPE_CHECKING:
+    from controller.kubernetes.marks import Marks
     from controller.kubernetes.release import Release
 
 log = logging.getLogger(__name__)
@@ -102,26 +103,46 @@ def _require_lightkube() -> None:
         raise ConfigError("plan.pools.NAME.workload: lightkube is not installed; pip install 'wattroute[kubernetes]'")
 
 
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """What starts and stops instances.
+
+    Attributes:
+        driver: a supervisor of processes, replicas of workloads, or both; None where there is neither.
+        marks: those of the pods whose replicas are written, which are to see each table; None where none are.
+    """
+
+    driver: InstanceDriver | None = None
+    marks: Marks | None = None
+
+
 @contextlib.asynccontextmanager
-async def opened_starting(frame: Frame, session: aiohttp.ClientSession) -> AsyncIterator[InstanceDriver | None]:
-    """What starts and stops instances, until the end: a supervisor of processes, replicas of workloads, both or none.
+async def opened_starting(
+    frame: Frame, session: aiohttp.ClientSession, may_act: Callable[[], bool] = lambda: True
+) -> AsyncIterator[Starting]:
+    """What starts and stops instances, until the end; `may_act` says whether this controller leads.
 
     Raises:
         ConfigError: a pool has a workload, and lightkube is not installed or there is no cluster.
     """
-    endpoints = frame.endpoints
+    endpoints, present = frame.endpoints, frame.present.site
     supervisor = None
     if endpoints.supervisor_url is not None:
         supervisor = SupervisorDriver(session, endpoints.supervisor_url, headers=endpoints.supervisor_headers)
     if not endpoints.workloads:
-        yield supervisor
+        yield Starting(supervisor)
         return
     _require_lightkube()
     from controller.kubernetes.client import opened_client
+    from controller.kubernetes.marks import Marks, opened_marks
     from controller.kubernetes.scale import ScaleDriver, placed
 
     async with opened_client() as client:
-        yield ScaleDriver(client, placed(endpoints.workloads, client.namespace), frame.present.site, supervisor)
+        pools = placed(endpoints.workloads, client.namespace)
+        acted = {pool_id: each.workload for pool_id, each in pools.items() if not frame.site.pool(pool_id).is_held}
+        async with opened_marks(Marks(client, acted, present, frame.clock)) as marks:
+            driver = ScaleDriver(client, pools, present, marks, others=supervisor, may_act=may_act)
+            yield Starting(driver, marks if frame.policy.mode is Mode.ACT else None)
 
 
 @contextlib.asynccontextmanager
@@ -146,22 +167,24 @@ async def opened_releasing(frame: Frame) -> AsyncIterator[Release | None]:
             yield release
 
 
-def instance_tasks(frame: Frame, starting: InstanceDriver | None, release: Release | None = None) -> InstanceTasks:
+def instance_tasks(frame: Frame, starting: Starting, release: Release | None = None) -> InstanceTasks:
     """What carries commands out.
 
     Args:
         frame: of the service.
-        starting: starts and stops instances; None where nothing does.
+        starting: starts and stops instances.
         release: lets them go for an autoscaler; None where none follows.
     """
     endpoints, options = frame.endpoints, frame.options
     engines = EngineDriver(
         endpoints.engines, frame.present.site, frame.clock, sleep_level=options.sleep_level, model=options.model
     )
-    drivers: tuple[InstanceDriver, ...] = (engines,) if starting is None else (engines, starting)
+    drivers: tuple[InstanceDriver, ...] = (engines,) if starting.driver is None else (engines, starting.driver)
     if release is not None:
-        drivers = (*drivers, release.driver(engines, starting))
-    return InstanceTasks(drivers, frame.clock, leaves=functools.partial(_is_for_others, frame), kept=release)
+        drivers = (*drivers, release.driver(engines, starting.driver))
+    forgets = () if starting.marks is None else (starting.marks.forget,)
+    leaves = functools.partial(_is_for_others, frame)
+    return InstanceTasks(drivers, frame.clock, leaves=leaves, kept=release, forgets=forgets)
 
 
 def custody_of(

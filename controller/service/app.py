@@ -103,7 +103,7 @@ async def assemble(
         telemetry.registry.register(FeedMetrics(feeds.both, clock))
         rates, loads = RatesBoard(), LoadsBoard()
         desks = await stack.enter_async_context(opened_desks(frame, books, proof))
-        starting = await stack.enter_async_context(opened_starting(frame, session))
+        starting = await stack.enter_async_context(opened_starting(frame, session, lambda: leadership.may_act()))
         releasing = await stack.enter_async_context(opened_releasing(frame))
         tasks = instance_tasks(frame, starting, releasing)
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
@@ -118,7 +118,7 @@ async def assemble(
             source=sources.collector,
             decide=_deciding(frame, planner, leadership, plans=True),
             at_once=_deciding(frame, planner, leadership, plans=False),
-            publishers=(*tables.publishers, *(() if releasing is None else (releasing,))),
+            publishers=(*tables.publishers, *(each for each in (starting.marks, releasing) if each is not None)),
             instances=tasks,
             custody=custody,
             recorder=proof.recorder,

@@ -27,12 +27,11 @@ from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post
 from tests.integration.test_pods import NAMESPACE, pods_under_control, until
 from tests.integration.test_pods import PODS as NAMES
-from tests.integration.test_scaled_pods import Workloads, decided, following, scaled
+from tests.integration.test_scaled_pods import Clients, Workloads, decided, following, running, scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 
 CLIENTS = 3
-CHAT = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 40}
 
 
 class Autoscaler:
@@ -61,35 +60,6 @@ def desired(api: str) -> dict[str, int]:
     text = get(f"{api}/metrics")[1].decode()
     found = re.findall(r'^wattroute_controller_desired_replicas\{pool="(\w+)"\} (\S+)', text, re.M)
     return {pool: int(float(value)) for pool, value in found}
-
-
-class Clients:
-    """Ask for one answer after the other, count what is answered, and keep what is refused."""
-
-    def __init__(self, system: System) -> None:
-        self.system = system
-        self.answered = 0
-        self.refused: list[tuple[int, bytes]] = []
-        self.is_over = False
-
-    async def ask(self) -> None:
-        body = {**CHAT, "model": self.system.document["model"]}
-        while not self.is_over:
-            status, told = await asyncio.to_thread(post, f"{self.system.public}/v1/chat/completions", body)
-            if status == 200:
-                self.answered += 1
-            else:
-                self.refused.append((status, told))
-
-
-def running(emulated: System, name: str) -> int:
-    """Requests in the engine of a pod."""
-    every = (each for pool in emulated.document["pools"] for each in pool["instances"])
-    url = next(each["url"] for each in every if each["name"] == name)
-    text = get(f"{url}/metrics")[1].decode()
-    found = re.findall(r"^vllm:num_requests_(?:running|waiting)\S* (\S+)", text, re.M)
-    assert found, text
-    return sum(int(float(value)) for value in found)
 
 
 class Plant:

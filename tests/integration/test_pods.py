@@ -43,6 +43,16 @@ def tell(kube: KubeServer, emulated: System, pool: str, *names: str, **condition
             kube.store.delete(ENDPOINT_SLICES, NAMESPACE, slice_name)
 
 
+def tell_end(kube: KubeServer, pool: str, name: str) -> None:
+    """A pod terminates, and still serves what it has."""
+    conditions = {"ready": False, "serving": True, "terminating": True}
+
+    def changed(found: dict[str, Any]) -> dict[str, Any]:
+        return {**found, "endpoints": [{**each, "conditions": conditions} for each in found["endpoints"]]}
+
+    kube.store.change(ENDPOINT_SLICES, NAMESPACE, f"vllm-{pool}-{name}", changed)
+
+
 @contextlib.asynccontextmanager
 async def pods_under_control(
     folder: Path,

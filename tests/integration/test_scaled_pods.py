@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from controller.kubernetes.client import FIELD_MANAGER
-from controller.kubernetes.scale import GOES_FIRST
+from controller.kubernetes.marks import GOES_FIRST
 from tests.fakes.controller_pair import Controllers
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.faults import Recorded
@@ -27,19 +28,75 @@ from tests.fakes.kube.managers import Writer
 from tests.fakes.kube.samples import autoscaler, deployment, pod
 from tests.fakes.kube.server import KubeServer, kube_server
 from tests.fakes.redis_server import running_redis
-from tests.fakes.system import System, get
-from tests.integration.test_pods import NAMESPACE, pods_under_control, tell, until
+from tests.fakes.system import System, get, post
+from tests.integration.test_pods import NAMESPACE, pods_under_control, tell, tell_end, until
 from tests.integration.test_pods import PODS as NAMES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(240)]
 
 
+CHAT = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 40}
+GOES_S = 2.0
+"""Time for which a pod that is taken off terminates, and serves what it has."""
+
+
+class Clients:
+    """Ask for one answer after the other, count what is answered, and keep what is refused."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.answered = 0
+        self.refused: list[tuple[int, bytes]] = []
+        self.is_over = False
+
+    async def ask(self) -> None:
+        body = {**CHAT, "model": self.system.document["model"]}
+        while not self.is_over:
+            status, told = await asyncio.to_thread(post, f"{self.system.public}/v1/chat/completions", body)
+            if status == 200:
+                self.answered += 1
+            else:
+                self.refused.append((status, told))
+
+
+def running(emulated: System, name: str) -> int:
+    """Requests in the engine of a pod."""
+    every = (each for pool in emulated.document["pools"] for each in pool["instances"])
+    url = next(each["url"] for each in every if each["name"] == name)
+    text = get(f"{url}/metrics")[1].decode()
+    found = re.findall(r"^vllm:num_requests_(?:running|waiting)\S* (\S+)", text, re.M)
+    assert found, text
+    return sum(int(float(value)) for value in found)
+
+
+@contextlib.asynccontextmanager
+async def asking(system: System, count: int = 3) -> AsyncIterator[Clients]:
+    """Clients that ask all the time, of whom none may be refused."""
+    clients = Clients(system)
+    tasks = [asyncio.create_task(clients.ask()) for _ in range(count)]
+    try:
+        yield clients
+    finally:
+        clients.is_over = True
+        await asyncio.gather(*tasks)
+    assert clients.answered
+    assert clients.refused == []
+
+
 class Workloads:
-    """Deployments whose replicas become pods; the one that is marked goes first, else the last."""
+    """Deployments whose replicas become pods; the one that is marked goes first, else the last.
+
+    Attributes:
+        there: pods of each pool that do not terminate.
+        going: until when others do.
+        taken: requests that a pod had as it was taken off.
+    """
 
     def __init__(self, kube: KubeServer, **replicas: int) -> None:
         self.kube = kube
         self.there = {pool: list(NAMES[pool][:count]) for pool, count in replicas.items()}
+        self.going: dict[str, float] = {}
+        self.taken: dict[str, int] = {}
         for pool, count in replicas.items():
             kube.store.create(DEPLOYMENTS, NAMESPACE, deployment(f"vllm-{pool}", count), Writer("kubectl"))
             for name in NAMES[pool]:
@@ -50,12 +107,27 @@ class Workloads:
 
     def follow(self, emulated: System) -> None:
         """Make as many pods as there are to be."""
+        now_s = asyncio.get_running_loop().time()
+        self.going = {name: ends_s for name, ends_s in self.going.items() if ends_s > now_s}
         for pool, there in self.there.items():
             while len(there) > self.replicas(pool):
-                there.remove(next(filter(self.is_marked, there), there[-1]))
-            there += [name for name in NAMES[pool] if name not in there][: self.replicas(pool) - len(there)]
-            tell(self.kube, emulated, pool, *there)
+                self._take(emulated, pool, next(filter(self.is_marked, there), there[-1]), now_s + GOES_S)
+            others = [name for name in NAMES[pool] if name not in there and name not in self.going]
+            for name in others[: self.replicas(pool) - len(there)]:
+                self.kube.store.delete(PODS, NAMESPACE, name)
+                self.kube.store.create(PODS, NAMESPACE, pod(name))
+                there.append(name)
+            tell(self.kube, emulated, pool, *there, *self.going)
             self.settle(pool)
+
+    def _take(self, emulated: System, pool: str, name: str, ends_s: float) -> None:
+        def terminating(found: dict[str, Any]) -> dict[str, Any]:
+            return {**found, "metadata": found["metadata"] | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+        self.taken[name], self.going[name] = running(emulated, name), ends_s
+        self.there[pool].remove(name)
+        self.kube.store.change(PODS, NAMESPACE, name, terminating)
+        tell_end(self.kube, pool, name)
 
     def settle(self, pool: str) -> None:
         """Tell how many pods there are, as Kubernetes does."""
@@ -108,13 +180,15 @@ async def controlled(
             yield system, system.folder / "controller.log"
 
 
-async def test_pods_come_where_the_plan_wants_more_and_go_once_drained(tmp_path: Path) -> None:
+async def test_pods_come_where_the_plan_wants_more_and_go_once_drained_and_no_request_is_lost(tmp_path: Path) -> None:
     async with kube_server() as kube:
         workloads = Workloads(kube, bf16=1, fp8=2)
-        async with controlled(tmp_path, kube, workloads, bf16=2, fp8=0) as (system, _):
+        async with controlled(tmp_path, kube, workloads, bf16=2, fp8=0) as (system, _), asking(system):
             await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes")
             await until(system, lambda: len(workloads.there["fp8"]) < 2, "one that is not needed goes")
             assert all(workloads.is_marked(name) for name in NAMES["fp8"] if name not in workloads.there["fp8"])
+            await asyncio.sleep(2 * GOES_S)
+            assert not any(workloads.taken.values()), "what is taken off was drained before"
             entries = kube.store.get(DEPLOYMENTS, NAMESPACE, "vllm-bf16")["metadata"]["managedFields"]
             assert FIELD_MANAGER in {entry["manager"] for entry in entries}
 
@@ -163,38 +237,97 @@ async def test_an_api_server_that_refuses_or_is_silent_while_replicas_are_writte
             assert workloads.replicas("bf16") == 2
 
 
+@contextlib.asynccontextmanager
+async def one_of_two(
+    folder: Path, kube: KubeServer, workloads: Workloads, **min_on: int
+) -> AsyncIterator[tuple[System, System, Controllers]]:
+    """The emulated pods, router and two controllers of which `a` leads, while no pods follow replicas."""
+    config = kubeconfig(folder, kube)
+    kube.verbs.follows_scale = False
+    for pool in workloads.there:
+        workloads.settle(pool)
+
+    def among_several(document: dict[str, Any]) -> None:
+        scaled(document, **min_on)
+        document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
+        document["table"] |= {"url": None, "redis_url": redis.url}
+
+    async with (
+        running_redis() as redis,
+        pods_under_control(folder, kube, among_several, commands=("router",)) as (emulated, system),
+    ):
+        for pool, there in workloads.there.items():
+            tell(kube, emulated, pool, *there)
+        with contextlib.closing(Controllers(system, config)) as pair:
+            yield emulated, system, pair
+
+
+def serves(system: System) -> bool:
+    """Whether the router goes by a table."""
+    return bool(json.loads(get(f"{system.admin}/state")[1])["table"]["sequence"])
+
+
+async def start(pair: Controllers) -> None:
+    for name in ("a", "b"):
+        await asyncio.to_thread(pair.start, name)
+
+
+def written_to(kube: KubeServer, pool: str) -> list[int]:
+    """Replicas that were asked for, in turn."""
+    put = kube.asked(lambda request: is_put(request) and request.path.endswith(f"vllm-{pool}/scale"))
+    return [int(request.body["spec"].get("replicas", 0)) for request in put]
+
+
+def is_put(request: Recorded) -> bool:
+    return request.method == "PUT" and request.path.endswith("/scale")
+
+
 async def test_who_takes_over_in_the_middle_of_a_scale_down_takes_no_further_pod(tmp_path: Path) -> None:
-    async with kube_server() as kube, running_redis() as redis:
-        config = kubeconfig(tmp_path, kube)
-        kube.verbs.follows_scale = False
+    async with kube_server() as kube:
         workloads = Workloads(kube, bf16=1, fp8=2)
-        for pool in workloads.there:
-            workloads.settle(pool)
+        async with one_of_two(tmp_path, kube, workloads, bf16=1, fp8=0) as (emulated, system, pair):
+            await start(pair)
+            await until(system, lambda: pair.state("a")["election"]["has_standby"] is True, "b stands by")
+            await until(system, lambda: workloads.replicas("fp8") == 1, "a takes one off, which is still there")
+            pair.signal("a", signal.SIGKILL)
+            await until(system, lambda: pair.state("b")["election"]["role"] == "leader", "b leads")
+            ticks = await asyncio.to_thread(decided, pair.api("b"))
+            await until(system, lambda: decided(pair.api("b")) > ticks + 5, "b decides")
+            assert workloads.replicas("fp8") == 1, "what is going already is not counted twice"
+            async with following(workloads, emulated):
+                await until(system, lambda: len(workloads.there["fp8"]) == 1, "the one that was marked goes")
+                assert not any(workloads.is_marked(name) for name in workloads.there["fp8"])
+            written = written_to(kube, "fp8")
+            assert written[0] == 1
+            assert written == sorted(written, reverse=True), "it never comes back"
 
-        def among_several(document: dict[str, Any]) -> None:
-            scaled(document, bf16=1, fp8=0)
-            document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
-            document["table"] |= {"url": None, "redis_url": redis.url}
 
-        async with pods_under_control(tmp_path, kube, among_several, commands=("router",)) as (emulated, system):
-            for pool, there in workloads.there.items():
-                tell(kube, emulated, pool, *there)
-            with contextlib.closing(Controllers(system, config)) as pair:
-                for name in ("a", "b"):
-                    await asyncio.to_thread(pair.start, name)
-                await until(system, lambda: pair.state("a")["election"]["has_standby"] is True, "b stands by")
-                await until(system, lambda: workloads.replicas("fp8") == 1, "a takes one off, which is still there")
-                pair.signal("a", signal.SIGKILL)
-                await until(system, lambda: pair.state("b")["election"]["role"] == "leader", "b leads")
-                ticks = await asyncio.to_thread(decided, pair.api("b"))
-                await until(system, lambda: decided(pair.api("b")) > ticks + 5, "b decides")
-                assert workloads.replicas("fp8") == 1, "what is going already is not counted twice"
-                async with following(workloads, emulated):
-                    await until(system, lambda: len(workloads.there["fp8"]) == 1, "the one that was marked goes")
-                    assert not any(workloads.is_marked(name) for name in workloads.there["fp8"])
-                written = [
-                    request.body["spec"].get("replicas", 0)
-                    for request in kube.asked(lambda r: r.method == "PUT" and r.path.endswith("vllm-fp8/scale"))
-                ]
-                assert written[0] == 1
-                assert written == sorted(written, reverse=True), "it never comes back"
+@pytest.mark.parametrize("frozen_at", ["PATCH", "PUT"])
+async def test_a_leader_that_freezes_in_the_middle_of_a_scale_down_writes_nothing_once_it_wakes(
+    frozen_at: str, tmp_path: Path
+) -> None:
+    async with kube_server() as kube:
+        workloads, frozen = Workloads(kube, bf16=1, fp8=2), []
+        async with one_of_two(tmp_path, kube, workloads, bf16=1, fp8=1) as (emulated, system, pair):
+
+            def freeze(request: Recorded) -> bool:
+                marks = request.method == "PATCH" and (request.body["metadata"]["annotations"] or {}).get(GOES_FIRST)
+                if "b" in pair.processes and not frozen and (is_put(request) if frozen_at == "PUT" else marks):
+                    frozen.append(pair.signal("a", signal.SIGSTOP))
+                return False
+
+            kube.faults.add(500, freeze)
+            async with following(workloads, emulated):
+                await start(pair)
+                await until(system, lambda: serves(system), "the router has a table")
+                async with asking(system):
+                    await until(system, lambda: bool(frozen), "a begins to take one off")
+                    await until(system, lambda: pair.state("b")["election"]["role"] == "leader", "b leads")
+                    await until(system, lambda: len(workloads.there["fp8"]) == 1, "one goes")
+                    pair.signal("a", signal.SIGCONT)
+                    await until(system, lambda: pair.state("a")["election"]["role"] == "standby", "a stands by")
+                    ticks = await asyncio.to_thread(decided, pair.api("b"))
+                    await until(system, lambda: decided(pair.api("b")) > ticks + 3, "b decides")
+            assert written_to(kube, "fp8") == [1]
+            assert not any(workloads.taken.values()), "what is taken off was drained before"
+            assert not any(workloads.is_marked(name) for name in workloads.there["fp8"])

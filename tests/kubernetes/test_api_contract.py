@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controller.kubernetes.scale import COST, GOES_FIRST
+from controller.kubernetes.marks import COST, GOES_FIRST
 from tests.fakes.kube.client import Client, contract_client
 from tests.fakes.kube.kinds import (
     AUTOSCALERS,

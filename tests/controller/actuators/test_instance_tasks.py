@@ -184,11 +184,12 @@ class Kept:
 
 
 async def test_what_is_kept_is_shown_and_forgotten_once_another_controller_has_taken_charge():
-    kept = Kept()
-    tasks = InstanceTasks((Driver(),), VirtualClock(), kept=kept)
+    kept, forgotten = Kept(), []
+    tasks = InstanceTasks((Driver(),), VirtualClock(), kept=kept, forgets=(lambda: forgotten.append("marks"),))
     [seen] = tasks.overlay((instance("a-0"),))
     assert (seen.state, kept.forgotten) == (InstanceState.SLEEPING, False)
     tasks.adopt(("a-0",))
     assert kept.adopted == ("a-0",)
     tasks.give_up()
     assert kept.forgotten
+    assert forgotten == ["marks"]

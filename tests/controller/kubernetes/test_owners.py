@@ -25,10 +25,12 @@ def read(made, kind):
 def test_who_scales_the_workload_is_named_with_what_to_do():
     hpa = read(autoscaler("own", "vllm-fp8"), "HorizontalPodAutoscaler")
     assert refused(hpa) == (
-        "HorizontalPodAutoscaler own scales Deployment llm/vllm-fp8; delete or pause it, or let it read "
+        "HorizontalPodAutoscaler own scales Deployment llm/vllm-fp8; delete it, or let it read "
         "wattroute_controller_desired_replicas and write mode: recommend"
     )
-    assert "ScaledObject keda scales" in refused(read(scaled_object("keda", "vllm-fp8"), "ScaledObject"))
+    told = refused(read(scaled_object("keda", "vllm-fp8"), "ScaledObject"))
+    assert "ScaledObject keda scales" in told
+    assert "delete it or pause it by autoscaling.keda.sh/paused alone, or let it read" in told
 
 
 @pytest.mark.parametrize(
@@ -49,10 +51,11 @@ def test_who_scales_another_or_rests_is_in_nobodys_way(other):
         ({}, False),
         ({"autoscaling.keda.sh/paused": "true"}, True),
         ({"autoscaling.keda.sh/paused": "false"}, False),
-        ({"autoscaling.keda.sh/paused-replicas": "2"}, True),
+        ({"autoscaling.keda.sh/paused-replicas": "2"}, False),
+        ({"autoscaling.keda.sh/paused": "true", "autoscaling.keda.sh/paused-replicas": "2"}, False),
     ],
 )
-def test_keda_is_paused_by_its_annotations(annotations, is_paused):
+def test_keda_is_paused_by_its_annotation_unless_it_holds_a_number(annotations, is_paused):
     made = scaled_object("keda", "vllm-fp8")
     made["metadata"]["annotations"] = annotations
     assert read(made, "ScaledObject").is_paused is is_paused

@@ -8,9 +8,9 @@ import pytest
 from controller.clock import VirtualClock
 from controller.errors import ActuationError
 from controller.kubernetes.client import opened_client
+from controller.kubernetes.marks import COST, GOES_FIRST, RETRY_S
 from controller.kubernetes.owners import Workload
-from controller.kubernetes.release import RETRY_S, Release, opened_release
-from controller.kubernetes.scale import COST, GOES_FIRST
+from controller.kubernetes.release import Release, opened_release
 from controller.model.fleet import Instance
 from controller.model.observation import InstanceObservation, InstanceState
 from controller.model.plan import InstanceCommand, Verb
@@ -67,7 +67,7 @@ class Parts:
         try:
             return await self.release.apply(replace(told, table=replace(told.table, draining=names)))
         finally:
-            while self.release._cleaning is not None:
+            while self.release.marks.is_cleaning:
                 await asyncio.sleep(0.01)
 
     def mark_of(self, name):

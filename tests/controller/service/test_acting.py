@@ -11,14 +11,15 @@ from controller.actuators.allocation_redis import RedisPublisher
 from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ActuationError, ConfigError
+from controller.kubernetes.marks import COST, GOES_FIRST
 from controller.kubernetes.owners import Scaled, Workload
-from controller.kubernetes.scale import COST, GOES_FIRST
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode
 from controller.model.grid import GridEvent, Precedence
 from controller.model.plan import Verb
 from controller.service.acting import (
     RESTORE_S,
+    Starting,
     custody_of,
     instance_tasks,
     opened_releasing,
@@ -102,6 +103,29 @@ async def test_places_are_filled_by_the_replicas_of_their_workload_and_those_of_
         assert f"/instances/{other}/start" in ended[other].detail, "a supervisor is asked for what is no workload's"
 
 
+@pytest.mark.parametrize(("mode", "held"), [(Mode.ACT, False), (Mode.ACT, True), (Mode.RECOMMEND, False)])
+async def test_pods_whose_replicas_are_written_bear_no_mark_while_they_serve_where_this_controller_acts(
+    tmp_path, monkeypatch, mode, held
+):
+    async with kube_server() as kube, contextlib.AsyncExitStack() as stack:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, kube)))
+        frame, session = await stack.enter_async_context(framed(tmp_path, mode=mode, workloads=WORKLOADS))
+        if held:
+            pools = tuple(replace(pool, mode=Mode.RECOMMEND) for pool in frame.site.pools)
+            frame = replace(frame, site=replace(frame.site, pools=pools))
+        starting = await stack.enter_async_context(opened_starting(frame, session))
+        assert (starting.marks is not None) is (mode is Mode.ACT)
+        if starting.marks is None:
+            return
+        assert bool(starting.marks.there()) is not held
+        name = next(iter(starting.marks.there()), "none")
+        told = commands()
+        kube.faults.frozen = True
+        await starting.marks.apply(replace(told, table=replace(told.table, draining=(name,))))
+        instance_tasks(frame, starting).give_up()
+        assert starting.marks.resting == frozenset(), "who leads next may mark others"
+
+
 FOLLOWED = {PoolId("int4"): Scaled(Workload("Deployment", "vllm-int4", None), 0, 6)}
 
 
@@ -119,7 +143,7 @@ async def test_pods_are_let_go_by_a_controller_that_acts_alone(tmp_path, monkeyp
         with contextlib.suppress(ActuationError):
             told = commands()
             await release.apply(replace(told, table=replace(told.table, draining=(name,))))
-        ended = await outcomes_of(instance_tasks(frame, None, release), (Verb.STOP, name))
+        ended = await outcomes_of(instance_tasks(frame, Starting(), release), (Verb.STOP, name))
         assert ended[name].is_done
         assert kube.store.get(PODS, "default", name)["metadata"]["annotations"] == {GOES_FIRST: COST}
 
@@ -155,7 +179,7 @@ async def test_instances_are_held_back_by_the_limits_that_outrank_the_classes(
 ):
     called = () if called_w is None else (GridEvent("e", called_w, NOW_S, NOW_S + 60.0, NOW_S, precedence=precedence),)
     async with framed(tmp_path, import_limit_w=own_w) as (frame, _):
-        custody = custody_of(frame, instance_tasks(frame, None), (), lambda now_s: called)
+        custody = custody_of(frame, instance_tasks(frame, Starting()), (), lambda now_s: called)
         assert custody._options.on_exit is OnExit.WAKE
         assert custody._firm_w(NOW_S + 31.0) == held_w
 
