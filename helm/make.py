@@ -14,8 +14,8 @@ import yaml
 
 CHART = Path(__file__).parent / "wattroute"
 PROMETHEUS = CHART.parents[1] / "deploy" / "prometheus"
-PARTS = ("controller", "router")
-"""Of which the chart has alerts and a dashboard."""
+ALERTS, DASHBOARDS = ("agent", "controller", "router"), ("controller", "router")
+"""Of which the chart has them."""
 BEGIN, END = "<!-- values: made by `make chart` -->", "<!-- end of values -->"
 _PARAM = re.compile(r"^ *## @(?:section (?P<section>.+)|param (?P<key>\S+) (?P<meaning>.+))$")
 
@@ -59,7 +59,10 @@ def readme(current: str, text: str) -> str:
 
 def copies() -> dict[Path, str]:
     """Files of the chart that are copies, and what they must hold."""
-    names = [f"wattroute-{part}.{kind}" for part in PARTS for kind in ("dashboard.json", "rules.yaml")]
+    names = [
+        *(f"wattroute-{part}.dashboard.json" for part in DASHBOARDS),
+        *(f"wattroute-{part}.rules.yaml" for part in ALERTS),
+    ]
     return {CHART / "files" / name: (PROMETHEUS / name).read_text() for name in names}
 
 

@@ -15,9 +15,10 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from router.drained import LONGEST_WAIT_S, QUIET_S, wait_drained
+from router.drained import QUIET_S, wait_drained
 from router.errors import SettingsError
 from router.openai import error_body
+from router.settings.process import LONGEST_DRAIN_S
 from router.snapshot import Snapshot
 from router.state_document import state_document
 
@@ -124,8 +125,8 @@ def _seconds(request: web.Request, name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= LONGEST_WAIT_S:
-        raise web.HTTPBadRequest(reason=f"{name} is not between 0 and {LONGEST_WAIT_S:g} seconds")
+    if not 0 <= value <= LONGEST_DRAIN_S:
+        raise web.HTTPBadRequest(reason=f"{name} is not between 0 and {LONGEST_DRAIN_S:g} seconds")
     return value
 
 

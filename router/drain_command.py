@@ -13,9 +13,10 @@ from pathlib import Path
 
 from router import config_file
 from router.admin import read_token
-from router.drained import LONGEST_WAIT_S, QUIET_S
+from router.drained import QUIET_S
 from router.errors import DrainError, SettingsError
 from router.settings import CONTROLLER_SECTIONS, RouterFile, RouterSettings
+from router.settings.process import LONGEST_DRAIN_S
 
 COMMAND = "drain"
 _ABOUT = "Take the router of this machine out of service, and wait until nothing is in flight."
@@ -40,8 +41,8 @@ def run(arguments: Sequence[str]) -> None:
     router = config_file.load(options.config, RouterFile, ignore=CONTROLLER_SECTIONS).router
     wait_s = router.timeouts.drain_s if options.wait_s is None else options.wait_s
     for name, value in (("--wait-s", wait_s), ("--quiet-s", options.quiet_s)):
-        if not 0 <= value <= LONGEST_WAIT_S:
-            raise SettingsError(f"{name} {value:g} is not between 0 and {LONGEST_WAIT_S:g} seconds")
+        if not 0 <= value <= LONGEST_DRAIN_S:
+            raise SettingsError(f"{name} {value:g} is not between 0 and {LONGEST_DRAIN_S:g} seconds")
     _ask(router, "POST", "/drain", _GRACE_S, 202)
     _ask(router, "GET", f"/drained?wait_s={wait_s:g}&quiet_s={options.quiet_s:g}", wait_s + _GRACE_S, 200)
     sys.stdout.write("drained\n")

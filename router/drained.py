@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from router import clock
 from router.snapshot import Snapshot
 
-LONGEST_WAIT_S = 3600.0
 QUIET_S = 5.0
 """How long nothing may have been in flight: balancers send new requests until they have seen that it is not ready."""
 _LOOK_EVERY_S = 0.2

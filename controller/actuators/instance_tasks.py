@@ -2,7 +2,7 @@
 
 At most one task runs for an instance. A command for a busy instance is left out; the next ticks give it again if it
 is still wanted. An instance whose wake has not succeeded is not to be used, whatever it says of itself: `overlay`
-shows it as waking.
+shows it as waking while it is tried, and as asleep once that has failed, so that it is tried again.
 """
 
 from __future__ import annotations
@@ -89,8 +89,6 @@ class InstanceTasks:
                 continue
             if command.verb is Verb.WAKE:
                 self._unproven.add(command.instance_id)
-            elif command.verb is not Verb.START:
-                self._unproven.discard(command.instance_id)
             task = asyncio.create_task(self._carry_out(command), name=f"{command.verb.value} {command.instance_id}")
             self._running[command.instance_id] = (command.verb, task)
             task.add_done_callback(functools.partial(self._forget, command.instance_id))
@@ -98,15 +96,14 @@ class InstanceTasks:
         return tuple(begun)
 
     def overlay(self, instances: tuple[InstanceObservation, ...]) -> tuple[InstanceObservation, ...]:
-        """The observations, with the instances whose wake is not proven shown as waking, and those that are kept."""
+        """The observations, with the instances that are kept, and those whose wake is not proven as not to be used.
+
+        Nothing is known of an instance that is not there any more: another may come under its name.
+        """
         if self._kept is not None:
             instances = self._kept.shown(instances)
-        return tuple(
-            dataclasses.replace(instance, state=InstanceState.WAKING)
-            if instance.state in _READY and self._is_waking(instance.instance_id)
-            else instance
-            for instance in instances
-        )
+        self._unproven &= {instance.instance_id for instance in instances} | self.busy
+        return tuple(map(self._shown, instances))
 
     def take_outcomes(self) -> tuple[Outcome, ...]:
         """What ended since the last call."""
@@ -140,6 +137,10 @@ class InstanceTasks:
         for forget in self._forgets:
             forget()
 
+    def trust(self) -> None:
+        """Take engines at their word: another controller has been in charge since, and has proved what it woke."""
+        self._unproven.clear()
+
     def adopt(self, let_go: Collection[InstanceId]) -> None:
         """Know that another controller has let these go."""
         if self._kept is not None:
@@ -151,8 +152,14 @@ class InstanceTasks:
         if running is not None and running[1] is task:
             self._running.pop(instance_id)
 
-    def _is_waking(self, instance_id: InstanceId) -> bool:
-        return instance_id in self._unproven
+    def _shown(self, seen: InstanceObservation) -> InstanceObservation:
+        if seen.instance_id not in self._unproven or seen.state not in _READY:
+            return seen
+        verb, _ = self._running.get(seen.instance_id, (None, None))
+        if verb in (Verb.WAKE, Verb.START):
+            return dataclasses.replace(seen, state=InstanceState.WAKING)
+        is_awake = seen.state is InstanceState.SERVING
+        return dataclasses.replace(seen, state=InstanceState.SLEEPING, is_unproven=is_awake)
 
     async def _carry_out(self, command: InstanceCommand) -> None:
         began_s = self._clock.monotonic_s()

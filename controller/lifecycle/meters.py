@@ -1,8 +1,8 @@
 """What each instance's GPUs and engine counted between two ticks, for the re-fit of its curves.
 
-An instance is left out of an interval in which its state changed, its engine or its meter began anew, a reading is
-missing, its GPUs are shared with another instance, or its power is none that GPUs can draw. Readings that are
-themselves estimates teach nothing.
+An instance is left out of an interval in which its state changed or is in doubt, its engine or its meter began anew, a
+reading is missing, its GPUs are shared with another instance, or its power is none that GPUs can draw. Readings that
+are themselves estimates teach nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def intervals_of(
             report = seen.get(instance.instance_id)
             metered = _metered(instance, gpus, owners)
             old = before.get(instance.instance_id)
-            if report is None or report.state not in _DOING:
+            if report is None or report.is_unproven or report.state not in _DOING:
                 continue
             if metered is None:
                 kept += () if old is None else (old,)

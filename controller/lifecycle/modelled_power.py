@@ -61,19 +61,24 @@ def instance_power_w(view: View, count: TokenCount | None) -> float:
     One that served only now and then draws P0 for a share of the time.
     """
     if view.state is not InstanceState.SERVING or not _works(view, count):
-        return resting_w(view.pool.curves, view.state)
+        return _resting_w(view)
     return power_while_w(view.pool.curves, _load(count), _busy_frac(view.pool.curves, count))
 
 
 def charged_power_w(view: View, count: TokenCount | None) -> float:
     """Power of one instance by the plan's rule, P0 and its tokens while it has work: the most that it draws."""
     if view.state is not InstanceState.SERVING or not _works(view, count):
-        return resting_w(view.pool.curves, view.state)
+        return _resting_w(view)
     return power_while_w(view.pool.curves, _load(count), 1.0)
 
 
 def _works(view: View, count: TokenCount | None) -> bool:
     return view.seen is not None and (view.seen.running > 0 or (count is not None and count.generation_per_s > 0.0))
+
+
+def _resting_w(view: View) -> float:
+    is_unproven = view.seen is not None and view.seen.is_unproven
+    return view.pool.curves.idle_w if is_unproven else resting_w(view.pool.curves, view.state)
 
 
 def resting_w(curves: PoolCurves, state: InstanceState) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from controller.actuators.instance_tasks import InstanceTasks
 from controller.errors import ActuationError, StoreError, Superseded
+from controller.lifecycle.wanted import is_wanted
 from controller.loop.continuity import Keep
 from controller.loop.custody import Custody
 from controller.loop.faults import Fault, Faults
@@ -15,8 +16,10 @@ from controller.loop.leadership import Leadership
 from controller.loop.records import Records
 from controller.metrics.telemetry import Telemetry
 from controller.model.observation import Observation
+from controller.model.plan import Verb
 from controller.ports import Actuator
 from controller.tick import Decision, Memory
+from router.contract import InstanceId
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Execution:
     def __init__(self, parts: ExecutionParts, faults: Faults) -> None:
         self._parts = parts
         self._faults = faults
+        self._failed: dict[InstanceId, Verb] = {}
 
     async def carry_out(self, decision: Decision, observation: Observation) -> tuple[str, ...]:
         """Act, having kept what a next process must know of it; or give back what a former process put to sleep.
@@ -64,6 +68,7 @@ class Execution:
         """
         custody, leadership, now_s = self._parts.custody, self._parts.leadership, observation.now_s
         leads = leadership.may_act()
+        self._settle_unwanted(decision, observation, leads=leads)
         if leads and decision.publish:
             custody.command(decision.commands.instances, now_s)
         await self.keep(decision.memory, now_s)
@@ -110,14 +115,27 @@ class Execution:
             }
             self._parts.telemetry.take_outcome(command.verb, is_done=outcome.is_done)
             self._parts.custody.take_outcome(outcome)
-            step = f"actuate {command.instance_id}"
+            step = _step_of(command.instance_id)
             if outcome.is_done:
                 log.info("instance command done", extra=told)
                 self._faults.settle(step)
+                self._failed.pop(command.instance_id, None)
             else:
+                self._failed[command.instance_id] = command.verb
                 log.warning("instance command failed", extra=told)
                 self._faults.stand(Fault(step, f"{command.verb.value}: {outcome.detail}", now_s))
             await self._parts.records.write(ACTUATION_KIND, now_s, {**told, "reason": command.reason})
+
+    def _settle_unwanted(self, decision: Decision, observation: Observation, *, leads: bool) -> None:
+        """Show failed commands no more that are not wanted any more, or are another controller's to give."""
+        intents = {intent.instance_id: intent for intent in decision.memory.intents}
+        states = {seen.instance_id: seen.state for seen in observation.instances}
+        sleepers = {sleeper.instance_id for sleeper in self._parts.custody.sleepers}
+        for name, verb in tuple(self._failed.items()):
+            is_sleeper = name in sleepers
+            if not (leads and is_wanted(verb, intents.get(name), states.get(name), is_sleeper=is_sleeper)):
+                self._faults.settle(_step_of(name))
+                del self._failed[name]
 
     async def _act(self, decision: Decision) -> tuple[str, ...]:
         lines: list[str] = []
@@ -140,3 +158,7 @@ class Execution:
         if self._parts.leadership.may_act():
             lines += await self._parts.instances.apply(decision.commands)
         return tuple(lines)
+
+
+def _step_of(instance_id: InstanceId) -> str:
+    return f"actuate {instance_id}"

@@ -17,7 +17,7 @@ class Fault:
 
     Attributes:
         step: ``read``, ``tick``, ``late``, ``publish``, ``record``, ``energy``, ``supervisor``, ``state``,
-            ``handover``, or ``actuate`` with the instance's name.
+            ``handover``, or ``actuate`` with the instance's name, shown while the command is wanted, too.
     """
 
     step: str

@@ -58,5 +58,5 @@ class LoadDesk:
 
 def _load_of(seen: InstanceObservation) -> InstanceLoad:
     running, waiting = (min(MAX_REQUESTS, max(0, count)) for count in (seen.running, seen.waiting))
-    state = _STATES.get(seen.state, EngineState.AWAY)
+    state = EngineState.AWAY if seen.is_unproven else _STATES.get(seen.state, EngineState.AWAY)
     return InstanceLoad(seen.instance_id, state, running, waiting, seen.kv_cache_usage_frac)

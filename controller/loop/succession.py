@@ -99,6 +99,7 @@ class SuccessionParts:
         take_charge: called with the instances that sleep by the controllers' command, on taking over and on a standby,
             where there are none.
         let_go: called with the instances that the leader has let go, whenever that is looked at.
+        on_followed: called where what is gone on from was left by another controller.
         on_lead, on_lost: called as this controller begins to lead, and as soon as it does no more.
     """
 
@@ -111,6 +112,7 @@ class SuccessionParts:
     sleep: Callable[[float], Awaitable[None]]
     take_charge: Callable[[tuple[Sleeper, ...]], None]
     let_go: Callable[[tuple[InstanceId, ...]], None] = lambda names: None
+    on_followed: Callable[[], None] = lambda: None
     on_lead: Callable[[], None] = lambda: None
     on_lost: Callable[[], None] = lambda: None
 
@@ -240,7 +242,10 @@ class Succession:
             wrong = wrong or (None if leads else self._apart())
             self._parts.take_charge(self._left.saved.sleepers if leads else ())
             self._parts.let_go(tuple(each.instance_id for each in self._left.under_way.intents if each.is_let_go))
-            is_news = is_new and self._left.leader != self._parts.candidate.identity
+            is_others = self._left.leader != self._parts.candidate.identity
+            if is_others:
+                self._parts.on_followed()
+            is_news = is_new and is_others
             memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)
         elif self._left is not None:
             wrong = f"what the leader hands over cannot be read: {self._left}"

@@ -139,6 +139,8 @@ class InstanceObservation:
         cached_tokens: of `prompt_tokens`, those that a prefix cache held, so that they were not computed; None where
             the engine does not tell.
         is_let_go: whether it rests and is the one that goes first, so that an autoscaler may take it away.
+        is_unproven: whether it is awake by its own word, but has not answered since it was woken: it counts as asleep,
+            though it draws what an idle one does, until it is woken again.
     """
 
     instance_id: InstanceId
@@ -154,6 +156,7 @@ class InstanceObservation:
     steps: float | None = None
     cached_tokens: float | None = None
     is_let_go: bool = False
+    is_unproven: bool = False
 
 
 @dataclass(frozen=True, slots=True)

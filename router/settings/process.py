@@ -13,6 +13,8 @@ from router.settings.fields import Group, Host, Mode, Port, Seconds, UnixAddress
 from router.settings.observe import AccessLogSettings, TracingSettings
 from router.settings.tls import ServerTlsSettings
 
+LONGEST_DRAIN_S = 3600.0
+"""A drain is waited for by whoever ends the process: hooks, service managers and Kubernetes' grace period."""
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
@@ -33,8 +35,8 @@ class TimeoutSettings(Group):
     """Idle time after which a client's connection is closed."""
     engine_keep_alive_s: Seconds = 4.0
     """Idle time after which a pooled engine connection is not reused; uvicorn closes its own after 5 s."""
-    drain_s: Seconds = 120.0
-    """On shutdown, how long requests in flight may go on."""
+    drain_s: Annotated[Seconds, Field(le=LONGEST_DRAIN_S)] = 120.0
+    """On shutdown, how long requests in flight may go on, an hour at most. What still runs after that is broken off."""
 
 
 class LimitSettings(Group):

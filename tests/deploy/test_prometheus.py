@@ -14,6 +14,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.agent.hub import Hub
+from controller.agent.identity import Identity
+from controller.agent.metrics import PREFIX as AGENT_PREFIX
+from controller.agent.metrics import exposition as agent_exposition
+from controller.agent.options import AgentOptions
 from controller.background import Works
 from controller.loop.clock_desk import ClockMetrics
 from controller.metrics.background import BackgroundMetrics
@@ -22,16 +27,19 @@ from controller.metrics.grid import GridMetrics
 from controller.metrics.leadership import LeadershipFigures, LeadershipMetrics
 from controller.metrics.naming import PREFIX as CONTROLLER_PREFIX
 from controller.metrics.telemetry import Telemetry
+from controller.model.observation import Quality, Reading
+from controller.signals.power.nvml_gpu import Method, Moment
+from controller.signals.power.nvml_reader import GpuState, NvmlSnapshot
 from controller.supervise.metrics import PREFIX as SUPERVISOR_PREFIX
 from controller.supervise.metrics import exposition
 from router.metrics import PREFIX, expose
-from tests.fakes.controller_parts import site
+from tests.fakes.controller_parts import NOW_S, site
 from tests.fakes.snapshots import full_snapshot
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 PARTS = ("router", "controller")
-WATCHED = (*PARTS, "supervisor")
-NAME = re.compile(rf"\b(?:{PREFIX}|{CONTROLLER_PREFIX}|{SUPERVISOR_PREFIX})\w+")
+WATCHED = (*PARTS, "supervisor", "agent")
+NAME = re.compile(rf"\b(?:{PREFIX}|{CONTROLLER_PREFIX}|{SUPERVISOR_PREFIX}|{AGENT_PREFIX})\w+")
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
@@ -72,6 +80,17 @@ def told_by_the_supervisor() -> set[str]:
     return {family.name + suffix for family in families for suffix in SUFFIXES.get(family.type, ("",))}
 
 
+def told_by_the_agent() -> set[str]:
+    """Every sample's name that a node agent with one GPU shows."""
+    reading = Reading(412.5, 8812.0, NOW_S, "nvml energy counter", Quality.DIRECT)
+    gpu = GpuState("GPU-1", "H100", Method.ENERGY_COUNTER, reading)
+    snapshot = NvmlSnapshot(Moment(NOW_S, 0.0), driver="580.95.05", gpus=(gpu,), events={})
+    identity = Identity(AgentOptions(), {})
+    body = agent_exposition(snapshot, Hub(4), identity, node="n", now_s=NOW_S, dcgm_names=False)
+    families = text_string_to_metric_families(body.decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
 def rules_of(part: str) -> list[dict[str, Any]]:
     document = yaml.safe_load((FOLDER / f"wattroute-{part}.rules.yaml").read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
@@ -109,7 +128,8 @@ def test_every_rule_has_a_test(part: str) -> None:
 def test_rules_speak_of_metrics_that_exist(part: str, exposed: set[str], told_by_the_controller: set[str]) -> None:
     used = {name for rule in rules_of(part) for name in NAME.findall(rule["expr"])}
     assert used
-    told = {"router": exposed, "controller": told_by_the_controller, "supervisor": told_by_the_supervisor()}
+    told = {"router": exposed, "controller": told_by_the_controller}
+    told |= {"supervisor": told_by_the_supervisor(), "agent": told_by_the_agent()}
     assert used - told[part] == set()
 
 

@@ -13,6 +13,7 @@ import yaml
 from router.drain_command import COMMAND as DRAIN
 from router.reload import _FIXED
 from router.settings import RouterSettings
+from router.settings.process import LONGEST_DRAIN_S
 from tests.helm.charts import (
     CHART,
     NAMESPACE,
@@ -106,6 +107,15 @@ def test_the_grace_period_is_longer_than_the_drain(drain_s: float | None) -> Non
     done = template("-f", str(values_file("gateway")), *words, "-s", "templates/router-gateway.yaml")
     pod = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= (drain_s or RouterSettings().timeouts.drain_s) + 30
+
+
+def test_a_drain_that_no_hook_would_wait_for_is_refused() -> None:
+    told = [
+        template("-f", str(values_file("gateway")), "--set", f"config.router.timeouts.drain_s={drain_s:g}")
+        for drain_s in (LONGEST_DRAIN_S, LONGEST_DRAIN_S + 1)
+    ]
+    assert [done.returncode == 0 for done in told] == [True, False]
+    assert "config.router.timeouts.drain_s is 3601" in told[1].stderr
 
 
 def test_the_controllers_grace_period_is_longer_than_its_wait_for_wakes() -> None:

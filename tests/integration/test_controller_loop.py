@@ -33,7 +33,7 @@ from controller.simulation.emulated_instance import EmulatedInstance
 from controller.simulation.emulator import Emulator, run_emulator
 from controller.store.ledger import Ledger, verify_file
 from controller.store.plain import from_plain
-from router.contract import InstanceId, PoolId, Precision, decode
+from router.contract import AllocationTable, InstanceId, PoolId, Precision, decode
 from tests.fakes.controller_parts import curves, pool, site
 from tests.fakes.http_stub import HttpStub, http_stub
 from tests.fakes.plain_engines import PlainEngines
@@ -41,6 +41,19 @@ from tests.fakes.pool_modes import with_modes
 
 pytestmark = pytest.mark.timeout(120)
 CURVES = dataclasses.replace(curves(), wake_s=0.3, sleep_s=0.2)
+
+
+class RefusingEngines(PlainEngines):
+    """Refuse the first request for one path; none for an empty one."""
+
+    def __init__(self, session: aiohttp.ClientSession, refused: str) -> None:
+        super().__init__(session)
+        self.refused = refused
+
+    def request(self, method: str, url: str, path: str, **options: Any) -> Any:
+        if path == self.refused:
+            path, self.refused = "/refused", ""
+        return super().request(method, url, path, **options)
 
 
 @dataclass
@@ -55,6 +68,7 @@ class Plant:
     router_url: str
     session: aiohttp.ClientSession
     emulator: Emulator
+    engines: PlainEngines
     url: str = ""
     service: Service = dataclasses.field(init=False)
     is_silent: bool = False
@@ -64,6 +78,10 @@ class Plant:
 
     def snapshot(self) -> dict[str, Any]:
         return self.service.board.snapshot or {}
+
+    async def table(self) -> AllocationTable:
+        async with self.session.get(f"{self.url}/v1/allocation") as answer:
+            return decode(await answer.read())
 
     async def until(self, is_so: Any) -> None:
         async with asyncio.timeout(60):
@@ -116,7 +134,7 @@ def obedient_router(stub: HttpStub, plant: Plant) -> None:
 
 @contextlib.asynccontextmanager
 async def fleet_of_two(
-    second: InstanceState = InstanceState.SERVING, min_on: int = 1, *, can_sleep: bool = True
+    second: InstanceState = InstanceState.SERVING, min_on: int = 1, *, can_sleep: bool = True, refused: str = ""
 ) -> AsyncIterator[Plant]:
     """Engines and a router that outlast the controllers which `controlling` runs over them."""
     emulator, fleet = await emulate(second, min_on, can_sleep)
@@ -124,7 +142,7 @@ async def fleet_of_two(
         stack.push_async_callback(emulator.close)
         router = await stack.enter_async_context(http_stub())
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        plant = Plant(fleet, router.url, session, emulator)
+        plant = Plant(fleet, router.url, session, emulator, RefusingEngines(session, refused))
         obedient_router(router, plant)
         yield plant
 
@@ -141,7 +159,7 @@ async def controlling(
         TickPolicy(**{"mode": Mode.ACT, "warmup_s": 1e9, "slow_interval_s": 2.0, "steps": 3, **policy}),
         CvxpyPlanner(clock.monotonic_s),
         endpoints=Endpoints(
-            PlainEngines(plant.session),
+            plant.engines,
             PowerSpecs((("dcgm", DcgmSpec((f"{control}/metrics",))),)),
             (plant.router_url,),
             control,
@@ -186,8 +204,7 @@ async def test_an_event_puts_an_instance_to_sleep_and_brings_power_down(tmp_path
         await plant.until(lambda: InstanceState.SLEEPING in plant.states().values())
         assert list(plant.states().values()).count(InstanceState.SERVING) == 1
         await plant.until(lambda: plant.snapshot()["power"]["measured_w"] < 0.9 * full_w)
-        async with plant.session.get(f"{plant.url}/v1/allocation") as answer:
-            table = decode(await answer.read())
+        table = await plant.table()
         (asleep,) = (name for name, state in plant.states().items() if state is InstanceState.SLEEPING)
         assert table.event is not None
         async with plant.session.delete(f"{plant.url}/v1/events/e1") as answer:
@@ -203,10 +220,6 @@ async def test_an_event_puts_an_instance_to_sleep_and_brings_power_down(tmp_path
 
 
 async def test_engines_that_cannot_sleep_are_drained_under_a_limit_and_told_nothing(tmp_path: Path) -> None:
-    async def draining() -> tuple[InstanceId, ...]:
-        async with plant.session.get(f"{plant.url}/v1/allocation") as answer:
-            return decode(await answer.read()).draining
-
     def is_resting() -> bool:
         decided = (record.payload["diagnostics"] for record in plant.service.ledger.records("decision"))
         return [each["pools"][0]["sleeping"] for each in decided if each is not None][-1:] == [1]
@@ -216,7 +229,7 @@ async def test_engines_that_cannot_sleep_are_drained_under_a_limit_and_told_noth
         # Two that work draw 5333 W by their curves, one that does and one that is idle 3567 W.
         await curtail(plant, limit_w=4_200.0)
         await plant.until(is_resting)
-        assert len(await draining()) == 1
+        assert len((await plant.table()).draining) == 1
         assert plant.snapshot()["pools"][0]["draining"] == 1
         async with plant.session.delete(f"{plant.url}/v1/events/e1") as answer:
             assert answer.status == 200
@@ -232,6 +245,30 @@ async def test_an_instance_that_is_wanted_is_woken_and_answers_its_canary_first(
         assert (woken["verb"], woken["instance_id"], woken["is_done"]) == ("wake", "bf16-1", True)
         assert woken["detail"] == "awake, canary answered"
         await plant.until(lambda: plant.snapshot()["pools"][0]["on"] == 2)
+
+
+@pytest.mark.parametrize("refused", ["/wake_up", "/v1/completions"])
+async def test_a_wake_that_fails_is_tried_again_and_no_request_is_sent_before_its_canary_has_answered(
+    tmp_path: Path, refused: str
+) -> None:
+    def wakes() -> list[bool]:
+        told = [record.payload for record in plant.service.ledger.records("actuation")]
+        return [each["is_done"] for each in told if each["verb"] == "wake" and each["instance_id"] == "bf16-1"]
+
+    def is_shown_failed() -> bool:
+        return any(each["step"] == "actuate bf16-1" for each in plant.snapshot()["ladder"])
+
+    async with (
+        fleet_of_two(InstanceState.SLEEPING, min_on=2, refused=refused) as plant,
+        controlling(plant, tmp_path, command_retry_s=3.0),
+    ):
+        await plant.until(wakes)
+        await plant.until(is_shown_failed)
+        async with asyncio.timeout(30):
+            while "bf16-1" in (await plant.table()).draining:
+                await asyncio.sleep(0.05)
+        assert wakes() == [False, True]
+        await plant.until(lambda: plant.snapshot()["pools"][0]["on"] == 2 and not is_shown_failed())
 
 
 async def test_nothing_is_put_to_sleep_before_the_routers_have_agreed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from router import drain_command
 from router.errors import DrainError, SettingsError
+from router.settings.process import LONGEST_DRAIN_S
 from tests.fakes.fake_engine import FakeEngine, Request, Wire, behave
 from tests.fakes.ports import free_ports
 from tests.fakes.router_process import router_process
@@ -77,6 +78,19 @@ def test_a_router_that_does_not_run_is_named(tmp_path: Path) -> None:
         drain_command.run(["--config", str(file), "--wait-s", "1e6"])
     with pytest.raises(SettingsError, match="--quiet-s nan is not between"):
         drain_command.run(["--config", str(file), "--quiet-s", "nan"])
+
+
+def test_the_longest_drain_that_a_configuration_may_name_is_waited_for(tmp_path: Path) -> None:
+    (unused_port,) = free_ports(1)
+    file = tmp_path / "wattroute.yaml"
+    pools = [{"name": "bf16", "precision": "bf16", "instances": ["http://127.0.0.1:9"]}]
+    timeouts = {"drain_s": LONGEST_DRAIN_S}
+    file.write_text(yaml.safe_dump({"pools": pools, "router": {"admin_port": unused_port, "timeouts": timeouts}}))
+    with pytest.raises(DrainError, match=r"is the router .* running here"):
+        drain_command.run(["--config", str(file)])
+    file.write_text(file.read_text().replace("3600", "3601"))
+    with pytest.raises(SettingsError, match=r"router\.timeouts\.drain_s"):
+        drain_command.run(["--config", str(file)])
 
 
 def test_a_configuration_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

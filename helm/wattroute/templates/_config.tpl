@@ -177,6 +177,10 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if and .Values.controller.enabled (gt (int .Values.controller.replicas) 1) (not (dig "table" "redis_url" "" $config)) (not .Values.existingConfig.name) -}}
 {{- fail "controller.replicas is above 1, but the table does not go through Redis: routers would ask a standby for it; set redis.enabled or config.table.redis_url" -}}
 {{- end -}}
+{{- $drainS := dig "router" "timeouts" "drain_s" 120 $config | float64 -}}
+{{- if gt $drainS 3600.0 -}}
+{{- fail (printf "config.router.timeouts.drain_s is %g: a drain is waited for up to 3600 s; write 3600 or less" $drainS) -}}
+{{- end -}}
 {{- if and .Values.agent.enabled (not .Values.agent.token.existingSecret) -}}
 {{- fail "agent.enabled needs agent.token.existingSecret: other machines may read power with a token only; docs/how-to/agent.md" -}}
 {{- end -}}

@@ -89,11 +89,76 @@ async def test_a_failed_wake_keeps_the_instance_out_of_use_until_one_succeeds():
     await tasks.apply(commands((Verb.WAKE, "a-0")))
     (outcome,) = await settle(tasks)
     assert (outcome.is_done, outcome.detail) == (False, "a-0: canary failed")
-    assert states(tasks, instance("a-0")) == [InstanceState.WAKING]
+    assert states(tasks, instance("a-0")) == [InstanceState.SLEEPING]
     assert states(tasks, instance("a-0", InstanceState.UNREACHABLE)) == [InstanceState.UNREACHABLE]
     driver.failure = None
     await tasks.apply(commands((Verb.WAKE, "a-0")))
     await settle(tasks)
+    assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
+
+
+async def failed(driver, tasks, verb=Verb.WAKE):
+    driver.failure = ActuationError("a-0", "canary failed")
+    driver.gate.set()
+    await tasks.apply(commands((verb, "a-0")))
+    await settle(tasks)
+
+
+async def test_an_engine_that_is_awake_but_failed_its_wake_counts_as_asleep_and_is_told_apart_from_a_sleeper():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await failed(driver, tasks)
+    awake, asleep = (
+        tasks.overlay((instance("a-0", state),)) for state in (InstanceState.SERVING, InstanceState.SLEEPING)
+    )
+    assert [(seen.state, seen.is_unproven) for seen in (*awake, *asleep)] == [
+        (InstanceState.SLEEPING, True),
+        (InstanceState.SLEEPING, False),
+    ]
+    driver.gate.clear()
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    [again] = tasks.overlay((instance("a-0"),))
+    assert (again.state, again.is_unproven) == (InstanceState.WAKING, False)
+    await tasks.close()
+
+
+async def test_a_command_to_sleep_that_fails_leaves_the_doubt_about_a_wake():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await failed(driver, tasks)
+    await failed(driver, tasks, Verb.SLEEP)
+    assert states(tasks, instance("a-0")) == [InstanceState.SLEEPING]
+    driver.failure = None
+    await tasks.apply(commands((Verb.SLEEP, "a-0")))
+    await settle(tasks)
+    assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
+
+
+async def test_of_an_instance_that_was_away_nothing_is_known_when_one_comes_under_its_name():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await failed(driver, tasks)
+    assert tasks.overlay((instance("a-1"),)) == (instance("a-1"),)
+    assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
+
+
+async def test_a_wake_under_way_is_remembered_while_its_instance_is_away():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    tasks.overlay(())
+    assert states(tasks, instance("a-0")) == [InstanceState.WAKING]
+    await tasks.close()
+
+
+async def test_a_wake_given_up_leaves_the_doubt_until_another_controller_has_been_in_charge():
+    driver = Driver()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    tasks.give_up()
+    await tasks.settle()
+    assert states(tasks, instance("a-0")) == [InstanceState.SLEEPING]
+    tasks.trust()
     assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
 
 

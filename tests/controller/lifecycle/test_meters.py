@@ -113,6 +113,14 @@ def test_an_instance_that_has_just_fallen_asleep_still_draws_more():
     assert not between(seen(int4_0=asleep[0]), seen(5.0, int4_0=asleep[1]))[1]
 
 
+def test_an_engine_that_counts_as_asleep_though_it_is_awake_teaches_nothing_of_sleep():
+    doubted = [
+        instance("int4-0", InstanceState.SLEEPING, NOW_S + t, since_s=NOW_S - 60.0, is_unproven=True)
+        for t in (0.0, 5.0)
+    ]
+    assert not between(seen(int4_0=doubted[0]), seen(5.0, int4_0=doubted[1]))[1]
+
+
 def test_a_gap_of_minutes_is_no_interval():
     assert not any(between(seen(), seen(500.0)))
 

@@ -64,6 +64,13 @@ def test_an_instance_draws_by_its_state(state, running, power_w):
     assert instance_power_w(view, None) == pytest.approx(power_w)
 
 
+def test_an_engine_that_counts_as_asleep_though_it_is_awake_draws_what_an_idle_one_does():
+    seen = observed()
+    first = replace(seen.instances[0], state=InstanceState.SLEEPING, is_unproven=True)
+    view = views_of(replace(seen, instances=(first, *seen.instances[1:])))[0]
+    assert instance_power_w(view, None) == charged_power_w(view, None) == pytest.approx(BF16.idle_w)
+
+
 def test_tokens_add_to_it():
     seen = observed()
     view = views_of(replace(seen, instances=(replace(seen.instances[0], running=5),)))[0]

@@ -121,6 +121,19 @@ async def test_one_that_is_falling_asleep_is_woken_once_its_command_is_done(stat
     assert bench.custody.sleepers == ()
 
 
+async def test_an_engine_that_is_awake_but_failed_its_canary_is_told_again_by_a_controller_that_does_not_act():
+    bench = Bench(NAME)
+    bench.driver.fails = True
+    seen = await bench.look()
+    for now_s in (NOW_S + 60.0, NOW_S + 60.0 + 0.5 * RETRY_S, NOW_S + 60.0 + RETRY_S):
+        shown = bench.tasks.overlay(seen)
+        bench.custody.see(shown, now_s)
+        await bench.custody.give_back(decision(SITE, diagnostics=diagnostics(now_s)), shown, "a test")
+        await bench.tasks.settle()
+        bench.driver.fails, seen = False, (instance(NAME),)
+    assert [outcome.is_done for outcome in bench.tasks.take_outcomes()] == [False, True]
+
+
 async def test_a_configured_leave_leaves_them_and_names_them(caplog):
     bench = Bench(NAME, on_exit=OnExit.LEAVE)
     assert await bench.custody.give_back(decision(SITE), await bench.look(), "a test") == ()

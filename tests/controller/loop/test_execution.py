@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +7,7 @@ from controller.actuators.instance_tasks import InstanceTasks
 from controller.clock import VirtualClock
 from controller.errors import ActuationError, StoreError, Superseded
 from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.memory import Intent, Phase
 from controller.loop.custody import Custody
 from controller.loop.execution import ACTUATION_KIND, Execution, ExecutionParts
 from controller.loop.faults import Faults
@@ -192,15 +194,64 @@ async def test_how_a_command_ended_is_recorded_counted_and_shown_where_it_failed
     assert bench.telemetry.registry.get_sample_value("wattroute_controller_actuations_total", labels) == 1
 
 
+def wanting(*intents):
+    """A memory in which this is wanted of instances, (name, phase) each."""
+    wanted = tuple(Intent(InstanceId(name), phase, NOW_S, commanded_s=NOW_S) for name, phase in intents)
+    return replace(Memory.initial(SITE, NOW_S), intents=wanted)
+
+
+async def failed(bench, verb, name):
+    bench.driver.failure = ActuationError(name, "refused")
+    await bench.carry_out(commands=commands((verb, name)))
+    await bench.execution.take_outcomes(NOW_S)
+    assert f"actuate {name}" in bench.in_force()
+
+
 async def test_a_command_that_failed_is_shown_until_it_succeeds():
     bench = Bench()
-    bench.driver.failure = ActuationError("int4-0", "canary failed")
-    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
-    await bench.execution.take_outcomes(NOW_S)
+    await failed(bench, Verb.WAKE, "int4-0")
+    await bench.carry_out(memory=wanting(("int4-0", Phase.WAKE)))
     assert "actuate int4-0" in bench.in_force()
     bench.driver.failure = None
-    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")))
+    await bench.carry_out(commands=commands((Verb.WAKE, "int4-0")), memory=wanting(("int4-0", Phase.WAKE)))
     await bench.execution.take_outcomes(NOW_S)
+    assert bench.in_force() == {}
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "intents"),
+    [
+        (Verb.WAKE, "int4-0", ()),
+        (Verb.WAKE, "int4-0", (("int4-0", Phase.SERVE),)),
+        (Verb.SLEEP, "bf16-1", (("bf16-1", Phase.SERVE),)),
+    ],
+)
+async def test_a_command_that_failed_is_shown_no_more_once_its_instance_is_gone_or_it_is_not_wanted(
+    verb, name, intents
+):
+    bench = Bench()
+    await failed(bench, verb, name)
+    await bench.carry_out(memory=wanting(*intents, ("bf16-0", Phase.DRAIN)))
+    assert bench.in_force() == {}
+
+
+async def test_a_wake_that_failed_is_shown_while_its_instance_is_to_be_given_back():
+    bench = Bench(Sleeper(InstanceId("int4-0"), NOW_S))
+    await failed(bench, Verb.WAKE, "int4-0")
+    resting = wanting(("int4-0", Phase.SLEEP))
+    await bench.carry_out(publish=False, memory=resting)
+    assert "actuate int4-0" in bench.in_force()
+    bench.custody.take_charge(())
+    await bench.carry_out(publish=False, memory=resting)
+    assert bench.in_force() == {}
+
+
+async def test_who_leads_no_more_shows_no_command_that_failed():
+    leadership = Leads()
+    bench = Bench(leadership=leadership)
+    await failed(bench, Verb.WAKE, "int4-0")
+    leadership.leads = False
+    await bench.carry_out(memory=wanting(("int4-0", Phase.WAKE)))
     assert bench.in_force() == {}
 
 

@@ -29,6 +29,7 @@ async def test_each_look_is_told_under_a_number_of_its_own():
     look = (
         seen("a", InstanceState.SERVING, running=8, waiting=2, kv_cache_usage_frac=0.25),
         seen("b", InstanceState.SLEEPING),
+        seen("c", InstanceState.SLEEPING, is_unproven=True),
         *(seen(state.value, state) for state in list(InstanceState)[2:]),
     )
     await desk.tell(look)
@@ -40,7 +41,7 @@ async def test_each_look_is_told_under_a_number_of_its_own():
         2,
         0.25,
     )
-    assert "".join(each.state for each in first.instances) == "sz----"
+    assert "".join(each.state for each in first.instances) == "sz-----"
     assert first.instances[-1].state is EngineState.AWAY
     assert board.current is not None
 

@@ -64,6 +64,7 @@ class One:
         self.place = Place(kept, name)
         self.holds, self.leader, self.failure, self.identity = False, None, None, name
         self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
+        self.followed = 0
         self.refuses = self.meanwhile = self.let_go = None
         self.leads = Succession(
             SuccessionParts(
@@ -77,6 +78,7 @@ class One:
                 take_charge=self._take_charge,
                 let_go=self._know_of,
                 on_lead=lambda: self.told.append("leads"),
+                on_followed=self._follow,
                 on_lost=lambda: self.told.append("lost"),
             )
         )
@@ -99,6 +101,9 @@ class One:
         assert duration_s > 0
         if self.meanwhile is not None:
             await self.meanwhile.leads.find_heir()
+
+    def _follow(self):
+        self.followed += 1
 
     def _know_of(self, let_go):
         self.let_go = let_go
@@ -176,6 +181,20 @@ async def test_who_finds_the_lease_gone_lets_go_before_anything_else(pair):
     await a.tick()
     assert a.told == ["leads", "lost"]
     assert a.leads.status.role is Role.STANDBY
+
+
+async def test_it_is_told_where_another_has_led_since_and_not_where_the_own_lead_is_taken_up_again(pair):
+    a, b, _ = await begun(pair)
+    a.holds = False
+    await a.tick()
+    a.holds = True
+    await a.tick()
+    assert (a.followed, a.leads.takeovers) == (0, 2)
+    a.holds, b.holds = False, True
+    await b.tick()
+    assert await b.leave(10**13 + 1)
+    await a.tick()
+    assert a.followed == 1
 
 
 async def test_who_wakes_up_after_another_claimed_is_refused_and_lets_go(pair):

@@ -15,6 +15,8 @@ from tests.fakes.settings_files import load, refused
         ({"router": {"workers": 0}}, "greater than or equal to 1"),
         ({"router": {"health": {"probe_interval_s": 0}}}, "greater than 0"),
         ({"router": {"retry": {"budget_frac": 1.5}}}, "less than or equal to 1"),
+        ({"router": {"timeouts": {"drain_s": 7200}}}, "less than or equal to 3600"),
+        ({"router": {"timeouts": {"drain_s": 0}}}, "greater than 0"),
         ({"router": {"port": 8081}}, "port and admin_port are both 8081"),
         ({"router": {"port": 8081, "admin_host": "0.0.0.0"}}, "give the admin port another one"),
     ],
