@@ -28,6 +28,8 @@ SCHEMA_VERSION = 1
 MAX_BYTES = 4 << 20
 APART_S = 15.0
 """What a leader left is read at the next tick, some seconds later; clocks that differ by more are another matter."""
+RENAMED_S = 60.0
+"""What a site of another name has left longer ago was left by this one, before it was renamed."""
 HEIR_S = 2.5
 """A standby that ends together with the leader has said so after this time."""
 Kind = TypeVar("Kind")
@@ -130,6 +132,7 @@ class Succession:
         self._parts = parts
         self._is_claimed = False
         self._seen: bytes | None = None
+        self._whose: tuple[bytes | None, tuple[str, float] | None] = (None, None)
         self._left: Handover | str | None = None
         self._has_standby: bool | None = None
         self._address: str | None = None
@@ -165,7 +168,12 @@ class Succession:
         if self._is_claimed:
             return memory
         try:
-            found = await (self._parts.shared.claim() if holds else self._parts.shared.look())
+            found = await self._parts.shared.look()
+            if (wrong := self._of_another_site(found.handover, now_s)) is not None:
+                self.failure = wrong
+                return memory
+            if holds:
+                found = await self._parts.shared.claim()
         except ActuationError as error:
             self.failure = str(error)
             return memory
@@ -179,7 +187,7 @@ class Succession:
         if not self.may_act():
             return False
         own = handover_of(self._parts.candidate.identity, self._parts.address, memory, sleepers, now_s)
-        body = _encode(own)
+        body = _encode(own, site=self._parts.site.name, written_at_s=now_s)
         self.handover_bytes = len(body)
         if len(body) > MAX_BYTES:
             body = b""
@@ -261,6 +269,20 @@ class Succession:
             "takeover; see to the time service of both machines"
         )
 
+    def _of_another_site(self, handover: bytes | None, now_s: float) -> str | None:
+        """Why nothing is claimed or taken up: a controller of another site writes to the same key."""
+        if handover != self._whose[0]:
+            self._whose = (handover, _whose(handover))
+        if self._whose[1] is None:
+            return None
+        name, written_at_s = self._whose[1]
+        if name == self._parts.site.name or now_s - written_at_s > RENAMED_S:
+            return None
+        return (
+            f"what controllers share is that of site {name!r}, and this one is of {self._parts.site.name!r}: give each "
+            "site a table.redis_key of its own, for its routers, too"
+        )
+
     def _take_asked(self, body: bytes | None, now_s: float, *, leads: bool) -> str | None:
         """Hold what the leader holds; returns why not."""
         asked = _decode(body, Asked)
@@ -286,8 +308,18 @@ class Succession:
         self._parts.on_lost()
 
 
-def _encode(state: Any) -> bytes:
-    return json.dumps({"schema_version": SCHEMA_VERSION, "state": to_plain(state)}, separators=(",", ":")).encode()
+def _encode(state: Any, **head: Any) -> bytes:
+    document = {"schema_version": SCHEMA_VERSION, **head, "state": to_plain(state)}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _whose(handover: bytes | None) -> tuple[str, float] | None:
+    """The site that has left it, and when; None where it does not say."""
+    try:
+        document = json.loads(handover or b"{}")
+        return str(document["site"]), float(document["written_at_s"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
 
 
 def _decode(body: bytes | None, kind: type[Kind]) -> Kind | str | None:

@@ -60,7 +60,7 @@ class Place:
 class One:
     """A controller: its candidate, what it has asked for, and what it was told to do."""
 
-    def __init__(self, kept, name):
+    def __init__(self, kept, name, site=SITE):
         self.place = Place(kept, name)
         self.holds, self.leader, self.failure, self.identity = False, None, None, name
         self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
@@ -68,7 +68,7 @@ class One:
         self.refuses = self.meanwhile = self.let_go = None
         self.leads = Succession(
             SuccessionParts(
-                site=SITE,
+                site=site,
                 candidate=self,
                 shared=self.place,
                 address=f"http://{name}:8090",
@@ -256,6 +256,32 @@ async def test_what_cannot_be_read_is_told_and_costs_no_takeover(pair, key, body
     await b.tick()
     assert await b.leave(10**13 + 1)
     assert b.leads.failure is None
+
+
+async def test_of_two_sites_with_one_key_the_second_claims_nothing_and_follows_no_call_of_the_first(pair):
+    a, _, kept = await begun(pair)
+    other = One(kept, "south", dataclasses.replace(SITE, name="south"))
+    other.holds, other.leader = True, "south"
+    await other.tick()
+    assert not other.leads.may_act()
+    assert kept["holder"] == "a"
+    assert (other.adopted, other.charge, other.memory.table) == ([], None, None)
+    told = other.leads.status.failure
+    assert SITE.name in told
+    assert "south" in told
+    assert "table.redis_key" in told
+    assert await a.leave(10**13 + 1)
+
+
+async def test_what_a_site_left_before_it_was_renamed_is_taken_up(pair):
+    a, _, kept = await begun(pair)
+    a.holds = False
+    renamed = One(kept, "b", dataclasses.replace(SITE, name="south"))
+    renamed.holds, renamed.leader = True, "b"
+    await renamed.tick(NOW_S + 61.0)
+    assert renamed.leads.may_act()
+    assert renamed.leads.status.failure is None
+    assert renamed.adopted
 
 
 @pytest.mark.parametrize("ahead_s", [7200.0, -7200.0])
