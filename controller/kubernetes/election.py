@@ -80,6 +80,7 @@ class LeaseElection:
         self._object: Lease | None = None
         self.is_over = False
         self._turn = asyncio.Lock()
+        self._fits: Callable[[], bool] = lambda: True
         self.state = candidate
         self.failure: str | None = None
 
@@ -101,6 +102,10 @@ class LeaseElection:
     def may_act(self) -> bool:
         """Whether it leads, and nobody else can have taken over yet."""
         return self.state.may_act(self._clock.monotonic_s())
+
+    def stand_only_while(self, fits: Callable[[], bool]) -> None:
+        """From now on take the lease, and keep it, only where this holds."""
+        self._fits = fits
 
     async def begin(self) -> None:
         """Look for the first time, and lead if nobody does.
@@ -170,10 +175,17 @@ class LeaseElection:
         record = await self._get()
         now_s = self._clock.monotonic_s()
         self.state = lease.read(self.state, record, now_s)
-        want = lease.wanted(self.state, now_s, self._now_text())
-        if want is not None:
-            put = await self._put(want)
+        if self._fits():
+            want = lease.wanted(self.state, now_s, self._now_text())
+        else:
+            want = lease.released(self.state, self._now_text())
+        if want is None:
+            return
+        put = await self._put(want)
+        if want.holder == self.identity:
             self.state = lease.written(self.state, put, now_s)
+        else:
+            self.state = lease.read(lease.overtaken(self.state), put, now_s)
 
     async def _get(self) -> LeaseRecord | None:
         try:
@@ -229,7 +241,8 @@ class LeaseElection:
             transitions = None if state.record is None else state.record.transitions
             log.info("this controller leads", extra={**extra, "transitions": transitions})
         elif state.standing is Standing.LOST and before.standing is Standing.HELD:
-            log.error("this controller leads no more", extra={**extra, "reason": self.failure or "another took over"})
+            reason = "another took over" if self._fits() else "it cannot reach what controllers share"
+            log.error("this controller leads no more", extra={**extra, "reason": self.failure or reason})
         elif state.leader != before.leader:
             log.info("another controller leads" if state.leader else "no controller leads", extra=extra)
 

@@ -53,6 +53,9 @@ class Candidate(Protocol):
     def may_act(self) -> bool:
         """Whether it leads, and nobody else can have taken over yet."""
 
+    def stand_only_while(self, fits: Callable[[], bool]) -> None:
+        """Take the lead, and keep it, only where this holds."""
+
     async def release(self) -> None:
         """Give the lead up."""
 
@@ -131,6 +134,7 @@ class Succession:
     def __init__(self, parts: SuccessionParts) -> None:
         self._parts = parts
         self._is_claimed = False
+        self._reaches = True
         self._seen: bytes | None = None
         self._whose: tuple[bytes | None, tuple[str, float] | None] = (None, None)
         self._left: Handover | str | None = None
@@ -140,6 +144,7 @@ class Succession:
         self.failure: str | None = None
         self.takeovers = 0
         self.handover_bytes = 0
+        parts.candidate.stand_only_while(self.is_fit)
 
     @property
     def status(self) -> LeadershipStatus:
@@ -160,6 +165,10 @@ class Succession:
         """Whether this controller holds the lease, and has claimed the lead in Redis."""
         return self._is_claimed and self._parts.candidate.may_act()
 
+    def is_fit(self) -> bool:
+        """Whether it leads, or could: who cannot reach what is shared must not keep the lease from who can."""
+        return self._is_claimed or self._reaches
+
     async def follow(self, memory: Memory, now_s: float) -> Memory:
         """The memory to decide from."""
         holds = self._parts.candidate.may_act()
@@ -175,8 +184,9 @@ class Succession:
             if holds:
                 found = await self._parts.shared.claim()
         except ActuationError as error:
-            self.failure = str(error)
+            self.failure, self._reaches = str(error), False
             return memory
+        self._reaches = True
         memory = self._take_up(found, memory, now_s, leads=holds)
         if holds and self._parts.candidate.may_act():
             self._lead()

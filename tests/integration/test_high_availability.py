@@ -215,6 +215,24 @@ async def test_an_orderly_end_hands_over_at_once_and_back_again(tmp_path: Path) 
     check_ledgers(tmp_path)
 
 
+async def test_a_controller_that_redis_refuses_keeps_the_lead_from_nobody(tmp_path: Path) -> None:
+    def act(controllers: Controllers, monitor: Monitor, crowd: Crowd) -> None:
+        until = controllers.system.until
+        controllers.start("b")
+        until(
+            lambda: "not read" in (controllers.state("b")["election"]["failure"] or ""), "b tells that Redis refuses it"
+        )
+        assert controllers.stop("a") == 0
+        count = len(monitor.by("a"))
+        controllers.start("a")
+        until(lambda: len(monitor.by("a")) > count + 1, "a leads again", 30.0)
+        assert controllers.state("b")["election"]["role"] == "standby"
+        assert monitor.turns == ["a"]
+        assert set(crowd.statuses) == {200}
+
+    await play(tmp_path, act, environments={"b": {"REDIS_USERNAME": "nobody", "REDIS_PASSWORD": "unknown"}})
+
+
 async def test_while_the_api_server_is_frozen_nobody_leads_and_the_last_table_stays_in_force(tmp_path: Path) -> None:
     async with running_redis() as redis, kube_server() as kube:
         config, loop = kubeconfig(tmp_path, kube), asyncio.get_running_loop()

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from controller.kubernetes.scale import GOES_FIRST
+from controller.kubernetes.marks import GOES_FIRST
 from tests.bench.troubles.part import Part
 from tests.fakes.http_stub import http_stub
 from tests.fakes.kube.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS

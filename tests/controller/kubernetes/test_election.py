@@ -69,6 +69,22 @@ async def test_the_first_leads_at_once_and_keeps_the_lease_while_the_other_stand
         assert (a.leader, b.leader, b.standing) == ("a", "a", Standing.STANDBY)
 
 
+async def test_who_does_not_fit_neither_takes_the_lease_nor_keeps_it(server):
+    fits = {"a": True, "b": False}
+    async with candidate("a") as (a, _), candidate("b") as (b, _):
+        a.stand_only_while(lambda: fits["a"])
+        b.stand_only_while(lambda: fits["b"])
+        await a.release()
+        await asyncio.sleep(TIMES.duration_s + 0.5)
+        assert not b.may_act()
+        assert lease_of(server)["spec"]["holderIdentity"] == ""
+        fits["b"] = True
+        await until(b.may_act)
+        fits["b"] = False
+        await until(lambda: lease_of(server)["spec"]["holderIdentity"] == "")
+        assert not b.may_act()
+
+
 async def test_a_lease_that_is_released_changes_hands_without_waiting_for_its_end_and_is_not_taken_back(server):
     async with candidate("a") as (a, _), candidate("b") as (b, _):
         began_s = asyncio.get_running_loop().time()

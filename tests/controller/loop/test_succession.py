@@ -87,6 +87,9 @@ class One:
     def may_act(self):
         return self.holds
 
+    def stand_only_while(self, fits):
+        self.fits = fits
+
     async def release(self):
         self.holds = False
         self.told.append("released")
@@ -227,6 +230,23 @@ async def test_without_redis_the_lead_is_not_taken_and_it_is_told_why(pair):
     await a.tick()
     assert a.leads.may_act()
     assert a.leads.failure is None
+
+
+async def test_who_cannot_reach_what_is_shared_does_not_stand_for_the_lease_unless_it_leads(pair):
+    a, b, _ = await begun(pair)
+    assert a.fits()
+    assert b.fits()
+    for each in (a, b):
+        each.place.failure = ActuationError("redis", "wrong password")
+        await each.tick()
+    assert a.fits(), "it leads, and nobody could take over"
+    assert not b.fits()
+    a.holds = False
+    await a.tick()
+    assert not a.fits()
+    b.place.failure = None
+    await b.tick()
+    assert b.fits()
 
 
 async def test_a_leader_that_loses_redis_goes_on_and_tells_that_nothing_is_handed_over(pair):
