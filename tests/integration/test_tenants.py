@@ -327,6 +327,14 @@ async def test_requests_at_once_are_counted_in_all_workers_and_end_with_a_killed
                 await asyncio.sleep(0.05)
 
 
+async def is_known(client: openai.AsyncOpenAI) -> bool:
+    try:
+        await ask(client)
+    except openai.AuthenticationError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_changed_file_ends_keys_and_makes_others_known_while_requests_go_on(
     workers: int, engine: FakeEngine, tmp_path: Path
@@ -355,6 +363,9 @@ async def test_a_changed_file_ends_keys_and_makes_others_known_while_requests_go
         key.write_text("second-engine-key")
         file.write_text(json.dumps(tenant("comes")) + "\n")
         await until(lambda: any("configuration taken" in line for line in running.log), 20)
+        async with asyncio.timeout(20):  # one worker after the other takes it
+            while not await is_known(comes) or await is_known(leaves):
+                await asyncio.sleep(0.05)
         await ask(comes)
         # On the connection, and with the head, that was served before.
         with pytest.raises(openai.AuthenticationError):
