@@ -1,9 +1,14 @@
 import asyncio
+import contextlib
+import json
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from controller.errors import ActuationError, StoreError
+from controller.supervise.launching import NotYet
 from controller.supervise.policy import Phase
 from controller.supervise.proc_table import Mark
 from tests.fakes.engine_fleet import RULES, engine_fleet, stray_engine, until
@@ -37,13 +42,71 @@ async def test_an_engine_that_no_later_supervisor_could_find_is_not_left_running
             written.append(record)
             raise StoreError("the disk is full; free some space")
 
-        engine._tools.records.write = full
-        await until(engine, Phase.FAILED)
-        assert "the disk is full; free some space" in engine.life.fault
-        assert engine.pid is None
-        started = [record.mark for record in written if record.mark is not None]
-        assert len(started) == 3
-        assert not any(_runs(mark) for mark in started)
+        whole, engine._tools.records.write = engine._tools.records.write, full
+        await until(engine, Phase.WAITING, lambda: len(written) > 5)
+        assert (engine.fault, engine.pid) == ("the disk is full; free some space", None)
+        (mark,) = [record.mark for record in written if record.mark is not None]  # none was started in vain after it
+        assert not _runs(mark)
+        engine._tools.records.write = whole
+        await until(engine, Phase.SERVING)
+        assert (engine.fault, engine.record.restarts) == ("", 0)
+
+
+async def test_a_crashed_one_waits_for_its_record_and_is_not_given_up(tmp_path):
+    async with engine_fleet(tmp_path, engine_spec()) as fleet:
+        (engine,) = fleet.engines
+        await until(engine, Phase.SERVING)
+        with no_room(tmp_path):
+            os.kill(engine.pid, signal.SIGKILL)
+            await until(engine, Phase.WAITING)
+            assert "a-0.engine.json: cannot be written" in engine.fault
+            assert len(engine.life.crashes) == 1
+        await until(engine, Phase.SERVING)
+
+
+async def test_a_stop_that_could_not_be_written_is_written_once_there_is_room(tmp_path, caplog):
+    path = tmp_path / "a-0.engine.json"
+    async with engine_fleet(tmp_path, engine_spec()) as fleet:
+        (engine,) = fleet.engines
+        await until(engine, Phase.SERVING)
+        with no_room(tmp_path):
+            engine.order(wanted=False)
+            assert "a-0.engine.json: cannot be written" in engine.fault
+            assert "a later supervisor does not know what was ordered last" in engine.fault
+            await until(engine, Phase.OFF)
+            assert engine.fault
+            assert json.loads(path.read_text())["wanted"] is True
+        await until(engine, Phase.OFF, lambda: not engine.fault)
+        assert json.loads(path.read_text())["wanted"] is False
+    told = [record.message for record in caplog.records if record.message.startswith("record of an engine")]
+    assert told.count("record of an engine not written") == 1
+
+
+@contextlib.contextmanager
+def no_room(folder: Path) -> Iterator[None]:
+    """The record of `a-0` cannot be written."""
+    (folder / "a-0.engine.json.new").mkdir()
+    try:
+        yield
+    finally:
+        (folder / "a-0.engine.json.new").rmdir()
+
+
+async def test_one_waits_for_what_is_left_of_the_one_before(tmp_path):
+    async with engine_fleet(tmp_path, engine_spec()) as fleet:
+        (engine,) = fleet.engines
+        await until(engine, Phase.SERVING)
+        whole, engine.process.begin = engine.process.begin, _left
+        os.kill(engine.pid, signal.SIGKILL)
+        await until(engine, Phase.WAITING)
+        assert engine.fault == "processes of the one before have not ended yet: 7"
+        assert len(engine.life.crashes) == 1
+        engine.process.begin = whole
+        await until(engine, Phase.SERVING)
+
+
+def _left(*_):
+    raise NotYet("a-0", "processes of the one before have not ended yet: 7")
 
 
 def _runs(mark: Mark) -> bool:
