@@ -117,13 +117,18 @@ class Engine:
 
     async def watch(self) -> None:
         """Look and act until cancelled."""
-        self._settle_former()
+        is_settled = False
         while True:
             try:
+                if not is_settled:
+                    self._settle_former()
+                    is_settled = True
                 await self._turn()
             except Exception as error:  # a fault here must neither end the watch nor that of other engines
-                log.exception("watching an engine failed", extra={"instance_id": self.spec.instance_id})
-                self.life = replace(self.life, fault=f"{type(error).__name__}: {error}"[:500])
+                fault = f"{type(error).__name__}: {error}"[:500]
+                if fault != self.life.fault:  # it may be the same at each turn
+                    log.exception("watching an engine failed", extra={"instance_id": self.spec.instance_id})
+                self.life = replace(self.life, fault=fault)
             else:
                 if self.life.phase is Phase.SERVING and self.life.fault:
                     self.life = replace(self.life, fault="")

@@ -3,15 +3,17 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from controller.errors import ActuationError, StoreError
+from controller.supervise.engine_process import UNKNOWN_ENDING, EngineProcess
 from controller.supervise.launching import NotYet
 from controller.supervise.policy import Phase
 from controller.supervise.proc_table import Mark
-from tests.fakes.engine_fleet import RULES, engine_fleet, stray_engine, until
+from tests.fakes.engine_fleet import RULES, engine_fleet, leave_record, stray_engine, until
 from tests.fakes.engine_specs import engine_spec
 
 
@@ -168,6 +170,23 @@ async def test_a_fault_of_the_watch_is_told_and_does_not_end_it(tmp_path, caplog
         os.kill(engine.pid, signal.SIGKILL)
         await until(engine, Phase.CRASHED)
     assert "watching an engine failed" in caplog.text
+
+
+async def test_a_fault_at_the_first_look_is_told_and_that_look_is_done_again(tmp_path, monkeypatch):
+    def not_allowed(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    gone = subprocess.Popen(["true"], start_new_session=True)
+    leave_record(tmp_path, "a-0", gone.pid)
+    gone.wait()
+    with monkeypatch.context() as during:
+        during.setattr(EngineProcess, "kill", not_allowed)
+        async with engine_fleet(tmp_path, engine_spec()) as fleet:
+            (engine,) = fleet.engines
+            await until(engine, Phase.OFF, lambda: "PermissionError" in engine.fault)
+            during.undo()
+            await until(engine, Phase.SERVING)
+            assert engine.record.last_exit == UNKNOWN_ENDING
 
 
 async def test_one_that_is_not_configured_and_ends_by_itself_is_not_started_again(tmp_path):
