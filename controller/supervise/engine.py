@@ -59,7 +59,7 @@ class Engine:
         record: what outlasts this supervisor.
         process: that runs, or ran last.
         is_healthy: by the last look at /health.
-        log_fault: what is wrong with its log; empty where nothing is.
+        log_fault: what is wrong with its log while it runs; empty where nothing is.
         last_words: of its log, when it ended by itself.
     """
 
@@ -142,7 +142,7 @@ class Engine:
             self._write()
         if self.holds:
             unbounded = await asyncio.to_thread(self.log.bound)
-            self.log_fault = self._unkept or unbounded or ""
+            self._note_log(self._unkept or unbounded or "")
         seen = await self._look()
         now_s, before = self._tools.clock.monotonic_s(), self.life
         self.life, act = step(before, seen, now_s, self._tools.chance.random(), self._tools.rules)
@@ -248,16 +248,21 @@ class Engine:
             return self.log.open()
         except OSError as error:
             self._unkept = f"{self.log.path}: {error.strerror}; its output is not kept until it is started again"
-            log.error(
-                "log of an engine cannot be opened",
-                extra={"instance_id": self.spec.instance_id, "reason": self._unkept},
-            )
             return nowhere()
+
+    def _note_log(self, fault: str) -> None:
+        """Log once that its log is not kept, and that it is again."""
+        extra = {"instance_id": self.spec.instance_id, "reason": fault}
+        if fault and not self.log_fault:
+            log.error("log of an engine is not kept", extra=extra)
+        elif self.log_fault and not fault:
+            log.info("log of an engine is kept again", extra=extra)
+        self.log_fault = fault
 
     def _bury(self, ending: str) -> None:
         """Its process has ended, and what that has left behind goes, too."""
         left = self.process.clear()
-        self.last_words, self.is_healthy = self.log.tail(), False
+        self.last_words, self.is_healthy, self.log_fault = self.log.tail(), False, ""
         if not self.spec.is_configured:
             self.life = Life(wanted=False, phase=Phase.OFF, since_s=self._tools.clock.monotonic_s())
         extra = {"instance_id": self.spec.instance_id, "ending": ending, "left_processes_killed": left}

@@ -6,6 +6,7 @@ is copied aside and the file emptied; lines that are written between the two are
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -22,30 +23,36 @@ class EngineLog:
         self.path = path
         self._most_bytes = most_bytes
         self._older = older
+        self._fault: str | None = None
 
     def open(self) -> int:
-        """A descriptor to append to.
+        """A descriptor to append to; what was wrong for the engine before is over.
 
         Raises:
             OSError: it cannot be opened.
         """
+        self._fault = None
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def bound(self) -> str | None:
-        """Move the content aside where it has reached the bound; why that was not possible, None where all is well."""
+        """Move the content aside where it has reached the bound.
+
+        Returns:
+            Why that was not possible the last time that it was to be; None where it was.
+        """
         try:
             if self.path.stat().st_size < self._most_bytes:
-                return None
+                return self._fault
         except FileNotFoundError:
-            return None
+            return self._fault
         except OSError as error:
             return f"{self.path}: {error.strerror}"
-        reason = self._copy_aside()
+        self._fault = self._copy_aside()
         try:
             os.truncate(self.path, 0)
         except OSError as error:
-            return f"{self.path}: cannot be emptied: {error.strerror}"
-        return reason
+            self._fault = f"{self.path}: cannot be emptied: {error.strerror}"
+        return self._fault
 
     def tail(self) -> tuple[str, ...]:
         """The last lines, cut where they are long."""
@@ -68,7 +75,8 @@ class EngineLog:
                     self._at(number).rename(self._at(number + 1))
             shutil.copyfile(self.path, self._at(1))
         except OSError as error:
-            self._at(1).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._at(1).unlink(missing_ok=True)
             return f"{self.path}: cannot be kept: {error.strerror}; what it held is lost, free some space"
         return None
 

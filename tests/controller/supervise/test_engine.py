@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller.errors import ActuationError, StoreError
+from controller.supervise.engine import POLL_S
 from controller.supervise.engine_process import UNKNOWN_ENDING, EngineProcess
 from controller.supervise.launching import NotYet
 from controller.supervise.policy import Phase
@@ -33,6 +35,40 @@ async def test_an_engine_whose_log_cannot_be_opened_runs_all_the_same_and_that_i
         (engine,) = fleet.engines
         await until(engine, Phase.SERVING)
         assert "a-0.log: Is a directory; its output is not kept" in engine.log_fault
+
+
+async def test_a_fault_of_a_log_is_told_until_a_copy_is_kept_and_logged_as_it_begins_and_ends(
+    tmp_path, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    async with engine_fleet(tmp_path, engine_spec()) as fleet:
+        (engine,) = fleet.engines
+        await until(engine, Phase.SERVING)
+        with monkeypatch.context() as during:
+            during.setattr(shutil, "copyfile", full)
+            os.truncate(engine.log.path, 2 << 20)
+            await until(engine, Phase.SERVING, lambda: engine.log_fault != "")
+            await asyncio.sleep(3 * POLL_S)
+            assert "cannot be kept: No space left on device" in engine.log_fault
+        os.truncate(engine.log.path, 2 << 20)
+        await until(engine, Phase.SERVING, lambda: engine.log_fault == "")
+        assert (tmp_path / "a-0.log.1").exists()
+    told = [record.message for record in caplog.records if record.message.startswith("log of an engine")]
+    assert told == ["log of an engine is not kept", "log of an engine is kept again"]
+
+
+async def test_an_engine_that_is_off_has_no_fault_of_its_log(tmp_path):
+    (tmp_path / "a-0.log").mkdir()
+    async with engine_fleet(tmp_path, engine_spec()) as fleet:
+        (engine,) = fleet.engines
+        await until(engine, Phase.SERVING, lambda: engine.log_fault != "")
+        engine.order(wanted=False)
+        await until(engine, Phase.OFF)
+        assert engine.log_fault == ""
 
 
 async def test_an_engine_that_no_later_supervisor_could_find_is_not_left_running(tmp_path):

@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -54,12 +55,42 @@ def test_on_a_full_disk_the_log_is_emptied_and_that_is_told(path, monkeypatch):
         path.with_name("a-0.log.1").write_bytes(b"part")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfile", full)
+    log = EngineLog(path, 10, 2)
+    descriptor = log.open()
+    os.write(descriptor, b"12345678901")
+    with monkeypatch.context() as during:
+        during.setattr(shutil, "copyfile", full)
+        told = log.bound()
+        assert "cannot be kept: No space left on device; what it held is lost" in told
+        assert path.read_bytes() == b""
+        assert not path.with_name("a-0.log.1").exists()
+        assert log.bound() == told
+    os.write(descriptor, b"123456789")
+    assert log.bound() == told  # there is room again, but nobody has seen that yet
+    os.write(descriptor, b"01")
+    assert log.bound() is None
+    assert log.bound() is None
+    assert path.with_name("a-0.log.1").read_bytes() == b"12345678901"
+    os.close(descriptor)
+
+
+def test_a_folder_where_nothing_can_be_removed_is_told_and_no_fault_of_the_watch(path, monkeypatch):
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
     log = EngineLog(path, 10, 2)
     written(log, b"12345678901")
-    assert "cannot be kept: No space left on device; what it held is lost" in log.bound()
-    assert path.read_bytes() == b""
-    assert not path.with_name("a-0.log.1").exists()
+    monkeypatch.setattr(Path, "unlink", read_only)
+    assert "cannot be kept: Read-only file system" in log.bound()
+
+
+def test_an_engine_that_is_started_again_begins_without_the_faults_of_its_log(path, monkeypatch):
+    monkeypatch.setattr(shutil, "copyfile", lambda *_: Path("/no/such/folder/file").touch())
+    log = EngineLog(path, 10, 2)
+    written(log, b"12345678901")
+    assert log.bound() is not None
+    written(log, b"1")
+    assert log.bound() is None
 
 
 def test_the_tail_is_bounded_in_lines_and_in_their_length(path):
