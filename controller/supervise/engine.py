@@ -141,8 +141,8 @@ class Engine:
         if self._unwritten:
             self._write()
         if self.holds:
-            unbounded = await asyncio.to_thread(self.log.bound)
-            self._note_log(self._unkept or unbounded or "")
+            fault = await asyncio.to_thread(self._log_fault_of, self.pid)
+            self._note_log(self._unkept or fault or "")
         seen = await self._look()
         now_s, before = self._tools.clock.monotonic_s(), self.life
         self.life, act = step(before, seen, now_s, self._tools.chance.random(), self._tools.rules)
@@ -249,6 +249,10 @@ class Engine:
         except OSError as error:
             self._unkept = f"{self.log.path}: {error.strerror}; its output is not kept until it is started again"
             return nowhere()
+
+    def _log_fault_of(self, pid: int | None) -> str | None:
+        unbounded = self.log.bound()
+        return (None if pid is None else self.log.lost(pid)) or unbounded
 
     def _note_log(self, fault: str) -> None:
         """Log once that its log is not kept, and that it is again."""

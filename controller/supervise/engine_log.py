@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from pathlib import Path
 
 TAIL_LINES = 20
@@ -24,6 +25,7 @@ class EngineLog:
         self._most_bytes = most_bytes
         self._older = older
         self._fault: str | None = None
+        self._opened: tuple[int, int] | None = None
 
     def open(self) -> int:
         """A descriptor to append to; what was wrong for the engine before is over.
@@ -31,8 +33,27 @@ class EngineLog:
         Raises:
             OSError: it cannot be opened.
         """
-        self._fault = None
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._fault = self._opened = None
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._opened = _file_of(Path(f"/proc/self/fd/{descriptor}"))
+        return descriptor
+
+    def lost(self, pid: int) -> str | None:
+        """Whether the engine writes to a log that is not here any more; None where it is, or nobody can tell.
+
+        One that by itself writes elsewhere, as a script that redirects its output, has lost nothing.
+
+        Args:
+            pid: of the engine.
+        """
+        written = _file_of(Path(f"/proc/{pid}/fd/1"))
+        here = _file_of(self.path)
+        if written is None or written == here or (here is not None and written != self._opened):
+            return None
+        return (
+            f"{self.path}: was moved or removed, the engine writes on where nothing bounds it; let logs lie, and start "
+            "the engine again"
+        )
 
     def bound(self) -> str | None:
         """Move the content aside where it has reached the bound.
@@ -82,3 +103,12 @@ class EngineLog:
 
     def _at(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
+
+
+def _file_of(place: Path) -> tuple[int, int] | None:
+    """What a regular file is known by; None where it is none, or cannot be looked at."""
+    try:
+        status = place.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None

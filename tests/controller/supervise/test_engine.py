@@ -61,6 +61,19 @@ async def test_a_fault_of_a_log_is_told_until_a_copy_is_kept_and_logged_as_it_be
     assert told == ["log of an engine is not kept", "log of an engine is kept again"]
 
 
+async def test_a_log_that_was_removed_is_told_until_the_engine_is_started_again(tmp_path):
+    async with engine_fleet(tmp_path, engine_spec()) as fleet:
+        (engine,) = fleet.engines
+        await until(engine, Phase.SERVING)
+        engine.log.path.unlink()
+        await until(engine, Phase.SERVING, lambda: "was moved or removed" in engine.log_fault)
+        before = engine.pid
+        os.kill(before, signal.SIGKILL)
+        await until(engine, Phase.SERVING, lambda: engine.pid not in (None, before))
+        await asyncio.sleep(2 * POLL_S)
+        assert engine.log_fault == ""
+
+
 async def test_an_engine_that_is_off_has_no_fault_of_its_log(tmp_path):
     (tmp_path / "a-0.log").mkdir()
     async with engine_fleet(tmp_path, engine_spec()) as fleet:

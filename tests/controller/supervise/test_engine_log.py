@@ -1,5 +1,8 @@
+import contextlib
 import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -101,3 +104,44 @@ def test_the_tail_is_bounded_in_lines_and_in_their_length(path):
     assert len(tail) == TAIL_LINES
     assert tail[-2] == "line 99 \ufffd"
     assert len(tail[-1]) == 500
+
+
+@contextlib.contextmanager
+def writer(log, words="exec sleep 600"):
+    """A process whose output goes to the log, once it is what it is to be."""
+    descriptor = log.open()
+    with subprocess.Popen(["sh", "-c", words], stdout=descriptor) as process:
+        os.close(descriptor)
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_log_that_was_moved_away_is_told(path, is_made_again):
+    log = EngineLog(path, 10, 2)
+    with writer(log) as pid:
+        assert log.lost(pid) is None
+        path.rename(path.with_name("elsewhere"))
+        if is_made_again:
+            path.touch()
+        assert "a-0.log: was moved or removed, the engine writes on where nothing bounds it" in log.lost(pid)
+    assert log.lost(pid) is None
+
+
+def test_a_log_that_was_removed_before_this_supervisor_began_is_told(path):
+    with writer(EngineLog(path, 10, 2)) as pid:
+        path.unlink()
+        assert "was moved or removed" in EngineLog(path, 10, 2).lost(pid)
+
+
+def test_an_engine_that_writes_elsewhere_by_itself_has_lost_nothing(path, tmp_path):
+    own = tmp_path / "own"
+    log = EngineLog(path, 10, 2)
+    with writer(log, f"exec >{own}; echo; exec sleep 600") as pid:
+        while not own.exists() or not own.stat().st_size:
+            time.sleep(0.02)
+        assert log.lost(pid) is None
+    with subprocess.Popen(["true"], stdout=subprocess.DEVNULL) as process:
+        assert log.lost(process.pid) is None
