@@ -109,7 +109,7 @@ def report(engine: Engine, now_s: float) -> dict[str, Any]:
         "is_changed": engine.is_changed,
         "restarts": record.restarts,
         "last_exit": record.last_exit or None,
-        "fault": life.fault or None,
+        "fault": engine.fault or None,
         "log": str(engine.log.path),
         "log_fault": engine.log_fault or None,
         "log_tail": list(engine.last_words) if life.fault else [],

@@ -17,8 +17,8 @@ from controller.errors import ActuationError, StoreError
 from controller.ports import EngineClient
 from controller.supervise.engine_log import EngineLog
 from controller.supervise.engine_process import UNKNOWN_ENDING, EngineProcess
-from controller.supervise.launching import nowhere, refuse_taken
-from controller.supervise.policy import Act, Life, Phase, Rules, Seen, asked, crashed, step
+from controller.supervise.launching import NotYet, nowhere, refuse_taken
+from controller.supervise.policy import Act, Life, Phase, Rules, Seen, asked, begun, crashed, postponed, step
 from controller.supervise.records import Record, Records
 from controller.supervise.spec import EngineSpec
 
@@ -59,7 +59,7 @@ class Engine:
         record: what outlasts this supervisor.
         process: that runs, or ran last.
         is_healthy: by the last look at /health.
-        log_fault: what is wrong with its log; empty where nothing is.
+        log_fault: what is wrong with its log while it runs; empty where nothing is.
         last_words: of its log, when it ended by itself.
     """
 
@@ -73,6 +73,7 @@ class Engine:
         self.last_words: tuple[str, ...] = ()
         self._tools = tools
         self._unkept = ""
+        self._unwritten = ""
         self._ill_since_s: float | None = None
         self._probed_at_s = float("-inf")
         self._woken = asyncio.Event()
@@ -89,6 +90,14 @@ class Engine:
     def pid(self) -> int | None:
         """Number of its process."""
         return None if self.record.mark is None else self.record.mark.pid
+
+    @property
+    def fault(self) -> str:
+        """Why it does not run, and why what it was told to do is not kept; empty where nothing is wrong."""
+        if not self._unwritten or self._unwritten in self.life.fault:
+            return self.life.fault
+        unkept = f"{self._unwritten}; until then a later supervisor does not know what was ordered last"
+        return f"{self.life.fault}; {unkept}" if self.life.fault else unkept
 
     @property
     def is_changed(self) -> bool:
@@ -108,13 +117,18 @@ class Engine:
 
     async def watch(self) -> None:
         """Look and act until cancelled."""
-        self._settle_former()
+        is_settled = False
         while True:
             try:
+                if not is_settled:
+                    self._settle_former()
+                    is_settled = True
                 await self._turn()
             except Exception as error:  # a fault here must neither end the watch nor that of other engines
-                log.exception("watching an engine failed", extra={"instance_id": self.spec.instance_id})
-                self.life = replace(self.life, fault=f"{type(error).__name__}: {error}"[:500])
+                fault = f"{type(error).__name__}: {error}"[:500]
+                if fault != self.life.fault:  # it may be the same at each turn
+                    log.exception("watching an engine failed", extra={"instance_id": self.spec.instance_id})
+                self.life = replace(self.life, fault=fault)
             else:
                 if self.life.phase is Phase.SERVING and self.life.fault:
                     self.life = replace(self.life, fault="")
@@ -124,9 +138,11 @@ class Engine:
             self._woken.clear()
 
     async def _turn(self) -> None:
+        if self._unwritten:
+            self._write()
         if self.holds:
-            unbounded = await asyncio.to_thread(self.log.bound)
-            self.log_fault = self._unkept or unbounded or ""
+            fault = await asyncio.to_thread(self._log_fault_of, self.pid)
+            self._note_log(self._unkept or fault or "")
         seen = await self._look()
         now_s, before = self._tools.clock.monotonic_s(), self.life
         self.life, act = step(before, seen, now_s, self._tools.chance.random(), self._tools.rules)
@@ -169,48 +185,60 @@ class Engine:
             return False
 
     async def _start(self) -> None:
-        reason, tools = "", self._tools
+        tools = self._tools
         try:
+            self._refuse_for_now()  # first: an address that an own engine still has is not somebody else's
             await tools.refuse_absent_gpus(self.spec.instance_id, self.spec.gpu_uuids)
             await asyncio.to_thread(refuse_taken, self.spec)  # a name may take long to be looked up
             if self.life.wanted:
                 self._launch()
+        except NotYet as error:
+            after = postponed(self.life, error.reason, tools.clock.monotonic_s())
         except ActuationError as error:
-            reason = error.reason
-        except StoreError as error:
-            reason = str(error)
-        before, now_s = self.life, tools.clock.monotonic_s()
+            after = crashed(self.life, error.reason, tools.clock.monotonic_s(), tools.chance.random(), tools.rules)
+        else:
+            after = begun(self.life, tools.clock.monotonic_s())
+        before, self.life = self.life, after
         if not before.wanted:  # a stop came while the GPUs were looked for
-            self.life = Life(wanted=False, phase=Phase.OFF, since_s=now_s)
-        elif reason:
-            self.life = crashed(before, reason, now_s, tools.chance.random(), tools.rules)
+            self.life = Life(wanted=False, phase=Phase.OFF, since_s=after.since_s)
+        elif (after.phase, after.fault) != (before.phase, before.fault):
             self._tell(before)
+
+    def _refuse_for_now(self) -> None:
+        """See that no other engine is in the way, and that a later supervisor could find this one.
+
+        Raises:
+            NotYet: it may not be started before that has changed.
+        """
+        refusal = self._refusal() or self._unwritten
+        if refusal:
+            raise NotYet(self.spec.instance_id, refusal)
 
     def _launch(self) -> None:
         """Start the process and keep what it is known by.
 
         Raises:
+            NotYet: another engine is in the way, or this one could not be found again by a later supervisor; it was
+                ended.
             ActuationError: it cannot be started.
-            StoreError: it could not be found again by a later supervisor; it was ended.
         """
         spec, tools = self.spec, self._tools
-        refusal = self._refusal()
-        if refusal is not None:
-            raise ActuationError(spec.instance_id, refusal)
+        self._refuse_for_now()
         output = self._open_log()
         try:
             mark = self.process.begin(spec, tools.environment, output)
         finally:
             os.close(output)
         self._ill_since_s, self.is_healthy = None, False
-        begun = replace(self.record, mark=mark, url=spec.url, gpu_uuids=spec.gpu_uuids, fingerprint=spec.fingerprint)
-        begun = replace(begun, restarts=begun.restarts + bool(self.life.crashes))
+        record = replace(self.record, mark=mark, url=spec.url, gpu_uuids=spec.gpu_uuids, fingerprint=spec.fingerprint)
+        record = replace(record, restarts=record.restarts + bool(self.life.crashes))
         try:
-            tools.records.write(begun)
-        except StoreError:
+            tools.records.write(record)
+        except StoreError as error:
             self.process.undo()
-            raise
-        self.record = begun
+            self._note_unwritten(str(error))
+            raise NotYet(spec.instance_id, str(error)) from error
+        self.record = record
         log.info("engine started", extra={"instance_id": spec.instance_id, "pid": mark.pid, "log": str(self.log.path)})
 
     def _open_log(self) -> int:
@@ -220,16 +248,25 @@ class Engine:
             return self.log.open()
         except OSError as error:
             self._unkept = f"{self.log.path}: {error.strerror}; its output is not kept until it is started again"
-            log.error(
-                "log of an engine cannot be opened",
-                extra={"instance_id": self.spec.instance_id, "reason": self._unkept},
-            )
             return nowhere()
+
+    def _log_fault_of(self, pid: int | None) -> str | None:
+        unbounded = self.log.bound()
+        return (None if pid is None else self.log.lost(pid)) or unbounded
+
+    def _note_log(self, fault: str) -> None:
+        """Log once that its log is not kept, and that it is again."""
+        extra = {"instance_id": self.spec.instance_id, "reason": fault}
+        if fault and not self.log_fault:
+            log.error("log of an engine is not kept", extra=extra)
+        elif self.log_fault and not fault:
+            log.info("log of an engine is kept again", extra=extra)
+        self.log_fault = fault
 
     def _bury(self, ending: str) -> None:
         """Its process has ended, and what that has left behind goes, too."""
         left = self.process.clear()
-        self.last_words, self.is_healthy = self.log.tail(), False
+        self.last_words, self.is_healthy, self.log_fault = self.log.tail(), False, ""
         if not self.spec.is_configured:
             self.life = Life(wanted=False, phase=Phase.OFF, since_s=self._tools.clock.monotonic_s())
         extra = {"instance_id": self.spec.instance_id, "ending": ending, "left_processes_killed": left}
@@ -251,17 +288,29 @@ class Engine:
                 self.process.terminate()
 
     def _keep(self, **changes: object) -> None:
-        """Write the record; where that fails the order holds for this supervisor all the same."""
+        """Change the record; where it cannot be written the order holds for this supervisor all the same."""
         self.record = replace(self.record, **changes)  # type: ignore[arg-type]  # names of its own fields
+        self._write()
+
+    def _write(self) -> None:
         try:
             if self.spec.is_configured or self.holds:
                 self._tools.records.write(self.record)
             else:
                 self._tools.records.drop(self.spec.instance_id)
         except (StoreError, OSError) as error:
-            log.error(
-                "record of an engine not written", extra={"instance_id": self.spec.instance_id, "reason": str(error)}
-            )
+            self._note_unwritten(str(error))
+        else:
+            self._note_unwritten("")
+
+    def _note_unwritten(self, reason: str) -> None:
+        """Log once that the record is not written, and that it is again; `reason` is empty where it is."""
+        extra = {"instance_id": self.spec.instance_id, "reason": reason}
+        if reason and not self._unwritten:
+            log.error("record of an engine not written", extra=extra)
+        elif self._unwritten and not reason:
+            log.info("record of an engine written again", extra=extra)
+        self._unwritten = reason
 
     def _tell(self, before: Life) -> None:
         life = self.life

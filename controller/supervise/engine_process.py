@@ -7,8 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 
-from controller.errors import ActuationError
-from controller.supervise.launching import launch
+from controller.supervise.launching import NotYet, launch
 from controller.supervise.proc_table import Mark, is_running, left_of, read_all, read_process, send
 from controller.supervise.spec import EngineSpec
 
@@ -38,12 +37,13 @@ class EngineProcess:
         """Start the process; what it is known by again.
 
         Raises:
-            ActuationError: it cannot be started, or something is left of the one before.
+            NotYet: something is left of the one before.
+            ActuationError: it cannot be started.
         """
         left = () if self._mark is None else left_of(self._mark, read_all(), self._boot)
         if left:
             pids = ", ".join(str(process.pid) for process in left[:5])
-            raise ActuationError(spec.instance_id, f"processes of the one before have not ended yet: {pids}")
+            raise NotYet(spec.instance_id, f"processes of the one before have not ended yet: {pids}")
         self._child, self.is_adopted = launch(spec, environment, output), False
         process = read_process(self._child.pid)
         self._mark = Mark(self._child.pid, 0 if process is None else process.started, self._boot)

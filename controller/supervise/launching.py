@@ -15,6 +15,10 @@ from controller.supervise.spec import EngineSpec
 from router.transport.addresses import parse_engine
 
 
+class NotYet(ActuationError):  # noqa: N818 - reads as the outcome it is
+    """The engine may not be started for now, which is no fault of its own and passes."""
+
+
 def refuse_taken(spec: EngineSpec) -> None:
     """See that nobody listens where the engine is to.
 

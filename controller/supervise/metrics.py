@@ -18,7 +18,7 @@ _LABELS = ("instance_id", "pool_id")
 _GAUGES: dict[str, tuple[str, Callable[[Engine], bool]]] = {
     "instance_wanted": ("1 where an engine is to run.", lambda engine: engine.life.wanted),
     "instance_healthy": ("1 where its last /health was good.", lambda engine: engine.is_healthy),
-    "instance_fault": ("1 where an engine crashed or was given up.", lambda engine: bool(engine.life.fault)),
+    "instance_fault": ("1 where an engine has a fault, as GET /instances tells.", lambda engine: bool(engine.fault)),
     "log_fault": ("1 where the log of an engine is not kept.", lambda engine: bool(engine.log_fault)),
 }
 

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from controller.http.backoff import backoff_s
 
+AGAIN_S = 1.0
+"""Pause between two tries to start one that may not be started yet."""
+
 
 class Phase(StrEnum):
     """Where an engine stands; the values are what `GET /instances` tells."""
@@ -16,6 +19,8 @@ class Phase(StrEnum):
     SERVING = "serving"
     """Its process runs and has answered /health; it may be asleep."""
     STOPPING = "stopping"
+    WAITING = "waiting"
+    """It may not be started yet, through no fault of its own; that is tried again all the time."""
     CRASHED = "crashed"
     """Its process has ended by itself, and is started again after a while."""
     FAILED = "failed"
@@ -75,8 +80,8 @@ class Life:
         wanted: whether it is to run.
         since_s: monotonic time since when it is in its phase.
         crashes: monotonic times of those in the window.
-        retry_at_s: when a crashed one is started again.
-        fault: why it crashed last, or was given up; empty once it serves or is not wanted.
+        retry_at_s: when a crashed one is started again, or one that waits is tried again.
+        fault: why it crashed last, was given up or waits; empty once it serves or is not wanted.
         ends_for: why it is being ended although it is wanted; empty otherwise.
     """
 
@@ -95,7 +100,7 @@ def asked(life: Life, now_s: float, *, wanted: bool) -> Life:
         life = replace(life, wanted=True)
     if wanted and life.phase is Phase.FAILED:
         return Life(wanted=True, phase=Phase.OFF, since_s=now_s)
-    if not wanted and life.phase in (Phase.CRASHED, Phase.FAILED):
+    if not wanted and life.phase in (Phase.WAITING, Phase.CRASHED, Phase.FAILED):
         return Life(wanted=False, phase=Phase.OFF, since_s=now_s)
     return replace(life, wanted=wanted)
 
@@ -110,7 +115,7 @@ def step(life: Life, seen: Seen, now_s: float, draw: float, rules: Rules) -> tup
         draw: from 0 to 1, by chance, for the back-off.
         rules: of this engine.
     """
-    if life.phase in (Phase.OFF, Phase.CRASHED, Phase.FAILED):
+    if life.phase in (Phase.OFF, Phase.WAITING, Phase.CRASHED, Phase.FAILED):
         return _idle(life, now_s)
     if not seen.is_alive:
         if not life.wanted:
@@ -135,10 +140,23 @@ def crashed(life: Life, reason: str, now_s: float, draw: float, rules: Rules) ->
     )
 
 
+def postponed(life: Life, reason: str, now_s: float) -> Life:
+    """One that may not be started yet waits, and that is no crash; those that it had still count."""
+    since_s = life.since_s if life.phase is Phase.WAITING else now_s
+    return replace(life, phase=Phase.WAITING, since_s=since_s, retry_at_s=now_s + AGAIN_S, fault=reason)
+
+
+def begun(life: Life, now_s: float) -> Life:
+    """Its process was started; what it waited for is over."""
+    return life if life.phase is Phase.STARTING else replace(life, phase=Phase.STARTING, since_s=now_s, fault="")
+
+
 def _idle(life: Life, now_s: float) -> tuple[Life, Act | None]:
-    is_due = life.phase is Phase.OFF or (life.phase is Phase.CRASHED and now_s >= life.retry_at_s)
+    is_due = life.phase is Phase.OFF or (life.phase is not Phase.FAILED and now_s >= life.retry_at_s)
     if not life.wanted or not is_due:
         return life, None
+    if life.phase is Phase.WAITING:  # it goes on to wait until its process was started
+        return replace(life, retry_at_s=now_s + AGAIN_S), Act.START
     return replace(life, phase=Phase.STARTING, since_s=now_s), Act.START
 
 

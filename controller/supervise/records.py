@@ -110,6 +110,8 @@ def _decoded(body: bytes) -> Record:
         ValueError, TypeError, KeyError: it is none.
     """
     found = json.loads(body)
+    if not isinstance(found, dict):
+        raise TypeError("no JSON object")
     if found.pop("version") != VERSION:
         raise ValueError(f"not of version {VERSION}")
     mark = found.pop("mark")

@@ -6,9 +6,8 @@ import time
 import pytest
 
 from controller.clock import boot_name
-from controller.errors import ActuationError
 from controller.supervise.engine_process import UNKNOWN_ENDING, EngineProcess, ending_of
-from controller.supervise.launching import nowhere
+from controller.supervise.launching import NotYet, nowhere
 from controller.supervise.proc_table import Mark, read_process
 from tests.fakes.engine_specs import engine_spec
 from tests.fakes.supervised import is_alive
@@ -51,7 +50,7 @@ def test_what_it_left_behind_goes_with_it_and_nothing_is_begun_before(process, t
     child = child_of(tmp_path)
     os.kill(mark.pid, signal.SIGKILL)
     until(process.ending)
-    with pytest.raises(ActuationError, match=f"processes of the one before have not ended yet: {child}"):
+    with pytest.raises(NotYet, match=f"processes of the one before have not ended yet: {child}"):
         process.begin(LEAVES_A_CHILD, PATH, nowhere())
     assert process.clear() == 1
     until(lambda: not is_alive(child))

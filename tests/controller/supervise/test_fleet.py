@@ -1,13 +1,14 @@
 import asyncio
 import signal
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from controller.errors import ActuationError
 from controller.supervise.fleet import NoSuchEngine
 from controller.supervise.policy import Phase
-from tests.fakes.engine_fleet import engine_fleet, leave_record, stray_engine, until
+from tests.fakes.engine_fleet import RULES, engine_fleet, leave_record, stray_engine, until
 from tests.fakes.engine_specs import engine_spec
 
 
@@ -36,9 +37,26 @@ async def test_of_two_that_are_to_begin_on_one_gpu_the_first_of_the_configuratio
     async with engine_fleet(tmp_path, *specs, refuse_absent=look_long_for_the_first) as fleet:
         one, other = fleet.engines
         await until(one, Phase.SERVING)
-        await until(other, Phase.FAILED)
-        assert "GPU GPU-x is taken by a-0" in other.life.fault
+        await until(other, Phase.WAITING)
+        assert other.life.fault == "GPU GPU-x is taken by a-0; stop that one first"
         assert other.pid is None
+
+
+async def test_one_waits_for_an_address_as_long_as_an_own_engine_ends_and_then_begins(tmp_path):
+    first = engine_spec("a-0", environment={"FAKE_VLLM": "deaf"})
+    second = engine_spec("b-0", url=first.url, argv=first.argv, is_initially_on=False)
+    rules = replace(RULES, stop_s=4.0, first_s=0.1, longest_s=0.1)  # were it a crash, it was given up after 0.3 s
+    async with engine_fleet(tmp_path, first, second, rules=rules) as fleet:
+        one, other = fleet.engines
+        await until(one, Phase.SERVING)
+        fleet.order("a-0", wanted=False)
+        await until(one, Phase.STOPPING)
+        other.order(wanted=True)  # as one that the configuration gave the other's address, and that runs at once
+        await until(other, Phase.WAITING)
+        assert other.fault == f"{first.url} is the address of a-0; stop that one first"
+        await until(one, Phase.OFF)
+        await until(other, Phase.SERVING)
+        assert (other.life.crashes, other.record.restarts, other.fault) == ((), 0, "")
 
 
 async def test_one_address_is_given_to_one_engine(tmp_path):

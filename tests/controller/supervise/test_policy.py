@@ -1,6 +1,6 @@
 import pytest
 
-from controller.supervise.policy import Act, Life, Phase, Rules, Seen, asked, crashed, step
+from controller.supervise.policy import Act, Life, Phase, Rules, Seen, asked, begun, crashed, postponed, step
 
 RULES = Rules(ready_s=100.0, stop_s=10.0, first_s=2.0, longest_s=30.0, most_crashes=4, window_s=1000.0)
 GONE = Seen(is_alive=False, ending="exit code 1")
@@ -99,6 +99,28 @@ def test_an_order_does_not_shorten_the_wait_of_a_crashed_one():
     waiting = life(Phase.CRASHED, crashes=(1.0,), retry_at_s=50.0, fault="x")
     assert asked(waiting, 9.0, wanted=True) == waiting
     assert asked(waiting, 9.0, wanted=False).phase is Phase.OFF
+
+
+def test_one_that_may_not_be_started_yet_waits_without_a_crash_for_as_long_as_it_takes():
+    now, act = told(life(crashes=(0.5,)), GONE, 1.0)
+    now = postponed(now, "taken by b-0", 1.0)
+    for turn in range(1, 100):
+        assert (now.phase, now.since_s, now.crashes, now.fault) == (Phase.WAITING, 1.0, (0.5,), "taken by b-0")
+        assert told(now, GONE, turn + 0.9) == (now, None)
+        now, act = told(now, GONE, turn + 1.0)
+        assert (now.phase, act) == (Phase.WAITING, Act.START)
+        assert told(now, GONE, turn + 1.5)[1] is None
+        now = postponed(now, "taken by b-0", turn + 1.0)
+    assert begun(now, 200.0) == life(Phase.STARTING, since_s=200.0, crashes=(0.5,), retry_at_s=now.retry_at_s)
+
+
+def test_a_stop_of_one_that_waits_is_a_stop():
+    assert asked(postponed(life(), "x", 1.0), 2.0, wanted=False) == Life(False, Phase.OFF, 2.0)
+
+
+def test_one_that_begins_after_a_crash_still_tells_it():
+    after, _ = told(life(Phase.CRASHED, crashes=(1.0,), retry_at_s=2.0, fault="exit code 1"), GONE, 3.0)
+    assert (begun(after, 4.0), after.fault) == (after, "exit code 1")
 
 
 @pytest.mark.parametrize(("hung_s", "act"), [(None, None), (60.0, Act.TERMINATE), (61.0, None)])

@@ -26,7 +26,9 @@ def test_a_record_comes_back_as_it_was_written(records):
     assert list(records.read()) == [idle]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 9}', '{"version": 1, "mark": {}}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "0", '"x"', "null", "true", '{"version": 9}', '{"version": 1, "mark": {}}', "\x00"]
+)
 def test_one_that_cannot_be_understood_is_moved_aside_and_told(records, tmp_path, caplog, text):
     records.write(RECORD)
     path = tmp_path / "engines" / "b-0.engine.json"

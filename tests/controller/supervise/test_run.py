@@ -238,6 +238,23 @@ def test_an_engine_at_an_address_that_was_changed_is_started_anew(folder):
         assert (after["restarts"], is_alive(before["pid"])) == (0, False)
 
 
+def test_engines_whose_addresses_were_exchanged_wait_for_each_other(folder):
+    settings = document(folder, instances=1, serve={"env": {"FAKE_VLLM": "deaf"}}, stop_s=4.0)
+    one, other = settings["pools"][0], {**document(folder, instances=1)["pools"][0], "name": "fp8"}
+    settings["pools"].append(other)
+    plan = settings["plan"]["pools"]
+    plan["fp8"] = {**plan["bf16"], "gpu_uuids": [["GPU-9"]], "serve": {**plan["bf16"]["serve"], "env": {}}}
+    with supervised(folder, settings) as running:
+        running.until(lambda found: {entry["state"] for entry in found.values()} == {"serving"})
+        running.end()
+    one["instances"], other["instances"] = other["instances"], one["instances"]
+    with supervised(folder, settings) as running:
+        shown = running.until_state("fp8-0", "waiting")
+        assert shown["fault"] == f"{other['instances'][0]} is the address of bf16-0; stop that one first"
+        after = running.until(lambda found: {entry["state"] for entry in found.values()} == {"serving"})
+        assert [(entry["restarts"], entry["fault"]) for entry in after.values()] == [(0, None), (0, None)]
+
+
 def test_logs_are_moved_aside_and_bounded(folder):
     settings = document(folder, instances=1, serve={"env": {"FAKE_VLLM": "chatty"}}, log_mb=0.01, log_files=2)
     with supervised(folder, settings) as running:
