@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections.abc import Awaitable, Callable
 
 from router.discovery.endpoint import Endpoint, Found, FoundSink
 from router.discovery.slices import MAX_ENDPOINTS
 from router.errors import DiscoveryError
 from router.poller import jittered_s
+from router.transport.names import ask
 
 LOOK_UP_S = 5.0
 """Longest wait for the resolver."""
@@ -28,8 +28,7 @@ async def look_up(name: str) -> list[str]:
     Raises:
         OSError: it has none, or nobody answers.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    return [str(address[0]) for *_, address in await ask(name, None)]
 
 
 class DnsPoll:

@@ -67,6 +67,12 @@ async def test_a_failed_look_is_followed_by_others() -> None:
     assert resolver.reasons[:1] == ["vllm.llm.svc: cannot be looked up: away"]
 
 
+async def test_a_name_that_cannot_be_asked_for_is_a_failure_that_is_told() -> None:
+    name = "a" * 64 + ".llm.svc"
+    with pytest.raises(DiscoveryError, match=rf"{name}: cannot be looked up: .*label empty or too long"):
+        await DnsPoll(name, 8000, 1.0, sink=Resolver(), rng=random.Random(1)).step()
+
+
 async def test_a_resolver_that_hangs_is_not_asked_a_second_time_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dns, "LOOK_UP_S", 0.01)
     answer, asked = asyncio.Event(), 0
