@@ -1,7 +1,8 @@
 """Engines by the addresses of a name, looked up again and again.
 
 A name that cannot be looked up, or has no address, leaves what is known as it is: resolvers say the same of a Service
-without a ready pod as of a name that is not there. DNS says of no engine that it is ending.
+without a ready pod as of a name that is not there. DNS says of no engine that it is ending. Of a name with addresses
+of both families those of IPv4 count, as with EndpointSlices.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ class DnsPoll:
         self._asking = None
         if not addresses:
             raise DiscoveryError(self._name, "has no address")
-        ready = sorted({Endpoint("", address, self._port) for address in addresses})
+        # An engine with both has one of each, and DNS does not say which belong together.
+        hosts = {address for address in addresses if ":" not in address} or set(addresses)
+        ready = sorted(Endpoint("", host, self._port) for host in hosts)
         problems = (f"{len(ready)} addresses; the first {MAX_ENDPOINTS} are used",) if ready[MAX_ENDPOINTS:] else ()
         return Found(tuple(ready[:MAX_ENDPOINTS]), problems=problems)
