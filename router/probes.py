@@ -166,6 +166,10 @@ class Prober:
                             self._probed[instance] = group.create_task(self._watch(instance, watch))
                     await self._changed.wait()
         finally:
+            # Begun again, it asks every engine anew and has heard nothing.
+            self._loads = None
+            self._probed.clear()
+            self._watches.clear()
             if self._expiry is not None:
                 self._expiry.cancel()
 
