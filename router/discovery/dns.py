@@ -99,4 +99,5 @@ class DnsPoll:
         hosts = {address for address in addresses if ":" not in address} or set(addresses)
         ready = sorted(Endpoint("", host, self._port) for host in hosts)
         problems = (f"{len(ready)} addresses; the first {MAX_ENDPOINTS} are used",) if ready[MAX_ENDPOINTS:] else ()
-        return Found(tuple(ready[:MAX_ENDPOINTS]), problems=problems)
+        used = tuple(ready[:MAX_ENDPOINTS])
+        return Found(used, problems=problems, left_out=len(ready) - len(used))

@@ -111,6 +111,7 @@ async def test_more_addresses_than_a_pool_may_have_are_cut_and_told() -> None:
     found = await Resolver([f"10.0.{n // 250}.{n % 250}" for n in range(MAX_ENDPOINTS + 1)]).poll().step()
     assert len(found.ready) == MAX_ENDPOINTS
     assert "513 addresses" in found.problems[0]
+    assert found.left_out == 1
 
 
 async def test_the_systems_resolver_is_asked() -> None:
