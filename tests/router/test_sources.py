@@ -145,6 +145,17 @@ async def test_a_part_that_fails_is_begun_again(
     assert (record.message, record.__dict__["part"]) == ("a part of the router has failed", "probes")
 
 
+async def test_a_part_that_comes_to_its_end_is_not_begun_again() -> None:
+    begun: list[str] = []
+
+    async def end() -> None:
+        begun.append("rates")
+
+    async with asyncio.timeout(5):
+        await keep_up("rates", end)
+    assert begun == ["rates"]
+
+
 async def test_a_part_that_fails_as_it_is_ended_stays_ended() -> None:
     begun = 0
 
