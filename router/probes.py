@@ -166,6 +166,10 @@ class Prober:
                             self._probed[instance] = group.create_task(self._watch(instance, watch))
                     await self._changed.wait()
         finally:
+            # Begun again, it asks every engine anew and has heard nothing.
+            self._loads = None
+            self._probed.clear()
+            self._watches.clear()
             if self._expiry is not None:
                 self._expiry.cancel()
 
@@ -246,12 +250,14 @@ class Prober:
                     return Finding(reason=f"/health is answered with {status}")
                 is_healthy = True
                 return Finding(await self._load(instance))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except Exception as error:  # whatever it is, one engine must not end the probes of all others
             return Finding() if is_healthy else Finding(reason=self._cause(error))
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, TimeoutError) and not str(error):
             return f"no answer within {self._timeout_s:g} s"
+        if not isinstance(error, aiohttp.ClientError | OSError):
+            return f"{type(error).__name__}: {error}"
         return str(error) or type(error).__name__
 
     async def _watch(self, instance: InstanceSpec, watch: _Watch) -> None:

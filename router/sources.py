@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
 
 import aiohttp
 
@@ -26,6 +26,11 @@ from router.transport.keyring import Keyring
 from router.transport.redis_place import redis_place
 
 log = logging.getLogger(__name__)
+
+AGAIN_S = 5.0
+"""A part that has failed is begun again after so long."""
+
+Begin = Callable[[], Awaitable[None]]
 
 
 class SourceSink(ProbeSink, TableSink, RateSink, Protocol):
@@ -78,10 +83,8 @@ class Sources:
 
     def start(self) -> None:
         """Begin to ask."""
-        for name, run in self._runs().items():
-            task = asyncio.get_running_loop().create_task(run, name=name)
-            task.add_done_callback(report_end)
-            self._tasks.append(task)
+        for name, begin in self._runs().items():
+            self._tasks.append(asyncio.get_running_loop().create_task(keep_up(name, begin), name=name))
 
     def follow(self, instances: Sequence[InstanceSpec]) -> None:
         """Probe these from now on; all else goes on."""
@@ -108,24 +111,24 @@ class Sources:
         if self._session is not None:
             await self._session.close()
 
-    def _runs(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def _runs(self) -> dict[str, Begin]:
         runs = {
-            "probes": self._prober.run(),
+            "probes": self._prober.run,
             "table": self._table(),
             "rates": self._rates(),
             "loads": self._loads(),
         }
-        return {name: run for name, run in runs.items() if run is not None}
+        return {name: begin for name, begin in runs.items() if begin is not None}
 
-    def _rates(self) -> Coroutine[Any, Any, None] | None:
+    def _rates(self) -> Begin | None:
         """Of the controller that serves the table; those of Redis come with the table."""
         table = self._settings.table
         url = None if table.url is None else rates_url(table.url)
         if url is None or self._session is None or not self._settings.router.tell_energy:
             return None
-        return http_rates(self._poller(self._session, url), self._sink, self._steady_s).run()
+        return http_rates(self._poller(self._session, url), self._sink, self._steady_s).run
 
-    def _loads(self) -> Coroutine[Any, Any, None] | None:
+    def _loads(self) -> Begin | None:
         """Of the controller that serves the table; those of Redis come with the table."""
         table = self._settings.table
         url = None if table.url is None else loads_url(table.url)
@@ -134,14 +137,14 @@ class Sources:
         poller = self._poller(self._session, url, every_s=read_every_s(table.poll_interval_s))
         reporter = LoadReporter(poller.url, self._prober, self._hear_routers)
         self._loads_refused = lambda: reporter.refused
-        return http_loads(poller, reporter).run()
+        return http_loads(poller, reporter).run
 
-    def _table(self) -> Coroutine[Any, Any, None] | None:
+    def _table(self) -> Begin | None:
         table = self._settings.table
         if table.url is not None:
             self._session = aiohttp.ClientSession()
             poller = self._poller(self._session, table.url, held=True)
-            return HttpTableSource(poller, sink=self._sink, steady_s=self._steady_s, max_ttl_s=table.max_ttl_s).run()
+            return HttpTableSource(poller, sink=self._sink, steady_s=self._steady_s, max_ttl_s=table.max_ttl_s).run
         if table.redis_url is not None:
             # The client for Redis takes 6 MB and a tenth of the time a start takes; most routers need none.
             from router.table_redis import RedisTableSource
@@ -156,7 +159,7 @@ class Sources:
                 loads=self._prober,
             )
             self._loads_refused = lambda: source.loads_refused
-            return source.run()
+            return source.run
         return None
 
     def _poller(
@@ -167,7 +170,32 @@ class Sources:
         return Poller(session, url, interval_s, rng=random.Random(), credentials=credentials, held=held)
 
 
+async def keep_up(name: str, begin: Begin) -> None:
+    """Run a part that should go on for ever until cancelled; whatever it fails of is told, and it is begun again.
+
+    Args:
+        name: of the part, for the log.
+        begin: runs it; called each time.
+    """
+    while True:
+        try:
+            await begin()
+        except Exception as error:  # whatever it is, the part must not stay dead
+            _tell_failed(name, error)
+        else:
+            return
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return
+        await asyncio.sleep(AGAIN_S)
+
+
 def report_end(task: asyncio.Task[None]) -> None:
     """Log the fault that ended a task which should go on for ever."""
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("a part of the router has failed", extra={"part": task.get_name()}, exc_info=task.exception())
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _tell_failed(task.get_name(), error)
+
+
+def _tell_failed(part: str, error: BaseException) -> None:
+    log.critical("a part of the router has failed", extra={"part": part}, exc_info=error)

@@ -26,7 +26,7 @@ from router.reload import digest_of
 from router.settings import RouterFile
 from router.shared_slots import SlotBook
 from router.snapshot import INSTANCE_STATES, Snapshot
-from router.sources import Sources, report_end
+from router.sources import Sources, keep_up
 from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.shared_limits import TenantBook
 from router.tenants.source import read_tenants
@@ -126,14 +126,12 @@ class Worker:
         except OSError as error:
             raise ListenError(router.host, router.port, error.strerror or str(error)) from error
         runs = {
-            "sweep": self.gateway.sweep_forever(),
-            "certificates": self.keyring.watch(),
-            "doubts": self._tell_doubts(),
+            "sweep": self.gateway.sweep_forever,
+            "certificates": self.keyring.watch,
+            "doubts": self._tell_doubts,
         }
-        for name, run in runs.items():
-            task = loop.create_task(run, name=name)
-            task.add_done_callback(report_end)
-            self._tasks.append(task)
+        for name, begin in runs.items():
+            self._tasks.append(loop.create_task(keep_up(name, begin), name=name))
         if self._workers == 1:
             self._sources.start()
 

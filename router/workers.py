@@ -20,7 +20,7 @@ from router.errors import WorkersError
 from router.settings import RouterFile
 from router.shared_memory import SharedMemory
 from router.snapshot import Snapshot, counts_of, merge
-from router.sources import Sources, report_end
+from router.sources import Sources, keep_up, report_end
 from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.source import read_tenants
 from router.told_share import ToldShare
@@ -98,7 +98,7 @@ class Workers:
         self._sources.start()
         self._watches = [loop.create_task(self._watch(worker)) for worker in range(self._count)]
         self._hunting = loop.create_task(self._hunt_hung())
-        self._following = loop.create_task(self._keyring.watch(), name="certificates")
+        self._following = loop.create_task(keep_up("certificates", self._keyring.watch), name="certificates")
         for task in (*self._watches, self._hunting, self._following):
             task.add_done_callback(report_end)
         try:

@@ -1,20 +1,21 @@
 """Engines by the addresses of a name, looked up again and again.
 
 A name that cannot be looked up, or has no address, leaves what is known as it is: resolvers say the same of a Service
-without a ready pod as of a name that is not there. DNS says of no engine that it is ending.
+without a ready pod as of a name that is not there. DNS says of no engine that it is ending. Of a name with addresses
+of both families those of IPv4 count, as with EndpointSlices.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections.abc import Awaitable, Callable
 
 from router.discovery.endpoint import Endpoint, Found, FoundSink
 from router.discovery.slices import MAX_ENDPOINTS
 from router.errors import DiscoveryError
 from router.poller import jittered_s
+from router.transport.names import ask
 
 LOOK_UP_S = 5.0
 """Longest wait for the resolver."""
@@ -28,8 +29,7 @@ async def look_up(name: str) -> list[str]:
     Raises:
         OSError: it has none, or nobody answers.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    return [str(address[0]) for *_, address in await ask(name, None)]
 
 
 class DnsPoll:
@@ -95,6 +95,9 @@ class DnsPoll:
         self._asking = None
         if not addresses:
             raise DiscoveryError(self._name, "has no address")
-        ready = sorted({Endpoint("", address, self._port) for address in addresses})
+        # An engine with both has one of each, and DNS does not say which belong together.
+        hosts = {address for address in addresses if ":" not in address} or set(addresses)
+        ready = sorted(Endpoint("", host, self._port) for host in hosts)
         problems = (f"{len(ready)} addresses; the first {MAX_ENDPOINTS} are used",) if ready[MAX_ENDPOINTS:] else ()
-        return Found(tuple(ready[:MAX_ENDPOINTS]), problems=problems)
+        used = tuple(ready[:MAX_ENDPOINTS])
+        return Found(used, problems=problems, left_out=len(ready) - len(used))

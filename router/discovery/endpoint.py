@@ -37,6 +37,7 @@ class Found:
         draining: how many more are ending and serve what they have.
         unready: how many more neither take requests nor serve.
         problems: what is wrong with engines that had to be left out, for people.
+        left_out: how many more are ready and cannot be used.
         starting: of the unready ones those that are not ending, in the order of their names.
     """
 
@@ -44,6 +45,7 @@ class Found:
     draining: int = 0
     unready: int = 0
     problems: tuple[str, ...] = ()
+    left_out: int = 0
     starting: tuple[Endpoint, ...] = ()
 
 

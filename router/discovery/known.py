@@ -48,6 +48,7 @@ class Known:
         """See `FoundSink`."""
         before, self.found = self.found, found
         self.heard()
+        self._tell_left_out(found.problems, () if before is None else before.problems)
         if before is not None and before.ready == found.ready:
             return
         was = set() if before is None else set(before.ready)
@@ -80,9 +81,8 @@ class Known:
         self._error = reason
 
     def leave_out(self, reasons: tuple[str, ...]) -> None:
-        """Note which of the engines cannot be used."""
-        if reasons and reasons != self._left_out:
-            log.warning("discovery: engines left out", extra={"pool": self._pool, "reasons": _shown(reasons)})
+        """Note which of the engines that were told cannot be used."""
+        self._tell_left_out(reasons, self._left_out)
         self._left_out = reasons
 
     def view(self) -> DiscoveryView:
@@ -98,12 +98,16 @@ class Known:
                 "ready": len(found.ready) - len(self._left_out),
                 "draining": found.draining,
                 "unready": found.unready,
-                "left_out": len(self._left_out),
+                "left_out": found.left_out + len(self._left_out),
             },
             failures=self._failures,
             error=self._error,
             problems=(*found.problems, *self._left_out),
         )
+
+    def _tell_left_out(self, reasons: tuple[str, ...], before: tuple[str, ...]) -> None:
+        if reasons and reasons != before:
+            log.warning("discovery: engines left out", extra={"pool": self._pool, "reasons": _shown(reasons)})
 
 
 def _shown(names: Collection[str]) -> str:

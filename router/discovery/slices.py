@@ -115,23 +115,30 @@ def find(slices: Iterable[Slice], port: str | int | None) -> Found:
     """
     best: dict[str, tuple[State, int, Endpoint]] = {}
     problems: list[str] = []
+    unusable: set[str] = set()
     is_any = False
     for each in sorted(slices, key=lambda item: item.name):
         if not each.endpoints:
             continue
         if each.family not in _FAMILIES:
             problems.append(f"EndpointSlice {each.name} has addresses of type {each.family!r}, which cannot be used")
+            unusable |= _ready_keys(each)
             continue
         number = _number_of(each, port)
         if isinstance(number, str):
             problems.append(number)
+            unusable |= _ready_keys(each)
             continue
         is_any = True
         for item in each.endpoints:
             _add(best, item, _FAMILIES.index(each.family), number)
     if problems and not is_any:
         raise ValueError(problems[0])
-    return _found(best.values(), problems)
+    return _found(best.values(), problems, len(unusable - best.keys()))
+
+
+def _ready_keys(found: Slice) -> set[str]:
+    return {each.identity or each.host for each in found.endpoints if each.state is State.READY}
 
 
 def _add(best: dict[str, tuple[State, int, Endpoint]], item: SliceEndpoint, family: int, number: int) -> None:
@@ -146,7 +153,7 @@ def _add(best: dict[str, tuple[State, int, Endpoint]], item: SliceEndpoint, fami
     best[key] = (max(state, item.state), *((family, made) if first else (known_family, known_made)))
 
 
-def _found(best: Iterable[tuple[State, int, Endpoint]], problems: list[str]) -> Found:
+def _found(best: Iterable[tuple[State, int, Endpoint]], problems: list[str], unusable: int) -> Found:
     states = list(best)
     by_address = {made.address: made for state, _, made in states if state is State.READY}
     ready = sorted(by_address.values())
@@ -157,6 +164,7 @@ def _found(best: Iterable[tuple[State, int, Endpoint]], problems: list[str]) -> 
         draining=sum(state is State.DRAINING for state, _, _ in states),
         unready=sum(state in (State.UNREADY, State.ENDED) for state, _, _ in states),
         problems=tuple(problems),
+        left_out=unusable + len(ready[MAX_ENDPOINTS:]),
         starting=tuple(sorted(made for state, _, made in states if state is State.UNREADY))[:MAX_ENDPOINTS],
     )
 

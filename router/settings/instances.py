@@ -12,7 +12,7 @@ from router.settings.fields import EngineUrl, Group, InstanceName, Seconds
 from router.transport.loopback import refuse_readable, without_credentials
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
-_DNS = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?")
+_DNS = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\.?")
 _PORT = re.compile(r"[a-z0-9-]*[a-z][a-z0-9-]*")
 _HTTP = re.compile(r"https?://[^/?#@\s]+/?")
 
@@ -23,7 +23,9 @@ def _from_text(value: object) -> object:
 
 def _check_dns(value: str) -> str:
     if len(value) > 253 or not _DNS.fullmatch(value):
-        raise ValueError(f"{value!r:.300} is no name of DNS: use lower-case letters, digits, '-' and '.'")
+        raise ValueError(
+            f"{value!r:.300} is no name of DNS: write up to 63 lower-case letters, digits and '-' between dots"
+        )
     return value
 
 

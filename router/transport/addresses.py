@@ -55,7 +55,20 @@ def parse_engine(text: str) -> EngineAddress:
         raise ValueError(f"{text!r} is not an engine's address; {REMEDY}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError(f"{text!r} has more than host and port; {REMEDY}")
+    if not _may_be_asked(parts.hostname):
+        raise ValueError(
+            f"{text!r:.300} names a host that cannot be looked up: between its dots stand 1 to 63 characters each, "
+            f"such as DNS knows; {REMEDY}"
+        )
     return EngineAddress((parts.hostname, port), is_tls=parts.scheme == "https")
+
+
+def _may_be_asked(host: str) -> bool:
+    """Whether a resolver takes it: Python encodes every host so before it asks."""
+    try:
+        return ":" in host or bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def unix_path(text: str) -> str:

@@ -24,6 +24,19 @@ class _Answer:
     until_s: float
 
 
+async def ask(host: str, port: int | None) -> list[Found]:
+    """Every address of a host, by the system's resolver.
+
+    Raises:
+        OSError: it has none, nobody answers, or it is none that can be asked for.
+    """
+    try:
+        return list(await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except ValueError as error:
+        # UnicodeError of a label that is empty or too long. Whoever asks expects what a resolver raises.
+        raise OSError(f"{host:.300} is no host that can be asked for: {error}") from error
+
+
 class Names:
     """Looks names up.
 
@@ -40,7 +53,7 @@ class Names:
         """Every address of a host, the preferred one first; whoever asks at the same time shares the answer.
 
         Raises:
-            OSError: the name is not known.
+            OSError: the name is not known, or none that can be.
         """
         kept = self._kept.get(address)
         if kept is not None and self._now_s() < kept.until_s:
@@ -57,7 +70,7 @@ class Names:
         self._kept.pop(address, None)
 
     async def _ask(self, address: Address) -> list[Found]:
-        found: list[Found] = list(await asyncio.get_running_loop().getaddrinfo(*address, type=socket.SOCK_STREAM))
+        found = await ask(*address)
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[address] = _Answer(found, self._now_s() + KEPT_S)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -217,6 +218,40 @@ async def test_every_instance_is_probed_until_the_end_whatever_one_of_them_does(
     assert sorted(caplog.messages) == ["engine answers probes", "engine fails probes"]
     said = next(record for record in caplog.records if record.message == "engine fails probes")
     assert "Connect call failed" in vars(said)["reason"]
+
+
+class Stumbling(EngineSession):
+    """Fails at one engine with what no client of HTTP should raise, as at a host name that cannot be encoded."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+
+    def request(self, method: str, url: str, path: str, **options: Any) -> Any:
+        if url.endswith(f":{self.port}"):
+            raise UnicodeError("label empty or too long")
+        return super().request(method, url, path, **options)
+
+
+async def test_an_engine_that_cannot_even_be_asked_fails_its_probes_and_the_others_are_asked_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = Sink()
+    async with serving(Engine()) as port, Stumbling(9) as engines:
+        settings = HealthSettings(probe_interval_s=0.05)
+        instances = [spec_of(9, 0), spec_of(port, 1)]
+        some = Prober(
+            engines, instances, settings, sink=sink, steady_s=lambda: NOW_S, rng=random.Random(1), keys=NO_KEYS
+        )
+        task = asyncio.create_task(some.run())
+        async with asyncio.timeout(20):
+            seen = [(await sink.results.get())[:2] for _ in range(8)]
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert set(seen) == {("bf16-0", False), ("bf16-1", True)}
+    [said] = [record for record in caplog.records if record.message == "engine fails probes"]
+    assert vars(said)["reason"] == "UnicodeError: label empty or too long"
 
 
 async def test_instances_that_come_are_probed_and_those_that_go_are_not_while_the_others_keep_their_pace() -> None:

@@ -9,13 +9,14 @@ import pytest
 from redis.asyncio import Redis
 
 from router import clock, load_source
+from router import sources as sources_module
 from router.contract import AllocationTable, InstanceId, PoolId, encode
 from router.contract_loads import Loads, encode_loads
 from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile
-from router.sources import Sources, report_end
+from router.sources import Sources, keep_up, report_end
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from router.transport.keyring import Keyring
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
@@ -118,6 +119,61 @@ async def test_a_part_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -
     await asyncio.sleep(0)
     [record] = caplog.records
     assert (record.levelno, record.__dict__["part"]) == (logging.CRITICAL, "probes")
+
+
+async def test_a_part_that_fails_is_begun_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources_module, "AGAIN_S", 0.01)
+
+    class Failing(Sink):
+        probes = 0
+
+        def probed(self, instance_id: InstanceId, *, ok: bool | None, load: EngineLoad | None, now_s: float) -> None:
+            self.probes += 1
+            if self.probes == 3:
+                raise ValueError("boom")
+            super().probed(instance_id, ok=ok, load=load, now_s=now_s)
+
+    sink = Failing()
+    async with FakeEngine() as one, FakeEngine() as two:
+        sources = sources_of(settings_for([one.url, two.url], health={"probe_interval_s": 0.02}), sink)
+        sources.start()
+        await until(lambda: sink.probes > 3 and {"bf16-0", "bf16-1"} <= set(sink.healthy[2:]))
+        await sources.stop()
+    [record] = [each for each in caplog.records if each.levelno == logging.CRITICAL]
+    assert (record.message, record.__dict__["part"]) == ("a part of the router has failed", "probes")
+
+
+async def test_a_part_that_comes_to_its_end_is_not_begun_again() -> None:
+    begun: list[str] = []
+
+    async def end() -> None:
+        begun.append("rates")
+
+    async with asyncio.timeout(5):
+        await keep_up("rates", end)
+    assert begun == ["rates"]
+
+
+async def test_a_part_that_fails_as_it_is_ended_stays_ended() -> None:
+    begun = 0
+
+    async def fail_at_the_end() -> None:
+        nonlocal begun
+        begun += 1
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ValueError("boom")
+
+    task = asyncio.create_task(keep_up("table", fail_at_the_end))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(task, return_exceptions=True)
+    assert begun == 1
 
 
 @pytest.mark.parametrize("tells", [True, False])

@@ -1,11 +1,12 @@
 import asyncio
 import contextlib
 import json
+import logging
 
 import aiohttp
 import pytest
 
-from router import load_source
+from router import load_source, sources
 from router.contract import InstanceId
 from router.contract_loads import Loads, encode_loads
 from router.errors import SettingsError
@@ -77,6 +78,31 @@ async def test_an_engine_whose_requests_fail_is_to_be_asked() -> None:
         await until(lambda: doubted)
         assert {name for names in doubted for name in names} == {"bf16-0"}
         await worker.stop()
+
+
+async def test_a_part_that_fails_is_begun_again(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(sources, "AGAIN_S", 0.01)
+    told: list[set[InstanceId]] = []
+
+    def fail_once(doubted: set[InstanceId]) -> None:
+        told.append(doubted)
+        if len(told) == 1:
+            raise ValueError("boom")
+
+    async def broken(request, wire) -> None:
+        await wire.answer(500, b"{}")
+
+    async with FakeEngine(broken) as engine:
+        worker = Worker(settings_for([engine.url], port=0, health={"probe_interval_s": 60.0}))
+        worker.on_doubt = fail_once
+        await worker.start()
+        for times in (1, 2):
+            async with RawClient.to(worker.port) as client:
+                await client.post(PLAIN)
+                assert (await client.reply()).status >= 500
+            await until(lambda times=times: len(told) >= times)
+        await worker.stop()
+    assert [each.__dict__["part"] for each in caplog.records if each.levelno == logging.CRITICAL] == ["doubts"]
 
 
 async def test_stopping_lets_a_stream_end() -> None:

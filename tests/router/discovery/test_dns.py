@@ -45,8 +45,23 @@ class Resolver:
 
 
 async def test_each_address_is_an_engine_and_none_counts_twice() -> None:
-    found = await Resolver(["10.0.0.2", "10.0.0.1", "10.0.0.2", "fd00::1"]).poll().step()
-    assert found.ready == tuple(Endpoint("", host, 8000) for host in ("10.0.0.1", "10.0.0.2", "fd00::1"))
+    found = await Resolver(["10.0.0.2", "10.0.0.1", "10.0.0.2"]).poll().step()
+    assert found.ready == tuple(Endpoint("", host, 8000) for host in ("10.0.0.1", "10.0.0.2"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "hosts"),
+    [
+        (["fd00::1", "10.0.0.1", "fd00::2", "10.0.0.2"], ("10.0.0.1", "10.0.0.2")),
+        (["fd00::2", "fd00::1"], ("fd00::1", "fd00::2")),
+    ],
+    ids=["both families", "IPv6 alone"],
+)
+async def test_an_engine_with_an_address_of_each_family_is_reached_by_ipv4_alone(
+    answer: list[str], hosts: tuple[str, ...]
+) -> None:
+    found = await Resolver(answer).poll().step()
+    assert [each.host for each in found.ready] == list(hosts)
 
 
 @pytest.mark.parametrize("answer", [[], socket.gaierror(socket.EAI_NONAME, "Name or service not known")])
@@ -65,6 +80,12 @@ async def test_a_failed_look_is_followed_by_others() -> None:
     await asyncio.gather(task, return_exceptions=True)
     assert [each.ready[0].host for each in resolver.found[:2]] == ["10.0.0.1", "10.0.0.2"]
     assert resolver.reasons[:1] == ["vllm.llm.svc: cannot be looked up: away"]
+
+
+async def test_a_name_that_cannot_be_asked_for_is_a_failure_that_is_told() -> None:
+    name = "a" * 64 + ".llm.svc"
+    with pytest.raises(DiscoveryError, match=rf"{name}: cannot be looked up: .*label empty or too long"):
+        await DnsPoll(name, 8000, 1.0, sink=Resolver(), rng=random.Random(1)).step()
 
 
 async def test_a_resolver_that_hangs_is_not_asked_a_second_time_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +111,7 @@ async def test_more_addresses_than_a_pool_may_have_are_cut_and_told() -> None:
     found = await Resolver([f"10.0.{n // 250}.{n % 250}" for n in range(MAX_ENDPOINTS + 1)]).poll().step()
     assert len(found.ready) == MAX_ENDPOINTS
     assert "513 addresses" in found.problems[0]
+    assert found.left_out == 1
 
 
 async def test_the_systems_resolver_is_asked() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,19 @@ def test_engines_left_out_are_counted_apart() -> None:
     view = told.known.view()
     assert (view.endpoints["ready"], view.endpoints["left_out"]) == (1, 1)
     assert view.problems == ("b is an instance of another pool already",)
+
+
+def test_engines_that_the_source_left_out_are_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told()
+    cut = replace(found("a", "b"), problems=("514 addresses; the first 512 are used",), left_out=2)
+    told.known.told(cut)
+    told.known.told(cut)
+    told.known.leave_out(("b is an instance of another pool already",))
+    view = told.known.view()
+    assert (view.endpoints["ready"], view.endpoints["left_out"]) == (1, 3)
+    assert view.problems == (*cut.problems, "b is an instance of another pool already")
+    said = [record.__dict__["reasons"] for record in caplog.records if record.message == "discovery: engines left out"]
+    assert said == [*cut.problems, "b is an instance of another pool already"]
 
 
 def test_another_source_goes_by_what_the_old_one_told() -> None:

@@ -126,6 +126,18 @@ def test_a_slice_without_the_port_is_left_out_where_another_has_it() -> None:
     )
     assert names(some) == ["new"]
     assert "s-1 has no TCP port called 'api'" in some.problems[0]
+    assert some.left_out == 1
+
+
+def test_of_a_slice_that_cannot_be_used_only_ready_engines_that_no_other_has_are_left_out() -> None:
+    some = found(
+        endpoint_slice("s-1", endpoint("10.0.0.1", "both"), endpoint("10.0.0.3", "not-yet", ready=False)),
+        endpoint_slice("s-2", endpoint("10.0.0.1", "both"), ports={"api": 8001}),
+        endpoint_slice("s-3", endpoint("example.org"), endpoint("example.net"), family="FQDN"),
+        port="api",
+    )
+    assert names(some) == ["both"]
+    assert (some.left_out, len(some.problems)) == (2, 2)
 
 
 def test_names_of_hosts_are_no_addresses() -> None:
@@ -138,6 +150,7 @@ def test_more_engines_than_a_pool_may_have_are_cut_and_told() -> None:
     some = found(endpoint_slice("s", *many))
     assert (len(some.ready), some.ready[-1].name) == (MAX_ENDPOINTS, f"p-{MAX_ENDPOINTS - 1:04}")
     assert "the first 512 by name" in some.problems[0]
+    assert some.left_out == 3
 
 
 @pytest.mark.parametrize("bad", [{}, {"metadata": {}}, {"metadata": {"name": "s"}, "endpoints": [1]}])

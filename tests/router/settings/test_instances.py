@@ -97,11 +97,24 @@ def test_a_name_to_look_up() -> None:
 
 @pytest.mark.parametrize(
     ("over", "said"),
-    [({"port": None}, "valid integer"), ({"every_s": 0}, "greater than"), ({"name": "http://h"}, "is no name of DNS")],
+    [
+        ({"port": None}, "valid integer"),
+        ({"every_s": 0}, "greater than"),
+        ({"name": "http://h"}, "is no name of DNS"),
+        ({"name": "vllm..llm"}, "is no name of DNS"),
+        ({"name": f"{'a' * 64}.llm.svc"}, "write up to 63 lower-case letters"),
+    ],
 )
 def test_a_name_that_cannot_be_looked_up_is_refused(over: dict[str, Any], said: str) -> None:
     entry = {"kind": "dns", "name": "h", "port": 8000, **over}
     assert said in refused(pools=[{**discovered(), "discovery": entry}])
+
+
+@pytest.mark.parametrize("name", ["a" * 63 + ".llm.svc", "llm.svc.", "a"])
+def test_a_name_with_labels_as_long_as_dns_has_them_is_taken(name: str) -> None:
+    found = load(pools=[{**discovered(), "discovery": {"kind": "dns", "name": name, "port": 8000}}]).pools[0].discovery
+    assert isinstance(found, DnsDiscovery)
+    assert found.name == name
 
 
 def test_tls_of_found_instances_is_used_by_their_scheme() -> None:

@@ -45,6 +45,17 @@ def test_what_is_no_address_is_refused_with_the_remedy(text: str) -> None:
         parse_engine(text)
 
 
+@pytest.mark.parametrize("host", ["vllm..llm.svc", ".llm.svc", "llm.svc..", "10..0.1", "a" * 64 + ".svc", "é" * 60])
+def test_a_host_that_no_resolver_takes_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match=r"1 to 63 characters.* write http://HOST:PORT"):
+        parse_engine(f"http://{host}:8000")
+
+
+@pytest.mark.parametrize("host", ["a" * 63 + ".svc", "llm.svc.", "münchen.example"])
+def test_a_host_that_a_resolver_takes_is_an_address(host: str) -> None:
+    assert parse_engine(f"http://{host}:8000").host == host
+
+
 def test_a_socket_and_a_host_can_be_told_apart() -> None:
     assert parse_engine("unix:/run/a").is_unix
     assert not parse_engine("http://a:1").is_unix

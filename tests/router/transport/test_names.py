@@ -53,6 +53,11 @@ async def test_a_failure_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await counting.names.look_up(("engine", 1))
 
 
+async def test_a_name_that_cannot_be_asked_for_is_a_failure_like_any_other() -> None:
+    with pytest.raises(OSError, match=r"^vllm\.\.llm\.svc is no host that can be asked for: .*label empty or too long"):
+        await Names(lambda: 0.0).look_up(("vllm..llm.svc", 1))
+
+
 async def test_a_failure_that_nobody_waits_for_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting(monkeypatch)
     counting.is_failing = True
