@@ -136,7 +136,7 @@ class Succession:
         self._is_claimed = False
         self._reaches = True
         self._seen: bytes | None = None
-        self._whose: tuple[bytes | None, tuple[str, float] | None] = (None, None)
+        self._whose: tuple[bytes | None, str | None, float] = (None, None, 0.0)
         self._left: Handover | str | None = None
         self._has_standby: bool | None = None
         self._address: str | None = None
@@ -282,16 +282,11 @@ class Succession:
     def _of_another_site(self, handover: bytes | None, now_s: float) -> str | None:
         """Why nothing is claimed or taken up: a controller of another site writes to the same key."""
         if handover != self._whose[0]:
-            self._whose = (handover, _whose(handover))
-        if self._whose[1] is None:
+            self._whose = (handover, *_whose(handover))
+        _, name, written_at_s = self._whose
+        if name in (None, self._parts.site.name) or now_s - written_at_s > RENAMED_S:
             return None
-        name, written_at_s = self._whose[1]
-        if name == self._parts.site.name or now_s - written_at_s > RENAMED_S:
-            return None
-        return (
-            f"what controllers share is that of site {name!r}, and this one is of {self._parts.site.name!r}: give each "
-            "site a table.redis_key of its own, for its routers, too"
-        )
+        return f"site {name!r} has this table.redis_key: give {self._parts.site.name!r} one of its own, and its routers"
 
     def _take_asked(self, body: bytes | None, now_s: float, *, leads: bool) -> str | None:
         """Hold what the leader holds; returns why not."""
@@ -323,13 +318,13 @@ def _encode(state: Any, **head: Any) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _whose(handover: bytes | None) -> tuple[str, float] | None:
-    """The site that has left it, and when; None where it does not say."""
+def _whose(handover: bytes | None) -> tuple[str | None, float]:
+    """The site that has left it, and when; None and 0 where it does not say."""
     try:
         document = json.loads(handover or b"{}")
         return str(document["site"]), float(document["written_at_s"])
     except (KeyError, TypeError, ValueError, RecursionError):
-        return None
+        return None, 0.0
 
 
 def _decode(body: bytes | None, kind: type[Kind]) -> Kind | str | None:
