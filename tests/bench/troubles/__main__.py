@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -192,4 +193,5 @@ if __name__ == "__main__":
     parser.add_argument("--every", type=float, default=4.0, help="mean time between two troubles, s")
     parser.add_argument("--keep", type=Path, help="a folder in which logs and records are left")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends it, nothing is left running
     sys.exit(min(1, asyncio.run(main(given.seeds, given.seconds, given.every, given.keep))))
