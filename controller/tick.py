@@ -103,8 +103,9 @@ def decide(
     site, memory = learnt.site, handed_over(learnt, policy, memory, observation)
     memory = account(site, policy, memory, observation)
     known = find_out(site, policy, memory, observation, learnt)
-    memory, reasons, made = _plan(learnt, policy, planner, memory, known, plans=plans)
-    new = unforeseen(memory.fleet_key, fleet_key(site, known.views), len(site.pools))
+    fleet = fleet_key(site, known.views)
+    memory, reasons, made = _plan(learnt, policy, planner, memory, known, fleet, plans=plans)
+    new = unforeseen(memory.fleet_key, fleet, len(site.pools))
     targets = targets_of(site, policy, known, memory.plan, new)
     situation = _situation(learnt, policy, observation, known)
     steered = steer(known.views, targets, situation)
@@ -168,11 +169,18 @@ def decide(
 
 
 def _plan(
-    learnt: Learnt, policy: TickPolicy, planner: Planner, memory: Memory, known: Known, *, plans: bool
+    learnt: Learnt,
+    policy: TickPolicy,
+    planner: Planner,
+    memory: Memory,
+    known: Known,
+    fleet: tuple[int, ...],
+    *,
+    plans: bool,
 ) -> tuple[Memory, tuple[str, ...], Made | None]:
     """Plan the instances anew where something calls for it: the memory with the plan in force, why, and how."""
     site = learnt.site
-    events, fleet = events_key(known.events, known.now_s), fleet_key(site, known.views)
+    events = events_key(known.events, known.now_s)
     rising = known.limits.is_rising(known.now_s)
     reasons = slow_reasons(policy, memory, known.now_s, events=events, fleet=fleet, held=known.holding, rising=rising)
     if not reasons or (memory.plan is not None and not plans):

@@ -255,12 +255,7 @@ class Engine:
         return (None if pid is None else self.log.lost(pid)) or unbounded
 
     def _note_log(self, fault: str) -> None:
-        """Log once that its log is not kept, and that it is again."""
-        extra = {"instance_id": self.spec.instance_id, "reason": fault}
-        if fault and not self.log_fault:
-            log.error("log of an engine is not kept", extra=extra)
-        elif self.log_fault and not fault:
-            log.info("log of an engine is kept again", extra=extra)
+        self._log_turn(self.log_fault, fault, "log of an engine is not kept", "log of an engine is kept again")
         self.log_fault = fault
 
     def _bury(self, ending: str) -> None:
@@ -304,13 +299,18 @@ class Engine:
             self._note_unwritten("")
 
     def _note_unwritten(self, reason: str) -> None:
-        """Log once that the record is not written, and that it is again; `reason` is empty where it is."""
-        extra = {"instance_id": self.spec.instance_id, "reason": reason}
-        if reason and not self._unwritten:
-            log.error("record of an engine not written", extra=extra)
-        elif self._unwritten and not reason:
-            log.info("record of an engine written again", extra=extra)
+        """Know why the record is not written; empty where it is."""
+        begins, ends = "record of an engine not written", "record of an engine written again"
+        self._log_turn(self._unwritten, reason, begins, ends)
         self._unwritten = reason
+
+    def _log_turn(self, before: str, now: str, begins: str, ends: str) -> None:
+        """Log once that a fault begins, and once that it ends; it is empty where there is none."""
+        extra = {"instance_id": self.spec.instance_id, "reason": now}
+        if now and not before:
+            log.error(begins, extra=extra)
+        elif before and not now:
+            log.info(ends, extra=extra)
 
     def _tell(self, before: Life) -> None:
         life = self.life
