@@ -95,7 +95,7 @@ async def opted_out():
 
 async def test_an_operator_who_opts_out_is_told_to_the_vtn():
     async with opted_out() as (vtn, site):
-        assert site.metric("events_total", answer="optOut") == 1
+        await until(lambda: site.metric("events_total", answer="optOut") == 1)
         site.book.opt_in("openadr:utility", "level", site.clock.wall_s())
         await until(lambda: vtn.answers[-1] == ("level", "optIn"))
 
