@@ -28,6 +28,8 @@ _FORBIDDEN, _ABSENT, _CONFLICT = 403, 404, 409
 FIRST_TRIES = 4
 """Refusals (403) in a row, before anything was read, after which the rights are missing: just restarted, an API server
 refuses for about a second what it will allow."""
+ASKED = "wattroute/standby-asks"
+"""Annotation of the lease by which a standby asks the leader for it: who asks, and when."""
 _FIRST_PAUSE_S = 1.0
 _RETRY_S = 0.5
 
@@ -80,7 +82,8 @@ class LeaseElection:
         self._object: Lease | None = None
         self.is_over = False
         self._turn = asyncio.Lock()
-        self._fits: Callable[[], bool] = lambda: True
+        self._fits: Callable[[bool], bool] = lambda is_asked: True
+        self._asks: Callable[[], bool] = lambda: False
         self.state = candidate
         self.failure: str | None = None
 
@@ -103,9 +106,14 @@ class LeaseElection:
         """Whether it leads, and nobody else can have taken over yet."""
         return self.state.may_act(self._clock.monotonic_s())
 
-    def stand_only_while(self, fits: Callable[[], bool]) -> None:
-        """From now on take the lease, and keep it, only where this holds."""
-        self._fits = fits
+    def stand_by_terms(self, fits: Callable[[bool], bool], asks: Callable[[], bool]) -> None:
+        """From now on take the lease, and keep it, only while this one is fit.
+
+        Args:
+            fits: whether it is; called with whether a standby asks for the lease.
+            asks: whether a standby asks the leader for it.
+        """
+        self._fits, self._asks = fits, asks
 
     async def begin(self) -> None:
         """Look for the first time, and lead if nobody does.
@@ -159,7 +167,7 @@ class LeaseElection:
                 return None
             before, failed = self.state, None
             try:
-                await self._step()
+                await self._step_beside_others()
             except KubernetesError as error:
                 failed = error
                 if error.status == _CONFLICT:
@@ -171,15 +179,26 @@ class LeaseElection:
             self._on_change()
         return failed
 
+    async def _step_beside_others(self) -> None:
+        """A step; a second one where somebody wrote in between, who may have changed no more than an annotation."""
+        try:
+            await self._step()
+        except KubernetesError as error:
+            if error.status != _CONFLICT:
+                raise
+            await self._step()
+
     async def _step(self) -> None:
         record = await self._get()
         now_s = self._clock.monotonic_s()
         self.state = lease.read(self.state, record, now_s)
-        if self._fits():
+        if self._fits(self.state.is_asked(now_s)):
             want = lease.wanted(self.state, now_s, self._now_text())
         else:
             want = lease.released(self.state, self._now_text())
         if want is None:
+            if self._object is not None and self.state.leader not in (None, self.identity) and self._asks():
+                await self._ask(self._object)
             return
         put = await self._put(want)
         if want.holder == self.identity:
@@ -198,6 +217,14 @@ class LeaseElection:
             return None
         self._object = found
         return _record_of(found)
+
+    async def _ask(self, found: Lease) -> None:
+        """Ask the leader for the lease; it gives it where it cannot reach what is shared."""
+        metadata = found.metadata or ObjectMeta()
+        metadata.annotations = {**(metadata.annotations or {}), ASKED: f"{self.identity} {self._now_text()}"}
+        found.metadata = metadata
+        async with self._asked("update"):
+            self._object = await self._client.replace(found)
 
     async def _put(self, record: LeaseRecord) -> LeaseRecord:
         spec = LeaseSpec(
@@ -241,21 +268,23 @@ class LeaseElection:
             transitions = None if state.record is None else state.record.transitions
             log.info("this controller leads", extra={**extra, "transitions": transitions})
         elif state.standing is Standing.LOST and before.standing is Standing.HELD:
-            reason = "another took over" if self._fits() else "it cannot reach what controllers share"
+            is_fit = self._fits(state.is_asked(self._clock.monotonic_s()))
+            reason = "another took over" if is_fit else "it cannot reach what controllers share"
             log.error("this controller leads no more", extra={**extra, "reason": self.failure or reason})
         elif state.leader != before.leader:
             log.info("another controller leads" if state.leader else "no controller leads", extra=extra)
 
 
 def _record_of(found: Lease) -> LeaseRecord:
-    spec = found.spec or LeaseSpec()
+    spec, metadata = found.spec or LeaseSpec(), found.metadata or ObjectMeta()
     return LeaseRecord(
         holder=spec.holderIdentity or lease.NOBODY,
         renewed=_text(spec.renewTime),
         acquired=_text(spec.acquireTime or spec.renewTime),
         transitions=spec.leaseTransitions or 0,
         duration_s=float(spec.leaseDurationSeconds or 0),
-        version=found.metadata.resourceVersion if found.metadata else None,
+        version=metadata.resourceVersion,
+        asked=(metadata.annotations or {}).get(ASKED, ""),
     )
 
 

@@ -59,6 +59,7 @@ class LeaseRecord:
         holder: `NOBODY` where it was released.
         renewed, acquired: its times as text; the former is only compared.
         transitions: how often the holder has changed.
+        asked: what a standby last wrote beside it to ask for the lead; never a reason by itself to lose it.
         version: the object's resourceVersion; None for one that is still to be created.
     """
 
@@ -68,6 +69,7 @@ class LeaseRecord:
     transitions: int
     duration_s: float
     version: str | None = None
+    asked: str = ""
 
     @property
     def mark(self) -> tuple[str, str, int]:
@@ -84,6 +86,7 @@ class Election:
         record: as last read or written; None where there is none.
         changed_s: monotonic time at which its mark was first seen; None before the first look.
         renewed_s: monotonic time just before our last successful write was sent; None without one.
+        asked_s: monotonic time at which a standby was last seen to ask for the lead while we held it; None without one.
     """
 
     identity: str
@@ -92,6 +95,7 @@ class Election:
     record: LeaseRecord | None = None
     changed_s: float | None = None
     renewed_s: float | None = None
+    asked_s: float | None = None
 
     @property
     def leader(self) -> str | None:
@@ -102,6 +106,10 @@ class Election:
         """Whether nobody else can have taken over yet."""
         is_held = self.standing is Standing.HELD and self.renewed_s is not None
         return is_held and now_s - (self.renewed_s or 0.0) < self.times.deadline_s
+
+    def is_asked(self, now_s: float) -> bool:
+        """Whether a standby asks for the lead that we hold."""
+        return self.asked_s is not None and now_s - self.asked_s < self.times.duration_s
 
     def at(self, now_s: float) -> Election:
         """The same at a later time: a leader beyond its deadline has lost the lease."""
@@ -127,7 +135,8 @@ def read(election: Election, record: LeaseRecord | None, now_s: float) -> Electi
     standing = election.standing
     if record is not None and record.holder != election.identity:
         standing = Standing.STANDBY if standing is Standing.STANDBY else Standing.LOST
-    return replace(election, record=record, changed_s=changed_s, standing=standing)
+    asked_s = now_s if standing is Standing.HELD and _asks_anew(record, election.record) else election.asked_s
+    return replace(election, record=record, changed_s=changed_s, standing=standing, asked_s=asked_s)
 
 
 def wanted(election: Election, now_s: float, now_text: str) -> LeaseRecord | None:
@@ -150,7 +159,8 @@ def wanted(election: Election, now_s: float, now_text: str) -> LeaseRecord | Non
 
 def written(election: Election, record: LeaseRecord, sent_s: float) -> Election:
     """After a write was accepted that was sent at `sent_s`, monotonic; `record` has its new version."""
-    return replace(election, standing=Standing.HELD, record=record, changed_s=sent_s, renewed_s=sent_s)
+    asked_s = election.asked_s if election.standing is Standing.HELD else None
+    return replace(election, standing=Standing.HELD, record=record, changed_s=sent_s, renewed_s=sent_s, asked_s=asked_s)
 
 
 def overtaken(election: Election) -> Election:
@@ -184,6 +194,10 @@ def wait_s(election: Election, now_s: float, draw: float, retry_after_s: float |
         return pace_s
     left_s = election.changed_s + _duration_s(record, election.times) - now_s
     return min(pace_s, max(0.0, left_s) + _JITTER_FRAC * draw)
+
+
+def _asks_anew(record: LeaseRecord | None, before: LeaseRecord | None) -> bool:
+    return record is not None and before is not None and record.asked not in ("", before.asked)
 
 
 def _duration_s(record: LeaseRecord, times: LeaseTimes) -> float:

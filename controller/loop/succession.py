@@ -6,33 +6,33 @@ claimed before. A standby takes up what the leader left at each of its ticks, so
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from controller.errors import ActuationError, StoreError, Superseded
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.handover import Handover, adopted, handover_of
 from controller.lifecycle.memory import Memory
+from controller.loop.handover_document import decode, encode, whose
 from controller.loop.leadership import LeadershipStatus, Role
 from controller.model.fleet import Site
 from controller.signals.asked import Asked
-from controller.store.plain import from_plain, to_plain
 from router.contract import InstanceId
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
 MAX_BYTES = 4 << 20
 APART_S = 15.0
 """What a leader left is read at the next tick, some seconds later; clocks that differ by more are another matter."""
 RENAMED_S = 60.0
 """What a site of another name has left longer ago was left by this one, before it was renamed."""
+STALE_LOOKS = 2
+"""Looks in a row at which a standby finds nothing new of the leader, who hands over at each tick, before it asks for
+the lead; counted, so that no clock that is set has a part in it."""
 HEIR_S = 2.5
 """A standby that ends together with the leader has said so after this time."""
-Kind = TypeVar("Kind")
 
 
 class Candidate(Protocol):
@@ -53,8 +53,8 @@ class Candidate(Protocol):
     def may_act(self) -> bool:
         """Whether it leads, and nobody else can have taken over yet."""
 
-    def stand_only_while(self, fits: Callable[[], bool]) -> None:
-        """Take the lead, and keep it, only where this holds."""
+    def stand_by_terms(self, fits: Callable[[bool], bool], asks: Callable[[], bool]) -> None:
+        """Take the lead, and keep it, only where it `fits`, told whether another asks; ask for it where it `asks`."""
 
     async def release(self) -> None:
         """Give the lead up."""
@@ -135,6 +135,7 @@ class Succession:
         self._parts = parts
         self._is_claimed = False
         self._reaches = True
+        self._stale_looks = 0
         self._seen: bytes | None = None
         self._whose: tuple[bytes | None, str | None, float] = (None, None, 0.0)
         self._left: Handover | str | None = None
@@ -144,7 +145,7 @@ class Succession:
         self.failure: str | None = None
         self.takeovers = 0
         self.handover_bytes = 0
-        parts.candidate.stand_only_while(self.is_fit)
+        parts.candidate.stand_by_terms(self.is_fit, self.is_asking)
 
     @property
     def status(self) -> LeadershipStatus:
@@ -165,9 +166,17 @@ class Succession:
         """Whether this controller holds the lease, and has claimed the lead in Redis."""
         return self._is_claimed and self._parts.candidate.may_act()
 
-    def is_fit(self) -> bool:
-        """Whether it leads, or could: who cannot reach what is shared must not keep the lease from who can."""
-        return self._is_claimed or self._reaches
+    def is_fit(self, is_asked: bool) -> bool:
+        """Whether it leads, or could: who cannot reach what is shared must not keep the lease from who can.
+
+        Args:
+            is_asked: whether a standby, who can, asks for it; where nobody can, the leader goes on.
+        """
+        return self._reaches or (self._is_claimed and not is_asked)
+
+    def is_asking(self) -> bool:
+        """Whether it stands by, reaches what is shared, and finds that the leader leaves nothing there."""
+        return self._stale_looks >= STALE_LOOKS and not self._is_claimed
 
     async def follow(self, memory: Memory, now_s: float) -> Memory:
         """The memory to decide from."""
@@ -184,9 +193,10 @@ class Succession:
             if holds:
                 found = await self._parts.shared.claim()
         except ActuationError as error:
-            self.failure, self._reaches = str(error), False
+            self.failure, self._reaches, self._stale_looks = str(error), False, 0
             return memory
         self._reaches = True
+        self._stale_looks = 0 if holds or found.handover != self._seen else self._stale_looks + 1
         memory = self._take_up(found, memory, now_s, leads=holds)
         if holds and self._parts.candidate.may_act():
             self._lead()
@@ -197,11 +207,11 @@ class Succession:
         if not self.may_act():
             return False
         own = handover_of(self._parts.candidate.identity, self._parts.address, memory, sleepers, now_s)
-        body = _encode(own, site=self._parts.site.name, written_at_s=now_s)
+        body = encode(own, site=self._parts.site.name, written_at_s=now_s)
         self.handover_bytes = len(body)
         if len(body) > MAX_BYTES:
             body = b""
-        await self._leave(body, _encode(self._parts.asked(now_s)))
+        await self._leave(body, encode(self._parts.asked(now_s)))
         if not body and self.failure is None:
             size = self.handover_bytes
             self.failure = f"the handover has {size} bytes, more than {MAX_BYTES}; a standby would begin without it"
@@ -209,7 +219,7 @@ class Succession:
 
     async def share_asked(self, now_s: float) -> bool:
         """Leave at once what was asked just now; whether a later leader will know of it."""
-        return self.may_act() and await self._leave(b"", _encode(self._parts.asked(now_s)))
+        return self.may_act() and await self._leave(b"", encode(self._parts.asked(now_s)))
 
     def superseded(self, reason: str) -> None:
         """Redis refused a write: the lead is claimed anew at the next tick, if the lease is held then."""
@@ -241,9 +251,9 @@ class Succession:
             self._lose(str(error))
             return False
         except ActuationError as error:
-            self.failure = str(error)
+            self.failure, self._reaches = str(error), False
             return False
-        self.failure = None
+        self.failure, self._reaches = None, True
         return True
 
     def _take_up(self, found: Found, memory: Memory, now_s: float, *, leads: bool) -> Memory:
@@ -252,7 +262,7 @@ class Succession:
         is_new = found.handover != self._seen
         if is_new:
             is_fresh = self._seen is not None
-            self._seen, self._left = found.handover, _decode(found.handover, Handover)
+            self._seen, self._left = found.handover, decode(found.handover, Handover)
             if isinstance(self._left, Handover) and is_fresh:
                 self._ahead_s = now_s - self._left.written_at_s
         if isinstance(self._left, Handover):
@@ -267,8 +277,18 @@ class Succession:
             memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)
         elif self._left is not None:
             wrong = f"what the leader hands over cannot be read: {self._left}"
-        self.failure = wrong
+        self.failure = wrong or self._stale()
         return replace(memory, sequence=max(memory.sequence, found.sequence))
+
+    def _stale(self) -> str | None:
+        """What is to be said where the leader leaves nothing here."""
+        leader = self._parts.candidate.leader
+        if not self.is_asking() or leader in (None, self._parts.candidate.identity):
+            return None
+        return (
+            f"{leader} holds the lease and leaves nothing in this Redis: it cannot reach it, and is asked for the "
+            "lease; or it has another table.redis_url or table.redis_key"
+        )
 
     def _apart(self) -> str | None:
         """What is to be said of a clock that is not the leader's; what was left long ago says nothing of that."""
@@ -282,7 +302,7 @@ class Succession:
     def _of_another_site(self, handover: bytes | None, now_s: float) -> str | None:
         """Why nothing is claimed or taken up: a controller of another site writes to the same key."""
         if handover != self._whose[0]:
-            self._whose = (handover, *_whose(handover))
+            self._whose = (handover, *whose(handover))
         _, name, written_at_s = self._whose
         if name in (None, self._parts.site.name) or now_s - written_at_s > RENAMED_S:
             return None
@@ -290,7 +310,7 @@ class Succession:
 
     def _take_asked(self, body: bytes | None, now_s: float, *, leads: bool) -> str | None:
         """Hold what the leader holds; returns why not."""
-        asked = _decode(body, Asked)
+        asked = decode(body, Asked)
         if not isinstance(asked, Asked):
             return None if asked is None else f"the calls of the leader cannot be read: {asked}"
         try:
@@ -311,30 +331,3 @@ class Succession:
         self._is_claimed = False
         log.error("not leading any more: nothing is published or commanded", extra={"reason": reason})
         self._parts.on_lost()
-
-
-def _encode(state: Any, **head: Any) -> bytes:
-    document = {"schema_version": SCHEMA_VERSION, **head, "state": to_plain(state)}
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _whose(handover: bytes | None) -> tuple[str | None, float]:
-    """The site that has left it, and when; None and 0 where it does not say."""
-    try:
-        document = json.loads(handover or b"{}")
-        return str(document["site"]), float(document["written_at_s"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None, 0.0
-
-
-def _decode(body: bytes | None, kind: type[Kind]) -> Kind | str | None:
-    """What was written; why it cannot be read, or None where there is nothing."""
-    if body is None:
-        return None
-    try:
-        document = json.loads(body)
-        if document["schema_version"] != SCHEMA_VERSION:
-            return f"it is of schema version {document['schema_version']!r:.40}, this controller reads {SCHEMA_VERSION}"
-        return from_plain(kind, document["state"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        return f"{type(error).__name__}: {error}"

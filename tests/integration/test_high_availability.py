@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from controller.store.ledger import verify_file
 from tests.fakes.controller_pair import Controllers, Monitor, Publication
@@ -231,6 +232,34 @@ async def test_a_controller_that_redis_refuses_keeps_the_lead_from_nobody(tmp_pa
         assert set(crowd.statuses) == {200}
 
     await play(tmp_path, act, environments={"b": {"REDIS_USERNAME": "nobody", "REDIS_PASSWORD": "unknown"}})
+
+
+async def test_a_leader_that_alone_loses_redis_gives_the_lead_to_who_reaches_it(tmp_path: Path) -> None:
+    async with running_redis() as redis, kube_server() as kube:
+        config, loop = kubeconfig(tmp_path, kube), asyncio.get_running_loop()
+        admin = Redis(port=redis.port)
+        await admin.execute_command("ACL", "SETUSER", "own", "on", ">secret", "~*", "&*", "+@all")
+
+        async def refuse() -> None:
+            await admin.execute_command("ACL", "SETUSER", "own", "off")
+            await admin.execute_command("CLIENT", "KILL", "USER", "own")
+
+        def whole() -> None:
+            environments = {"a": {"REDIS_USERNAME": "own", "REDIS_PASSWORD": "secret"}}
+            with playing(tmp_path, redis.url, redis.port, config, environments=environments) as parts:
+                controllers, monitor, crowd = parts
+                settled_pair(controllers, monitor)
+                lost_s = time.time()
+                asyncio.run_coroutine_threadsafe(refuse(), loop).result(10)
+                controllers.system.until(lambda: len(monitor.by("b")) >= 3, "b publishes", 40.0)
+                check_takeover(monitor, lost_s)
+                assert controllers.state("a")["election"]["role"] == "standby"
+                assert "not read" in controllers.state("a")["election"]["failure"]
+                assert controllers.state("b")["event"]["event_id"] == "evening"
+                assert set(crowd.statuses) == {200}
+
+        await asyncio.to_thread(whole)
+        await admin.aclose()
 
 
 async def test_while_the_api_server_is_frozen_nobody_leads_and_the_last_table_stays_in_force(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.kubernetes import election
 from controller.kubernetes.client import opened_client
-from controller.kubernetes.election import LeaseElection, LeasePlace
+from controller.kubernetes.election import ASKED, LeaseElection, LeasePlace
 from controller.kubernetes.lease import Election, LeaseTimes, Standing
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.kinds import LEASES
@@ -72,8 +72,8 @@ async def test_the_first_leads_at_once_and_keeps_the_lease_while_the_other_stand
 async def test_who_does_not_fit_neither_takes_the_lease_nor_keeps_it(server):
     fits = {"a": True, "b": False}
     async with candidate("a") as (a, _), candidate("b") as (b, _):
-        a.stand_only_while(lambda: fits["a"])
-        b.stand_only_while(lambda: fits["b"])
+        a.stand_by_terms(lambda is_asked: fits["a"], lambda: False)
+        b.stand_by_terms(lambda is_asked: fits["b"], lambda: False)
         await a.release()
         await asyncio.sleep(TIMES.duration_s + 0.5)
         assert not b.may_act()
@@ -83,6 +83,26 @@ async def test_who_does_not_fit_neither_takes_the_lease_nor_keeps_it(server):
         fits["b"] = False
         await until(lambda: lease_of(server)["spec"]["holderIdentity"] == "")
         assert not b.may_act()
+
+
+async def test_a_standby_that_asks_is_given_the_lease_by_a_leader_that_fits_no_more_and_by_no_other(server):
+    reaches, asks = {"a": True}, {"b": False}
+    async with candidate("a") as (a, _), candidate("b") as (b, _):
+        a.stand_by_terms(lambda is_asked: reaches["a"] or not is_asked, lambda: False)
+        b.stand_by_terms(lambda is_asked: True, lambda: asks["b"])
+        reaches["a"] = False
+        await asyncio.sleep(1.0)
+        assert a.may_act(), "nobody has asked"
+        reaches["a"], asks["b"] = True, True
+        await until(lambda: "b " in (lease_of(server)["metadata"].get("annotations") or {}).get(ASKED, ""))
+        await asyncio.sleep(1.0)
+        assert a.may_act(), "who asks is refused by a leader that is sound"
+        reaches["a"] = False
+        await until(b.may_act, limit_s=TIMES.duration_s)
+        asks["b"] = False
+        await until(lambda: a.leader == "b")
+        await asyncio.sleep(TIMES.duration_s)
+        assert b.may_act(), "what was asked of the leader before is not asked of this one"
 
 
 async def test_a_lease_that_is_released_changes_hands_without_waiting_for_its_end_and_is_not_taken_back(server):
@@ -141,11 +161,20 @@ async def test_a_server_that_asks_to_be_left_alone_is_left_alone(server):
         assert len(server.recorded) == count
 
 
-async def test_a_write_of_another_in_between_loses_the_lease(server):
+async def test_writes_of_another_in_between_lose_the_lease(server):
     async with candidate("a") as (a, _):
-        server.faults.add(409, lambda request: request.method == "PUT")
+        server.faults.add(409, lambda request: request.method == "PUT", times=2)
         await until(lambda: not a.may_act())
         await until(a.may_act)  # nobody else has taken it
+
+
+async def test_a_write_in_between_that_changes_no_holder_costs_no_lead(server):
+    async with candidate("a") as (a, _):
+        for _ in range(3):
+            fault = server.faults.add(409, lambda request: request.method == "PUT", times=1)
+            await until(lambda fault=fault: fault.befell == 1)
+            assert a.may_act()
+            assert a.failure is None
 
 
 async def test_rights_that_are_missing_at_the_start_are_told_with_the_remedy(server, monkeypatch):

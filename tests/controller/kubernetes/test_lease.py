@@ -161,3 +161,21 @@ def test_however_three_candidates_are_frozen_and_cut_off_at_most_one_may_act(see
         assert len(acting) <= 1
         led.update(acting)
     assert len(led) >= 2, "the lease never changed hands: the test has shown nothing"
+
+
+def test_a_holder_is_asked_only_by_what_was_written_while_it_held_and_not_long_ago():
+    left_over = read(A, record(holder="b", asked="c 1"), 90.0)
+    held = written(left_over, record(asked="c 1"), 100.0)
+    assert not read(held, record(asked="c 1"), 101.0).is_asked(101.0)
+    asked = read(held, record(asked="c 2"), 102.0)
+    assert asked.is_asked(102.0)
+    assert asked.is_asked(111.9)
+    assert not asked.is_asked(112.0)
+    assert written(asked, record(asked="c 2"), 104.0).is_asked(104.0)
+    lost = read(asked, record(holder="c", asked="c 2"), 105.0)
+    assert not written(lost, record(asked="c 2"), 106.0).is_asked(106.0)
+
+
+def test_what_a_standby_sees_another_ask_says_nothing_of_itself():
+    seen = read(read(B, record(asked=""), 1.0), record(asked="c 1"), 2.0)
+    assert not seen.is_asked(2.0)

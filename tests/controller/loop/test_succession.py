@@ -87,8 +87,8 @@ class One:
     def may_act(self):
         return self.holds
 
-    def stand_only_while(self, fits):
-        self.fits = fits
+    def stand_by_terms(self, fits, asks):
+        self.fits, self.asks = fits, asks
 
     async def release(self):
         self.holds = False
@@ -234,19 +234,65 @@ async def test_without_redis_the_lead_is_not_taken_and_it_is_told_why(pair):
 
 async def test_who_cannot_reach_what_is_shared_does_not_stand_for_the_lease_unless_it_leads(pair):
     a, b, _ = await begun(pair)
-    assert a.fits()
-    assert b.fits()
+    assert a.fits(False)
+    assert b.fits(False)
     for each in (a, b):
         each.place.failure = ActuationError("redis", "wrong password")
         await each.tick()
-    assert a.fits(), "it leads, and nobody could take over"
-    assert not b.fits()
+    assert a.fits(False), "it leads, and nobody could take over"
+    assert not b.fits(False)
     a.holds = False
     await a.tick()
-    assert not a.fits()
+    assert not a.fits(False)
     b.place.failure = None
     await b.tick()
-    assert b.fits()
+    assert b.fits(False)
+
+
+async def test_a_standby_asks_once_the_leader_leaves_nothing_and_is_given_the_lead_where_that_cannot_reach_redis(pair):
+    a, b, _ = await begun(pair)
+    a.place.failure = ActuationError("redis", "no answer")
+    await a.leave(10**13 + 1)
+    assert not b.asks(), "what it left last is young"
+    for _ in range(succession.STALE_LOOKS):
+        await b.tick()
+    assert b.asks()
+    assert "a holds the lease and leaves nothing in this Redis" in b.leads.status.failure
+    assert a.fits(False)
+    assert not a.fits(True)
+    a.holds, b.holds, b.leader = False, True, "b"
+    await a.tick()
+    assert not a.fits(False), "not before it reaches Redis again"
+    await b.tick()
+    assert b.leads.may_act()
+    assert not b.asks()
+    assert b.leads.status.failure is None
+
+
+async def test_a_leader_that_reaches_redis_keeps_the_lead_whoever_asks(pair):
+    a, b, _ = await begun(pair)
+    for _ in range(succession.STALE_LOOKS):
+        await b.tick()
+    assert b.asks()
+    assert a.fits(True)
+    await a.leave(10**13 + 1)
+    await b.tick()
+    assert not b.asks()
+    assert b.leads.status.failure is None
+
+
+async def test_where_nobody_reaches_redis_nobody_asks_and_the_leader_goes_on(pair):
+    a, b, _ = await begun(pair)
+    for each in (a, b):
+        each.place.failure = ActuationError("redis", "no answer")
+    for n in range(3 * succession.STALE_LOOKS):
+        await a.leave(10**13 + n)
+        await b.tick()
+    assert not b.asks()
+    assert a.fits(False)
+    b.place.failure = None
+    await b.tick()
+    assert not b.asks(), "the leader has had no tick to hand over since"
 
 
 async def test_a_leader_that_loses_redis_goes_on_and_tells_that_nothing_is_handed_over(pair):
