@@ -14,6 +14,7 @@ class Kind(enum.StrEnum):
     KILL = "killed"
     FREEZE = "frozen"
     CLOCK = "clock set"
+    PART = "parted from redis"
     REFUSE = "refuses"
     DELETE = "deleted"
 

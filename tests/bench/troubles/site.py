@@ -18,6 +18,7 @@ from controller.settings.plan import CurveFigures
 from controller.simulation.profiles import load_profile
 from tests.bench.troubles.cluster import FAULTS, LOOK_S, NAMESPACE, Cluster, running_cluster
 from tests.bench.troubles.part import Part
+from tests.bench.troubles.redis_users import RedisUsers
 from tests.bench.troubles.script import Group, Kind, Trouble
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.server import KubeServer, kube_server
@@ -39,8 +40,13 @@ ROUTERS, CONTROLLERS = ("r0", "r1", "r2"), ("c0", "c1")
 READY_S = 90.0
 CLOCK_STEP_S = 7200.0
 GROUPS = (
-    Group("router", len(ROUTERS), {Kind.KILL: 5.0, Kind.FREEZE: 8.0, Kind.CLOCK: 15.0}, rest_s=4.0),
-    Group("controller", len(CONTROLLERS), {Kind.KILL: 8.0, Kind.FREEZE: 15.0, Kind.CLOCK: 15.0}, rest_s=8.0),
+    Group("router", len(ROUTERS), {Kind.KILL: 5.0, Kind.FREEZE: 8.0, Kind.CLOCK: 15.0, Kind.PART: 20.0}, rest_s=4.0),
+    Group(
+        "controller",
+        len(CONTROLLERS),
+        {Kind.KILL: 8.0, Kind.FREEZE: 15.0, Kind.CLOCK: 15.0, Kind.PART: 25.0},
+        rest_s=8.0,
+    ),
     Group("engine", MOST, {Kind.KILL: 1.0, Kind.FREEZE: 5.0, Kind.DELETE: 1.0}, rest_s=10.0),
     Group("redis", 1, {Kind.KILL: 8.0, Kind.FREEZE: 8.0}, rest_s=8.0),
     Group("api server", 1, {Kind.KILL: 8.0, Kind.FREEZE: 10.0, Kind.REFUSE: 10.0}, rest_s=8.0),
@@ -52,11 +58,13 @@ class Site:
     """What runs, by name.
 
     Attributes:
+        users: of Redis, one for each of the parts.
         parts: routers and controllers.
         clocks: of the same; none where libfaketime is not installed.
     """
 
     redis: RedisServer
+    users: RedisUsers
     kube: KubeServer
     cluster: Cluster
     session: aiohttp.ClientSession
@@ -112,6 +120,10 @@ class Site:
                 part.signal(signal.SIGSTOP)
                 await asyncio.sleep(trouble.lasts_s)
                 part.signal(signal.SIGCONT)
+            case Kind.PART:
+                await self.users.refuse(part.name)
+                await asyncio.sleep(trouble.lasts_s)
+                await self.users.let_in(part.name)
             case _:
                 self.clocks[part.name].move(CLOCK_STEP_S if trouble.number % 2 else -CLOCK_STEP_S)
                 await asyncio.sleep(trouble.lasts_s)
@@ -135,6 +147,7 @@ class Site:
             await self.redis.stop()
             await asyncio.sleep(trouble.lasts_s)
             await self.redis.start()
+            await self.users.make()
             return
         assert self.redis.process is not None
         self.redis.process.send_signal(signal.SIGSTOP)
@@ -216,6 +229,8 @@ async def running_site(folder: Path) -> AsyncIterator[Site]:
     """A site that decides, and whose routers obey."""
     async with contextlib.AsyncExitStack() as stack:
         redis = await stack.enter_async_context(running_redis())
+        users = RedisUsers(redis, (*ROUTERS, *CONTROLLERS))
+        await users.make()
         kube = await stack.enter_async_context(kube_server())
         replicas = dict(REPLICAS)
         cluster = await stack.enter_async_context(running_cluster(kube, folder / "pods", engines(), replicas))
@@ -223,9 +238,12 @@ async def running_site(folder: Path) -> AsyncIterator[Site]:
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         shared = document(kube.url, redis.url, cluster.gpus_url)
         clocks = {name: MovedClock(folder / f"{name}.clock") for name in (*ROUTERS, *CONTROLLERS) if LIBRARY}
-        config = kubeconfig(folder, kube)
-        parts = {name: _part(name, folder, shared, config, clocks) for name in (*ROUTERS, *CONTROLLERS)}
-        site = Site(redis, kube, cluster, session, parts, clocks)
+        own = {"KUBECONFIG": str(kubeconfig(folder, kube))}
+        parts = {
+            name: _part(name, folder, shared, own | users.environment(name), clocks)
+            for name in (*ROUTERS, *CONTROLLERS)
+        }
+        site = Site(redis, users, kube, cluster, session, parts, clocks)
         stack.callback(_kill, site)
         for part in parts.values():
             part.start()
@@ -233,9 +251,9 @@ async def running_site(folder: Path) -> AsyncIterator[Site]:
         yield site
 
 
-def _part(name: str, folder: Path, shared: dict[str, Any], config: Path, clocks: dict[str, MovedClock]) -> Part:
+def _part(name: str, folder: Path, shared: dict[str, Any], told: dict[str, str], clocks: dict[str, MovedClock]) -> Part:
     own: dict[str, Any] = yaml.safe_load(yaml.safe_dump(shared))
-    environment = {"KUBECONFIG": str(config)} | (clocks[name].environment if name in clocks else {})
+    environment = told | (clocks[name].environment if name in clocks else {})
     if name in CONTROLLERS:
         (port,) = free_ports(1)
         own["controller"] |= {"port": port, "data_dir": str(folder / name)}
