@@ -21,7 +21,7 @@ from router.errors import ListenError
 from router.reload import ConfigSource, Reloader
 from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
-from router.snapshot import Snapshot
+from router.snapshot import RedisView, Snapshot
 from router.sources import report_end
 from router.transport.in_clear import refuse_in_clear, told_in_clear
 from router.transport.listening import BACKLOG, bind
@@ -130,7 +130,7 @@ class Router:
         whole.discovery, whole.untold = self._discovery.views(), self._discovery.untold()
         whole.ready = whole.ready and not whole.untold
         if self._presence is not None:
-            whole.gauges |= {"routers_known": float(self._presence.routers), "caps_share_frac": self._presence.share}
+            _tell_presence(whole, self._presence)
         if not self._is_alone:
             for name, value in resident_memory().items():
                 whole.sums[name] = whole.sums.get(name, 0.0) + value
@@ -221,6 +221,12 @@ def _tell_in_clear(keys: tuple[str, ...], known: tuple[str, ...] = ()) -> None:
                 "unencrypted to another machine: whoever is on the way may read and change it",
                 extra={"setting": key, "remedy": "write https:// or rediss://, or keep that network to yourself"},
             )
+
+
+def _tell_presence(whole: Snapshot, presence: Presence) -> None:
+    whole.gauges |= {"routers_known": float(presence.routers), "caps_share_frac": presence.share}
+    whole.redis = whole.redis or RedisView()
+    whole.redis.rights_missing |= presence.rights.missing
 
 
 def _presence(router: Router) -> Presence:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import redis.asyncio
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from router.contract_presence import (
     MAX_ROUTERS,
@@ -27,6 +27,7 @@ from router.contract_presence import (
 )
 from router.hearing import Hearing
 from router.poller import jittered_s
+from router.redis_rights import Part, Rights
 from router.settings import TableSettings
 from router.share import share_of
 from router.snapshot import Snapshot
@@ -69,6 +70,7 @@ class Presence:
     Attributes:
         routers: how many live, this one among them, as last heard.
         share: of this one.
+        rights: what Redis refuses its user.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Presence:
         self._rng = rng
         self._failures = 0
         self._unheard = 0
+        self.rights = Rights(place.shown, rng.random)
         self.routers, self.share = 1, 1.0
 
     async def run(self) -> None:
@@ -103,16 +106,21 @@ class Presence:
         while True:
             try:
                 await self._follow()
+            except NoPermissionError as error:
+                right, now_s = f"~{self._key}{ROUTERS_SUFFIX[:-1]}*", self._monotonic_s()
+                self.rights.refused(Part.PRESENCE, right, error, now_s)
+                await asyncio.sleep(self.rights.wait_s(Part.PRESENCE, now_s))
             except (TimeoutError, RedisError, OSError, ValueError) as error:
                 self._fail(error)
-            pause_s = min(MAX_BACK_OFF_S, self._interval_s * 2.0 ** min(self._failures, 16))
-            await asyncio.sleep(jittered_s(pause_s, self._rng))
+                pause_s = min(MAX_BACK_OFF_S, self._interval_s * 2.0 ** min(self._failures, 16))
+                await asyncio.sleep(jittered_s(pause_s, self._rng))
 
     async def _follow(self) -> None:
         async with open_redis(self._place) as client:
             try:
                 while True:
                     await self._exchange(client)
+                    self.rights.granted(Part.PRESENCE)
                     if self._failures:
                         log.info("routers are heard of again", extra={"source": self._place.shown})
                     self._failures = 0

@@ -18,7 +18,7 @@ from router.poller import Poller
 from router.probes import Prober, ProbeSink
 from router.rate_source import RateSink, http_rates, rates_url
 from router.settings import RouterFile
-from router.snapshot import LoadsView
+from router.snapshot import LoadsView, RedisView
 from router.table_source import HttpTableSource, TableSink
 from router.tenants.engine_keys import EngineKeys
 from router.transport.asking import EngineSession
@@ -78,6 +78,7 @@ class Sources:
             fresh_s=fresh_s(settings.table.poll_interval_s),
         )
         self._loads_refused: Callable[[], int] | None = None
+        self._rights_missing: Callable[[], dict[str, str]] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -101,6 +102,10 @@ class Sources:
         view = self._prober.loads_view()
         view.refused = self._loads_refused()
         return view
+
+    def redis_view(self) -> RedisView | None:
+        """What Redis refuses; None where it is not followed."""
+        return None if self._rights_missing is None else RedisView(self._rights_missing())
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -159,6 +164,7 @@ class Sources:
                 loads=self._prober,
             )
             self._loads_refused = lambda: source.loads_refused
+            self._rights_missing = lambda: dict(source.rights.missing)
             return source.run
         return None
 

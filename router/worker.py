@@ -265,6 +265,7 @@ class Worker:
         snapshot.counters |= self._tls_counts()
         snapshot.gauges |= self._told_share.gauges()
         snapshot.loads = self._sources.loads_view()
+        snapshot.redis = self._sources.redis_view()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:
             snapshot.gauges["tls_certificate_expires_at_seconds"] = expires_at_s

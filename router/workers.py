@@ -197,6 +197,7 @@ class Workers:
         whole = merge(live)
         whole.counters["worker_restarts"] = self._restarts
         whole.loads = self._sources.loads_view()
+        whole.redis = self._sources.redis_view()
         whole.gauges |= self._told_share.gauges()
         add_counts(whole.table.refused, self._news.refused)
         return whole

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
+from redis.asyncio import Redis
 
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
@@ -16,6 +17,7 @@ from router.settings import KubernetesSettings, PoolSettings, RouterFile, Tenant
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.kube.engine_pods import NAMESPACE, SERVICE, EnginePods
 from tests.fakes.kube.server import KubeServer, kube_server
+from tests.fakes.redis_server import running_redis
 from tests.fakes.running import RawClient, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
@@ -273,3 +275,22 @@ async def test_a_router_that_was_not_told_of_every_pool_is_not_ready_though_it_c
             async with asyncio.timeout(20):
                 while (await fetch(router.admin_port, "/readyz"))[0] != 200:
                     await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_rights_that_redis_refuses_are_shown(workers: int) -> None:
+    key = "wattroute:allocation"
+    async with running_redis() as redis, Redis.from_url(redis.url) as admin:
+        rules = f"on >pw -@all +getrange +pttl +multi +exec +get +ping %R~{key} %R~{key}:energy %R~{key}:loads &{key}"
+        await admin.execute_command("ACL", "SETUSER", "router", *rules.split())
+        settings = settings_for(["http://127.0.0.1:1"], port=0, admin_port=0, workers=workers)
+        url = redis.url.replace("//", "//router:pw@")
+        table = settings.table.model_copy(update={"redis_url": url, "poll_interval_s": 0.05})
+        async with Router(settings.model_copy(update={"table": table})) as router:
+            missing = {"announcements": "+subscribe", "presence": "+set"}
+            async with asyncio.timeout(20):
+                while (await state(router))["redis"] != {"rights_missing": missing}:
+                    await asyncio.sleep(0.02)
+            metrics = (await fetch(router.admin_port, "/metrics"))[1]
+            assert 'wattroute_router_redis_right_missing{part="presence"} 1.0' in metrics
+            assert 'wattroute_router_redis_right_missing{part="loads"} 0.0' in metrics

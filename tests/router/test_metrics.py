@@ -204,6 +204,13 @@ def test_whose_looks_at_the_engines_count(dispatcher: Dispatcher) -> None:
     assert b"router_loads_" not in without
 
 
+def test_what_redis_refuses_is_told_by_part(dispatcher: Dispatcher) -> None:
+    samples = samples_of(full_snapshot())
+    told = {dict(labels)["part"]: number for (name, labels), number in samples.items() if name == "redis_right_missing"}
+    assert told == {"table": 0.0, "announcements": 0.0, "energy": 1.0, "loads": 0.0, "presence": 0.0}
+    assert b"router_redis_" not in expose(dispatcher.state(NOW_S))[0]
+
+
 def test_what_discovery_knows_by_pool() -> None:
     samples = samples_of(full_snapshot())
     assert value(samples, "discovery_age_seconds", pool_id="bf16") == 3.0

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from controller.signals.router_state import read_state
-from router import presence
+from router import presence, redis_rights
 from router.accounting import ClassCounts
 from router.contract import encode
 from router.contract_presence import Heard, encode_heard, unpack_state
@@ -41,13 +41,15 @@ KEY = "wattroute:allocation"
 class Router:
     """One router's presence, whose load is set by hand."""
 
-    def __init__(self, redis: RedisServer, name: str, load: int = 0, now_s: float = NOW_S) -> None:
+    def __init__(
+        self, redis: RedisServer, name: str, load: int = 0, now_s: float = NOW_S, place: str | None = None
+    ) -> None:
         self.load, self.now_s, self.passed_s = load, now_s, 0.0
         self._ticks = itertools.count()
         self.shares: list[tuple[float, int]] = []
         settings = TableSettings(redis_url=redis.url, poll_interval_s=0.05)
         self.presence = Presence(
-            RedisPlace(redis.url),
+            RedisPlace(place or redis.url),
             settings,
             name=name,
             snapshot=self.snapshot,
@@ -208,3 +210,33 @@ async def test_an_acl_user_with_the_rights_of_the_reference_suffices() -> None:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_a_user_that_may_not_tell_of_itself_is_told_so_once_and_asks_seldom(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redis_rights, "FIRST_S", 0.1)
+    monkeypatch.setattr(redis_rights, "LONGEST_S", 0.1)
+    caplog.set_level(logging.INFO)
+    right = f"~{KEY}:router*"
+    async with running_redis() as redis, Redis.from_url(redis.url) as admin:
+        rules = "on >pw -@all +set +del +hset +hgetall +hdel +ping"
+        await admin.execute_command("ACL", "SETUSER", "router", *rules.split())
+        a = Router(redis, "a", place=redis.url.replace("//", "//router:pw@"))
+        async with present(a):
+            await until(lambda: a.presence.rights.missing == {"presence": right})
+            await until_refused(admin, 4)
+            assert a.shares == []
+            await admin.execute_command("ACL", "SETUSER", "router", right)
+            await until(lambda: a.has(1.0, 1))
+            assert a.presence.rights.missing == {}
+    assert [(record.levelno, record.__dict__["right"]) for record in caplog.records] == [
+        (logging.WARNING, right),
+        (logging.INFO, right),
+    ]
+
+
+async def until_refused(admin: Redis, times: int) -> None:
+    async with asyncio.timeout(20):
+        while sum(entry["count"] for entry in await admin.acl_log()) < times:
+            await asyncio.sleep(0.02)

@@ -16,6 +16,7 @@ from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile
+from router.snapshot import RedisView
 from router.sources import Sources, keep_up, report_end
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from router.transport.keyring import Keyring
@@ -102,6 +103,7 @@ async def test_the_table_comes_from_redis_where_the_settings_say_so() -> None:
         sources.start()
         await until(lambda: sink.tables)
         assert sink.tables[0].sequence == 4
+        assert sources.redis_view() == RedisView({})
         await sources.stop()
 
 
@@ -233,4 +235,5 @@ async def test_a_router_without_a_source_of_tables_tells_nothing_of_loads() -> N
     sources = sources_of(settings_for(["http://127.0.0.1:1"]), Sink())
     sources.start()
     assert sources.loads_view() is None
+    assert sources.redis_view() is None
     await sources.stop()
