@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import random
+import secrets
 import signal
 import socket
 from collections.abc import Coroutine
@@ -18,6 +19,7 @@ from aiohttp import web
 from router import admin, clock
 from router.discovery.following import Discovery
 from router.errors import ListenError
+from router.namesake import ENDED_S, Identity
 from router.reload import ConfigSource, Reloader
 from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
@@ -227,6 +229,7 @@ def _tell_presence(whole: Snapshot, presence: Presence) -> None:
     whole.gauges |= {"routers_known": float(presence.routers), "caps_share_frac": presence.share}
     whole.redis = whole.redis or RedisView()
     whole.redis.rights_missing |= presence.rights.missing
+    whole.redis.name_taken = presence.name_taken
 
 
 def _presence(router: Router) -> Presence:
@@ -237,7 +240,11 @@ def _presence(router: Router) -> Presence:
     return Presence(
         redis_place(settings.table, os.environ),
         settings.table,
-        name=settings.router.name or f"{socket.gethostname()}:{router.admin_port}",
+        who=Identity(
+            settings.router.name or f"{socket.gethostname()}:{router.admin_port}",
+            secrets.token_hex(6),
+            settings.router.timeouts.drain_s + ENDED_S,
+        ),
         snapshot=router.snapshot,
         sink=router.data_path if settings.table.share_caps else None,
         wall_s=clock.wall_s,

@@ -204,7 +204,9 @@ def _redis(view: RedisView) -> Iterator[Metric]:
     missing = _gauge("redis_right_missing", "1 while Redis refuses what a part of the router needs.", ("part",))
     for part in Part:
         missing.add_metric([part.value], float(part in view.rights_missing))
-    yield missing
+    taken = _gauge("name_taken", "1 while another router goes on to tell of itself under this one's name.")
+    taken.add_metric([], float(view.name_taken))
+    yield from (missing, taken)
 
 
 def _process(snapshot: Snapshot) -> Iterator[Metric]:

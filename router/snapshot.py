@@ -132,9 +132,11 @@ class RedisView(msgspec.Struct):
 
     Attributes:
         rights_missing: what its user lacks, by the part of the router that does without it.
+        name_taken: whether another router goes on to tell of itself under this one's name.
     """
 
     rights_missing: dict[str, str] = {}
+    name_taken: bool = False
 
 
 class Snapshot(msgspec.Struct):

@@ -30,7 +30,7 @@ def full_snapshot() -> Snapshot:
     snapshot.config = ConfigView({"0123456789ab": 1}, NOW_S, {"taken": 1, "refused": 0, "unchanged": 0})
     snapshot.tenants = [TenantCounts("team-a", requests=1, refused={"rate_limited": 1})]
     snapshot.loads = LoadsView("shared", age_s=1.5, routers=3, agreed=2, refused=1)
-    snapshot.redis = RedisView({"energy": "%R~wattroute:allocation:energy"})
+    snapshot.redis = RedisView({"energy": "%R~wattroute:allocation:energy"}, name_taken=True)
     found = {"ready": 2, "draining": 1, "unready": 0, "left_out": 0}
     snapshot.discovery = [DiscoveryView("bf16", "kubernetes", told=True, age_s=3.0, endpoints=found, failures=4)]
     return snapshot

@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
+from router import app
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
 from router.reload import ConfigSource
@@ -287,10 +288,26 @@ async def test_rights_that_redis_refuses_are_shown(workers: int) -> None:
         url = redis.url.replace("//", "//router:pw@")
         table = settings.table.model_copy(update={"redis_url": url, "poll_interval_s": 0.05})
         async with Router(settings.model_copy(update={"table": table})) as router:
-            missing = {"announcements": "+subscribe", "presence": "+set"}
+            missing = {"announcements": "+subscribe", "presence": "+hgetall"}
             async with asyncio.timeout(20):
-                while (await state(router))["redis"] != {"rights_missing": missing}:
+                while (await state(router))["redis"]["rights_missing"] != missing:
                     await asyncio.sleep(0.02)
             metrics = (await fetch(router.admin_port, "/metrics"))[1]
             assert 'wattroute_router_redis_right_missing{part="presence"} 1.0' in metrics
             assert 'wattroute_router_redis_right_missing{part="loads"} 0.0' in metrics
+
+
+async def test_two_routers_of_one_name_say_so_and_stay_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ENDED_S", -0.9)  # with the drain of a second, a tenth of one
+    async with running_redis() as redis, FakeEngine() as engine:
+        settings = settings_for([engine.url], port=0, admin_port=0, name="gateway")
+        table = settings.table.model_copy(update={"redis_url": redis.url, "poll_interval_s": 0.05})
+        settings = settings.model_copy(update={"table": table})
+        async with Router(settings) as one, Router(settings) as two:
+            async with asyncio.timeout(20):
+                for router in (one, two):
+                    while not (await state(router))["redis"]["name_taken"]:
+                        await asyncio.sleep(0.02)
+            for router in (one, two):
+                assert (await fetch(router.admin_port, "/readyz"))[0] == 200
+                assert "wattroute_router_name_taken 1.0" in (await fetch(router.admin_port, "/metrics"))[1]

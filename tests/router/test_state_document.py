@@ -106,7 +106,7 @@ def test_what_redis_refuses_is_told() -> None:
     snapshot = Dispatcher(SETTINGS).state(NOW_S)
     assert state_document(snapshot)["redis"] is None
     snapshot.redis = RedisView({"announcements": "&k"})
-    assert state_document(snapshot)["redis"] == {"rights_missing": {"announcements": "&k"}}
+    assert state_document(snapshot)["redis"] == {"rights_missing": {"announcements": "&k"}, "name_taken": False}
 
 
 def test_tokens_are_told_by_instance_and_class() -> None:
