@@ -10,8 +10,7 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import uvloop
 from aiohttp import web
@@ -19,12 +18,12 @@ from aiohttp import web
 from router import admin, clock
 from router.discovery.following import Discovery
 from router.errors import ListenError
+from router.keep_up import kept_up
 from router.namesake import ENDED_S, Identity
 from router.reload import ConfigSource, Reloader
 from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
 from router.snapshot import RedisView, Snapshot
-from router.sources import report_end
 from router.transport.in_clear import refuse_in_clear, told_in_clear
 from router.transport.listening import BACKLOG, bind
 from router.transport.redis_place import redis_place
@@ -174,10 +173,10 @@ class Router:
             sock.close()
             raise
         self.admin_port = sock.getsockname()[1]
-        self._following = [_begun("configuration", self._reloader.run()), _begun("discovery", self._discovery.run())]
+        self._following = [kept_up("configuration", self._reloader.run), kept_up("discovery", self._discovery.run)]
         if self._settings.table.redis_url is not None:
             self._presence = _presence(self)
-            self._telling = [_begun("presence", self._presence.run())]
+            self._telling = [kept_up("presence", self._presence.run)]
         where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
@@ -195,12 +194,6 @@ class Router:
         if self._admin is not None:
             await self._admin.cleanup()
         log.info("router stopped")
-
-
-def _begun(name: str, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    task = asyncio.get_running_loop().create_task(run, name=name)
-    task.add_done_callback(report_end)
-    return task
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:

@@ -114,7 +114,8 @@ class SliceWatch:
         self._has_port = False
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled; begun again, from a list on."""
+        self._cache.version = None
         while True:
             began_s = self._monotonic_s()
             try:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -10,11 +11,12 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
-from router import app
+from router import app, keep_up, presence
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
 from router.reload import ConfigSource
 from router.settings import KubernetesSettings, PoolSettings, RouterFile, TenantsSettings
+from router.snapshot import Snapshot
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.kube.engine_pods import NAMESPACE, SERVICE, EnginePods
 from tests.fakes.kube.server import KubeServer, kube_server
@@ -151,6 +153,57 @@ async def test_a_changed_configuration_is_obeyed_by_every_worker_and_shown(worke
             assert told["workers_by_hash"] == after["workers_by_hash"]
             metrics = (await fetch(router.admin_port, "/metrics"))[1]
             assert 'wattroute_router_config_reloads_total{result="refused"} 1.0' in metrics
+
+
+async def test_what_follows_the_file_is_begun_again_after_a_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.05)
+    changing = Changing(settings_for(["http://127.0.0.1:1"], port=0, admin_port=0))
+    async with Router(changing.settings, changing.source) as router:
+        obey, failing = router.data_path.reload, ["boom"]
+
+        async def fail_once(settings: RouterFile) -> None:
+            if failing:
+                raise RuntimeError(failing.pop())
+            await obey(settings)
+
+        monkeypatch.setattr(router.data_path, "reload", fail_once)
+        changing.settings = settings_for(["http://127.0.0.1:2"], port=0, admin_port=0)
+        router.reload()
+        async with asyncio.timeout(20):
+            while (await state(router))["config"]["last_error"] != "RuntimeError: boom":
+                await asyncio.sleep(0.02)
+            router.reload()
+            while (await state(router))["config"]["reloads"]["taken"] == 0:
+                await asyncio.sleep(0.02)
+        assert (await state(router))["config"]["last_error"] is None
+    assert failed_parts(caplog) == ["configuration"]
+
+
+async def test_presence_is_begun_again_after_a_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.05)
+    encode, failing = presence.encode_told, ["boom"]
+
+    def fail_once(snapshot: Snapshot) -> bytes:
+        if failing:
+            raise RuntimeError(failing.pop())
+        return encode(snapshot)
+
+    monkeypatch.setattr(presence, "encode_told", fail_once)
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        settings = settings_for(["http://127.0.0.1:1"], port=0, admin_port=0, name="a")
+        table = settings.table.model_copy(update={"redis_url": redis.url, "poll_interval_s": 0.05})
+        async with Router(settings.model_copy(update={"table": table})), asyncio.timeout(20):
+            while not await client.hexists("wattroute:allocation:routers", "a"):
+                await asyncio.sleep(0.02)
+    assert failed_parts(caplog) == ["presence"]
+
+
+def failed_parts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.__dict__["part"] for record in caplog.records if record.levelno == logging.CRITICAL]
 
 
 async def test_a_signal_has_the_configuration_read_again(caplog: pytest.LogCaptureFixture) -> None:
