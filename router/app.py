@@ -7,10 +7,10 @@ import contextlib
 import logging
 import os
 import random
+import secrets
 import signal
 import socket
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import uvloop
 from aiohttp import web
@@ -18,11 +18,12 @@ from aiohttp import web
 from router import admin, clock
 from router.discovery.following import Discovery
 from router.errors import ListenError
+from router.keep_up import kept_up
+from router.namesake import ENDED_S, Identity
 from router.reload import ConfigSource, Reloader
 from router.runtime import calm_collector, raise_file_limit
 from router.settings import RouterFile
-from router.snapshot import Snapshot
-from router.sources import report_end
+from router.snapshot import RedisView, Snapshot
 from router.transport.in_clear import refuse_in_clear, told_in_clear
 from router.transport.listening import BACKLOG, bind
 from router.transport.redis_place import redis_place
@@ -130,7 +131,7 @@ class Router:
         whole.discovery, whole.untold = self._discovery.views(), self._discovery.untold()
         whole.ready = whole.ready and not whole.untold
         if self._presence is not None:
-            whole.gauges |= {"routers_known": float(self._presence.routers), "caps_share_frac": self._presence.share}
+            _tell_presence(whole, self._presence)
         if not self._is_alone:
             for name, value in resident_memory().items():
                 whole.sums[name] = whole.sums.get(name, 0.0) + value
@@ -172,10 +173,10 @@ class Router:
             sock.close()
             raise
         self.admin_port = sock.getsockname()[1]
-        self._following = [_begun("configuration", self._reloader.run()), _begun("discovery", self._discovery.run())]
+        self._following = [kept_up("configuration", self._reloader.run), kept_up("discovery", self._discovery.run)]
         if self._settings.table.redis_url is not None:
             self._presence = _presence(self)
-            self._telling = [_begun("presence", self._presence.run())]
+            self._telling = [kept_up("presence", self._presence.run)]
         where = {"host": router.host, "port": self.port} if router.listen is None else {"listen": router.listen}
         also = {"admin_port": self.admin_port, "workers": router.workers, "tls": router.tls is not None}
         log.info("router listens", extra={**where, **also})
@@ -193,12 +194,6 @@ class Router:
         if self._admin is not None:
             await self._admin.cleanup()
         log.info("router stopped")
-
-
-def _begun(name: str, run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    task = asyncio.get_running_loop().create_task(run, name=name)
-    task.add_done_callback(report_end)
-    return task
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
@@ -223,6 +218,13 @@ def _tell_in_clear(keys: tuple[str, ...], known: tuple[str, ...] = ()) -> None:
             )
 
 
+def _tell_presence(whole: Snapshot, presence: Presence) -> None:
+    whole.gauges |= {"routers_known": float(presence.routers), "caps_share_frac": presence.share}
+    whole.redis = whole.redis or RedisView()
+    whole.redis.rights_missing |= presence.rights.missing
+    whole.redis.name_taken = presence.name_taken
+
+
 def _presence(router: Router) -> Presence:
     # The client for Redis takes time and memory to load, and most routers need none.
     from router.presence import Presence
@@ -231,7 +233,11 @@ def _presence(router: Router) -> Presence:
     return Presence(
         redis_place(settings.table, os.environ),
         settings.table,
-        name=settings.router.name or f"{socket.gethostname()}:{router.admin_port}",
+        who=Identity(
+            settings.router.name or f"{socket.gethostname()}:{router.admin_port}",
+            secrets.token_hex(6),
+            settings.router.timeouts.drain_s + ENDED_S,
+        ),
         snapshot=router.snapshot,
         sink=router.data_path if settings.table.share_caps else None,
         wall_s=clock.wall_s,

@@ -18,6 +18,7 @@ MAX_ROUTERS = 4096
 """Routers that are believed to be; a hash with more is a fault."""
 MAX_STATE_BYTES = 32 << 20
 """Most bytes of a state that is unpacked."""
+_MAX_HEARD_BYTES = 128
 _LEVEL = 1
 
 
@@ -29,23 +30,26 @@ class Heard:
         told_s: wall clock of the router; nobody goes by it, but it makes each telling another one.
         load: requests in flight and waiting.
         sequence: of the table it obeys, -1 without one.
+        identity: of the process that tells, another one at each start; empty where it does not say.
     """
 
     told_s: float
     load: int
     sequence: int = -1
+    identity: str = ""
 
 
 def encode_heard(heard: Heard) -> bytes:
     """As it stands in Redis."""
-    return f"{heard.told_s:.3f} {heard.load} {heard.sequence}".encode()
+    return f"{heard.told_s:.3f} {heard.load} {heard.sequence} {heard.identity}".encode()
 
 
 def decode_heard(data: bytes) -> Heard | None:
     """What stands in Redis; None where a router could not have written it."""
-    parts = data[:64].split()
+    parts = data[:_MAX_HEARD_BYTES].split()
+    identity = parts[3].decode(errors="replace") if len(parts) > 3 else ""
     try:
-        heard = Heard(float(parts[0]), int(parts[1]), int(parts[2]))
+        heard = Heard(float(parts[0]), int(parts[1]), int(parts[2]), identity)
     except (ValueError, IndexError):
         return None
     return heard if heard.load >= 0 and abs(heard.told_s) < 1e11 else None

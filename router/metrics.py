@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 from router.accounting import Traffic
 from router.histogram import Histogram
 from router.ladder import TableState
-from router.snapshot import INSTANCE_STATES, LOADS_STATES, DiscoveryView, InstanceView, LoadsView, Snapshot
+from router.redis_rights import Part
+from router.snapshot import INSTANCE_STATES, LOADS_STATES, DiscoveryView, InstanceView, LoadsView, RedisView, Snapshot
 from router.version import VERSION
 
 PREFIX = "wattroute_router_"
@@ -85,6 +86,8 @@ class SnapshotCollector(Collector):
         yield from _config(snapshot)
         if snapshot.loads is not None:
             yield from _loads(snapshot.loads)
+        if snapshot.redis is not None:
+            yield from _redis(snapshot.redis)
         if snapshot.tenants:
             yield from _tenants(snapshot)
         if snapshot.discovery:
@@ -195,6 +198,15 @@ def _loads(view: LoadsView) -> Iterator[Metric]:
         age = _gauge("loads_age_seconds", "Time since the controller told the engines' loads last.")
         age.add_metric([], view.age_s)
         yield age
+
+
+def _redis(view: RedisView) -> Iterator[Metric]:
+    missing = _gauge("redis_right_missing", "1 while Redis refuses what a part of the router needs.", ("part",))
+    for part in Part:
+        missing.add_metric([part.value], float(part in view.rights_missing))
+    taken = _gauge("name_taken", "1 while another router goes on to tell of itself under this one's name.")
+    taken.add_metric([], float(view.name_taken))
+    yield from (missing, taken)
 
 
 def _process(snapshot: Snapshot) -> Iterator[Metric]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import redis.asyncio
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from router.contract_presence import (
     MAX_ROUTERS,
@@ -26,7 +26,9 @@ from router.contract_presence import (
     router_name,
 )
 from router.hearing import Hearing
+from router.namesake import Identity, Namesake
 from router.poller import jittered_s
+from router.redis_rights import Part, Rights
 from router.settings import TableSettings
 from router.share import share_of
 from router.snapshot import Snapshot
@@ -59,7 +61,7 @@ class Presence:
     Args:
         place: of Redis.
         settings: how often is told, and beside which key.
-        name: of this router, which no other has.
+        who: tells.
         snapshot: its state.
         sink: takes its share; None where caps are not shared.
         wall_s: the wall clock, told with all that is told.
@@ -69,6 +71,8 @@ class Presence:
     Attributes:
         routers: how many live, this one among them, as last heard.
         share: of this one.
+        rights: what Redis refuses its user.
+        name_taken: whether another process goes on to tell of itself under its name.
     """
 
     def __init__(
@@ -76,7 +80,7 @@ class Presence:
         place: RedisPlace,
         settings: TableSettings,
         *,
-        name: str,
+        who: Identity,
         snapshot: Callable[[], Awaitable[Snapshot]],
         sink: ShareSink | None,
         wall_s: Callable[[], float],
@@ -87,7 +91,9 @@ class Presence:
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
         self._stale_s = max(LEAST_STALE_S, STALE_INTERVALS * settings.poll_interval_s)
-        self._name = name
+        self._name = who.name
+        self._identity = who.start
+        self._namesake = Namesake(who, self._stale_s)
         self._snapshot = snapshot
         self._sink = sink
         self._wall_s = wall_s
@@ -96,6 +102,8 @@ class Presence:
         self._rng = rng
         self._failures = 0
         self._unheard = 0
+        self.rights = Rights(place.shown, rng.random)
+        self.name_taken = False
         self.routers, self.share = 1, 1.0
 
     async def run(self) -> None:
@@ -103,16 +111,21 @@ class Presence:
         while True:
             try:
                 await self._follow()
+            except NoPermissionError as error:
+                right, now_s = f"~{self._key}{ROUTERS_SUFFIX[:-1]}*", self._monotonic_s()
+                self.rights.refused(Part.PRESENCE, right, error, now_s)
+                await asyncio.sleep(self.rights.wait_s(Part.PRESENCE, now_s))
             except (TimeoutError, RedisError, OSError, ValueError) as error:
                 self._fail(error)
-            pause_s = min(MAX_BACK_OFF_S, self._interval_s * 2.0 ** min(self._failures, 16))
-            await asyncio.sleep(jittered_s(pause_s, self._rng))
+                pause_s = min(MAX_BACK_OFF_S, self._interval_s * 2.0 ** min(self._failures, 16))
+                await asyncio.sleep(jittered_s(pause_s, self._rng))
 
     async def _follow(self) -> None:
         async with open_redis(self._place) as client:
             try:
                 while True:
                     await self._exchange(client)
+                    self.rights.granted(Part.PRESENCE)
                     if self._failures:
                         log.info("routers are heard of again", extra={"source": self._place.shown})
                     self._failures = 0
@@ -126,35 +139,51 @@ class Presence:
         load, is_heard = load_of(snapshot), self._unheard <= 0
         told = await asyncio.to_thread(encode_told, snapshot)
         async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=False) as pipe:
-            pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * self._stale_s))
-            pipe.hset(
-                self._key + ROUTERS_SUFFIX,
-                self._name,
-                encode_heard(Heard(self._wall_s(), load, snapshot.table.sequence)),
-            )
             if is_heard:
+                # Before it tells: under its own name stands then who told last.
                 pipe.hgetall(self._key + ROUTERS_SUFFIX)
-            *_, entries = await pipe.execute()
+            pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * self._stale_s))
+            heard = Heard(self._wall_s(), load, snapshot.table.sequence, self._identity)
+            pipe.hset(self._key + ROUTERS_SUFFIX, self._name, encode_heard(heard))
+            entries, *_ = await pipe.execute()
         if not is_heard:
             self._unheard -= 1
             return
         if len(entries) > MAX_ROUTERS:
             raise ValueError(f"{len(entries)} routers are told of; delete the key {self._key + ROUTERS_SUFFIX!r}")
+        gone = self._hear(entries, load)
+        if gone:
+            async with asyncio.timeout(TIMEOUT_S):
+                await client.hdel(self._key + ROUTERS_SUFFIX, *gone)
+
+    def _hear(self, entries: Mapping[bytes | str, bytes | str], load: int) -> list[bytes | str]:
+        """Go by what all tell; those that are to be taken out."""
         now_s, heard = self._monotonic_s(), decode_routers(entries)
         there = self._hearing.live(heard, now_s)
+        self._namesake.look(heard.get(self._name), now_s)
+        self._tell_if_taken()
+        if self._namesake.alive is not None:
+            there[f"{self._name} again"] = self._namesake.alive
         self.routers = len(there.keys() | {self._name})
         self._unheard = (self.routers - 1) // HEARD_EACH_TIME
         if self._sink is not None:
             self.share = share_of(self._name, load, there)
             self._sink.apply_share(self.share)
         forgotten = self._hearing.forgotten(now_s)
-        gone = [raw for raw in entries if (name := router_name(raw)) not in heard or name in forgotten]
-        if gone:
-            async with asyncio.timeout(TIMEOUT_S):
-                await client.hdel(self._key + ROUTERS_SUFFIX, *gone)
+        return [raw for raw in entries if (name := router_name(raw)) not in heard or name in forgotten]
+
+    def _tell_if_taken(self) -> None:
+        was_taken, self.name_taken = self.name_taken, self._namesake.is_fault
+        if self.name_taken and not was_taken:
+            remedy = "give each router a router.name of its own"
+            log.error("another router has this one's name", extra={"router": self._name, "remedy": remedy})
+        elif was_taken and not self.name_taken:
+            log.info("no other router has this one's name any more", extra={"router": self._name})
 
     async def _leave(self, client: redis.asyncio.Redis) -> None:
-        """Be gone for the others, so that they need not wait for it."""
+        """Be gone for the others, so that they need not wait for it; what stands there may be a successor's by now."""
+        if self._namesake.alive is not None:
+            return
         try:
             async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=False) as pipe:
                 pipe.hdel(self._key + ROUTERS_SUFFIX, self._name)

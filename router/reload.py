@@ -142,6 +142,11 @@ class Reloader:
             self._view.error = str(error)
             result = REFUSED
             log.error("configuration refused; the old one stays", extra={"reason": str(error)})
+        except Exception as error:
+            # What follows the file is begun again; of this attempt it is not known how far it came.
+            self._view.error = f"{type(error).__name__}: {error}"
+            self._view.reloads[REFUSED] += 1
+            raise
         self._view.reloads[result] += 1
         return result
 

@@ -127,6 +127,18 @@ class LoadsView(msgspec.Struct):
     refused: int = 0
 
 
+class RedisView(msgspec.Struct):
+    """How the router stands with the Redis that it follows.
+
+    Attributes:
+        rights_missing: what its user lacks, by the part of the router that does without it.
+        name_taken: whether another router goes on to tell of itself under this one's name.
+    """
+
+    rights_missing: dict[str, str] = {}
+    name_taken: bool = False
+
+
 class Snapshot(msgspec.Struct):
     """Everything told on the admin port.
 
@@ -149,6 +161,7 @@ class Snapshot(msgspec.Struct):
         discovery: of each pool whose instances are found, not listed.
         untold: those of which nothing was told since the start, which keep the router from being ready.
         loads: whose looks at the engines count; None from a worker among several, and where no table is followed.
+        redis: how it stands with Redis; None from a worker among several, and where none is followed.
     """
 
     now_s: float
@@ -173,6 +186,7 @@ class Snapshot(msgspec.Struct):
     discovery: list[DiscoveryView] = []
     untold: tuple[str, ...] = ()
     loads: LoadsView | None = None
+    redis: RedisView | None = None
 
 
 def merge(snapshots: Sequence[Snapshot]) -> Snapshot:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import aiohttp
 
 from router.contract import InstanceId
 from router.exchange import InstanceSpec
+from router.keep_up import Begin, kept_up
 from router.load_source import LoadReporter, fresh_s, http_loads, loads_url, read_every_s
 from router.poller import Poller
 from router.probes import Prober, ProbeSink
 from router.rate_source import RateSink, http_rates, rates_url
 from router.settings import RouterFile
-from router.snapshot import LoadsView
+from router.snapshot import LoadsView, RedisView
 from router.table_source import HttpTableSource, TableSink
 from router.tenants.engine_keys import EngineKeys
 from router.transport.asking import EngineSession
 from router.transport.keyring import Keyring
 from router.transport.redis_place import redis_place
-
-log = logging.getLogger(__name__)
-
-AGAIN_S = 5.0
-"""A part that has failed is begun again after so long."""
-
-Begin = Callable[[], Awaitable[None]]
 
 
 class SourceSink(ProbeSink, TableSink, RateSink, Protocol):
@@ -78,13 +71,14 @@ class Sources:
             fresh_s=fresh_s(settings.table.poll_interval_s),
         )
         self._loads_refused: Callable[[], int] | None = None
+        self._rights_missing: Callable[[], dict[str, str]] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to ask."""
         for name, begin in self._runs().items():
-            self._tasks.append(asyncio.get_running_loop().create_task(keep_up(name, begin), name=name))
+            self._tasks.append(kept_up(name, begin))
 
     def follow(self, instances: Sequence[InstanceSpec]) -> None:
         """Probe these from now on; all else goes on."""
@@ -101,6 +95,10 @@ class Sources:
         view = self._prober.loads_view()
         view.refused = self._loads_refused()
         return view
+
+    def redis_view(self) -> RedisView | None:
+        """What Redis refuses; None where it is not followed."""
+        return None if self._rights_missing is None else RedisView(self._rights_missing())
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -159,6 +157,7 @@ class Sources:
                 loads=self._prober,
             )
             self._loads_refused = lambda: source.loads_refused
+            self._rights_missing = lambda: dict(source.rights.missing)
             return source.run
         return None
 
@@ -168,34 +167,3 @@ class Sources:
         interval_s = self._settings.table.poll_interval_s if every_s is None else every_s
         credentials = self._keyring.table
         return Poller(session, url, interval_s, rng=random.Random(), credentials=credentials, held=held)
-
-
-async def keep_up(name: str, begin: Begin) -> None:
-    """Run a part that should go on for ever until cancelled; whatever it fails of is told, and it is begun again.
-
-    Args:
-        name: of the part, for the log.
-        begin: runs it; called each time.
-    """
-    while True:
-        try:
-            await begin()
-        except Exception as error:  # whatever it is, the part must not stay dead
-            _tell_failed(name, error)
-        else:
-            return
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            return
-        await asyncio.sleep(AGAIN_S)
-
-
-def report_end(task: asyncio.Task[None]) -> None:
-    """Log the fault that ended a task which should go on for ever."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        _tell_failed(task.get_name(), error)
-
-
-def _tell_failed(part: str, error: BaseException) -> None:
-    log.critical("a part of the router has failed", extra={"part": part}, exc_info=error)

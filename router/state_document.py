@@ -32,6 +32,7 @@ def state_document(snapshot: Snapshot) -> dict[str, Any]:
         "leaving": [msgspec.structs.asdict(view) for view in snapshot.leaving],
         "discovery": [msgspec.structs.asdict(view) for view in snapshot.discovery],
         "loads": None if snapshot.loads is None else msgspec.structs.asdict(snapshot.loads),
+        "redis": None if snapshot.redis is None else msgspec.structs.asdict(snapshot.redis),
         "connections": {
             "clients": int(snapshot.sums.get("client_connections", 0)),
             "engines": dict(snapshot.engine_connections),

@@ -1,4 +1,7 @@
-"""The allocation table from Redis: read from its key at every interval, and at once when a new one is announced."""
+"""The allocation table from Redis: read from its key at every interval, and at once when a new one is announced.
+
+What stands beside the table is read apart from it, so that a right that the user lacks costs that alone.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import random
 from collections.abc import Callable
 
 import redis.asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
+from router.announcements import Announcements
 from router.contract import AllocationTable
 from router.contract_loads import LOADS_SUFFIX, MAX_LOADS_BYTES
 from router.contract_presence import as_bytes, unpack_state
@@ -19,6 +23,7 @@ from router.errors import TableSourceError
 from router.load_source import LoadReporter, LoadSink, read_every_s
 from router.poller import jittered_s
 from router.rate_source import RateReporter, RateSink
+from router.redis_rights import Part, Rights
 from router.settings import TableSettings
 from router.table_source import TableReporter, TableSink
 from router.transport.redis_client import TIMEOUT_S, open_redis
@@ -48,6 +53,7 @@ class RedisTableSource:
 
     Attributes:
         loads_refused: documents of loads that could not be used.
+        rights: what Redis refuses the user.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class RedisTableSource:
         self._loads_read_s = -math.inf
         self._table: AllocationTable | None = None
         self._head = b""
+        self.rights = Rights(self._name, rng.random)
 
     async def run(self) -> None:
         """Follow for ever; failures are reported."""
@@ -99,36 +106,38 @@ class RedisTableSource:
         """
         try:
             client = open_redis(self._place, timeout_s=CONNECT_S)
-            async with client, client.pubsub() as announcements:
-                async with asyncio.timeout(TIMEOUT_S):
-                    await announcements.subscribe(self._key)
+            async with client, client.pubsub() as pubsub:
+                announcements = Announcements(pubsub, self._key, self.rights)
+                await announcements.begin()
                 while True:
                     await self._read(client)
+                    await self._read_rates(client)
                     await self._read_loads(client)
-                    # An announcement ends the wait early; so does the answer to the subscription, once.
-                    await announcements.get_message(timeout=jittered_s(self._interval_s, self._rng))
+                    await announcements.wait(jittered_s(self._interval_s, self._rng))
         except TimeoutError as error:
             raise TableSourceError(self._name, f"no answer within {TIMEOUT_S:g} s") from error
         except (RedisError, OSError, ValueError) as error:
             raise TableSourceError(self._name, f"{type(error).__name__}: {error}") from error
 
     async def _read(self, client: redis.asyncio.Redis) -> None:
-        async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=True) as pipe:
-            pipe.getrange(self._key, 0, HEAD_BYTES - 1)
-            pipe.pttl(self._key)
-            if self._rates is not None:
-                pipe.get(f"{self._key}{RATES_SUFFIX}")
-                pipe.pttl(f"{self._key}{RATES_SUFFIX}")
-            head, left_ms, *rates = await pipe.execute()
-        self._take_rates(*rates)
         try:
+            async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=True) as pipe:
+                pipe.getrange(self._key, 0, HEAD_BYTES - 1)
+                pipe.pttl(self._key)
+                head, left_ms = await pipe.execute()
             if self._table is not None and as_bytes(head) == self._head:
                 self._reporter.confirm(self._table, _issuer_now_s(left_ms, self._table))
             else:
                 await self._read_whole(client)
+        except NoPermissionError as error:
+            self.rights.refused(Part.TABLE, f"%R~{self._key}", error, _now_s())
+            self._reporter.failed(TableSourceError(self._name, f"{type(error).__name__}: {error}"))
         except TableSourceError as error:
             # The connection is sound, only the table is not.
+            self.rights.granted(Part.TABLE)
             self._reporter.failed(error)
+        else:
+            self.rights.granted(Part.TABLE)
 
     async def _read_whole(self, client: redis.asyncio.Redis) -> None:
         """Take the table, of which only the head is asked for until that is another.
@@ -147,18 +156,42 @@ class RedisTableSource:
         self._table = self._reporter.deliver(raw, functools.partial(_issuer_now_s, left_ms))
         self._head = raw[:HEAD_BYTES]
 
+    async def _read_rates(self, client: redis.asyncio.Redis) -> None:
+        if self._rates is None or not self.rights.may_ask(Part.ENERGY, _now_s()):
+            return
+        key = f"{self._key}{RATES_SUFFIX}"
+        try:
+            async with asyncio.timeout(TIMEOUT_S), client.pipeline(transaction=True) as pipe:
+                pipe.get(key)
+                pipe.pttl(key)
+                found, left_ms = await pipe.execute()
+        except NoPermissionError as error:
+            self.rights.refused(Part.ENERGY, f"%R~{key}", error, _now_s())
+            return
+        self.rights.granted(Part.ENERGY)
+        if found is None:
+            self._rates.failed(f"key {key!r} holds no rates")
+        else:
+            self._rates.deliver(as_bytes(found), functools.partial(_issuer_now_s, left_ms))
+
     async def _read_loads(self, client: redis.asyncio.Redis) -> None:
-        """Take the engines' loads where it is time; apart from the table, which is had without rights to these, too."""
-        now_s, every_s = asyncio.get_running_loop().time(), read_every_s(self._interval_s)
+        """Take the engines' loads where it is time."""
+        now_s, every_s = _now_s(), read_every_s(self._interval_s)
         if self._loads is None or now_s - self._loads_read_s < every_s - 0.5 * self._interval_s:
+            return
+        if not self.rights.may_ask(Part.LOADS, now_s):
             return
         self._loads_read_s, key = now_s, f"{self._key}{LOADS_SUFFIX}"
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 packed = as_bytes(await client.getrange(key, 0, MAX_LOADS_BYTES))
+        except NoPermissionError as error:
+            self.rights.refused(Part.LOADS, f"%R~{key}", error, now_s)
+            return
         except ResponseError as error:
             self._loads.failed(f"{type(error).__name__}: {error}")
             return
+        self.rights.granted(Part.LOADS)
         if not packed:
             self._loads.failed(f"key {key!r} holds no loads")
             return
@@ -169,13 +202,9 @@ class RedisTableSource:
         else:
             self._loads.deliver(document)
 
-    def _take_rates(self, found: bytes | str | None = None, left_ms: int = -1) -> None:
-        if self._rates is None:
-            return
-        if found is None:
-            self._rates.failed(f"key {self._key + RATES_SUFFIX!r} holds no rates")
-        else:
-            self._rates.deliver(as_bytes(found), functools.partial(_issuer_now_s, left_ms))
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _issuer_now_s(left_ms: int, told: AllocationTable | EnergyRates) -> float | None:

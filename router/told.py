@@ -10,7 +10,7 @@ from router.contract_presence import pack_state
 from router.snapshot import Snapshot
 from router.state_document import state_document
 
-_KEPT = ("now_s", "ready", "draining", "table", "classes", "tenants")
+_KEPT = ("now_s", "ready", "draining", "table", "classes", "tenants", "redis")
 
 
 def encode_told(snapshot: Snapshot) -> bytes:

@@ -17,6 +17,7 @@ from router.canary import Sampler
 from router.contract import InstanceId
 from router.dispatch import Dispatcher
 from router.errors import ListenError
+from router.keep_up import kept_up
 from router.observe.observer import DROPPED_WHEN_TRACING, observe
 from router.proxy.client_side import ClientConnection
 from router.proxy.gateway import Clocks, Gateway
@@ -26,7 +27,7 @@ from router.reload import digest_of
 from router.settings import RouterFile
 from router.shared_slots import SlotBook
 from router.snapshot import INSTANCE_STATES, Snapshot
-from router.sources import Sources, keep_up
+from router.sources import Sources
 from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.shared_limits import TenantBook
 from router.tenants.source import read_tenants
@@ -116,7 +117,6 @@ class Worker:
             ListenError: the address cannot be listened on.
         """
         router = self._settings.router
-        loop = asyncio.get_running_loop()
         sock = self._given
         if sock is None:
             self._public = PublicSocket(router, shared=self._workers > 1)
@@ -131,7 +131,7 @@ class Worker:
             "doubts": self._tell_doubts,
         }
         for name, begin in runs.items():
-            self._tasks.append(loop.create_task(keep_up(name, begin), name=name))
+            self._tasks.append(kept_up(name, begin))
         if self._workers == 1:
             self._sources.start()
 
@@ -265,6 +265,7 @@ class Worker:
         snapshot.counters |= self._tls_counts()
         snapshot.gauges |= self._told_share.gauges()
         snapshot.loads = self._sources.loads_view()
+        snapshot.redis = self._sources.redis_view()
         expires_at_s = self.keyring.first_expiry_s()
         if expires_at_s is not None:
             snapshot.gauges["tls_certificate_expires_at_seconds"] = expires_at_s

@@ -17,10 +17,11 @@ from router import clock
 from router.accounting import add_counts
 from router.discovery.static import list_instances
 from router.errors import WorkersError
+from router.keep_up import kept_up, report_end
 from router.settings import RouterFile
 from router.shared_memory import SharedMemory
 from router.snapshot import Snapshot, counts_of, merge
-from router.sources import Sources, keep_up, report_end
+from router.sources import Sources
 from router.tenants.engine_keys import EngineKeys, read_engine_keys
 from router.tenants.source import read_tenants
 from router.told_share import ToldShare
@@ -97,9 +98,9 @@ class Workers:
         self._started = loop.create_future()
         self._sources.start()
         self._watches = [loop.create_task(self._watch(worker)) for worker in range(self._count)]
-        self._hunting = loop.create_task(self._hunt_hung())
-        self._following = loop.create_task(keep_up("certificates", self._keyring.watch), name="certificates")
-        for task in (*self._watches, self._hunting, self._following):
+        self._hunting = kept_up("look for workers that hang", self._hunt_hung)
+        self._following = kept_up("certificates", self._keyring.watch)
+        for task in self._watches:
             task.add_done_callback(report_end)
         try:
             await asyncio.wait_for(self._started, START_S)
@@ -197,6 +198,7 @@ class Workers:
         whole = merge(live)
         whole.counters["worker_restarts"] = self._restarts
         whole.loads = self._sources.loads_view()
+        whole.redis = self._sources.redis_view()
         whole.gauges |= self._told_share.gauges()
         add_counts(whole.table.refused, self._news.refused)
         return whole

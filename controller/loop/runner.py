@@ -28,7 +28,7 @@ from controller.loop.load_desk import LoadDesk
 from controller.loop.records import Records
 from controller.loop.status import Status, decision_record, sample_record, summary_of
 from controller.metrics.telemetry import Telemetry
-from controller.model.observation import InstanceObservation, Observation
+from controller.model.observation import InstanceObservation, Missing, Observation
 from controller.ports import Actuator, ObservationSource, Recorder
 from controller.signals.energy_meter import EnergyMeter
 from controller.store import decisions
@@ -193,7 +193,7 @@ class Runner:
             self._faults.fail("read", error)
             return
         self._faults.recover("read")
-        self._judge_supervisor(observation)
+        self._judge_others(observation)
         now_s, instances = self._parts.clock.wall_s(), self._parts.instances.overlay(observation.instances)
         observation = dataclasses.replace(observation, now_s=now_s, instances=instances)
         await self._execution.take_outcomes(now_s)
@@ -224,11 +224,17 @@ class Runner:
         else:
             self._faults.recover("loads")
 
-    def _judge_supervisor(self, observation: Observation) -> None:
-        if observation.supervisor_faults:
-            self._faults.fail("supervisor", "; ".join(observation.supervisor_faults))
-        else:
-            self._faults.recover("supervisor")
+    def _judge_others(self, observation: Observation) -> None:
+        """Show what is wrong with those that the loop goes by."""
+        taken = () if isinstance(observation.router, Missing) else observation.router.names_taken
+        shared = (
+            f"another router has the name of {', '.join(taken)}; give each a router.name of its own" if taken else ""
+        )
+        for step, reason in (("supervisor", "; ".join(observation.supervisor_faults)), ("routers", shared)):
+            if reason:
+                self._faults.fail(step, reason)
+            else:
+                self._faults.recover(step)
 
     def _begin_tick(self, observation: Observation) -> None:
         clock = self._parts.clock

@@ -38,7 +38,10 @@ _LADDERS = frozenset(
 _STEPS_MAX = 32
 _SIGNALS = ("site_power", "router", "price", "carbon")
 _FAULTS = frozenset(
-    ("read", "tick", "late", "publish", "record", "watch", "state", "energy", "supervisor", "handover", "loads")
+    (
+        *("read", "tick", "late", "publish", "record", "watch", "state", "energy", "supervisor", "handover", "loads"),
+        "routers",
+    )
 )
 
 

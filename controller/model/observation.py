@@ -219,6 +219,7 @@ class RouterObservation:
         in_flight: requests that routers have under way on an instance, from the choice to the answer's end; an
             instance without an entry has none.
         streams: those of them that are streams of which something has come, so that `spent` has their tokens so far.
+        names_taken: routers that say that another one tells of itself under their name.
     """
 
     observed_at_s: float
@@ -228,6 +229,7 @@ class RouterObservation:
     streams: tuple[tuple[InstanceId, int], ...] = ()
     spent: tuple[SpentTokens, ...] = ()
     tenants: tuple[TenantTokens, ...] = ()
+    names_taken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

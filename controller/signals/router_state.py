@@ -28,6 +28,7 @@ class RouterState:
         on_instance: requests under way by instance.
         tokens, streams: as in `router_tokens.read_tokens`.
         service: as in `router_service.read_service`.
+        name_taken: whether it says that another router tells of itself under its name.
     """
 
     sequence: int
@@ -39,6 +40,7 @@ class RouterState:
     tokens: Mapping[Key, Pair] = field(default_factory=dict)
     streams: Mapping[str, int] = field(default_factory=dict)
     service: Mapping[ServiceKey, float] = field(default_factory=dict)
+    name_taken: bool = False
 
 
 def read_state(data: Any) -> RouterState:
@@ -72,7 +74,23 @@ def read_state(data: Any) -> RouterState:
     on_instance = _on_instance(data.get("instances", []))
     tokens, streams = read_tokens(data)
     service = read_service(classes, counters)
-    return RouterState(table["sequence"], counters, by_pool, in_flight, queued, on_instance, tokens, streams, service)
+    return RouterState(
+        table["sequence"],
+        counters,
+        by_pool,
+        in_flight,
+        queued,
+        on_instance,
+        tokens,
+        streams,
+        service,
+        _name_taken(data.get("redis")),
+    )
+
+
+def _name_taken(redis: Any) -> bool:
+    """Of a router that follows Redis; older ones do not say."""
+    return isinstance(redis, dict) and redis.get("name_taken") is True
 
 
 def _on_instance(instances: Any) -> dict[str, int]:

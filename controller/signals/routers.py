@@ -136,6 +136,7 @@ class RouterSource:
             _summed(router.streams for router in counted),
             self._tokens.spent,
             self._tokens.tenants,
+            tuple(sorted(name for name, each in results.items() if isinstance(each, RouterState) and each.name_taken)),
         )
 
     def _miss_others(self, names: Collection[str], now_s: float) -> None:

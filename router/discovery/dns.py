@@ -74,6 +74,7 @@ class DnsPoll:
         finally:
             if self._asking is not None:
                 self._asking.cancel()
+                self._asking = None
 
     async def step(self) -> Found:
         """Look it up once.

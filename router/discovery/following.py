@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +18,7 @@ from router.discovery.merging import Merged, merge
 from router.discovery.service_account import ServiceAccount, service_account
 from router.discovery.watch import Pace, SliceWatch
 from router.errors import RouterError, SettingsError
+from router.keep_up import keep_up, kept_up
 from router.settings import DnsDiscovery, KubernetesDiscovery, PoolSettings, RouterFile
 from router.snapshot import DiscoveryView
 
@@ -143,20 +145,27 @@ class Discovery:
         self._is_running = True
         self._start()
         try:
-            while True:
-                await self._changed.wait()
-                await asyncio.sleep(SETTLE_S)
-                self._changed.clear()
-                pause_s = SPACING_S - SETTLE_S
-                try:
-                    await self._obey()
-                except RouterError as error:
-                    log.error("found instances cannot be taken; the old ones stay", extra={"reason": str(error)})
-                    self._changed.set()
-                    pause_s = RETRY_S
-                await asyncio.sleep(pause_s)
+            await keep_up("discovery", self._obey_changes)
         finally:
             await self._stop()
+
+    async def _obey_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SETTLE_S)
+            self._changed.clear()
+            pause_s = SPACING_S - SETTLE_S
+            try:
+                await self._obey()
+            except RouterError as error:
+                log.error("found instances cannot be taken; the old ones stay", extra={"reason": str(error)})
+                self._changed.set()
+                pause_s = RETRY_S
+            except Exception:
+                # Begun again, it has these to obey still.
+                self._changed.set()
+                raise
+            await asyncio.sleep(pause_s)
 
     def _follow(
         self, pool: PoolSettings, settings: RouterFile, key: tuple[object, ...], old: _Followed | None
@@ -188,13 +197,13 @@ class Discovery:
     def _start(self) -> None:
         for name, one in self._followed.items():
             if one.task is None:
-                one.task = asyncio.get_running_loop().create_task(one.source.run(), name=f"discovery of {name}")
-                one.task.add_done_callback(_report_end)
+                one.task = kept_up(f"discovery of {name}", functools.partial(_follow, one))
 
     def _end(self, one: _Followed) -> None:
         if one.task is not None:
             one.task.cancel()
             self._ended.append(one.task)
+            one.task = None
 
     def _end_api(self) -> None:
         if self._api is not None and self._is_running:
@@ -209,9 +218,12 @@ class Discovery:
             await self._api.close()
 
 
-def _report_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("a part of the router has failed", extra={"part": task.get_name()}, exc_info=task.exception())
+async def _follow(one: _Followed) -> None:
+    try:
+        await one.source.run()
+    except Exception as error:
+        one.known.failed(f"{type(error).__name__}: {error}")
+        raise
 
 
 def _key_of(pool: PoolSettings, settings: RouterFile, account: ServiceAccount | None) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from router.backoff import backoff_s
 from router.discovery.endpoint import FoundSink
 from router.discovery.slices import find, read_slice
 from router.discovery.watch_cache import GONE, WatchCache
@@ -70,7 +71,7 @@ def pause_s(failures: int, pace: Pace, rng: random.Random, retry_after_s: float 
 
     Where the server says when it wants to be asked again, not before that, and up to a quarter later.
     """
-    own_s = min(pace.most_s, pace.first_s * 2.0 ** min(failures - 1, 30)) * rng.uniform(0.5, 1.0)
+    own_s = backoff_s(failures, rng.random(), first_s=pace.first_s, longest_s=pace.most_s)
     return own_s if retry_after_s is None else max(own_s, retry_after_s * rng.uniform(1.0, 1.25))
 
 
@@ -113,7 +114,8 @@ class SliceWatch:
         self._has_port = False
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled; begun again, from a list on."""
+        self._cache.version = None
         while True:
             began_s = self._monotonic_s()
             try:

@@ -6,7 +6,7 @@ from router.contract import InstanceId
 from router.dispatch import Dispatcher, Outcome
 from router.histogram import Histogram
 from router.metrics import COUNTERS, GAUGES, SUMS
-from router.snapshot import ConfigView, DiscoveryView, LoadsView, Snapshot
+from router.snapshot import ConfigView, DiscoveryView, LoadsView, RedisView, Snapshot
 from router.tenants.counts import TenantCounts
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 
@@ -30,6 +30,7 @@ def full_snapshot() -> Snapshot:
     snapshot.config = ConfigView({"0123456789ab": 1}, NOW_S, {"taken": 1, "refused": 0, "unchanged": 0})
     snapshot.tenants = [TenantCounts("team-a", requests=1, refused={"rate_limited": 1})]
     snapshot.loads = LoadsView("shared", age_s=1.5, routers=3, agreed=2, refused=1)
+    snapshot.redis = RedisView({"energy": "%R~wattroute:allocation:energy"}, name_taken=True)
     found = {"ready": 2, "draining": 1, "unready": 0, "left_out": 0}
     snapshot.discovery = [DiscoveryView("bf16", "kubernetes", told=True, age_s=3.0, endpoints=found, failures=4)]
     return snapshot

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -8,14 +9,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
+from redis.asyncio import Redis
 
+from router import app, keep_up, presence
 from router.app import Router, serve
 from router.errors import ListenError, SettingsError
 from router.reload import ConfigSource
 from router.settings import KubernetesSettings, PoolSettings, RouterFile, TenantsSettings
+from router.snapshot import Snapshot
 from tests.fakes.fake_engine import FakeEngine
 from tests.fakes.kube.engine_pods import NAMESPACE, SERVICE, EnginePods
 from tests.fakes.kube.server import KubeServer, kube_server
+from tests.fakes.redis_server import running_redis
 from tests.fakes.running import RawClient, settings_for, until
 
 PLAIN = b'{"model":"qwen","messages":[]}'
@@ -150,6 +155,57 @@ async def test_a_changed_configuration_is_obeyed_by_every_worker_and_shown(worke
             assert 'wattroute_router_config_reloads_total{result="refused"} 1.0' in metrics
 
 
+async def test_what_follows_the_file_is_begun_again_after_a_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.05)
+    changing = Changing(settings_for(["http://127.0.0.1:1"], port=0, admin_port=0))
+    async with Router(changing.settings, changing.source) as router:
+        obey, failing = router.data_path.reload, ["boom"]
+
+        async def fail_once(settings: RouterFile) -> None:
+            if failing:
+                raise RuntimeError(failing.pop())
+            await obey(settings)
+
+        monkeypatch.setattr(router.data_path, "reload", fail_once)
+        changing.settings = settings_for(["http://127.0.0.1:2"], port=0, admin_port=0)
+        router.reload()
+        async with asyncio.timeout(20):
+            while (await state(router))["config"]["last_error"] != "RuntimeError: boom":
+                await asyncio.sleep(0.02)
+            router.reload()
+            while (await state(router))["config"]["reloads"]["taken"] == 0:
+                await asyncio.sleep(0.02)
+        assert (await state(router))["config"]["last_error"] is None
+    assert failed_parts(caplog) == ["configuration"]
+
+
+async def test_presence_is_begun_again_after_a_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.05)
+    encode, failing = presence.encode_told, ["boom"]
+
+    def fail_once(snapshot: Snapshot) -> bytes:
+        if failing:
+            raise RuntimeError(failing.pop())
+        return encode(snapshot)
+
+    monkeypatch.setattr(presence, "encode_told", fail_once)
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        settings = settings_for(["http://127.0.0.1:1"], port=0, admin_port=0, name="a")
+        table = settings.table.model_copy(update={"redis_url": redis.url, "poll_interval_s": 0.05})
+        async with Router(settings.model_copy(update={"table": table})), asyncio.timeout(20):
+            while not await client.hexists("wattroute:allocation:routers", "a"):
+                await asyncio.sleep(0.02)
+    assert failed_parts(caplog) == ["presence"]
+
+
+def failed_parts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.__dict__["part"] for record in caplog.records if record.levelno == logging.CRITICAL]
+
+
 async def test_a_signal_has_the_configuration_read_again(caplog: pytest.LogCaptureFixture) -> None:
     async with FakeEngine() as engine:
         changing = Changing(settings_for([engine.url], port=0, admin_port=0))
@@ -273,3 +329,38 @@ async def test_a_router_that_was_not_told_of_every_pool_is_not_ready_though_it_c
             async with asyncio.timeout(20):
                 while (await fetch(router.admin_port, "/readyz"))[0] != 200:
                     await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_rights_that_redis_refuses_are_shown(workers: int) -> None:
+    key = "wattroute:allocation"
+    async with running_redis() as redis, Redis.from_url(redis.url) as admin:
+        rules = f"on >pw -@all +getrange +pttl +multi +exec +get +ping %R~{key} %R~{key}:energy %R~{key}:loads &{key}"
+        await admin.execute_command("ACL", "SETUSER", "router", *rules.split())
+        settings = settings_for(["http://127.0.0.1:1"], port=0, admin_port=0, workers=workers)
+        url = redis.url.replace("//", "//router:pw@")
+        table = settings.table.model_copy(update={"redis_url": url, "poll_interval_s": 0.05})
+        async with Router(settings.model_copy(update={"table": table})) as router:
+            missing = {"announcements": "+subscribe", "presence": "+hgetall"}
+            async with asyncio.timeout(20):
+                while (await state(router))["redis"]["rights_missing"] != missing:
+                    await asyncio.sleep(0.02)
+            metrics = (await fetch(router.admin_port, "/metrics"))[1]
+            assert 'wattroute_router_redis_right_missing{part="presence"} 1.0' in metrics
+            assert 'wattroute_router_redis_right_missing{part="loads"} 0.0' in metrics
+
+
+async def test_two_routers_of_one_name_say_so_and_stay_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ENDED_S", -0.9)  # with the drain of a second, a tenth of one
+    async with running_redis() as redis, FakeEngine() as engine:
+        settings = settings_for([engine.url], port=0, admin_port=0, name="gateway")
+        table = settings.table.model_copy(update={"redis_url": redis.url, "poll_interval_s": 0.05})
+        settings = settings.model_copy(update={"table": table})
+        async with Router(settings) as one, Router(settings) as two:
+            async with asyncio.timeout(20):
+                for router in (one, two):
+                    while not (await state(router))["redis"]["name_taken"]:
+                        await asyncio.sleep(0.02)
+            for router in (one, two):
+                assert (await fetch(router.admin_port, "/readyz"))[0] == 200
+                assert "wattroute_router_name_taken 1.0" in (await fetch(router.admin_port, "/metrics"))[1]

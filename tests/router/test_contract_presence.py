@@ -8,8 +8,9 @@ from router.contract_presence import Heard, decode_heard, decode_routers, encode
 NOW_S = 1_700_000_000.0
 
 
-def test_what_is_told_is_read_back():
-    heard = Heard(NOW_S + 0.125, 42, 7)
+@pytest.mark.parametrize("identity", ["", "0123456789ab"])
+def test_what_is_told_is_read_back(identity):
+    heard = Heard(NOW_S + 0.125, 42, 7, identity)
     assert decode_heard(encode_heard(heard)) == heard
 
 
@@ -18,6 +19,18 @@ def test_what_is_told_is_read_back():
 )
 def test_what_no_router_writes_is_left_out(data):
     assert decode_heard(data) is None
+
+
+def test_older_and_newer_versions_are_understood() -> None:
+    assert decode_heard(b"1.0 2 7") == Heard(1.0, 2, 7, "")
+    assert decode_heard(b"1.0 2 7 0123456789ab and more than this one knows " + b"x" * 500) == Heard(
+        1.0, 2, 7, "0123456789ab"
+    )
+
+
+def test_what_older_versions_read_of_it_comes_first() -> None:
+    told = encode_heard(Heard(NOW_S, 4096, 1 << 40, "0123456789ab"))
+    assert told[:64].split()[:3] == [b"1700000000.000", b"4096", b"1099511627776"]
 
 
 def test_routers_are_told_by_name_and_what_no_router_writes_is_left_out() -> None:

@@ -14,7 +14,7 @@ from router.dispatch import Dispatcher, Outcome, Refusal
 from router.fleet import EngineLoad
 from router.metrics import PREFIX, expose
 from router.openai import RequestFacts
-from router.snapshot import DiscoveryView, Snapshot
+from router.snapshot import DiscoveryView, RedisView, Snapshot
 from router.version import VERSION
 from tests.fakes.routing import NOW_S, ask, choose, fail, finish, router_file, table
 from tests.fakes.snapshots import full_snapshot
@@ -202,6 +202,21 @@ def test_whose_looks_at_the_engines_count(dispatcher: Dispatcher) -> None:
     assert value(samples, "loads_refused_total") == 1
     without = expose(dispatcher.state(NOW_S))[0]
     assert b"router_loads_" not in without
+
+
+def test_what_redis_refuses_is_told_by_part(dispatcher: Dispatcher) -> None:
+    samples = samples_of(full_snapshot())
+    told = {dict(labels)["part"]: number for (name, labels), number in samples.items() if name == "redis_right_missing"}
+    assert told == {"table": 0.0, "announcements": 0.0, "energy": 1.0, "loads": 0.0, "presence": 0.0}
+    assert b"router_redis_" not in expose(dispatcher.state(NOW_S))[0]
+
+
+def test_a_name_that_another_router_has_is_told(dispatcher: Dispatcher) -> None:
+    assert value(samples_of(full_snapshot()), "name_taken") == 1
+    snapshot = dispatcher.state(NOW_S)
+    assert b"name_taken" not in expose(snapshot)[0]
+    snapshot.redis = RedisView()
+    assert value(samples_of(snapshot), "name_taken") == 0
 
 
 def test_what_discovery_knows_by_pool() -> None:

@@ -18,10 +18,11 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from controller.signals.router_state import read_state
-from router import presence
+from router import presence, redis_rights
 from router.accounting import ClassCounts
 from router.contract import encode
 from router.contract_presence import Heard, encode_heard, unpack_state
+from router.namesake import Identity
 from router.presence import FORGET_S, Presence
 from router.settings import TableSettings
 from router.snapshot import InstanceView, Snapshot, TableView
@@ -36,20 +37,29 @@ from tests.fakes.table_sink import RecordingSink
 NOW_S = 1_700_000_000.0
 ROOT = Path(__file__).parents[2]
 KEY = "wattroute:allocation"
+OVERLAP_S = 60.0
 
 
 class Router:
     """One router's presence, whose load is set by hand."""
 
-    def __init__(self, redis: RedisServer, name: str, load: int = 0, now_s: float = NOW_S) -> None:
+    def __init__(
+        self,
+        redis: RedisServer,
+        name: str,
+        load: int = 0,
+        now_s: float = NOW_S,
+        place: str | None = None,
+        start: str | None = None,
+    ) -> None:
         self.load, self.now_s, self.passed_s = load, now_s, 0.0
         self._ticks = itertools.count()
         self.shares: list[tuple[float, int]] = []
         settings = TableSettings(redis_url=redis.url, poll_interval_s=0.05)
         self.presence = Presence(
-            RedisPlace(redis.url),
+            RedisPlace(place or redis.url),
             settings,
-            name=name,
+            who=Identity(name, start or f"start of {name}".replace(" ", "-"), OVERLAP_S),
             snapshot=self.snapshot,
             sink=self,
             wall_s=lambda: self.now_s + next(self._ticks),
@@ -188,7 +198,7 @@ async def test_an_acl_user_with_the_rights_of_the_reference_suffices() -> None:
         a.presence = Presence(
             RedisPlace(url),
             settings,
-            name="a",
+            who=Identity("a", "start", OVERLAP_S),
             snapshot=a.snapshot,
             sink=a,
             wall_s=time.time,
@@ -208,3 +218,88 @@ async def test_an_acl_user_with_the_rights_of_the_reference_suffices() -> None:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_a_user_that_may_not_tell_of_itself_is_told_so_once_and_asks_seldom(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redis_rights, "FIRST_S", 0.1)
+    monkeypatch.setattr(redis_rights, "LONGEST_S", 0.1)
+    caplog.set_level(logging.INFO)
+    right = f"~{KEY}:router*"
+    async with running_redis() as redis, Redis.from_url(redis.url) as admin:
+        rules = "on >pw -@all +set +del +hset +hgetall +hdel +ping"
+        await admin.execute_command("ACL", "SETUSER", "router", *rules.split())
+        a = Router(redis, "a", place=redis.url.replace("//", "//router:pw@"))
+        async with present(a):
+            await until(lambda: a.presence.rights.missing == {"presence": right})
+            await until_refused(admin, 4)
+            assert a.shares == []
+            await admin.execute_command("ACL", "SETUSER", "router", right)
+            await until(lambda: a.has(1.0, 1))
+            assert a.presence.rights.missing == {}
+    assert [(record.levelno, record.__dict__["right"]) for record in caplog.records] == [
+        (logging.WARNING, right),
+        (logging.INFO, right),
+    ]
+
+
+async def until_refused(admin: Redis, times: int) -> None:
+    async with asyncio.timeout(20):
+        while sum(entry["count"] for entry in await admin.acl_log()) < times:
+            await asyncio.sleep(0.02)
+
+
+TAKEN = "another router has this one's name"
+ITS_OWN = "no other router has this one's name any more"
+
+
+async def test_two_of_one_name_share_the_caps_and_say_so_once_a_drain_would_be_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "router.presence")
+    async with running_redis() as redis:
+        a, again = Router(redis, "a", start="one"), Router(redis, "a", start="two")
+        async with present(a, again) as (_, second):
+            await until(lambda: a.has(0.5, 2) and again.has(0.5, 2))
+            assert not a.presence.name_taken
+            a.passed_s = again.passed_s = OVERLAP_S + 1.0
+            await until(lambda: a.presence.name_taken and again.presence.name_taken)
+            heard = len(a.shares)
+            await until(lambda: len(a.shares) > heard + 5)
+            assert caplog.messages.count(TAKEN) == 2, "each of them says it once"
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+            heard = len(a.shares)
+            await until(lambda: len(a.shares) > heard + 3)
+            a.passed_s += 10.0
+            await until(lambda: a.has(1.0, 1) and not a.presence.name_taken)
+        assert caplog.messages.count(ITS_OWN) == 1
+
+
+async def test_a_router_that_drains_while_its_successor_is_there_is_no_fault_and_leaves_what_that_one_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "router.presence")
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        old, new = Router(redis, "a", load=9, start="one"), Router(redis, "a", start="two")
+        async with present(new):
+            async with present(old):
+                await until(lambda: new.has(0.25 + 0.5 / 11, 2) and old.has(0.25 + 5 / 11, 2))
+            assert await names(client) == {"a"}
+            assert await client.exists(f"{KEY}:router:a") == 1
+            before = len(new.shares)
+            await until(lambda: len(new.shares) > before + 3)
+            new.passed_s = 10.0
+            await until(lambda: new.has(1.0, 1))
+        assert await client.hgetall(f"{KEY}:routers") == {}
+    assert caplog.messages == []
+
+
+async def test_what_a_killed_predecessor_has_left_takes_no_part_of_the_caps() -> None:
+    async with running_redis() as redis, Redis.from_url(redis.url) as client:
+        await client.hset(f"{KEY}:routers", "a", encode_heard(Heard(NOW_S, 50, 3, "before")))
+        a = Router(redis, "a")
+        async with present(a):
+            await until(lambda: len(a.shares) > 3)
+    assert set(a.shares) == {(1.0, 1)}

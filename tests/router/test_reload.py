@@ -32,7 +32,7 @@ class Rig:
         self.path = path
         self.path.write_text(FILE)
         self.taken: list[RouterFile] = []
-        self.trouble: SettingsError | None = None
+        self.trouble: Exception | None = None
         source = ConfigSource(path, lambda: config_file.load(path, RouterFile, ignore=CONTROLLER_SECTIONS))
         self.reloader = Reloader(source, source.load(), apply=self.apply, wall_s=lambda: 1e9)
 
@@ -94,6 +94,15 @@ async def test_what_cannot_be_obeyed_is_refused(rig: Rig) -> None:
     assert await rig.reloader.reload() == REFUSED
     assert rig.reloader.settings.pools[0].static_weight == 1
     assert rig.reloader.view().error == "tenants.yaml:3: no"
+
+
+async def test_what_nobody_foresaw_is_counted_as_refused_with_its_reason(rig: Rig) -> None:
+    rig.trouble = RuntimeError("boom")
+    rig.change("static_weight: 1", "static_weight: 2")
+    with pytest.raises(RuntimeError):
+        await rig.reloader.reload()
+    view = rig.reloader.view()
+    assert (view.error, view.reloads[REFUSED]) == ("RuntimeError: boom", 1)
 
 
 async def test_the_same_settings_are_not_taken_again(rig: Rig) -> None:

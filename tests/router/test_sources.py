@@ -8,15 +8,15 @@ import logging
 import pytest
 from redis.asyncio import Redis
 
-from router import clock, load_source
-from router import sources as sources_module
+from router import clock, keep_up, load_source
 from router.contract import AllocationTable, InstanceId, PoolId, encode
 from router.contract_loads import Loads, encode_loads
 from router.contract_rates import EnergyRate, EnergyRates, encode_rates
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
 from router.settings import RouterFile
-from router.sources import Sources, keep_up, report_end
+from router.snapshot import RedisView
+from router.sources import Sources
 from router.tenants.engine_keys import NO_KEYS, EngineKeys
 from router.transport.keyring import Keyring
 from tests.fakes.fake_engine import FakeEngine, Request, Wire
@@ -102,6 +102,7 @@ async def test_the_table_comes_from_redis_where_the_settings_say_so() -> None:
         sources.start()
         await until(lambda: sink.tables)
         assert sink.tables[0].sequence == 4
+        assert sources.redis_view() == RedisView({})
         await sources.stop()
 
 
@@ -109,22 +110,10 @@ async def test_one_that_was_never_started_can_be_stopped() -> None:
     await sources_of(settings_for(["http://127.0.0.1:1"]), Sink()).stop()
 
 
-async def test_a_part_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    async def fail() -> None:
-        raise ValueError("boom")
-
-    task = asyncio.create_task(fail(), name="probes")
-    task.add_done_callback(report_end)
-    await asyncio.gather(task, return_exceptions=True)
-    await asyncio.sleep(0)
-    [record] = caplog.records
-    assert (record.levelno, record.__dict__["part"]) == (logging.CRITICAL, "probes")
-
-
 async def test_a_part_that_fails_is_begun_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources_module, "AGAIN_S", 0.01)
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.01)
 
     class Failing(Sink):
         probes = 0
@@ -143,37 +132,6 @@ async def test_a_part_that_fails_is_begun_again(
         await sources.stop()
     [record] = [each for each in caplog.records if each.levelno == logging.CRITICAL]
     assert (record.message, record.__dict__["part"]) == ("a part of the router has failed", "probes")
-
-
-async def test_a_part_that_comes_to_its_end_is_not_begun_again() -> None:
-    begun: list[str] = []
-
-    async def end() -> None:
-        begun.append("rates")
-
-    async with asyncio.timeout(5):
-        await keep_up("rates", end)
-    assert begun == ["rates"]
-
-
-async def test_a_part_that_fails_as_it_is_ended_stays_ended() -> None:
-    begun = 0
-
-    async def fail_at_the_end() -> None:
-        nonlocal begun
-        begun += 1
-        try:
-            await asyncio.sleep(60)
-        finally:
-            raise ValueError("boom")
-
-    task = asyncio.create_task(keep_up("table", fail_at_the_end))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    task.cancel()
-    async with asyncio.timeout(5):
-        await asyncio.gather(task, return_exceptions=True)
-    assert begun == 1
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -233,4 +191,5 @@ async def test_a_router_without_a_source_of_tables_tells_nothing_of_loads() -> N
     sources = sources_of(settings_for(["http://127.0.0.1:1"]), Sink())
     sources.start()
     assert sources.loads_view() is None
+    assert sources.redis_view() is None
     await sources.stop()

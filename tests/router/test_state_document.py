@@ -7,7 +7,7 @@ import json
 import pytest
 
 from router.dispatch import Dispatcher
-from router.snapshot import ConfigView, LoadsView
+from router.snapshot import ConfigView, LoadsView, RedisView
 from router.state_document import state_document
 from tests.fakes.routing import NOW_S, ask, choose, finish, router_file, table
 
@@ -20,7 +20,7 @@ def test_the_document_has_exactly_the_agreed_keys() -> None:
     document = json.loads(json.dumps(state_document(dispatcher.state(NOW_S + 2))))
     assert set(document) == {
         *("schema_version", "now_s", "ready", "draining", "workers", "table", "classes", "pools", "instances"),
-        *("leaving", "connections", "config", "tenants", "discovery", "loads"),
+        *("leaving", "connections", "config", "tenants", "discovery", "loads", "redis"),
     }
     assert (document["schema_version"], document["ready"], document["draining"]) == (1, True, False)
     assert document["table"] == {
@@ -100,6 +100,13 @@ def test_whose_looks_at_the_engines_count() -> None:
         "agreed": 2,
         "refused": 0,
     }
+
+
+def test_what_redis_refuses_is_told() -> None:
+    snapshot = Dispatcher(SETTINGS).state(NOW_S)
+    assert state_document(snapshot)["redis"] is None
+    snapshot.redis = RedisView({"announcements": "&k"})
+    assert state_document(snapshot)["redis"] == {"rights_missing": {"announcements": "&k"}, "name_taken": False}
 
 
 def test_tokens_are_told_by_instance_and_class() -> None:

@@ -14,9 +14,10 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
-from router import contract_loads, load_source, table_redis
+from router import contract_loads, load_source, redis_rights, table_redis
 from router.contract import encode
 from router.contract_presence import pack_state
+from router.contract_rates import EnergyRates, encode_rates
 from router.settings import TableSettings
 from router.table_redis import CONNECT_S, RECONNECT_S, RedisTableSource
 from router.transport.redis_client import open_redis
@@ -237,18 +238,84 @@ async def test_loads_are_read_beside_the_table_each_time_they_are_others(monkeyp
     assert sink.refused == []
 
 
-async def test_a_router_without_the_right_to_loads_has_its_table_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+class Taken(RecordingSink):
+    """Takes rates, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[EnergyRates] = []
+
+    def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+        self.rates.append(rates)
+
+
+KEY = "wattroute:allocation"
+KEYS = {"table": f"%R~{KEY}", "announcements": f"&{KEY}", "energy": f"%R~{KEY}:energy", "loads": f"%R~{KEY}:loads"}
+COMMANDS = "+getrange +pttl +multi +exec +get +subscribe +unsubscribe +ping"
+
+
+@contextlib.asynccontextmanager
+async def without(part: str, sink: Taken, loads: Loads) -> AsyncIterator[tuple[Redis, RedisTableSource]]:
+    """The server's owner, and a source whose user has every right but the one of this part."""
+    async with running_redis() as redis, Redis.from_url(redis.url) as owner:
+        rules = [rule for name, rule in KEYS.items() if name != part]
+        await owner.execute_command("ACL", "SETUSER", "router", *f"on >pw -@all {COMMANDS}".split(), *rules)
+        await owner.set(KEY, encode(table(sequence=1)))
+        await owner.set(f"{KEY}:energy", encode_rates(EnergyRates(NOW_S, NOW_S + 30, "shared", ())))
+        await owner.set(f"{KEY}:loads", packed(1))
+        await owner.config_resetstat()
+        url = redis.url.replace("//", "//router:pw@")
+        source = RedisTableSource(
+            RedisPlace(url),
+            TableSettings(redis_url=url, poll_interval_s=0.02),
+            sink=sink,
+            steady_s=lambda: NOW_S,
+            rng=random.Random(1),
+            rates=sink,
+            loads=loads,
+        )
+        task = asyncio.create_task(source.run())
+        try:
+            yield owner, source
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("part", ["announcements", "energy", "loads"])
+async def test_a_right_that_is_missing_costs_what_needs_it_alone_and_is_said_once(
+    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(load_source, "READ_EVERY_S", 0.1)
-    caplog.set_level(logging.INFO, "router.load_source")
-    sink, loads = RecordingSink(), Loads()
-    rights = "on >pw -@all %R~wattroute:allocation &wattroute:allocation +getrange +pttl +multi +exec +get +subscribe"
-    more = ("+unsubscribe", "+ping", "+hello", "+auth")
-    async with running_redis() as redis, Redis.from_url(redis.url) as writer:
-        await writer.set("wattroute:allocation", encode(table()))
-        await writer.execute_command("ACL", "SETUSER", "old", *rights.split(), *more)
-        async with with_loads(redis.url.replace("//", "//old:pw@"), sink, loads):
-            await until(lambda: len(sink.tables) > 3)
-    assert caplog.messages == ["engines' loads not told"]
-    assert "NoPermission" in caplog.records[0].__dict__["reason"]
+    monkeypatch.setattr(load_source, "READ_EVERY_S", 0.05)
+    monkeypatch.setattr(redis_rights, "FIRST_S", 0.1)
+    monkeypatch.setattr(redis_rights, "LONGEST_S", 0.1)
+    caplog.set_level(logging.WARNING)
+    sink, loads = Taken(), Loads()
+    async with without(part, sink, loads) as (owner, source):
+        await until(lambda: len(sink.tables) > 30 and source.rights.missing == {part: KEYS[part]})
+        await owner.set(KEY, encode(table(sequence=2)))
+        await owner.set(f"{KEY}:loads", packed(2))
+        await until(lambda: sink.sequences == [1, 2])
+        await until(lambda: part == "energy" or bool(sink.rates))
+        await until(lambda: part == "loads" or loads.sequences == [2])
+        assert (await owner.info("stats"))["total_connections_received"] <= 2, "a right is no reason to connect anew"
+        await owner.execute_command("ACL", "SETUSER", "router", KEYS[part])
+        await until(lambda: source.rights.missing == {})
+        await owner.set(f"{KEY}:loads", packed(3))
+        await until(lambda: bool(sink.rates) and loads.sequences[-1:] == [3])
+    assert [record.__dict__["right"] for record in caplog.records] == [KEYS[part]]
+
+
+async def test_a_user_that_may_not_read_the_table_is_told_so_and_has_it_with_the_next_read_that_is_allowed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    sink, loads = Taken(), Loads()
+    async with without("table", sink, loads) as (owner, source):
+        await until(lambda: len(sink.rates) > 10)
+        assert source.rights.missing == {"table": KEYS["table"]}
+        assert sink.tables == []
+        assert (await owner.info("stats"))["total_connections_received"] <= 2
+        await owner.execute_command("ACL", "SETUSER", "router", KEYS["table"])
+        await until(lambda: sink.sequences == [1] and source.rights.missing == {})
+    assert caplog.messages == ["Redis refuses a right; add it to the router's user", "allocation not fetched"]

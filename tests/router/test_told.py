@@ -2,7 +2,7 @@ import json
 
 from router.accounting import ClassCounts
 from router.contract_presence import unpack_state
-from router.snapshot import InstanceView, Snapshot, TableView
+from router.snapshot import InstanceView, RedisView, Snapshot, TableView
 from router.told import encode_told, load_of
 
 
@@ -28,3 +28,9 @@ def test_a_large_fleet_is_told_in_few_bytes() -> None:
 
 def test_the_load_is_what_is_in_flight_and_what_waits() -> None:
     assert load_of(snapshot(1, 1)) == 10
+
+
+def test_how_it_stands_with_redis_is_told() -> None:
+    told = snapshot(1, 1)
+    told.redis = RedisView(name_taken=True)
+    assert json.loads(unpack_state(encode_told(told)))["redis"]["name_taken"] is True

@@ -6,7 +6,7 @@ import logging
 import aiohttp
 import pytest
 
-from router import load_source, sources
+from router import keep_up, load_source
 from router.contract import InstanceId
 from router.contract_loads import Loads, encode_loads
 from router.errors import SettingsError
@@ -81,7 +81,7 @@ async def test_an_engine_whose_requests_fail_is_to_be_asked() -> None:
 
 
 async def test_a_part_that_fails_is_begun_again(monkeypatch, caplog) -> None:
-    monkeypatch.setattr(sources, "AGAIN_S", 0.01)
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.01)
     told: list[set[InstanceId]] = []
 
     def fail_once(doubted: set[InstanceId]) -> None:

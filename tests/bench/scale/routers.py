@@ -8,6 +8,7 @@ router's own code, too.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import sys
 import time
@@ -18,6 +19,7 @@ from router.accounting import ClassCounts, Traffic
 from router.contract import AllocationTable, InstanceId
 from router.discovery.static import list_instances
 from router.fleet import EngineLoad
+from router.namesake import Identity
 from router.presence import Presence
 from router.probes import Prober
 from router.settings import CONTROLLER_SECTIONS, RouterFile
@@ -93,7 +95,7 @@ async def run(settings: RouterFile, count: int) -> None:
         presence = Presence(
             place,
             settings.table,
-            name=f"router-{number}",
+            who=Identity(f"router-{number}", str(number), math.inf),
             snapshot=router.snapshot,
             sink=router,
             wall_s=time.time,

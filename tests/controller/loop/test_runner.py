@@ -43,13 +43,16 @@ class Source:
         self.reads = []
         self.events = ()
         self.supervisor_faults = ()
+        self.names_taken = ()
 
     async def read(self, now_s):
         self.reads.append(now_s)
         if self.failure:
             raise self.failure
         given = {"events": self.events, "supervisor_faults": self.supervisor_faults}
-        return dataclasses.replace(observation(now_s), **given)
+        seen = observation(now_s)
+        router = dataclasses.replace(seen.router, names_taken=self.names_taken)
+        return dataclasses.replace(seen, router=router, **given)
 
 
 class Bench:
@@ -139,6 +142,22 @@ async def test_a_supervisor_that_does_not_answer_is_a_fault_until_it_does():
     await bench.until(is_over)
     ((fault,), *_) = shown
     assert (fault.step, fault.reason) == ("supervisor", "http://gpu: no answer within 1.5 s; a-0: given up")
+
+
+async def test_routers_of_one_name_are_a_fault_until_each_has_its_own():
+    bench = Bench()
+    bench.source.names_taken = ("a", "b")
+    shown = []
+
+    def is_over():
+        if "routers" in bench.faults():
+            shown.append(bench.faults()["routers"])
+            bench.source.names_taken = ()
+        return bool(shown) and not bench.faults()
+
+    await bench.until(is_over)
+    assert shown[0] == "another router has the name of a, b; give each a router.name of its own"
+    assert bench.metric("faults_total", step="routers") >= 1
 
 
 async def test_the_loop_decides_publishes_records_and_carries_its_memory():

@@ -29,3 +29,16 @@ def test_a_malformed_state_is_refused_with_the_place(data, problem):
 @pytest.mark.parametrize(("more", "rejected"), [({}, 0.0), ({"outcomes": {"ok": 5, "client_error": 3}}, 3.0)])
 def test_requests_that_engines_found_fault_with_are_counted_apart(more, rejected):
     assert read_state(state(**more)).counters["standard", "rejected"] == rejected
+
+
+@pytest.mark.parametrize(
+    ("more", "taken"),
+    [
+        ({}, False),
+        ({"redis": None}, False),
+        ({"redis": {"rights_missing": {}}}, False),
+        ({"redis": {"name_taken": True}}, True),
+    ],
+)
+def test_a_router_whose_name_another_one_has_says_so_and_older_ones_do_not(more, taken):
+    assert read_state({**state(), **more}).name_taken is taken

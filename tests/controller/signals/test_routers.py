@@ -178,3 +178,12 @@ async def test_a_router_that_is_configured_no_more_is_not_kept():
         moved = RouterSource(HttpRouters(session, ("http://elsewhere",)), counted=source.counted).counted
     assert moved.routers == ()
     assert moved.totals == source.counted.totals
+
+
+async def test_routers_whose_names_others_have_are_told():
+    async with http_stub() as one, http_stub() as two, http_stub() as third, aiohttp.ClientSession() as session:
+        one.set("/state", state())
+        two.set("/state", {**state(), "redis": {"name_taken": True}})
+        third.set("/state", "no state")
+        seen = await RouterSource(HttpRouters(session, (one.url, two.url, third.url))).read(NOW_S)
+    assert seen.names_taken == (two.url,)

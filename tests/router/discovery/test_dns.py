@@ -18,7 +18,7 @@ from router.errors import DiscoveryError
 class Resolver:
     """Gives one answer after the other; a list, or what to raise."""
 
-    def __init__(self, *answers: list[str] | OSError) -> None:
+    def __init__(self, *answers: list[str] | Exception) -> None:
         self.answers = list(answers)
         self.asked = 0
         self.found: list[Found] = []
@@ -28,7 +28,7 @@ class Resolver:
         assert name == "vllm.llm.svc"
         self.asked += 1
         answer = self.answers.pop(0)
-        if isinstance(answer, OSError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -116,3 +116,16 @@ async def test_more_addresses_than_a_pool_may_have_are_cut_and_told() -> None:
 
 async def test_the_systems_resolver_is_asked() -> None:
     assert "127.0.0.1" in await dns.look_up("localhost")
+
+
+async def test_one_that_has_failed_of_what_nobody_foresaw_looks_anew_when_it_is_begun_again() -> None:
+    resolver = Resolver(UnicodeError("label too long"), *[["10.0.0.2"]] * 999)
+    poll = resolver.poll()
+    with pytest.raises(UnicodeError):
+        await poll.run()
+    task = asyncio.create_task(poll.run())
+    async with asyncio.timeout(10):
+        while not resolver.found:
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

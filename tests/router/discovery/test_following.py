@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from router.discovery import following
+from router import keep_up
+from router.discovery import following, watch
 from router.discovery.following import Discovery
 from router.errors import SettingsError
 from router.settings import RouterFile
@@ -45,6 +47,7 @@ class Router:
         self.settings = settings
         self.obeyed: list[list[tuple[str, ...]]] = []
         self.failing = 0
+        self.failure: Exception = SettingsError("the engine's key cannot be read")
         self.asked = 0
         self.may_obey = asyncio.Event()
         self.may_obey.set()
@@ -56,7 +59,7 @@ class Router:
         await self.may_obey.wait()
         if self.failing:
             self.failing -= 1
-            raise SettingsError("the engine's key cannot be read")
+            raise self.failure
         self.obeyed.append([each.names() for each in self.discovery.merged(self.settings).pools])
 
     def use(self, settings: RouterFile) -> None:
@@ -117,6 +120,48 @@ async def test_what_cannot_be_obeyed_is_tried_again() -> None:
         async with router.running():
             await router.goes_by(("a",))
         assert router.failing == 0
+
+
+def failed_parts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.__dict__["part"] for record in caplog.records if record.levelno == logging.CRITICAL]
+
+
+async def test_a_fault_while_it_is_obeyed_is_told_and_the_same_is_obeyed_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.05)
+    async with kube_server() as server:
+        add(server, "one", "a")
+        router = Router(file(server, discovered("one")))
+        router.failing, router.failure = 2, RuntimeError("boom")
+        async with router.running():
+            await router.goes_by(("a",))
+            add(server, "one", "b")
+            await router.goes_by(("a", "b"))
+    assert failed_parts(caplog) == ["discovery", "discovery"]
+
+
+async def test_a_source_that_fails_is_told_and_begun_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keep_up, "FIRST_S", 0.05)
+    find, failing = watch.find, ["boom"]
+
+    def fail_once(*given: Any) -> Any:
+        if failing:
+            raise RuntimeError(failing.pop())
+        return find(*given)
+
+    monkeypatch.setattr(watch, "find", fail_once)
+    async with kube_server() as server:
+        add(server, "one", "a")
+        router = Router(file(server, discovered("one")))
+        async with router.running():
+            await until(lambda: router.discovery.views()[0].error == "RuntimeError: boom")
+            await router.goes_by(("a",))
+            (view,) = router.discovery.views()
+            assert (view.failures, view.error) == (1, None)
+    assert failed_parts(caplog) == ["discovery of one"]
 
 
 async def test_once_told_a_pool_that_joins_does_not_take_the_router_out_of_service() -> None:

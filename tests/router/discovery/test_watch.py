@@ -172,6 +172,25 @@ async def test_what_fails_is_tried_again_from_where_it_was() -> None:
     assert sink.reasons == ["h: connection reset"] * 2
 
 
+async def test_one_that_has_failed_of_what_nobody_foresaw_lists_anew_when_it_is_begun_again() -> None:
+    class Failing(Sink):
+        def told(self, found: Found) -> None:
+            super().told(found)
+            if len(self.found) == 2:
+                raise RuntimeError("boom")
+
+    api, sink = Api([page("a"), page("b", version="20")], [[event("ADDED", "c", "11")]]), Failing()
+    watch = following(api, sink)
+    with pytest.raises(RuntimeError):
+        await watch.run()
+    task = asyncio.create_task(watch.run())
+    try:
+        await until(lambda: sink.pods() == [["a"], ["a", "c"], ["b"]])
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_list_that_fails_is_no_empty_list() -> None:
     refused = DiscoveryError("h", "answered 403", status=403)
     api, sink = Api([refused, refused, page("a")]), Sink()
