@@ -60,10 +60,8 @@ class _Sentinels(Sentinel):
         return state["ip"], state["port"]
 
 
-def open_redis(
-    place: RedisPlace, *, timeout_s: float = TIMEOUT_S, max_connections: int | None = None
-) -> redis.asyncio.Redis:
-    """A client that connects when it is first asked.
+def open_redis(place: RedisPlace, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
+    """A client that connects when it is first asked, once for each thing that is asked at the same time.
 
     Without a timeout of its own for answers: redis-py sends under asyncio.wait_for then, which loses cancellations
     before Python 3.12.
@@ -71,7 +69,6 @@ def open_redis(
     Args:
         place: where Redis is.
         timeout_s: longest wait for a connection.
-        max_connections: at once; None for as many as are asked for.
 
     Raises:
         ValueError: the address is none of Redis.
@@ -80,8 +77,6 @@ def open_redis(
     options: dict[str, Any] = {"socket_connect_timeout": timeout_s, "socket_timeout": None, **place.tls}
     if place.password:
         options["password"] = place.password
-    if max_connections is not None:
-        options["max_connections"] = max_connections
     if not place.sentinels:
         return redis.asyncio.Redis.from_url(url, **options)
     return _by_sentinels(place, url, options, timeout_s)
