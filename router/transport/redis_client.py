@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from router.transport.redis_address import without_password
+from router.transport.redis_address import master_name, without_password
 from router.transport.redis_place import RedisPlace
 
 TIMEOUT_S = 3.0
@@ -84,8 +84,8 @@ def open_redis(place: RedisPlace, *, timeout_s: float = TIMEOUT_S) -> redis.asyn
 
 def _by_sentinels(place: RedisPlace, url: str, options: dict[str, Any], timeout_s: float) -> redis.asyncio.Redis:
     parts: dict[str, Any] = dict(parse_url(url))
-    name = str(parts.pop("host", ""))
-    for unused in ("port", "connection_class"):
+    name = master_name(url)
+    for unused in ("host", "port", "connection_class"):
         parts.pop(unused, None)
     is_tls = url.startswith("rediss://")
     asking = {
