@@ -55,6 +55,7 @@ bench-notice: $(STAMP)  ## from an event's receipt to the new table at every rou
 
 bench-path: $(STAMP)  ## the data path without the kernel
 	$(BIN)/python -m tests.bench.path
+	$(BIN)/python -m tests.bench.path_tenants
 
 bench-plan: $(STAMP)  ## how good plans are and how fast, beside plain HiGHS
 	$(BIN)/python -m tests.bench.planning $(ARGS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.actuators.shared_redis import SharedRedis, redis_asked
+from controller.actuators.asked_redis import AskedRedis
+from controller.actuators.shared_redis import SharedRedis
 from controller.clock import Clock
 from controller.errors import ActuationError
 from controller.model.plan import Commands
@@ -41,19 +42,14 @@ class RedisPublisher:
             timeout_s: longest wait.
             identity: of this controller, where several stand for election; None where it is the only one.
         """
-        self._target = place.shown
         self._clock = clock
         self._key = key
-        self._timeout_s = timeout_s
-        self._client = open_redis(place, timeout_s=timeout_s, max_connections=4)
+        client = open_redis(place, timeout_s=timeout_s)
+        self._redis = AskedRedis(client, target=place.shown, timeout_s=timeout_s)
         self._last: AllocationTable | None = None
         self._held: AllocationTable | None = None
         self._writing = asyncio.Lock()
-        self.shared = (
-            None
-            if identity is None
-            else SharedRedis(self._client, key, identity, target=self._target, timeout_s=timeout_s)
-        )
+        self.shared = None if identity is None else SharedRedis(self._redis, key, identity)
 
     async def apply(self, commands: Commands) -> tuple[str, ...]:
         """Write the table, also when it is unchanged: a Redis that lost its data then has it again.
@@ -67,7 +63,7 @@ class RedisPublisher:
         async with self._writing:
             ttl_ms = int((table.expires_at_s - self._clock.wall_s()) * 1000)
             if ttl_ms <= 0:
-                raise ActuationError(self._target, f"table {table.sequence} has expired; it is not written")
+                raise ActuationError(self._redis.target, f"table {table.sequence} has expired; it is not written")
             is_new = self._held is None or table.sequence != self._held.sequence
             self._held = None
             if self.shared is not None:
@@ -99,17 +95,17 @@ class RedisPublisher:
     async def _has_table(self) -> bool:
         """Whether Redis has any."""
         try:
-            async with redis_asked(self._target, self._timeout_s, "table not looked for"):
-                return bool(await self._client.exists(self._key))
+            async with self._redis.within("table not looked for") as client:
+                return bool(await client.exists(self._key))
         except ActuationError:
             self._held = None
             raise
 
     async def _put(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
-        async with redis_asked(self._target, self._timeout_s, "table not written"):
-            await self._client.set(self._key, body, px=ttl_ms)
+        async with self._redis.within("table not written") as client:
+            await client.set(self._key, body, px=ttl_ms)
             if is_new:
-                await self._client.publish(self._key, str(sequence))
+                await client.publish(self._key, str(sequence))
 
     async def put_rates(self, body: bytes, ttl_s: float) -> None:
         """Write energy rates beside the table, under its key and ``:energy``.
@@ -117,8 +113,8 @@ class RedisPublisher:
         Raises:
             ActuationError: Redis did not take them in time.
         """
-        async with redis_asked(self._target, self._timeout_s, "energy rates not written"):
-            await self._client.set(f"{self._key}{RATES_SUFFIX}", body, px=max(1, int(ttl_s * 1000)))
+        async with self._redis.within("energy rates not written") as client:
+            await client.set(f"{self._key}{RATES_SUFFIX}", body, px=max(1, int(ttl_s * 1000)))
 
     async def put_loads(self, body: bytes, ttl_s: float) -> None:
         """Write engines' loads beside the table, compressed, under its key and ``:loads``.
@@ -126,9 +122,9 @@ class RedisPublisher:
         Raises:
             ActuationError: Redis did not take them in time.
         """
-        async with redis_asked(self._target, self._timeout_s, "engines' loads not written"):
-            await self._client.set(f"{self._key}{LOADS_SUFFIX}", pack_state(body), px=max(1, int(ttl_s * 1000)))
+        async with self._redis.within("engines' loads not written") as client:
+            await client.set(f"{self._key}{LOADS_SUFFIX}", pack_state(body), px=max(1, int(ttl_s * 1000)))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._redis.close()

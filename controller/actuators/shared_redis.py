@@ -7,21 +7,16 @@ after that is refused by Redis itself, within one script, so that a leader that 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from controller.errors import ActuationError, Superseded
+from controller.actuators.asked_redis import AskedRedis
 
 KEPT_MS = 7 * 86_400_000
 """How long it is kept after the last write."""
 STANDBY_MS = 20_000
-_REFUSED = "SUPERSEDED"
 
 _GUARD = """
 local holder = redis.call('HGET', KEYS[1], 'holder')
@@ -63,30 +58,6 @@ return {redis.call('HGET', KEYS[1], 'sequence'), redis.call('GET', KEYS[2]), red
 """
 
 
-@asynccontextmanager
-async def redis_asked(target: str, timeout_s: float, failure: str) -> AsyncIterator[None]:
-    """Ask Redis within, for so long at the most.
-
-    Args:
-        target: name of Redis in messages.
-        timeout_s: longest wait.
-        failure: what was not done, for the error's text.
-
-    Raises:
-        Superseded: another controller leads.
-        ActuationError: Redis did not answer in time.
-    """
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except TimeoutError as error:
-        raise ActuationError(target, f"{failure} within {timeout_s:g} s") from error
-    except (RedisError, OSError) as error:
-        if _REFUSED in str(error):
-            raise Superseded(target, f"{failure}: {str(error).partition(_REFUSED)[2].strip()}") from error
-        raise ActuationError(target, f"{failure}: {error}") from error
-
-
 @dataclass(frozen=True, slots=True)
 class SharedState:
     """What was found.
@@ -105,19 +76,15 @@ class SharedRedis:
     """One controller's access; every call has one deadline.
 
     Args:
-        client: of Redis.
+        redis: where it is shared.
         key: of the table.
         identity: of this controller.
-        target: name of Redis in messages.
-        timeout_s: longest wait.
     """
 
-    def __init__(self, client: Redis, key: str, identity: str, *, target: str, timeout_s: float = 2.0) -> None:
-        self._client = client
+    def __init__(self, redis: AskedRedis, key: str, identity: str) -> None:
+        self._redis = redis
         self._key = key
         self._identity = identity
-        self._target = target
-        self._timeout_s = timeout_s
         self._lead, self._handover = f"{key}:lead", f"{key}:handover"
         self._asked, self._standby = f"{key}:asked", f"{key}:standby"
 
@@ -128,8 +95,8 @@ class SharedRedis:
             ActuationError: Redis did not answer in time.
         """
         keys = [self._lead, self._handover, self._asked]
-        async with self._within("lead not claimed"):
-            return _state(*await self._run(_CLAIM, keys, self._identity, KEPT_MS))
+        async with self._redis.within("lead not claimed") as client:
+            return _state(*await _run(client, _CLAIM, keys, self._identity, KEPT_MS))
 
     async def look(self) -> SharedState:
         """Be seen as a standby, and see what the leader left so far.
@@ -137,7 +104,7 @@ class SharedRedis:
         Raises:
             ActuationError: Redis did not answer in time.
         """
-        async with self._within("leader's state not read"), self._client.pipeline(transaction=False) as pipe:
+        async with self._redis.within("leader's state not read") as client, client.pipeline(transaction=False) as pipe:
             pipe.set(self._standby, self._identity, px=STANDBY_MS)
             pipe.hget(self._lead, "sequence")
             pipe.mget(self._handover, self._asked)
@@ -150,8 +117,8 @@ class SharedRedis:
         Raises:
             ActuationError: Redis did not answer in time.
         """
-        async with self._within("standby not withdrawn"):
-            await self._run(_WITHDRAW, [self._standby], self._identity)
+        async with self._redis.within("standby not withdrawn") as client:
+            await _run(client, _WITHDRAW, [self._standby], self._identity)
 
     async def hand_over(self, handover: bytes = b"", asked: bytes = b"") -> bool:
         """Leave what the next leader needs; what is empty stays as it was. Returns whether a standby is there.
@@ -161,8 +128,8 @@ class SharedRedis:
             ActuationError: Redis did not take it in time.
         """
         keys = [self._lead, self._handover, self._asked, self._standby]
-        async with self._within("state not handed over"):
-            return bool(await self._run(_HAND_OVER, keys, self._identity, KEPT_MS, handover, asked))
+        async with self._redis.within("state not handed over") as client:
+            return bool(await _run(client, _HAND_OVER, keys, self._identity, KEPT_MS, handover, asked))
 
     async def publish(self, sequence: int, body: bytes, ttl_ms: int, *, is_new: bool) -> None:
         """Write a table, and announce one that is new.
@@ -171,15 +138,13 @@ class SharedRedis:
             Superseded: another controller leads, or has published a later table.
             ActuationError: Redis did not take it in time.
         """
-        async with self._within("table not written"):
+        async with self._redis.within("table not written") as client:
             keys, told = [self._lead, self._key], int(is_new)
-            await self._run(_PUBLISH, keys, self._identity, sequence, ttl_ms, body, told, KEPT_MS)
+            await _run(client, _PUBLISH, keys, self._identity, sequence, ttl_ms, body, told, KEPT_MS)
 
-    async def _run(self, script: str, keys: list[str], *arguments: Any) -> Any:
-        return await self._client.eval(script, len(keys), *keys, *arguments)
 
-    def _within(self, failure: str) -> AbstractAsyncContextManager[None]:
-        return redis_asked(self._target, self._timeout_s, failure)
+async def _run(client: Redis, script: str, keys: list[str], *arguments: Any) -> Any:
+    return await client.eval(script, len(keys), *keys, *arguments)
 
 
 def _state(sequence: bytes | None, handover: bytes | None, asked: bytes | None) -> SharedState:

@@ -103,7 +103,7 @@ async def _opened_routers(
     if endpoints.router_urls or endpoints.redis is None:
         yield HttpRouters(session, endpoints.router_urls, timeout_s)
         return
-    async with open_redis(endpoints.redis, timeout_s=timeout_s, max_connections=2) as client:
+    async with open_redis(endpoints.redis, timeout_s=timeout_s) as client:
         yield RedisRouters(client, endpoints.redis_key, timeout_s)
 
 

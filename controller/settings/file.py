@@ -63,6 +63,17 @@ class Settings(RouterFile):
         return self
 
     @model_validator(mode="after")
+    def _tables_follow_each_other(self) -> Settings:
+        next_s = self.controller.tick_s + self.table.poll_interval_s
+        if self.controller.table_ttl_s <= next_s:
+            raise ValueError(
+                f"controller.table_ttl_s is {self.controller.table_ttl_s:g}, not above controller.tick_s and "
+                f"table.poll_interval_s together, {next_s:g}: each table would end before routers read the next one; "
+                "raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _thresholds_are_fed(self) -> Settings:
         feeds = {signal: getattr(self.signals, signal.value) for signal in FeedSignal}
         refuse_unfed(
@@ -191,6 +202,10 @@ def _refuse_listed(name: str, plan: PoolPlanSettings) -> None:
     if plan.workload is not None and plan.min_on > plan.workload.most:
         raise ValueError(
             f"plan.pools.{name}.workload.most is {plan.workload.most}, less than min_on, {plan.min_on}; raise it"
+        )
+    if plan.max_on is not None and plan.min_on > plan.max_on:
+        raise ValueError(
+            f"plan.pools.{name}.min_on is {plan.min_on}, more than max_on, {plan.max_on}; lower it or raise max_on"
         )
     if plan.serve is not None:
         raise ValueError(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode
 from controller.settings.election import ElectionSettings
 from controller.settings.gpu_limits import ZeusdControlSettings
 from router.settings import Group, Port, Seconds
+
+STANDBY_S = 20.0
+"""How long a standby that has shown itself, which it does at each tick, is seen."""
 
 
 class ControllerSettings(Group):
@@ -28,7 +31,7 @@ class ControllerSettings(Group):
     tick_s: Seconds = 5.0
     """Time between two decisions."""
     table_ttl_s: Seconds = 60.0
-    """How long routers may obey a table when the controller is gone."""
+    """How long routers may obey a table when the controller is gone. A table is renewed at half of it, at a tick."""
     data_dir: Path = Path("wattroute-data")
     """Folder of the ledger, the decision records and the state that outlasts a restart."""
     keep_records: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 500_000
@@ -61,3 +64,21 @@ class ControllerSettings(Group):
     """vLLM's sleep level: 1 keeps the weights in host memory, 2 drops them, and a wake reads them anew."""
     election: ElectionSettings | None = None
     """How several controllers of this site choose the one that acts. Absent: this one is alone."""
+
+    @model_validator(mode="after")
+    def _standbys_come_in_time(self) -> ControllerSettings:
+        if self.election is None:
+            return self
+        if self.tick_s >= STANDBY_S:
+            raise ValueError(
+                f"tick_s is {self.tick_s:g}: with an election it must be less than {STANDBY_S:g}, for which a standby "
+                "is seen after each of its ticks; lower it"
+            )
+        least_s = 2.0 * (self.election.lease_s + self.election.renew_every_s + self.tick_s)
+        if self.table_ttl_s < least_s:
+            raise ValueError(
+                f"table_ttl_s is {self.table_ttl_s:g}, less than twice the sum of election.lease_s, "
+                f"election.renew_every_s and tick_s, {least_s:g}: a table that is half spent would end before a "
+                "standby has taken over; raise it or lower election.lease_s"
+            )
+        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from router.settings import Group, Port, Seconds
 
@@ -38,3 +38,12 @@ class SupervisorSettings(Group):
     """Size at which an engine's log is moved aside, MiB."""
     log_files: Annotated[int, Field(ge=0, le=100)] = 3
     """Older logs kept of each engine."""
+
+    @model_validator(mode="after")
+    def _waits_grow(self) -> SupervisorSettings:
+        if self.restart_first_s > self.restart_longest_s:
+            raise ValueError(
+                f"restart_first_s {self.restart_first_s:g} is above restart_longest_s {self.restart_longest_s:g}; "
+                "lower the one or raise the other"
+            )
+        return self

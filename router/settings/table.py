@@ -8,7 +8,16 @@ from pydantic import AfterValidator, Field, model_validator
 
 from router.settings.fields import Group, HostPort, Seconds, check_table_url
 from router.settings.tls import ClientTlsSettings
-from router.transport.redis_address import check_redis_url
+from router.transport.redis_address import check_redis_url, master_name
+
+
+def _check_key(value: str) -> str:
+    if not value or " " in value or not value.isprintable():
+        raise ValueError(f"{value!r:.100} is no key; write one without spaces, such as wattroute:SITE")
+    return value
+
+
+Key = Annotated[str, AfterValidator(_check_key), Field(json_schema_extra={"pattern": r"^\S+$"})]
 
 
 class TableSettings(Group):
@@ -27,7 +36,7 @@ class TableSettings(Group):
     tls: ClientTlsSettings | None = None
     """How the source is verified where its address is https:// or rediss://, and who the router is to it. Absent: by
     the system's authorities, and without a certificate of its own."""
-    redis_key: str = "wattroute:allocation"
+    redis_key: Key = "wattroute:allocation"
     """Key of the table in Redis; announcements come on the channel of the same name."""
     poll_interval_s: Seconds = 1.0
     """Time between two looks at the source."""
@@ -46,7 +55,8 @@ class TableSettings(Group):
 
     @model_validator(mode="after")
     def _sentinels_have_a_master(self) -> TableSettings:
-        if self.sentinels and not (self.redis_url or "").startswith(("redis://", "rediss://")):
+        url = self.redis_url or ""
+        if self.sentinels and not (url.startswith(("redis://", "rediss://")) and master_name(url)):
             raise ValueError("sentinels are set, but redis_url names no master; write redis://MASTER/DB")
         return self
 
@@ -54,4 +64,13 @@ class TableSettings(Group):
     def _tls_is_used(self) -> TableSettings:
         if self.tls is not None and not (self.url or self.redis_url or "").startswith(("https://", "rediss://")):
             raise ValueError("tls is set, but the source is not at https:// or rediss://; correct it or remove tls")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_last(self) -> TableSettings:
+        if self.max_ttl_s <= self.poll_interval_s:
+            raise ValueError(
+                f"max_ttl_s {self.max_ttl_s:g} is not above poll_interval_s {self.poll_interval_s:g}, so that each "
+                "table would end before the next look at the source; raise the one or lower the other"
+            )
         return self

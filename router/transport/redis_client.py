@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from router.transport.redis_address import without_password
+from router.transport.redis_address import master_name, without_password
 from router.transport.redis_place import RedisPlace
 
 TIMEOUT_S = 3.0
@@ -60,10 +60,8 @@ class _Sentinels(Sentinel):
         return state["ip"], state["port"]
 
 
-def open_redis(
-    place: RedisPlace, *, timeout_s: float = TIMEOUT_S, max_connections: int | None = None
-) -> redis.asyncio.Redis:
-    """A client that connects when it is first asked.
+def open_redis(place: RedisPlace, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
+    """A client that connects when it is first asked, once for each thing that is asked at the same time.
 
     Without a timeout of its own for answers: redis-py sends under asyncio.wait_for then, which loses cancellations
     before Python 3.12.
@@ -71,7 +69,6 @@ def open_redis(
     Args:
         place: where Redis is.
         timeout_s: longest wait for a connection.
-        max_connections: at once; None for as many as are asked for.
 
     Raises:
         ValueError: the address is none of Redis.
@@ -80,8 +77,6 @@ def open_redis(
     options: dict[str, Any] = {"socket_connect_timeout": timeout_s, "socket_timeout": None, **place.tls}
     if place.password:
         options["password"] = place.password
-    if max_connections is not None:
-        options["max_connections"] = max_connections
     if not place.sentinels:
         return redis.asyncio.Redis.from_url(url, **options)
     return _by_sentinels(place, url, options, timeout_s)
@@ -89,8 +84,8 @@ def open_redis(
 
 def _by_sentinels(place: RedisPlace, url: str, options: dict[str, Any], timeout_s: float) -> redis.asyncio.Redis:
     parts: dict[str, Any] = dict(parse_url(url))
-    name = str(parts.pop("host", ""))
-    for unused in ("port", "connection_class"):
+    name = master_name(url)
+    for unused in ("host", "port", "connection_class"):
         parts.pop(unused, None)
     is_tls = url.startswith("rediss://")
     asking = {

@@ -36,6 +36,7 @@ class Case:
     instances: int = 1
     tenants: int = 0
     access_log: bool = False
+    tls: bool = False
     prompts: tuple[int, ...] = ()
 
 
@@ -49,6 +50,7 @@ def cases() -> Iterator[Case]:
     for tenants in TENANTS:
         yield Case(f"tenants_{tenants}", tenants=tenants)
     yield Case("access_log", access_log=True)
+    yield Case("tls", tls=True)
 
 
 def measure_round(bench: Bench, ours: Ours) -> None:
@@ -58,14 +60,14 @@ def measure_round(bench: Bench, ours: Ours) -> None:
             bench.say(f"{ours.name}: {case.name}")
             names = pool_names(case.pools)
             with bench.noting(f"{ours.name}, {case.name}", "CPU per request"), table_server(names, CLASS_NAMES) as url:
-                subject = replace(
-                    ours, pools=case.pools, tenants=case.tenants, access_log=case.access_log, table_url=url
-                )
+                told = {"pools": case.pools, "tenants": case.tenants, "access_log": case.access_log, "tls": case.tls}
+                subject = replace(ours, table_url=url, **told)
                 _measure(bench, subject, case, engine=engine)
 
 
 def _measure(bench: Bench, ours: Ours, case: Case, *, engine: RunningEngine) -> None:
-    with running_proxy(bench.processes, ours, engine.urls[: case.instances]) as proxy:
+    scheme = "https" if case.tls else "http"
+    with running_proxy(bench.processes, ours, engine.urls[: case.instances], scheme=scheme) as proxy:
         pid = proxy.started.pid
 
         def cost(shape: Shape) -> Cost:

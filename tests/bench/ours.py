@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.bench.processes import free_port
 from tests.bench.proxies import KEY, Place
+from tests.fakes.certificates import Authority
 
 CLASSES = (
     {"name": "standard", "service_tiers": ["auto", "default"]},
@@ -19,6 +20,8 @@ CLASSES = (
 )
 CLASS_NAMES = tuple(str(cls["name"]) for cls in CLASSES)
 PRECISIONS = ("bf16", "fp8", "int8", "int4")
+LIMITS = {"requests_per_minute": 1e9, "tokens_per_minute": 10**12, "max_in_flight": 100_000}
+"""That are kept account of and never reached."""
 
 
 def pool_names(count: int) -> list[str]:
@@ -35,6 +38,7 @@ class Ours:
         table_url: the allocation; without it the static weights hold.
         tenants: how many have a key and limits; 0 leaves the router open.
         access_log: write a line for each request.
+        tls: speak TLS to the clients.
         checkout: measure the router of this working tree; None takes the installed one.
     """
 
@@ -43,6 +47,7 @@ class Ours:
     table_url: str | None = None
     tenants: int = 0
     access_log: bool = False
+    tls: bool = False
     admin_port: int | None = None
     checkout: Path | None = None
 
@@ -51,7 +56,7 @@ class Ours:
         document = self._document(place)
         if self.tenants:
             tenants = place.folder / "tenants.jsonl"
-            tenants.write_text("".join(f"{json.dumps(_tenant(n))}\n" for n in range(self.tenants)))
+            tenants.write_text("".join(f"{json.dumps(tenant_of(n, LIMITS))}\n" for n in range(self.tenants)))
             document["tenants"] = {"tenants_file": str(tenants)}
         file.write_text(json.dumps(document))  # JSON is YAML
         return [str(Path(sys.executable).with_name("wattroute-router")), "--config", str(file)]
@@ -77,6 +82,8 @@ class Ours:
         }
         if self.access_log:
             router["access_log"] = {"path": str(place.folder / "access.jsonl")}
+        if self.tls:
+            router["tls"] = Authority(place.folder).issue("router").settings()
         return {
             "model": "m",
             "pools": pools,
@@ -86,8 +93,7 @@ class Ours:
         }
 
 
-def _tenant(number: int) -> dict[str, object]:
-    """A tenant whose limits are kept account of and never reached."""
+def tenant_of(number: int, limits: Mapping[str, object]) -> dict[str, object]:
+    """A tenant with one key."""
     digest = hashlib.sha256((KEY % number).encode()).hexdigest()
-    limits = {"requests_per_minute": 1e9, "tokens_per_minute": 10**12, "max_in_flight": 100_000}
     return {"name": f"tenant{number}", "keys": [f"sha256:{digest}"], **limits}

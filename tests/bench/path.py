@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import thread_time
 from typing import Any, cast
@@ -17,6 +17,9 @@ from typing import Any, cast
 from router.proxy.client_side import ClientConnection
 from router.proxy.engine_side import EngineConnection
 from router.settings import RouterFile
+from router.shared_caps import SharedCaps
+from router.shared_memory import FileLocks, SharedMemory
+from router.shared_tenants import SharedTenants
 from router.worker import Worker
 from tests.bench.choose import settings_of
 
@@ -74,9 +77,9 @@ class Path:
     engines: dict[tuple[str, int], EngineConnection]
 
     @classmethod
-    def of(cls, settings: RouterFile) -> Path:
-        """Within a running event loop."""
-        worker = Worker(settings)
+    def of(cls, settings: RouterFile, memory: SharedMemory | None = None) -> Path:
+        """Within a running event loop; `memory` is what several workers share, of which this is one."""
+        worker = Worker(settings) if memory is None else _one_of_several(settings, memory)
         gateway = worker.gateway
         gateway.engines.keep_alive_s = 1e9
         client = ClientConnection(gateway)
@@ -95,14 +98,19 @@ class Path:
         return self.engines[relay._choice.spec.address]
 
 
-def plain_us(path: Path, requests: int = REQUESTS) -> float:
-    """CPU of a request with a plain answer."""
+def _one_of_several(settings: RouterFile, memory: SharedMemory) -> Worker:
+    locks = FileLocks(memory.fd)
+    return Worker(settings, workers=2, book=SharedCaps(memory, 0, locks), tenant_book=SharedTenants(memory, 0, locks))
+
+
+def plain_us(path: Path, requests: int = REQUESTS, lines: Sequence[bytes] = (b"",)) -> float:
+    """CPU of a request with a plain answer; the heads have these lines besides, in turn."""
     body = _BODY % b""
-    request = _HEAD % len(body) + body
+    asked = [(_HEAD % len(body)).removesuffix(b"\r\n") + line + b"\r\n" + body for line in lines]
     answer = _ANSWER_HEAD % len(_ANSWER) + _ANSWER
     began_s = thread_time()
-    for _ in range(requests):
-        path.ask(request).data_received(answer)
+    for number in range(requests):
+        path.ask(asked[number % len(asked)]).data_received(answer)
     return (thread_time() - began_s) / requests * 1e6
 
 

@@ -38,6 +38,7 @@ OWN = (
     *((f"CPU µs / request, {n} instances", f"flat_instances_{n}_cpu_us") for n in (16, 128, 512)),
     *((f"CPU µs / request, {n:,} tenants", f"flat_tenants_{n}_cpu_us") for n in (1, 100, 10_000)),
     ("CPU µs / request, each written to an access log", "flat_access_log_cpu_us"),
+    ("CPU µs / request, TLS to the clients", "flat_tls_cpu_us"),
     ("RSS MB, 10,000 tenants", "flat_tenants_10000_rss_mb"),
     ("CPU of a core without requests, 1 instance", "idle_one_frac"),
     ("CPU of a core without requests, 512 instances", "idle_instances_512_frac"),

@@ -79,7 +79,8 @@ def test_each_target_of_a_sweep_has_its_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "ours", [Ours(), Ours(pools=4, table_url="http://127.0.0.1:1/t"), Ours(tenants=3), Ours(access_log=True)]
+    "ours",
+    [Ours(), Ours(pools=4, table_url="http://127.0.0.1:1/t"), Ours(tenants=3), Ours(access_log=True), Ours(tls=True)],
 )
 def test_our_router_accepts_its_configuration(ours: Ours, tmp_path: Path) -> None:
     engines = [f"http://127.0.0.{n}:9001" for n in range(1, 9)]
@@ -88,3 +89,4 @@ def test_our_router_accepts_its_configuration(ours: Ours, tmp_path: Path) -> Non
     assert [each.url for pool in settings.pools for each in pool.instances] == engines
     assert len(settings.pools) == ours.pools
     assert len(read_tenants(settings)) == ours.tenants
+    assert (settings.router.tls is not None) is ours.tls

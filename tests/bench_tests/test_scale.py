@@ -2,7 +2,7 @@ import yaml
 
 from controller.settings.file import Settings
 from controller.signals.engines import engine_metrics
-from tests.bench.scale.__main__ import SIZES, Found, Size, document, table_of
+from tests.bench.scale.__main__ import SIZES, Found, Size, document, table_of, times_of
 from tests.bench.scale.engines import COUNT_PATH, answer
 from tests.bench.scale.routers import Router
 from tests.fakes.redis_server import RedisServer
@@ -44,3 +44,16 @@ async def test_routers_tell_of_every_instance(tmp_path):
 def test_figures_are_told_for_one_instance_too():
     told = table_of([Found(Size(200, 500, 50), 12.0, 1.0, 0.5, 1000.0, 2e6, 3e6, 50_000)])
     assert told.splitlines()[-1].endswith("| 2.00 | 2.00 | 10.0 | 100 |")
+
+
+def test_of_a_tick_the_solvers_time_is_told_of_its_kinds_together():
+    text = (
+        "wattroute_controller_tick_seconds_bucket{le=\"0.1\"} 1.0\n"
+        "wattroute_controller_tick_seconds_count 4.0\nwattroute_controller_tick_seconds_sum 2.5\n"
+        "wattroute_controller_solver_seconds_sum{kind=\"slow\"} 0.5\n"
+        "wattroute_controller_solver_seconds_sum{kind=\"fast\"} 0.25\n"
+    )  # fmt: skip
+    assert times_of(text) == (4.0, 2.5, 0.75)
+    assert times_of("") == (0.0, 0.0, 0.0)
+    told = table_of([Found(Size(200, 500, 50), 12.0, 1.0, 0.5, 1000.0, 2e6, 3e6, 50_000, solver_s=0.75)])
+    assert "| 1.00 | 0.75 | 0.50 |" in told

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from controller.settings.election import ElectionSettings
+from controller.settings.process import ControllerSettings
 from tests.helm.charts import CHART, VALUES, template, values_file, with_helm
 
 WRONG = [
@@ -38,6 +40,8 @@ CONTRADICTIONS = [
     ("gateway", "fullnameOverride=1st", "begin with a letter; set fullnameOverride"),
     ("gateway", "agent.enabled=true", "agent.token.existingSecret"),
     ("gateway", "controller.replicas=2", "redis.enabled or config.table.redis_url"),
+    ("sidecar", "controller.replicas=2,config.controller.table_ttl_s=33", "write 34 or more"),
+    ("sidecar", "controller.replicas=2,config.controller.election.lease_s=30", "write 74 or more"),
     ("sidecar", "redis.auth.existingSecret=password", "redis.tls.existingSecret"),
     ("deployment", "redis.enabled=true,redis.auth.username=router", "the chart's own Redis does not know"),
     ("deployment", "redis.enabled=false,redis.auth.controller.key=k", "keys of redis.auth.existingSecret"),
@@ -62,6 +66,16 @@ def test_values_that_contradict_each_other_are_refused(values: str, settings: st
     done = template("-f", str(values_file(values)), "--set", settings)
     assert done.returncode != 0, done.stdout
     assert remedy in done.stderr
+
+
+@with_helm
+def test_a_table_has_to_outlast_a_takeover_by_the_defaults_of_the_settings() -> None:
+    own, election = ControllerSettings(), ElectionSettings(kind="lease")
+    least_s = 2 * (election.lease_s + election.renew_every_s + own.tick_s)
+    for ttl_s in (None, least_s):
+        more = "" if ttl_s is None else f",config.controller.table_ttl_s={ttl_s:g}"
+        done = template("-f", str(values_file("sidecar")), "--set", f"controller.replicas=2{more}")
+        assert done.returncode == 0, done.stderr
 
 
 @with_helm

@@ -177,6 +177,14 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if and .Values.controller.enabled (gt (int .Values.controller.replicas) 1) (not (dig "table" "redis_url" "" $config)) (not .Values.existingConfig.name) -}}
 {{- fail "controller.replicas is above 1, but the table does not go through Redis: routers would ask a standby for it; set redis.enabled or config.table.redis_url" -}}
 {{- end -}}
+{{- if and .Values.controller.enabled (gt (int .Values.controller.replicas) 1) (not .Values.existingConfig.name) -}}
+{{- $own := $config.controller -}}
+{{- $leastS := mulf 2.0 (addf (dig "election" "lease_s" 10 $own) (dig "election" "renew_every_s" 2 $own) (dig "tick_s" 5 $own)) -}}
+{{- $ttlS := dig "table_ttl_s" 60 $own | float64 -}}
+{{- if lt $ttlS $leastS -}}
+{{- fail (printf "config.controller.table_ttl_s is %g and controller.replicas above 1: a table that is half spent would end before a standby has taken over; write %g or more" $ttlS $leastS) -}}
+{{- end -}}
+{{- end -}}
 {{- $drainS := dig "router" "timeouts" "drain_s" 120 $config | float64 -}}
 {{- if gt $drainS 3600.0 -}}
 {{- fail (printf "config.router.timeouts.drain_s is %g: a drain is waited for up to 3600 s; write 3600 or less" $drainS) -}}

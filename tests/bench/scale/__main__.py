@@ -47,6 +47,7 @@ class Found:
 
     Attributes:
         tick_s: mean, from reading to acting.
+        solver_s: of it the solver's.
         cpu_frac: processor time of the controller over the time that passed, 1 for one core.
         commands, bytes_in, bytes_out: of Redis, a tick; in is what it is sent.
         own_commands: of those the controller's.
@@ -64,6 +65,7 @@ class Found:
     table_bytes: int
     asked_per_s: float = 0.0
     loads_bytes: int = 0
+    solver_s: float = 0.0
 
 
 SIZES = (Size(50, 125, 12), Size(100, 250, 25), Size(200, 500, 50))
@@ -126,12 +128,17 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / CLOCK_HZ
 
 
-def ticked(api: str) -> tuple[float, float]:
-    """Ticks so far, and their time."""
-    text = get(f"{api}/metrics")[1].decode()
-    found = [re.search(rf"^wattroute_controller_tick_seconds_{part} (\S+)", text, re.M) for part in ("count", "sum")]
-    count, total_s = (0.0 if match is None else float(match[1]) for match in found)
-    return count, total_s
+def ticked(api: str) -> tuple[float, float, float]:
+    """Ticks so far, their time, and the solver's in them."""
+    return times_of(get(f"{api}/metrics")[1].decode())
+
+
+def times_of(text: str) -> tuple[float, float, float]:
+    """The same of the metrics' text."""
+    names = (r"tick_seconds_count", r"tick_seconds_sum", r"solver_seconds_sum")
+    found = [re.findall(rf"^wattroute_controller_{name}(?:\{{.*?\}})? (\S+)", text, re.M) for name in names]
+    count, total_s, solver_s = (sum(map(float, values)) for values in found)
+    return count, total_s, solver_s
 
 
 async def traffic(client: Redis) -> tuple[float, float, float]:
@@ -189,25 +196,24 @@ async def measured(size: Size, tick_s: float, seconds: float) -> Found:
     per_tick = [(late - early) / ticks for early, late in zip(before[2], after[2], strict=True)]
     cpu_frac = (after[1] - before[1]) / seconds
     sizes = {"table_bytes": table_bytes, "loads_bytes": loads_bytes}
-    return Found(
-        size, ticks, (after[0][1] - before[0][1]) / ticks, cpu_frac, *per_tick, **sizes, asked_per_s=asked_per_s
-    )
+    tick_s, solver_s = ((after[0][n] - before[0][n]) / ticks for n in (1, 2))
+    return Found(size, ticks, tick_s, cpu_frac, *per_tick, **sizes, asked_per_s=asked_per_s, solver_s=solver_s)
 
 
 def table_of(found: list[Found]) -> str:
     """Markdown; the last columns are for one instance."""
     heads = (
-        "routers", "instances", "pools", "tick, s", "controller, cores", "Redis commands a tick", "MB in", "MB out",
-        "table, kB", "requests a second at an engine", "loads, kB",
+        "routers", "instances", "pools", "tick, s", "of it the solver, s", "controller, cores",
+        "Redis commands a tick", "MB in", "MB out", "table, kB", "requests a second at an engine", "loads, kB",
         "ms a tick and instance", "commands and instance", "kB and instance", "table, B and instance",
     )  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|" + "---:|" * len(heads)]
     for each in found:
         n = each.size.instances
         cells = (
-            each.size.routers, n, each.size.pools, f"{each.tick_s:.2f}", f"{each.cpu_frac:.2f}", f"{each.commands:.0f}",
-            f"{each.bytes_in / 1e6:.2f}", f"{each.bytes_out / 1e6:.2f}", f"{each.table_bytes / 1e3:.1f}",
-            f"{each.asked_per_s:.1f}", f"{each.loads_bytes / 1e3:.1f}",
+            each.size.routers, n, each.size.pools, f"{each.tick_s:.2f}", f"{each.solver_s:.2f}", f"{each.cpu_frac:.2f}",
+            f"{each.commands:.0f}", f"{each.bytes_in / 1e6:.2f}", f"{each.bytes_out / 1e6:.2f}",
+            f"{each.table_bytes / 1e3:.1f}", f"{each.asked_per_s:.1f}", f"{each.loads_bytes / 1e3:.1f}",
             f"{1e3 * each.tick_s / n:.2f}", f"{each.commands / n:.2f}",
             f"{(each.bytes_in + each.bytes_out) / n / 1e3:.1f}", f"{each.table_bytes / n:.0f}",
         )  # fmt: skip

@@ -189,6 +189,18 @@ async def test_engines_loads_are_written_beside_the_table_compressed_and_expire(
     assert 0 < client.pttl("wattroute:allocation:loads") <= 10_000
 
 
+async def test_many_things_at_once_are_all_written(server):
+    publisher = RedisPublisher(RedisPlace(server[1], password=PASSWORD), VirtualClock(NOW_S), identity="a")
+    server[0].delete("wattroute:allocation:lead")
+    await publisher.shared.claim()
+    orders = [publisher.shared.hand_over(asked=b"calls") for _ in range(20)]
+    boards = [put(b"told", 30.0) for put in (publisher.put_rates, publisher.put_loads) for _ in range(10)]
+    await asyncio.gather(*orders, *boards, publisher.restore(), publisher.apply(commands(sequence=60)))
+    assert decode(server[0].get("wattroute:allocation")).sequence == 60
+    assert server[0].get("wattroute:allocation:asked") == b"calls"
+    await publisher.close()
+
+
 async def test_loads_that_redis_does_not_take_are_told():
     publisher = RedisPublisher(RedisPlace(closed_url().replace("http", "redis")), VirtualClock(NOW_S))
     with pytest.raises(ActuationError, match="loads not written"):

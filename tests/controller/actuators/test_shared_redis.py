@@ -6,6 +6,7 @@ import contextlib
 import pytest
 import redis.asyncio
 
+from controller.actuators.asked_redis import AskedRedis
 from controller.actuators.shared_redis import SharedRedis
 from controller.errors import ActuationError, Superseded
 from tests.fakes.redis_server import running_redis
@@ -21,7 +22,7 @@ async def client():
 
 
 def controller(client, name, **more):
-    return SharedRedis(client, KEY, name, target="redis://there", **more)
+    return SharedRedis(AskedRedis(client, target="redis://there", **more), KEY, name)
 
 
 async def test_what_a_leader_leaves_is_found_by_who_claims_after_it(client):

@@ -77,6 +77,12 @@ def test_gpus_of_instances_that_are_discovered_cannot_be_listed(tmp_path: Path) 
     assert "plan.pools.bf16.gpu_uuids: the pool does not list its instances" in told
 
 
+def test_more_instances_that_are_discovered_cannot_be_kept_than_may_serve(tmp_path: Path) -> None:
+    told = refusal(tmp_path, DISCOVERED + PLAN % ", min_on: 3, max_on: 2")
+    assert "plan.pools.bf16.min_on is 3, more than max_on, 2; lower it or raise max_on" in told
+    assert load(write(tmp_path, DISCOVERED + PLAN % ", min_on: 2, max_on: 2"))
+
+
 def test_a_missing_file_says_where_examples_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; examples are in deploy/examples/"):
         load(tmp_path / "absent.yaml")

@@ -25,3 +25,12 @@ def test_what_cannot_be_meant_for_the_end_or_the_records_is_refused(tmp_path: Pa
     message = refusal(tmp_path, f"{MINIMAL}controller:\n  {line}\n")
     assert f"controller.{line.partition(':')[0]}" in message
     assert told in message
+
+
+def test_a_table_that_ends_before_routers_read_the_next_one_is_refused(tmp_path: Path) -> None:
+    paces = "table: {poll_interval_s: %g}\ncontroller: {tick_s: 5, table_ttl_s: %g}\n"
+    for poll_s, ttl_s in ((1, 6), (55, 60)):
+        message = refusal(tmp_path, MINIMAL + paces % (poll_s, ttl_s))
+        assert f"controller.table_ttl_s is {ttl_s}, not above controller.tick_s and table.poll_interval_s" in message
+        assert f"{ttl_s}: each table would end before routers read the next one; raise it" in message
+    assert load(write(tmp_path, MINIMAL + paces % (1, 6.5)))

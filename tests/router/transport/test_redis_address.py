@@ -9,6 +9,7 @@ from router.transport.redis_address import (
     as_user,
     check_redis_url,
     is_private_redis,
+    master_name,
     refuse_readable_password,
     without_password,
 )
@@ -63,6 +64,18 @@ def test_another_machine_without_tls_gets_no_credentials(url: str) -> None:
         ("rediss://:p@x/hunter2@r:6379/0", "written %2F"),
         ("rediss://:1234#hunter2@r:6379/0", "written %2F"),
         ("redis://:1234?hunter2@r:6379/0", "written %2F"),
+        ("unix://:1234?hunter2@/run/redis.sock", "written %2F"),
+        ("redis://r/name", "'name' is no number of a database; write redis://HOST:PORT/0"),
+        ("redis://r/0/1", "'0/1' is no number of a database"),
+        ("redis://r/-1", "'-1' is no number of a database"),
+        ("redis://r/0?db=name", "'name' is no number of a database"),
+        ("unix:///run/redis.sock?db=", "'' is no number of a database"),
+        ("redis://r:0/0", "write redis://HOST:PORT/DB"),
+        ("redis://r/0?hunter2=1", "only client_name, db, health_check_interval, protocol may stand"),
+        ("redis://r/0?max_connections=1", "only client_name, db"),
+        ("redis://r/0?protocol=three", "protocol is 'three', which is no number"),
+        ("unix://run/redis.sock", "write unix:///PATH"),
+        ("unix://", "write unix:///PATH"),
     ],
 )
 def test_what_is_no_address_is_refused_without_showing_it(url: str, said: str) -> None:
@@ -70,6 +83,27 @@ def test_what_is_no_address_is_refused_without_showing_it(url: str, said: str) -
         check_redis_url(url)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://r",
+        "redis://r/",
+        "redis://r:6379/3/",
+        "redis://r?db=3&protocol=3&client_name=east&health_check_interval=30",
+    ],
+)
+def test_a_database_is_a_number_and_options_that_change_nothing_else_are_taken(url: str) -> None:
+    assert check_redis_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("rediss://u:p@MyMaster/0", "MyMaster"), ("redis://mymaster:6379", "mymaster"), ("redis:///0", "")],
+)
+def test_a_masters_name_is_read_in_its_own_letters(url: str, name: str) -> None:
+    assert master_name(url) == name
 
 
 @pytest.mark.parametrize(

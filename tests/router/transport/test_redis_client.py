@@ -25,13 +25,13 @@ def test_an_address_that_is_none_of_redis_is_refused() -> None:
 
 
 async def test_with_sentinels_the_address_names_the_master_and_its_credentials_and_database() -> None:
-    place = RedisPlace("redis://user:old@mymaster/3", ("10.0.0.1:26379", "[::1]:26380"), password="new")
+    place = RedisPlace("redis://user:old@MyMaster/3", ("10.0.0.1:26379", "[::1]:26380"), password="new")
     async with open_redis(place) as client:
         pool = client.connection_pool
         assert isinstance(pool, SentinelConnectionPool)
         given = pool.connection_kwargs
         asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
-    assert pool.service_name == "mymaster"
+    assert pool.service_name == "MyMaster", "names of masters have a case"
     assert (given["username"], given["password"], given["db"]) == ("user", "new", 3)
     assert [(each["host"], each["port"], each.get("password")) for each in asked] == [
         ("10.0.0.1", 26379, None),

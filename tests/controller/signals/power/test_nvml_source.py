@@ -1,8 +1,6 @@
 """The source as the controller and the agent use it: on emulated GPUs (stub.c), and on real ones where there are."""
 
 import json
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +13,7 @@ from controller.errors import ConfigError
 from controller.model.observation import Missing, Reading
 from controller.signals.power.nvml_source import HANG_S, NvmlSource
 from tests.fakes.nvml import stub as nvml
+from tests.fakes.nvml.cost import measured
 from tests.fakes.nvml.stub import needs_a_compiler
 
 T = 1_763_750_000.0
@@ -123,30 +122,6 @@ async def test_a_fault_of_its_own_does_not_end_the_thread(monkeypatch):
 def test_a_pace_that_wears_the_driver_or_is_too_slow_is_refused(interval_s):
     with pytest.raises(ConfigError, match=r"every 0\.1 to 1 s"):
         NvmlSource(VirtualClock(T), interval_s=interval_s)
-
-
-COST = """
-import json, sys, time
-KEYS = ("value_w", "energy_j")
-from controller.clock import SystemClock
-from controller.signals.power.nvml_source import NvmlSource
-source = NvmlSource(SystemClock(), interval_s=float(sys.argv[1]))
-source.start()
-time.sleep(3.0)
-cpu_s, wall_s = time.process_time(), time.monotonic()
-time.sleep(float(sys.argv[2]))
-used = (time.process_time() - cpu_s) / (time.monotonic() - wall_s)
-snapshot = source.latest()
-source.close()
-gpus = [[g.uuid, g.name, g.method.value, *[getattr(g.reading, k, None) for k in KEYS]] for g in snapshot.gpus]
-print(json.dumps({"cpu_frac": used, "gpus": gpus, "faults": [str(fault) for fault in snapshot.faults]}))
-"""
-
-
-def measured(interval_s, seconds, **environment):
-    words = [sys.executable, "-c", COST, str(interval_s), str(seconds)]
-    result = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
-    return json.loads(result.stdout)
 
 
 @needs_a_compiler
