@@ -21,8 +21,10 @@ from tests.helm.charts import (
     engine,
     helm,
     merged,
+    named,
     needs_helm,
     needs_kubectl,
+    objects,
     patched,
     patched_by_kubectl,
     rendered,
@@ -207,6 +209,9 @@ def notes_of(values: str, told: str = "tests.enabled=true") -> str:
 def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "ipBlock" in notes_of("everything"), "clients behind the load balancer"
     assert "ipBlock" not in notes_of("gateway")
+    outside = "router.service.externalTrafficPolicy to Local"
+    assert outside in notes_of("gateway", "router.service.type=NodePort")
+    assert outside not in notes_of("gateway") + notes_of("everything")
     assert "config.signals.router_urls" not in notes_of("gateway") + notes_of("sidecar") + notes_of("existing-config")
     assert "StatefulSet vllm-fp8 in vllm may be scaled" in notes_of("scaling")
     assert "networkPolicy.agent.extraIngress" in notes_of("agents")
@@ -230,6 +235,20 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "at the ports 8081 of config.signals.router_urls" in notes_of("deployment")
     assert "networkPolicy.router.peers" not in notes_of("gateway") + notes_of("controller-only")
     assert "networkPolicy.redis" not in notes_of("gateway") + notes_of("sidecar")
+
+
+def test_the_service_of_clients_is_as_their_cloud_wants_it_and_no_other() -> None:
+    services = {service["metadata"]["name"]: service for service in objects(values_file("everything"), "Service")}
+    public = services.pop("rel-wattroute-router")
+    scheme = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+    assert public["metadata"]["annotations"] == {"owner": "inference@example.org", scheme: "internal"}
+    assert public["spec"]["loadBalancerClass"] == "service.k8s.aws/nlb"
+    assert public["spec"]["externalTrafficPolicy"] == "Local", "clients keep their addresses, which policies go by"
+    assert len(services) > 2
+    assert all(scheme not in service["metadata"]["annotations"] for service in services.values())
+    plain = named(values_file("gateway"), "Service", "rel-wattroute-router")
+    assert "externalTrafficPolicy" not in plain["spec"]
+    assert "annotations" not in plain["metadata"]
 
 
 def test_the_package_has_what_installs_and_not_what_tests(tmp_path: Path) -> None:
