@@ -268,3 +268,29 @@ def test_the_notes_tell_what_to_do_next() -> None:
     notes = notes_of("gateway")
     for line in ("helm test rel -n inference", "service/rel-wattroute-router 8080:8080", "/v1/models", "observe"):
         assert line in notes, notes
+
+
+@pytest.mark.parametrize(
+    ("mode", "told", "asked"),
+    [
+        ("gateway", "client_certificates=required", "http://rel-wattroute-router-pods:8081/readyz"),
+        ("gateway", "client_ca_file=/ca.pem", "http://rel-wattroute-router-pods:8081/readyz"),
+        ("gateway", "client_certificates=optional", "https://rel-wattroute-router:8080/health"),
+        ("sidecar", "client_ca_file=/ca.pem", None),
+    ],
+)
+def test_the_test_and_the_notes_go_by_whom_the_public_port_takes(mode: str, told: str, asked: str | None) -> None:
+    """`helm test` bears no certificate, and a system that refuses it is sound."""
+    tls = "config.router.tls"
+    words = f"{tls}.certificate_file=/c,{tls}.key_file=/k,{tls}.client_ca_file=/ca.pem,{tls}.{told}"
+    done = template("-f", str(values_file(mode)), "--set", words, "-s", "templates/tests/connection.yaml")
+    (container,) = yaml.safe_load(done.stdout)["spec"]["containers"]
+    assert [url for url in container["args"] if "-router" in url] == ([asked] if asked else [])
+    assert len(container["args"]) == (2 if asked else 1)
+    assert ("--cert client.pem" in notes_of(mode, words)) is (asked is None or asked.startswith("http:"))
+
+
+def test_the_notes_show_the_key_that_tenants_have() -> None:
+    assert "authorization" not in notes_of("gateway")
+    shown = notes_of("gateway", "config.tenants.tenants_file=/etc/tenants/tenants.yaml")
+    assert '/v1/models -H "authorization: Bearer KEY"' in shown
