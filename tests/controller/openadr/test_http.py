@@ -86,3 +86,10 @@ async def test_forms_and_json_are_sent_as_such():
         await sent(Request("POST", f"{stub.url}/x", content={"a": 1}))
         await sent(Request("POST", f"{stub.url}/x", form={"a": "b c"}))
     assert seen == [("application/json", '{"a": 1}'), ("application/x-www-form-urlencoded", "a=b+c")]
+
+
+async def test_a_server_outside_is_asked_by_the_proxy_that_the_environment_names(monkeypatch):
+    async with http_stub() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        proxy.set("/programs", [])
+        assert (await sent(Request("GET", "http://vtn.example/programs"))).body == b"[]"
