@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -212,13 +214,15 @@ def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(comman
     mode = "sidecar" if "wattroute-sidecar" in words or "patch" in words else "gateway"
     shown = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.mode={mode}"]
     shown += ["--set", "router.sidecar.serviceAccountNames={vllm}"]
-    names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in render(shown, tmp_path)}
+    shown += ["--set", "redis.enabled=true"] if "statefulset/wattroute-redis" in words else []
+    documents = render(shown, tmp_path)
+    names = {f"{d['kind'].lower()}/{d['metadata']['name']}" for d in documents} | claims(documents)
     names |= {f"namespace/{NAMESPACE}", "deployment/vllm-bf16"}
     names |= {f"pod/{name.partition('/')[2]}-0" for name in names if name.startswith("statefulset/")}
     if "cp" in words:
         pod, _, path = words[words.index("cp") + 1].partition(":")
         assert f"pod/{pod}" in names
-        assert path.startswith("/tmp/"), "the root cannot be written"
+        assert path.startswith(("/tmp/", "/var/lib/wattroute/")), "the root cannot be written"
         return
     pairs = [word if "/" in word else f"{word}/{after}" for word, after in itertools.pairwise(words)]
     assert names & {*pairs, *words}, command
@@ -233,8 +237,18 @@ def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(comman
         assert words[-1].rpartition(":")[2] in {str(port["port"]) for port in service["spec"]["ports"]}
 
 
+def claims(documents: list[dict]) -> set[str]:
+    """Those of the first pod of each StatefulSet."""
+    return {
+        f"persistentvolumeclaim/{claim['metadata']['name']}-{document['metadata']['name']}-0"
+        for document in documents
+        if document["kind"] == "StatefulSet"
+        for claim in document["spec"].get("volumeClaimTemplates", ())
+    }
+
+
 @with_helm
-@pytest.mark.parametrize("command", [case for case in cases("kubectl") if " exec " in str(case.values[0])])
+@pytest.mark.parametrize("command", [case for case in cases("kubectl") if " -- wattroute " in str(case.values[0])])
 def test_what_is_run_in_a_pod_is_there_with_the_options_and_the_file(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)
     words = words[words.index("--") + 1 :]
@@ -256,6 +270,36 @@ def test_what_is_run_in_a_pod_is_there_with_the_options_and_the_file(command: st
     )
     assert done.returncode == 0, done.stderr
     assert all(word in done.stdout for word in words if word.startswith("--")), command
+
+
+@with_helm
+def test_a_volume_is_made_anew_and_taken_back_under_the_name_that_the_chart_gives_it(tmp_path: Path) -> None:
+    documents = render(["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml"], tmp_path)
+    (claim,) = (name.partition("/")[2] for name in claims(documents))
+    section = GUIDE.read_text().partition("### Another volume")[2].partition("\n## ")[0]
+    taken = re.findall(r"^kubectl .* delete (\S+)$", section, re.MULTILINE)
+    assert taken == ["statefulset/wattroute-controller", f"persistentvolumeclaim/{claim}"]
+    troubles = (GUIDE.parent / "troubleshoot.md").read_text()
+    (pending,) = re.findall(r"^\| controller, `Pending` .*$", troubles, re.MULTILINE)
+    assert "(deploy.md#another-volume)" in pending, "an upgrade alone is refused"
+    prove = (GUIDE.parent / "prove.md").read_text().partition("### On Kubernetes")[2].partition("\n## ")[0]
+    snapshot, anew = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", prove, re.DOTALL))
+    assert snapshot["spec"]["source"]["persistentVolumeClaimName"] == anew["metadata"]["name"] == claim
+    (usual,) = (d for d in documents if d["kind"] == "StatefulSet" and "volumeClaimTemplates" in d["spec"])
+    spec = usual["spec"]["volumeClaimTemplates"][0]["spec"]
+    assert {key: anew["spec"][key] for key in spec} == spec
+    assert anew["spec"]["dataSource"]["name"] == snapshot["metadata"]["name"]
+
+
+def test_evidence_is_copied_within_the_volume_of_the_pod(tmp_path: Path) -> None:
+    (command,) = (str(case.values[0]) for case in cases("kubectl") if " -- python " in str(case.values[0]))
+    with contextlib.closing(sqlite3.connect(tmp_path / "evidence.sqlite", isolation_level=None)) as evidence:
+        evidence.execute("create table row (n)")
+        evidence.execute("insert into row values (7)")
+    words = shlex.split(command.replace("/var/lib/wattroute", str(tmp_path)))
+    subprocess.run([sys.executable, *words[words.index("python") + 1 :]], check=True, timeout=60)
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.sqlite")) as copy:
+        assert copy.execute("select n from row").fetchall() == [(7,)]
 
 
 def render_again(words: list[str], folder: Path) -> list[dict]:
@@ -284,12 +328,15 @@ def test_files_that_are_installed_are_there(command: str) -> None:
 
 def test_settings_that_name_files_of_secrets_exist_and_so_do_the_values_that_mount_them() -> None:
     section = GUIDE.read_text().partition("## Secrets that settings name")[2].partition("\n## ")[0]
-    rows = re.findall(r"\| `config\.(\S+)` \| `(\w+)\.(\w+)` \|", section)
+    rows = re.findall(r"^.*\| `config\.(\S+)` \| (.*) \|$", section, re.MULTILINE)
     assert len(rows) == 4
+    mounted = {path: re.findall(r"`(\w+)\.(\w+)`", by) for path, by in rows}
+    assert {part for part, _ in mounted["pools[].engine_key_file"]} == {"router", "controller"}, "both ask engines"
     values = yaml.safe_load((ROOT / "helm" / "wattroute" / "values.yaml").read_text())
     schema = json.loads((ROOT / "deploy" / "wattroute.schema.json").read_text())
-    for path, part, value in rows:
-        assert values[part][value] == []
+    for path, by in mounted.items():
+        assert by
+        assert all(values[part][value] == [] for part, value in by)
         place = schema
         for key in path.split("."):
             place = resolved(schema, resolved(schema, place)["properties"][key.removesuffix("[]")])

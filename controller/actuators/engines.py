@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import aiohttp
 
@@ -22,10 +23,11 @@ from controller.http.bounded_body import read_body
 from controller.model.fleet import Site
 from controller.model.plan import InstanceCommand, Verb
 from controller.ports import EngineClient
-from router.contract import InstanceId
+from router.contract import InstanceId, PoolId
 
 CANARY = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 """A completion of one token; vLLM takes its only model when none is named."""
+_KEY_REMEDY = "it wants another key: name that of its start in pools[].engine_key_file, and restart the controller"
 _DISCARDS = 2
 """Level of sleep that drops the weights."""
 _MAX_ANSWER_BYTES = 1 << 20
@@ -56,12 +58,25 @@ class EngineDriver:
         *,
         sleep_level: int = 1,
         model: str | None = None,
+        headers: Mapping[PoolId, Mapping[str, str]] = MappingProxyType({}),
         deadlines: EngineDeadlines = EngineDeadlines(),
     ) -> None:
+        """Remember how engines are asked.
+
+        Args:
+            engines: asks them.
+            present: the site with the instances there are.
+            clock: for the time between two looks.
+            sleep_level: 1 keeps the weights, 2 drops them.
+            model: named by the canary; None leaves that to the engine.
+            headers: for the canary at engines of each pool, such as their key, which guards what is below /v1.
+            deadlines: longest waits.
+        """
         self._engines = engines
         self._present = present
         self._clock = clock
         self._sleep_level = sleep_level
+        self._headers = headers
         self._canary = {**CANARY, **({"model": model} if model else {})}
         self._deadlines = deadlines
         self._without_weights: set[str] = set()
@@ -77,15 +92,18 @@ class EngineDriver:
         Raises:
             ActuationError: the engine is unknown, does not answer, refuses, or is not there in time.
         """
-        base = self._url_of(command.instance_id)
+        base, headers = self._reached(command.instance_id)
         wake_s = self._deadlines.wake_s + (self._deadlines.reload_s if self._sleep_level == _DISCARDS else 0.0)
-        steps = {Verb.SLEEP: (self._sleep, self._deadlines.sleep_s), Verb.WAKE: (self._wake, wake_s)}
+        steps: Mapping[Verb, tuple[Callable[[], Awaitable[str]], float]] = {
+            Verb.SLEEP: (lambda: self._sleep(base), self._deadlines.sleep_s),
+            Verb.WAKE: (lambda: self._wake(base, headers), wake_s),
+        }
         if command.verb not in steps:
             raise ActuationError(command.instance_id, f"an engine cannot be told to {command.verb.value}")
         step, deadline_s = steps[command.verb]
         try:
             async with asyncio.timeout(deadline_s):
-                return await step(base)
+                return await step()
         except TimeoutError as error:
             raise ActuationError(
                 command.instance_id, f"{command.verb.value}: not done within {deadline_s:g} s"
@@ -97,11 +115,12 @@ class EngineDriver:
         except _Refused as error:
             raise ActuationError(command.instance_id, f"{command.verb.value}: {error}") from error
 
-    def _url_of(self, instance_id: InstanceId) -> str:
+    def _reached(self, instance_id: InstanceId) -> tuple[str, Mapping[str, str]]:
+        """Address of an engine, and what its canary is shown with."""
         found = self._present().find(instance_id)
         if found is None:
             raise ActuationError(instance_id, "there is no such instance")
-        return found[1].url.rstrip("/")
+        return found[1].url.rstrip("/"), self._headers.get(found[0].pool_id, {})
 
     async def _sleep(self, base: str) -> str:
         if await self._is_sleeping(base):
@@ -110,14 +129,14 @@ class EngineDriver:
         await self._until(lambda: self._is_sleeping(base))
         return f"asleep at level {self._sleep_level}"
 
-    async def _wake(self, base: str) -> str:
+    async def _wake(self, base: str, headers: Mapping[str, str]) -> str:
         was_asleep = await self._is_sleeping(base)
         if was_asleep and await self._is_without_weights(base):
             await self._load_weights(base)
         elif was_asleep:
             await self._post(base, "/wake_up", self._deadlines.wake_s)
         await self._until(lambda: self._is_serving(base))
-        await self._post(base, "/v1/completions", self._deadlines.canary_s, body=self._canary)
+        await self._post(base, "/v1/completions", self._deadlines.canary_s, body=self._canary, headers=headers)
         return "awake, canary answered" if was_asleep else "already awake, canary answered"
 
     async def _load_weights(self, base: str) -> None:
@@ -167,10 +186,20 @@ class EngineDriver:
                 raise _Refused(f"{url}: no is_sleeping in the answer")
             return value
 
-    async def _post(self, base: str, path: str, timeout_s: float, *, body: dict[str, object] | None = None) -> None:
+    async def _post(
+        self,
+        base: str,
+        path: str,
+        timeout_s: float,
+        *,
+        body: dict[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         timeout = self._timeout(timeout_s)
-        async with self._engines.request("POST", base, path, json=body, timeout=timeout) as response:
+        async with self._engines.request("POST", base, path, json=body, headers=headers, timeout=timeout) as response:
             answer = await _read(response, f"{base}{path}")
+            if response.status == 401:
+                raise _Refused(f"{base}{path}: status 401: {_KEY_REMEDY}")
             if response.status != 200:
                 text = answer[:200].decode(errors="replace")
                 raise _Refused(f"{base}{path}: status {response.status}: {text}")

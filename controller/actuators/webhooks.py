@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.http.backoff import backoff_s
+from controller.http.forward_proxy import by_proxy
 from router.transport.loopback import is_private
 
 log = logging.getLogger(__name__)
@@ -209,6 +211,7 @@ class Webhooks:
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                **by_proxy(hook.url, os.environ),
             ) as answer:
                 status = answer.status
         except TimeoutError:

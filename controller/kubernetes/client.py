@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import msgspec
 import yaml
-from lightkube import AsyncClient
+from lightkube import AsyncClient, KubeConfig
 from lightkube import ConfigError as NoCluster
 
 from controller.errors import ConfigError, KubernetesError
@@ -34,7 +34,14 @@ async def opened_client(namespace: str | None = None) -> AsyncIterator[AsyncClie
     """
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells each request
     try:
-        client = AsyncClient(namespace=namespace, field_manager=FIELD_MANAGER, timeout=httpx2.Timeout(TIMEOUT_S))
+        # Not by a proxy that the environment names for what is outside: the lead would be lost with it.
+        client = AsyncClient(
+            KubeConfig.from_env().get(),
+            namespace=namespace,
+            field_manager=FIELD_MANAGER,
+            timeout=httpx2.Timeout(TIMEOUT_S),
+            trust_env=False,
+        )
     except (NoCluster, OSError, KeyError, ValueError, yaml.YAMLError, msgspec.MsgspecError) as error:
         raise ConfigError(
             f"no Kubernetes cluster can be reached from here: {type(error).__name__}: {error}; run the controller in a "

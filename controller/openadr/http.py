@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import aiohttp
 
 from controller.errors import ConfigError, SignalError
 from controller.http.bounded_body import read_body
+from controller.http.forward_proxy import by_proxy
 from controller.signals.http_client import refuse_redirect, what_failed
 
 MAX_BODY_BYTES = 8 << 20
@@ -82,6 +84,7 @@ class VtnHttp:
                 ssl=self._tls,
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 allow_redirects=False,
+                **by_proxy(request.url, os.environ),
             ) as response:
                 refuse_redirect(response, request.url)
                 taken = await read_body(response, MAX_BODY_BYTES, partial(SignalError, request.url))

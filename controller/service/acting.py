@@ -177,7 +177,12 @@ def instance_tasks(frame: Frame, starting: Starting, release: Release | None = N
     """
     endpoints, options = frame.endpoints, frame.options
     engines = EngineDriver(
-        endpoints.engines, frame.present.site, frame.clock, sleep_level=options.sleep_level, model=options.model
+        endpoints.engines,
+        frame.present.site,
+        frame.clock,
+        sleep_level=options.sleep_level,
+        model=options.model,
+        headers=endpoints.engine_headers,
     )
     drivers: tuple[InstanceDriver, ...] = (engines,) if starting.driver is None else (engines, starting.driver)
     if release is not None:

@@ -47,6 +47,7 @@ class Endpoints:
         redis: that the table goes through.
         workloads: of pools whose replicas this controller writes.
         followed: of pools whose pods are let go for an autoscaler that follows what is told.
+        engine_headers: that engines of each pool want to be shown, such as their key.
     """
 
     engines: EngineClient
@@ -60,6 +61,7 @@ class Endpoints:
     rosters: RosterSource | None = None
     workloads: Mapping[PoolId, Scaled] = field(default_factory=dict)
     followed: Mapping[PoolId, Scaled] = field(default_factory=dict)
+    engine_headers: Mapping[PoolId, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -86,6 +86,7 @@ async def _controller(settings: Settings) -> None:
     _refuse_readable_redis(settings.table.redis_url)
     site = build_site(settings)
     _tell_unnamed_gpus(settings)
+    engine_headers = _engine_headers(settings)
     clock, works = SystemClock(), Works(Random())
     signals, own = settings.signals, settings.controller
     started_at_s, lookahead_s = clock.wall_s(), settings.plan.steps * settings.plan.step_s
@@ -110,6 +111,7 @@ async def _controller(settings: Settings) -> None:
                 supervisor_headers=_supervisor_headers(own),
                 redis=None if settings.table.redis_url is None else redis_place(settings.table, os.environ),
                 redis_key=settings.table.redis_key,
+                engine_headers=engine_headers,
             ),
             feeds=feeds,
             options=ServiceOptions(
@@ -121,7 +123,7 @@ async def _controller(settings: Settings) -> None:
                 keep_records=own.keep_records,
                 on_exit=own.on_exit,
                 exit_wait_s=own.exit_wait_s,
-                canary=_canary(settings),
+                canary=_canary(settings, engine_headers),
                 joules=JoulePolicy(settings.energy.idle, settings.energy.settle_s, signals.stale_s),
                 programmes=programmes_of(settings.programmes, settings.plan.baseline_window_s),
                 retention=Retention(own.keep_meter_seconds_days, own.keep_meter_minutes_days),
@@ -199,22 +201,30 @@ def proof_options(settings: Settings) -> ProofOptions:
     )
 
 
-def _canary(settings: Settings) -> CanarySetup:
-    """How canaries are sent, with the keys that engines and routers ask for.
+def _engine_headers(settings: Settings) -> dict[PoolId, dict[str, str]]:
+    """What the engines of each pool want to be shown: their key, where they have one.
 
     Raises:
-        ConfigError: a file that holds one cannot be used.
+        ConfigError: a key cannot be read.
     """
-    canary = settings.quality.canary
-    if canary.per_s <= 0:
-        return build_canary(settings, {}, None)
     try:
         keys = read_engine_keys(settings.pools, os.environ)
     except SettingsError as error:
         raise ConfigError(str(error)) from error
+    return {name: keys.headers(name) for name in (PoolId(pool.name) for pool in settings.pools)}
+
+
+def _canary(settings: Settings, headers: Mapping[PoolId, Mapping[str, str]]) -> CanarySetup:
+    """How canaries are sent to engines, and with which token routers are asked for samples.
+
+    Raises:
+        ConfigError: the file that holds the token cannot be used.
+    """
+    canary = settings.quality.canary
+    if canary.per_s <= 0:
+        return build_canary(settings, {}, None)
     token = find_secret(canary.router_token_file, None, os.environ, "quality.canary.router_token_file")
-    names = [PoolId(pool.name) for pool in settings.pools]
-    return build_canary(settings, {name: keys.headers(name) for name in names}, token)
+    return build_canary(settings, headers, token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,10 @@ def what_failed(error: Exception) -> str:
     """What the failure of a connection says to the operator."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not believed ({error.certificate_error})"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"cannot connect to the proxy {error.host}:{error.port} ({_cause(error.os_error)})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy refuses it (status {error.status})"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect ({_cause(error.os_error)})"
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -62,7 +62,7 @@ def read_engine_keys(pools: Sequence[PoolSettings], environment: Mapping[str, st
         elif pool.engine_key_env is not None:
             where = f"pools: {pool.name!r}: engine_key_env {pool.engine_key_env}"
             if pool.engine_key_env not in environment:
-                raise SettingsError(f"{where}: is not set; set it in the environment of the router")
+                raise SettingsError(f"{where}: is not set; set it in the environment of router and controller")
             text = environment[pool.engine_key_env]
         else:
             continue

@@ -45,6 +45,9 @@ def kind(name: str, spec: Schema) -> Schema:
 _SECRET_KEY = strict("key", "name", key=TEXT, name={"type": "string", "minLength": 1}, optional={"type": "boolean"})
 _KEY_OF = strict(secret=_SECRET_KEY, configMap=_SECRET_KEY)
 _TLS = strict(ca=_KEY_OF, cert=_KEY_OF, keySecret=_SECRET_KEY, serverName=TEXT, insecureSkipVerify={"type": "boolean"})
+_RELABELING = strict(
+    sourceLabels=rows(TEXT), separator=TEXT, targetLabel=TEXT, regex=TEXT, replacement=TEXT, action=TEXT
+)
 _ENDPOINT = strict(
     "port",
     port={"type": "string", "pattern": "^[a-z0-9-]{1,15}$"},
@@ -54,6 +57,7 @@ _ENDPOINT = strict(
     scheme={"enum": ["http", "https", "HTTP", "HTTPS"]},
     tlsConfig=_TLS,
     authorization=strict(type=TEXT, credentials=_SECRET_KEY),
+    relabelings=rows(_RELABELING),
 )
 _SELECTOR = strict(
     matchLabels=WORDS,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shlex
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +19,13 @@ from controller.commands.service_cli import service_app
 from controller.settings.file import load as load_controller
 from router import config_file
 from router.settings import CONTROLLER_SECTIONS, RouterFile
+from tests.fakes.certificates import Authority
 from tests.fakes.ports import free_ports
 from tests.helm.charts import CHART, NAMESPACE, VALUES, named, needs_helm, objects, rendered, template, values_file
 
 pytestmark = needs_helm
 DOCS = CHART.parents[1] / "docs" / "how-to"
+PATH = "/usr/local/bin:/usr/bin:/bin"
 EXAMPLES = CHART.parents[1] / "deploy" / "examples"
 
 
@@ -165,6 +170,7 @@ TOLD_ONCE_MORE = {
     "router.tls": {"certificate_file": "/c", "key_file": "/k"},
     "router.timeouts.drain_s": "9",
     "controller.exit_wait_s": "9",
+    "controller.zeusd": "{zeusd}",
     "controller.data_dir": "/data",
     "controller.election": {"kind": "lease"},
     "table.redis_url": "rediss://redis.db:9/0",
@@ -213,34 +219,63 @@ def test_a_redis_of_ones_own_is_known_by_the_authority_of_its_secret(told: str, 
     assert file["table"].get("tls") == tls
 
 
-@pytest.mark.parametrize("password", [None, 'a "quoted" \\ pass%sword'])
-def test_redis_starts_with_its_configuration_and_asks_for_the_password(password: str | None, tmp_path: Path) -> None:
-    """As the pod starts it, but for TLS, folders and the port."""
+PASSWORD = 'a "quoted" \\ pass%sword'
+
+
+@contextlib.contextmanager
+def redis_of_the_chart(password: str | None, folder: Path) -> Iterator[Callable[[str | None], redis.Redis]]:
+    """It, as the pod starts it, but for folders and the port; given is what makes a client with a password."""
     values = values_file("sidecar" if password is None else "everything")
-    command = named(values, "StatefulSet", "rel-wattroute-redis")["spec"]["template"]["spec"]["containers"][0][
-        "command"
-    ]
+    pod = named(values, "StatefulSet", "rel-wattroute-redis")["spec"]["template"]["spec"]
     (port,) = free_ports(1)
-    text = named(values, "ConfigMap", "rel-wattroute-redis")["data"]["redis.conf"]
-    lines = [line for line in text.splitlines() if not line.startswith(("tls-", "port "))]
-    conf = tmp_path / "redis.conf"
-    conf.write_text("\n".join([*lines, f"port {port}"]).replace("/tmp", str(tmp_path)) + "\n")
-    words = [word.replace("/tmp/", f"{tmp_path}/").replace("/etc/redis/redis.conf", str(conf)) for word in command]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "REDIS_PASSWORD": password or ""}
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    text = named(values, "ConfigMap", "rel-wattroute-redis")["data"]["redis.conf"].replace("/tmp", str(folder))
+    text = re.sub(r"^((?:tls-)?port) 6379$", rf"\1 {port}", text, flags=re.MULTILINE)
+    conf = folder / "redis.conf"
+    conf.write_text(text.replace("/etc/redis-tls", str(folder)) + "\n")
+    authority = Authority(folder)
+    pair = authority.issue("own")
+    for name, file in (("tls.crt", pair.certificate_file), ("tls.key", pair.key_file), ("ca.crt", authority.file)):
+        (folder / name).write_bytes(file.read_bytes())
+    command = pod["containers"][0]["command"]
+    words = [word.replace("/tmp/", f"{folder}/").replace("/etc/redis/redis.conf", str(conf)) for word in command]
+    process = subprocess.Popen(
+        words, env={"PATH": PATH, "REDIS_PASSWORD": password or ""}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    tls = {} if password is None else {"ssl": True, "ssl_ca_certs": str(folder / "ca.crt")}
     try:
-        client = redis.Redis(port=port, password=password)
-        until(client)
-        assert client.config_get("save") == {"save": ""}
-        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-        if password is not None:
-            with pytest.raises(redis.AuthenticationError):
-                redis.Redis(port=port).ping()
-            with pytest.raises(redis.AuthenticationError):
-                redis.Redis(port=port, password="wrong").ping()
+        until(redis.Redis(port=port, password=password, **tls))
+        yield lambda shown: redis.Redis(port=port, password=shown, **tls)
     finally:
         process.terminate()
         process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("password", [None, PASSWORD])
+def test_redis_starts_with_its_configuration_and_asks_for_the_password(password: str | None, tmp_path: Path) -> None:
+    with redis_of_the_chart(password, tmp_path) as client:
+        assert client(password).config_get("save") == {"save": ""}
+        assert client(password).config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        if password is not None:
+            for wrong in (None, "wrong"):
+                with pytest.raises(redis.AuthenticationError):
+                    client(wrong).ping()
+
+
+def test_redis_is_told_a_new_password_beside_the_old_one_as_shown(tmp_path: Path) -> None:
+    text = (DOCS / "operate.md").read_text().partition("### A new password of the chart's Redis")[2]
+    (command,) = re.findall(r"^kubectl .* exec statefulset/wattroute-redis -- (.*)$", text, re.MULTILINE)
+    with redis_of_the_chart(PASSWORD, tmp_path) as client:
+        port = client(None).get_connection_kwargs()["port"]
+        words = [word.replace("/etc/redis-tls", str(tmp_path)) for word in shlex.split(command)]
+        words[-1] = words[-1].replace("redis-cli ", f"redis-cli -p {port} ")
+        done = subprocess.run(
+            words, env={"PATH": PATH, "REDIS_PASSWORD": PASSWORD}, capture_output=True, text=True, timeout=60
+        )
+        assert done.stdout.strip() == "OK", done.stderr
+        assert client(PASSWORD).ping()
+        assert client("NEW").ping()
+        with pytest.raises(redis.AuthenticationError):
+            client("wrong").ping()
 
 
 def until(client: redis.Redis) -> None:

@@ -125,6 +125,13 @@ def test_the_controllers_grace_period_is_longer_than_its_wait_for_wakes() -> Non
         assert workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > wait_s
 
 
+def test_limits_on_gpus_are_given_back_within_the_grace_period_after_wakes_that_took_all_of_theirs() -> None:
+    limits = "config.controller.zeusd[0].url=http://gpu-node-1:4938,config.controller.exit_wait_s=45"
+    done = template("-f", str(values_file("gateway")), "--set", limits, "-s", "templates/controller.yaml")
+    (workload,) = (d for d in yaml.safe_load_all(done.stdout) if d["kind"] == "StatefulSet")
+    assert workload["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > 45 + 45
+
+
 def checksums(*words: str) -> dict[str, str]:
     done = template("-f", str(values_file("gateway")), *words)
     assert done.returncode == 0, done.stderr

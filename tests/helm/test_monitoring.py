@@ -29,3 +29,23 @@ def test_what_is_not_installed_is_not_missed(values: str, installed: set[str]) -
     groups = {group["name"] for group in rule["spec"]["groups"]}
     assert {part for part in PARTS if f"wattroute-{part}-presence" in groups} == installed
     assert groups >= {f"wattroute-{part}" for part in PARTS}
+
+
+def jobs_of_routers(mode: str) -> set[str]:
+    """The label `job` of each PodMonitor's routers: its namespace and name, unless it says otherwise."""
+    settings = f"router.mode={mode},monitoring.podMonitor.enabled=true,router.sidecar.serviceAccountNames={{vllm}}"
+    done = template("-f", str(values_file("both")), "--set", settings)
+    assert done.returncode == 0, done.stderr
+    found = set()
+    for document in yaml.safe_load_all(done.stdout):
+        if document and document["kind"] == "PodMonitor":
+            (endpoint,) = document["spec"]["podMetricsEndpoints"]
+            told = {rule["targetLabel"]: rule["replacement"] for rule in endpoint.get("relabelings", ())}
+            name = f"{document['metadata']['namespace']}/{document['metadata']['name']}"
+            found |= {told.get("job", name)} if endpoint["port"] == "router-admin" else set()
+    return found
+
+
+def test_routers_are_one_job_however_they_run_so_that_none_is_missed_on_the_way_to_sidecars_and_back() -> None:
+    jobs = [jobs_of_routers(mode) for mode in ("gateway", "both", "sidecar")]
+    assert jobs == [{"inference/rel-wattroute-router"}] * 3

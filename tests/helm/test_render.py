@@ -21,8 +21,10 @@ from tests.helm.charts import (
     engine,
     helm,
     merged,
+    named,
     needs_helm,
     needs_kubectl,
+    objects,
     patched,
     patched_by_kubectl,
     rendered,
@@ -207,6 +209,9 @@ def notes_of(values: str, told: str = "tests.enabled=true") -> str:
 def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "ipBlock" in notes_of("everything"), "clients behind the load balancer"
     assert "ipBlock" not in notes_of("gateway")
+    outside = "router.service.externalTrafficPolicy to Local"
+    assert outside in notes_of("gateway", "router.service.type=NodePort")
+    assert outside not in notes_of("gateway") + notes_of("everything")
     assert "config.signals.router_urls" not in notes_of("gateway") + notes_of("sidecar") + notes_of("existing-config")
     assert "StatefulSet vllm-fp8 in vllm may be scaled" in notes_of("scaling")
     assert "networkPolicy.agent.extraIngress" in notes_of("agents")
@@ -232,6 +237,20 @@ def test_the_notes_warn_of_what_would_not_work() -> None:
     assert "networkPolicy.redis" not in notes_of("gateway") + notes_of("sidecar")
 
 
+def test_the_service_of_clients_is_as_their_cloud_wants_it_and_no_other() -> None:
+    services = {service["metadata"]["name"]: service for service in objects(values_file("everything"), "Service")}
+    public = services.pop("rel-wattroute-router")
+    scheme = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+    assert public["metadata"]["annotations"] == {"owner": "inference@example.org", scheme: "internal"}
+    assert public["spec"]["loadBalancerClass"] == "service.k8s.aws/nlb"
+    assert public["spec"]["externalTrafficPolicy"] == "Local", "clients keep their addresses, which policies go by"
+    assert len(services) > 2
+    assert all(scheme not in service["metadata"]["annotations"] for service in services.values())
+    plain = named(values_file("gateway"), "Service", "rel-wattroute-router")
+    assert "externalTrafficPolicy" not in plain["spec"]
+    assert "annotations" not in plain["metadata"]
+
+
 def test_the_package_has_what_installs_and_not_what_tests(tmp_path: Path) -> None:
     done = helm("package", str(CHART), "-d", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -249,3 +268,29 @@ def test_the_notes_tell_what_to_do_next() -> None:
     notes = notes_of("gateway")
     for line in ("helm test rel -n inference", "service/rel-wattroute-router 8080:8080", "/v1/models", "observe"):
         assert line in notes, notes
+
+
+@pytest.mark.parametrize(
+    ("mode", "told", "asked"),
+    [
+        ("gateway", "client_certificates=required", "http://rel-wattroute-router-pods:8081/readyz"),
+        ("gateway", "client_ca_file=/ca.pem", "http://rel-wattroute-router-pods:8081/readyz"),
+        ("gateway", "client_certificates=optional", "https://rel-wattroute-router:8080/health"),
+        ("sidecar", "client_ca_file=/ca.pem", None),
+    ],
+)
+def test_the_test_and_the_notes_go_by_whom_the_public_port_takes(mode: str, told: str, asked: str | None) -> None:
+    """`helm test` bears no certificate, and a system that refuses it is sound."""
+    tls = "config.router.tls"
+    words = f"{tls}.certificate_file=/c,{tls}.key_file=/k,{tls}.client_ca_file=/ca.pem,{tls}.{told}"
+    done = template("-f", str(values_file(mode)), "--set", words, "-s", "templates/tests/connection.yaml")
+    (container,) = yaml.safe_load(done.stdout)["spec"]["containers"]
+    assert [url for url in container["args"] if "-router" in url] == ([asked] if asked else [])
+    assert len(container["args"]) == (2 if asked else 1)
+    assert ("--cert client.pem" in notes_of(mode, words)) is (asked is None or asked.startswith("http:"))
+
+
+def test_the_notes_show_the_key_that_tenants_have() -> None:
+    assert "authorization" not in notes_of("gateway")
+    shown = notes_of("gateway", "config.tenants.tenants_file=/etc/tenants/tenants.yaml")
+    assert '/v1/models -H "authorization: Bearer KEY"' in shown

@@ -17,6 +17,7 @@ from tests.helm.charts import CHART, VALUES, template, values_file, with_helm
 WRONG = [
     ("router.mod=gateway", "/router", "mod"),
     ("router.mode=daemon", "/router/mode", "daemon|one of"),
+    ("router.service.externalTrafficPolicy=local", "/router/service/externalTrafficPolicy", "one of"),
     ("router.gateway.replicas=two", "/router/gateway/replicas", "want"),
     ("router.image.digest=latest", "/router/image/digest", "pattern"),
     ("controller.replicas=3", "/controller/replicas", "maximum"),
@@ -39,6 +40,8 @@ CONTRADICTIONS = [
     ("gateway", "router.serviceAccount.name=same,controller.serviceAccount.name=same", "name them apart"),
     ("gateway", "fullnameOverride=1st", "begin with a letter; set fullnameOverride"),
     ("gateway", "agent.enabled=true", "agent.token.existingSecret"),
+    ("gateway", "router.service.externalTrafficPolicy=Local", "router.service.type to LoadBalancer or NodePort"),
+    ("gateway", "router.service.loadBalancerClass=nlb,router.service.type=NodePort", "router.service.type: Load"),
     ("gateway", "controller.replicas=2", "redis.enabled or config.table.redis_url"),
     ("sidecar", "controller.replicas=2,config.controller.table_ttl_s=33", "write 34 or more"),
     ("sidecar", "controller.replicas=2,config.controller.election.lease_s=30", "write 74 or more"),

@@ -22,6 +22,7 @@ import aiohttp
 from controller.clock import Clock
 from controller.errors import ConfigError, FeedRefused, SignalError
 from controller.http.bounded_body import read_body
+from controller.http.forward_proxy import by_proxy
 from controller.http.secret_file import find_secret
 from controller.signals.feeds.provider import Ask
 from controller.signals.http_client import refuse_redirect, what_failed
@@ -148,6 +149,7 @@ class HttpWeb:
             ssl=self._ssl if urlsplit(ask.url).scheme == "https" else True,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=self._options.timeout_s),
+            **by_proxy(ask.url, os.environ),
         ) as answer:
             refuse_redirect(answer, shown)
             told = {

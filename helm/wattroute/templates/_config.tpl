@@ -202,6 +202,13 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if ne (len $accounts) (len ($accounts | uniq)) -}}
 {{- fail (printf "router.serviceAccount.name and controller.serviceAccount.name are both %q: one object cannot be made twice, and each has rights of its own; name them apart, or set one's create to false" (first $accounts)) -}}
 {{- end -}}
+{{- $service := .Values.router.service -}}
+{{- if and $service.externalTrafficPolicy (eq $service.type "ClusterIP") -}}
+{{- fail "router.service.externalTrafficPolicy is of Services that are reached from outside: set router.service.type to LoadBalancer or NodePort, or leave it empty" -}}
+{{- end -}}
+{{- if and $service.loadBalancerClass (ne $service.type "LoadBalancer") -}}
+{{- fail "router.service.loadBalancerClass needs router.service.type: LoadBalancer" -}}
+{{- end -}}
 {{- if and (has .Values.router.mode (list "sidecar" "both")) .Values.engines.namespace (ne .Values.engines.namespace .Release.Namespace) -}}
 {{- fail (printf "router.mode is %s, but engines.namespace is %q: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.router.mode .Values.engines.namespace) -}}
 {{- end -}}

@@ -37,13 +37,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Metadata of an object: dict "root" $ "component" NAME "name" NAME. */}}
+{{/* Metadata of an object: dict "root" $ "component" NAME "name" NAME "namespace" NAME "annotations" MAP of its own; the last two may be left out. */}}
 {{- define "wattroute.metadata" -}}
 name: {{ .name }}
 namespace: {{ .namespace | default .root.Release.Namespace }}
 labels:
   {{- include "wattroute.labels" . | nindent 2 }}
-{{- with .root.Values.commonAnnotations }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -191,3 +191,9 @@ sidecar:
 {{- $selectors := include "wattroute.routerSelectors" . | fromYaml -}}
 {{- toYaml (eq .Values.router.mode "sidecar" | ternary $selectors.sidecar $selectors.router) -}}
 {{- end -}}
+
+{{/* Whether the public port takes nobody who shows no certificate. */}}
+{{- define "wattroute.asksForCertificates" -}}
+{{- $tls := (include "wattroute.config" . | fromYaml).router.tls | default dict -}}
+{{- if and $tls.client_ca_file (ne ($tls.client_certificates | default "required") "optional") }}true{{ end -}}
+{{- end -}}

@@ -9,7 +9,7 @@ from controller.actuators.engines import EngineDeadlines, EngineDriver
 from controller.clock import SystemClock
 from controller.errors import ActuationError
 from controller.model.plan import InstanceCommand, Verb
-from router.contract import InstanceId
+from router.contract import InstanceId, PoolId
 from tests.fakes.controller_parts import pool, present
 from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.plain_engines import PlainEngines
@@ -144,6 +144,25 @@ async def test_a_canary_that_fails_fails_the_wake():
         stub.set("/v1/completions", 500, "POST")
         with pytest.raises(ActuationError, match=r"a-0: wake: .*/v1/completions: status 500"):
             await driver.carry_out(command(Verb.WAKE))
+
+
+async def test_an_engine_that_wants_a_key_answers_the_canary_that_bears_it():
+    async def guarded(request):
+        is_known = request.headers.get("authorization") == "Bearer of-the-pool"
+        return web.json_response({}, status=200 if is_known else 401)
+
+    async with http_stub() as stub:
+        for key, name in (("of-the-pool", "a"), ("of-another", "a"), ("of-the-pool", "b")):
+            headers = {PoolId(name): {"authorization": f"Bearer {key}"}}
+            async with driver_for(stub.url, headers=headers) as driver:
+                Engine(stub, asleep=True)
+                stub.set("/v1/completions", guarded, "POST")
+                if (key, name) == ("of-the-pool", "a"):
+                    assert await driver.carry_out(command(Verb.WAKE)) == "awake, canary answered"
+                    continue
+                with pytest.raises(ActuationError, match=r"status 401: .*pools\[\]\.engine_key_file") as caught:
+                    await driver.carry_out(command(Verb.WAKE))
+                assert key not in str(caught.value)
 
 
 async def test_an_engine_that_ignores_the_order_is_given_up_at_the_deadline():

@@ -24,6 +24,7 @@ from controller.actuators.webhooks import (
 from controller.clock import VirtualClock
 from controller.errors import ConfigError
 from tests.fakes.controller_parts import NOW_S
+from tests.fakes.http_stub import http_stub
 
 
 class PatientClock(VirtualClock):
@@ -218,3 +219,17 @@ def test_addresses_that_may_not(url, token, message):
 def test_of_an_address_its_origin_is_shown():
     assert Hook("h", "https://Hooks.example/secret?k=1", 0.0).origin == "https://hooks.example"
     assert Hook("h", "http://[::1]:80/x", 0.0).origin == "http://[::1]:80"
+
+
+async def test_a_receiver_outside_is_told_by_the_proxy_that_the_environment_names(monkeypatch):
+    async with bench() as (hooks, receiver, _, _), http_stub() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        proxy.set("/hook", 204, "POST")
+        hooks.add(Hook("hook-2", "http://receiver.example/hook", NOW_S))
+        hooks.notify(notice())
+        async with asyncio.timeout(20):
+            while not hooks.state("hook-2").delivered:
+                await asyncio.sleep(0.005)
+        await settled(hooks)
+        assert len(receiver.seen) == 1, "this machine is reached directly"
+        assert proxy.requests == ["POST /hook"]

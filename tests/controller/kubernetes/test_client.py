@@ -5,6 +5,7 @@ from lightkube.resources.coordination_v1 import Lease
 
 from controller.errors import ConfigError, KubernetesError
 from controller.kubernetes.client import asked, opened_client
+from tests.fakes.http_stub import closed_url
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.server import kube_server
 
@@ -54,3 +55,11 @@ async def test_without_a_cluster_the_remedy_is_told(tmp_path, monkeypatch):
     (tmp_path / "absent").write_text("contexts: [")
     with pytest.raises(ConfigError, match="set KUBECONFIG"):
         await ask()
+
+
+async def test_a_proxy_for_what_is_outside_is_not_asked_for_the_api_server(server, monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, closed_url())
+    with pytest.raises(KubernetesError) as caught:
+        await ask()
+    assert caught.value.status == 404

@@ -86,3 +86,23 @@ async def test_forms_and_json_are_sent_as_such():
         await sent(Request("POST", f"{stub.url}/x", content={"a": 1}))
         await sent(Request("POST", f"{stub.url}/x", form={"a": "b c"}))
     assert seen == [("application/json", '{"a": 1}'), ("application/x-www-form-urlencoded", "a=b+c")]
+
+
+async def test_a_server_outside_is_asked_by_the_proxy_that_the_environment_names(monkeypatch):
+    async with http_stub() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        proxy.set("/programs", [])
+        assert (await sent(Request("GET", "http://vtn.example/programs"))).body == b"[]"
+
+
+async def test_a_proxy_that_cannot_be_had_or_refuses_is_told_as_that(monkeypatch):
+    nobody = closed_url()
+    monkeypatch.setenv("HTTPS_PROXY", nobody)
+    with pytest.raises(
+        SignalError, match=rf"cannot connect to the proxy {nobody.removeprefix('http://')} \(Connection ref"
+    ):
+        await sent(Request("GET", "https://vtn.example/programs"))
+    async with http_stub() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(SignalError, match=r"vtn\.example.*the proxy refuses it \(status 404\)"):
+            await sent(Request("GET", "https://vtn.example/programs"))

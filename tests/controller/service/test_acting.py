@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from aiohttp import web
 from redis.asyncio import Redis
 
 from controller.actuators.allocation_redis import RedisPublisher
@@ -28,10 +29,11 @@ from controller.service.acting import (
     restoring_tables,
 )
 from controller.service.options import Endpoints
+from controller.signals.present import Present
 from router.contract import PoolId
 from router.transport.redis_place import RedisPlace
-from tests.fakes.controller_parts import NOW_S, commands
-from tests.fakes.http_stub import closed_url
+from tests.fakes.controller_parts import NOW_S, commands, pool, site
+from tests.fakes.http_stub import closed_url, http_stub
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.kinds import DEPLOYMENTS, PODS
 from tests.fakes.kube.managers import Writer
@@ -101,6 +103,25 @@ async def test_places_are_filled_by_the_replicas_of_their_workload_and_those_of_
         assert ended["int4~5"].is_done
         assert "fp8~5" not in ended, "whoever scales that pool fills its places"
         assert f"/instances/{other}/start" in ended[other].detail, "a supervisor is asked for what is no workload's"
+
+
+async def test_the_canary_of_a_wake_bears_the_key_of_its_pool(tmp_path):
+    seen = []
+
+    async def completion(request):
+        seen.append(request.headers.get("authorization"))
+        return web.json_response({})
+
+    async with http_stub() as stub:
+        stub.set("/is_sleeping", {"is_sleeping": False})
+        stub.set("/health", 200)
+        stub.set("/v1/completions", completion, "POST")
+        ends = {"engine_headers": {PoolId("a"): {"authorization": "Bearer k"}}}
+        async with framed(tmp_path, **ends) as (frame, _):
+            frame = replace(frame, present=Present(site(pool("a", (stub.url,)))))
+            ended = await outcomes_of(instance_tasks(frame, Starting()), (Verb.WAKE, "a-0"))
+    assert ended["a-0"].is_done
+    assert seen == ["Bearer k"]
 
 
 @pytest.mark.parametrize(("mode", "held"), [(Mode.ACT, False), (Mode.ACT, True), (Mode.RECOMMEND, False)])

@@ -21,13 +21,13 @@ from controller.lifecycle.handback import OnExit
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from controller.service import processes
-from controller.service.options import ServiceOptions
+from controller.service.options import Endpoints, ServiceOptions
 from controller.service.processes import engines_of
 from controller.service.serving import Service
 from controller.settings.file import Settings
 from controller.signals.engines import EngineSource
 from controller.signals.feeds.refresh import Refresher
-from router.contract import InstanceId
+from router.contract import InstanceId, PoolId
 from router.transport.keyring import Keyring
 from tests.fakes.certificates import Authority
 from tests.fakes.controller_parts import NOW_S, pool, present
@@ -224,6 +224,26 @@ async def test_what_the_file_says_of_the_end_reaches_the_service(monkeypatch: py
     document["controller"] |= {"keep_records": 20_000, "on_exit": "leave", "exit_wait_s": 5}
     options = await assembled(document, monkeypatch)
     assert (options.keep_records, options.on_exit, options.exit_wait_s) == (20_000, OnExit.LEAVE, 5.0)
+
+
+async def test_the_keys_of_engines_reach_what_wakes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Endpoints] = []
+
+    def assemble(*_: Any, endpoints: Endpoints, **__: Any) -> None:
+        found.append(endpoints)
+        raise Reached
+
+    monkeypatch.setattr(processes, "assemble", assemble)
+    document, file = laptop(), tmp_path / "key"
+    document["pools"][0]["engine_key_file"] = str(file)
+    with pytest.raises(ConfigError, match=r"engine_key_file .*: cannot be read"):
+        await asyncio.to_thread(processes.controller, Settings.model_validate(document))
+    file.write_text("of-the-first\n")
+    with pytest.raises(Reached):
+        await asyncio.to_thread(processes.controller, Settings.model_validate(document))
+    names = [PoolId(pool["name"]) for pool in document["pools"]]
+    assert found[0].engine_headers[names[0]] == {"authorization": "Bearer of-the-first"}
+    assert not any(found[0].engine_headers[name] for name in names[1:])
 
 
 async def test_pools_whose_gpus_are_not_named_are_told_at_the_start(

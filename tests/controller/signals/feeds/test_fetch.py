@@ -234,3 +234,13 @@ async def test_a_file_is_read_anew_and_bounded(tmp_path):
     assert await FileWeb().get(ask) == b"12345"
     with pytest.raises(SignalError, match="more than 4 bytes"):
         await FileWeb(max_bytes=4).get(ask)
+
+
+async def test_a_publisher_outside_is_asked_by_the_proxy_that_the_environment_names(tmp_path, monkeypatch):
+    async with publisher(tmp_path) as (stub, asking, _):
+        monkeypatch.setenv("HTTP_PROXY", stub.url)
+        stub.set("/prices", "by the proxy")
+        assert await asking.get(Ask("http://publisher.example/prices")) == b"by the proxy"
+        monkeypatch.setenv("HTTP_PROXY", "socks5://proxy:1080")
+        with pytest.raises(SignalError, match="HTTP_PROXY is no address of a proxy"):
+            await asking.get(Ask("http://publisher.example/prices"))
