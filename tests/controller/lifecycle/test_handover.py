@@ -133,7 +133,7 @@ def test_a_handover_of_a_version_that_does_not_tell_what_gpus_were_found_to_have
     assert from_plain(Handover, written).gpus_found is None
 
 
-OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins", "proposed"}
+OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins", "proposed", "astray"}
 """What a standby learns itself from the same meters, engines and routers, or is of its process or of each plan."""
 PROMISED = {"sequence", "burns", "history", "baselines_w", "refit", "followed"}
 
