@@ -11,7 +11,7 @@ import logging
 from dataclasses import replace
 
 from controller.errors import ActuationError, StoreError, Superseded
-from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.handback import Sleeper, unproven
 from controller.lifecycle.handover import Handover, adopted, handover_of
 from controller.lifecycle.memory import Memory
 from controller.loop.handover_body import decode, encode, writer_of
@@ -183,7 +183,7 @@ class Succession:
             self._parts.let_go(tuple(each.instance_id for each in self._left.under_way.intents if each.is_let_go))
             is_others = self._left.leader != self._parts.candidate.identity
             if is_others:
-                self._parts.on_followed()
+                self._parts.on_followed(unproven(self._left.saved.sleepers))
                 self._parts.gpus.stand_by(self._left.gpus_found or ())
             is_news = is_new and is_others
             memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)

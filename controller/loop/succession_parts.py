@@ -109,7 +109,8 @@ class SuccessionParts:
             where there are none.
         gpus: that are limited.
         let_go: called with the instances that the leader has let go, whenever that is looked at.
-        on_followed: called where what is gone on from was left by another controller.
+        on_followed: called where what is gone on from was left by another controller, with the instances that it has
+            told to wake and that have not answered.
         on_lead, on_lost: called as this controller begins to lead, and as soon as it does no more.
     """
 
@@ -123,6 +124,6 @@ class SuccessionParts:
     take_charge: Callable[[tuple[Sleeper, ...]], None]
     gpus: Gpus
     let_go: Callable[[tuple[InstanceId, ...]], None] = lambda names: None
-    on_followed: Callable[[], None] = lambda: None
+    on_followed: Callable[[tuple[InstanceId, ...]], None] = lambda woken: None
     on_lead: Callable[[], None] = lambda: None
     on_lost: Callable[[], None] = lambda: None

@@ -16,6 +16,7 @@ from controller.clock import Clock, SystemClock
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
 from controller.dashboard.standby import orders_to_the_leader
+from controller.lifecycle.handback import unproven
 from controller.lifecycle.policy import Mode
 from controller.loop.capability_desk import CapabilityDesk, opened_capability
 from controller.loop.continuity import Continuity, after_step
@@ -107,6 +108,7 @@ async def assemble(
         starting = await stack.enter_async_context(opened_starting(frame, session, lambda: leadership.may_act()))
         releasing = await stack.enter_async_context(opened_releasing(frame))
         tasks = instance_tasks(frame, starting, releasing)
+        tasks.doubt(unproven(inherited.sleepers))
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
         limiter = await stack.enter_async_context(opened_limiter(frame, lambda: leadership.share_found()))
         changed = Announcement()

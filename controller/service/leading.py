@@ -120,7 +120,7 @@ async def opened_leadership(frame: Frame, charge: Charge, changed: Announcement)
             sleep=frame.clock.sleep,
             take_charge=charge.take,
             let_go=charge.tasks.adopt,
-            on_followed=charge.tasks.trust,
+            on_followed=charge.tasks.doubt,
             on_lost=lost,
             gpus=charge.gpus,
         )

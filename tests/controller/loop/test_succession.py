@@ -24,6 +24,7 @@ SITE = site()
 INTENTS = tuple(Intent(each.instance_id, Phase.SERVE, NOW_S) for pool in SITE.pools for each in pool.instances)
 INTENTS = (dataclasses.replace(INTENTS[0], phase=Phase.SLEEP, is_let_go=True), *INTENTS[1:])
 SLEEPER = Sleeper(InstanceId("int4-0"), NOW_S)
+WOKEN = Sleeper(InstanceId("int4-1"), NOW_S, is_woken=True)
 
 
 class Gpus:
@@ -82,7 +83,7 @@ class One:
         self.place = Place(kept, name)
         self.holds, self.leader, self.failure, self.identity = False, None, None, name
         self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
-        self.followed, self.gpus = 0, Gpus()
+        self.followed, self.doubted, self.gpus = 0, None, Gpus()
         self.refuses = self.meanwhile = self.let_go = None
         self.leads = Succession(
             SuccessionParts(
@@ -124,8 +125,8 @@ class One:
         if self.meanwhile is not None:
             await self.meanwhile.leads.find_heir()
 
-    def _follow(self):
-        self.followed += 1
+    def _follow(self, woken):
+        self.followed, self.doubted = self.followed + 1, woken
 
     def _know_of(self, let_go):
         self.let_go = let_go
@@ -140,7 +141,7 @@ class One:
     async def leave(self, sequence, now_s=NOW_S):
         told = table(sequence, now_s)
         self.memory = dataclasses.replace(self.memory, sequence=sequence, table=told, intents=INTENTS)
-        return await self.leads.hand_over(self.memory, (SLEEPER,), now_s)
+        return await self.leads.hand_over(self.memory, (SLEEPER, WOKEN), now_s)
 
 
 @pytest.fixture
@@ -191,7 +192,8 @@ async def test_the_next_leader_goes_on_from_the_last_and_answers_for_its_sleeper
     assert b.leads.may_act()
     assert b.memory.table == a.memory.table
     assert b.memory.sequence == 10**13 + 5
-    assert b.charge == (SLEEPER,)
+    assert b.charge == (SLEEPER, WOKEN)
+    assert b.doubted == (WOKEN.instance_id,)
     assert b.adopted[-1] == (("call of a",), True)
 
 
