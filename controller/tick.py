@@ -107,7 +107,7 @@ def decide(
     memory, reasons, made = _plan(learnt, policy, planner, memory, known, fleet, plans=plans)
     new = unforeseen(memory.fleet_key, fleet, len(site.pools))
     targets = targets_of(site, policy, known, memory.plan, new)
-    situation = _situation(learnt, policy, observation, known)
+    situation = _situation(learnt, policy, observation, known, are_astray=memory.astray is not None)
     steered = steer(known.views, targets, situation)
     views = steered.views if acts else known.views
     step = 0 if memory.plan is None else step_of(memory.plan, known.now_s)
@@ -202,7 +202,9 @@ def _plan(
     return planned, reasons, made
 
 
-def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, known: Known) -> Situation:
+def _situation(
+    learnt: Learnt, policy: TickPolicy, observation: Observation, known: Known, *, are_astray: bool
+) -> Situation:
     """What bears on the steps.
 
     Within an event's ramp its limit does not yet have instances go at once; but while more is drawn than it allows,
@@ -232,6 +234,7 @@ def _situation(learnt: Learnt, policy: TickPolicy, observation: Observation, kno
         retry_s=policy.command_retry_s,
         capacity_tokens_per_s=_capacity(known.data),
         doubts_w=learnt.doubts_w,
+        are_astray=are_astray,
     )
 
 

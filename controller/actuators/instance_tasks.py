@@ -2,7 +2,8 @@
 
 At most one task runs for an instance. A command for a busy instance is left out; the next ticks give it again if it
 is still wanted. An instance whose wake has not succeeded is not to be used, whatever it says of itself: `overlay`
-shows it as waking while it is tried, and as asleep once that has failed, so that it is tried again.
+shows it as waking while it is tried, and as asleep once that has failed, so that it is tried again. The doubt outlasts
+the process: whoever goes on from what it kept, or handed over, is told of it (`doubt`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class InstanceTasks:
         leaves: Callable[[InstanceCommand], bool] = lambda _: False,
         kept: Kept | None = None,
         forgets: tuple[Callable[[], None], ...] = (),
+        is_whole: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take drivers, of which the last one for a verb counts.
 
@@ -71,12 +73,14 @@ class InstanceTasks:
             leaves: says what is left to others.
             kept: knows of instances that rest otherwise than their engines say; None where none does.
             forgets: called once another controller has taken charge.
+            is_whole: whether it is known which instances there are.
         """
         self._drivers = {verb: driver for driver in drivers for verb in driver.verbs}
         self._clock = clock
         self._leaves = leaves
         self._kept = kept
         self._forgets = forgets
+        self._is_whole = is_whole
         self._running: dict[InstanceId, tuple[Verb, asyncio.Task[None]]] = {}
         self._unproven: set[InstanceId] = set()
         self._outcomes: deque[Outcome] = deque(maxlen=MAX_OUTCOMES)
@@ -102,7 +106,8 @@ class InstanceTasks:
         """
         if self._kept is not None:
             instances = self._kept.shown(instances)
-        self._unproven &= {instance.instance_id for instance in instances} | self.busy
+        if self._is_whole():
+            self._unproven &= {instance.instance_id for instance in instances} | self.busy
         return tuple(map(self._shown, instances))
 
     def take_outcomes(self) -> tuple[Outcome, ...]:
@@ -137,9 +142,12 @@ class InstanceTasks:
         for forget in self._forgets:
             forget()
 
-    def trust(self) -> None:
-        """Take engines at their word: another controller has been in charge since, and has proved what it woke."""
-        self._unproven.clear()
+    def doubt(self, woken: Collection[InstanceId]) -> None:
+        """Take engines at their word but for these: another controller, or process, has been in charge since.
+
+        It has proved all else that it woke, and of these it does not know.
+        """
+        self._unproven = set(woken)
 
     def adopt(self, let_go: Collection[InstanceId]) -> None:
         """Know that another controller has let these go."""

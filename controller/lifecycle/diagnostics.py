@@ -17,7 +17,7 @@ class Fallback:
 
     Attributes:
         ladder: ``plan``, ``dispatch``, ``power``, ``ramp``, ``demand``, ``price``, ``carbon``, ``quality``,
-            ``latency``, ``curves`` or ``instances``.
+            ``latency``, ``curves``, ``table`` or ``instances``.
         step: what took the place of the better one.
         reason: why.
         subject: class, pool, instance or GPU concerned, for ``curves`` pool and figure; empty where it is the whole

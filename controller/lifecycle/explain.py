@@ -58,6 +58,7 @@ def diagnose(site: Site, memory: Memory, observation: Observation, outcome: Outc
             *(_standing(outcome.plan) if made is None else made.fallbacks),
             *dispatched.fallbacks,
             *_input_fallbacks(observation, known),
+            *_table_fallbacks(memory),
             *_class_fallbacks(site, memory, classes),
             *outcome.learnt.fallbacks,
         ),
@@ -123,6 +124,11 @@ def _input_fallbacks(observation: Observation, known: Known) -> tuple[Fallback, 
         if signal.fallback is not None:
             out.append(Fallback(ladder, "last or configured value", signal.fallback))
     return tuple(out)
+
+
+def _table_fallbacks(memory: Memory) -> tuple[Fallback, ...]:
+    told = None if memory.astray is None else memory.astray.fallback
+    return () if told is None else (told,)
 
 
 def _conflicts(observation: Observation) -> list[Fallback]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controller.model.fleet import Pool, Site
@@ -37,10 +37,16 @@ class OnExit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sleeper:
-    """An instance that sleeps or is off by the controller's command, given at `since_s`."""
+    """An instance that sleeps or is off by the controller's command, given at `since_s`, or is being woken by it.
+
+    Attributes:
+        is_woken: whether it was told to wake since, and has not answered: whatever it says of itself, it is to prove
+            that it serves.
+    """
 
     instance_id: InstanceId
     since_s: float
+    is_woken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,17 @@ def commanded(
     """The sleepers once these commands are given; to be kept before they are, so that none is forgotten."""
     known = {sleeper.instance_id: sleeper for sleeper in sleepers}
     for command in commands:
+        name = command.instance_id
         if command.verb in _RESTING:
-            known[command.instance_id] = Sleeper(command.instance_id, now_s)
-    return tuple(known[instance_id] for instance_id in sorted(known))
+            known[name] = Sleeper(name, now_s)
+        elif command.verb is Verb.WAKE:
+            known[name] = replace(known.get(name, Sleeper(name, now_s)), is_woken=True)
+    return tuple(known[name] for name in sorted(known))
+
+
+def unproven(sleepers: tuple[Sleeper, ...]) -> tuple[InstanceId, ...]:
+    """Those that were told to wake and have not answered."""
+    return tuple(sleeper.instance_id for sleeper in sleepers if sleeper.is_woken)
 
 
 def still_asleep(

@@ -1,8 +1,9 @@
 """What a leader hands to the controller that may follow it at any moment, and how that one goes on from it; pure.
 
 Handed over is what was promised and what is under way: the table, the plan and each instance's place in its life cycle,
-beside all that outlasts a process (`resume`). A standby reads the same meters, engines and routers, so that demand,
-forecasts and the power model are its own; only its counters of routers begin elsewhere, so that they stay its own, too.
+beside all that outlasts a process (`resume`), and what GPUs had before they were limited. A standby reads the same
+meters, engines and routers, so that demand, forecasts and the power model are its own; only its counters of routers
+begin elsewhere, so that they stay its own, too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Intent, Memory, Raised
 from controller.lifecycle.resume import Saved, resumed, saved_of
 from controller.model.fleet import Site
+from controller.model.gpu_limit import Found
 from controller.model.plan import Plan
 from router.contract import AllocationTable
 
@@ -47,12 +49,14 @@ class Handover:
     Attributes:
         leader: its identity.
         address: where it is reached, for operators.
+        gpus_found: of the GPUs that it has limited, or is about to; None where it does not tell.
     """
 
     leader: str
     address: str
     saved: Saved
     under_way: UnderWay
+    gpus_found: tuple[Found, ...] | None = None
 
     @property
     def written_at_s(self) -> float:

@@ -15,6 +15,7 @@ from controller.lifecycle.exchange import exchange_of
 from controller.lifecycle.limits import Limits, follow, owed
 from controller.lifecycle.memory import Memory, Phase, TokenCount
 from controller.lifecycle.modelled_power import count_tokens
+from controller.lifecycle.obedience import Astray, watch
 from controller.lifecycle.outlook import look_ahead
 from controller.lifecycle.policy import Mode, TickPolicy
 from controller.lifecycle.power_loop import Measured, due_limit_w, measured_power
@@ -98,7 +99,7 @@ class Known:
 
 
 def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observation) -> Memory:
-    """Book what happened since the last tick: quality burnt, power measured, baselines that fall due."""
+    """Book what happened since the last tick: quality burnt, power measured, baselines due, routers gone astray."""
     measured = measured_power(site, observation, policy.reading_stale_s)
     history, window_s = memory.history, policy.baseline_window_s
     router = observation.router
@@ -133,7 +134,16 @@ def account(site: Site, policy: TickPolicy, memory: Memory, observation: Observa
             is_held=due_limit_w(site, observation) is not None,
             is_settled=not any(intent.phase in (Phase.DRAIN, Phase.WAKE) for intent in memory.intents),
         ),
+        astray=_astray(policy, memory, observation),
     )
+
+
+def _astray(policy: TickPolicy, memory: Memory, observation: Observation) -> Astray | None:
+    """Routers that obey somebody else, where they are to obey this controller."""
+    if policy.mode is not Mode.ACT:
+        return None
+    issued, now_s = memory.sequence, observation.now_s
+    return watch(memory.astray, observation.router, issued=issued, now_s=now_s, ttl_s=policy.table_ttl_s)
 
 
 def find_out(

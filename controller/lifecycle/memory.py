@@ -11,6 +11,7 @@ from controller.lifecycle.control_error import ControlError
 from controller.lifecycle.diagnostics import Foreseen
 from controller.lifecycle.drains import Drains
 from controller.lifecycle.limits import Followed
+from controller.lifecycle.obedience import Astray
 from controller.lifecycle.refit_state import RefitState
 from controller.model.fleet import Site
 from controller.model.observation import ClassDemand
@@ -109,6 +110,7 @@ class Memory:
         drains: that were seen to end.
         raised: pools that were.
         proposed: the plan in which pools in mode ``recommend`` are free, made with the plan in force; None without.
+        astray: routers that obey tables of somebody else; None while none is seen to.
     """
 
     started_s: float
@@ -139,6 +141,7 @@ class Memory:
     drains: Drains = field(default_factory=Drains)
     raised: tuple[Raised, ...] = ()
     proposed: Plan | None = None
+    astray: Astray | None = None
 
     @classmethod
     def initial(cls, site: Site, now_s: float) -> Memory:

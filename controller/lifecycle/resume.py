@@ -35,7 +35,7 @@ class Saved:
         served: the routers' counters up to which `burns` counts.
         history: measured power, for baselines.
         baselines_w: (event_id, W) frozen at each event's start.
-        sleepers: instances that sleep or are off by the controller's command.
+        sleepers: instances that sleep or are off by the controller's command, and those whose wake is not proven.
         refit: what was learnt of the pools' curves; it counts for a pool while the configuration gives it the same
             curves, and becomes as doubtful as its age makes it.
         followed: the events in force, and the returns from those that are over.

@@ -32,6 +32,7 @@ class Situation:
         allowed: [r][k], pools each class may use.
         holding: why no instance may be drained now; None where they may.
         break_first: over a limit that outranks the classes: drain at once, before replacements serve.
+        are_astray: routers obey tables of somebody else: what they report acknowledges none of this controller's.
         must_fall: more is drawn than called limits that outrank the classes allow, ramps left aside.
         headroom_w: power that may still be added at the meter, None without a limit that forbids more.
         pue: facility power over IT power.
@@ -58,6 +59,7 @@ class Situation:
     capacity_tokens_per_s: tuple[float, ...]
     doubts_w: tuple[float, ...] = ()
     must_fall: bool = False
+    are_astray: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class _Work:
         intent = view.intent
         if intent.phase is not Phase.DRAIN or intent.sequence is None or isinstance(router, Missing):
             return
-        if router.acknowledged_sequence < intent.sequence:
+        if self.at.are_astray or router.acknowledged_sequence < intent.sequence:
             return
         if intent.acknowledged_s is None:
             intent = replace(intent, acknowledged_s=router.observed_at_s)

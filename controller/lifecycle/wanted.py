@@ -14,12 +14,13 @@ def is_wanted(verb: Verb, intent: Intent | None, state: InstanceState | None, *,
         verb: of the command.
         intent: what is wanted of the instance; None where there is no such instance any more.
         state: as observed; None where it was not asked.
-        is_sleeper: whether it sleeps by the controller's command, so that it is given back where it is not acted upon.
+        is_sleeper: whether it sleeps by the controller's command, or has not answered since it was told to wake: it is
+            given back where it is not acted upon.
     """
     if intent is None:
         return False
     if verb in (Verb.WAKE, Verb.START):
-        return intent.phase is Phase.WAKE or is_sleeper
+        return intent.phase is Phase.WAKE or (is_sleeper and state is not InstanceState.SERVING)
     if state is InstanceState.OFF or (verb is Verb.SLEEP and state is InstanceState.SLEEPING):
         return False
     is_told = intent.phase is Phase.SLEEP and intent.commanded_s is not None

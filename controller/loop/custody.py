@@ -1,4 +1,7 @@
-"""The instances that sleep by the controller's command: remembered, and given back when it lets go of them."""
+"""The instances that sleep by the controller's command, or are to prove that they wake: remembered, and given back.
+
+They are given back when the controller lets go of them.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ class Custody:
         self._hold(sleepers)
 
     def command(self, commands: tuple[InstanceCommand, ...], now_s: float) -> None:
-        """Remember what is about to be put to sleep or stopped."""
+        """Remember what is about to be put to sleep, stopped or woken."""
         self._hold(commanded(self.sleepers, commands, now_s))
 
     def take_charge(self, sleepers: tuple[Sleeper, ...]) -> None:
@@ -133,6 +136,7 @@ class Custody:
         idle = (command for command in back.commands if command.instance_id not in self._tasks.busy)
         due = tuple(command for command in idle if self._is_due(command.instance_id, now_s))
         self._tried_s |= {command.instance_id: now_s for command in due}
+        self._hold(commanded(self.sleepers, due, now_s))
         lines = await self._tasks.apply(Commands(decision.commands.table, due))
         self._telemetry.take_given_back(len(lines))
         for line in lines:

@@ -53,6 +53,7 @@ class DeskParts:
         firm_w: most that the events in force let the site draw where they outrank the classes.
         stale_s: age beyond which measured power is not known.
         exit_s: longest that giving back takes at the end.
+        has_heir: whether another controller takes over what this one leaves.
     """
 
     limits: tuple[GpuLimit, ...]
@@ -61,6 +62,7 @@ class DeskParts:
     firm_w: Callable[[tuple[GridEvent, ...], float], float | None]
     stale_s: float
     exit_s: float
+    has_heir: Callable[[], bool] = lambda: False
 
 
 class GpuLimitDesk:
@@ -70,6 +72,7 @@ class GpuLimitDesk:
         self._parts = parts
         self._engaged = Engaged()
         self._now: tuple[GpuLimit, ...] | None = None
+        self._acts = False
         self._changed = asyncio.Event()
 
     def take(self, status: Status) -> None:
@@ -91,13 +94,13 @@ class GpuLimitDesk:
             told = {"pools": self._engaged.pools, "limit_w": seen.limit_w, "drawn_w": seen.drawn_w}
             log.warning("pools limited as the last means", extra=told)
         now = wanted(self._engaged, parts.limits, acts=seen.acts)
-        if now != self._now:
-            self._now = now
+        if (now, seen.acts) != (self._now, self._acts):  # one who begins to act answers for what others have limited
+            self._now, self._acts = now, seen.acts
             self._changed.set()
 
     @contextlib.asynccontextmanager
     async def open(self, works: Works) -> AsyncIterator[None]:
-        """Bring about what is decided, until the end; then give everything back."""
+        """Bring about what is decided, until the end; then give everything back, unless another takes over."""
         try:
             async with in_background(self._run, Work.GPU_LIMITS, works=works):
                 yield
@@ -121,6 +124,9 @@ class GpuLimitDesk:
     async def _give_back(self) -> None:
         limiter = self._parts.limiter
         if not limiter.limited:
+            return
+        if self._parts.has_heir():
+            log.info("GPUs stay limited for the next leader", extra={"gpus": limiter.limited})
             return
         try:
             async with asyncio.timeout(self._parts.exit_s):

@@ -65,6 +65,9 @@ class Leadership(Protocol):
     async def share_asked(self, now_s: float) -> bool:
         """Leave at once what was asked just now; whether a later leader will know of it."""
 
+    async def share_found(self) -> None:
+        """Leave at once what GPUs were found to have, so that a later leader can give them back."""
+
     def superseded(self, reason: str) -> None:
         """Somebody refused what this controller told, because another leads."""
 
@@ -101,6 +104,9 @@ class SoleLeader:
     async def share_asked(self, now_s: float) -> bool:
         """There is nobody to leave it to."""
         return False
+
+    async def share_found(self) -> None:
+        """There is nobody to leave it to."""
 
     def superseded(self, reason: str) -> None:
         """Cannot come about."""

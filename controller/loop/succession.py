@@ -6,20 +6,18 @@ claimed before. A standby takes up what the leader left at each of its ticks, so
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from controller.errors import ActuationError, StoreError, Superseded
-from controller.lifecycle.handback import Sleeper
+from controller.lifecycle.handback import Sleeper, unproven
 from controller.lifecycle.handover import Handover, adopted, handover_of
 from controller.lifecycle.memory import Memory
-from controller.loop.handover_document import decode, encode, whose
+from controller.loop.handover_body import decode, encode, writer_of
 from controller.loop.leadership import LeadershipStatus, Role
-from controller.model.fleet import Site
+from controller.loop.succession_parts import Found, SuccessionParts
 from controller.signals.asked import Asked
-from router.contract import InstanceId
 
 log = logging.getLogger(__name__)
 
@@ -33,93 +31,6 @@ STALE_LOOKS = 2
 the lead; counted, so that no clock that is set has a part in it."""
 HEIR_S = 2.5
 """A standby that ends together with the leader has said so after this time."""
-
-
-class Candidate(Protocol):
-    """Stands for election."""
-
-    @property
-    def identity(self) -> str:
-        """Who stands."""
-
-    @property
-    def leader(self) -> str | None:
-        """Who leads; None where nobody does."""
-
-    @property
-    def failure(self) -> str | None:
-        """Why nothing is known; None while the lease can be read."""
-
-    def may_act(self) -> bool:
-        """Whether it leads, and nobody else can have taken over yet."""
-
-    def stand_by_terms(self, fits: Callable[[bool], bool], asks: Callable[[], bool]) -> None:
-        """Take the lead, and keep it, only where it `fits`, told whether another asks; ask for it where it `asks`."""
-
-    async def release(self) -> None:
-        """Give the lead up."""
-
-
-class Found(Protocol):
-    """What a leader left; see `controller.actuators.shared_redis`."""
-
-    @property
-    def sequence(self) -> int:
-        """Of the last table published; -1 where none is known."""
-
-    @property
-    def handover(self) -> bytes | None:
-        """As written."""
-
-    @property
-    def asked(self) -> bytes | None:
-        """As written."""
-
-
-class Shared(Protocol):
-    """Where it is left; each call raises `ActuationError` where that cannot be reached."""
-
-    async def claim(self) -> Found:
-        """Be the one whose writes are taken from now on."""
-
-    async def look(self) -> Found:
-        """Be seen as a standby."""
-
-    async def hand_over(self, handover: bytes = b"", asked: bytes = b"") -> bool:
-        """Leave it; raises `Superseded` where another leads. Returns whether a standby is there."""
-
-    async def withdraw(self) -> None:
-        """Be seen as a standby no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuccessionParts:
-    """What it works with.
-
-    Attributes:
-        address: where this controller is reached, for operators.
-        asked: what was asked of this controller; called with the wall clock.
-        adopt_asked: takes up what was asked of the leader: (it, wall clock, whether this controller leads now).
-        sleep: waits so many seconds.
-        take_charge: called with the instances that sleep by the controllers' command, on taking over and on a standby,
-            where there are none.
-        let_go: called with the instances that the leader has let go, whenever that is looked at.
-        on_followed: called where what is gone on from was left by another controller.
-        on_lead, on_lost: called as this controller begins to lead, and as soon as it does no more.
-    """
-
-    site: Site
-    candidate: Candidate
-    shared: Shared
-    address: str
-    asked: Callable[[float], Asked]
-    adopt_asked: Callable[[Asked, float, bool], int]
-    sleep: Callable[[float], Awaitable[None]]
-    take_charge: Callable[[tuple[Sleeper, ...]], None]
-    let_go: Callable[[tuple[InstanceId, ...]], None] = lambda names: None
-    on_followed: Callable[[], None] = lambda: None
-    on_lead: Callable[[], None] = lambda: None
-    on_lost: Callable[[], None] = lambda: None
 
 
 class Succession:
@@ -139,12 +50,15 @@ class Succession:
         self._seen: bytes | None = None
         self._whose: tuple[bytes | None, str | None, float] = (None, None, 0.0)
         self._left: Handover | str | None = None
+        self._own: Handover | None = None
+        self._leaving = asyncio.Lock()
         self._has_standby: bool | None = None
         self._address: str | None = None
         self._ahead_s = 0.0
         self.failure: str | None = None
         self.takeovers = 0
         self.handover_bytes = 0
+        parts.gpus.stand_by(None)
         parts.candidate.stand_by_terms(self.is_fit, self.is_asking)
 
     @property
@@ -206,11 +120,8 @@ class Succession:
         """Leave what a standby needs; whether this controller still leads."""
         if not self.may_act():
             return False
-        own = handover_of(self._parts.candidate.identity, self._parts.address, memory, sleepers, now_s)
-        body = encode(own, site=self._parts.site.name, written_at_s=now_s)
-        self.handover_bytes = len(body)
-        if len(body) > MAX_BYTES:
-            body = b""
+        self._own = handover_of(self._parts.candidate.identity, self._parts.address, memory, sleepers, now_s)
+        body = self._body(self._own)
         await self._leave(body, encode(self._parts.asked(now_s)))
         if not body and self.failure is None:
             size = self.handover_bytes
@@ -220,6 +131,11 @@ class Succession:
     async def share_asked(self, now_s: float) -> bool:
         """Leave at once what was asked just now; whether a later leader will know of it."""
         return self.may_act() and await self._leave(b"", encode(self._parts.asked(now_s)))
+
+    async def share_found(self) -> None:
+        """Leave at once what GPUs were found to have; before the first handover, which is about to tell it, do not."""
+        if self.may_act() and self._own is not None:
+            await self._leave(self._body(self._own), b"")
 
     def superseded(self, reason: str) -> None:
         """Redis refused a write: the lead is claimed anew at the next tick, if the lease is held then."""
@@ -244,9 +160,17 @@ class Succession:
         self._is_claimed = False
         await self._parts.candidate.release()
 
+    def _body(self, own: Handover) -> bytes:
+        """As it is written, with what GPUs were found to have by now; empty where it is too large."""
+        told = replace(own, gpus_found=self._parts.gpus.found)
+        body = encode(told, site=self._parts.site.name, written_at_s=own.written_at_s)
+        self.handover_bytes = len(body)
+        return body if len(body) <= MAX_BYTES else b""
+
     async def _leave(self, handover: bytes, asked: bytes) -> bool:
         try:
-            self._has_standby = await self._parts.shared.hand_over(handover, asked)
+            async with self._leaving:  # what was written down later is to be read last
+                self._has_standby = await self._parts.shared.hand_over(handover, asked)
         except Superseded as error:
             self._lose(str(error))
             return False
@@ -272,7 +196,8 @@ class Succession:
             self._parts.let_go(tuple(each.instance_id for each in self._left.under_way.intents if each.is_let_go))
             is_others = self._left.leader != self._parts.candidate.identity
             if is_others:
-                self._parts.on_followed()
+                self._parts.on_followed(unproven(self._left.saved.sleepers))
+                self._parts.gpus.stand_by(self._left.gpus_found or ())
             is_news = is_new and is_others
             memory = adopted(self._parts.site, memory, self._left, now_s, is_new=is_news)
         elif self._left is not None:
@@ -302,7 +227,7 @@ class Succession:
     def _of_another_site(self, handover: bytes | None, now_s: float) -> str | None:
         """Why nothing is claimed or taken up: a controller of another site writes to the same key."""
         if handover != self._whose[0]:
-            self._whose = (handover, *whose(handover))
+            self._whose = (handover, *writer_of(handover))
         _, name, written_at_s = self._whose
         if name in (None, self._parts.site.name) or now_s - written_at_s > RENAMED_S:
             return None
@@ -322,12 +247,15 @@ class Succession:
         return None
 
     def _lead(self) -> None:
-        self._is_claimed = True
+        self._is_claimed, self._own = True, None
         self.takeovers += 1
+        left = self._left.gpus_found if isinstance(self._left, Handover) else None
+        self._parts.gpus.take_up(left or ())
         log.info("leading: tables are published and instances commanded", extra={"identity": self.status.identity})
         self._parts.on_lead()
 
     def _lose(self, reason: str) -> None:
-        self._is_claimed = False
+        self._is_claimed, self._own = False, None
+        self._parts.gpus.stand_by(None)
         log.error("not leading any more: nothing is published or commanded", extra={"reason": reason})
         self._parts.on_lost()

@@ -33,7 +33,10 @@ from router.contract import EventState
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LADDERS = frozenset(
-    ("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "curves", "instances")
+    (
+        *("plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "curves", "table"),
+        "instances",
+    )
 )
 _STEPS_MAX = 32
 _SIGNALS = ("site_power", "router", "price", "carbon")

@@ -216,6 +216,7 @@ class RouterObservation:
 
     Attributes:
         acknowledged_sequence: smallest table sequence that any router obeys; -1 while one obeys none.
+        highest: the router that obeys the largest sequence, and that; None where it is not told.
         in_flight: requests that routers have under way on an instance, from the choice to the answer's end; an
             instance without an entry has none.
         streams: those of them that are streams of which something has come, so that `spent` has their tokens so far.
@@ -230,6 +231,7 @@ class RouterObservation:
     spent: tuple[SpentTokens, ...] = ()
     tenants: tuple[TenantTokens, ...] = ()
     names_taken: tuple[str, ...] = ()
+    highest: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

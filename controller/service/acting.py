@@ -189,7 +189,10 @@ def instance_tasks(frame: Frame, starting: Starting, release: Release | None = N
         drivers = (*drivers, release.driver(engines, starting.driver))
     forgets = () if starting.marks is None else (starting.marks.forget,)
     leaves = functools.partial(_is_for_others, frame)
-    return InstanceTasks(drivers, frame.clock, leaves=leaves, kept=release, forgets=forgets)
+    present = frame.present
+    return InstanceTasks(
+        drivers, frame.clock, leaves=leaves, kept=release, forgets=forgets, is_whole=lambda: present.is_whole
+    )
 
 
 def custody_of(

@@ -16,6 +16,7 @@ from controller.clock import Clock, SystemClock
 from controller.dashboard.api import Api, ApiParts, Facility
 from controller.dashboard.board import Board
 from controller.dashboard.standby import orders_to_the_leader
+from controller.lifecycle.handback import unproven
 from controller.lifecycle.policy import Mode
 from controller.loop.capability_desk import CapabilityDesk, opened_capability
 from controller.loop.continuity import Continuity, after_step
@@ -24,6 +25,7 @@ from controller.loop.leadership import Leadership
 from controller.loop.load_desk import LoadDesk
 from controller.loop.runner import Decide, Runner, RunnerParts
 from controller.loop.status import Status
+from controller.loop.succession_parts import NoGpus
 from controller.loop.threshold_desk import ThresholdDesk
 from controller.metrics.background import BackgroundMetrics
 from controller.metrics.energy import EnergyMetrics
@@ -41,7 +43,7 @@ from controller.service.acting import (
     restoring_tables,
 )
 from controller.service.canaries import following, opened_quality, sending_canaries
-from controller.service.gpu_limits import limiting_gpus
+from controller.service.gpu_limits import limiting_gpus, opened_limiter
 from controller.service.grid_side import GridDesks, opened_books, opened_desks
 from controller.service.leading import (
     Announcement,
@@ -106,14 +108,19 @@ async def assemble(
         starting = await stack.enter_async_context(opened_starting(frame, session, lambda: leadership.may_act()))
         releasing = await stack.enter_async_context(opened_releasing(frame))
         tasks = instance_tasks(frame, starting, releasing)
+        tasks.doubt(unproven(inherited.sleepers))
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
-        changed, charge = Announcement(), Charge(tables, tasks, books.book, quality, books.derates, custody.take_charge)
+        limiter = await stack.enter_async_context(opened_limiter(frame, lambda: leadership.share_found()))
+        changed = Announcement()
+        charge = Charge(
+            tables, tasks, books.book, quality, books.derates, take=custody.take_charge, gpus=limiter or NoGpus()
+        )
         leadership = await stack.enter_async_context(opened_leadership(frame, charge, changed))
         energy = _energy_desk(frame, account, rates, _rates_store(tables, leadership), sources)
         offered = opened_capability(options.shed_planner, clock, telemetry.registry, books.derates.current)
         shed = await stack.enter_async_context(offered)
         board = _board(frame, sources, desks, shed, leadership)
-        limiting = await stack.enter_async_context(limiting_gpus(frame))
+        limiting = await stack.enter_async_context(limiting_gpus(frame, limiter, lambda: leadership.has_heir))
         parts = RunnerParts(
             source=sources.collector,
             decide=_deciding(frame, planner, leadership, plans=True),

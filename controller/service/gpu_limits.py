@@ -1,9 +1,9 @@
-"""The part of a service that limits GPUs, where that is configured or a former process left some limited."""
+"""The part of a service that limits GPUs, where that is configured, or others may have left some limited."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 
@@ -20,30 +20,47 @@ FILE_NAME = "gpu-limits.json"
 
 
 @contextlib.asynccontextmanager
-async def limiting_gpus(frame: Frame) -> AsyncIterator[tuple[Callable[[Status], None], ...]]:
-    """What is to look at each status; limits are given back at the end.
+async def opened_limiter(frame: Frame, share: Callable[[], Awaitable[None]]) -> AsyncIterator[GpuLimiter | None]:
+    """What limits GPUs; None where nothing is configured, and nobody else may have left any limited.
+
+    Args:
+        frame: of the service.
+        share: leaves what was found to the controllers that may follow.
 
     Raises:
         StoreError: the file that tells which GPUs are limited is damaged.
         ConfigError: a file of TLS cannot be used.
     """
-    limits, options = frame.options.gpu_limits, frame.options
+    options = frame.options
     path = options.data_dir / FILE_NAME
-    if not limits and not path.exists():
-        yield ()
+    if not options.gpu_limits and not path.exists() and options.election is None:
+        yield None
         return
     async with contextlib.AsyncExitStack() as stack:
         daemons = [await stack.enter_async_context(_reached(spec)) for spec in frame.endpoints.zeusd]
-        parts = DeskParts(
-            limits,
-            GpuLimiter(tuple(daemons), StateFile(path)),
-            GpuLimitMetrics(frame.telemetry.registry),
-            lambda events, now_s: firm_limit_of(events, None, frame.policy.precedence, now_s),
-            frame.policy.reading_stale_s,
-            options.exit_wait_s,
-        )
-        desk = GpuLimitDesk(parts)
-        await stack.enter_async_context(desk.open(frame.works))
+        yield GpuLimiter(tuple(daemons), StateFile(path), share)
+
+
+@contextlib.asynccontextmanager
+async def limiting_gpus(
+    frame: Frame, limiter: GpuLimiter | None, has_heir: Callable[[], bool]
+) -> AsyncIterator[tuple[Callable[[Status], None], ...]]:
+    """What is to look at each status; limits are given back at the end, unless another controller takes over."""
+    if limiter is None:
+        yield ()
+        return
+    options = frame.options
+    parts = DeskParts(
+        options.gpu_limits,
+        limiter,
+        GpuLimitMetrics(frame.telemetry.registry),
+        lambda events, now_s: firm_limit_of(events, None, frame.policy.precedence, now_s),
+        frame.policy.reading_stale_s,
+        options.exit_wait_s,
+        has_heir,
+    )
+    desk = GpuLimitDesk(parts)
+    async with desk.open(frame.works):
         yield (desk.take,)
 
 

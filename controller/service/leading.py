@@ -18,7 +18,8 @@ from controller.clock import Clock
 from controller.errors import ConfigError
 from controller.lifecycle.handback import Sleeper
 from controller.loop.leadership import Leadership, SoleLeader
-from controller.loop.succession import Candidate, Succession, SuccessionParts
+from controller.loop.succession import Succession
+from controller.loop.succession_parts import Candidate, Gpus, SuccessionParts
 from controller.metrics.leadership import LeadershipFigures, LeadershipMetrics
 from controller.service.acting import Tables
 from controller.service.options import ElectionSpec, Frame
@@ -78,6 +79,7 @@ class Charge:
 
     Attributes:
         take: called with the instances that sleep by the controllers' command.
+        gpus: that are limited.
     """
 
     tables: Tables
@@ -86,6 +88,7 @@ class Charge:
     quality: QualityBook
     derates: DerateBook
     take: Callable[[tuple[Sleeper, ...]], None]
+    gpus: Gpus
 
 
 @contextlib.asynccontextmanager
@@ -117,8 +120,9 @@ async def opened_leadership(frame: Frame, charge: Charge, changed: Announcement)
             sleep=frame.clock.sleep,
             take_charge=charge.take,
             let_go=charge.tasks.adopt,
-            on_followed=charge.tasks.trust,
+            on_followed=charge.tasks.doubt,
             on_lost=lost,
+            gpus=charge.gpus,
         )
         succession = Succession(parts)
         LeadershipMetrics(frame.telemetry.registry, lambda: _figures(succession))

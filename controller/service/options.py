@@ -14,7 +14,7 @@ from controller.lifecycle.handback import OnExit
 from controller.lifecycle.joules import JoulePolicy
 from controller.loop.clock_judge import ClockWatch
 from controller.loop.runner import RunnerOptions
-from controller.loop.succession import Candidate
+from controller.loop.succession_parts import Candidate
 from controller.metrics.telemetry import Telemetry
 from controller.model.call import OPERATOR
 from controller.model.fleet import Site

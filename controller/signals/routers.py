@@ -127,7 +127,8 @@ class RouterSource:
                 self._take(router, result, now_s, name)
         if not states:
             return Missing("routers", "; ".join(map(str, errors[:3])), now_s)
-        counted = [router for router in self._routers.values() if not router.is_gone]
+        there = {name: router for name, router in self._routers.items() if not router.is_gone}
+        counted, highest = list(there.values()), max(there, key=lambda name: there[name].sequence)
         return RouterObservation(
             now_s,
             min(router.sequence for router in counted),
@@ -137,6 +138,7 @@ class RouterSource:
             self._tokens.spent,
             self._tokens.tenants,
             tuple(sorted(name for name, each in results.items() if isinstance(each, RouterState) and each.name_taken)),
+            (highest, there[highest].sequence),
         )
 
     def _miss_others(self, names: Collection[str], now_s: float) -> None:

@@ -278,6 +278,42 @@ def test_silent_routers_stop_all_draining_but_not_the_tables():
     assert any(f.ladder == "demand" for f in loop.last.diagnostics.fallbacks)
 
 
+def obeying(highest, observation):
+    return replace(
+        observation, router=replace(observation.router, acknowledged_sequence=highest, highest=("r", highest))
+    )
+
+
+@pytest.mark.parametrize("policy", [ACT, replace(ACT, mode=Mode.OBSERVE), replace(ACT, mode=Mode.RECOMMEND)])
+def test_routers_that_obey_another_controller_acknowledge_nothing_and_it_is_told(policy):
+    loop = Loop(policy)
+    others = loop.memory.sequence + 10**6
+    for _ in range(60):
+        loop.fleet.advance(2.0)
+        seen = obeying(others, loop.fleet.observe())
+        decision = decide(loop.fleet.site, policy, PLANNER, loop.memory, seen)
+        loop.memory = decision.memory
+        loop.fleet.obey(decision)
+        loop.decisions.append(decision)
+    told = [step.reason for step in loop.last.diagnostics.steps_down if step.ladder == "table"]
+    if policy.mode is not Mode.ACT:  # it tells routers nothing: they are to obey another
+        assert told == []
+        return
+    assert f"router r obeys table {others}, and the last one issued here" in told[0]
+    assert loop.last.diagnostics.draining
+    assert loop.count(InstanceState.SLEEPING) == 0
+    loop.run(policy.table_ttl_s + 20)
+    assert [step for step in loop.last.diagnostics.steps_down if step.ladder == "table"] == []
+    assert loop.count(InstanceState.SLEEPING) > 0
+
+
+def test_a_number_of_a_former_life_is_no_fault_where_the_new_one_goes_on_above_it():
+    loop = Loop()
+    first = Memory.initial(loop.fleet.site, loop.fleet.now_s - 3600.0).sequence + 1800
+    decision = decide(loop.fleet.site, ACT, PLANNER, loop.memory, obeying(first, loop.fleet.observe()))
+    assert decision.memory.astray is None
+
+
 def test_with_the_classes_before_the_contract_the_limit_yields_and_says_so():
     loop = Loop(replace(ACT, precedence=Precedence.QOS)).run(100)
     loop.curtail(9_000.0)

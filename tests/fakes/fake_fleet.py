@@ -300,7 +300,7 @@ class FakeFleet:
             ),
             site_power=power if self.meter_works else Missing("meter", "unplugged", now_s),
             gpu_power=(),
-            router=RouterObservation(now_s, sequence, demand)
+            router=RouterObservation(now_s, sequence, demand, highest=("router", sequence))
             if self.router_works
             else Missing("router", "refused", now_s),
             price_usd_per_mwh=Series((0.0,), (60.0,), 1e9, "usd_per_mwh", "test"),

@@ -68,7 +68,7 @@ class Plant:
     router_url: str
     session: aiohttp.ClientSession
     emulator: Emulator
-    engines: PlainEngines
+    engines: RefusingEngines
     url: str = ""
     service: Service = dataclasses.field(init=False)
     is_silent: bool = False
@@ -269,6 +269,27 @@ async def test_a_wake_that_fails_is_tried_again_and_no_request_is_sent_before_it
                 await asyncio.sleep(0.05)
         assert wakes() == [False, True]
         await plant.until(lambda: plant.snapshot()["pools"][0]["on"] == 2 and not is_shown_failed())
+
+
+async def test_a_controller_that_starts_again_sends_no_request_to_an_engine_whose_canary_was_not_answered(
+    tmp_path: Path,
+) -> None:
+    def wakes() -> list[tuple[bool, str]]:
+        told = [record.payload for record in plant.service.ledger.records("actuation")]
+        return [(each["is_done"], each["detail"]) for each in told if each["instance_id"] == "bf16-1"]
+
+    async with fleet_of_two(InstanceState.SLEEPING, min_on=2, refused="/v1/completions") as plant:
+        async with controlling(plant, tmp_path, on_exit=OnExit.LEAVE, command_retry_s=1e3):
+            await plant.until(wakes)
+        assert plant.states()["bf16-1"] is InstanceState.SERVING
+        plant.engines.refused = "/v1/completions"
+        async with controlling(plant, tmp_path, command_retry_s=3.0):
+            await plant.until(lambda: plant.snapshot().get("sequence") is not None)
+            async with asyncio.timeout(30):
+                while "bf16-1" in (await plant.table()).draining:
+                    await asyncio.sleep(0.05)
+            assert [is_done for is_done, _ in wakes()] == [False, False, True]
+            assert wakes()[-1][1] == "already awake, canary answered"
 
 
 async def test_nothing_is_put_to_sleep_before_the_routers_have_agreed(tmp_path: Path) -> None:

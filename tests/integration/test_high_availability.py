@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from controller.store.ledger import verify_file
 from tests.fakes.controller_pair import Controllers, Monitor, Publication
+from tests.fakes.fake_zeusd import FakeZeusd, on_a_socket
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.server import kube_server
 from tests.fakes.redis_server import running_redis
@@ -69,12 +70,14 @@ def playing(
     *,
     environments: dict[str, dict[str, str]] | None = None,
     threads: int = 3,
+    change: Callable[[dict[str, Any]], None] = lambda document: None,
 ) -> Iterator[tuple[Controllers, Monitor, Crowd]]:
     """Engines, a router under load, and the controller `a`; `environments` are of the router and of controllers."""
 
     def among_several(document: dict[str, Any]) -> None:
         document["controller"] |= {"tick_s": 2, "table_ttl_s": 60, "election": {"kind": "lease"}}
         document["table"] |= {"url": None, "redis_url": redis_url, "poll_interval_s": 0.5}
+        change(document)
 
     with (
         running(folder, "emulate", "router", change=among_several, environments=environments) as system,
@@ -167,6 +170,35 @@ async def test_a_leader_that_is_killed_during_an_event_is_replaced_without_a_ste
 
     await play(tmp_path, act)
     check_ledgers(tmp_path)
+
+
+async def test_the_next_leader_gives_gpus_back_what_they_had_before_the_one_that_was_killed(tmp_path: Path) -> None:
+    zeusd = FakeZeusd({0: 300.0, 1: 300.0})
+    zeusd.limits_mw = {0: 650_000, 1: 700_000}
+
+    async with on_a_socket(zeusd, tmp_path / "z") as url:
+
+        def limited(document: dict[str, Any]) -> None:
+            uuids = ["GPU-0", "GPU-1"]
+            document["plan"]["pools"]["int4"] |= {
+                "gpu_uuids": [uuids],
+                "clocks": {"power_limit_w": 450, "when": "fixed"},
+            }
+            document["controller"]["zeusd"] = [{"url": url, "gpu_uuids": uuids}]
+
+        def act(controllers: Controllers, monitor: Monitor, crowd: Crowd) -> None:
+            until = controllers.system.until
+            until(lambda: set(zeusd.limits_mw.values()) == {450_000}, "a limits the GPUs")
+            controllers.start("b")
+            until(lambda: controllers.state("a")["election"]["has_standby"] is True, "a knows that b stands by")
+            changes = len(zeusd.changes)
+            controllers.signal("a", signal.SIGKILL)
+            until(lambda: len(zeusd.changes) >= changes + 2, "b limits them in its turn", 40.0)
+            assert set(zeusd.limits_mw.values()) == {450_000}
+            assert controllers.stop("b") == 0
+
+        await play(tmp_path, act, change=limited)
+    assert zeusd.limits_mw == {0: 650_000, 1: 700_000}
 
 
 async def test_a_leader_that_was_frozen_wakes_up_to_publish_nothing(tmp_path: Path) -> None:

@@ -158,7 +158,29 @@ async def test_a_wake_given_up_leaves_the_doubt_until_another_controller_has_bee
     tasks.give_up()
     await tasks.settle()
     assert states(tasks, instance("a-0")) == [InstanceState.SLEEPING]
-    tasks.trust()
+    tasks.doubt(())
+    assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
+
+
+async def test_what_a_former_process_or_leader_had_woken_is_not_used_before_it_has_answered():
+    driver = Driver()
+    driver.gate.set()
+    tasks = InstanceTasks((driver,), VirtualClock())
+    tasks.doubt(("a-0",))
+    assert states(tasks, instance("a-0"), instance("a-1")) == [InstanceState.SLEEPING, InstanceState.SERVING]
+    await tasks.apply(commands((Verb.WAKE, "a-0")))
+    await settle(tasks)
+    assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
+
+
+async def test_the_doubt_stays_while_it_is_not_known_which_instances_there_are():
+    known = []
+    tasks = InstanceTasks((Driver(),), VirtualClock(), is_whole=lambda: bool(known))
+    tasks.doubt(("a-0",))
+    assert tasks.overlay(()) == ()
+    assert states(tasks, instance("a-0")) == [InstanceState.SLEEPING]
+    known.append("all")
+    tasks.overlay(())
     assert states(tasks, instance("a-0")) == [InstanceState.SERVING]
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.lifecycle.handback import SETTLE_S, Sleeper, commanded, hand_back, still_asleep
+from controller.lifecycle.handback import SETTLE_S, Sleeper, commanded, hand_back, still_asleep, unproven
 from controller.model.observation import InstanceState
 from controller.model.plan import InstanceCommand, Verb
 from router.contract import InstanceId
@@ -29,9 +29,16 @@ def back(who, states, headroom_w=None):
 
 
 def test_what_is_commanded_to_sleep_or_to_stop_is_remembered_once():
-    first = commanded((), (command(Verb.SLEEP, "bf16-1"), command(Verb.WAKE, "bf16-0")), NOW_S)
+    first = commanded((), (command(Verb.SLEEP, "bf16-1"), command(Verb.START, "bf16-0")), NOW_S)
     assert first == sleepers("bf16-1")
     assert commanded(first, (command(Verb.STOP, "bf16-1"),), NOW_S + 9) == (Sleeper(InstanceId("bf16-1"), NOW_S + 9),)
+
+
+def test_one_that_is_told_to_wake_is_remembered_as_such_whoever_had_put_it_to_sleep_until_it_is_to_rest_again():
+    woken = commanded(sleepers("bf16-1"), (command(Verb.WAKE, "bf16-1"), command(Verb.WAKE, "bf16-0")), NOW_S + 9)
+    assert woken == (Sleeper(InstanceId("bf16-0"), NOW_S + 9, True), Sleeper(InstanceId("bf16-1"), NOW_S, True))
+    assert unproven(woken) == ("bf16-0", "bf16-1")
+    assert unproven(commanded(woken, (command(Verb.SLEEP, "bf16-0"),), NOW_S + 20)) == ("bf16-1",)
 
 
 def test_one_that_serves_again_is_forgotten_but_not_while_it_falls_asleep():

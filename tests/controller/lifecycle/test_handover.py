@@ -8,6 +8,7 @@ import pytest
 from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.handover import Handover, UnderWay, adopted, handover_of
 from controller.lifecycle.memory import Memory
+from controller.model.gpu_limit import Found
 from controller.model.observation import InstanceState
 from controller.optimizer.cvxpy_planner import CvxpyPlanner
 from controller.settlement.quality_budget import QualityBurn
@@ -123,7 +124,16 @@ def test_sleepers_and_where_the_leader_is_go_along(led):
     assert (told.leader, told.address, told.written_at_s) == ("a", "http://a:8090", led.fleet.now_s)
 
 
-OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins", "proposed"}
+def test_a_handover_of_a_version_that_does_not_tell_what_gpus_were_found_to_have_is_read(led):
+    found = (Found("GPU-a", 700.0, (450.0,)), Found("GPU-b", None))
+    told = replace(handover_of("a", "http://a:8090", led.memory, (), led.fleet.now_s), gpus_found=found)
+    written = json.loads(json.dumps(to_plain(told)))
+    assert from_plain(Handover, written).gpus_found == found
+    del written["gpus_found"]
+    assert from_plain(Handover, written).gpus_found is None
+
+
+OWN = {"started_s", "demand", "forecasts", "served", "tokens", "predicted", "margins", "proposed", "astray"}
 """What a standby learns itself from the same meters, engines and routers, or is of its process or of each plan."""
 PROMISED = {"sequence", "burns", "history", "baselines_w", "refit", "followed"}
 

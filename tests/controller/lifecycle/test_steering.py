@@ -204,6 +204,7 @@ class TestFallingAsleep:
             pytest.param({"seen_at_s": NOW_S + 0.5}, id="it was seen empty before the last request could arrive"),
             pytest.param({"at": situation(router=router(bf16_0=1))}, id="a router's request is still on its way"),
             pytest.param({"sequence": None}, id="no table has said so yet"),
+            pytest.param({"at": situation(are_astray=True)}, id="a router obeys somebody else's table"),
         ],
     )
     def test_never_earlier(self, changes):

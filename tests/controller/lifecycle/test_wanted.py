@@ -45,3 +45,4 @@ def test_one_that_was_told_to_rest_is_still_to(verb, state):
 
 def test_one_that_is_to_be_given_back_is_to_wake_whatever_its_state_says_of_it():
     assert is_wanted(Verb.WAKE, Intent(NAME, Phase.SLEEP, NOW_S), SLEEPING, is_sleeper=True)
+    assert not is_wanted(Verb.WAKE, Intent(NAME, Phase.SERVE, NOW_S), SERVING, is_sleeper=True)

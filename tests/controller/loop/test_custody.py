@@ -95,6 +95,31 @@ async def test_what_was_put_to_sleep_is_awake_when_the_controller_has_ended(capl
     assert "stay asleep" not in caplog.text
 
 
+async def test_one_that_was_told_to_wake_is_remembered_until_it_has_answered():
+    bench = Bench()
+    bench.driver.fails = True
+    for is_answered in (False, True):
+        bench.driver.fails = not is_answered
+        told = commands((Verb.WAKE, NAME))
+        bench.custody.command(told.instances, NOW_S)
+        await bench.tasks.apply(told)
+        await bench.tasks.settle()
+        for outcome in bench.tasks.take_outcomes():
+            bench.custody.take_outcome(outcome)
+        bench.driver.state = InstanceState.SERVING
+        bench.custody.see(bench.tasks.overlay(await bench.look()), NOW_S + 60.0)
+        assert bench.custody.sleepers == (() if is_answered else (Sleeper(NAME, NOW_S, is_woken=True),))
+    await bench.tasks.close()
+
+
+async def test_one_that_is_woken_as_it_is_given_back_is_to_prove_it():
+    bench = Bench(NAME)
+    bench.driver.fails = True
+    await bench.custody.give_back(decision(SITE), await bench.look(), "a test")
+    assert bench.custody.sleepers == (Sleeper(NAME, NOW_S, is_woken=True),)
+    await bench.tasks.close()
+
+
 async def test_the_return_from_an_event_keeps_nothing_asleep_at_the_end():
     bench = Bench(NAME)
     told = diagnostics(effective_limit_w=4000.0, measured_w=4000.0, is_only_returning=True)

@@ -15,6 +15,7 @@ from controller.loop.leadership import SoleLeader
 from controller.loop.records import Records
 from controller.metrics.telemetry import Telemetry
 from controller.model.mode import Mode
+from controller.model.observation import InstanceState
 from controller.model.plan import Verb
 from controller.signals.present import Present
 from controller.tick import Memory
@@ -53,8 +54,8 @@ class Bench:
             raise self.keep_failure
         self.kept.append(([sleeper.instance_id for sleeper in sleepers], len(self.publishers[0].tables)))
 
-    async def carry_out(self, **more):
-        lines = await self.execution.carry_out(decision(SITE, **more), observation())
+    async def carry_out(self, seen=None, **more):
+        lines = await self.execution.carry_out(decision(SITE, **more), seen or observation())
         await self.tasks.settle()
         return lines
 
@@ -231,7 +232,9 @@ async def test_a_command_that_failed_is_shown_no_more_once_its_instance_is_gone_
 ):
     bench = Bench()
     await failed(bench, verb, name)
-    await bench.carry_out(memory=wanting(*intents, ("bf16-0", Phase.DRAIN)))
+    serving = tuple(replace(each, state=InstanceState.SERVING) for each in observation().instances)
+    seen = replace(observation(), instances=serving)
+    await bench.carry_out(seen, memory=wanting(*intents, ("bf16-0", Phase.DRAIN)))
     assert bench.in_force() == {}
 
 

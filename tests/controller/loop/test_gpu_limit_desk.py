@@ -35,12 +35,20 @@ class Limiter:
 
 
 class Bench:
-    def __init__(self, limit_w=None, exit_s=1.0):
+    def __init__(self, limit_w=None, exit_s=1.0, has_heir=False, limits=(FIXED, LAST)):
         self.limiter, self.registry, self.limit_w = Limiter(), CollectorRegistry(), limit_w
         self.works = Works(Random(0), first_s=0.01)
         metrics = GpuLimitMetrics(self.registry)
         self.desk = GpuLimitDesk(
-            DeskParts((FIXED, LAST), self.limiter, metrics, lambda events, now_s: self.limit_w, 10.0, exit_s)
+            DeskParts(
+                limits,
+                self.limiter,
+                metrics,
+                lambda events, now_s: self.limit_w,
+                10.0,
+                exit_s,
+                lambda: has_heir,
+            )
         )
 
     def look(self, at_s=0.0, drawn_w=5000.0, publish=True, age_s=0.0):
@@ -120,3 +128,20 @@ async def test_what_cannot_be_given_back_at_the_end_is_named(caplog):
         bench.limiter.failure = ActuationError("GPU limits", "zeusd is gone")
     (record,) = [record for record in caplog.records if "GPUs stay limited" in record.message]
     assert (record.gpus, record.reason) == (("GPU-a",), "GPU limits: zeusd is gone")
+
+
+async def test_what_another_controller_takes_over_stays_limited():
+    bench = Bench(has_heir=True)
+    async with bench.desk.open(bench.works):
+        bench.look()
+        await bench.next()
+    assert bench.limiter.asked == [(FIXED,)]
+
+
+async def test_who_begins_to_act_looks_at_once_at_what_others_have_limited():
+    bench = Bench(limits=(LAST,))
+    async with bench.desk.open(bench.works):
+        for publish in (False, True):
+            bench.look(publish=publish)
+            assert await bench.next() == ()
+    assert bench.limiter.asked == [(), ()]

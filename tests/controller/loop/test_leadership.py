@@ -9,6 +9,7 @@ async def test_a_controller_without_others_always_acts_on_its_own_memory():
     assert await alone.follow(memory, NOW_S) is memory
     assert await alone.hand_over(memory, (), NOW_S)
     assert not await alone.share_asked(NOW_S)
+    await alone.share_found()
     assert (alone.status, alone.failure, alone.has_heir) == (None, None, False)
     assert not await alone.find_heir()
     alone.superseded("cannot be")

@@ -1,6 +1,8 @@
 """Two controllers' leaderships over one place in memory that refuses as Redis does."""
 
+import asyncio
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +12,9 @@ from controller.lifecycle.handback import Sleeper
 from controller.lifecycle.memory import Intent, Memory, Phase
 from controller.loop import succession
 from controller.loop.leadership import Role
-from controller.loop.succession import Succession, SuccessionParts
+from controller.loop.succession import Succession
+from controller.loop.succession_parts import SuccessionParts
+from controller.model.gpu_limit import Found
 from controller.signals.asked import Asked
 from controller.signals.links import KeptLinks
 from router.contract import InstanceId
@@ -20,6 +24,21 @@ SITE = site()
 INTENTS = tuple(Intent(each.instance_id, Phase.SERVE, NOW_S) for pool in SITE.pools for each in pool.instances)
 INTENTS = (dataclasses.replace(INTENTS[0], phase=Phase.SLEEP, is_let_go=True), *INTENTS[1:])
 SLEEPER = Sleeper(InstanceId("int4-0"), NOW_S)
+WOKEN = Sleeper(InstanceId("int4-1"), NOW_S, is_woken=True)
+
+
+class Gpus:
+    """GPUs of one controller: what they had, and whose they are."""
+
+    def __init__(self):
+        self.found, self.told = (), []
+
+    def take_up(self, theirs):
+        self.told.append(("takes up", theirs))
+        self.found = theirs
+
+    def stand_by(self, theirs):
+        self.told.append(("keeps off", theirs))
 
 
 class Place:
@@ -64,7 +83,7 @@ class One:
         self.place = Place(kept, name)
         self.holds, self.leader, self.failure, self.identity = False, None, None, name
         self.asked, self.adopted, self.charge, self.told = ("call of " + name,), [], None, []
-        self.followed = 0
+        self.followed, self.doubted, self.gpus = 0, None, Gpus()
         self.refuses = self.meanwhile = self.let_go = None
         self.leads = Succession(
             SuccessionParts(
@@ -80,6 +99,7 @@ class One:
                 on_lead=lambda: self.told.append("leads"),
                 on_followed=self._follow,
                 on_lost=lambda: self.told.append("lost"),
+                gpus=self.gpus,
             )
         )
         self.memory = Memory.initial(SITE, NOW_S)
@@ -105,8 +125,8 @@ class One:
         if self.meanwhile is not None:
             await self.meanwhile.leads.find_heir()
 
-    def _follow(self):
-        self.followed += 1
+    def _follow(self, woken):
+        self.followed, self.doubted = self.followed + 1, woken
 
     def _know_of(self, let_go):
         self.let_go = let_go
@@ -121,7 +141,7 @@ class One:
     async def leave(self, sequence, now_s=NOW_S):
         told = table(sequence, now_s)
         self.memory = dataclasses.replace(self.memory, sequence=sequence, table=told, intents=INTENTS)
-        return await self.leads.hand_over(self.memory, (SLEEPER,), now_s)
+        return await self.leads.hand_over(self.memory, (SLEEPER, WOKEN), now_s)
 
 
 @pytest.fixture
@@ -172,7 +192,8 @@ async def test_the_next_leader_goes_on_from_the_last_and_answers_for_its_sleeper
     assert b.leads.may_act()
     assert b.memory.table == a.memory.table
     assert b.memory.sequence == 10**13 + 5
-    assert b.charge == (SLEEPER,)
+    assert b.charge == (SLEEPER, WOKEN)
+    assert b.doubted == (WOKEN.instance_id,)
     assert b.adopted[-1] == (("call of a",), True)
 
 
@@ -415,3 +436,74 @@ async def test_nobody_s_lead_is_told_as_such(pair):
     a.failure = "lease: no answer"
     told = a.leads.status
     assert (told.role, told.leader, told.address, told.failure) == (Role.STANDBY, None, None, "lease: no answer")
+
+
+FOUND = (Found("GPU-a", 700.0, (450.0,)),)
+
+
+async def test_what_gpus_were_found_to_have_is_gone_on_from_by_the_next_leader(pair):
+    a, b, kept = await begun(pair)
+    assert a.gpus.told == [("keeps off", None), ("takes up", ())]
+    a.gpus.found = FOUND
+    await a.leads.share_found()
+    await b.tick()
+    assert b.gpus.told[-1] == ("keeps off", FOUND)
+    a.holds, b.holds = False, True
+    await b.tick()
+    assert b.gpus.told[-1] == ("takes up", FOUND)
+    await a.tick()
+    assert a.gpus.told[-1] == ("keeps off", None), "it is not known whom they are left to"
+    assert await b.leave(10**13 + 1)
+    assert json.loads(kept["handover"])["state"]["gpus_found"][0]["power_limit_w"] == 700.0
+    await a.tick()
+    assert a.gpus.told[-1] == ("keeps off", FOUND)
+
+
+async def test_a_leader_of_an_older_version_answers_for_no_gpu(pair):
+    _, b, kept = await begun(pair)
+    document = json.loads(kept["handover"])
+    del document["state"]["gpus_found"]
+    kept["handover"] = json.dumps(document).encode()
+    await b.tick()
+    assert b.gpus.told[-1] == ("keeps off", ())
+    b.holds = True
+    await b.tick()
+    assert b.gpus.told[-1] == ("takes up", ())
+    assert b.memory.sequence >= 10**13, "the rest is taken up all the same"
+
+
+async def test_what_is_found_is_not_shared_by_who_does_not_lead_or_has_handed_over_nothing_yet(pair):
+    a, b, kept = await begun(pair)
+    before = kept["handover"]
+    b.gpus.found = FOUND
+    await b.leads.share_found()
+    b.holds = True
+    await b.tick()
+    await b.leads.share_found()
+    assert kept["handover"] == before
+    a.gpus.found = FOUND
+    await a.leads.share_found()
+    assert kept["handover"] == before
+    assert a.gpus.told[-1] == ("keeps off", None)
+    assert a.told == ["leads", "lost"]
+
+
+async def test_what_was_left_later_is_what_stays(pair):
+    a, _, kept = await begun(pair)
+    place, going, goes_on = a.place.hand_over, asyncio.Event(), asyncio.Event()
+
+    async def slow(*bodies):
+        a.place.hand_over = place
+        going.set()
+        await goes_on.wait()
+        return await place(*bodies)
+
+    a.place.hand_over = slow
+    shared = asyncio.create_task(a.leads.share_found())
+    await going.wait()
+    left = asyncio.create_task(a.leave(10**13 + 7))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.gather(shared, left)
+    assert json.loads(kept["handover"])["state"]["under_way"]["table"]["sequence"] == 10**13 + 7

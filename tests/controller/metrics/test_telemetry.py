@@ -197,7 +197,20 @@ def test_instances_that_sleep_by_command_and_those_given_back():
 
 @pytest.mark.parametrize(
     "ladder",
-    ["plan", "dispatch", "power", "ramp", "demand", "price", "carbon", "quality", "latency", "curves", "instances"],
+    [
+        "plan",
+        "dispatch",
+        "power",
+        "ramp",
+        "demand",
+        "price",
+        "carbon",
+        "quality",
+        "latency",
+        "curves",
+        "table",
+        "instances",
+    ],
 )
 def test_every_ladder_has_its_own_series(ladder):
     telemetry = Telemetry(SITE)

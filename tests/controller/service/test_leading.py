@@ -12,6 +12,7 @@ from controller.background import Works
 from controller.clock import SystemClock
 from controller.errors import ConfigError
 from controller.loop.leadership import SoleLeader
+from controller.loop.succession_parts import NoGpus
 from controller.service.acting import Tables
 from controller.service.leading import (
     Announcement,
@@ -48,7 +49,7 @@ class Clock(SystemClock):
 
 
 def charge(redis=None):
-    return Charge(Tables(AllocationBoard(), redis), None, None, None, None, lambda sleepers: None)
+    return Charge(Tables(AllocationBoard(), redis), None, None, None, None, lambda sleepers: None, NoGpus())
 
 
 async def test_a_service_without_election_leads_alone(tmp_path):

@@ -25,7 +25,7 @@ async def test_two_routers_are_summed_and_the_smallest_sequence_counts():
         one.set("/state", state(sequence=5))
         two.set("/state", state(sequence=4, requests=7, tokens=500.0))
         seen = await RouterSource(HttpRouters(session, (one.url, two.url))).read(NOW_S)
-    assert seen.acknowledged_sequence == 4
+    assert (seen.acknowledged_sequence, seen.highest) == (4, (one.url, 5))
     assert (seen.demand[0].requests, seen.demand[0].output_tokens, seen.demand[0].in_flight) == (17, 1500.0, 6)
 
 
@@ -114,6 +114,7 @@ async def test_a_router_that_is_silent_holds_its_acknowledgement_for_a_while():
         two.set("/state", state(sequence=7))
         back = await source.read(NOW_S + 3 + FORGET_AFTER_S)
     assert [seen.acknowledged_sequence for seen in (soon, later, back)] == [4, 9, 7]
+    assert back.highest == (one.url, 9)
     assert soon.demand[0].requests == 20
 
 

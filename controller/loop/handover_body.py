@@ -1,4 +1,4 @@
-"""How a handover and what was asked of a controller stand in Redis: JSON with a schema version."""
+"""What a leader leaves as it stands in Redis: JSON with a version, and with whose it is."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ Kind = TypeVar("Kind")
 
 
 def encode(state: Any, **head: Any) -> bytes:
-    """As it is written.
-
-    Args:
-        state: a dataclass.
-        head: what a reader needs of it before anything else.
-    """
+    """A state as it is written; `head` stands beside it."""
     document = {"schema_version": SCHEMA_VERSION, **head, "state": to_plain(state)}
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -35,8 +30,8 @@ def decode(body: bytes | None, kind: type[Kind]) -> Kind | str | None:
         return f"{type(error).__name__}: {error}"
 
 
-def whose(handover: bytes | None) -> tuple[str | None, float]:
-    """The site that has left a handover, and when; None and 0 where it does not say."""
+def writer_of(handover: bytes | None) -> tuple[str | None, float]:
+    """The site that has left it, and when; None and 0 where it does not say."""
     try:
         document = json.loads(handover or b"{}")
         return str(document["site"]), float(document["written_at_s"])
