@@ -173,6 +173,8 @@ async def test_a_write_in_between_that_changes_no_holder_costs_no_lead(server):
         for _ in range(3):
             fault = server.faults.add(409, lambda request: request.method == "PUT", times=1)
             await until(lambda fault=fault: fault.befell == 1)
+            before = lease_of(server)["spec"]["renewTime"]
+            await until(lambda before=before: lease_of(server)["spec"]["renewTime"] != before)
             assert a.may_act()
             assert a.failure is None
 
