@@ -11,6 +11,7 @@ from controller.lifecycle.handback import OnExit
 from controller.lifecycle.policy import Mode
 from controller.settings.election import ElectionSettings
 from controller.settings.gpu_limits import ZeusdControlSettings
+from controller.settings.power.source import Url
 from router.settings import Group, Port, Seconds
 
 STANDBY_S = 20.0
@@ -54,7 +55,7 @@ class ControllerSettings(Group):
     leave: they stay asleep."""
     exit_wait_s: Seconds = 20.0
     """Longest wait for instances that wake at the controller's end; less than its supervisor's patience."""
-    supervisor_url: str | None = None
+    supervisor_url: Url | None = None
     """Control address of a supervisor that can start and stop instances. Absent: instances are only put to sleep."""
     supervisor_token_file: Path | None = None
     """File with the token that it asks for. Absent: none is sent."""

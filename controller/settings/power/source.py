@@ -6,7 +6,7 @@ from abc import abstractmethod
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -24,9 +24,16 @@ def check_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.username is not None or parts.password is not None:
         raise ValueError("no password belongs into an address; write user and token_file")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port_or_none(parts):
         raise ValueError(f"{value!r} is no address; write http://HOST:PORT")
     return value
+
+
+def _has_port_or_none(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 Url = Annotated[str, AfterValidator(check_url)]

@@ -19,9 +19,10 @@ def test_a_new_install_only_observes(tmp_path: Path) -> None:
         ("on_exit: sleep", "'wake' or 'leave'"),
         ("exit_wait_s: 0", "greater than 0"),
         ("keep_records: 10", "greater than or equal to 10000"),
+        ("supervisor_url: gpu-1:9420", "'gpu-1:9420' is no address; write http://HOST:PORT"),
     ],
 )
-def test_what_cannot_be_meant_for_the_end_or_the_records_is_refused(tmp_path: Path, line: str, told: str) -> None:
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, line: str, told: str) -> None:
     message = refusal(tmp_path, f"{MINIMAL}controller:\n  {line}\n")
     assert f"controller.{line.partition(':')[0]}" in message
     assert told in message

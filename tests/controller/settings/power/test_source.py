@@ -7,6 +7,8 @@ from tests.fakes.power_settings import refusal, signals
     ("text", "told"),
     [
         ("{power: [{kind: dcgm, urls: ['10.0.0.7:9400']}]}", "write http://HOST:PORT"),
+        ("{power: [{kind: dcgm, urls: ['http://n1:94OO/metrics']}]}", "'http://n1:94OO/metrics' is no address"),
+        ("{power: [{kind: dcgm, urls: ['http://n1:0']}]}", "write http://HOST:PORT"),
         ("{power: [{kind: agent, urls: ['http://me:s3cret@n1']}]}", "write user and token_file"),
         ("{power: [{kind: agent, urls: ['http://n1'], key_file: k}]}", "go together"),
         ("{power: [{kind: agent, urls: ['http://n1'], user: me}]}", "user needs token_file"),
