@@ -18,6 +18,9 @@ MAX_ROUTERS = 4096
 """Routers that are believed to be; a hash with more is a fault."""
 MAX_STATE_BYTES = 32 << 20
 """Most bytes of a state that is unpacked."""
+MAX_INTERVAL_S = 86_400.0
+"""As long as `table.poll_interval_s` may be."""
+_UNKNOWN = "-"
 _MAX_HEARD_BYTES = 128
 _LEVEL = 1
 
@@ -31,28 +34,40 @@ class Heard:
         load: requests in flight and waiting.
         sequence: of the table it obeys, -1 without one.
         identity: of the process that tells, another one at each start; empty where it does not say.
+        interval_s: time between two tellings; 0 where it does not say.
     """
 
     told_s: float
     load: int
     sequence: int = -1
     identity: str = ""
+    interval_s: float = 0.0
 
 
 def encode_heard(heard: Heard) -> bytes:
     """As it stands in Redis."""
-    return f"{heard.told_s:.3f} {heard.load} {heard.sequence} {heard.identity}".encode()
+    identity = heard.identity or _UNKNOWN
+    return f"{heard.told_s:.3f} {heard.load} {heard.sequence} {identity} {heard.interval_s:g}".encode()
 
 
 def decode_heard(data: bytes) -> Heard | None:
     """What stands in Redis; None where a router could not have written it."""
     parts = data[:_MAX_HEARD_BYTES].split()
-    identity = parts[3].decode(errors="replace") if len(parts) > 3 else ""
     try:
-        heard = Heard(float(parts[0]), int(parts[1]), int(parts[2]), identity)
+        heard = Heard(float(parts[0]), int(parts[1]), int(parts[2]), *_later_parts(parts[3:]))
     except (ValueError, IndexError):
         return None
     return heard if heard.load >= 0 and abs(heard.told_s) < 1e11 else None
+
+
+def _later_parts(parts: list[bytes]) -> tuple[str, float]:
+    """Identity and interval, which older versions do not tell."""
+    identity = parts[0].decode(errors="replace") if parts else _UNKNOWN
+    try:
+        interval_s = float(parts[1])
+    except (ValueError, IndexError):
+        interval_s = 0.0
+    return "" if identity == _UNKNOWN else identity, interval_s if 0.0 < interval_s <= MAX_INTERVAL_S else 0.0
 
 
 def decode_routers(entries: Mapping[bytes | str, bytes | str]) -> dict[str, Heard]:

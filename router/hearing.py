@@ -2,7 +2,8 @@
 
 Their clocks are not compared: one that was set would have all others take a router for gone, and its share of the caps
 with it. Nor does one look suffice: the first after Redis was away shows what all told before, and the first router
-that is back would take the share of all others.
+that is back would take the share of all others. How long a silence may be each router tells itself, by its interval:
+those that tell often would else take one that tells seldom for gone between any two of its words.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 
 from router.contract_presence import Heard
 
+STALE_INTERVALS = 5.0
+"""A router that has told nothing for so many of its intervals counts as gone."""
+LEAST_STALE_S = 5.0
 LOOKS = 3
 """So many looks in a row must have shown nothing new of a router that is gone."""
 
@@ -25,16 +29,21 @@ class _Word:
     looks: int = 0
 
 
+def stale_s(interval_s: float) -> float:
+    """How long a router that tells at this interval may be silent."""
+    return max(LEAST_STALE_S, STALE_INTERVALS * interval_s)
+
+
 class Hearing:
     """What was heard, and since when it is the same.
 
     Args:
-        stale_s: one that has told nothing new for so long, over several looks, is gone.
-        forget_s: and for so long, is not worth remembering.
+        interval_s: taken for that of routers that do not say theirs.
+        forget_s: one that has told nothing new for so long is not worth remembering.
     """
 
-    def __init__(self, stale_s: float, forget_s: float) -> None:
-        self._stale_s = stale_s
+    def __init__(self, interval_s: float, forget_s: float) -> None:
+        self._interval_s = interval_s
         self._forget_s = forget_s
         self._words: dict[str, _Word] = {}
 
@@ -54,7 +63,7 @@ class Hearing:
         return {name for name, word in gone.items() if now_s - word.since_s > self._forget_s}
 
     def _is_live(self, word: _Word, now_s: float) -> bool:
-        return word.looks < LOOKS or now_s - word.since_s <= self._stale_s
+        return word.looks < LOOKS or now_s - word.since_s <= stale_s(word.heard.interval_s or self._interval_s)
 
 
 def _after(before: _Word | None, heard: Heard, now_s: float) -> _Word:

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.contract_presence import Heard
+from router.hearing import LOOKS, stale_s
 
 ENDED_S = 30.0
 """Time that a process may take to end beyond its drain."""
-LOOKS = 3
-"""So many looks in a row must have shown nothing of one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +37,13 @@ class Namesake:
 
     Args:
         own: of this process.
-        gone_s: one that has told nothing for so long, over several looks, is gone.
+        interval_s: at which this one tells.
     """
 
-    def __init__(self, own: Identity, gone_s: float) -> None:
+    def __init__(self, own: Identity, interval_s: float) -> None:
         self._start = own.start
         self._overlap_s = own.overlap_s
-        self._gone_s = gone_s
+        self._interval_s = interval_s
         self._heard: Heard | None = None
         self._sightings = 0
         self._looks_since = 0
@@ -63,7 +62,8 @@ class Namesake:
             self._sightings += 1
             return
         self._looks_since += 1
-        if self._looks_since >= LOOKS and now_s - self._last_s > self._gone_s:
+        told_each_s = 0.0 if self._heard is None else self._heard.interval_s
+        if self._looks_since >= LOOKS and now_s - self._last_s > stale_s(max(told_each_s, self._interval_s)):
             self._heard, self._sightings = None, 0
 
     @property

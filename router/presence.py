@@ -25,7 +25,7 @@ from router.contract_presence import (
     encode_heard,
     router_name,
 )
-from router.hearing import Hearing
+from router.hearing import Hearing, stale_s
 from router.namesake import Identity, Namesake
 from router.poller import jittered_s
 from router.redis_rights import Part, Rights
@@ -38,9 +38,6 @@ from router.transport.redis_place import RedisPlace
 
 log = logging.getLogger(__name__)
 
-STALE_INTERVALS = 5.0
-"""A router that has told nothing for so many intervals counts as gone."""
-LEAST_STALE_S = 5.0
 FORGET_S = 3600.0
 """Entries of routers that are long gone are taken out of the hash."""
 HEARD_EACH_TIME = 50
@@ -90,15 +87,14 @@ class Presence:
         self._place = place
         self._key = settings.redis_key
         self._interval_s = settings.poll_interval_s
-        self._stale_s = max(LEAST_STALE_S, STALE_INTERVALS * settings.poll_interval_s)
         self._name = who.name
         self._identity = who.start
-        self._namesake = Namesake(who, self._stale_s)
+        self._namesake = Namesake(who, self._interval_s)
         self._snapshot = snapshot
         self._sink = sink
         self._wall_s = wall_s
         self._monotonic_s = monotonic_s
-        self._hearing = Hearing(self._stale_s, FORGET_S)
+        self._hearing = Hearing(self._interval_s, FORGET_S)
         self._rng = rng
         self._failures = 0
         self._unheard = 0
@@ -142,8 +138,8 @@ class Presence:
             if is_heard:
                 # Before it tells: under its own name stands then who told last.
                 pipe.hgetall(self._key + ROUTERS_SUFFIX)
-            pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * self._stale_s))
-            heard = Heard(self._wall_s(), load, snapshot.table.sequence, self._identity)
+            pipe.set(f"{self._key}{STATE_SUFFIX}{self._name}", told, px=int(2e3 * stale_s(self._interval_s)))
+            heard = Heard(self._wall_s(), load, snapshot.table.sequence, self._identity, self._interval_s)
             pipe.hset(self._key + ROUTERS_SUFFIX, self._name, encode_heard(heard))
             entries, *_ = await pipe.execute()
         if not is_heard:

@@ -9,8 +9,9 @@ NOW_S = 1_700_000_000.0
 
 
 @pytest.mark.parametrize("identity", ["", "0123456789ab"])
-def test_what_is_told_is_read_back(identity):
-    heard = Heard(NOW_S + 0.125, 42, 7, identity)
+@pytest.mark.parametrize("interval_s", [0.0, 0.05, 1.0, 86_400.0])
+def test_what_is_told_is_read_back(identity, interval_s):
+    heard = Heard(NOW_S + 0.125, 42, 7, identity, interval_s)
     assert decode_heard(encode_heard(heard)) == heard
 
 
@@ -23,9 +24,14 @@ def test_what_no_router_writes_is_left_out(data):
 
 def test_older_and_newer_versions_are_understood() -> None:
     assert decode_heard(b"1.0 2 7") == Heard(1.0, 2, 7, "")
-    assert decode_heard(b"1.0 2 7 0123456789ab and more than this one knows " + b"x" * 500) == Heard(
-        1.0, 2, 7, "0123456789ab"
-    )
+    assert decode_heard(b"1.0 2 7 0123456789ab") == Heard(1.0, 2, 7, "0123456789ab")
+    newer = b"1.0 2 7 0123456789ab 2.5 and more than this one knows " + b"x" * 500
+    assert decode_heard(newer) == Heard(1.0, 2, 7, "0123456789ab", 2.5)
+
+
+@pytest.mark.parametrize("interval", [b"0", b"-1", b"nan", b"inf", b"1e9", b"often"])
+def test_an_interval_that_no_setting_allows_is_not_known(interval):
+    assert decode_heard(b"1.0 2 7 a " + interval) == Heard(1.0, 2, 7, "a", 0.0)
 
 
 def test_what_older_versions_read_of_it_comes_first() -> None:

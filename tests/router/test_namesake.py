@@ -14,7 +14,7 @@ def other(told_s: float = 1.0, identity: str = "you") -> Heard:
 
 
 def namesake() -> Namesake:
-    return Namesake(Identity("a", "me", OVERLAP_S), gone_s=5.0)
+    return Namesake(Identity("a", "me", OVERLAP_S), interval_s=1.0)
 
 
 def test_a_router_that_finds_its_own_word_is_alone() -> None:
@@ -61,6 +61,17 @@ def test_one_that_is_seen_at_few_looks_is_not_forgotten_between_them() -> None:
         names.look(other(float(n)), float(n))
         names.look(MINE, float(n) + 8.0)
     assert names.is_fault
+
+
+def test_one_that_tells_more_seldom_is_not_forgotten_before_it_could_tell_again() -> None:
+    names = namesake()
+    for n in range(2):
+        names.look(Heard(float(n), 4, 3, "you", 10.0), float(n))
+    for now_s in (20.0, 30.0, 51.0):
+        names.look(MINE, now_s)
+    assert names.alive is not None
+    names.look(MINE, 51.1)
+    assert names.alive is None
 
 
 def test_a_fault_ends_with_the_other_one() -> None:

@@ -51,11 +51,12 @@ class Router:
         now_s: float = NOW_S,
         place: str | None = None,
         start: str | None = None,
+        interval_s: float = 0.05,
     ) -> None:
         self.load, self.now_s, self.passed_s = load, now_s, 0.0
         self._ticks = itertools.count()
         self.shares: list[tuple[float, int]] = []
-        settings = TableSettings(redis_url=redis.url, poll_interval_s=0.05)
+        settings = TableSettings(redis_url=redis.url, poll_interval_s=interval_s)
         self.presence = Presence(
             RedisPlace(place or redis.url),
             settings,
@@ -120,6 +121,21 @@ async def test_one_that_is_silent_counts_for_a_while_and_is_forgotten_later() ->
             async with asyncio.timeout(20):
                 while await names(client) != {"a"}:
                     await asyncio.sleep(0.02)
+
+
+async def test_one_that_tells_seldom_keeps_its_share_with_those_that_tell_often() -> None:
+    async with running_redis() as redis:
+        often, seldom = Router(redis, "often"), Router(redis, "seldom", interval_s=20.0)
+        async with present(often, seldom):
+            await until(lambda: often.has(0.5, 2))
+            heard = len(often.shares)
+            await until(lambda: len(often.shares) > heard + 3)
+            often.passed_s = 90.0
+            heard = len(often.shares)
+            await until(lambda: len(often.shares) > heard + 3)
+            assert often.has(0.5, 2)
+            often.passed_s = 101.0
+            await until(lambda: often.has(1.0, 1))
 
 
 async def test_one_whose_clock_was_set_keeps_its_share_and_leaves_the_others_theirs() -> None:

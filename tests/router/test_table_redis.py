@@ -319,3 +319,15 @@ async def test_a_user_that_may_not_read_the_table_is_told_so_and_has_it_with_the
         await owner.execute_command("ACL", "SETUSER", "router", KEYS["table"])
         await until(lambda: sink.sequences == [1] and source.rights.missing == {})
     assert caplog.messages == ["Redis refuses a right; add it to the router's user", "allocation not fetched"]
+
+
+async def test_a_right_to_the_channel_that_is_taken_away_costs_one_connection() -> None:
+    sink, loads = Taken(), Loads()
+    async with without("nothing", sink, loads) as (owner, source):
+        await until(lambda: len(sink.tables) > 3)
+        await owner.execute_command("ACL", "SETUSER", "router", "resetchannels")
+        await until(lambda: source.rights.missing == {"announcements": KEYS["announcements"]}, 20.0)
+        await owner.config_resetstat()
+        seen = len(sink.tables)
+        await until(lambda: len(sink.tables) > seen + 30)
+        assert (await owner.info("stats"))["total_connections_received"] == 0
