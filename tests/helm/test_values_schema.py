@@ -49,6 +49,7 @@ CONTRADICTIONS = [
     ("deployment", "redis.enabled=true,redis.auth.username=router", "the chart's own Redis does not know"),
     ("deployment", "redis.enabled=false,redis.auth.controller.key=k", "keys of redis.auth.existingSecret"),
     ("sidecar", "engines.namespace=vllm", 'engines.namespace is "vllm"'),
+    ("scaling", "router.mode=both,router.sidecar.serviceAccountNames={vllm},engines.namespace=", "discovered in vllm"),
     ("sidecar", "router.sidecar.serviceAccountNames=null", "router.sidecar.serviceAccountNames"),
     ("gateway", "rbac.workloads[0].kind=StatefulSet,rbac.workloads[0].name=rel-wattroute-router", "part of wattroute"),
 ]

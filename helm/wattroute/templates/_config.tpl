@@ -202,6 +202,14 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if ne (len $accounts) (len ($accounts | uniq)) -}}
 {{- fail (printf "router.serviceAccount.name and controller.serviceAccount.name are both %q: one object cannot be made twice, and each has rights of its own; name them apart, or set one's create to false" (first $accounts)) -}}
 {{- end -}}
+{{- $elsewhere := list -}}
+{{- range .Values.config.pools -}}
+{{- $where := ternary (dig "discovery" "namespace" $.Release.Namespace .) $.Release.Namespace (eq (dig "discovery" "kind" "" .) "kubernetes") -}}
+{{- if ne $where $.Release.Namespace }}{{ $elsewhere = append $elsewhere $where }}{{ end -}}
+{{- end -}}
+{{- if and (has .Values.router.mode (list "sidecar" "both")) $elsewhere (eq (len $elsewhere) (len .Values.config.pools)) -}}
+{{- fail (printf "router.mode is %s, but all pools are discovered in %s: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.router.mode ($elsewhere | uniq | sortAlpha | join ", ")) -}}
+{{- end -}}
 {{- $service := .Values.router.service -}}
 {{- if and $service.externalTrafficPolicy (eq $service.type "ClusterIP") -}}
 {{- fail "router.service.externalTrafficPolicy is of Services that are reached from outside: set router.service.type to LoadBalancer or NodePort, or leave it empty" -}}
