@@ -189,6 +189,9 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if gt $drainS 3600.0 -}}
 {{- fail (printf "config.router.timeouts.drain_s is %g: a drain is waited for up to 3600 s; write 3600 or less" $drainS) -}}
 {{- end -}}
+{{- if gt (float64 .Values.router.drainQuietSeconds) $drainS -}}
+{{- fail (printf "router.drainQuietSeconds is %v, but a drain ends after config.router.timeouts.drain_s, %g: write less, or lengthen the drain" .Values.router.drainQuietSeconds $drainS) -}}
+{{- end -}}
 {{- if and .Values.agent.enabled (not .Values.agent.token.existingSecret) -}}
 {{- fail "agent.enabled needs agent.token.existingSecret: other machines may read power with a token only; docs/how-to/agent.md" -}}
 {{- end -}}

@@ -36,7 +36,7 @@ readinessProbe:
   failureThreshold: 2
 lifecycle:
   preStop:
-    exec: {command: [wattroute-router, drain, --config, /etc/wattroute/wattroute.yaml]}
+    exec: {command: [wattroute-router, drain, --config, /etc/wattroute/wattroute.yaml, --quiet-s, {{ $values.drainQuietSeconds | toString | quote }}]}
 securityContext:
   {{- toYaml .root.Values.securityContext | nindent 2 }}
 {{- with $values.resources }}
@@ -131,7 +131,7 @@ until the router beside it has drained, so that the engine gets SIGTERM only the
 {{- $config := include "wattroute.config" . | fromYaml -}}
 preStop:
   httpGet:
-    path: /drained?wait_s={{ include "wattroute.drainSeconds" . }}
+    path: /drained?wait_s={{ include "wattroute.drainSeconds" . }}&quiet_s={{ .Values.router.drainQuietSeconds }}
     port: {{ $config.router.admin_port }}
 {{- end -}}
 
