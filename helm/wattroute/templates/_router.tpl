@@ -194,6 +194,8 @@ sidecar:
 
 {{/* Whether the public port takes nobody who shows no certificate. */}}
 {{- define "wattroute.asksForCertificates" -}}
-{{- $tls := (include "wattroute.config" . | fromYaml).router.tls | default dict -}}
+{{- $tls := (include "wattroute.config" . | fromYaml).router.tls -}}
+{{- if kindIs "map" $tls -}}
 {{- if and $tls.client_ca_file (ne ($tls.client_certificates | default "required") "optional") }}true{{ end -}}
+{{- end -}}
 {{- end -}}
