@@ -14,7 +14,7 @@ import typer
 
 from controller.commands.controller_client import Access, ask
 from controller.commands.curtail_request import seconds, start_of, watts
-from controller.commands.event_command import clock_text
+from controller.commands.event_command import span_text
 
 _PATH = "/v1/derates"
 
@@ -85,7 +85,7 @@ def end(access: Access, derate_id: str, environment: Mapping[str, str], now: dat
 
 def line_of(each: Mapping[str, Any], now: datetime) -> str:
     """A derate as a line to print, times on the operator's clock."""
-    span = f"from {clock_text(each['start_s'], now)} to {clock_text(each['end_s'], now)}"
+    span = f"from {span_text(each['start_s'], each['end_s'], now)}"
     tense = "was" if each["state"] == "ended" else "is"
     most = "nothing" if each["shed_w"] == 0.0 else f"at most {each['shed_w'] / 1e3:.3f} kW"
     return f"{each['derate_id']}: {each['state']}, {most} {tense} offered {span}: {each['reason']}"

@@ -89,7 +89,7 @@ def _limits(event: Mapping[str, Any], now: datetime) -> list[str]:
     told = [limit for limit in told if limit["end_s"] > now.timestamp()] or told
     lines = []
     for limit in told[:MOST_LIMITS]:
-        span = f"{clock_text(limit['start_s'], now)} to {clock_text(limit['end_s'], now)}"
+        span = span_text(limit["start_s"], limit["end_s"], now)
         asked_w, within = limit.get("asked_limit_w"), f"met within {limit['ramp_s']:.0f} s"
         asked = "" if asked_w is None else f", asked for {asked_w / 1e3:.3f} kW"
         lines.append(f"  at most {limit['limit_w'] / 1e3:.3f} kW from {span}, {within}{asked}")
@@ -140,6 +140,11 @@ def clock_text(time_s: float, now: datetime) -> str:
         return "further notice"
     moment = datetime.fromtimestamp(time_s, now.tzinfo)
     return moment.strftime("%H:%M:%S" if moment.date() == now.date() else "%Y-%m-%d %H:%M:%S")
+
+
+def span_text(start_s: float, end_s: float, now: datetime) -> str:
+    """A span, and on which clock: that of the machine of this command, which within a pod is not the operator's."""
+    return f"{clock_text(start_s, now)} {now.tzname()} to {clock_text(end_s, now)}"
 
 
 def _tell(event: Mapping[str, Any], as_json: bool, now: datetime) -> None:

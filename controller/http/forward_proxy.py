@@ -54,7 +54,7 @@ def _told(name: str, environment: Mapping[str, str]) -> str:
 
 
 def _covers(place: str, host: str, port: int) -> bool:
-    """Whether a word of NO_PROXY is of a host: `*`, a name or an upper one, an address or a network; or its port there."""
+    """Whether a word of NO_PROXY is of a host: `*`, a name or an upper one, an address or a network; or its port."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host) in ipaddress.ip_network(place, strict=False)
     name, _, of_port = place.partition(":")

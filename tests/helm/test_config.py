@@ -173,6 +173,7 @@ TOLD_ONCE_MORE = {
     "controller.zeusd": "{zeusd}",
     "controller.data_dir": "/data",
     "controller.election": {"kind": "lease"},
+    "table.url": "http://c.other:9/v1/allocation",
     "table.redis_url": "rediss://redis.db:9/0",
     "table.sentinels": "{s:9}",
     "signals.router_urls": "{http://r:9}",

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from router.drain_command import COMMAND as DRAIN
+from router.drained import QUIET_S
 from router.reload import _FIXED
 from router.settings import RouterSettings
 from router.settings.process import LONGEST_DRAIN_S
@@ -81,6 +82,22 @@ def test_both_containers_drain_before_anything_is_told_to_end() -> None:
     assert float(wait_s) == RouterSettings().timeouts.drain_s
     assert hook["port"] == RouterSettings().admin_port
     assert pod["terminationGracePeriodSeconds"] >= float(wait_s) + 120 + 10
+
+
+@pytest.mark.parametrize(("told", "quiet_s"), [("tests.enabled=true", QUIET_S), ("router.drainQuietSeconds=45", 45.0)])
+def test_both_hooks_wait_for_as_long_as_balancers_send_new_requests(told: str, quiet_s: float) -> None:
+    done = template("-f", str(values_file("both")), "--set", told)
+    assert done.returncode == 0, done.stderr
+    documents = {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(done.stdout) if d}
+    gateway = documents["StatefulSet", "rel-wattroute-router"]["spec"]["template"]["spec"]["containers"]
+    pod = yaml.safe_load(documents["ConfigMap", "rel-wattroute-sidecar"]["data"]["patch.yaml"])["spec"]["template"][
+        "spec"
+    ]
+    for (container,) in (gateway, pod["initContainers"]):
+        command = container["lifecycle"]["preStop"]["exec"]["command"]
+        assert float(command[command.index("--quiet-s") + 1]) == quiet_s
+    address = urlsplit(pod["containers"][0]["lifecycle"]["preStop"]["httpGet"]["path"])
+    assert parse_qs(address.query)["quiet_s"] == [f"{quiet_s:g}"]
 
 
 @pytest.mark.parametrize("patched_with", [patched_here, pytest.param(patched_by_kubectl, marks=needs_kubectl)])

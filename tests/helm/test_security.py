@@ -657,6 +657,21 @@ def test_secrets_that_settings_name_files_of_are_mounted_as_folders(
         assert {"name": volume, "secret": {"secretName": secret}} in template["spec"]["volumes"]
 
 
+def test_routers_reach_a_table_of_another_release() -> None:
+    def egress(told: str) -> list[Object]:
+        words = ("-f", str(values_file("router-only")), "--set", f"networkPolicy.enabled=true,{told}")
+        done = template(*words, "-s", "templates/networkpolicy.yaml")
+        assert done.returncode == 0, done.stderr
+        (policy,) = (d for d in yaml.safe_load_all(done.stdout) if d["metadata"]["name"] == "rel-wattroute-router")
+        rules: list[Object] = policy["spec"]["egress"]
+        return rules
+
+    usual = egress("tests.enabled=false")
+    for url, port in (("http://c.other.svc:8090/v1/allocation", 8090), ("https://c.example/v1/allocation", 443)):
+        added = [rule for rule in egress(f"config.table.url={url}") if rule not in usual]
+        assert added == [{"ports": [{"port": port, "protocol": "TCP"}]}]
+
+
 def shown_to_redis(values: Path, pod: str) -> dict[str, str]:
     """What the only container of a pod is told of Redis: values, or SECRET/KEY."""
     (container,) = pod_templates(values)[pod]["spec"]["containers"]

@@ -42,6 +42,7 @@ CONTRADICTIONS = [
     ("gateway", "agent.enabled=true", "agent.token.existingSecret"),
     ("gateway", "router.service.externalTrafficPolicy=Local", "router.service.type to LoadBalancer or NodePort"),
     ("gateway", "router.service.loadBalancerClass=nlb,router.service.type=NodePort", "router.service.type: Load"),
+    ("gateway", "router.drainQuietSeconds=30,config.router.timeouts.drain_s=20", "a drain ends after config.router"),
     ("gateway", "controller.replicas=2", "redis.enabled or config.table.redis_url"),
     ("sidecar", "controller.replicas=2,config.controller.table_ttl_s=33", "write 34 or more"),
     ("sidecar", "controller.replicas=2,config.controller.election.lease_s=30", "write 74 or more"),
@@ -49,6 +50,7 @@ CONTRADICTIONS = [
     ("deployment", "redis.enabled=true,redis.auth.username=router", "the chart's own Redis does not know"),
     ("deployment", "redis.enabled=false,redis.auth.controller.key=k", "keys of redis.auth.existingSecret"),
     ("sidecar", "engines.namespace=vllm", 'engines.namespace is "vllm"'),
+    ("scaling", "router.mode=both,router.sidecar.serviceAccountNames={vllm},engines.namespace=", "discovered in vllm"),
     ("sidecar", "router.sidecar.serviceAccountNames=null", "router.sidecar.serviceAccountNames"),
     ("gateway", "rbac.workloads[0].kind=StatefulSet,rbac.workloads[0].name=rel-wattroute-router", "part of wattroute"),
 ]

@@ -189,6 +189,9 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if gt $drainS 3600.0 -}}
 {{- fail (printf "config.router.timeouts.drain_s is %g: a drain is waited for up to 3600 s; write 3600 or less" $drainS) -}}
 {{- end -}}
+{{- if gt (float64 .Values.router.drainQuietSeconds) $drainS -}}
+{{- fail (printf "router.drainQuietSeconds is %v, but a drain ends after config.router.timeouts.drain_s, %g: write less, or lengthen the drain" .Values.router.drainQuietSeconds $drainS) -}}
+{{- end -}}
 {{- if and .Values.agent.enabled (not .Values.agent.token.existingSecret) -}}
 {{- fail "agent.enabled needs agent.token.existingSecret: other machines may read power with a token only; docs/how-to/agent.md" -}}
 {{- end -}}
@@ -201,6 +204,14 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- end -}}
 {{- if ne (len $accounts) (len ($accounts | uniq)) -}}
 {{- fail (printf "router.serviceAccount.name and controller.serviceAccount.name are both %q: one object cannot be made twice, and each has rights of its own; name them apart, or set one's create to false" (first $accounts)) -}}
+{{- end -}}
+{{- $elsewhere := list -}}
+{{- range .Values.config.pools -}}
+{{- $where := ternary (dig "discovery" "namespace" $.Release.Namespace .) $.Release.Namespace (eq (dig "discovery" "kind" "" .) "kubernetes") -}}
+{{- if ne $where $.Release.Namespace }}{{ $elsewhere = append $elsewhere $where }}{{ end -}}
+{{- end -}}
+{{- if and (has .Values.router.mode (list "sidecar" "both")) $elsewhere (eq (len $elsewhere) (len .Values.config.pools)) -}}
+{{- fail (printf "router.mode is %s, but all pools are discovered in %s: a sidecar reads the ConfigMap of its own namespace; install the release there" .Values.router.mode ($elsewhere | uniq | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- $service := .Values.router.service -}}
 {{- if and $service.externalTrafficPolicy (eq $service.type "ClusterIP") -}}

@@ -36,7 +36,7 @@ readinessProbe:
   failureThreshold: 2
 lifecycle:
   preStop:
-    exec: {command: [wattroute-router, drain, --config, /etc/wattroute/wattroute.yaml]}
+    exec: {command: [wattroute-router, drain, --config, /etc/wattroute/wattroute.yaml, --quiet-s, {{ $values.drainQuietSeconds | toString | quote }}]}
 securityContext:
   {{- toYaml .root.Values.securityContext | nindent 2 }}
 {{- with $values.resources }}
@@ -131,7 +131,7 @@ until the router beside it has drained, so that the engine gets SIGTERM only the
 {{- $config := include "wattroute.config" . | fromYaml -}}
 preStop:
   httpGet:
-    path: /drained?wait_s={{ include "wattroute.drainSeconds" . }}
+    path: /drained?wait_s={{ include "wattroute.drainSeconds" . }}&quiet_s={{ .Values.router.drainQuietSeconds }}
     port: {{ $config.router.admin_port }}
 {{- end -}}
 
@@ -194,6 +194,8 @@ sidecar:
 
 {{/* Whether the public port takes nobody who shows no certificate. */}}
 {{- define "wattroute.asksForCertificates" -}}
-{{- $tls := (include "wattroute.config" . | fromYaml).router.tls | default dict -}}
+{{- $tls := (include "wattroute.config" . | fromYaml).router.tls -}}
+{{- if kindIs "map" $tls -}}
 {{- if and $tls.client_ca_file (ne ($tls.client_certificates | default "required") "optional") }}true{{ end -}}
+{{- end -}}
 {{- end -}}

@@ -74,7 +74,7 @@ def test_derates_are_told_and_what_could_be_shed_without_them():
     derates = (Derate("fans", 500.0, now_s, now_s + 1800.0, "a fan is out", now_s),)
     lines = lines_of(capability_json(told(now_s).derated(derates, now_s)), NOW)
     assert lines[-2:] == [
-        "  derated by fans: active, at most 0.500 kW is offered from 16:30:00 to 17:00:00: a fan is out",
+        "  derated by fans: active, at most 0.500 kW is offered from 16:30:00 UTC to 17:00:00: a fan is out",
         "  without derates up to 5.500 kW could be shed",
     ]
     later = (Derate("fans", 9e9, now_s + 9e4, now_s + 9.1e4, "a fan is out", now_s),)

@@ -14,7 +14,7 @@ TOLD = {
     "derate_id": "chiller", "state": "active", "shed_w": 2e4, "start_s": NOW.timestamp(),
     "end_s": NOW.timestamp() + 14_400, "reason": "a chiller is out", "made_s": NOW.timestamp(), "source": "operator",
 }  # fmt: skip
-LINE = "chiller: active, at most 20.000 kW is offered from 16:30:00 to 20:30:00: a chiller is out"
+LINE = "chiller: active, at most 20.000 kW is offered from 16:30:00 UTC to 20:30:00: a chiller is out"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def event(**changes):
 def test_what_is_shown_of_an_event():
     assert lines_of(event(dry_run=True, present_w=4.8e4, is_test=True), NOW) == [
         "e: would be active, operator, programme operator, a test",
-        "  at most 40.000 kW from 16:30:00 to further notice, met within 30 s",
+        "  at most 40.000 kW from 16:30:00 UTC to further notice, met within 30 s",
         "  baseline 50.000 kW (programme)",
         "  drawn now 48.000 kW",
     ]
@@ -53,7 +53,7 @@ def test_of_many_limits_the_first_are_shown_and_none_without_length():
     lines = lines_of(event(limits=[past, cut, *told, cut]), NOW)
     shown = [line for line in lines if "kW from" in line or "more" in line]
     assert len(shown) == MOST_LIMITS + 1
-    assert shown[0] == "  at most 40.000 kW from 16:30:00 to 16:31:00, met within 30 s"
+    assert shown[0] == "  at most 40.000 kW from 16:30:00 UTC to 16:31:00, met within 30 s"
     assert shown[-1] == f"  and {30 - MOST_LIMITS} more until 2026-07-15 21:31:00; wattroute events --json tells them"
 
 
@@ -86,7 +86,8 @@ def test_what_is_shown_of_an_event_that_is_followed_in_part():
     part = {"down_to_w": 4e4, "since_s": NOW.timestamp(), "reason": "a launch"}
     limit = {**event()["limits"][0], "asked_limit_w": 3e4}
     eased = lines_of(event(in_part=part, limits=[limit]), NOW)
-    assert eased[1].endswith("at most 40.000 kW from 16:30:00 to further notice, met within 30 s, asked for 30.000 kW")
+    assert eased[1].startswith("  at most 40.000 kW from 16:30:00 UTC to further notice, ")
+    assert eased[1].endswith(", met within 30 s, asked for 30.000 kW")
     assert eased[-1] == "  followed in part, no lower than 40.000 kW since 16:30:00: a launch"
     idle = lines_of(event(in_part={**part, "down_to_w": 3e3}), NOW)
     assert idle[-1] == "  that changes none of its limits: it asks for no less"
