@@ -82,7 +82,7 @@ def steer(views: tuple[View, ...], targets: Targets, situation: Situation) -> St
     """Take the next step of each instance's life cycle towards the plan; those of pools that are held take none."""
     work = _Work(list(views), situation)
     for index in (i for i, view in enumerate(views) if not view.pool.is_held):
-        work.finish_drain(index)
+        work.finish_drain(index, targets)
     for k in work.pools:
         work.raise_pool(k, targets)
     for k in work.pools:
@@ -155,7 +155,7 @@ class _Work:
     def _id(self, index: int) -> InstanceId:
         return self.views[index].instance.instance_id
 
-    def finish_drain(self, index: int) -> None:
+    def finish_drain(self, index: int, targets: Targets) -> None:
         """Note the routers' acknowledgement; command sleep once the engine is seen empty after it.
 
         Empty means that the engine says so and that no router has a request under way to it: one that was chosen
@@ -174,13 +174,22 @@ class _Work:
             return
         if view.seen.observed_at_s < intent.acknowledged_s + self.at.grace_s:
             return
-        if dict(router.in_flight).get(view.instance.instance_id, 0) > 0:
+        if dict(router.in_flight).get(view.instance.instance_id, 0) > 0 or self.stays_drained(view, targets):
             return
         phase = Phase.SLEEP if view.pool.can_sleep else Phase.OFF
         self.views[index] = replace(view, intent=replace(intent, phase=phase, since_s=now_s, commanded_s=now_s))
         self.drained_s.append(now_s - intent.since_s)
         if not view.pool.rests_untold:
             self.command(_way_down(view.pool), index, f"drained in {now_s - intent.since_s:.0f} s")
+
+    def stays_drained(self, view: View, targets: Targets) -> bool:
+        """Whether one that could go is wanted again, or Kubernetes would take a pod that starts in its place."""
+        k, pool = view.pool_index, view.pool
+        if self.count_on(k) < targets.on[k]:
+            return True
+        if not pool.places or pool.can_sleep or pool.in_order or pool.lets_go or self.at.must_fall:
+            return False
+        return any(self.at.now_s - self.views[i].intent.since_s < pool.curves.start_s for i in self.of(k, Phase.WAKE))
 
     def raise_pool(self, k: int, targets: Targets) -> None:
         """Bring more instances to serving: the draining first, then sleepers, then those that are off."""

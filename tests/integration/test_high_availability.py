@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -22,8 +24,9 @@ from tests.fakes.controller_pair import Controllers, Monitor, Publication
 from tests.fakes.fake_zeusd import FakeZeusd, on_a_socket
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.server import kube_server
+from tests.fakes.ports import free_ports
 from tests.fakes.redis_server import running_redis
-from tests.fakes.system import System, get, post, running
+from tests.fakes.system import COMMANDS, ROOT, System, get, post, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.timeout(280)]
 TAKEOVER_S = 15.0
@@ -320,5 +323,51 @@ async def test_while_the_api_server_is_frozen_nobody_leads_and_the_last_table_st
                 sequences = [published.sequence for published in monitor.publications]
                 assert sequences == sorted(sequences)
                 assert set(crowd.statuses) == {200}
+
+        await asyncio.to_thread(whole)
+
+
+@contextlib.contextmanager
+def another_controller(system: System) -> Iterator[subprocess.Popen[bytes]]:
+    """A second controller of the same configuration, with a port and a folder of its own."""
+    folder = system.folder / "other"
+    folder.mkdir()
+    document = json.loads(json.dumps(system.document))
+    document["controller"] |= {"port": free_ports(1)[0], "data_dir": str(folder)}
+    (folder / "wattroute.yaml").write_text(json.dumps(document))
+    with (system.folder / "other.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, *COMMANDS["controller"], "--config", str(folder / "wattroute.yaml")],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+async def test_of_two_controllers_without_an_election_the_one_that_is_not_obeyed_says_so(tmp_path: Path) -> None:
+    async with running_redis() as redis:
+
+        def on_one_key(document: dict[str, Any]) -> None:
+            document["controller"] |= {"table_ttl_s": 10}
+            document["table"] |= {"url": None, "redis_url": redis.url, "poll_interval_s": 0.5}
+
+        def told(system: System) -> list[dict[str, str]]:
+            return [step for step in system.state()["ladder"] if step["ladder"] == "table"]
+
+        def whole() -> None:
+            with running(tmp_path, "emulate", "router", "controller", change=on_one_key) as system:
+                system.until(lambda: system.state()["acknowledged_sequence"] == system.state()["sequence"], "obeyed")
+                with another_controller(system):
+                    system.until(lambda: bool(told(system)), "the first one tells that another is obeyed")
+                    [step] = told(system)
+                    assert step["step"] == "another's"
+                    assert "controller.election" in step["reason"]
+                system.until(lambda: not told(system), "it is over once the other has gone")
 
         await asyncio.to_thread(whole)

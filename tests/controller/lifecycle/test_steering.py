@@ -212,6 +212,32 @@ class TestFallingAsleep:
         assert commands == []
         assert phases(done, "bf16-0") == [Phase.DRAIN]
 
+    def test_one_that_is_wanted_again_as_it_could_go_serves_on(self):
+        """Such as one that was told to stop, and in whose place Kubernetes took another."""
+        known = views(intents={"bf16-0": self.DRAINED}, observed_at_s=NOW_S + 2)
+        done = steer(known, targets((4, 5, 5)), situation())
+        assert (phases(done, "bf16-0"), given(done)) == ([Phase.SERVE], [])
+
+    @pytest.mark.parametrize(
+        ("pool", "since_s", "changes", "verbs"),
+        [
+            pytest.param({}, NOW_S - 5, {}, [], id="the one that starts would go in its place"),
+            pytest.param({}, NOW_S - 1e4, {}, [Verb.STOP], id="one that never gets ready may go"),
+            pytest.param({}, NOW_S - 5, {"must_fall": True}, [Verb.STOP], id="more is drawn than is allowed"),
+            pytest.param({"in_order": True}, NOW_S - 5, {}, [Verb.STOP], id="the last one goes, whoever is ready"),
+            pytest.param({"places": 0}, NOW_S - 5, {}, [Verb.STOP], id="the process itself is stopped"),
+        ],
+    )
+    def test_a_pod_is_not_stopped_while_another_of_its_workload_starts(self, pool, since_s, changes, verbs):
+        intents = {"bf16-0": self.DRAINED, "bf16-3": intent(Phase.WAKE, since_s=since_s, commanded_s=NOW_S)}
+        known = views({"bf16-3": InstanceState.STARTING}, intents, observed_at_s=NOW_S + 2)
+        pods = {"can_sleep": False, "may_stop": True, "places": 4, **pool}
+        known = tuple(
+            replace(view, pool=replace(view.pool, **pods)) if view.pool_index == 0 else view for view in known
+        )
+        done = steer(known, targets((3, 5, 5)), situation(**changes))
+        assert [verb for verb, _ in given(done)] == verbs
+
     def test_the_acknowledgement_is_remembered(self):
         _, done = self.sleeps(busy=3)
         later, _ = self.sleeps(
