@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from controller.http.backoff import backoff_s
+from router.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from controller.clock import Clock
 from controller.errors import ConfigError
-from controller.http.backoff import backoff_s
 from controller.http.forward_proxy import by_proxy
+from router.backoff import backoff_s
 from router.transport.loopback import is_private
 
 log = logging.getLogger(__name__)

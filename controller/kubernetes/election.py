@@ -17,10 +17,10 @@ from lightkube.resources.coordination_v1 import Lease
 
 from controller.clock import Clock
 from controller.errors import ConfigError, KubernetesError
-from controller.http.backoff import backoff_s
 from controller.kubernetes import lease
 from controller.kubernetes.client import asked
 from controller.kubernetes.lease import Election, LeaseRecord, Standing
+from router.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from controller.http.backoff import backoff_s
+from router.backoff import backoff_s
 
 JITTER_FRAC = 0.1
 MAX_BACK_OFF_S = 300.0

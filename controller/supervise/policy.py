@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from controller.http.backoff import backoff_s
+from router.backoff import backoff_s
 
 AGAIN_S = 1.0
 """Pause between two tries to start one that may not be started yet."""

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from controller.clock import Clock
 from controller.errors import FeedRefused, SignalError
-from controller.http.backoff import backoff_s
 from controller.signals.feeds.live import LiveFeed
 from controller.signals.feeds.provider import Provider, Web
+from router.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 

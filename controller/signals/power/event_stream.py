@@ -14,10 +14,10 @@ import aiohttp
 from controller.background import Work, Works, in_background
 from controller.clock import Clock
 from controller.errors import SignalError
-from controller.http.backoff import backoff_s
 from controller.signals.http_client import refuse_redirect, what_failed
 from controller.signals.power.http_access import HttpAccess
 from controller.signals.power.sse import SseReader
+from router.backoff import backoff_s
 
 log = logging.getLogger(__name__)
 
