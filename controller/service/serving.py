@@ -67,15 +67,15 @@ async def serve(service: Service, host: str, port: int, *, on_listening: Callabl
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except (OSError, OverflowError) as error:
-            raise ListenError(host, port, getattr(error, "strerror", None) or str(error)) from error
-        listening: int = runner.addresses[0][1]
-        log.info("controller listening", extra={"host": host, "port": listening})
-        if on_listening is not None:
-            on_listening(listening)
         with _stopping_on_signals(service.runner):
+            try:
+                await site.start()
+            except (OSError, OverflowError) as error:
+                raise ListenError(host, port, getattr(error, "strerror", None) or str(error)) from error
+            listening: int = runner.addresses[0][1]
+            log.info("controller listening", extra={"host": host, "port": listening})
+            if on_listening is not None:
+                on_listening(listening)
             await service.runner.run()
         log.info("controller stopped")
     finally:

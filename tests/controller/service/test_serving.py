@@ -29,6 +29,17 @@ async def test_a_signal_ends_it_cleanly_with_open_pages(tmp_path, number):
     assert verify_file(tmp_path / LEDGER_NAME).checked > 0
 
 
+async def test_a_signal_as_soon_as_it_is_reached_ends_it_in_order(tmp_path):
+    fatal = []
+    before = signal.signal(signal.SIGTERM, lambda *_: fatal.append("ended the process"))
+    try:
+        async with assembled(tmp_path) as service, asyncio.timeout(20):
+            await serve(service, "127.0.0.1", 0, on_listening=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert fatal == []
+
+
 async def test_a_taken_port_is_told_with_its_remedy(tmp_path):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
