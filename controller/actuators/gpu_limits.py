@@ -55,6 +55,7 @@ class GpuLimiter:
         daemons: tuple[Daemon, ...],
         file: StateFile,
         share: Callable[[], Awaitable[None]] = _with_nobody,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take over what a former process left limited.
 
@@ -63,6 +64,7 @@ class GpuLimiter:
             file: where it is kept what was found.
             share: leaves what was found to the controllers that may follow, as far as they can be reached; waited for
                 before a GPU is changed.
+            may_act: whether this controller leads; asked right before a GPU is limited.
 
         Raises:
             StoreError: the file that tells it is damaged.
@@ -70,6 +72,7 @@ class GpuLimiter:
         self._places = {uuid: (daemon, n) for daemon in daemons for n, uuid in enumerate(daemon.gpu_uuids)}
         self._file = file
         self._share = share
+        self._may_act = may_act
         kept = file.load(found=tuple[Found, ...]) or {}
         self._found: dict[str, Found] = {each.gpu_uuid: each for each in kept.get("found", ())}
         self._is_kept = True
@@ -144,7 +147,7 @@ class GpuLimiter:
         if is_set and abs(held_w - asked_w) <= TOLERANCE_W:
             return
         await self._keep(found := found.and_ours(asked_w))
-        if self._is_others(uuid):
+        if self._is_others(uuid) or not self._may_act():
             return
         read_w = await self._set_power(uuid, asked_w)
         await self._keep(found.and_ours(read_w))
@@ -155,7 +158,7 @@ class GpuLimiter:
 
     async def _lock(self, uuid: str, limit: GpuLimit) -> None:
         await self._keep(self._found.get(uuid, Found(uuid, None)))
-        if self._is_others(uuid):
+        if self._is_others(uuid) or not self._may_act():
             return
         clocks = {"min_clock_mhz": "0", "max_clock_mhz": str(limit.max_clock_mhz)}
         await self._post(uuid, "set_gpu_locked_clocks", clocks)

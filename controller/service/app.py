@@ -110,7 +110,9 @@ async def assemble(
         tasks = instance_tasks(frame, starting, releasing)
         tasks.doubt(unproven(inherited.sleepers))
         custody = custody_of(frame, tasks, inherited.sleepers, books.book.current)
-        limiter = await stack.enter_async_context(opened_limiter(frame, lambda: leadership.share_found()))
+        limiter = await stack.enter_async_context(
+            opened_limiter(frame, lambda: leadership.share_found(), lambda: leadership.may_act())
+        )
         changed = Announcement()
         charge = Charge(
             tables, tasks, books.book, quality, books.derates, take=custody.take_charge, gpus=limiter or NoGpus()

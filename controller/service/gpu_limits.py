@@ -20,12 +20,15 @@ FILE_NAME = "gpu-limits.json"
 
 
 @contextlib.asynccontextmanager
-async def opened_limiter(frame: Frame, share: Callable[[], Awaitable[None]]) -> AsyncIterator[GpuLimiter | None]:
+async def opened_limiter(
+    frame: Frame, share: Callable[[], Awaitable[None]], may_act: Callable[[], bool] = lambda: True
+) -> AsyncIterator[GpuLimiter | None]:
     """What limits GPUs; None where nothing is configured, and nobody else may have left any limited.
 
     Args:
         frame: of the service.
         share: leaves what was found to the controllers that may follow.
+        may_act: whether this controller leads.
 
     Raises:
         StoreError: the file that tells which GPUs are limited is damaged.
@@ -38,7 +41,7 @@ async def opened_limiter(frame: Frame, share: Callable[[], Awaitable[None]]) -> 
         return
     async with contextlib.AsyncExitStack() as stack:
         daemons = [await stack.enter_async_context(_reached(spec)) for spec in frame.endpoints.zeusd]
-        yield GpuLimiter(tuple(daemons), StateFile(path), share)
+        yield GpuLimiter(tuple(daemons), StateFile(path), share, may_act)
 
 
 @contextlib.asynccontextmanager

@@ -20,13 +20,13 @@ CLOCKS_OF_B = GpuLimit(PoolId("b"), ("GPU-b",), When.FIXED, None, 1200)
 
 
 @contextlib.asynccontextmanager
-async def limiter(folder, *, uuids=UUIDS, path=None, name="limits", share=None, **options):
+async def limiter(folder, *, uuids=UUIDS, path=None, name="limits", share=None, may_act=lambda: True, **options):
     """A limiter that asks the zeusd at the socket; its file of this name is in the folder."""
     connector = aiohttp.UnixConnector(path=str(path or folder / "z"))
     async with aiohttp.ClientSession(connector=connector) as session:
         access = HttpAccess(session, HttpOptions(timeout_s=1.0, **options))
         daemons, file = (Daemon(access, "http://localhost", uuids),), StateFile(folder / f"{name}.json")
-        yield GpuLimiter(daemons, file, *(() if share is None else (share,)))
+        yield GpuLimiter(daemons, file, **({} if share is None else {"share": share}), may_act=may_act)
 
 
 @pytest.fixture
@@ -206,6 +206,17 @@ async def test_who_learns_while_it_shares_that_another_leads_changes_nothing(tmp
     async with limiter(tmp_path, share=share) as limiting:
         await limiting.bring_to((wanted,))
     assert zeusd.changes == []
+
+
+@pytest.mark.parametrize("wanted", [A, CLOCKS])
+async def test_a_leader_that_was_frozen_limits_nothing_once_its_lease_is_over(tmp_path, zeusd, wanted):
+    leads = [True]
+    async with limiter(tmp_path, may_act=lambda: leads[0]) as limiting:
+        await limiting.bring_to((wanted,))
+        zeusd.limits_mw[0], zeusd.locked_mhz = 700_000, {}  # the next leader has given it back
+        leads[0] = False
+        await limiting.bring_to((wanted,))
+    assert (zeusd.limits_mw[0], zeusd.locked_mhz) == (700_000, {})
 
 
 async def test_a_standby_keeps_off_what_the_leader_has_limited_and_gives_back_what_only_it_knows_of(tmp_path, zeusd):
