@@ -291,6 +291,25 @@ def test_a_volume_is_made_anew_and_taken_back_under_the_name_that_the_chart_give
     assert anew["spec"]["dataSource"]["name"] == snapshot["metadata"]["name"]
 
 
+@with_helm
+def test_a_server_that_calls_back_reaches_the_controller_by_the_service_and_the_rule_that_are_shown(
+    tmp_path: Path,
+) -> None:
+    text = (GUIDE.parent / "openadr.md").read_text().partition("## Hear of events at once")[2].partition("\n## ")[0]
+    settings, service, values = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    words = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml"]
+    documents = {(d["kind"], d["metadata"]["name"]): d for d in render(words, tmp_path, with_block(BLOCKS[0], values))}
+    pod = documents["StatefulSet", "wattroute-controller"]["spec"]["template"]
+    others = documents["StatefulSet", "wattroute-router"]["spec"]["template"]
+    selector = service["spec"]["selector"].items()
+    assert selector <= pod["metadata"]["labels"].items()
+    assert not selector <= others["metadata"]["labels"].items()
+    (port,) = (each["targetPort"] for each in service["spec"]["ports"])
+    assert settings["openadr"][0]["callback"]["port"] == port
+    (rule,) = documents["NetworkPolicy", "wattroute-controller"]["spec"]["ingress"][1:]
+    assert [each["port"] for each in rule["ports"]] == [port]
+
+
 def test_evidence_is_copied_within_the_volume_of_the_pod(tmp_path: Path) -> None:
     (command,) = (str(case.values[0]) for case in cases("kubectl") if " -- python " in str(case.values[0]))
     with contextlib.closing(sqlite3.connect(tmp_path / "evidence.sqlite", isolation_level=None)) as evidence:

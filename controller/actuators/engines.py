@@ -27,7 +27,7 @@ from router.contract import InstanceId, PoolId
 
 CANARY = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 """A completion of one token; vLLM takes its only model when none is named."""
-_KEY_REMEDY = "it wants another key: name that of its start in pools[].engine_key_file, and restart the controller"
+_KEY_REMEDY = "it wants another key: name that of its start in pools[].engine_key_file"
 _DISCARDS = 2
 """Level of sleep that drops the weights."""
 _MAX_ANSWER_BYTES = 1 << 20

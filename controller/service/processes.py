@@ -36,6 +36,7 @@ from controller.service.compose import (
     build_site,
     build_workloads,
 )
+from controller.service.engine_headers import EngineHeaders
 from controller.service.engine_keyring import followed_keyring
 from controller.service.feed_setup import open_feeds
 from controller.service.options import Endpoints, ServiceOptions
@@ -52,8 +53,6 @@ from controller.simulation.emulator import run_emulator
 from controller.store.meter_file import Retention
 from controller.store.witness import read_key
 from router.contract import PoolId
-from router.errors import SettingsError
-from router.tenants.engine_keys import read_engine_keys
 from router.transport.asking import EngineSession
 from router.transport.redis_address import is_private_redis, refuse_readable_password
 from router.transport.redis_place import redis_place
@@ -86,7 +85,7 @@ async def _controller(settings: Settings) -> None:
     _refuse_readable_redis(settings.table.redis_url)
     site = build_site(settings)
     _tell_unnamed_gpus(settings)
-    engine_headers = _engine_headers(settings)
+    engine_headers = EngineHeaders(settings.pools, os.environ)
     clock, works = SystemClock(), Works(Random())
     signals, own = settings.signals, settings.controller
     started_at_s, lookahead_s = clock.wall_s(), settings.plan.steps * settings.plan.step_s
@@ -199,19 +198,6 @@ def proof_options(settings: Settings) -> ProofOptions:
         witness_file=own.witness_file,
         configuration=hashlib.sha256(settings.model_dump_json().encode()).hexdigest(),
     )
-
-
-def _engine_headers(settings: Settings) -> dict[PoolId, dict[str, str]]:
-    """What the engines of each pool want to be shown: their key, where they have one.
-
-    Raises:
-        ConfigError: a key cannot be read.
-    """
-    try:
-        keys = read_engine_keys(settings.pools, os.environ)
-    except SettingsError as error:
-        raise ConfigError(str(error)) from error
-    return {name: keys.headers(name) for name in (PoolId(pool.name) for pool in settings.pools)}
 
 
 def _canary(settings: Settings, headers: Mapping[PoolId, Mapping[str, str]]) -> CanarySetup:

@@ -32,6 +32,7 @@ WRONG = [
     ("controller.secrets[0].mountPath=etc", "/controller/secrets/0/mountPath", "pattern"),
     ("replicas=2", "", "replicas"),
 ]
+KEY = "config.pools[0].name=a,config.pools[0].engine_key_file=/etc/k/key"
 CONTRADICTIONS = [
     ("sidecar", "config.table.redis_url=rediss://redis.db/0", "nobody would use it"),
     ("sidecar", "config.table.url=http://c:8090/v1/allocation", "nobody would use it"),
@@ -42,6 +43,11 @@ CONTRADICTIONS = [
     ("gateway", "agent.enabled=true", "agent.token.existingSecret"),
     ("gateway", "router.service.externalTrafficPolicy=Local", "router.service.type to LoadBalancer or NodePort"),
     ("gateway", "router.service.loadBalancerClass=nlb,router.service.type=NodePort", "router.service.type: Load"),
+    (
+        "gateway",
+        f"{KEY},router.secrets[0].existingSecret=k,router.secrets[0].mountPath=/etc/k",
+        "in controller.secrets",
+    ),
     ("gateway", "router.drainQuietSeconds=30,config.router.timeouts.drain_s=20", "a drain ends after config.router"),
     ("gateway", "controller.replicas=2", "redis.enabled or config.table.redis_url"),
     ("sidecar", "controller.replicas=2,config.controller.table_ttl_s=33", "write 34 or more"),
@@ -90,6 +96,10 @@ def test_a_table_has_to_outlast_a_takeover_by_the_defaults_of_the_settings() -> 
         "config.table.redis_url=redis://u@localhost:6380/0,redis.auth.existingSecret=password",
         "config.table.redis_url=redis://[::1]/0,redis.auth.existingSecret=password",
         "config.table.redis_url=redis://redis.db/0",
+        f"{KEY},router.secrets[0].existingSecret=k,router.secrets[0].mountPath=/etc/k"
+        ",controller.secrets[0].existingSecret=k,controller.secrets[0].mountPath=/etc/k/",
+        f"{KEY},router.secrets[0].existingSecret=k,router.secrets[0].mountPath=/etc/k,controller.enabled=false",
+        KEY,
         "router.serviceAccount.name=same,controller.serviceAccount.name=same,controller.serviceAccount.create=false",
     ],
 )

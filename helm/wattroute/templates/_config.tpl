@@ -205,6 +205,21 @@ has the last word. The chart does not know the schema; `wattroute validate` does
 {{- if ne (len $accounts) (len ($accounts | uniq)) -}}
 {{- fail (printf "router.serviceAccount.name and controller.serviceAccount.name are both %q: one object cannot be made twice, and each has rights of its own; name them apart, or set one's create to false" (first $accounts)) -}}
 {{- end -}}
+{{- range $pool := ternary .Values.config.pools list .Values.controller.enabled -}}
+{{- with $pool.engine_key_file -}}
+{{- $file := . -}}
+{{- $mounted := dict "router" false "controller" false -}}
+{{- range $component := list "router" "controller" -}}
+{{- $values := get $.Values $component -}}
+{{- range concat $values.secrets $values.extraVolumeMounts -}}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" (toString .mountPath))) $file }}{{ $_ := set $mounted $component true }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $mounted.router (not $mounted.controller) -}}
+{{- fail (printf "config.pools: engine_key_file %s of %s is mounted into routers alone: the controller's canaries bear the key, too; name its Secret in controller.secrets with the same mountPath" $file $pool.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $elsewhere := list -}}
 {{- range .Values.config.pools -}}
 {{- $where := ternary (dig "discovery" "namespace" $.Release.Namespace .) $.Release.Namespace (eq (dig "discovery" "kind" "" .) "kubernetes") -}}
