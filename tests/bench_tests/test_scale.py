@@ -56,4 +56,4 @@ def test_of_a_tick_the_solvers_time_is_told_of_its_kinds_together():
     assert times_of(text) == (4.0, 2.5, 0.75)
     assert times_of("") == (0.0, 0.0, 0.0)
     told = table_of([Found(Size(200, 500, 50), 12.0, 1.0, 0.5, 1000.0, 2e6, 3e6, 50_000, solver_s=0.75)])
-    assert "| 1.00 | 0.75 | 0.50 |" in told
+    assert "| 1.00 | 0.750 | 0.50 |" in told

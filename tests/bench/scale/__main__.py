@@ -211,7 +211,7 @@ def table_of(found: list[Found]) -> str:
     for each in found:
         n = each.size.instances
         cells = (
-            each.size.routers, n, each.size.pools, f"{each.tick_s:.2f}", f"{each.solver_s:.2f}", f"{each.cpu_frac:.2f}",
+            each.size.routers, n, each.size.pools, f"{each.tick_s:.2f}", f"{each.solver_s:.3f}", f"{each.cpu_frac:.2f}",
             f"{each.commands:.0f}", f"{each.bytes_in / 1e6:.2f}", f"{each.bytes_out / 1e6:.2f}",
             f"{each.table_bytes / 1e3:.1f}", f"{each.asked_per_s:.1f}", f"{each.loads_bytes / 1e3:.1f}",
             f"{1e3 * each.tick_s / n:.2f}", f"{each.commands / n:.2f}",
