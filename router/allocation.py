@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from router.contract import AllocationTable, ClassId
+from router.contract import AllocationTable, ClassId, InstanceId
 from router.fleet import Fleet
 from router.ladder import Ladder
 from router.policy import ClassPolicy
 from router.settings import TableSettings
 from router.snapshot import TableView
+
+GOING_S = 30.0
+"""So long after a table has expired the instances that it drained get nothing new, where there are others: the
+controller, which saw them drained by it, may be putting them to sleep at this moment."""
 
 
 class Allocation:
@@ -29,6 +34,8 @@ class Allocation:
         self.ladder = Ladder(settings)
         self.sequence = -1
         self._unknown_names = 0
+        self._going: frozenset[InstanceId] = frozenset()
+        self._gone_at_s = math.inf
         self.follow(fleet, policies)
 
     def follow(self, fleet: Fleet, policies: Mapping[ClassId, ClassPolicy]) -> None:
@@ -42,14 +49,22 @@ class Allocation:
         before = self.ladder.table
         is_new = self.ladder.offer(table, now_s, ahead_s)
         if self.ladder.table is not before:
-            self._obey(self.ladder.table)
+            self._change(before, now_s)
         return is_new
 
     def drop_expired(self, now_s: float) -> bool:
-        """Go by the settings once the table has expired; True if it just has."""
-        if not self.ladder.drop_expired(now_s):
+        """Go by the settings once the table has expired, first without and then with the instances that it drained.
+
+        Returns:
+            Whether something has changed.
+        """
+        last = self.ladder.table
+        if self.ladder.drop_expired(now_s):
+            self._change(last, now_s)
+        elif now_s >= self._gone_at_s:
+            self._change(None, now_s)
+        else:
             return False
-        self._obey(None)
         return True
 
     def view(self, now_s: float) -> TableView:
@@ -69,6 +84,13 @@ class Allocation:
             view.clock_ahead_s = self.ladder.ahead_s
         return view
 
+    def _change(self, last: AllocationTable | None, now_s: float) -> None:
+        """Follow what is in force now, after the last table."""
+        self._going, self._gone_at_s = frozenset(), math.inf
+        if self.ladder.table is None and last is not None and self._fleet.slots.keys() - set(last.draining):
+            self._going, self._gone_at_s = frozenset(last.draining), now_s + GOING_S
+        self._obey(self.ladder.table)
+
     def _obey(self, table: AllocationTable | None) -> None:
         """Follow a table, or the static settings; names the router does not know are counted and left aside."""
         weights = {entry.class_id: entry.pools for entry in table.weights} if table is not None else {}
@@ -81,7 +103,7 @@ class Allocation:
             shares = [told.get(pool.pool_id, 0.0) for pool in pools]
             policy.set_weights(shares if any(shares) else [pool.static_weight for pool in pools])
         caps = {cap.instance_id: cap.max_in_flight for cap in table.caps} if table is not None else {}
-        draining = frozenset(table.draining) if table is not None else frozenset()
+        draining = frozenset(table.draining) if table is not None else self._going
         unknown += len((caps.keys() | draining) - self._fleet.slots.keys())
         self._fleet.constrain(caps, draining)
         self._unknown_names = unknown

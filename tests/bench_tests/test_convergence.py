@@ -73,5 +73,5 @@ async def test_a_link_that_never_converges_ends_the_bench_with_what_was_waited_f
 
 
 def test_figures_are_told_a_line_for_each_way() -> None:
-    told = table_of([Found("Redis", "killed", (0.5, 0.25, 1.75), 1204, 0)])
+    told = table_of([Found("Redis", "killed", (0.5, 0.25, 1.75), 1204, {})])
     assert told.splitlines()[-1] == "| Redis | killed | 3 | 0.50 | 1.75 | 1,204 | 0 |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router.allocation import Allocation
+from router.allocation import GOING_S, Allocation
 from router.contract import InstanceId
 from router.parts import Parts, make_parts
 from tests.fakes.routing import NOW_S, router_file, table
@@ -47,6 +47,39 @@ def test_a_table_sets_weights_caps_and_who_drains_until_it_expires() -> None:
     assert shares(parts) == {"bf16": 0.75, "fp8": 0.25}
     assert caps(parts)["bf16-0"] == 4
     assert allocation.sequence == -1
+
+
+def drains(parts: Parts) -> set[str]:
+    return {slot.spec.instance_id for slot in parts.fleet.slots.values() if slot.draining}
+
+
+def test_who_was_drained_as_the_table_expired_gets_nothing_while_it_may_be_put_to_sleep() -> None:
+    parts, allocation = build()
+    allocation.offer(table({"standard": {"fp8": 1.0}}, sequence=5, draining=("bf16-0",), ttl_s=30), NOW_S)
+    assert allocation.drop_expired(NOW_S + 30)
+    assert drains(parts) == {"bf16-0"}
+    assert not allocation.drop_expired(NOW_S + 29 + GOING_S)
+    assert drains(parts) == {"bf16-0"}
+    assert allocation.drop_expired(NOW_S + 30 + GOING_S)
+    assert drains(parts) == set()
+    assert not allocation.drop_expired(NOW_S + 31 + GOING_S)
+
+
+def test_the_same_holds_where_a_table_that_is_refused_comes_as_the_last_one_expires() -> None:
+    parts, allocation = build()
+    allocation.offer(table({"standard": {"fp8": 1.0}}, sequence=5, draining=("bf16-0",), ttl_s=30), NOW_S)
+    assert not allocation.offer(table({"standard": {"fp8": 1.0}}, sequence=6, ttl_s=5), NOW_S + 40)
+    assert (allocation.sequence, drains(parts)) == (-1, {"bf16-0"})
+
+
+def test_a_new_table_says_anew_who_drains() -> None:
+    parts, allocation = build()
+    allocation.offer(table({"standard": {"fp8": 1.0}}, sequence=5, draining=("bf16-0",), ttl_s=30), NOW_S)
+    allocation.drop_expired(NOW_S + 30)
+    allocation.offer(table({"standard": {"fp8": 1.0}}, sequence=6, draining=("bf16-1",), ttl_s=60), NOW_S + 31)
+    assert drains(parts) == {"bf16-1"}
+    assert not allocation.drop_expired(NOW_S + 60 + GOING_S - 31), "nothing is left of the one before"
+    assert drains(parts) == {"bf16-1"}
 
 
 def test_who_follows_later_goes_by_the_table_that_is_in_force() -> None:

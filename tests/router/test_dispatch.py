@@ -547,7 +547,10 @@ def test_static_weights_hold_until_a_table_comes_and_after_it_expires() -> None:
     )
     during = choose(dispatcher, request, NOW_S + 29)
     assert (during.spec.pool_id, during.sequence) == ("fp8", 3)
-    after = choose(dispatcher, request, NOW_S + 30)
+    expired = choose(dispatcher, request, NOW_S + 30)
+    assert (expired.spec.pool_id, expired.sequence) == ("fp8", -1), "the other may be going to sleep"
+    dispatcher.expire(NOW_S + 60)
+    after = choose(dispatcher, request, NOW_S + 60)
     assert (after.spec.pool_id, after.sequence) == ("bf16", -1)
     assert view(dispatcher, "fp8-0").max_in_flight == 100
     assert not view(dispatcher, "bf16-0").draining

@@ -15,7 +15,7 @@ import contextlib
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +40,15 @@ class Found:
 
     Attributes:
         took_s: of each round, until all routers obeyed the newest table.
-        asked, lost: requests of the clients in that time and between, and those without a good answer.
+        asked: requests of the clients in that time and between.
+        lost: those without a good answer, by what came instead.
     """
 
     link: str
     cut: str
     took_s: tuple[float, ...]
     asked: int
-    lost: int
+    lost: Mapping[str, int]
 
 
 @contextlib.asynccontextmanager
@@ -108,8 +109,8 @@ async def measured(link: str, routers: int, rounds: int) -> AsyncIterator[Found]
                 site.answers.clear()
                 # Tables expire at one phase of the ticks; links come back at all of them.
                 took_s = tuple([await round_s(site, cut, TICK_S * number / rounds) for number in range(rounds)])
-                asked = site.answers.total()
-                yield Found(link, cut.name, took_s, asked, asked - site.answers[200])
+                lost = {str(what): count for what, count in site.answers.items() if what != 200}
+                yield Found(link, cut.name, took_s, site.answers.total(), lost)
 
 
 def table_of(found: Sequence[Found]) -> str:
@@ -121,7 +122,8 @@ def table_of(found: Sequence[Found]) -> str:
     for each in found:
         median_s, longest_s = statistics.median(each.took_s), max(each.took_s)
         times = f"{len(each.took_s)} | {median_s:.2f} | {longest_s:.2f}"
-        lines.append(f"| {each.link} | {each.cut} | {times} | {each.asked:,} | {each.lost} |")
+        lost = ", ".join(f"{count} {what}" for what, count in each.lost.items()) or "0"
+        lines.append(f"| {each.link} | {each.cut} | {times} | {each.asked:,} | {lost} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Site:
 
     Attributes:
         system: the emulator and the controller.
-        answers: how often clients got each status, or fault.
+        answers: how often clients got 200, another status with its code, or a fault.
     """
 
     system: System
@@ -72,8 +73,8 @@ class Site:
         while True:
             try:
                 async with self.session.post(f"{router.public}/v1/chat/completions", json=body) as answer:
-                    await answer.read()
-                    self.answers[answer.status] += 1
+                    told = await answer.read()
+                    self.answers[200 if answer.status == 200 else f"{answer.status} {_code(told)}"] += 1
             except FAULTS as error:
                 self.answers[type(error).__name__] += 1
             await asyncio.sleep(ASK_S)
@@ -81,6 +82,13 @@ class Site:
     async def _tables(self) -> list[Mapping[str, Any]]:
         found = await asyncio.gather(*(self.told(f"{router.admin}/state") for router in self.routers))
         return [each.get("table", {"state": "unknown"}) for each in found]
+
+
+def _code(told: bytes) -> str:
+    """Of an error."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(told)["error"]["code"])
+    return "without a code"
 
 
 async def until(holds: Callable[[], Awaitable[bool]], what: str) -> float:
