@@ -51,13 +51,13 @@ def asked(outcome: str, at_s: float = 11.0, *, router: str = "r0", has_begun: bo
     [
         (asked(WHOLE), [KILLED], Requests(1, 0, 0, {})),
         (asked("ClientOSError"), [KILLED], Requests(0, 1, 0, {})),
-        (asked("ClientOSError", router="r1"), [KILLED], Requests(0, 0, 0, {"ClientOSError": 1})),
-        (asked("ClientOSError", 16.0), [KILLED], Requests(0, 0, 0, {"ClientOSError": 1})),
-        (asked("ClientOSError", 9.0), [KILLED], Requests(0, 0, 0, {"ClientOSError": 1})),
+        (asked("ClientOSError", router="r1"), [KILLED], Requests(0, 0, 0, {"ClientOSError at 11.0 s of r1": 1})),
+        (asked("ClientOSError", 16.0), [KILLED], Requests(0, 0, 0, {"ClientOSError at 16.0 s of r0": 1})),
+        (asked("ClientOSError", 9.0), [KILLED], Requests(0, 0, 0, {"ClientOSError at 9.0 s of r0": 1})),
         (asked("cut off", has_begun=True), [BROKEN], Requests(0, 0, 1, {})),
-        (asked("503 no_instance"), [BROKEN], Requests(0, 0, 0, {"503 no_instance": 1})),
+        (asked("503 no_instance"), [BROKEN], Requests(0, 0, 0, {"503 no_instance at 11.0 s of r0": 1})),
         (asked("cut off", has_begun=True), [KILLED], Requests(0, 1, 0, {})),
-        (asked("cut off", has_begun=True), [], Requests(0, 0, 0, {"cut off": 1})),
+        (asked("cut off", has_begun=True), [], Requests(0, 0, 0, {"cut off at 11.0 s of r0": 1})),
     ],
 )
 def test_what_is_not_whole_is_lost_unless_what_it_hung_on_was_broken(

@@ -36,7 +36,7 @@ class Requests:
     Attributes:
         with_router: that ended with the router that had them, which was killed.
         begun: streams that broke off, as the engine that wrote them was killed, deleted or frozen.
-        lost: all others that are not whole, by what came instead.
+        lost: all others that are not whole, by what came instead, when they were asked for and of which router.
     """
 
     whole: int
@@ -60,7 +60,7 @@ def requests(asked: Iterable[Asked], script: Sequence[Trouble], begin_s: float, 
         elif each.has_begun and any(one.group == "engine" for one in during):
             counts["begun"] += 1
         else:
-            lost[each.outcome] += 1
+            lost[f"{each.outcome} at {each.at_s - begin_s:.1f} s of {each.router}"] += 1
     return Requests(counts["whole"], counts["with_router"], counts["begun"], lost)
 
 
