@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from router.contract import AllocationTable
+from router.contract_rates import EnergyRates
 
 LIMIT_S = 20.0
 
@@ -40,3 +41,15 @@ class RecordingSink:
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
+
+
+class TakingSink(RecordingSink):
+    """Takes energy rates, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[EnergyRates] = []
+
+    def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
+        self.rates.append(rates)
+        self._changed.set()

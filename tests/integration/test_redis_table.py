@@ -22,7 +22,7 @@ from router.table_source import TableSink
 from router.transport.redis_place import RedisPlace
 from tests.fakes.redis_server import PASSWORD, RedisServer, running_redis
 from tests.fakes.routing import ask, router_file, table
-from tests.fakes.table_sink import LIMIT_S, RecordingSink
+from tests.fakes.table_sink import LIMIT_S, RecordingSink, TakingSink
 
 KEY = "wattroute:allocation"
 SLOW_POLL_S = 600.0
@@ -180,16 +180,7 @@ async def test_energy_rates_that_are_lost_and_found_are_told_in_the_log(caplog: 
 
 
 async def test_energy_rates_come_from_beside_the_table() -> None:
-    class Taken(RecordingSink):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rates: list[EnergyRates] = []
-
-        def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
-            self.rates.append(rates)
-            self._changed.set()
-
-    sink, now_s = Taken(), time.time()
+    sink, now_s = TakingSink(), time.time()
     rates = EnergyRates(now_s, now_s + 30, "shared", (EnergyRate(InstanceId("a"), 0.01, 0.5, "direct"),))
     async with running_redis() as server, redis.asyncio.Redis.from_url(server.url) as client:
         await client.set(f"{KEY}:energy", encode_rates(rates))

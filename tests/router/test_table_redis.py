@@ -26,7 +26,7 @@ from tests.fakes.certificates import Authority
 from tests.fakes.redis_server import running_redis
 from tests.fakes.routing import NOW_S, table
 from tests.fakes.running import until
-from tests.fakes.table_sink import RecordingSink
+from tests.fakes.table_sink import RecordingSink, TakingSink
 from tests.fakes.tls_front import tls_front
 
 
@@ -238,24 +238,13 @@ async def test_loads_are_read_beside_the_table_each_time_they_are_others(monkeyp
     assert sink.refused == []
 
 
-class Taken(RecordingSink):
-    """Takes rates, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rates: list[EnergyRates] = []
-
-    def apply_rates(self, rates: EnergyRates, now_s: float) -> None:
-        self.rates.append(rates)
-
-
 KEY = "wattroute:allocation"
 KEYS = {"table": f"%R~{KEY}", "announcements": f"&{KEY}", "energy": f"%R~{KEY}:energy", "loads": f"%R~{KEY}:loads"}
 COMMANDS = "+getrange +pttl +multi +exec +get +subscribe +unsubscribe +ping"
 
 
 @contextlib.asynccontextmanager
-async def without(part: str, sink: Taken, loads: Loads) -> AsyncIterator[tuple[Redis, RedisTableSource]]:
+async def without(part: str, sink: TakingSink, loads: Loads) -> AsyncIterator[tuple[Redis, RedisTableSource]]:
     """The server's owner, and a source whose user has every right but the one of this part."""
     async with running_redis() as redis, Redis.from_url(redis.url) as owner:
         rules = [rule for name, rule in KEYS.items() if name != part]
@@ -290,7 +279,7 @@ async def test_a_right_that_is_missing_costs_what_needs_it_alone_and_is_said_onc
     monkeypatch.setattr(redis_rights, "FIRST_S", 0.1)
     monkeypatch.setattr(redis_rights, "LONGEST_S", 0.1)
     caplog.set_level(logging.WARNING)
-    sink, loads = Taken(), Loads()
+    sink, loads = TakingSink(), Loads()
     async with without(part, sink, loads) as (owner, source):
         await until(lambda: len(sink.tables) > 30 and source.rights.missing == {part: KEYS[part]})
         await owner.set(KEY, encode(table(sequence=2)))
@@ -310,7 +299,7 @@ async def test_a_user_that_may_not_read_the_table_is_told_so_and_has_it_with_the
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
-    sink, loads = Taken(), Loads()
+    sink, loads = TakingSink(), Loads()
     async with without("table", sink, loads) as (owner, source):
         await until(lambda: len(sink.rates) > 10)
         assert source.rights.missing == {"table": KEYS["table"]}
@@ -322,7 +311,7 @@ async def test_a_user_that_may_not_read_the_table_is_told_so_and_has_it_with_the
 
 
 async def test_a_right_to_the_channel_that_is_taken_away_costs_one_connection() -> None:
-    sink, loads = Taken(), Loads()
+    sink, loads = TakingSink(), Loads()
     async with without("nothing", sink, loads) as (owner, source):
         await until(lambda: len(sink.tables) > 3)
         await owner.execute_command("ACL", "SETUSER", "router", "resetchannels")
