@@ -188,12 +188,12 @@ class Dispatcher:
             retry_after_s = self._admission.retry_after_s(class_id, self._ladder.limit_left_s(now_s))
             ticket.grant(self._intake.turn_away(ticket.ask, Refusal(503, "wait_too_long", message, retry_after_s)))
 
-    def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float) -> bool:
-        """Whether a request of which no answer byte was passed on may be tried again after `attempts` attempts.
+    def may_retry(self, ask: Ask, outcome: Outcome, attempts: int, now_s: float, unreached: int = 0) -> bool:
+        """Whether a request of which no answer byte was passed on may be tried again; see `RetryBudget.may_retry`.
 
         Where there is an instance for it, or it may wait for one, `count_retry`.
         """
-        return self._budget.may_retry(outcome, attempts, now_s)
+        return self._budget.may_retry(outcome, attempts, now_s, unreached)
 
     def count_retry(self, outcome: Outcome) -> None:
         """Count an attempt that is tried again, and let it cost what retries cost; `outcome` is how it ended."""

@@ -3,6 +3,7 @@
 Only attempts of which the client has seen nothing come here. A retry is paid from a budget that follows the recent
 requests, so that retrying never doubles an overload. An instance that is gone (connection refused, or closed without
 an answer) is no overload: such retries cost no budget, they end with `max_attempts` and with the instance's ejection.
+Where there was no connection nothing was sent, so that the next instance is as good as the first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from router.settings import RetrySettings
 
 WINDOW_S = 10.0
 """Time constant of what counts as recent."""
+
+UNREACHED = 10
+"""Instances to which there was no connection, after which a request is tried no further."""
 
 _GONE = frozenset({Outcome.CONNECT_FAILED, Outcome.RESET})
 _RETRYABLE = _GONE | {Outcome.ENGINE_BUSY, Outcome.ENGINE_ERROR, Outcome.TIMED_OUT}
@@ -42,12 +46,18 @@ class RetryBudget:
         self._requests = old._requests
         self._retries = old._retries
 
-    def may_retry(self, outcome: Outcome, attempts: int, now_s: float) -> bool:
-        """Whether to try again after `attempts` attempts, the last of which ended with `outcome`; see `spend`.
+    def may_retry(self, outcome: Outcome, attempts: int, now_s: float, unreached: int = 0) -> bool:
+        """Whether to try again after an attempt that ended with `outcome`; see `spend`.
 
         retries + 1 <= budget_frac * requests + budget_min_per_s * WINDOW_S
+
+        Args:
+            outcome: of the last attempt.
+            attempts: in which the request was sent.
+            now_s: of the steady clock.
+            unreached: attempts in which it was not, for want of a connection.
         """
-        if attempts >= self._settings.max_attempts or outcome not in _RETRYABLE:
+        if outcome not in _RETRYABLE or attempts >= self._settings.max_attempts or unreached >= UNREACHED:
             return False
         if outcome in _GONE:
             return True

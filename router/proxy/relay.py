@@ -33,7 +33,7 @@ class Relay(HeadPassage):
         received_s: monotonic time at which it was complete.
     """
 
-    __slots__ = ("_attempts", "_body", "_connecting", "_ticket", "_tried", "_usage", "_was_reset_once")
+    __slots__ = ("_attempts", "_body", "_connecting", "_ticket", "_tried", "_unreached", "_usage", "_was_reset_once")
 
     extra = b""
     """Field lines that the engine gets besides the client's, each ended by CRLF."""
@@ -52,6 +52,7 @@ class Relay(HeadPassage):
         self._ticket: object = None
         self._tried: tuple[InstanceId, ...] = ()
         self._attempts = 0
+        self._unreached = 0
         self._usage: Usage | None = None
         self._was_reset_once = False
         self._connecting: asyncio.Task[None] | None = None
@@ -158,7 +159,9 @@ class Relay(HeadPassage):
         if old is None:
             return False
         dispatcher, steady_s = self._gateway.dispatcher, self._gateway.steady_s()
-        if not dispatcher.may_retry(self._ask, outcome, self._attempts, steady_s):
+        if outcome is Outcome.CONNECT_FAILED:
+            self._unreached += 1
+        if not dispatcher.may_retry(self._ask, outcome, self._attempts - self._unreached, steady_s, self._unreached):
             return False
         tried = (*self._tried, old.spec.instance_id)
         found = dispatcher.choose(self._ask, steady_s, tried)

@@ -76,7 +76,8 @@ class RetrySettings(Group):
     """How often a request may be tried elsewhere, always before its first answer byte."""
 
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """Attempts a request may have in all."""
+    """Engines that a request may be sent to. One to which there is no connection gets nothing and does not count, up to
+    ten of them."""
     budget_frac: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Retries allowed as a share of recent requests, so that retrying never doubles an overload."""
     budget_min_per_s: Annotated[float, Field(ge=0, le=1000)] = 5.0

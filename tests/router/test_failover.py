@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from router.exchange import Outcome
-from router.failover import WINDOW_S, RetryBudget
+from router.failover import UNREACHED, WINDOW_S, RetryBudget
 from router.settings import RetrySettings
 
 NOW_S = 1_800_000_000.0
@@ -36,6 +36,13 @@ def test_failures_of_an_engine_are_tried_elsewhere(outcome: Outcome) -> None:
 @pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.CLIENT_ERROR, Outcome.CLIENT_GONE])
 def test_a_clients_own_error_is_never_tried_again(outcome: Outcome) -> None:
     assert not budget().may_retry(outcome, 1, NOW_S)
+
+
+def test_instances_without_a_connection_do_not_count_as_attempts_and_are_bounded() -> None:
+    retries = budget(max_attempts=1)
+    assert retries.may_retry(Outcome.CONNECT_FAILED, 0, NOW_S, unreached=UNREACHED - 1)
+    assert not retries.may_retry(Outcome.CONNECT_FAILED, 0, NOW_S, unreached=UNREACHED)
+    assert not retries.may_retry(Outcome.CONNECT_FAILED, 1, NOW_S, unreached=1), "it was sent once before"
 
 
 def test_attempts_are_bounded() -> None:

@@ -107,16 +107,19 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str) -> float:
 
 
 @contextlib.asynccontextmanager
-async def running_site(folder: Path, routers: int, table: dict[str, Any] | None) -> AsyncIterator[Site]:
+async def running_site(
+    folder: Path, routers: int, table: dict[str, Any] | None, adapt: Callable[[dict[str, Any]], None] | None = None
+) -> AsyncIterator[Site]:
     """A site with a client at each router.
 
     Args:
         folder: of files and logs.
         routers: how many.
         table: where their tables come from; None for the controller itself.
+        adapt: changes the configuration of all of them at last.
     """
     async with contextlib.AsyncExitStack() as stack:
-        fleet = _fleet(folder, routers, table)
+        fleet = _fleet(folder, routers, table, adapt)
         system, others = await asyncio.to_thread(fleet.__enter__)
         stack.push_async_callback(asyncio.to_thread, fleet.__exit__, None, None, None)
         timeout = aiohttp.ClientTimeout(total=20)
@@ -133,7 +136,9 @@ async def running_site(folder: Path, routers: int, table: dict[str, Any] | None)
 
 
 @contextlib.contextmanager
-def _fleet(folder: Path, routers: int, table: dict[str, Any] | None) -> Iterator[tuple[System, tuple[System, ...]]]:
+def _fleet(
+    folder: Path, routers: int, table: dict[str, Any] | None, adapt: Callable[[dict[str, Any]], None] | None
+) -> Iterator[tuple[System, tuple[System, ...]]]:
     """The emulator with the controller, and the routers."""
     ports = [free_ports(2) for _ in range(routers)]
 
@@ -141,6 +146,8 @@ def _fleet(folder: Path, routers: int, table: dict[str, Any] | None) -> Iterator
         document["controller"] |= {"mode": "act", "tick_s": TICK_S, "table_ttl_s": TABLE_TTL_S}
         document["table"] = table or document["table"]
         document["signals"]["router_urls"] = [f"http://127.0.0.1:{admin}" for _, admin in ports]
+        if adapt is not None:
+            adapt(document)
 
     with running(folder, "emulate", change=change) as system, contextlib.ExitStack() as stack:
         others = tuple(

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import ssl
 
@@ -117,6 +118,21 @@ async def test_an_engine_that_is_busy_everywhere_has_the_last_word() -> None:
         assert reply.body == b'{"error":{"message":"busy"}}'
         assert len(one.requests) + len(two.requests) == 2
         assert router.dispatcher.state(clock.wall_s()).retries == {"engine_busy": 1}
+
+
+async def test_engines_that_are_gone_are_passed_over_until_one_is_there() -> None:
+    """Of six, two hang up when asked and three are not there: more than may be tried, were all of them counted."""
+    engines = [FakeEngine(reset) for _ in range(2)] + [FakeEngine() for _ in range(4)]
+    async with contextlib.AsyncExitStack() as stack:
+        for engine in engines:
+            await stack.enter_async_context(engine)
+        router = await stack.enter_async_context(running(*engines, retry={"max_attempts": 3}))
+        for gone in engines[2:5]:
+            await gone.kill()
+        client = await stack.enter_async_context(RawClient.to(router.port))
+        for _ in range(3):
+            await client.post(PLAIN)
+            assert (await client.reply()).status == 200
 
 
 async def test_attempts_are_bounded() -> None:
