@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.bench.troubles import judge
 from tests.bench.troubles.__main__ import Played, line, play
 from tests.bench.troubles.crowd import WHOLE, Asked
 from tests.bench.troubles.judge import Look, Requests
+from tests.bench.troubles.part import LOOK_S, Part
 from tests.bench.troubles.script import Group, Kind, Trouble, drawn
 
 ROUTERS = ("r0", "r1")
@@ -91,10 +93,25 @@ def test_replicas_are_out_of_bounds_below_the_least_and_above_the_most() -> None
 
 
 def test_a_script_is_told_in_a_line() -> None:
-    played = Played(3, (KILLED, BROKEN), Requests(1200, 2, 1, {"503 no_instance": 4}), 0.44, (2, 1, 2), ())
-    assert line(played) == "| 3 | 2 | 2 | 1,200 | 2 | 1 | 4 x 503 no_instance | 0.4 | 3: 1 to 2 | none |"
-    silent = Played(3, (), Requests(0, 0, 0, {}), None, (), ("c0 ended with 1",))
-    assert line(silent) == "| 3 | 0 | 0 | 0 | 0 | 0 | 0 | never | 0: none | c0 ended with 1 |"
+    played = Played(3, (KILLED, BROKEN), Requests(1200, 2, 1, {"503 no_instance": 4}), 0.44, (2, 1, 2), 1, ())
+    assert line(played) == "| 3 | 2 | 2 | 1,200 | 2 | 1 | 4 x 503 no_instance | 0.4 | 3: 1 to 2 | 1 | none |"
+    silent = Played(3, (), Requests(0, 0, 0, {}), None, (), 0, ("c0 ended with 1",))
+    assert line(silent) == "| 3 | 0 | 0 | 0 | 0 | 0 | 0 | never | 0: none | 0 | c0 ended with 1 |"
+
+
+@pytest.mark.timeout(120)
+async def test_a_part_that_ends_by_itself_is_started_again_and_one_that_is_killed_is_not(tmp_path: Path) -> None:
+    part = Part("c0", "controller", tmp_path / "c0", {"model": None})
+    part.start()
+    keeping = asyncio.create_task(part.keep_forever())
+    while len(part.ends) < 2:
+        await asyncio.sleep(LOOK_S)
+    assert set(part.ends) == {2}
+    part.kill()
+    count = len(part.ends)
+    await asyncio.sleep(2 * LOOK_S)
+    assert (len(part.ends), part.is_running) == (count, False)
+    keeping.cancel()
 
 
 @pytest.mark.e2e

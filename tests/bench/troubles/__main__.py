@@ -22,9 +22,10 @@ from pathlib import Path
 from controller.store.ledger import verify_file
 from tests.bench import about
 from tests.bench.troubles import judge
-from tests.bench.troubles.cluster import FAULTS, LOOK_S
+from tests.bench.troubles.cluster import FAULTS
 from tests.bench.troubles.crowd import crowding
 from tests.bench.troubles.judge import Look, Requests
+from tests.bench.troubles.part import LOOK_S
 from tests.bench.troubles.script import Trouble, drawn
 from tests.bench.troubles.site import (
     CONTROLLERS,
@@ -43,6 +44,8 @@ from tests.fakes.system import ROOT
 CALL = {"event_id": "troubled", "limit_w": 20_000.0, "duration_s": 7200, "ramp_s": 10}
 UNTIDY = ("never retrieved", "never awaited", "Unclosed", 'Traceback (most recent call last):\n  File "<frozen runpy>')
 """What no log may have: tasks whose end nobody looked at, and processes that ended by an error."""
+LACKS_RIGHTS = 2
+"""Exit code of a controller that the API server refuses the lease for long: it ends by itself, and is started again."""
 CONVERGE_S = 60.0
 """After which it is given up."""
 
@@ -54,6 +57,7 @@ class Played:
     Attributes:
         converged_s: from the script's end until one leads and all routers obey its table; None: never.
         written: replicas, in order.
+        ends: how often a controller that was refused the lease at its start ended by itself.
         faults: promises that were broken.
     """
 
@@ -62,6 +66,7 @@ class Played:
     requests: Requests
     converged_s: float | None
     written: tuple[int, ...]
+    ends: int
     faults: tuple[str, ...]
 
 
@@ -124,7 +129,9 @@ async def play(folder: Path, seed: int, seconds: float, every_s: float) -> Playe
         )
         found = judge.faults(looks, script, begin_s, ROUTERS)
         found += [f"{each} replicas" for each in judge.out_of_bounds(written, LEAST, MOST)]
-        return Played(seed, script, requests, converged_s, written, (*found, *await _ended(site, folder)))
+        found += await _ended(site, folder)
+        ends = sum(len(part.ends) for part in site.parts.values())
+        return Played(seed, script, requests, converged_s, written, ends, tuple(found))
 
 
 async def _converged(site: Site) -> float | None:
@@ -140,6 +147,7 @@ async def _ended(site: Site, folder: Path) -> list[str]:
     for name, part in site.parts.items():
         if code := await part.end():
             found.append(f"{name} ended with {code}")
+        found += [f"{name} ended by itself with {code}" for code in part.ends if code != LACKS_RIGHTS]
         text = part.log.read_text()
         found += [f"{name} logs '{mark}'" for mark in UNTIDY if mark in text]
     for name in CONTROLLERS:
@@ -159,13 +167,14 @@ def line(played: Played) -> str:
     replicas = f"{min(played.written)} to {max(played.written)}" if played.written else "none"
     return (
         f"| {played.seed} | {len(script)} | {at_once} | {counted.whole:,} | {counted.with_router} | {counted.begun} | "
-        f"{lost} | {took} | {len(played.written)}: {replicas} | {'; '.join(played.faults) or 'none'} |"
+        f"{lost} | {took} | {len(played.written)}: {replicas} | {played.ends} | {'; '.join(played.faults) or 'none'} |"
     )
 
 
 HEAD = (
     "| seed | troubles | at once | whole | ended with their router | begun streams of a broken engine | lost | "
-    "one table again, s | replicas written | promises broken |\n|---:|---:|---:|---:|---:|---:|---:|---:|---|---|"
+    "one table again, s | replicas written | "
+    "ended by themselves | promises broken |\n|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---|"
 )
 
 

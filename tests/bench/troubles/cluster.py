@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp import web
 
 from controller.kubernetes.marks import GOES_FIRST
-from tests.bench.troubles.part import Part
+from tests.bench.troubles.part import LOOK_S, Part
 from tests.fakes.http_stub import http_stub
 from tests.fakes.kube.kinds import DEPLOYMENTS, ENDPOINT_SLICES, PODS
 from tests.fakes.kube.managers import Writer
@@ -30,7 +30,6 @@ from tests.fakes.kube.server import KubeServer
 from tests.fakes.ports import free_ports
 
 NAMESPACE = "llm"
-LOOK_S = 0.25
 PROBE_S = 1.0
 """As of a readiness probe: no answer within it is a failure, and two in a row are not ready."""
 RESTART_S = 1.0

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.bench.troubles.cluster import FAULTS, LOOK_S
+from tests.bench.troubles.cluster import FAULTS
+from tests.bench.troubles.part import LOOK_S
 from tests.bench.troubles.site import MODEL, ROUTERS, Site
 
 FEW, MANY = 4, 14

@@ -15,6 +15,9 @@ import yaml
 
 from tests.fakes.system import COMMANDS, ROOT
 
+LOOK_S = 0.25
+AGAIN_S = 2.0
+"""As RestartSec of the units in deploy/systemd; Kubernetes takes 10 s."""
 END_S = 40.0
 """After which a part that was told to end is killed."""
 
@@ -26,6 +29,8 @@ class Part:
     Attributes:
         command: of `tests.fakes.system.COMMANDS`.
         environment: variables beside those that this process has.
+        is_wanted: whether it is to run: it was started, and neither killed nor told to end since.
+        ends: exit codes with which it ended by itself.
     """
 
     name: str
@@ -34,9 +39,12 @@ class Part:
     document: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    is_wanted: bool = False
+    ends: list[int] = field(default_factory=list)
 
     def start(self) -> None:
         """Start it; it is not waited for."""
+        self.is_wanted = True
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "wattroute.yaml"
         path.write_text(yaml.safe_dump(self.document))
@@ -66,13 +74,25 @@ class Part:
 
     def kill(self) -> None:
         """End it at once."""
+        self.is_wanted = False
         self.signal(signal.SIGKILL)
         if self.process is not None:
             self.process.wait(10)
 
+    async def keep_forever(self) -> None:
+        """Start it again where it ends by itself, as whatever runs it in production does."""
+        while True:
+            if self.is_wanted and self.process is not None and not self.is_running:
+                self.ends.append(self.process.returncode)
+                await asyncio.sleep(AGAIN_S)
+                if self.is_wanted and not self.is_running:
+                    self.start()
+            await asyncio.sleep(LOOK_S)
+
     async def end(self) -> int:
         """End it in an orderly way; returns its exit code."""
         assert self.process is not None
+        self.is_wanted = False
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         try:

@@ -16,8 +16,8 @@ import yaml
 
 from controller.settings.plan import CurveFigures
 from controller.simulation.profiles import load_profile
-from tests.bench.troubles.cluster import FAULTS, LOOK_S, NAMESPACE, Cluster, running_cluster
-from tests.bench.troubles.part import Part
+from tests.bench.troubles.cluster import FAULTS, NAMESPACE, Cluster, running_cluster
+from tests.bench.troubles.part import LOOK_S, Part
 from tests.bench.troubles.redis_users import RedisUsers
 from tests.bench.troubles.script import Group, Kind, Trouble
 from tests.fakes.kube.config import kubeconfig
@@ -248,7 +248,13 @@ async def running_site(folder: Path) -> AsyncIterator[Site]:
         for part in parts.values():
             part.start()
         await until(site, settled, READY_S)
-        yield site
+        keeping = [asyncio.create_task(part.keep_forever()) for part in parts.values()]
+        try:
+            yield site
+        finally:
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
 
 
 def _part(name: str, folder: Path, shared: dict[str, Any], told: dict[str, str], clocks: dict[str, MovedClock]) -> Part:
