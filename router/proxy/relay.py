@@ -33,7 +33,7 @@ class Relay(HeadPassage):
         received_s: monotonic time at which it was complete.
     """
 
-    __slots__ = ("_attempts", "_body", "_connecting", "_ticket", "_tried", "_unreached", "_usage", "_was_reset_once")
+    __slots__ = ("_body", "_connecting", "_ticket", "_tried", "_unreached", "_usage", "_was_reset_once")
 
     extra = b""
     """Field lines that the engine gets besides the client's, each ended by CRLF."""
@@ -51,7 +51,6 @@ class Relay(HeadPassage):
         self._body = body
         self._ticket: object = None
         self._tried: tuple[InstanceId, ...] = ()
-        self._attempts = 0
         self._unreached = 0
         self._usage: Usage | None = None
         self._was_reset_once = False
@@ -87,7 +86,6 @@ class Relay(HeadPassage):
 
     def _attempt(self, choice: Choice) -> None:
         self._choice = choice
-        self._attempts += 1
         gateway = self._gateway
         now_s = gateway.now_s()
         engine = gateway.engines.take(choice.spec.address, now_s)
@@ -161,9 +159,9 @@ class Relay(HeadPassage):
         dispatcher, steady_s = self._gateway.dispatcher, self._gateway.steady_s()
         if outcome is Outcome.CONNECT_FAILED:
             self._unreached += 1
-        if not dispatcher.may_retry(self._ask, outcome, self._attempts - self._unreached, steady_s, self._unreached):
-            return False
         tried = (*self._tried, old.spec.instance_id)
+        if not dispatcher.may_retry(self._ask, outcome, len(tried) - self._unreached, steady_s, self._unreached):
+            return False
         found = dispatcher.choose(self._ask, steady_s, tried)
         if isinstance(found, Refusal) or (found is None and not may_wait):
             return False

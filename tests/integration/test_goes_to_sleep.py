@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.convergence.site import FAULTS, TICK_S, Site, running_site, until
+from tests.bench.convergence.site import TICK_S, Site, running_site, until
 from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System
 
@@ -60,14 +60,8 @@ async def test_what_goes_to_sleep_as_redis_is_lost_gets_no_request(tmp_path: Pat
 
 async def ask(site: Site, router: System, answers: list[int | str]) -> None:
     """A client without end."""
-    body = {"model": site.system.document["model"], "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
     while True:
-        try:
-            async with site.session.post(f"{router.public}/v1/chat/completions", json=body) as answer:
-                await answer.read()
-                answers.append(answer.status)
-        except FAULTS as error:
-            answers.append(type(error).__name__)
+        answers.append(await site.answer(router))
         await asyncio.sleep(0.02)
 
 

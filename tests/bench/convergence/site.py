@@ -67,16 +67,20 @@ class Site:
         """Whether all obey the table that is published."""
         return set(await self.obeyed()) == {await self.issued()} != {-1}
 
+    async def answer(self, router: System) -> int | str:
+        """What one request gets: 200, another status with its code, or a fault."""
+        body = {"model": self.system.document["model"], "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
+        try:
+            async with self.session.post(f"{router.public}/v1/chat/completions", json=body) as answer:
+                told = await answer.read()
+                return 200 if answer.status == 200 else f"{answer.status} {_code(told)}"
+        except FAULTS as error:
+            return type(error).__name__
+
     async def ask(self, router: System) -> None:
         """A client without end."""
-        body = {"model": self.system.document["model"], "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
         while True:
-            try:
-                async with self.session.post(f"{router.public}/v1/chat/completions", json=body) as answer:
-                    told = await answer.read()
-                    self.answers[200 if answer.status == 200 else f"{answer.status} {_code(told)}"] += 1
-            except FAULTS as error:
-                self.answers[type(error).__name__] += 1
+            self.answers[await self.answer(router)] += 1
             await asyncio.sleep(ASK_S)
 
     async def _tables(self) -> list[Mapping[str, Any]]:
