@@ -124,8 +124,12 @@ chart: $(STAMP)  ## bring the chart's README and its copies of alerts and dashbo
 	$(BIN)/python helm/fetch.py
 	touch $@
 
-test-helm: .helm/helm $(STAMP)  ## the chart's tests, by the real helm
+# Helm 3 shows notes with a cluster alone, and words in its own way where a value is wrong.
+HELM_3_TELLS := not notes and not refused_with_its_place
+
+test-helm: .helm/helm $(STAMP)  ## the chart's tests, by the newest helm and the oldest that the chart takes
 	$(BIN)/python -m pytest tests/helm tests/test_docs_deploy.py $(ARGS)
+	WATTROUTE_HELM=$(CURDIR)/.helm/helm-3.17 $(BIN)/python -m pytest tests/helm -k '$(HELM_3_TELLS)' $(ARGS)
 
 clean:
 	rm -rf $(VENV) .bench .fuzz .helm wattroute-data

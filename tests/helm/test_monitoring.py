@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
-from tests.helm.charts import needs_helm, template, values_file
+from tests.helm.charts import CHART, needs_helm, objects, template, values_file
 
 pytestmark = needs_helm
 PARTS = ("agent", "controller", "router")
@@ -29,6 +31,19 @@ def test_what_is_not_installed_is_not_missed(values: str, installed: set[str]) -
     groups = {group["name"] for group in rule["spec"]["groups"]}
     assert {part for part in PARTS if f"wattroute-{part}-presence" in groups} == installed
     assert groups >= {f"wattroute-{part}" for part in PARTS}
+
+
+def test_dashboards_are_found_by_grafanas_label_and_are_whole() -> None:
+    found = {}
+    for document in objects(values_file("everything"), "ConfigMap"):
+        if document["metadata"]["labels"].get("grafana_dashboard") == "1":
+            found |= document["data"]
+    wanted = {path.name: path.read_text() for path in (CHART / "files").glob("*.dashboard.json")}
+    assert len(wanted) == 2
+    assert {name: json.loads(text) for name, text in found.items()} == {
+        name: json.loads(text) for name, text in wanted.items()
+    }
+    assert all(json.loads(text)["panels"] for text in found.values())
 
 
 def jobs_of_routers(mode: str) -> set[str]:

@@ -27,6 +27,7 @@ from tests.helm.charts import (
     objects,
     patched,
     patched_by_kubectl,
+    pod_templates,
     rendered,
     sidecar_patch,
     template,
@@ -164,6 +165,23 @@ def test_a_digest_wins_over_the_tag_and_a_registry_is_shared() -> None:
     digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     assert images["rel-wattroute-router"] == f"registry.example.org/wattroute/router@{digest}"
     assert images["rel-wattroute-controller"].startswith("registry.example.org/wattroute/controller:")
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "component"),
+    [("gateway", "rel-wattroute-router", "router"), ("everything", "rel-wattroute-controller", "controller")],
+)
+def test_pods_of_one_part_are_spread_over_machines_and_zones_without_waiting_for_a_place(
+    values: str, name: str, component: str
+) -> None:
+    pods = next(found for key, found in pod_templates(values_file(values)).items() if key.endswith(f"/{name}"))
+    spread = {each["topologyKey"]: each for each in pods["spec"]["topologySpreadConstraints"]}
+    assert spread.keys() == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    for each in spread.values():
+        assert (each["maxSkew"], each["whenUnsatisfiable"]) == (1, "ScheduleAnyway")
+        chosen = each["labelSelector"]["matchLabels"]
+        assert chosen.items() <= pods["metadata"]["labels"].items()
+        assert chosen["app.kubernetes.io/component"] == component
 
 
 def test_what_asks_whether_it_serves_runs_an_image_that_the_release_has_anyhow() -> None:
