@@ -24,7 +24,8 @@ from router.version import VERSION
 
 ROOT = Path(__file__).parents[1]
 SBOMS = ROOT / "dist"
-NAMES = ("router", "controller")
+PROGRAMS = {"router": "wattroute-router", "controller": "wattroute"}
+"""What each image starts with."""
 SHIPPED_SBOM = "/opt/wattroute/sbom.cdx.json"
 NO_BUILDER = (
     "no buildah, podman or docker is on PATH: images cannot be built here. On Debian: "
@@ -90,9 +91,9 @@ def main() -> None:
         sys.stderr.write("the base has no digest: two builds may differ; set BASE=NAME:TAG@sha256:...\n")
     revision = _output(["git", "rev-parse", "HEAD"]).strip()
     SBOMS.mkdir(exist_ok=True)
-    for name in NAMES:
+    for name, program in PROGRAMS.items():
         subprocess.run(tools.build_words(name, revision), cwd=ROOT, check=True)
-        told = _output(tools.run_words(name, "wattroute", "--version")).strip()
+        told = _output(tools.run_words(name, program, "--version")).strip()
         sbom = _output(tools.run_words(name, "cat", SHIPPED_SBOM))
         (SBOMS / f"{name}.cdx.json").write_text(sbom)
         components = len(json.loads(sbom)["components"])

@@ -45,6 +45,13 @@ def test_an_image_runs_as_nobody_in_particular_and_imports_nothing_from_where_it
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_is_run_once_after_a_build_is_what_the_image_starts(name: str) -> None:
+    program = build_images.PROGRAMS[name]
+    assert f'ENTRYPOINT ["{program}"' in containerfile(name)
+    assert program in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_base_is_an_argument_with_a_tag(name: str) -> None:
     text = containerfile(name)
     assert re.search(r"^ARG BASE=\S+/python:3\.\d+-slim-\w+$", text, re.MULTILINE)
