@@ -23,9 +23,9 @@ from controller.kubernetes.marks import GOES_FIRST
 from tests.fakes.controller_pair import Controllers
 from tests.fakes.kube.config import kubeconfig
 from tests.fakes.kube.faults import Recorded
-from tests.fakes.kube.kinds import AUTOSCALERS, DEPLOYMENTS, PODS
+from tests.fakes.kube.kinds import AUTOSCALERS, DEPLOYMENTS, PODS, SCALED_OBJECTS, Resource
 from tests.fakes.kube.managers import Writer
-from tests.fakes.kube.samples import autoscaler, deployment, pod
+from tests.fakes.kube.samples import autoscaler, deployment, pod, scaled_object
 from tests.fakes.kube.server import KubeServer, kube_server
 from tests.fakes.redis_server import running_redis
 from tests.fakes.system import System, get, post
@@ -193,16 +193,43 @@ async def test_pods_come_where_the_plan_wants_more_and_go_once_drained_and_no_re
             assert FIELD_MANAGER in {entry["manager"] for entry in entries}
 
 
-async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_told(tmp_path: Path) -> None:
+async def is_told(system: System, log: Path, told: str) -> None:
+    """Log, page and metrics say who writes the replicas."""
+    await until(system, lambda: told in log.read_text(), "it is told")
+    await until(system, lambda: any(told in each["reason"] for each in system.state()["ladder"]), "on the page")
+    failed = 'wattroute_controller_actuations_total{outcome="failed",verb="start"}'
+    await until(system, lambda: sample(system.api, failed) >= 1, "in the metrics")
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "told"),
+    [
+        (AUTOSCALERS, autoscaler("theirs", "vllm-bf16"), "HorizontalPodAutoscaler theirs scales"),
+        (SCALED_OBJECTS, scaled_object("theirs", "vllm-bf16"), "ScaledObject theirs scales"),
+    ],
+    ids=["HPA", "KEDA"],
+)
+async def test_replicas_that_an_autoscaler_writes_are_left_to_it_and_that_is_told(
+    kind: Resource, owner: dict[str, Any], told: str, tmp_path: Path
+) -> None:
     async with kube_server() as kube:
         workloads = Workloads(kube, bf16=1)
-        kube.store.create(AUTOSCALERS, NAMESPACE, autoscaler("theirs", "vllm-bf16"))
+        kube.store.create(kind, NAMESPACE, owner)
         async with controlled(tmp_path, kube, workloads, bf16=2) as (system, log):
-            told = "HorizontalPodAutoscaler theirs scales"
-            await until(system, lambda: told in log.read_text(), "it is told")
-            await until(system, lambda: any(told in each["reason"] for each in system.state()["ladder"]), "on the page")
-            failed = 'wattroute_controller_actuations_total{outcome="failed",verb="start"}'
-            await until(system, lambda: sample(system.api, failed) >= 1, "in the metrics")
+            await is_told(system, log, told)
+            assert workloads.replicas("bf16") == 1
+
+
+async def test_replicas_that_somebody_else_takes_over_are_left_to_them_and_that_is_told(tmp_path: Path) -> None:
+    def to_one(found: dict[str, Any]) -> dict[str, Any]:
+        return {**found, "spec": found["spec"] | {"replicas": 1}}
+
+    async with kube_server() as kube:
+        workloads = Workloads(kube, bf16=1)
+        async with controlled(tmp_path, kube, workloads, bf16=2) as (system, log):
+            await until(system, lambda: workloads.there["bf16"] == list(NAMES["bf16"]), "a pod comes")
+            kube.store.change(DEPLOYMENTS, NAMESPACE, "vllm-bf16", to_one, Writer("their-scaler", "scale"))
+            await is_told(system, log, "'their-scaler' has taken over the replicas")
             assert workloads.replicas("bf16") == 1
 
 
