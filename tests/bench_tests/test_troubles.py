@@ -15,6 +15,9 @@ from tests.bench.troubles.crowd import WHOLE, Asked
 from tests.bench.troubles.judge import Look, Requests
 from tests.bench.troubles.part import LOOK_S, Part
 from tests.bench.troubles.script import Group, Kind, Trouble, drawn
+from tests.bench.troubles.site import GROUPS as ALL_PARTS
+from tests.bench.troubles.site import LEAST, MOST
+from tests.fakes.moved_clock import LIBRARY
 
 ROUTERS = ("r0", "r1")
 GROUPS = (
@@ -117,9 +120,14 @@ async def test_a_part_that_ends_by_itself_is_started_again_and_one_that_is_kille
 @pytest.mark.e2e
 @pytest.mark.xdist_group("system")
 @pytest.mark.timeout(400)
+@pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed: make servers")
 async def test_a_fleet_outlives_what_befalls_all_of_its_parts(tmp_path: Path) -> None:
-    played = await play(tmp_path, seed=1, seconds=60.0, every_s=4.0)
+    played = await play(tmp_path, seed=9, seconds=60.0, every_s=4.0)
+    assert {each.group for each in played.script} == {group.name for group in ALL_PARTS}
+    assert {each.kind for each in played.script} == set(Kind)
     assert played.requests.whole > 100
     assert played.requests.lost == {}
     assert played.faults == ()
     assert played.converged_s is not None
+    assert played.written
+    assert all(LEAST <= count <= MOST for count in played.written)

@@ -39,6 +39,7 @@ from tests.bench.troubles.site import (
     settled,
     until,
 )
+from tests.fakes.moved_clock import LIBRARY
 from tests.fakes.system import ROOT
 
 CALL = {"event_id": "troubled", "limit_w": 20_000.0, "duration_s": 7200, "ramp_s": 10}
@@ -180,6 +181,8 @@ HEAD = (
 
 async def main(seeds: Sequence[int], seconds: float, every_s: float, keep: Path | None) -> int:
     """Play and print; returns how many scripts broke a promise."""
+    if LIBRARY is None:
+        sys.stderr.write("no libfaketime (a package of Debian): no clock is set in these scripts\n")
     sys.stdout.write(f"{about.line(ROOT)}; engines and GPUs EMULATED\n\n{HEAD}\n")
     broken = 0
     for seed in seeds:
