@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("system"), pytest.mark.ti
 TAKEOVER_S = 15.0
 LIMIT_FRAC = 0.97
 """Of what is drawn before: the event moves instances, and leaves room for all requests."""
-STEP_FRAC = 0.05
+STEP_FRAC = 0.01
 """Most that a weight may differ between the last table of one controller and the first of the next."""
 
 
@@ -143,7 +143,7 @@ def check_takeover(monitor: Monitor, gone_s: float) -> float:
     last, first = monitor.by("a")[-1], monitor.by("b")[0]
     assert steps(last, first) <= STEP_FRAC, (last.weights, first.weights)
     assert first.draining == last.draining
-    assert first.caps.keys() == last.caps.keys()
+    assert first.caps == last.caps
     took_s = first.at_s - gone_s
     sys.stdout.write(f"takeover: {took_s:.1f} s; weights step by {steps(last, first):.4f}\n")
     return took_s
@@ -287,7 +287,7 @@ async def test_a_leader_that_alone_loses_redis_gives_the_lead_to_who_reaches_it(
                 lost_s = time.time()
                 asyncio.run_coroutine_threadsafe(refuse(), loop).result(10)
                 controllers.system.until(lambda: len(monitor.by("b")) >= 3, "b publishes", 40.0)
-                check_takeover(monitor, lost_s)
+                assert check_takeover(monitor, lost_s) <= TAKEOVER_S
                 assert controllers.state("a")["election"]["role"] == "standby"
                 assert "not read" in controllers.state("a")["election"]["failure"]
                 assert controllers.state("b")["event"]["event_id"] == "evening"
