@@ -158,6 +158,7 @@ class ClassCounts(msgspec.Struct):
         in_flight: slots held now.
         queued, queued_bytes: waiting now, and the bytes of their bodies.
         off_allocation: served by a pool without weight, because none with weight could.
+        last_means: sent to an ejected instance that had answered its last probe, because no other could serve.
         refused: not served, by reason.
     """
 
@@ -168,6 +169,7 @@ class ClassCounts(msgspec.Struct):
     queued: int = 0
     queued_bytes: int = 0
     off_allocation: int = 0
+    last_means: int = 0
     refused: dict[str, int] = {}
 
     def add(self, other: ClassCounts) -> None:
@@ -178,6 +180,7 @@ class ClassCounts(msgspec.Struct):
         self.queued += other.queued
         self.queued_bytes += other.queued_bytes
         self.off_allocation += other.off_allocation
+        self.last_means += other.last_means
         add_counts(self.refused, other.refused)
 
 

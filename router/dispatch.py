@@ -323,9 +323,8 @@ class Dispatcher:
 
     def _reserve(self, ask: Ask, policy: ClassPolicy, slot: Slot) -> Choice:
         serial = self._serial = self._serial + 1
-        pool = slot.pool
-        lane = policy.lane_of[pool.number]
-        pool.count(slot, 1)
+        lane = policy.lane_of[slot.pool.number]
+        slot.pool.count(slot, 1)
         policy.counts.in_flight += 1
         charged = 0.0
         if lane.share:
@@ -333,6 +332,7 @@ class Dispatcher:
             policy.charge(lane, charged)
         else:
             policy.counts.off_allocation += 1
+        policy.counts.last_means += not slot.ready and slot.is_last_means
         self._held[serial] = (slot, lane)
         if ask.charge is not None:
             ask.charge.hold()

@@ -169,7 +169,7 @@ class Fleet:
 
     def has_ready(self) -> bool:
         """Whether any instance could take a request now, caps aside."""
-        return any(pool.ready for pool in self.pools.values())
+        return any(pool.ready or pool.last_means() for pool in self.pools.values())
 
     def forget_old_loads(self, now_s: float) -> None:
         """Forget load figures older than allowed, for a worker that hears of no probes any more."""

@@ -98,6 +98,7 @@ def _classes(snapshot: Snapshot) -> Iterator[Metric]:
     requests = _counter("requests", "Requests accepted for routing.", _CLASS)
     finished = _counter("finished", "Requests answered to the end.", _CLASS)
     off = _counter("off_allocation", "Requests served by a pool without weight, as no other could.", _CLASS)
+    last_means = _counter("last_means", "Attempts at ejected instances that answer probes, as no other could.", _CLASS)
     refused = _counter("refused", "Requests not served, by reason.", (*_CLASS, "reason"))
     active = _gauge("active_requests", "Requests that hold a slot on an instance.", _CLASS)
     queued = _gauge("queued", "Requests waiting for a slot.", _CLASS)
@@ -107,6 +108,7 @@ def _classes(snapshot: Snapshot) -> Iterator[Metric]:
         requests.add_metric(label, counts.requests)
         finished.add_metric(label, counts.finished)
         off.add_metric(label, counts.off_allocation)
+        last_means.add_metric(label, counts.last_means)
         active.add_metric(label, counts.in_flight)
         queued.add_metric(label, counts.queued)
         queued_bytes.add_metric(label, counts.queued_bytes)
@@ -114,7 +116,7 @@ def _classes(snapshot: Snapshot) -> Iterator[Metric]:
             refused.add_metric([counts.class_id, reason], count)
     for reason, count in snapshot.unclassified.items():
         refused.add_metric([UNCLASSIFIED, reason], count)
-    yield from (requests, finished, off, refused, active, queued, queued_bytes)
+    yield from (requests, finished, off, last_means, refused, active, queued, queued_bytes)
 
 
 def _traffic(traffic: list[Traffic]) -> Iterator[Metric]:

@@ -144,7 +144,8 @@ class ClassPolicy:
         """The instance for a request, without reserving it.
 
         Pools without weight get a request only when none with weight has an instance that can serve, and a pool that
-        is merely full is waited for: availability comes before the allocation, speed does not.
+        is merely full is waited for: availability comes before the allocation, speed does not. Where no pool has one,
+        an ejected instance that has answered its last probe is better than none.
         """
         if self._changes != self._fleet.changes:
             self._note_credits()
@@ -225,7 +226,7 @@ class ClassPolicy:
             pools = [pool for pool in unweighted if pool.has_room(tried)]
             if pools:
                 return min(pools, key=lambda pool: pool.fill_frac(tried)).pick(ask.position, tried)
-            return Unavailable.FULL if unweighted else Unavailable.NOTHING_USABLE
+            return Unavailable.FULL if unweighted else self._last_means(lanes, tried)
         free = [lane for lane in usable if lane.pool.has_room(tried)]
         if not tried:
             self._bound_credits(usable)
@@ -237,6 +238,13 @@ class ClassPolicy:
             if home in free:
                 best = home
         return best.pool.pick(ask.position, tried)
+
+    def _last_means(self, lanes: Sequence[Lane], tried: Sequence[InstanceId]) -> Slot | Unavailable:
+        slots = [slot for lane in lanes for slot in lane.pool.last_means(tried)]
+        free = [slot for slot in slots if slot.in_flight < slot.cap]
+        if not free:
+            return Unavailable.FULL if slots else Unavailable.NOTHING_USABLE
+        return min(free, key=lambda slot: slot.load)
 
     def _bound_credits(self, lanes: Sequence[Lane]) -> None:
         """Keep pools that are full from gathering more than they may catch up on."""

@@ -159,6 +159,10 @@ class Pool:
         """Whether there are instances to choose from, apart from those in `tried`."""
         return bool(self._untried(tried) if tried else self.ready)
 
+    def last_means(self, tried: Sequence[InstanceId] = ()) -> list[Slot]:
+        """Ejected instances that have answered their last probe, apart from those in `tried`."""
+        return [slot for slot in self.slots if slot.is_last_means and slot.spec.instance_id not in tried]
+
     def has_room(self, tried: Sequence[InstanceId] = ()) -> bool:
         """Whether one of these is free."""
         return any(slot.in_flight < slot.cap for slot in self._untried(tried)) if tried else self.free > 0

@@ -113,6 +113,11 @@ class Slot:
         return self.max_in_flight > 0 and not self.draining and not self.sleeping and not self.withheld
 
     @property
+    def is_last_means(self) -> bool:
+        """Whether it may get requests though it is ejected, where no other can serve."""
+        return self.is_open and self.health.state is HealthState.EJECTED and self.health.is_answering
+
+    @property
     def state(self) -> str:
         """For people and the controller: ``up``, ``suspect``, ``ejected`` or ``asleep``."""
         if self.health.state is not HealthState.EJECTED and self.sleeping:

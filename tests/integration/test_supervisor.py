@@ -56,6 +56,11 @@ def states(system: System) -> list[str]:
     return [instance["state"] for instance in system.state()["pools"][0]["instances"]]
 
 
+def seen_by_the_router(system: System) -> dict[str, str]:
+    _, body = get(f"{system.admin}/state")
+    return {instance["instance_id"]: instance["state"] for instance in json.loads(body)["instances"]}
+
+
 def told(system: System) -> list[str]:
     return [step["reason"] for step in system.state()["ladder"] if step["step"] == "supervisor"]
 
@@ -83,6 +88,7 @@ def test_the_controller_has_engines_started_and_requests_outlive_supervisor_and_
         assert {name: entry["pid"] for name, entry in engines_of(system).items()} == {
             name: entry["pid"] for name, entry in before.items()
         }
+        system.until(lambda: set(seen_by_the_router(system).values()) == {"up"}, "the router knows of both")
         os.kill(before["bf16-0"]["pid"], signal.SIGKILL)
         system.until(lambda: engines_of(system)["bf16-0"]["restarts"] == 1, "the killed engine is started again")
         assert [chat(system) for _ in range(4)] == [200] * 4

@@ -507,6 +507,55 @@ def test_where_nothing_can_serve_503_is_said() -> None:
     assert isinstance(dispatcher.choose(request, NOW_S), Choice)
 
 
+def test_an_ejected_engine_that_answers_probes_again_is_better_than_none() -> None:
+    dispatcher = build({"bf16": 1, "fp8": 1})
+    request = ask(dispatcher)
+    for name in ("bf16-0", "fp8-0"):
+        for _ in range(3):
+            dispatcher.probed(InstanceId(name), ok=False, load=None, now_s=NOW_S)
+    assert not dispatcher.has_usable()
+    dispatcher.probed(InstanceId("fp8-0"), ok=True, load=None, now_s=NOW_S)
+    assert view(dispatcher, "fp8-0").state == "ejected"
+    assert dispatcher.has_usable()
+    choice = choose(dispatcher, request)
+    assert choice.spec.instance_id == "fp8-0"
+    assert isinstance(dispatcher.choose(request, NOW_S, (choice.spec.instance_id,)), Refusal), "it was tried"
+    assert dispatcher.state(NOW_S).classes[0].last_means == 1
+    finish(dispatcher, choice, request, outcome=Outcome.RESET)
+    assert isinstance(dispatcher.choose(request, NOW_S), Refusal), "until it answers another probe"
+    for _ in range(2):
+        dispatcher.probed(InstanceId("bf16-0"), ok=True, load=None, now_s=NOW_S)
+    for ok in (False, True):
+        dispatcher.probed(InstanceId("fp8-0"), ok=ok, load=None, now_s=NOW_S)
+    assert {choose(dispatcher, request).spec.instance_id for _ in range(4)} == {"bf16-0"}, "one that is up goes first"
+    assert dispatcher.state(NOW_S).classes[0].last_means == 1
+
+
+def test_a_suspect_engine_that_is_tried_next_is_no_last_means() -> None:
+    dispatcher = build({"bf16": 2})
+    request = ask(dispatcher)
+    dispatcher.probed(InstanceId("bf16-1"), ok=False, load=None, now_s=NOW_S)
+    first = choose(dispatcher, request)
+    assert first.spec.instance_id == "bf16-0"
+    assert choose(dispatcher, request, tried=(first.spec.instance_id,)).spec.instance_id == "bf16-1"
+    assert dispatcher.state(NOW_S).classes[0].last_means == 0
+
+
+def test_the_last_means_keeps_to_its_cap_and_gets_nothing_while_it_drains() -> None:
+    dispatcher = Dispatcher(router_file({"bf16": 1}, cap=1))
+    request = ask(dispatcher)
+    for ok in (False, False, False, True):
+        dispatcher.probed(InstanceId("bf16-0"), ok=ok, load=None, now_s=NOW_S)
+    first, waiting = choose(dispatcher, request), Waiting()
+    assert dispatcher.choose(request, NOW_S) is None
+    assert not isinstance(dispatcher.enqueue(request, NOW_S, waiting), Refusal)
+    finish(dispatcher, first, request)
+    assert waiting.choice.spec.instance_id == "bf16-0"
+    finish(dispatcher, waiting.choice, request)
+    dispatcher.apply_table(table(draining=("bf16-0",)), NOW_S)
+    assert isinstance(dispatcher.choose(request, NOW_S), Refusal)
+
+
 def test_errors_of_clients_and_full_engines_eject_nothing() -> None:
     dispatcher = build({"bf16": 1})
     request = ask(dispatcher)

@@ -100,3 +100,21 @@ def test_changes_are_told_so_that_others_need_not_compare() -> None:
     health = machine()
     told = [health.request_ended(Outcome.RESET) for _ in range(4)] + [health.probed(True) for _ in range(3)]
     assert told == [True, False, True, False, False, True, False]
+
+
+def test_an_ejected_instance_that_answered_its_last_probe_is_known_until_something_fails() -> None:
+    health = machine(recover_after=3)
+    fail(health, 3)
+    assert not health.is_answering
+    health.probed(ok=True)
+    assert (health.state, health.is_answering) == (EJECTED, True)
+    fail(health)
+    assert not health.is_answering, "what it says of itself is not what requests meet"
+    health.probed(ok=True)
+    assert health.is_answering
+    health.probed(ok=False)
+    assert not health.is_answering
+    health.probed(ok=True)
+    heir = machine(recover_after=3)
+    heir.adopt(health)
+    assert heir.is_answering
