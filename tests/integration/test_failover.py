@@ -93,6 +93,44 @@ async def test_a_frozen_engine_under_load_loses_no_request_and_serves_again_once
     assert all(b"w2" in body for _, body in answers)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_an_engine_on_its_way_back_takes_over_from_the_last_one_that_dies(tmp_path: Path, workers: int) -> None:
+    is_well = False
+
+    async def comes_back(request: Request, wire: Wire) -> None:
+        if request.target == "/health" and not is_well:
+            await wire.answer(503, b"")
+            return
+        await behave(request, wire)
+
+    async def state(of: str) -> str:
+        async with session.get(f"{router.admin_url}/state") as answer:
+            return {each["instance_id"]: each["state"] for each in (await answer.json())["instances"]}[of]
+
+    health = {"probe_interval_s": 0.2, "recover_after": 100}
+    async with (
+        FakeEngine(comes_back) as returning,
+        FakeEngine() as doomed,
+        router_process(tmp_path, returning, doomed, workers=workers, health=health) as router,
+        aiohttp.ClientSession() as session,
+    ):
+        async with asyncio.timeout(30):
+            while await state("bf16-0") != "ejected":
+                await asyncio.sleep(0.05)
+        before = _chats(returning)
+        assert [(await post(session, router.url, PLAIN))[0] for _ in range(8)] == [200] * 8
+        assert _chats(returning) == before, "one that is up goes first"
+        is_well = True
+        asked = len(returning.requests)
+        await until(lambda: len(returning.requests) > asked + 4 * workers)
+        await doomed.kill()
+        assert [(await post(session, router.url, body))[0] for body in (PLAIN, STREAM) * 8] == [200] * 16
+        assert await state("bf16-0") == "ejected"
+        async with session.get(f"{router.admin_url}/metrics") as answer:
+            told = [line for line in (await answer.text()).splitlines() if "_last_means_total{" in line]
+        assert [float(line.split()[-1]) for line in told] == [16.0]
+
+
 @pytest.mark.parametrize("answers_meanwhile", [True, False])
 async def test_a_router_that_stood_still_takes_that_time_for_nobodys_silence(
     tmp_path: Path, answers_meanwhile: bool
