@@ -128,7 +128,7 @@ chart: $(STAMP)  ## bring the chart's README and its copies of alerts and dashbo
 HELM_3_TELLS := not notes and not refused_with_its_place
 
 test-helm: .helm/helm $(STAMP)  ## the chart's tests, by the newest helm and the oldest that the chart takes
-	$(BIN)/python -m pytest tests/helm tests/test_docs_deploy.py $(ARGS)
+	$(BIN)/python -m pytest tests/helm tests/test_docs_deploy.py tests/test_docs_in_your_cluster.py $(ARGS)
 	WATTROUTE_HELM=$(CURDIR)/.helm/helm-3.17 $(BIN)/python -m pytest tests/helm -k '$(HELM_3_TELLS)' $(ARGS)
 
 clean:

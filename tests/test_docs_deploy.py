@@ -203,14 +203,16 @@ def test_the_redis_that_is_restarted_for_its_certificate_is_the_charts(tmp_path:
 
 @needs_kubectl
 @pytest.mark.parametrize("command", [case for case in cases("kubectl") if " create " in str(case.values[0])])
-def test_objects_that_are_made_by_hand_are_made_as_shown(command: str) -> None:
-    assert created(shlex.split(command))
+def test_objects_that_are_made_by_hand_are_made_as_shown(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("of the reader")
+    assert created(shlex.split(re.sub(r"(--from-file=[\w.]+=)\S+", rf"\g<1>{file}", command)))
 
 
 @with_helm
 @pytest.mark.parametrize("command", [case for case in cases("kubectl") if " create " not in str(case.values[0])])
 def test_objects_that_kubectl_is_pointed_at_are_the_charts_or_the_readers(command: str, tmp_path: Path) -> None:
-    words = shlex.split(command.partition(" > ")[0])
+    words = shlex.split(re.split(r" >>? ", command)[0])
     mode = "sidecar" if "wattroute-sidecar" in words or "patch" in words else "gateway"
     shown = ["wattroute", "helm/wattroute", "-n", NAMESPACE, "-f", "values.yaml", "--set", f"router.mode={mode}"]
     shown += ["--set", "router.sidecar.serviceAccountNames={vllm}"]
