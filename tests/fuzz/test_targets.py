@@ -17,7 +17,7 @@ def test_every_seed_and_everything_found(name: str, check: Callable[[bytes], Non
 
 @pytest.mark.parametrize(("name", "check"), TARGETS.items(), ids=TARGETS.keys())
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_seeds_with_bytes_put_in(name: str, check: Callable[[bytes], None], data: st.DataObject) -> None:
     seed = data.draw(st.sampled_from(sorted(seeds(name))))
     at = data.draw(st.integers(0, len(seed)))

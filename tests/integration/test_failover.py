@@ -26,6 +26,17 @@ async def post(session: aiohttp.ClientSession, url: str, body: dict) -> tuple[in
         return answer.status, await answer.read()
 
 
+async def state_of(session: aiohttp.ClientSession, admin_url: str, instance_id: str) -> str:
+    async with session.get(f"{admin_url}/state") as answer:
+        return {each["instance_id"]: each["state"] for each in (await answer.json())["instances"]}[instance_id]
+
+
+async def comes_to_be(session: aiohttp.ClientSession, admin_url: str, instance_id: str, wanted: str) -> None:
+    async with asyncio.timeout(30):
+        while await state_of(session, admin_url, instance_id) != wanted:
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_killing_an_engine_loses_no_request_that_had_not_begun_to_stream(tmp_path: Path, workers: int) -> None:
     held = asyncio.Event()
@@ -63,15 +74,6 @@ async def test_a_frozen_engine_under_load_loses_no_request_and_serves_again_once
         while not over.is_set():
             answers.append(await post(session, url, body))
 
-    async def state(of: str) -> str:
-        async with session.get(f"{router.admin_url}/state") as answer:
-            return {each["instance_id"]: each["state"] for each in (await answer.json())["instances"]}[of]
-
-    async def comes_to_be(wanted: str) -> None:
-        async with asyncio.timeout(30):
-            while await state("bf16-0") != wanted:
-                await asyncio.sleep(0.05)
-
     over = asyncio.Event()
     async with (
         engine_process() as frozen,
@@ -82,11 +84,11 @@ async def test_a_frozen_engine_under_load_loses_no_request_and_serves_again_once
         crowd = [asyncio.create_task(ask_on(session, router.url, body)) for body in (PLAIN, STREAM) * 4]
         await until(lambda: len(answers) > 100)
         frozen.freeze()
-        await comes_to_be("ejected")
+        await comes_to_be(session, router.admin_url, "bf16-0", "ejected")
         before = len(answers)
         await until(lambda: len(answers) > before + 100)
         frozen.thaw()
-        await comes_to_be("up")
+        await comes_to_be(session, router.admin_url, "bf16-0", "up")
         over.set()
         await asyncio.gather(*crowd)
     assert {status for status, _ in answers} == {200}
@@ -103,10 +105,6 @@ async def test_an_engine_on_its_way_back_takes_over_from_the_last_one_that_dies(
             return
         await behave(request, wire)
 
-    async def state(of: str) -> str:
-        async with session.get(f"{router.admin_url}/state") as answer:
-            return {each["instance_id"]: each["state"] for each in (await answer.json())["instances"]}[of]
-
     health = {"probe_interval_s": 0.2, "recover_after": 100}
     async with (
         FakeEngine(comes_back) as returning,
@@ -114,9 +112,7 @@ async def test_an_engine_on_its_way_back_takes_over_from_the_last_one_that_dies(
         router_process(tmp_path, returning, doomed, workers=workers, health=health) as router,
         aiohttp.ClientSession() as session,
     ):
-        async with asyncio.timeout(30):
-            while await state("bf16-0") != "ejected":
-                await asyncio.sleep(0.05)
+        await comes_to_be(session, router.admin_url, "bf16-0", "ejected")
         before = _chats(returning)
         assert [(await post(session, router.url, PLAIN))[0] for _ in range(8)] == [200] * 8
         assert _chats(returning) == before, "one that is up goes first"
@@ -125,7 +121,7 @@ async def test_an_engine_on_its_way_back_takes_over_from_the_last_one_that_dies(
         await until(lambda: len(returning.requests) > asked + 4 * workers)
         await doomed.kill()
         assert [(await post(session, router.url, body))[0] for body in (PLAIN, STREAM) * 8] == [200] * 16
-        assert await state("bf16-0") == "ejected"
+        assert await state_of(session, router.admin_url, "bf16-0") == "ejected"
         async with session.get(f"{router.admin_url}/metrics") as answer:
             told = [line for line in (await answer.text()).splitlines() if "_last_means_total{" in line]
         assert [float(line.split()[-1]) for line in told] == [16.0]

@@ -58,7 +58,7 @@ NUMERIC = {
     "over_busy": 5e-3,
 }
 """Sums of a slack that are arithmetic, in its unit; a token counts by its worth over that of the least class."""
-BRIEF = settings(max_examples=40, deadline=None, derandomize=True)
+BRIEF = settings(max_examples=40, derandomize=True)
 
 
 @st.composite

@@ -534,7 +534,7 @@ class Conversation(RuleBasedStateMachine):
         return found
 
 
-Conversation.TestCase.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+Conversation.TestCase.settings = settings(max_examples=400, stateful_step_count=50)
 TestConversation = pytest.mark.timeout(300)(Conversation.TestCase)
 
 

@@ -24,8 +24,8 @@ from tests.fakes.problems import STEPS, at_site, battery_data, class_data, pool_
 from tests.fakes.random_problems import PRICES, problems, rich_problems
 
 EXACT = CvxpyPlanner(lambda: 0.0, SolverOptions(gap_frac=0.0))
-QUICK = settings(max_examples=25, deadline=None, derandomize=True)
-THOROUGH = settings(max_examples=60, deadline=None, derandomize=True)
+QUICK = settings(max_examples=25, derandomize=True)
+THOROUGH = settings(max_examples=60, derandomize=True)
 
 
 @QUICK
@@ -145,7 +145,7 @@ def _every_plan(data: ProblemData) -> Iterator[Plan]:
                 yield assemble(data, PlanOrigin.MILP, (on,), (asleep,), rates, flows=flows)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 @given(tiny_problems())
 def test_no_plan_of_a_tiny_problem_is_cheaper(data: ProblemData) -> None:
     plan = EXACT.plan(data, time_limit_s=5.0)
@@ -155,7 +155,7 @@ def test_no_plan_of_a_tiny_problem_is_cheaper(data: ProblemData) -> None:
     assert all(violations(each, data) for each in better)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(
     st.lists(st.sampled_from([0.0, 500.0, 850.0]), min_size=6, max_size=6),
     st.lists(st.sampled_from([20.0, 50.0, 90.0]), min_size=8, max_size=8),

@@ -24,7 +24,7 @@ from tests.fakes.problems import STEPS, battery_data, response_data
 from tests.fakes.random_problems import large_fleets, rich_problems
 
 Change = Callable[[ProblemData], ProblemData]
-LAWFUL = settings(max_examples=20, deadline=None, derandomize=True)
+LAWFUL = settings(max_examples=20, derandomize=True)
 KEPT_W = 4000.0
 """Stands for no limit, so that a change of limits leaves the times at which instances may move as they are."""
 
@@ -178,7 +178,7 @@ def tiny_problems(draw: st.DrawFn) -> ProblemData:
     return replace(data, pools=tuple(instances), moves_anywhen=True, may_stop=True)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(tiny_problems(), st.sampled_from([0.0, 3e-3]))
 def test_no_choice_of_instances_is_better_by_more_than_the_gap(data: ProblemData, gap_frac: float) -> None:
     found, best = searched(data, gap_frac), min(answer.objective for answer in every_answer(data))
@@ -187,7 +187,7 @@ def test_no_choice_of_instances_is_better_by_more_than_the_gap(data: ProblemData
     assert found.bound <= best + near
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(rich_problems(), st.sampled_from([0.0, 3e-3]))
 def test_nor_is_what_branch_and_bound_finds_alone(data: ProblemData, gap_frac: float) -> None:
     found, plain = searched(data, gap_frac), solve(stated(data), Search(LIMIT_S), whole=True)

@@ -48,7 +48,7 @@ weights = st.fixed_dictionaries({name: st.floats(0.02, 1) for name in ("bf16", "
 
 
 @given(old=weights, new=weights)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_few_more_sessions_move_than_the_weights_ask_for(old: dict[str, float], new: dict[str, float]) -> None:
     dispatcher = Dispatcher(router_file(dict.fromkeys(old, 1), cap=1000))
     follow(dispatcher, old, 1)

@@ -32,7 +32,7 @@ def weights(draw: st.DrawFn) -> dict[str, float]:
     spread=st.floats(0.0, 1.0),
     concurrency=st.integers(1, 60),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_share_of_tokens_is_within_one_percent_after_a_thousand_requests(
     weights: dict[str, float], seed: int, mean: float, spread: float, concurrency: int
 ) -> None:

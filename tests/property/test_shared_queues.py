@@ -163,4 +163,4 @@ class SharedQueues(RuleBasedStateMachine):
 
 
 TestSharedQueues = SharedQueues.TestCase
-TestSharedQueues.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSharedQueues.settings = settings(max_examples=60, stateful_step_count=40)

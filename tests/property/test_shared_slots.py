@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.shared_caps import SharedCaps
@@ -223,7 +223,7 @@ ORDER = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(cap=st.integers(1, 3), scripts=SCRIPTS, order=ORDER)
 def test_no_order_of_steps_and_kills_exceeds_the_cap(
     cap: int, scripts: list[list[bool]], order: list[tuple[int, bool]]

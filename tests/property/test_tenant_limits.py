@@ -421,6 +421,6 @@ class SharedCharges(Charges):
 
 
 TestCharges = Charges.TestCase
-TestCharges.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestCharges.settings = settings(max_examples=60, stateful_step_count=40)
 TestSharedCharges = SharedCharges.TestCase
-TestSharedCharges.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestSharedCharges.settings = settings(max_examples=40, stateful_step_count=40)

@@ -78,7 +78,7 @@ def test_a_full_instance_is_none_to_choose_from() -> None:
         max_size=60,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_emptiest_is_the_emptiest_whatever_happens(steps: list[tuple[str, int, int]]) -> None:
     some = fleet(4, cap=3)
     pool = some.pools[PoolId("bf16")]

@@ -115,7 +115,7 @@ def compare(got: list[Message], reading: Reading, *, is_ended: bool) -> None:
 
 @pytest.mark.parametrize("read", [h11_requests, llhttp_requests])
 @given(raw=spoiled(GOOD_REQUESTS), sizes=cuts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_requests_begin_and_end_where_every_reader_sees_them(
     read: Callable[[bytes], Reading], raw: bytes, sizes: list[int]
 ) -> None:
@@ -161,7 +161,7 @@ def length_of(answer: Answer) -> int | None:
 
 @given(raw=spoiled(GOOD_ANSWERS), method=st.sampled_from([b"GET", b"HEAD", b"POST"]), sizes=cuts)
 @example(raw=b"HTTP/1.1 200 OK\r\n\r\n", method=b"GET", sizes=[])
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 def test_answers_are_what_a_client_of_the_engine_reads(raw: bytes, method: bytes, sizes: list[int]) -> None:
     check_answer(raw, method, sizes)
 

@@ -215,7 +215,7 @@ ONE_TOO_MANY = [*[(0, 1, 0, 0, "stream", 0)] * 10, (0, 1, 0, 1, "stream", 0), (0
     estimate=1.0,
     begins=0,
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     requests=REQUESTS,
     seed=st.integers(0, 2**32),

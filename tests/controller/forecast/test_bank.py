@@ -189,7 +189,7 @@ def test_a_record_counts_from_enough_intervals_on():
     assert state.ranking == (0,)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(st.none(), st.floats(0.0, 1e4)), min_size=1, max_size=120))
 def test_whatever_comes_plans_are_finite_and_no_rate_negative(values):
     how = rules()

@@ -259,7 +259,7 @@ def tenants_of(seen):
 
 
 @given(st.integers(0, 2**32), st.sampled_from(IdlePolicy))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_process_that_is_killed_leaves_neither_a_hole_nor_anything_twice(seed, policy):
     rng, seen = random.Random(seed), Site(running=2, in_flight=2, streams=2)
     kept = book(idle=policy, settle_s=10.0)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -46,7 +46,6 @@ def test_the_token_endpoint_must_be_told():
         read.read_token_url(b"{}")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_in_place_of_an_answer_raise_its_own_error_alone(body):
     assert isinstance(str(read.read_problem(body)), str)

@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -246,7 +246,6 @@ random_intervals = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(
     st.lists(random_intervals, max_size=5), random_periods, lengths | st.none(), st.floats(-1, 1), st.integers(0, 10**6)
 )

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -55,7 +55,6 @@ def test_only_objects_and_lists_are_taken_for_such():
         entries({}, "page", 3)
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=3))
 def test_values_are_shown_short(value):
     assert len(shown(value)) <= 80

@@ -1,7 +1,7 @@
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import StoreError
@@ -136,7 +136,6 @@ def test_prices_of_the_higher_priority_count():
     assert own.spans("price_usd_per_mwh", "other") == ()
 
 
-@settings(deadline=None)
 @given(anything)
 def test_any_json_in_place_of_an_event_is_refused_without_harm(value):
     own, notes = desk()
@@ -145,7 +144,6 @@ def test_any_json_in_place_of_an_event_is_refused_without_harm(value):
     assert notes.submitted == []
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(set(EVENT) - {"id"})), anything)
 def test_any_json_in_place_of_a_field_harms_no_other_event(field, value):
     own, notes = desk()

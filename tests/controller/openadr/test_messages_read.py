@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -113,7 +113,6 @@ anything = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(anything)
 def test_any_json_in_place_of_a_message_raises_its_own_error_alone(value):
     for reader in READERS:
@@ -130,7 +129,6 @@ def place_of(read_it):
     return "sound"
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(EVENT)), anything)
 def test_any_json_in_place_of_a_field_raises_its_own_error_alone(field, value):
     assert place_of(lambda: read.read_event({**EVENT, field: value})).startswith((f"event.{field}", "sound"))

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.openadr.messages import (
@@ -73,7 +73,6 @@ events = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(events)
 def test_an_event_comes_back_as_it_was_written(event):
     sent = json.loads(json.dumps(write_event(event)))
@@ -81,7 +80,6 @@ def test_an_event_comes_back_as_it_was_written(event):
     assert read_event(sent) == event
 
 
-@settings(deadline=None)
 @given(events)
 def test_an_event_of_3_0_keeps_to_its_own_fields(event):
     sent = write_event(event, Version.V3_0)

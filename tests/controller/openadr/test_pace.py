@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.openadr.pace import MAX_BACK_OFF_S, wait_s
@@ -17,7 +17,6 @@ def test_a_server_that_wants_to_be_left_alone_is():
     assert wait_s(30.0, 1, 0.0, retry_after_s=120.0) == 120.0
 
 
-@settings(deadline=None)
 @given(st.floats(1, 3600), st.integers(0, 10**6), st.floats(0, 1))
 def test_the_wait_is_never_endless_and_never_nothing(poll_s, failures, draw):
     assert 0.4 * poll_s < wait_s(poll_s, failures, draw) <= max(1.1 * poll_s, MAX_BACK_OFF_S)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -44,7 +44,6 @@ def test_a_notification_of_something_unheard_of_is_refused():
         read.read_notification(json.dumps({"objectType": "EVENT", "operation": "PATCH", "object": EVENT}))
 
 
-@settings(deadline=None)
 @given(anything)
 def test_any_json_in_place_of_a_message_raises_its_own_error_alone(value):
     for reader in (read.read_ven, read.read_resource, read.read_subscription):
@@ -52,7 +51,6 @@ def test_any_json_in_place_of_a_message_raises_its_own_error_alone(value):
             reader(value)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_in_place_of_a_notification_raise_its_own_error_alone(body):
     with pytest.raises(MessageError):

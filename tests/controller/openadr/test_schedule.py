@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -147,7 +147,6 @@ def test_what_begins_now_never_begins_before_it_was_heard():
     assert slots(plain(0), intervalPeriod=period, hearing=Hearing(FIVE, FIVE, -1.0)) == [(300, 3900)]
 
 
-@settings(deadline=None)
 @given(st.floats(-1, 1), st.lists(st.integers(1, 7200), min_size=1, max_size=6), st.integers(0, 3600))
 def test_the_length_of_an_event_does_not_depend_on_chance(chance, lengths_s, range_s):
     period = {"start": AT_FIVE, "randomizeStart": f"PT{range_s}S"}

@@ -1,7 +1,7 @@
 import math
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.openadr.events import Span
@@ -34,7 +34,6 @@ spans = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(Ranked, spans, st.tuples(st.integers(0, 3).map(float), st.integers(0, 3).map(float)))))
 def test_at_every_moment_the_best_that_says_something_holds(ranked):
     found = held(ranked)

@@ -3,7 +3,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import MessageError
@@ -109,14 +109,12 @@ def test_offsets_may_be_negative_and_are_less_than_a_day():
         read_offset_s("P2D", "zone")
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=int(FOREVER_S) - 1), st.integers(min_value=0, max_value=999_999))
 def test_moments_come_back_as_they_were_written(seconds, micros):
     time_s = seconds + micros / 1e6
     assert math.isclose(read_moment(write_moment(time_s), "x"), time_s, abs_tol=1e-5 + time_s * 1e-15)
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**9), st.integers(min_value=0, max_value=999), st.integers(0, 11_000))
 def test_durations_come_back_as_they_were_written(seconds, millis, months):
     duration = Duration(seconds + millis / 1000, months)
@@ -125,7 +123,6 @@ def test_durations_come_back_as_they_were_written(seconds, millis, months):
     assert math.isclose(read.seconds, duration.seconds, abs_tol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_raises_anything_else(text):
     for read in (read_moment, read_duration, read_offset_s):

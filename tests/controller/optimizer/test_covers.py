@@ -64,7 +64,7 @@ def holds(covers_, total):
     return all(cover.weights @ total >= cover.least - 1e-6 for cover in covers_)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_covers_are_met_by_every_whole_total_that_carries_the_demand_and_touch_one_each(seed):
     rng = np.random.default_rng(seed)

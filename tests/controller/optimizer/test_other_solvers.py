@@ -27,7 +27,7 @@ def program(data: ProblemData) -> Program:
     return program_of(compiled)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(rich_problems())
 def test_solvers_that_share_no_line_with_ours_find_the_same_optimum(data: ProblemData) -> None:
     stated = program(data)

@@ -35,7 +35,7 @@ def test_rows_that_cannot_bind_are_left_out():
     assert made.row_upper.tolist() == [17.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=5),
     st.lists(st.integers(0, 9), min_size=5, max_size=5),

@@ -77,7 +77,7 @@ def test_a_large_fleet_needs_no_search():
     assert found.bound == relaxed.objective <= found.objective
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(large_fleets())
 def test_an_answer_that_is_to_keep_the_promises_keeps_them(data):
     program, relaxed, _, keeping = rounded_both_ways(data)
@@ -110,7 +110,7 @@ def test_there_are_full_sites_where_rounding_breaks_what_need_not_be_broken():
 PLANNER = CvxpyPlanner(lambda: 0.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.tuples(*(st.floats(0.0, 90_000.0),) * 3),
     st.tuples(*(st.floats(-20.0, 500.0),) * 3),

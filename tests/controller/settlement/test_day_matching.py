@@ -333,7 +333,7 @@ def made_of(method, values, today=1000.0, adjust_frac=0.2):
     return from_like_days(question(rule, end="2026-08-14T18:00", interval_s=3600.0), meter(loads(by_date, today)))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(METHODS_AND_PJM, PROFILES, st.floats(1.0, 1e6), st.floats(0.01, 100.0))
 def test_a_meter_in_another_unit_scales_the_baseline(method, values, today, scale):
     one = made_of(method, values, today)
@@ -341,7 +341,7 @@ def test_a_meter_in_another_unit_scales_the_baseline(method, values, today, scal
     assert other.mean_w == pytest.approx(one.mean_w * scale)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(METHODS, PROFILES, st.integers(0, 1000))
 def test_the_order_of_the_like_days_does_not_matter(method, values, seed):
     shuffled = list(values)
@@ -349,7 +349,7 @@ def test_the_order_of_the_like_days_does_not_matter(method, values, seed):
     assert made_of(method, shuffled).mean_w == pytest.approx(made_of(method, values).mean_w)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(METHODS_AND_PJM, PROFILES, st.floats(1.0, 1e7), st.floats(0.0, 0.5))
 def test_an_adjustment_never_goes_beyond_its_cap(method, values, today, cap):
     plain, adjusted = made_of(method, values, today, 0.0).mean_w, made_of(method, values, today, cap).mean_w
@@ -359,7 +359,7 @@ def test_an_adjustment_never_goes_beyond_its_cap(method, values, today, cap):
     assert plain * (1 - cap) * (1 - 1e-9) <= adjusted <= plain * (1 + cap) * (1 + 1e-9)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(METHODS_AND_PJM, PROFILES, st.integers(1, 8))
 def test_a_shift_of_all_by_whole_weeks_changes_nothing(method, values, weeks):
     by_date = dict(zip(DAYS, values, strict=True))

@@ -191,7 +191,7 @@ def test_what_it_was_fitted_to_and_asked_for_is_kept():
     assert asked.means_w == (None, None)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.floats(100.0, 1e6), min_size=24, max_size=24), st.lists(st.floats(0.0, 1e5), min_size=7, max_size=7))
 def test_any_sum_of_levels_is_found_again(hours, weekdays):
     def power_w(time_s):
@@ -202,7 +202,7 @@ def test_any_sum_of_levels_is_found_again(hours, weekdays):
     assert made.mean_w == pytest.approx(hours[17] + weekdays[4], rel=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.01, 100.0), st.floats(1.0, 5.0))
 def test_a_meter_in_another_unit_scales_the_baseline(scale, bend):
     rule = {"regression": RegressionRule((HOUR, DAY), most_rrmse_frac=10.0)}

@@ -65,7 +65,7 @@ def routed(observation: Observation) -> RouterObservation:
         max_size=12,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_asked_is_served_lost_or_waits_and_energy_only_grows(
     moves: list[tuple[float, float, str, int, float]],
 ) -> None:

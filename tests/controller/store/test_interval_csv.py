@@ -3,7 +3,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import ConfigError
@@ -123,7 +123,6 @@ FIELDS = st.one_of(st.text(max_size=30), STAMPS, st.floats().map(str), st.intege
 ROWS = st.lists(st.tuples(FIELDS, FIELDS), max_size=20)
 
 
-@settings(deadline=None)
 @given(ROWS, st.booleans(), st.sampled_from([None, 60.0, 900.0]), st.sampled_from(list(MeterUnit)))
 def test_nonsense_is_refused_or_read_and_never_more(rows, is_end, interval_s, unit):
     lines = ["time,use\n", *(f"{time},{value}\n" for time, value in rows)]

@@ -139,7 +139,7 @@ def test_what_no_ledger_has_written_is_told(meddler, statement):
     meddler.finds((statement,))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_byte_of_the_file_changed_anywhere_is_found_or_changes_nothing(whole, tmp_path_factory, data):
     body = bytearray(whole[0].read_bytes())

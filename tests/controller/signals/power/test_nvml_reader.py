@@ -171,7 +171,7 @@ CODES = [0, nvml.NOT_SUPPORTED, nvml.NO_PERMISSION, nvml.TIMEOUT, nvml.LOST, nvm
         max_size=20,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_nvml_answers_is_a_state_and_it_ends_with_the_fault(tmp_path_factory, changes):
     with nvml.loaded(tmp_path_factory.mktemp("nvml")) as stub:
         stub.add(uuid="GPU-a")

@@ -72,7 +72,7 @@ def test_requests_that_may_not_be_held_are_not() -> None:
     st.lists(st.tuples(st.floats(0, 100), st.integers(1, 60), st.booleans()), min_size=1, max_size=12),
     st.sampled_from([NEVER, Policy(Hold.RIDE, 15.0), Policy(Hold.GATHER, 15.0)]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_token_is_lost_and_nothing_is_held_for_too_long(rows: list[tuple[float, int, bool]], policy: Policy) -> None:
     jobs = [Job(time_s, 20, tokens, is_flex) for time_s, tokens, is_flex in sorted(rows)]
     found = served(jobs, policy)

@@ -41,7 +41,7 @@ def enumerated(p: Problem) -> float | None:
 
 
 @given(problems())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_it_is_the_best_of_all_assignments_and_proves_it(p: Problem) -> None:
     best = enumerated(p)
     if best is None:

@@ -51,7 +51,7 @@ def test_a_target_of_accuracy_is_reached_at_nearly_the_least_energy() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(8, 400)), min_size=3, max_size=6), st.floats(0.1, 0.9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bounds_hold_against_all_assignments(lengths: list[tuple[int, int]], where: float) -> None:
     given_tokens, made_tokens = (np.array(column) for column in zip(*lengths, strict=True))
     queries = Queries(np.arange(float(len(lengths))), given_tokens, made_tokens, 0, "s")
